@@ -1,0 +1,103 @@
+//! The one place where time enters: shell loops read [`Now`] once and hand it to the cores.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One reading of both clocks. Deadlines use `mono`; `wall` is only printed, because a router
+/// without a clock chip boots in 1970 and is set right minutes later.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic clock, for every deadline and age.
+    pub mono: Instant,
+    /// Wall clock, for time stamps that people and databases read.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// Reads both clocks. Called by the shell loops only.
+    pub fn read() -> Now {
+        Now { mono: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// The same wall clock `by` later: for cores that are driven by recorded times.
+    pub fn after(self, by: Duration) -> Now {
+        Now { mono: self.mono + by, wall: self.wall + by }
+    }
+}
+
+/// Seconds since 1970 before which a wall clock is surely not set: 2026-11-01T00:00:00Z, shortly
+/// before the first release. A date fixed in the source keeps builds reproducible.
+const NOT_BEFORE: u64 = 1_793_491_200;
+
+/// A wall-clock time as RFC 3339 in UTC with milliseconds. A clock that shows a date before this
+/// program was written is not set yet: the text then ends in ` unsynchronised`, so that nobody
+/// takes it for a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(pub SystemTime);
+
+impl Stamp {
+    /// Whether the wall clock had plausibly been set.
+    pub fn is_synchronised(self) -> bool {
+        self.since_epoch().as_secs() >= NOT_BEFORE
+    }
+
+    fn since_epoch(self) -> Duration {
+        self.0.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since_epoch();
+        let seconds = since.as_secs();
+        let (year, month, day) = civil(seconds / 86_400);
+        let of_day = seconds % 86_400;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+            of_day / 3600,
+            of_day / 60 % 60,
+            of_day % 60,
+            since.subsec_millis()
+        )?;
+        if self.is_synchronised() { Ok(()) } else { f.write_str(" unsynchronised") }
+    }
+}
+
+/// Year, month and day of a number of days since 1970-01-01 in the proleptic Gregorian calendar
+/// (Howard Hinnant's `civil_from_days`, reduced to dates after 1970).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_rfc_3339_in_utc() {
+        for (seconds, expected) in [
+            (1_793_491_200, "2026-11-01T00:00:00.000Z"),
+            (1_835_395_199, "2028-02-28T23:59:59.000Z"),
+            (1_835_395_200, "2028-02-29T00:00:00.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Stamp(UNIX_EPOCH + Duration::from_secs(seconds)).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_says_so() {
+        let boot = Stamp(UNIX_EPOCH + Duration::from_millis(12_345));
+        assert_eq!(boot.to_string(), "1970-01-01T00:00:12.345Z unsynchronised");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the user wrote, as types. Every type's doc comment is the manual of its key:
+//! `docs/CONFIG.md` and `config/schema.json` are generated from them.
+
+pub mod scalar;
+
+use crate::decode::Decode;
+use crate::frame::{Checksum, Framing};
+use crate::map::{Mapping, Template};
+use crate::mqtt::topic::Qos;
+use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Size, Span, TcpAddress};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole configuration file.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of this gateway, the first level of its topics. Default: the host name.
+    #[serde(default = "Name::of_host")]
+    pub gateway: Name,
+    /// The MQTT broker that everything goes to.
+    pub broker: Broker,
+    /// How much is kept while the broker is away.
+    #[serde(default)]
+    pub outbox: OutboxBounds,
+    /// What the gateway says about itself under `{gateway}/status`.
+    #[serde(default)]
+    pub status: Status,
+    /// The serial ports, each under a name of your choice.
+    pub ports: BTreeMap<Name, Port>,
+}
+
+/// The MQTT broker that everything goes to.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS. The port may be left out.
+    pub url: BrokerUrl,
+    /// Client identifier, unique at the broker. Default: `tty2mqtt-` and the gateway's name.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// User name at the broker.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Password in the clear. Better: `password_file`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// File that holds the password in its first line. Read again at each connect.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// PEM file of the certificate authority that signed the broker's certificate. Default: the
+    /// system's bundle (OpenWrt: package `ca-bundle`).
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Longest silence towards the broker before a PINGREQ is sent, 5s to 18h.
+    #[serde(default = "Broker::default_keepalive")]
+    pub keepalive: Span,
+    /// `true`: the broker forgets us when the link ends. `false`: it keeps subscriptions and
+    /// commands for us while we are away.
+    #[serde(default = "Broker::default_clean")]
+    pub clean: bool,
+    /// How many QoS 1 messages may wait for their acknowledgement at once, 1 to 65535.
+    #[serde(default = "Broker::default_inflight")]
+    pub inflight: u16,
+}
+
+impl Broker {
+    fn default_keepalive() -> Span {
+        Span::from_secs(60)
+    }
+    fn default_clean() -> bool {
+        true
+    }
+    fn default_inflight() -> u16 {
+        100
+    }
+}
+
+/// How much is kept while the broker is away. What comes in beyond either bound pushes out older
+/// messages, which are counted in `{gateway}/status/broker`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct OutboxBounds {
+    /// Most messages that wait.
+    pub messages: u32,
+    /// Most memory that waiting messages take, their administration included.
+    pub bytes: Size,
+    /// Which message goes when the outbox is full.
+    pub drop: Drop,
+}
+
+impl Default for OutboxBounds {
+    fn default() -> OutboxBounds {
+        OutboxBounds { messages: 50_000, bytes: Size::from_bytes(4 << 20), drop: Drop::Oldest }
+    }
+}
+
+/// Which message goes when the outbox is full. A retained message first replaces a waiting one of
+/// the same topic.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Drop {
+    /// The oldest waiting message: the broker gets the latest readings.
+    #[default]
+    Oldest,
+    /// The message that just came: the broker gets the first readings of an outage.
+    Newest,
+}
+
+/// What the gateway says about itself under `{gateway}/status`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Status {
+    /// How often port and broker status are published when nothing changes, 1s to 24h.
+    pub interval: Span,
+}
+
+impl Default for Status {
+    fn default() -> Status {
+        Status { interval: Span::from_secs(60) }
+    }
+}
+
+/// A serial port and all that happens on it. Exactly one of `path`, `usb` and `tcp` names it.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// A tty such as `/dev/ttyS1`. A relative path counts from the configuration file's folder.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// A USB adapter, found by what it is and not by the number it got. `tty2mqtt ports` prints
+    /// these lines for each adapter.
+    #[serde(default)]
+    pub usb: Option<Usb>,
+    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters.
+    #[serde(default)]
+    pub tcp: Option<TcpAddress>,
+    /// Speed and character format, `115200 8N1`. Any speed that the driver takes. Needed for
+    /// `path` and `usb`.
+    #[serde(default)]
+    pub line: Option<Line>,
+    /// Flow control.
+    #[serde(default)]
+    pub flow: Flow,
+    /// The DTR line after opening. An Arduino resets when DTR rises, so the default is to leave
+    /// it alone as far as the driver allows.
+    #[serde(default)]
+    pub dtr: ModemLine,
+    /// The RTS line after opening.
+    #[serde(default)]
+    pub rts: ModemLine,
+    /// Name of the device on the port, for `{device}`. Default: the port's name.
+    #[serde(default)]
+    pub device: Option<Name>,
+    /// Where a frame begins and ends.
+    #[serde(default)]
+    pub framing: Framing,
+    /// Checksum at the end of each frame. A frame with a wrong one is dropped and counted; the
+    /// decoder does not see the checksum.
+    #[serde(default)]
+    pub checksum: Option<Checksum>,
+    /// How a frame is read. Default: `text`. For a port with several kinds of frames see
+    /// `frames`.
+    #[serde(default)]
+    pub decode: Option<Decode>,
+    /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
+    #[serde(default)]
+    pub messages: Option<Vec<Mapping>>,
+    /// Several kinds of frames on one port, instead of `decode` and `messages`: the first whose
+    /// `starts` matches takes the frame.
+    #[serde(default)]
+    pub frames: Vec<FrameKind>,
+    /// Messages from the broker that are written to the port.
+    #[serde(default)]
+    pub commands: Vec<CommandRule>,
+}
+
+/// One kind of frame among several on a port.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FrameKind {
+    /// The first bytes of such a frame. Default: any frame.
+    #[serde(default)]
+    pub starts: ByteString,
+    /// How such a frame is read. Default: `text`.
+    #[serde(default)]
+    pub decode: Decode,
+    /// What is published. Default: one message per field to `{gateway}/{node}/{field}`. An empty
+    /// list ignores such frames.
+    #[serde(default)]
+    pub messages: Option<Vec<Mapping>>,
+}
+
+/// A USB adapter, by what sysfs says of it. `tty2mqtt ports` shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Usb {
+    /// Vendor id, four hexadecimal digits in quotes: `"1a86"`.
+    pub vendor: scalar::UsbId,
+    /// Product id, four hexadecimal digits in quotes: `"7523"`.
+    pub product: scalar::UsbId,
+    /// Serial number, for several adapters of one kind.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// Interface number of an adapter with several ports, from 0.
+    #[serde(default)]
+    pub interface: Option<u8>,
+}
+
+/// Flow control.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Flow {
+    /// None.
+    #[default]
+    None,
+    /// By the RTS and CTS lines.
+    Hardware,
+    /// By the characters XON and XOFF.
+    Software,
+}
+
+/// What is done with a modem line after opening.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ModemLine {
+    /// Leave it as it is, and do not let it fall when the port is closed.
+    #[default]
+    Keep,
+    /// Raise it.
+    On,
+    /// Let it fall.
+    Off,
+}
+
+/// A message from the broker that becomes bytes on the port.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CommandRule {
+    /// Topic filter to subscribe to, with `{gateway}`, `{port}` and `{device}`.
+    pub topic: Template,
+    /// The bytes to write. `{payload}` is the message's payload; `hex:` in front means
+    /// hexadecimal bytes, with the payload as bytes among them.
+    pub send: Template,
+    /// What is written behind it, such as `"\r\n"`.
+    #[serde(default)]
+    pub terminator: ByteString,
+    /// Least time between two commands on this port.
+    #[serde(default = "CommandRule::default_between")]
+    pub between: Span,
+    /// QoS of the subscription.
+    #[serde(default)]
+    pub qos: Qos,
+    /// `true`: also take the message that the broker kept from before. The default ignores it,
+    /// because it would be repeated at each reconnect.
+    #[serde(default)]
+    pub retained: bool,
+}
+
+impl CommandRule {
+    fn default_between() -> Span {
+        Span::from_millis(50)
+    }
+}

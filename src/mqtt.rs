@@ -1,0 +1,3 @@
+//! Our MQTT client, from the bytes of a packet up to a link that comes back by itself.
+
+pub mod topic;

@@ -1,0 +1,241 @@
+//! Topics, topic filters and QoS: they parse themselves, an invalid one cannot be built.
+//! MQTT 3.1.1 section 4.7.
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, de};
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest topic or filter in bytes (MQTT 3.1.1, 4.7.3).
+const MAX_LEN: usize = 65_535;
+
+/// Why a text is no topic, topic filter or QoS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// A topic has at least one character.
+    #[error("a topic must not be empty")]
+    Empty,
+    /// Longer than 65,535 bytes.
+    #[error("a topic has at most 65535 bytes, this one has {0}")]
+    TooLong(usize),
+    /// The character U+0000.
+    #[error("a topic must not contain NUL (at byte {0})")]
+    Nul(usize),
+    /// `+` or `#` in a topic that messages are published to.
+    #[error("{text:?} has a wildcard at byte {at}; wildcards are for subscriptions")]
+    Wildcard {
+        /// The topic.
+        text: String,
+        /// Where the wildcard stands, counted from 0.
+        at: usize,
+    },
+    /// `#` that is not the whole last level, or `+` that is not a whole level.
+    #[error("{text:?} has a misplaced wildcard: `+` must be a whole level, `#` the whole last one")]
+    Misplaced {
+        /// The filter.
+        text: String,
+    },
+    /// A QoS other than 0 and 1.
+    #[error("QoS must be 0 or 1, not {0}")]
+    Qos(u64),
+}
+
+/// A topic that messages are published to: not empty, no wildcards, no NUL, at most 65,535 bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Topic(Bytes);
+
+impl Topic {
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        // A Topic is built from a `str` only, so this never falls back.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Length in bytes.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Checks UTF-8 bytes that are already shared, without copying them.
+    pub fn from_utf8(bytes: Bytes) -> Result<Topic, TopicError> {
+        let text = std::str::from_utf8(&bytes).unwrap_or("\0");
+        check_common(text)?;
+        if let Some(at) = text.find(['+', '#']) {
+            return Err(TopicError::Wildcard { text: text.into(), at });
+        }
+        Ok(Topic(bytes))
+    }
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+    fn from_str(text: &str) -> Result<Topic, TopicError> {
+        Topic::from_utf8(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+fn check_common(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if text.len() > MAX_LEN {
+        return Err(TopicError::TooLong(text.len()));
+    }
+    match text.find('\0') {
+        Some(at) => Err(TopicError::Nul(at)),
+        None => Ok(()),
+    }
+}
+
+/// A topic filter of a subscription, with `+` for one level and `#` for all that follow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TopicFilter(String);
+
+impl TopicFilter {
+    /// The filter as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a topic is matched (MQTT 3.1.1, 4.7.1 and 4.7.2: wildcards at the start do not
+    /// match topics that begin with `$`).
+    pub fn matches(&self, topic: &str) -> bool {
+        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        let mut levels = topic.split('/');
+        for wanted in self.0.split('/') {
+            if wanted == "#" {
+                return true;
+            }
+            match levels.next() {
+                Some(level) if wanted == "+" || wanted == level => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+}
+
+impl FromStr for TopicFilter {
+    type Err = TopicError;
+    fn from_str(text: &str) -> Result<TopicFilter, TopicError> {
+        check_common(text)?;
+        let last = text.split('/').count() - 1;
+        for (n, level) in text.split('/').enumerate() {
+            let wild = level.contains(['+', '#']);
+            if wild && !(level == "+" || level == "#" && n == last) {
+                return Err(TopicError::Misplaced { text: text.into() });
+            }
+        }
+        Ok(TopicFilter(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for TopicFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TopicFilter, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Delivery guarantee of a message (MQTT 3.1.1, 4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Qos {
+    /// 0: sent once, not acknowledged.
+    AtMostOnce,
+    /// 1: sent until acknowledged.
+    #[default]
+    AtLeastOnce,
+}
+
+impl Qos {
+    /// The two bits on the wire.
+    pub fn bits(self) -> u8 {
+        self as u8
+    }
+}
+
+impl TryFrom<u64> for Qos {
+    type Error = TopicError;
+    fn try_from(number: u64) -> Result<Qos, TopicError> {
+        match number {
+            0 => Ok(Qos::AtMostOnce),
+            1 => Ok(Qos::AtLeastOnce),
+            other => Err(TopicError::Qos(other)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Qos {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Qos, D::Error> {
+        Qos::try_from(u64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Qos {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Qos".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"enum": [0, 1]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_has_no_wildcard_and_no_nul() {
+        assert_eq!(Topic::from_str("a/b").map(|t| t.to_string()), Ok("a/b".into()));
+        assert_eq!(
+            Topic::from_str("a/+/b"),
+            Err(TopicError::Wildcard { text: "a/+/b".into(), at: 2 })
+        );
+        assert_eq!(Topic::from_str("a\0"), Err(TopicError::Nul(1)));
+        assert_eq!(Topic::from_str(""), Err(TopicError::Empty));
+        assert_eq!(Topic::from_str(&"x".repeat(65_536)), Err(TopicError::TooLong(65_536)));
+    }
+
+    #[test]
+    fn filters_match_as_the_standard_says() {
+        for (filter, topic, expected) in [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("#", "a/b", true),
+            ("sport/tennis/+", "sport/tennis/player1", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+/+", "/finance", true),
+            ("+", "/finance", false),
+            ("#", "$SYS/x", false),
+            ("+/monitor/Clients", "$SYS/monitor/Clients", false),
+            ("$SYS/#", "$SYS/monitor", true),
+        ] {
+            let parsed: TopicFilter = filter.parse().unwrap();
+            assert_eq!(parsed.matches(topic), expected, "{filter} {topic}");
+        }
+        for bad in ["a/#/b", "a#", "a/b+", "", "+x/y"] {
+            assert!(bad.parse::<TopicFilter>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Bounded store of messages that the broker has not acknowledged.

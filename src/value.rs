@@ -1,0 +1,62 @@
+//! Readings and their values. Numbers stay text, so that `21.50` is published as `21.50`.
+
+use std::borrow::Cow;
+
+/// One value of one field, read from one frame. Borrows from the frame where it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The device that the frame names as its origin, where its format does that.
+    pub node: Option<&'a str>,
+    /// Name of the field.
+    pub field: Cow<'a, str>,
+    /// What was read.
+    pub value: Value<'a>,
+    /// Unit of measurement.
+    pub unit: Option<Cow<'a, str>>,
+}
+
+/// A value in the spelling in which it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A decimal number as the device or the scaling spelled it.
+    Number(Cow<'a, str>),
+    /// Any text.
+    Text(Cow<'a, str>),
+    /// True or false.
+    Bool(bool),
+}
+
+impl Value<'_> {
+    /// The value as it stands in a payload.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Value::Number(text) | Value::Text(text) => text,
+            Value::Bool(true) => "true",
+            Value::Bool(false) => "false",
+        }
+    }
+}
+
+/// A reading that was refused, while the rest of its frame went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// Name of the field.
+    pub field: Cow<'a, str>,
+    /// What was wrong.
+    pub cause: Cause,
+    /// The bytes that were refused; empty where they were missing.
+    pub bytes: &'a [u8],
+}
+
+/// Why a reading was refused. Counted one by one in a port's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// The bytes are not UTF-8.
+    NotUtf8,
+    /// The frame has no such field.
+    Missing,
+    /// The field should be a number and is none.
+    NotANumber,
+    /// The frame does not follow its format at this place (JSON, node line, bit pattern).
+    Malformed,
+}
