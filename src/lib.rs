@@ -16,13 +16,19 @@
 //! Everything in `frame`, `decode`, `map`, `pipeline`, `outbox` and `mqtt::session` is sans-io:
 //! no sockets, no tasks, no clock. Time is an argument, the next deadline a return value.
 
+pub mod backoff;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod decode;
 pub mod frame;
+pub mod intake;
+pub mod log;
 pub mod map;
 pub mod message;
 pub mod mqtt;
 pub mod outbox;
+pub mod pipeline;
 pub mod serial;
+pub mod status;
 pub mod value;

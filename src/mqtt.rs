@@ -1,3 +1,4 @@
 //! Our MQTT client, from the bytes of a packet up to a link that comes back by itself.
 
 pub mod topic;
+pub mod transport;

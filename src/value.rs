@@ -60,3 +60,15 @@ pub enum Cause {
     /// The frame does not follow its format at this place (JSON, node line, bit pattern).
     Malformed,
 }
+
+impl Cause {
+    /// The word that stands for it in a status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::NotUtf8 => "not_utf8",
+            Cause::Missing => "missing",
+            Cause::NotANumber => "not_a_number",
+            Cause::Malformed => "malformed",
+        }
+    }
+}

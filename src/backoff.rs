@@ -1,0 +1,75 @@
+//! How long to wait before the next attempt.
+
+use std::time::{Duration, Instant};
+
+/// Full-jitter exponential backoff: each wait is a random time up to a ceiling that doubles. Forty
+/// gateways whose broker restarts do not come back in the same second.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    stable: Duration,
+    ceiling: Duration,
+    up_since: Option<Instant>,
+}
+
+impl Backoff {
+    /// Waits from `first` to `longest`; only what stayed up for `stable` starts over at `first`,
+    /// so that a broker that throws us out right after the handshake is not stormed.
+    pub fn new(first: Duration, longest: Duration, stable: Duration) -> Backoff {
+        Backoff { first, longest, stable, ceiling: first, up_since: None }
+    }
+
+    /// The attempt succeeded at `now`.
+    pub fn up(&mut self, now: Instant) {
+        self.up_since = Some(now);
+    }
+
+    /// The attempt failed, or what was up went down, at `now`: how long to wait. `random` is any
+    /// number, evenly spread over its range.
+    pub fn down(&mut self, now: Instant, random: u32) -> Duration {
+        let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
+        if up.is_some_and(|up| up >= self.stable) {
+            self.ceiling = self.first;
+        }
+        let ceiling = self.ceiling;
+        self.ceiling = (ceiling * 2).min(self.longest);
+        let nanos = ceiling.as_nanos() * u128::from(random) / u128::from(u32::MAX);
+        // At most `longest`, which is far below 2^64 nanoseconds.
+        Duration::from_nanos(nanos as u64)
+    }
+}
+
+/// Chance from the system; the middle of the range where the system has none to give, as early
+/// in a router's boot.
+pub fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_ceiling_doubles_up_to_the_longest() {
+        let mut backoff = Backoff::new(SECOND, SECOND * 60, SECOND * 30);
+        let now = Instant::now();
+        let waits: Vec<_> = (0..8).map(|_| backoff.down(now, u32::MAX).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff.down(now, 0), Duration::ZERO);
+        assert!(backoff.down(now, u32::MAX / 2) < SECOND * 31);
+    }
+
+    #[test]
+    fn only_a_stable_link_starts_over() {
+        let mut backoff = Backoff::new(SECOND, SECOND * 60, SECOND * 30);
+        let now = Instant::now();
+        backoff.down(now, u32::MAX);
+        backoff.up(now);
+        assert_eq!(backoff.down(now + SECOND * 29, u32::MAX), SECOND * 2);
+        backoff.up(now);
+        assert_eq!(backoff.down(now + SECOND * 30, u32::MAX), SECOND);
+    }
+}

@@ -1,0 +1,215 @@
+//! Framer, decoder and mapper of one port: bytes in, messages out. Sans-io.
+
+use crate::clock::{Now, Stamp};
+use crate::config::scalar::Name;
+use crate::config::{FrameKind, Port};
+use crate::decode::Decoder;
+use crate::frame::{FrameCounts, Framer};
+use crate::map::{Mapper, Mapping, Names};
+use crate::message::Message;
+use crate::value::Cause;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What a port's bytes become.
+#[derive(Debug)]
+pub struct Pipeline {
+    framer: Framer,
+    kinds: Vec<Kind>,
+    counts: Counts,
+    complaints: Complaints,
+}
+
+/// One kind of frame: how it is recognised, read and published.
+#[derive(Debug)]
+struct Kind {
+    starts: Vec<u8>,
+    decoder: Decoder,
+    mappers: Vec<Mapper>,
+}
+
+/// What a pipeline has done since it was built, besides its framer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Readings taken.
+    pub readings: u64,
+    /// Readings refused, by cause.
+    pub refused: BTreeMap<Cause, u64>,
+    /// Frames that no entry of `frames` wanted.
+    pub unmatched: u64,
+    /// Messages whose topic would have been longer than MQTT allows.
+    pub unmappable: u64,
+}
+
+/// A mistake in the configuration of a port, with the key that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct BuildError {
+    /// Path of the key below the port: `framing`, `frames[1].decode`, `messages[0]`.
+    pub key: String,
+    /// What is wrong, and the remedy.
+    pub why: String,
+}
+
+/// A line for the log: something was refused, shown with the bytes it was found in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// What was wrong.
+    pub cause: Cause,
+    /// Field that was refused.
+    pub field: String,
+    /// The whole frame, cut to 128 bytes.
+    pub frame: Bytes,
+    /// How many more of this cause were passed over in silence since the last complaint.
+    pub more: u64,
+}
+
+impl Pipeline {
+    /// The pipeline of a port. The error names the key below the port.
+    pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, BuildError> {
+        let wrong = |key: &str, why| BuildError { key: key.into(), why };
+        let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
+        let framer = framer.map_err(|why| wrong("framing", why))?;
+        let names = Names {
+            gateway: gateway.as_str(),
+            port: name.as_str(),
+            device: port.device.as_ref().unwrap_or(name).as_str(),
+        };
+        let mut kinds = Vec::new();
+        for (n, kind) in port.frames.iter().enumerate() {
+            kinds.push(
+                Kind::build(kind, &names).map_err(|e| BuildError {
+                    key: format!("frames[{n}].{}", e.key),
+                    why: e.why,
+                })?,
+            );
+        }
+        if kinds.is_empty() {
+            let decode = port.decode.clone().unwrap_or_default();
+            let messages = port.messages.clone();
+            let only = FrameKind { starts: Default::default(), decode, messages };
+            kinds.push(Kind::build(&only, &names)?);
+        }
+        let (counts, complaints) = (Counts::default(), Complaints::default());
+        Ok(Pipeline { framer, kinds, counts, complaints })
+    }
+
+    /// The port was opened: what was half read before is forgotten.
+    pub fn open(&mut self, at: Instant) {
+        self.framer.open(at);
+    }
+
+    /// Takes bytes as they were read and appends the messages they complete.
+    pub fn push(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+        self.framer.push(bytes, now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// When [`Pipeline::timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.framer.deadline()
+    }
+
+    /// The deadline has come and nothing was read: silence may complete a frame.
+    pub fn timeout(&mut self, now: Now, out: &mut Vec<Message>) {
+        self.framer.timeout(now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// What the framer has seen.
+    pub fn frame_counts(&self) -> &FrameCounts {
+        self.framer.counts()
+    }
+
+    /// What became of the frames.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The next thing to log: at most one a minute for each cause.
+    pub fn complaint(&mut self) -> Option<Complaint> {
+        self.complaints.waiting.pop()
+    }
+
+    fn take_frames(&mut self, now: Now, out: &mut Vec<Message>) {
+        while let Some(frame) = self.framer.frame() {
+            tracing::debug!(frame = %frame.escape_ascii(), "frame");
+            let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.starts)) else {
+                self.counts.unmatched += 1;
+                continue;
+            };
+            let decoded = kind.decoder.decode(&frame);
+            self.counts.readings += decoded.readings.len() as u64;
+            for mapper in &kind.mappers {
+                self.counts.unmappable += mapper.map(&decoded.readings, Stamp(now.wall), out);
+            }
+            for refusal in &decoded.refusals {
+                *self.counts.refused.entry(refusal.cause).or_default() += 1;
+                self.complaints.add(refusal.cause, &refusal.field, &frame, now.mono);
+            }
+        }
+    }
+}
+
+impl Kind {
+    fn build(kind: &FrameKind, names: &Names<'_>) -> Result<Kind, BuildError> {
+        let decoder = kind.decode.build();
+        let decoder = decoder.map_err(|why| BuildError { key: "decode".into(), why })?;
+        let standard = [Mapping::standard()];
+        let mappings = kind.messages.as_deref().unwrap_or(&standard);
+        let mappers = mappings.iter().enumerate().map(|(n, mapping)| {
+            mapping.build(names).map_err(|why| BuildError { key: format!("messages[{n}]"), why })
+        });
+        let mappers = mappers.collect::<Result<_, _>>()?;
+        Ok(Kind { starts: kind.starts.as_bytes().to_vec(), decoder, mappers })
+    }
+}
+
+/// Keeps a device that sends rubbish all day from filling the log.
+#[derive(Debug, Default)]
+struct Complaints {
+    /// At most one for each cause.
+    waiting: Vec<Complaint>,
+    /// Per cause: when the last complaint was made, and how many were passed over since.
+    last: BTreeMap<Cause, (Instant, u64)>,
+}
+
+impl Complaints {
+    const PAUSE: Duration = Duration::from_secs(60);
+
+    fn add(&mut self, cause: Cause, field: &str, frame: &Bytes, at: Instant) {
+        let more = match self.last.get_mut(&cause) {
+            Some((last, passed_over)) if at.saturating_duration_since(*last) < Self::PAUSE => {
+                *passed_over += 1;
+                return;
+            }
+            Some((_, passed_over)) => *passed_over,
+            None => 0,
+        };
+        self.last.insert(cause, (at, 0));
+        // The text is copied, so that a waiting complaint does not hold a whole read buffer.
+        let frame = Bytes::copy_from_slice(&frame[..frame.len().min(128)]);
+        let field: String = field.chars().take(64).collect();
+        self.waiting.push(Complaint { cause, field, frame, more });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_a_minute_for_each_cause() {
+        let mut complaints = Complaints::default();
+        let start = Instant::now();
+        let frame = Bytes::from_static(b"temp=x");
+        for second in 0..=60 {
+            let at = start + Duration::from_secs(second);
+            complaints.add(Cause::NotANumber, "temp", &frame, at);
+        }
+        complaints.add(Cause::Missing, "hum", &frame, start);
+        let made: Vec<_> = complaints.waiting.iter().map(|c| (c.cause, c.more)).collect();
+        assert_eq!(made, [(Cause::NotANumber, 0), (Cause::NotANumber, 59), (Cause::Missing, 0)]);
+    }
+}

@@ -1,0 +1,332 @@
+//! The task of one port: opens it, reads and writes it, and opens it again when it went away.
+
+use crate::backoff::Backoff;
+use crate::clock::Now;
+use crate::command::{Command, Refused};
+use crate::intake::{Full, Intake};
+use crate::message::Message;
+use crate::mqtt::topic::Topic;
+use crate::pipeline::Pipeline;
+use crate::status::{self, PortState};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+
+/// How long a command may wait for the device to take a byte.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A port that floods or fails all day gets one line a minute in the log.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// A command message on its way to a port.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// The topic it was published to.
+    pub topic: Topic,
+    /// Its payload.
+    pub payload: Bytes,
+    /// Whether the broker had kept it from before.
+    pub retain: bool,
+}
+
+/// How many command messages wait for a port at most.
+pub const INBOX: usize = 16;
+
+/// All that the task of a port owns.
+#[derive(Debug)]
+pub struct PortTask {
+    /// The port's name, for the log.
+    pub name: String,
+    /// What its bytes become.
+    pub pipeline: Pipeline,
+    /// What may be written to it.
+    pub commands: Vec<Command>,
+    /// Command messages from the MQTT task.
+    pub inbox: mpsc::Receiver<Inbound>,
+    /// Where its messages go.
+    pub intake: Intake,
+    /// Topic of its status.
+    pub status_topic: Topic,
+    /// Topic of what became of commands.
+    pub command_topic: Topic,
+    /// How often the status is published when nothing changes.
+    pub interval: Duration,
+    /// The end of the gateway: the other end is dropped.
+    pub stop: watch::Receiver<()>,
+}
+
+/// An open port.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// Bytes in both directions.
+    pub stream: S,
+    /// What was opened, `/dev/ttyUSB1`.
+    pub device: String,
+}
+
+/// Runs a port until the gateway ends. `open` is called again and again while the port is away.
+pub async fn run<S, E>(task: PortTask, mut open: impl AsyncFnMut() -> Result<Opened<S>, E>)
+where
+    S: AsyncRead + AsyncWrite,
+    E: Display,
+{
+    let now = Now::read();
+    let mut port = Running {
+        status: status::Port::away(now),
+        next_status: now.mono + task.interval,
+        next_complaint: now.mono,
+        complained_of: 0,
+        next_command: now.mono,
+        task,
+    };
+    // Not jittered: a plug that was put back should work again within two seconds.
+    let mut backoff =
+        Backoff::new(Duration::from_millis(250), Duration::from_secs(2), Duration::from_secs(5));
+    loop {
+        let end = match port.meanwhile(open()).await {
+            None => break,
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(opened)) => {
+                let now = Now::read();
+                backoff.up(now.mono);
+                port.opened(opened.device, now);
+                match port.serve(opened.stream).await {
+                    End::Stop => break,
+                    End::Gone(why) => why,
+                }
+            }
+        };
+        let now = Now::read();
+        port.went_away(end, now);
+        let wait = backoff.down(now.mono, u32::MAX);
+        if port.meanwhile(tokio::time::sleep(wait)).await.is_none() {
+            break;
+        }
+    }
+    port.stopped(Now::read());
+}
+
+/// Why an open port is no longer served.
+enum End {
+    Stop,
+    Gone(String),
+}
+
+/// Bytes of one command message on their way to the device.
+struct Writing {
+    topic: Topic,
+    bytes: Bytes,
+    between: Duration,
+    deadline: Instant,
+}
+
+struct Running {
+    task: PortTask,
+    status: status::Port,
+    next_status: Instant,
+    next_command: Instant,
+    /// When the log may be bothered again about bad frames and drops.
+    next_complaint: Instant,
+    /// Bad frames and drops that the log knows of.
+    complained_of: u64,
+}
+
+impl Running {
+    /// Waits for `work` while the port is away: commands are refused, the status is published.
+    /// `None` when the gateway ends.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.task.stop.changed() => return None,
+                done = &mut work => return Some(done),
+                Some(inbound) = self.task.inbox.recv() => {
+                    let why = self.status.last_error.clone();
+                    let why = why.unwrap_or_else(|| "not opened yet".into());
+                    self.refuse(&inbound.topic, &Refused::Away(why), Now::read());
+                }
+                () = sleep_until(self.next_status.into()) => self.publish_status(Now::read()),
+            }
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> End {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut buffer = vec![0; 4096];
+        let mut waiting: VecDeque<Writing> = VecDeque::new();
+        let mut messages = Vec::new();
+        let end = loop {
+            let front = waiting.front();
+            let may_write = front.is_some() && self.next_command <= Instant::now();
+            let pending = front.map(|front| front.bytes.clone()).unwrap_or_default();
+            let deadline = self.deadline(front, may_write);
+            tokio::select! {
+                _ = self.task.stop.changed() => break End::Stop,
+                read = reader.read(&mut buffer) => match read {
+                    Ok(0) => break End::Gone("unplugged, or closed by the other end".into()),
+                    Ok(n) => {
+                        tracing::trace!(port = self.task.name, bytes = %buffer[..n].escape_ascii());
+                        self.task.pipeline.push(&buffer[..n], Now::read(), &mut messages);
+                    }
+                    Err(error) => break End::Gone(error.to_string()),
+                },
+                written = writer.write(&pending), if may_write => match written {
+                    Ok(0) => break End::Gone("it takes no more bytes".into()),
+                    Ok(n) => self.wrote(n, &mut waiting),
+                    Err(error) => break End::Gone(error.to_string()),
+                },
+                Some(inbound) = self.task.inbox.recv(), if waiting.is_empty() => {
+                    self.accept(&inbound, &mut waiting);
+                }
+                () = sleep_until(deadline.into()) => {
+                    let now = Now::read();
+                    if self.task.pipeline.deadline().is_some_and(|due| due <= now.mono) {
+                        self.task.pipeline.timeout(now, &mut messages);
+                    }
+                    if waiting.front().is_some_and(|front| front.deadline <= now.mono)
+                        && let Some(stuck) = waiting.pop_front()
+                    {
+                        self.refuse(&stuck.topic, &Refused::Stuck, now);
+                    }
+                    if self.next_status <= now.mono {
+                        self.publish_status(now);
+                    }
+                }
+            }
+            self.pass_on(&mut messages);
+            self.complain();
+        };
+        for cut in waiting {
+            self.refuse(&cut.topic, &Refused::Cut, Now::read());
+        }
+        end
+    }
+
+    fn deadline(&self, front: Option<&Writing>, may_write: bool) -> Instant {
+        let writing = front.map(|f| if may_write { f.deadline } else { self.next_command });
+        let due = [self.task.pipeline.deadline(), writing];
+        due.into_iter().flatten().fold(self.next_status, Instant::min)
+    }
+
+    /// Turns a command message into bytes, once for each rule of the port that wants it.
+    fn accept(&mut self, inbound: &Inbound, waiting: &mut VecDeque<Writing>) {
+        let now = Now::read();
+        let mut refused = Vec::new();
+        for command in &self.task.commands {
+            if !command.filter.matches(inbound.topic.as_str()) {
+                continue;
+            }
+            match command.bytes(&inbound.payload, inbound.retain) {
+                Ok(bytes) => waiting.push_back(Writing {
+                    topic: inbound.topic.clone(),
+                    bytes,
+                    between: command.between,
+                    deadline: now.mono.max(self.next_command) + WRITE_DEADLINE,
+                }),
+                Err(why) => refused.push(why),
+            }
+        }
+        for why in refused {
+            self.refuse(&inbound.topic, &why, now);
+        }
+    }
+
+    fn wrote(&mut self, n: usize, waiting: &mut VecDeque<Writing>) {
+        let Some(front) = waiting.front_mut() else { return };
+        front.bytes.advance(n.min(front.bytes.len()));
+        let now = Now::read();
+        front.deadline = now.mono + WRITE_DEADLINE;
+        if !front.bytes.is_empty() {
+            return;
+        }
+        self.next_command = now.mono + front.between;
+        self.status.commands_sent += 1;
+        tracing::debug!(port = self.task.name, topic = %front.topic, "command sent");
+        let report = status::command(&self.task.command_topic, front.topic.as_str(), Ok(()), now);
+        self.pass_on(&mut vec![report]);
+        waiting.pop_front();
+    }
+
+    fn refuse(&mut self, topic: &Topic, why: &Refused, now: Now) {
+        self.status.commands_refused += 1;
+        tracing::warn!("port {}: command {topic} refused: {why}", self.task.name);
+        let report = status::command(&self.task.command_topic, topic.as_str(), Err(why), now);
+        self.pass_on(&mut vec![report]);
+    }
+
+    fn pass_on(&mut self, messages: &mut Vec<Message>) {
+        if let Err(Full(lost)) = self.task.intake.offer(messages) {
+            self.status.dropped += lost.len() as u64;
+        }
+    }
+
+    fn publish_status(&mut self, now: Now) {
+        self.next_status = now.mono + self.task.interval;
+        let pipeline = &self.task.pipeline;
+        let topic = &self.task.status_topic;
+        let message = self.status.message(topic, pipeline.frame_counts(), pipeline.counts());
+        self.pass_on(&mut vec![message]);
+    }
+
+    fn opened(&mut self, device: String, now: Now) {
+        let again = if self.status.opens > 0 { " again" } else { "" };
+        tracing::info!("port {}: {device} is open{again}", self.task.name);
+        self.status.opens += 1;
+        self.status.device = Some(device);
+        self.task.pipeline.open(now.mono);
+        self.change(PortState::Open, now);
+    }
+
+    fn went_away(&mut self, why: String, now: Now) {
+        let was_open = self.status.state == PortState::Open;
+        // A port that fails every two seconds is worth one line, until it fails in another way.
+        if was_open || self.status.last_error.as_ref() != Some(&why) {
+            tracing::warn!("port {}: {why}; trying again until it works", self.task.name);
+            self.status.last_error = Some(why);
+            self.status.device = None;
+            self.change(PortState::Away, now);
+        }
+    }
+
+    fn stopped(&mut self, now: Now) {
+        self.status.device = None;
+        self.change(PortState::Stopped, now);
+    }
+
+    fn change(&mut self, state: PortState, now: Now) {
+        if self.status.state != state {
+            self.status.state = state;
+            self.status.since = now;
+        }
+        self.publish_status(now);
+    }
+
+    /// Logs refused readings, bad frames and drops, each kind at most once a minute.
+    fn complain(&mut self) {
+        let name = &self.task.name;
+        while let Some(complaint) = self.task.pipeline.complaint() {
+            let (field, cause) = (&complaint.field, complaint.cause.word());
+            let (frame, more) = (complaint.frame.escape_ascii(), complaint.more);
+            tracing::warn!("port {name}: {field} refused: {cause}: {frame} ({more} more unlogged)");
+        }
+        let counts = self.task.pipeline.frame_counts();
+        let bad = counts.bad_checksum + counts.too_long + counts.cut + counts.malformed;
+        let total = bad + self.status.dropped;
+        if total == self.complained_of {
+            return;
+        }
+        let now = Instant::now();
+        if now >= self.next_complaint {
+            let dropped = self.status.dropped;
+            tracing::warn!("port {name}: {bad} bad frames, {dropped} messages lost so far");
+            self.next_complaint = now + LOG_PAUSE;
+            self.complained_of = total;
+        }
+    }
+}

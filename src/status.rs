@@ -1,0 +1,169 @@
+//! What the gateway says about itself: retained JSON under `{gateway}/status`.
+
+use crate::clock::{Now, Stamp};
+use crate::command::Refused;
+use crate::config::scalar::Name;
+use crate::frame::FrameCounts;
+use crate::message::Message;
+use crate::mqtt::topic::{Qos, Topic};
+use crate::pipeline;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// The topics of one gateway's status.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    base: String,
+}
+
+impl Topics {
+    /// `{gateway}/status` and what lies below it.
+    pub fn of(gateway: &Name) -> Topics {
+        Topics { base: format!("{gateway}/status") }
+    }
+
+    /// `online` and `offline` of the whole gateway; the will is published here too.
+    pub fn gateway(&self) -> Topic {
+        topic(&self.base)
+    }
+
+    /// The link to the broker and the outbox.
+    pub fn broker(&self) -> Topic {
+        topic(&format!("{}/broker", self.base))
+    }
+
+    /// One port.
+    pub fn port(&self, port: &Name) -> Topic {
+        topic(&format!("{}/ports/{port}", self.base))
+    }
+
+    /// What became of each command for a port.
+    pub fn commands(&self, port: &Name) -> Topic {
+        topic(&format!("{}/ports/{port}/command", self.base))
+    }
+}
+
+fn topic(text: &str) -> Topic {
+    // Names are valid topic levels by their type, and the config check bounds their length.
+    #[allow(clippy::expect_used)]
+    text.parse().expect("names are topic levels")
+}
+
+/// The gateway's birth or farewell message.
+pub fn gateway(topics: &Topics, online: bool) -> Message {
+    let payload = if online { "online" } else { "offline" };
+    latest(topics.gateway(), payload.into(), Qos::AtLeastOnce)
+}
+
+fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
+    Message { topic, payload: payload.into(), qos, retain: true, latest_only: true }
+}
+
+/// State of a port, as its status prints it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortState {
+    /// Bytes can come.
+    Open,
+    /// Not there, or not to be opened; tried again by itself.
+    Away,
+    /// The gateway has ended.
+    Stopped,
+}
+
+/// What a port has done, besides what its pipeline counts.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// Its state.
+    pub state: PortState,
+    /// Since when, for age and for print.
+    pub since: Now,
+    /// The device that is open, `/dev/ttyUSB1`.
+    pub device: Option<String>,
+    /// How often it was opened.
+    pub opens: u64,
+    /// Messages lost because the MQTT side took none for too long.
+    pub dropped: u64,
+    /// Commands written in full.
+    pub commands_sent: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+impl Port {
+    /// A port that was not opened yet.
+    pub fn away(now: Now) -> Port {
+        Port {
+            state: PortState::Away,
+            since: now,
+            device: None,
+            opens: 0,
+            dropped: 0,
+            commands_sent: 0,
+            commands_refused: 0,
+            last_error: None,
+        }
+    }
+
+    /// The status message.
+    pub fn message(
+        &self,
+        topic: &Topic,
+        frames: &FrameCounts,
+        counts: &pipeline::Counts,
+    ) -> Message {
+        let refused: Map<String, Value> =
+            counts.refused.iter().map(|(cause, n)| (cause.word().into(), json!(n))).collect();
+        let text = json!({
+            "state": self.state,
+            "since": Stamp(self.since.wall).to_string(),
+            "device": self.device,
+            "opens": self.opens,
+            "bytes": frames.bytes,
+            "frames": frames.frames,
+            "skipped": frames.skipped,
+            "bad": {
+                "checksum": frames.bad_checksum,
+                "too_long": frames.too_long,
+                "cut": frames.cut,
+                "malformed": frames.malformed,
+            },
+            "readings": counts.readings,
+            "refused": refused,
+            "unmatched": counts.unmatched,
+            "unmappable": counts.unmappable,
+            "dropped": self.dropped,
+            "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
+            "error": self.last_error,
+        });
+        latest(topic.clone(), text.to_string(), Qos::AtMostOnce)
+    }
+}
+
+/// What became of a command.
+pub fn command(
+    topic: &Topic,
+    command_topic: &str,
+    outcome: Result<(), &Refused>,
+    now: Now,
+) -> Message {
+    let (result, reason) = match outcome {
+        Ok(()) => ("sent", None),
+        Err(refused) => ("refused", Some(refused.to_string())),
+    };
+    let text = json!({
+        "topic": command_topic,
+        "result": result,
+        "reason": reason,
+        "time": Stamp(now.wall).to_string(),
+    });
+    Message {
+        topic: topic.clone(),
+        payload: text.to_string().into(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        latest_only: false,
+    }
+}
