@@ -19,6 +19,11 @@ impl Now {
         Now { mono: Instant::now(), wall: SystemTime::now() }
     }
 
+    /// The later of the two, by the monotonic clock.
+    pub fn max(self, other: Now) -> Now {
+        if other.mono > self.mono { other } else { self }
+    }
+
     /// The same wall clock `by` later: for cores that are driven by recorded times.
     pub fn after(self, by: Duration) -> Now {
         Now { mono: self.mono + by, wall: self.wall + by }

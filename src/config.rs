@@ -1,7 +1,11 @@
 //! What the user wrote, as types. Every type's doc comment is the manual of its key:
 //! `docs/CONFIG.md` and `config/schema.json` are generated from them.
 
+mod check;
+pub mod error;
+pub mod load;
 pub mod scalar;
+pub mod tree;
 
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};

@@ -1,28 +1,87 @@
-//! Frame → readings.
+//! Frame → readings: one format a file.
 
-use crate::value::{Reading, Refusal};
+mod binary;
+mod bytes;
+mod field;
+mod fields;
+mod json;
+mod pairs;
+mod sexpr;
+mod text;
+
+pub use binary::{Binary, BinaryField, Bits, Type};
+pub use bytes::{Bytes, Spelling};
+pub use field::{Field, FieldSettings};
+pub use fields::Fields;
+pub use json::Json;
+pub use pairs::Pairs;
+pub use sexpr::Sexpr;
+pub use text::Text;
+
+use crate::value::{Cause, Convert, Reading, Refusal, Value};
 use serde::Deserialize;
+use std::borrow::Cow;
 
-/// How a frame is read.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// How a frame is read. A word alone, such as `json`, takes a format with its defaults.
+#[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Decode {
-    /// The frame as it is, one field.
-    #[default]
-    Text,
+    /// The frame as it is, as one field.
+    Text(Text),
+    /// The frame's bytes in hexadecimal or base64, as one field.
+    Bytes(Bytes),
+    /// Values in columns: `21.50,40,300`.
+    Fields(Fields),
+    /// Names with values: `temp=21.5 hum=40`.
+    Pairs(Pairs),
+    /// JSON.
+    Json(Json),
+    /// Bytes at fixed places.
+    Binary(Binary),
+    /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
+    Sexpr(Sexpr),
+}
+
+impl Default for Decode {
+    fn default() -> Decode {
+        Decode::Text(Text::default())
+    }
 }
 
 impl Decode {
     /// The running decoder; an error names what is wrong and the remedy.
     pub fn build(&self) -> Result<Decoder, String> {
-        Ok(Decoder {})
+        Ok(match self {
+            Decode::Text(text) => Decoder::Text(text.clone()),
+            Decode::Bytes(bytes) => Decoder::Bytes(bytes.clone()),
+            Decode::Fields(fields) => Decoder::Fields(fields.build()?),
+            Decode::Pairs(pairs) => Decoder::Pairs(pairs.build()?),
+            Decode::Json(json) => Decoder::Json(json.build()?),
+            Decode::Binary(binary) => Decoder::Binary(binary.build()?),
+            Decode::Sexpr(_) => Decoder::Sexpr(Convert::default()),
+        })
     }
 }
 
 /// A running decoder.
 #[derive(Debug)]
-pub struct Decoder {}
+pub enum Decoder {
+    /// See [`Decode::Text`].
+    Text(Text),
+    /// See [`Decode::Bytes`].
+    Bytes(Bytes),
+    /// See [`Decode::Fields`].
+    Fields(fields::Decoder),
+    /// See [`Decode::Pairs`].
+    Pairs(pairs::Decoder),
+    /// See [`Decode::Json`].
+    Json(json::Decoder),
+    /// See [`Decode::Binary`].
+    Binary(binary::Decoder),
+    /// See [`Decode::Sexpr`].
+    Sexpr(Convert),
+}
 
 /// What one frame held.
 #[derive(Debug, Default)]
@@ -35,7 +94,44 @@ pub struct Decoded<'a> {
 
 impl Decoder {
     /// Reads one frame. Never fails as a whole: what cannot be read becomes a refusal.
-    pub fn decode<'a>(&'a self, _frame: &'a [u8]) -> Decoded<'a> {
-        Decoded::default()
+    pub fn decode<'a>(&'a self, frame: &'a [u8]) -> Decoded<'a> {
+        let mut out = Decoded::default();
+        match self {
+            Decoder::Text(text) => text.decode(frame, &mut out),
+            Decoder::Bytes(bytes) => bytes.decode(frame, &mut out),
+            Decoder::Fields(fields) => fields.decode(frame, &mut out),
+            Decoder::Pairs(pairs) => pairs.decode(frame, &mut out),
+            Decoder::Json(json) => json.decode(frame, &mut out),
+            Decoder::Binary(binary) => binary.decode(frame, &mut out),
+            Decoder::Sexpr(plain) => sexpr::decode(plain, frame, &mut out),
+        }
+        out
     }
 }
+
+impl<'a> Decoded<'a> {
+    /// Adds what a field's conversion gave.
+    fn add(
+        &mut self,
+        field: impl Into<Cow<'a, str>>,
+        unit: Option<&'a str>,
+        value: Result<Option<Value<'a>>, Cause>,
+    ) {
+        let field = field.into();
+        match value {
+            Ok(Some(value)) => {
+                let unit = unit.map(Cow::Borrowed);
+                self.readings.push(Reading { node: None, field, value, unit });
+            }
+            Ok(None) => {}
+            Err(cause) => self.refusals.push(Refusal { field, cause }),
+        }
+    }
+
+    fn refuse(&mut self, field: impl Into<Cow<'a, str>>, cause: Cause) {
+        self.refusals.push(Refusal { field: field.into(), cause });
+    }
+}
+
+#[cfg(test)]
+mod tests;

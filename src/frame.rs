@@ -1,41 +1,186 @@
-//! Bytes → frames.
+//! Bytes → frames: one rule a file, and the [`Framer`] that does for all of them what is the same:
+//! it holds the bytes, enforces the limit, checks the checksum, finds back into step and counts.
 
-use crate::config::scalar::Line;
-use bytes::Bytes;
+mod checksum;
+mod delimited;
+mod fixed;
+mod gap;
+mod length;
+mod lines;
+mod raw;
+
+pub use checksum::{Checksum, Format, Settings};
+pub use delimited::{Delimited, Escape};
+pub use fixed::Fixed;
+pub use gap::Gap;
+pub use length::{Endian, Length, Width};
+pub use lines::Lines;
+pub use raw::Raw;
+
+use crate::config::scalar::{Line, Size};
+use bytes::{Buf, Bytes, BytesMut};
 use serde::Deserialize;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Where a frame begins and ends.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Where a frame begins and ends. A word alone, such as `gap`, takes a rule with its defaults.
+#[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
-    /// Text lines.
-    #[default]
-    Lines,
+    /// Lines of text.
+    Lines(Lines),
+    /// A start and an end, with or without escape sequences between them.
+    Delimited(Delimited),
+    /// Always the same number of bytes.
+    Fixed(Fixed),
+    /// A length field in the frame's head.
+    Length(Length),
+    /// Silence ends a frame, as on Modbus RTU.
+    Gap(Gap),
+    /// No frames: whatever comes in within a time.
+    Raw(Raw),
 }
 
-/// Checksum at the end of each frame.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Checksum {}
+impl Default for Framing {
+    fn default() -> Framing {
+        Framing::Lines(Lines::default())
+    }
+}
+
+/// The most that a frame may have. Larger limits only serve garbage.
+const LARGEST: usize = 64 * 1024;
+
+/// A line that was silent for so long after opening begins a frame with its next byte.
+const SILENCE: Duration = Duration::from_millis(20);
+
+/// USB adapters hand over what they received in bursts up to 16 ms apart. A silence of that length
+/// within a frame is one only for us.
+const BURST: Duration = Duration::from_millis(20);
 
 impl Framing {
-    /// The running framer. `line` is the port's speed, for silences given in characters; TCP
-    /// ports may have none.
+    /// The running framer. `line` is the port's speed, for silences given in characters; a port on
+    /// the network may have none.
     pub fn build(
         &self,
-        _checksum: Option<&Checksum>,
-        _line: Option<&Line>,
+        checksum: Option<&Checksum>,
+        line: Option<&Line>,
     ) -> Result<Framer, String> {
-        Ok(Framer {})
+        let (rule, limit) = match self {
+            Framing::Lines(lines) => (Rule::Lines(lines.build()?), lines.limit.bytes()),
+            Framing::Delimited(delimited) => {
+                (Rule::Delimited(delimited.build()?), delimited.limit.bytes())
+            }
+            Framing::Fixed(fixed) => {
+                (Rule::Fixed(fixed.build(checksum.is_some())?), fixed.size.bytes())
+            }
+            Framing::Length(length) => (Rule::Length(length.build()?), length.limit.bytes()),
+            Framing::Gap(gap) => (Rule::Gap(gap.build(line)), gap.limit.bytes()),
+            Framing::Raw(raw) => (Rule::Raw(raw.build()), raw.size.bytes()),
+        };
+        if limit == 0 || limit > LARGEST {
+            return Err(format!(
+                "{limit} bytes is no size for a frame; 1 to {LARGEST} is possible"
+            ));
+        }
+        let checksum = checksum.map(Checksum::build).transpose()?;
+        Ok(Framer {
+            rule,
+            checksum,
+            limit,
+            buffer: BytesMut::new(),
+            searched: 0,
+            synchronised: false,
+            quiet: false,
+            opened: None,
+            last: None,
+            held: false,
+            counts: FrameCounts::default(),
+        })
     }
+}
+
+fn default_limit() -> Size {
+    Size::from_bytes(4096)
+}
+
+/// A rule that runs.
+#[derive(Debug)]
+enum Rule {
+    Lines(lines::Rule),
+    Delimited(delimited::Rule),
+    Fixed(fixed::Rule),
+    Length(length::Rule),
+    Gap(gap::Rule),
+    Raw(raw::Rule),
+}
+
+/// What a rule makes of the bytes so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Split {
+    /// No frame yet. The first `searched` bytes need not be looked at again.
+    More { searched: usize },
+    /// The first bytes belong to no frame.
+    Skip(usize),
+    /// The first bytes are the rest of a frame whose beginning was not seen; behind them one begins.
+    Align(usize),
+    /// The first bytes are separators and the like: neither frame nor garbage.
+    Pass(usize),
+    /// A frame.
+    Frame(Cut),
+    /// The first `n` bytes are a frame that went wrong.
+    Bad(Fault, usize),
+}
+
+/// Where in the buffer a frame is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cut {
+    /// Bytes of the buffer that it takes up, from the first.
+    whole: usize,
+    /// What the decoder gets, the checksum still in it.
+    frame: Range<usize>,
+    /// What ends with the checksum; `from` of the checksum counts from its start.
+    checked: Range<usize>,
+    /// The frame with its escape sequences resolved, where there are some; it replaces `frame` and
+    /// `checked`.
+    unescaped: Option<Bytes>,
+}
+
+impl Cut {
+    /// A frame of the first `n` bytes, which are all its own.
+    fn plain(n: usize) -> Cut {
+        Cut { whole: n, frame: 0..n, checked: 0..n, unescaped: None }
+    }
+}
+
+/// Why a frame went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Cut,
+    Malformed,
 }
 
 /// Cuts one port's bytes into frames. Sans-io.
 #[derive(Debug)]
-pub struct Framer {}
+pub struct Framer {
+    rule: Rule,
+    checksum: Option<checksum::Rule>,
+    limit: usize,
+    buffer: BytesMut,
+    /// Bytes at the buffer's front in which no frame ends.
+    searched: usize,
+    /// Whether the buffer begins where a frame may begin.
+    synchronised: bool,
+    /// Whether silence was noticed behind the buffer's last byte.
+    quiet: bool,
+    /// When the port was opened, until the first byte.
+    opened: Option<Instant>,
+    /// When the last byte came; for `raw` the first of the buffer.
+    last: Option<Instant>,
+    /// Whether a silence seemed to end a frame whose checksum then was wrong.
+    held: bool,
+    counts: FrameCounts,
+}
 
 /// What a framer has seen since it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +189,7 @@ pub struct FrameCounts {
     pub bytes: u64,
     /// Good frames.
     pub frames: u64,
-    /// Bytes that belonged to no frame.
+    /// Bytes that belonged to no good frame.
     pub skipped: u64,
     /// Bad frames: the checksum did not match.
     pub bad_checksum: u64,
@@ -58,36 +203,236 @@ pub struct FrameCounts {
 
 impl Framer {
     /// The port was opened at `at`: forgets what was half read (counted as `cut`).
-    pub fn open(&mut self, _at: Instant) {}
+    pub fn open(&mut self, at: Instant) {
+        if !self.buffer.is_empty() && self.synchronised {
+            self.counts.cut += 1;
+        }
+        self.skip(self.buffer.len());
+        self.synchronised = false;
+        self.quiet = false;
+        self.opened = Some(at);
+        self.last = None;
+    }
 
     /// Takes bytes that were read at `at`. Call [`Framer::frame`] until it has no more.
-    pub fn push(&mut self, _bytes: &[u8], _at: Instant) {}
+    pub fn push(&mut self, bytes: &[u8], at: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        let silence = self.rule.silence().unwrap_or(SILENCE).max(SILENCE);
+        // Bytes right after opening may be the middle of a frame.
+        if self.opened.take().is_some_and(|opened| at.saturating_duration_since(opened) >= silence)
+        {
+            self.synchronised = true;
+        }
+        self.quiet = false;
+        self.held = false;
+        self.counts.bytes += bytes.len() as u64;
+        // What waits in the buffer is less than a frame, so this bounds it by limit and read size.
+        self.buffer.extend_from_slice(bytes);
+        match self.rule {
+            // Its time runs from the first byte on, or a chatty device would never be heard.
+            Rule::Raw(_) => self.last.get_or_insert(at),
+            _ => self.last.insert(at),
+        };
+    }
 
     /// The next whole frame, without delimiters and checksum.
     pub fn frame(&mut self) -> Option<Bytes> {
+        while !self.buffer.is_empty() {
+            match self.rule.split(&self.buffer, self.searched, self.synchronised, self.quiet) {
+                Split::More { searched } => {
+                    self.searched = searched.min(self.buffer.len());
+                    if self.buffer.len() <= self.longest() {
+                        return None;
+                    }
+                    self.give_up();
+                }
+                Split::Skip(n) => self.skip(n.max(1)),
+                Split::Align(n) => {
+                    self.skip(n.max(1));
+                    self.synchronised = true;
+                }
+                Split::Pass(n) => {
+                    self.take(n.max(1));
+                    self.synchronised = true;
+                }
+                Split::Bad(fault, n) => {
+                    match fault {
+                        Fault::Cut => self.counts.cut += 1,
+                        Fault::Malformed => self.counts.malformed += 1,
+                    }
+                    self.skip(n.max(1));
+                }
+                Split::Frame(cut) if cut.whole > self.longest() => {
+                    self.counts.too_long += 1;
+                    self.skip(cut.whole);
+                    self.synchronised = true;
+                }
+                Split::Frame(cut) => match self.accept(cut) {
+                    Some(frame) => return Some(frame),
+                    None if self.held => return None,
+                    None => {}
+                },
+            }
+        }
+        // A quiet line begins anew. Until it was quiet, or in step, its silence is waited for.
+        self.synchronised |= std::mem::take(&mut self.quiet);
+        if self.synchronised {
+            self.last = None;
+        }
         None
     }
 
     /// When [`Framer::timeout`] is due, where silence matters to the rule.
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        let silence = self.rule.silence()?;
+        let silence = if self.held { silence.max(BURST) } else { silence };
+        Some(self.last? + silence).filter(|_| !self.quiet)
     }
 
     /// It is `at`, and nothing more was read. Call [`Framer::frame`] afterwards.
-    pub fn timeout(&mut self, _at: Instant) {}
+    pub fn timeout(&mut self, at: Instant) {
+        if self.deadline().is_some_and(|due| due <= at) {
+            self.quiet = true;
+        }
+    }
 
     /// What was seen so far.
     pub fn counts(&self) -> &FrameCounts {
-        const NONE: FrameCounts = FrameCounts {
-            bytes: 0,
-            frames: 0,
-            skipped: 0,
-            bad_checksum: 0,
-            too_long: 0,
-            cut: 0,
-            malformed: 0,
+        &self.counts
+    }
+
+    /// The limit, and what the rule needs around a frame of that size.
+    fn longest(&self) -> usize {
+        self.limit + self.rule.around()
+    }
+
+    fn accept(&mut self, cut: Cut) -> Option<Bytes> {
+        let bytes = cut.unescaped.as_deref().unwrap_or(&self.buffer);
+        let (frame, checked) = match &cut.unescaped {
+            Some(bytes) => (0..bytes.len(), 0..bytes.len()),
+            None => (cut.frame.clone(), cut.checked.clone()),
         };
-        &NONE
+        let mut frame = frame;
+        if let Some(checksum) = &self.checksum {
+            match checksum.verify(&bytes[checked.clone()]) {
+                // Checksum, its separator and what is behind it are none of the decoder's business.
+                Some(covered) => {
+                    frame.end = frame.end.min(checked.start + covered).max(frame.start)
+                }
+                None if matches!(self.rule, Rule::Gap(_)) && !self.held => {
+                    self.held = true;
+                    self.quiet = false;
+                    return None;
+                }
+                None => {
+                    self.held = false;
+                    self.counts.bad_checksum += 1;
+                    let n = if self.rule.resyncs_by_byte() { 1 } else { cut.whole };
+                    self.skip(n);
+                    return None;
+                }
+            }
+        }
+        self.counts.frames += 1;
+        self.held = false;
+        self.synchronised = true;
+        let whole = self.take(cut.whole);
+        Some(match cut.unescaped {
+            Some(bytes) => bytes.slice(frame),
+            None => whole.slice(frame),
+        })
+    }
+
+    /// More bytes than a frame may have, and no end in sight.
+    fn give_up(&mut self) {
+        if self.synchronised || self.rule.resyncs_by_byte() {
+            self.counts.too_long += 1;
+        }
+        if self.rule.resyncs_by_byte() {
+            self.skip(1);
+        } else {
+            self.skip(self.buffer.len());
+        }
+        self.synchronised = false;
+    }
+
+    fn take(&mut self, n: usize) -> Bytes {
+        self.searched = 0;
+        self.buffer.split_to(n.min(self.buffer.len())).freeze()
+    }
+
+    fn skip(&mut self, n: usize) {
+        let n = n.min(self.buffer.len());
+        self.buffer.advance(n);
+        self.counts.skipped += n as u64;
+        self.searched = 0;
     }
 }
-const _: Option<Duration> = None;
+
+impl Rule {
+    fn split(&self, buffer: &[u8], searched: usize, synchronised: bool, quiet: bool) -> Split {
+        match self {
+            Rule::Lines(rule) => rule.split(buffer, searched, synchronised),
+            Rule::Delimited(rule) => rule.split(buffer, searched, synchronised),
+            Rule::Fixed(rule) => rule.split(buffer, synchronised, quiet),
+            Rule::Length(rule) => rule.split(buffer, quiet),
+            Rule::Gap(_) => gap::split(buffer, synchronised, quiet),
+            Rule::Raw(rule) => rule.split(buffer, quiet),
+        }
+    }
+
+    /// How long a silence is that means something.
+    fn silence(&self) -> Option<Duration> {
+        match self {
+            Rule::Lines(_) | Rule::Delimited(_) => None,
+            Rule::Fixed(rule) => rule.idle,
+            Rule::Length(rule) => rule.idle,
+            Rule::Gap(rule) => Some(rule.after),
+            Rule::Raw(rule) => Some(rule.after),
+        }
+    }
+
+    /// Bytes that the rule needs besides a frame of the largest size.
+    fn around(&self) -> usize {
+        match self {
+            Rule::Lines(rule) => rule.terminator.len() + 1,
+            Rule::Delimited(rule) => rule.around(),
+            _ => 0,
+        }
+    }
+
+    /// Whether a good frame may be hidden in a bad one, because its end is only computed.
+    fn resyncs_by_byte(&self) -> bool {
+        matches!(self, Rule::Fixed(_) | Rule::Length(_))
+    }
+}
+
+/// The first place of `wanted` in `buffer`, from `from` on.
+fn find(buffer: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let (first, rest) = wanted.split_first()?;
+    let mut at = from;
+    loop {
+        at += buffer.get(at..)?.iter().position(|byte| byte == first)?;
+        if buffer[at + 1..].starts_with(rest) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// How many bytes at the front of a buffer cannot be the beginning of `start`; 0 when it may stand
+/// there, as far as can be seen.
+fn before_start(buffer: &[u8], start: &[u8]) -> usize {
+    (0..buffer.len())
+        .find(|at| {
+            let here = &buffer[*at..];
+            let n = here.len().min(start.len());
+            here[..n] == start[..n]
+        })
+        .unwrap_or(buffer.len())
+}
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,11 @@ impl Outlet {
     pub async fn next(&mut self) -> Option<Vec<Message>> {
         self.receiver.recv().await.map(|batch| batch.messages)
     }
+
+    /// The same without waiting; `None` also when there is nothing right now.
+    pub fn try_next(&mut self) -> Option<Vec<Message>> {
+        self.receiver.try_recv().ok().map(|batch| batch.messages)
+    }
 }
 
 #[cfg(test)]

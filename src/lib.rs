@@ -16,12 +16,15 @@
 //! Everything in `frame`, `decode`, `map`, `pipeline`, `outbox` and `mqtt::session` is sans-io:
 //! no sockets, no tasks, no clock. Time is an argument, the next deadline a return value.
 
+pub mod app;
 pub mod backoff;
+pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
 pub mod decode;
 pub mod frame;
+pub mod golden;
 pub mod intake;
 pub mod log;
 pub mod map;

@@ -197,7 +197,7 @@ impl Mapper {
 
     fn text_of<'r>(&'r self, slot: Slot, reading: &'r Reading<'_>) -> &'r str {
         match slot {
-            Slot::Node => reading.node.unwrap_or(&self.device),
+            Slot::Node => reading.node.as_deref().unwrap_or(&self.device),
             Slot::Field => &reading.field,
             Slot::Value => reading.value.as_str(),
             Slot::Unit => reading.unit.as_deref().unwrap_or_default(),
@@ -340,7 +340,10 @@ mod tests {
 
     #[test]
     fn each_node_of_a_frame_gets_its_own_message() {
-        let of = |node, field| Reading { node: Some(node), ..number(field, "1") };
+        let of = |node: &'static str, field| Reading {
+            node: Some(std::borrow::Cow::from(node)),
+            ..number(field, "1")
+        };
         assert_eq!(
             mapped("{topic: '{node}', per: frame}", &[of("a", "x"), of("a", "y"), of("b", "x")]),
             [("a".into(), r#"{"x":1,"y":1}"#.into()), ("b".into(), r#"{"x":1}"#.into())]

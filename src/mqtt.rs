@@ -1,4 +1,7 @@
 //! Our MQTT client, from the bytes of a packet up to a link that comes back by itself.
 
+pub mod link;
+pub mod packet;
+pub mod session;
 pub mod topic;
 pub mod transport;

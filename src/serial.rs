@@ -1,3 +1,13 @@
-//! Serial ports.
+//! Serial ports: opening them by path, by USB id or over the network, and the task of each.
+//!
+//! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
 
+mod in_use;
+pub mod list;
+mod open;
 pub mod port;
+#[cfg(feature = "demo")]
+pub mod pty;
+pub mod usb;
+
+pub use open::{OpenError, Stream, open};

@@ -6,6 +6,7 @@ use crate::config::scalar::Name;
 use crate::frame::FrameCounts;
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
+use crate::outbox::Outbox;
 use crate::pipeline;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -165,5 +166,64 @@ pub fn command(
         qos: Qos::AtMostOnce,
         retain: false,
         latest_only: false,
+    }
+}
+
+/// What the link to the broker has done, besides what the outbox counts.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    connected: bool,
+    since: Now,
+    connects: u64,
+    last_error: Option<String>,
+}
+
+impl Broker {
+    /// No link yet.
+    pub fn away(now: Now) -> Broker {
+        Broker { connected: false, since: now, connects: 0, last_error: None }
+    }
+
+    /// The broker took us in.
+    pub fn connected(&mut self, now: Now) {
+        self.connected = true;
+        self.since = now;
+        self.connects += 1;
+    }
+
+    /// The link ended, or did not come about.
+    pub fn lost(&mut self, why: String, now: Now) {
+        if self.connected {
+            self.since = now;
+        }
+        self.connected = false;
+        self.last_error = Some(why);
+    }
+
+    /// Whether there is a link.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The last thing that went wrong.
+    pub fn last_error(&self) -> Option<&String> {
+        self.last_error.as_ref()
+    }
+
+    /// The status message.
+    pub fn message(&self, topics: &Topics, outbox: &Outbox) -> Message {
+        let counts = outbox.counts();
+        let text = json!({
+            "connected": self.connected,
+            "since": Stamp(self.since.wall).to_string(),
+            "connects": self.connects,
+            "outbox": { "messages": outbox.len(), "bytes": outbox.bytes() },
+            "sent": counts.sent,
+            "acknowledged": counts.acknowledged,
+            "dropped": counts.dropped,
+            "replaced": counts.replaced,
+            "error": self.last_error,
+        });
+        latest(topics.broker(), text.to_string(), Qos::AtMostOnce)
     }
 }

@@ -1,12 +1,18 @@
 //! Readings and their values. Numbers stay text, so that `21.50` is published as `21.50`.
 
+mod convert;
+mod decimal;
+
+pub use convert::{Convert, Kind, Token};
+pub use decimal::Decimal;
+
 use std::borrow::Cow;
 
 /// One value of one field, read from one frame. Borrows from the frame where it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The device that the frame names as its origin, where its format does that.
-    pub node: Option<&'a str>,
+    pub node: Option<Cow<'a, str>>,
     /// Name of the field.
     pub field: Cow<'a, str>,
     /// What was read.
@@ -44,8 +50,6 @@ pub struct Refusal<'a> {
     pub field: Cow<'a, str>,
     /// What was wrong.
     pub cause: Cause,
-    /// The bytes that were refused; empty where they were missing.
-    pub bytes: &'a [u8],
 }
 
 /// Why a reading was refused. Counted one by one in a port's status.

@@ -169,6 +169,9 @@ pub struct Line {
 }
 
 impl Line {
+    /// What most devices use; only where nothing is configured.
+    pub const DEFAULT: Line = Line { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: 1 };
+
     /// How long `characters` take on the wire, start, parity and stop bits included.
     pub fn time_of(&self, characters: f32) -> Duration {
         let bits = 1 + self.data_bits + u8::from(self.parity != Parity::None) + self.stop_bits;
@@ -361,6 +364,12 @@ impl ByteString {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl From<&[u8]> for ByteString {
+    fn from(bytes: &[u8]) -> ByteString {
+        ByteString(bytes.to_vec())
     }
 }
 

@@ -1,0 +1,160 @@
+//! Wires tasks, threads and channels together.
+//!
+//! Two threads: the caller's runs the ports, because a tty's kernel buffer overflows after a third
+//! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
+//! meet in two bounded channels only.
+
+use crate::command::Command;
+use crate::config::scalar::Name;
+use crate::config::{Config, Port};
+use crate::intake::{self, Intake};
+use crate::map::Names;
+use crate::mqtt::link::{self, Link, Route};
+use crate::mqtt::session::{self, Session};
+use crate::mqtt::transport::Connector;
+use crate::outbox::Outbox;
+use crate::pipeline::{BuildError, Pipeline};
+use crate::serial;
+use crate::serial::port::{self, INBOX, PortTask};
+use crate::status::{self, Topics};
+use std::io;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, LocalSet};
+
+/// Why the gateway did not start. The configuration's own mistakes were found before.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port whose settings contradict each other.
+    #[error("ports.{port}.{error}")]
+    Port {
+        /// The port.
+        port: Name,
+        /// What is wrong.
+        error: BuildError,
+    },
+    /// No thread or no event loop could be had.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs the gateway until `stop` resolves: then the ports end, what they left is sent, the broker
+/// is told, and the number of messages that could not be delivered is returned.
+///
+/// Must run in a current-thread runtime of its own: it is the ports' thread.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize, StartError> {
+    let topics = Topics::of(&config.gateway);
+    let (intake, outlet) = intake::channel(intake::two_seconds_of(&config));
+    let (stopper, stopped) = watch::channel(());
+    let mut tasks = Vec::new();
+    let mut routes = Vec::new();
+    for (name, port) in &config.ports {
+        let (task, route) = build(&config, name, port, &intake, &stopped)
+            .map_err(|error| StartError::Port { port: name.clone(), error })?;
+        tasks.push((task, port.clone()));
+        routes.extend(route);
+    }
+    drop((intake, stopped));
+
+    let session = Session::new(session_options(&config, &topics, &routes));
+    let broker = &config.broker;
+    let link = Link {
+        broker: broker.url.clone(),
+        session,
+        password_file: broker.password_file.clone(),
+        outbox: Outbox::new(&config.outbox),
+        outlet,
+        routes,
+        topics: Some(topics),
+        interval: config.status.interval.duration(),
+    };
+    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
+    let left = start_mqtt(link, connector)?;
+
+    let local = LocalSet::new();
+    let mut ports = JoinSet::new();
+    for (task, port) in tasks {
+        let open = async move || serial::open(&port).await;
+        ports.spawn_local_on(port::run(task, open), &local);
+    }
+    local
+        .run_until(async {
+            stop.await;
+            drop(stopper);
+            while ports.join_next().await.is_some() {}
+        })
+        .await;
+    Ok(left.await.unwrap_or_default())
+}
+
+/// Starts the MQTT task on a thread of its own; the receiver gets what [`link::run`] returns.
+fn start_mqtt(link: Link, connector: Connector) -> io::Result<oneshot::Receiver<usize>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new().name("mqtt".into()).spawn(move || {
+        // Nobody listens any more when the process is ending anyhow.
+        let _ = sender.send(runtime.block_on(link::run(link, connector)));
+        // A name look-up that hangs must not hold up the end.
+        runtime.shutdown_background();
+    })?;
+    Ok(receiver)
+}
+
+fn build(
+    config: &Config,
+    name: &Name,
+    port: &Port,
+    intake: &Intake,
+    stop: &watch::Receiver<()>,
+) -> Result<(PortTask, Option<Route>), BuildError> {
+    let pipeline = Pipeline::build(&config.gateway, name, port)?;
+    let commands = commands(&config.gateway, name, port)?;
+    let topics = Topics::of(&config.gateway);
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let filters: Vec<_> = commands.iter().map(|c| (c.filter.clone(), c.qos)).collect();
+    let route = Route { filters, inbox: sender, report: topics.commands(name) };
+    let task = PortTask {
+        name: name.to_string(),
+        pipeline,
+        commands,
+        inbox,
+        intake: intake.clone(),
+        status_topic: topics.port(name),
+        command_topic: topics.commands(name),
+        interval: config.status.interval.duration(),
+        stop: stop.clone(),
+    };
+    let route = (!route.filters.is_empty()).then_some(route);
+    Ok((task, route))
+}
+
+/// The command rules of a port. The error names the key below the port.
+pub fn commands(gateway: &Name, name: &Name, port: &Port) -> Result<Vec<Command>, BuildError> {
+    let names = Names {
+        gateway: gateway.as_str(),
+        port: name.as_str(),
+        device: port.device.as_ref().unwrap_or(name).as_str(),
+    };
+    let rules = port.commands.iter().enumerate();
+    rules
+        .map(|(n, rule)| {
+            Command::build(rule, &names)
+                .map_err(|why| BuildError { key: format!("commands[{n}]"), why })
+        })
+        .collect()
+}
+
+fn session_options(config: &Config, topics: &Topics, routes: &[Route]) -> session::Options {
+    let broker = &config.broker;
+    let client_id =
+        broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
+    session::Options {
+        client_id,
+        clean: broker.clean,
+        keepalive: broker.keepalive.duration(),
+        user: broker.user.clone(),
+        password: broker.password.clone(),
+        will: Some(status::gateway(topics, false)),
+        subscriptions: routes.iter().flat_map(|route| route.filters.iter().cloned()).collect(),
+        inflight: broker.inflight,
+    }
+}

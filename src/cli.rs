@@ -1,0 +1,113 @@
+//! The command line: one file per command.
+
+mod check;
+mod decode;
+#[cfg(feature = "demo")]
+mod demo;
+mod golden;
+mod ports;
+mod run;
+
+use crate::app::StartError;
+use crate::config::error::ConfigError;
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
+
+const HELP: &str = "\
+tty2mqtt reads serial devices and publishes what they say to an MQTT broker.
+
+Usage: tty2mqtt COMMAND [OPTIONS]
+
+Commands:
+  run      the gateway itself                  tty2mqtt run --config my.yaml
+  check    is a configuration file right?      tty2mqtt check my.yaml
+  decode   what becomes of captured bytes?     tty2mqtt decode --port meter < capture
+  ports    which serial ports are there?       tty2mqtt ports
+  demo     see it work without any hardware    tty2mqtt demo
+
+`tty2mqtt COMMAND --help` says more. `tty2mqtt --version` prints the version.
+Exit codes: 0 all is well, 1 something failed, 2 wrong usage or configuration.
+";
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The gateway did not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// Reading or writing failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was to be read or written.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The command ran, and its answer is no.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CliError {
+    /// 2 for wrong usage and wrong configuration, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Usage(_) | CliError::Config(_) => 2,
+            CliError::Start(_) | CliError::Io { .. } | CliError::Failed(_) => 1,
+        }
+    }
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> CliError {
+        CliError::Usage(format!("{error}; see --help"))
+    }
+}
+
+/// Runs the command that the arguments (the program's name among them) ask for.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, CliError> {
+    use lexopt::prelude::*;
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let command = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return print(HELP),
+        Some(Short('V') | Long("version")) => {
+            return print(concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Some(Value(word)) => word.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.as_str() {
+        "run" => run::main(parser),
+        "check" => check::main(parser),
+        "decode" => decode::main(parser),
+        "ports" => ports::main(parser),
+        "golden" => golden::main(parser),
+        #[cfg(feature = "demo")]
+        "demo" => demo::main(parser),
+        #[cfg(not(feature = "demo"))]
+        "demo" => Err(CliError::Usage("this build has no demo (feature `demo`)".into())),
+        "help" => print(HELP),
+        other => Err(CliError::Usage(format!("unknown command {other:?}; see tty2mqtt --help"))),
+    }
+}
+
+/// Prints to stdout. A reader that went away (`| head`) is no error.
+fn print(text: &str) -> Result<ExitCode, CliError> {
+    use std::io::Write;
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::Io { what: "standard output".into(), source })
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

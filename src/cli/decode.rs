@@ -1,0 +1,139 @@
+//! `tty2mqtt decode`: what becomes of captured bytes?
+
+use super::{CliError, DEFAULT_CONFIG, print};
+use crate::clock::Now;
+use crate::config::load;
+use crate::config::scalar::{Name, parse_hex};
+use crate::message::Message;
+use crate::pipeline::Pipeline;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const HELP: &str = "\
+tty2mqtt decode: sends bytes from standard input through a port's framing, decoding and mapping,
+and prints each message as topic and payload. What was refused goes to standard error.
+
+Usage: tty2mqtt decode [OPTIONS] --port NAME < CAPTURE
+
+  -c, --config FILE   configuration [/etc/tty2mqtt/config.yaml]
+  -p, --port NAME     the port whose settings are used; may be left out if there is only one
+  -x, --hex           the input is hexadecimal; each line is one burst, with silence behind it
+
+Exit codes: 0 all was understood, 1 something was refused or skipped, 2 wrong usage.
+Example: echo '01 03 02 01 2C B8 09' | tty2mqtt decode --config my.yaml --port meter --hex
+";
+
+pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
+    use lexopt::prelude::*;
+    let mut file = PathBuf::from(DEFAULT_CONFIG);
+    let mut port = None;
+    let mut hex = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return print(HELP),
+            Short('c') | Long("config") => file = parser.value()?.into(),
+            Short('p') | Long("port") => port = Some(parser.value()?.parse::<Name>()?),
+            Short('x') | Long("hex") => hex = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let (config, _) = load::load(&file)?;
+    let names: Vec<_> = config.ports.keys().map(Name::as_str).collect();
+    let names = names.join(", ");
+    let name = match (port, config.ports.keys().next()) {
+        (Some(name), _) => name,
+        (None, Some(only)) if config.ports.len() == 1 => only.clone(),
+        (None, _) => return Err(CliError::Usage(format!("--port NAME is needed: one of {names}"))),
+    };
+    let Some(port) = config.ports.get(&name) else {
+        return Err(CliError::Usage(format!("no port {name} in {}: {names}", file.display())));
+    };
+    let pipeline = Pipeline::build(&config.gateway, &name, port)
+        .map_err(|e| CliError::Usage(format!("ports.{name}.{e}")))?;
+    Capture { pipeline, now: Now::read(), out: Vec::new() }.run(hex)
+}
+
+/// A capture on its way through a pipeline, on a clock of its own.
+struct Capture {
+    pipeline: Pipeline,
+    now: Now,
+    out: Vec<Message>,
+}
+
+impl Capture {
+    fn run(mut self, hex: bool) -> Result<ExitCode, CliError> {
+        self.pipeline.open(self.now.mono);
+        self.silence()?;
+        let mut input = io::stdin().lock();
+        let failed = |source| CliError::Io { what: "standard input".into(), source };
+        if hex {
+            for (n, line) in io::read_to_string(input).map_err(failed)?.lines().enumerate() {
+                let bytes = parse_hex(line);
+                let bytes =
+                    bytes.map_err(|e| CliError::Usage(format!("input line {}: {e}", n + 1)))?;
+                self.burst(&bytes)?;
+                self.silence()?;
+            }
+        } else {
+            let mut buffer = [0; 4096];
+            loop {
+                match input.read(&mut buffer).map_err(failed)? {
+                    0 => break,
+                    n => self.burst(&buffer[..n])?,
+                }
+            }
+            self.silence()?;
+        }
+        self.report()
+    }
+
+    fn burst(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.pipeline.push(bytes, self.now, &mut self.out);
+        self.print()
+    }
+
+    /// Lets a second pass, in which every rule that waits for silence has had it.
+    fn silence(&mut self) -> Result<(), CliError> {
+        let end = self.now.after(Duration::from_secs(1));
+        while let Some(due) = self.pipeline.deadline().filter(|due| *due <= end.mono) {
+            let by = due.saturating_duration_since(self.now.mono);
+            self.now = self.now.after(by);
+            self.pipeline.timeout(self.now, &mut self.out);
+        }
+        self.now = end;
+        self.print()
+    }
+
+    fn print(&mut self) -> Result<(), CliError> {
+        let mut text = Vec::new();
+        for message in self.out.drain(..) {
+            text.extend_from_slice(message.topic.as_str().as_bytes());
+            text.push(b' ');
+            text.extend_from_slice(&message.payload);
+            text.push(b'\n');
+        }
+        while let Some(complaint) = self.pipeline.complaint() {
+            let frame = complaint.frame.escape_ascii();
+            eprintln!("{} refused: {}: {frame}", complaint.field, complaint.cause.word());
+        }
+        io::stdout()
+            .lock()
+            .write_all(&text)
+            .map_err(|source| CliError::Io { what: "standard output".into(), source })
+    }
+
+    fn report(&self) -> Result<ExitCode, CliError> {
+        let frames = self.pipeline.frame_counts();
+        let counts = self.pipeline.counts();
+        let bad = frames.bad_checksum + frames.too_long + frames.cut + frames.malformed;
+        let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
+        eprintln!(
+            "{} frames, {} readings; {bad} bad frames, {} bytes skipped, {refused} refused, {} unmatched",
+            frames.frames, counts.readings, frames.skipped, counts.unmatched
+        );
+        let clean = bad + frames.skipped + refused == 0;
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

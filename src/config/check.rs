@@ -1,0 +1,175 @@
+//! What one key alone cannot show to be wrong.
+
+use super::error::{Part, Problem};
+use super::load::problem;
+use super::scalar::Span;
+use super::tree::Path;
+use super::{Config, Port};
+use crate::app;
+use crate::pipeline::Pipeline;
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+
+/// Everything that is wrong with a configuration whose keys are right one by one.
+pub(super) fn check(config: &Config, text: &str) -> Vec<Problem> {
+    let mut found = Found { text, problems: Vec::new() };
+    found.broker(config);
+    if config.ports.is_empty() {
+        found.add("ports", "there is no port; add one, such as `meter: {path: /dev/ttyUSB0, …}`");
+    }
+    let mut paths = HashMap::new();
+    for (name, port) in &config.ports {
+        let path = format!("ports.{name}");
+        found.port(&path, port);
+        if let Some(tty) = &port.path
+            && let Some(other) = paths.insert(tty, name)
+        {
+            found.add(
+                &format!("{path}.path"),
+                &format!(
+                    "port {other} has the same path; \
+                one port can have several kinds of frames, see `frames`"
+                ),
+            );
+        }
+        let built = Pipeline::build(&config.gateway, name, port).map(|_| ());
+        let built = built.and(app::commands(&config.gateway, name, port).map(|_| ()));
+        if let Err(error) = built {
+            found.built(&path, &error.key, &error.why);
+        }
+    }
+    found.problems
+}
+
+struct Found<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, path: &str, what: &str) {
+        let path = Path::parse(path);
+        self.problems.push(problem(self.text, &path, Part::Key, what.into(), None));
+    }
+
+    /// A mistake that came up when a port's parts were built: `topic: what is wrong` names a key
+    /// of its own.
+    fn built(&mut self, port: &str, key: &str, why: &str) {
+        match why.split_once(": ") {
+            Some((below, why)) if below.bytes().all(|b| b.is_ascii_lowercase()) => {
+                self.add(&format!("{port}.{key}.{below}"), why);
+            }
+            _ => self.add(&format!("{port}.{key}"), why),
+        }
+    }
+
+    fn within(&mut self, path: &str, span: Span, least: Span, most: Span) {
+        if span < least || span > most {
+            self.add(path, &format!("{span} is out of range; from {least} to {most} is possible"));
+        }
+    }
+
+    fn broker(&mut self, config: &Config) {
+        let broker = &config.broker;
+        self.within(
+            "broker.keepalive",
+            broker.keepalive,
+            Span::from_secs(5),
+            Span::from_secs(65_535),
+        );
+        self.within(
+            "status.interval",
+            config.status.interval,
+            Span::from_secs(1),
+            Span::from_secs(86_400),
+        );
+        if broker.inflight == 0 {
+            self.add("broker.inflight", "0 lets nothing through; 1 to 65535 is possible");
+        }
+        if broker.password.is_some() && broker.password_file.is_some() {
+            self.add("broker.password", "there is a `password_file` too; keep one of the two");
+        }
+        if broker.user.is_none() {
+            for (key, given) in [
+                ("password", broker.password.is_some()),
+                ("password_file", broker.password_file.is_some()),
+            ] {
+                if given {
+                    let what = "MQTT has no password without a user; add `user`";
+                    self.add(&format!("broker.{key}"), what);
+                }
+            }
+        }
+        if broker.ca_file.is_some() && !broker.url.tls {
+            self.add("broker.ca_file", "the link is not encrypted; write the url with mqtts://");
+        }
+        if broker.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 65_535) {
+            self.add("broker.client_id", "must not be empty; leave it out for the default");
+        }
+        if config.outbox.bytes.bytes() < 64 << 10 {
+            self.add("outbox.bytes", "too little to work with; at least 64KiB");
+        }
+        if config.outbox.messages == 0 {
+            self.add("outbox.messages", "0 lets nothing through; at least 1");
+        }
+        if config.gateway.as_str().len() > 256 {
+            self.add("gateway", "longer than 256 bytes; choose a shorter name");
+        }
+    }
+
+    fn port(&mut self, path: &str, port: &Port) {
+        let ways = [port.path.is_some(), port.usb.is_some(), port.tcp.is_some()];
+        match ways.into_iter().filter(|given| *given).count() {
+            1 => {}
+            0 => self.add(
+                path,
+                "nothing says which port this is; add `path`, `usb` or `tcp` \
+                (`tty2mqtt ports` lists what there is)",
+            ),
+            _ => self.add(path, "`path`, `usb` and `tcp` exclude each other; keep one of them"),
+        }
+        if port.line.is_none() && port.tcp.is_none() {
+            self.add(path, "the key `line` is missing; add the speed, as in `line: 9600 8N1`");
+        }
+        if !port.frames.is_empty() {
+            for (key, given) in
+                [("decode", port.decode.is_some()), ("messages", port.messages.is_some())]
+            {
+                if given {
+                    let what =
+                        "belongs into each entry of `frames`, which is given too; move it there";
+                    self.add(&format!("{path}.{key}"), what);
+                }
+            }
+        }
+    }
+}
+
+/// What is allowed, but most likely not meant.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !config.broker.url.tls
+        && config.broker.user.is_some()
+        && !matches!(config.broker.url.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    {
+        warnings.push(
+            "broker.url: user and password go over the network in the clear; mqtts:// encrypts them"
+                .into(),
+        );
+    }
+    warnings
+}
+
+/// Warns of secrets that every user of the machine can read.
+pub(super) fn secrets(file: &std::path::Path, config: &Config) -> Vec<String> {
+    let inline = config.broker.password.is_some().then_some(file);
+    let files = inline.into_iter().chain(config.broker.password_file.as_deref());
+    let open = files.filter(|file| {
+        std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+    });
+    open.map(|file| {
+        let file = file.display();
+        format!("{file} holds a password and is readable by everyone: chmod 640 {file}")
+    })
+    .collect()
+}

@@ -1,0 +1,227 @@
+//! Mistakes in a configuration, shown as a compiler shows them.
+
+use super::tree::{Path, Step};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Everything that is wrong with a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file's name.
+    pub file: String,
+    /// All that was found.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong, with its place and its remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line and column from 1, and the source line; where it could be found.
+    pub place: Option<Place>,
+    /// `ports.meter.framing`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub remedy: Option<String>,
+}
+
+/// A place in the file's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The source line.
+    pub source: String,
+    /// How many characters to point at.
+    pub width: usize,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.problems.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            problem.show(&self.file, f)?;
+        }
+        match self.problems.len() {
+            1 => Ok(()),
+            n => write!(f, "\n{n} problems in {}", self.file),
+        }
+    }
+}
+
+impl Problem {
+    fn show(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(file)?;
+        if let Some(Place { line, column, .. }) = &self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        writeln!(f, ": {}", self.what)?;
+        if let Some(Place { line, column, source, width }) = &self.place {
+            let pad = column - 1;
+            let width = *width;
+            writeln!(f, "{line:5} | {source}")?;
+            writeln!(f, "      | {:pad$}{:^<width$}", "", "")?;
+        }
+        match &self.remedy {
+            Some(remedy) => writeln!(f, "      = {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What of a node to point at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The key that leads to it.
+    Key,
+    /// The node itself.
+    Value,
+}
+
+impl Place {
+    /// The place of a line and column, both from 1.
+    pub fn new(text: &str, line: usize, column: usize) -> Option<Place> {
+        let source = text.lines().nth(line.checked_sub(1)?)?.replace('\t', " ");
+        let rest: String = source.chars().skip(column.checked_sub(1)?).collect();
+        let width = match rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map_or(rest.len(), |end| end + 2),
+            Some('{' | '[') => 1,
+            _ => rest.find([',', '}', ']', ':']).unwrap_or(rest.len()),
+        };
+        let shown = rest.get(..width).unwrap_or(&rest);
+        let shown = shown.split(" #").next().unwrap_or(shown).trim_end();
+        let width = shown.chars().count().max(1);
+        Some(Place { line, column, source, width })
+    }
+
+    /// The place of a node, found by reading the text once more and failing at the node: the YAML
+    /// reader then says where it was.
+    pub fn of(text: &str, path: &Path, part: Part) -> Option<Place> {
+        let seed = Locate { steps: &path.0, part };
+        let error = seed.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+        let location = error.location()?;
+        Place::new(text, location.line(), location.column())
+    }
+}
+
+/// Walks down a path and fails where it ends.
+#[derive(Clone, Copy)]
+struct Locate<'a> {
+    steps: &'a [Step],
+    part: Part,
+}
+
+impl<'de> DeserializeSeed<'de> for Locate<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+fn here<E: de::Error>() -> Result<(), E> {
+    Err(E::custom("here"))
+}
+
+impl<'de> Visitor<'de> for Locate<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node")
+    }
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        here()
+    }
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        here()
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        here()
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        here()
+    }
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        here()
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        here()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Some((Step::Item(wanted), steps)) = self.steps.split_first() else { return here() };
+        for _ in 0..*wanted {
+            items.next_element::<IgnoredAny>()?;
+        }
+        items.next_element_seed(Locate { steps, ..self }).map(|_| ())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
+        let Some((Step::Key(wanted), steps)) = self.steps.split_first() else { return here() };
+        let at_key = steps.is_empty() && self.part == Part::Key;
+        while let Some(found) = keys.next_key_seed(KeyIs { wanted, fail: at_key })? {
+            if found {
+                return keys.next_value_seed(Locate { steps, ..self });
+            }
+            keys.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key is the one looked for; fails at it if that is wanted.
+struct KeyIs<'a> {
+    wanted: &'a str,
+    fail: bool,
+}
+
+impl KeyIs<'_> {
+    fn compare<E: de::Error>(&self, key: &str) -> Result<bool, E> {
+        if key == self.wanted && self.fail {
+            Err(E::custom("here"))
+        } else {
+            Ok(key == self.wanted)
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyIs<'_> {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
+        self.compare(key)
+    }
+    fn visit_u64<E: de::Error>(self, key: u64) -> Result<bool, E> {
+        self.compare(&key.to_string())
+    }
+    fn visit_i64<E: de::Error>(self, key: i64) -> Result<bool, E> {
+        self.compare(&key.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, key: f64) -> Result<bool, E> {
+        self.compare(&key.to_string())
+    }
+    fn visit_bool<E: de::Error>(self, key: bool) -> Result<bool, E> {
+        self.compare(&key.to_string())
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        self.compare("")
+    }
+}

@@ -1,0 +1,232 @@
+//! From a file to a [`Config`], or to everything that is wrong with it.
+
+use super::error::{ConfigError, Part, Place, Problem};
+use super::tree::{Mistake, Node, Path, Step, What, key_text};
+use super::{Config, check};
+use serde::Deserialize;
+use serde_yaml::Value;
+use std::io;
+
+/// A whole configuration takes a few kilobytes; more than this is a wrong file.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads and checks a configuration file. The second part are warnings, in sentences.
+pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError> {
+    let file = path.display().to_string();
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    Some("name another file with --config, or start from config/example.yaml")
+                }
+                io::ErrorKind::PermissionDenied => Some("it must be readable by this user"),
+                _ => None,
+            };
+            let problem = Problem {
+                place: None,
+                path: String::new(),
+                what: format!("cannot read the configuration: {error}"),
+                remedy: remedy.map(str::to_owned),
+            };
+            return Err(ConfigError { file, problems: vec![problem] });
+        }
+    };
+    let folder = path.parent().unwrap_or(std::path::Path::new(""));
+    let (config, mut warnings) = parse(&file, &text, folder)?;
+    warnings.extend(check::secrets(path, &config));
+    Ok((config, warnings))
+}
+
+fn read(path: &std::path::Path) -> io::Result<String> {
+    if std::fs::metadata(path)?.len() > LARGEST {
+        return Err(io::Error::other("it has more than 1 MiB"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Reads and checks a configuration's text. Relative paths in it count from `folder`.
+pub fn parse(
+    file: &str,
+    text: &str,
+    folder: &std::path::Path,
+) -> Result<(Config, Vec<String>), ConfigError> {
+    let failed = |problems| Err(ConfigError { file: file.to_owned(), problems });
+    let mut tree: Value = match serde_yaml::from_str::<Value>(text) {
+        Ok(tree) => tree,
+        Err(error) => return failed(vec![syntax(text, &error)]),
+    };
+    if tree.apply_merge().is_err() {
+        return failed(vec![whole("a merge key `<<` needs a map behind it")]);
+    }
+    let mut mistakes = Vec::new();
+    let config = read_all(tree, &mut mistakes);
+    let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(text, mistake)).collect();
+    match config {
+        Some(mut config) if problems.is_empty() => {
+            problems = check::check(&config, text);
+            if problems.is_empty() {
+                resolve(&mut config, folder);
+                let warnings = check::warnings(&config);
+                return Ok((config, warnings));
+            }
+        }
+        _ => {}
+    }
+    problems.sort_by_key(|p| p.place.as_ref().map(|place| (place.line, place.column)));
+    failed(problems)
+}
+
+/// Deserializes again and again: whatever is wrong is noted and cut out of the tree, until the
+/// rest is right or nothing is left. So the user sees all mistakes at once.
+fn read_all(mut tree: Value, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    let mut cut: Vec<Path> = Vec::new();
+    loop {
+        let mistake = match Config::deserialize(Node(&tree)) {
+            Ok(config) => return Some(config),
+            Err(mistake) => mistake,
+        };
+        let mut path = mistake.path.clone();
+        let follows = match &mistake.what {
+            // A key that is missing because it was cut out was reported already.
+            What::MissingKey(key) => {
+                let mut missing = path.clone();
+                missing.0.push(Step::Key((*key).into()));
+                cut.contains(&missing)
+            }
+            _ => false,
+        };
+        if !follows {
+            mistakes.push(mistake);
+        }
+        // What cannot be cut out is the nearest thing around it.
+        while !path.0.is_empty() && !remove(&mut tree, &path.0) {
+            path.0.pop();
+        }
+        if path.0.is_empty() {
+            return None;
+        }
+        cut.push(path);
+    }
+}
+
+/// Cuts a node out. A list's item becomes null, so that the others keep their numbers; a null is
+/// cut with its list.
+fn remove(tree: &mut Value, path: &[Step]) -> bool {
+    match (tree, path) {
+        (Value::Mapping(keys), [Step::Key(key)]) => {
+            let found = keys.keys().find(|k| key_text(k) == *key).cloned();
+            found.is_some_and(|key| keys.remove(&key).is_some())
+        }
+        (Value::Sequence(items), [Step::Item(at)]) if *at < items.len() => {
+            items.remove(*at);
+            true
+        }
+        (Value::Mapping(keys), [Step::Key(key), rest @ ..]) => {
+            let found = keys.iter_mut().find(|(k, _)| key_text(k) == *key);
+            found.is_some_and(|(_, value)| remove(value, rest))
+        }
+        (Value::Sequence(items), [Step::Item(at), rest @ ..]) => {
+            items.get_mut(*at).is_some_and(|item| remove(item, rest))
+        }
+        _ => false,
+    }
+}
+
+/// A mistake with its place in the text and its remedy.
+fn explain(text: &str, mistake: &Mistake) -> Problem {
+    let (part, remedy) = match &mistake.what {
+        What::UnknownKey(allowed) => {
+            let key = match mistake.path.0.last() {
+                Some(Step::Key(key)) => key.as_str(),
+                _ => "",
+            };
+            (Part::Key, Some(suggest(key, allowed)))
+        }
+        What::UnknownWord(word, allowed) => (Part::Value, Some(suggest(word, allowed))),
+        What::MissingKey(_) => (Part::Key, None),
+        What::Wrong(_) => (Part::Value, None),
+    };
+    problem(text, &mistake.path, part, mistake.to_string(), remedy)
+}
+
+/// A problem at a path. A sentence of the form `what; remedy` is taken apart.
+pub(super) fn problem(
+    text: &str,
+    path: &Path,
+    part: Part,
+    what: String,
+    remedy: Option<String>,
+) -> Problem {
+    let (what, remedy) = match (what.split_once("; "), remedy) {
+        (Some((what, remedy)), None) => (what.to_owned(), Some(remedy.to_owned())),
+        (_, remedy) => (what, remedy),
+    };
+    let mut at = path.clone();
+    let mut place = Place::of(text, &at, part);
+    // A path into settings that were left out ends where the file does.
+    while place.is_none() && at.0.pop().is_some() && !at.0.is_empty() {
+        place = Place::of(text, &at, Part::Key);
+    }
+    Problem { place, path: path.to_string(), what, remedy }
+}
+
+fn suggest(word: &str, allowed: &[&str]) -> String {
+    let list = allowed.join(", ");
+    let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
+    match nearest {
+        Some((steps, known)) if steps <= 1 + known.len() / 4 => {
+            format!("did you mean `{known}`? Possible are: {list}")
+        }
+        _ => format!("possible are: {list}"),
+    }
+}
+
+/// Levenshtein's distance: how many letters to change, add or leave out.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let here = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row[b.len()]
+}
+
+fn whole(what: &str) -> Problem {
+    Problem { place: None, path: String::new(), what: what.into(), remedy: None }
+}
+
+/// A text that is no YAML at all.
+fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
+    let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
+    let mut what = error.to_string();
+    if let Some(end) = what.find(" at line ") {
+        what.truncate(end);
+    }
+    let has_tab = text
+        .lines()
+        .any(|line| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty());
+    let remedy = if has_tab {
+        "YAML does not allow tabs for indentation; use spaces".to_owned()
+    } else if what.contains("duplicate entry") {
+        "each key stands once; remove or rename one of the two".to_owned()
+    } else {
+        "check the indentation, and the quotes around texts with `: `, `#` or `{`".to_owned()
+    };
+    Problem { place, path: String::new(), what, remedy: Some(remedy) }
+}
+
+/// Relative paths count from the configuration file's folder.
+fn resolve(config: &mut Config, folder: &std::path::Path) {
+    let broker = &mut config.broker;
+    let files = [broker.ca_file.as_mut(), broker.password_file.as_mut()];
+    let ports = config.ports.values_mut().map(|port| port.path.as_mut());
+    for path in files.into_iter().chain(ports).flatten() {
+        *path = folder.join(&*path);
+    }
+}

@@ -1,0 +1,222 @@
+//! Each format by what real devices send.
+
+use super::*;
+use crate::config::tree::Node;
+
+/// `field=value unit` of each reading, `!field cause` of each refusal.
+fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
+    let tree = serde_yaml::from_str(yaml).unwrap();
+    let decode = Decode::deserialize(Node(&tree)).unwrap_or_else(|e| panic!("{yaml}: {e}"));
+    let decoder = decode.build().unwrap();
+    let out = decoder.decode(frame);
+    let readings = out.readings.iter().map(|reading| {
+        let node = reading.node.as_ref().map(|node| format!("{node}.")).unwrap_or_default();
+        let value = match &reading.value {
+            Value::Text(text) => format!("{text:?}"),
+            other => other.as_str().to_owned(),
+        };
+        let unit = reading.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        format!("{node}{}={value}{unit}", reading.field)
+    });
+    let refusals = out.refusals.iter().map(|r| format!("!{} {}", r.field, r.cause.word()));
+    readings.chain(refusals).collect()
+}
+
+fn build_error(yaml: &str) -> String {
+    let tree = serde_yaml::from_str(yaml).unwrap();
+    match Decode::deserialize(Node(&tree)) {
+        Ok(decode) => decode.build().unwrap_err(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn text_and_bytes() {
+    assert_eq!(decoded("text", b"ready"), ["text=\"ready\""]);
+    assert_eq!(decoded("{text: {field: status}}", b"\xFF"), ["!status not_utf8"]);
+    assert_eq!(decoded("bytes", b"\x01\xAB"), ["bytes=\"01ab\""]);
+    assert_eq!(decoded("{bytes: {as: base64}}", b"foo"), ["bytes=\"Zm9v\""]);
+}
+
+#[test]
+fn columns_keep_their_spelling() {
+    let yaml = "{fields: {names: [temperature, _, {name: light, unit: lux}]}}";
+    assert_eq!(decoded(yaml, b"21.50, x ,300"), ["temperature=21.50", "light=300 lux"]);
+    assert_eq!(decoded(yaml, b"cold,x"), ["temperature=\"cold\"", "!light missing"]);
+    assert_eq!(decoded(yaml, b"\xFF,x,1,more"), ["light=1 lux", "!temperature not_utf8"]);
+    assert_eq!(decoded("{fields: {separator: ' ', names: [a, b]}}", b" 1 \t 2 "), ["a=1", "b=2"]);
+}
+
+#[test]
+fn an_empty_column_is_missing_unless_the_settings_know_it() {
+    assert_eq!(decoded("{fields: {names: [a, b]}}", b",2"), ["b=2", "!a missing"]);
+    let yaml = r#"{fields: {names: [{name: a, unavailable: [""]}, {name: b, scale: 0.1}]}}"#;
+    assert_eq!(decoded(yaml, b","), ["!b missing"]);
+}
+
+#[test]
+fn settings_of_a_field() {
+    let yaml = "{fields: {names: [
+        {name: a, scale: 0.1, offset: -40, unit: C},
+        {name: b, lookup: {0: off, 1: on}},
+        {name: c, type: text},
+        {name: d, type: number},
+        {name: e, unavailable: [-999]},
+        {name: f, scale: 2, decimals: 1}]}}";
+    assert_eq!(
+        decoded(yaml, b"235,1,007,x,-999,1.25"),
+        ["a=-16.5 C", "b=\"on\"", "c=\"007\"", "f=2.5", "!d not_a_number"]
+    );
+}
+
+#[test]
+fn nmea_gga_of_a_gps() {
+    // NMEA 0183, GGA: time, latitude, N/S, longitude, E/W, quality, satellites, HDOP, altitude.
+    let yaml = "{fields: {names: [_, time, latitude, _, longitude, _, quality, satellites, hdop,
+        {name: altitude, unit: m}]}}";
+    let frame = b"GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,";
+    assert_eq!(
+        decoded(yaml, frame),
+        [
+            "time=123519",
+            "latitude=4807.038",
+            "longitude=1131.000",
+            "quality=1",
+            "satellites=8",
+            "hdop=0.9",
+            "altitude=545.4 m"
+        ]
+    );
+}
+
+#[test]
+fn pairs_of_an_arduino() {
+    assert_eq!(decoded("pairs", b"temp=21.50 hum=40"), ["temp=21.50", "hum=40"]);
+    assert_eq!(decoded("pairs", b"temp= 5 boot"), ["temp=\"\"", "!5 malformed", "!boot malformed"]);
+    let yaml = "{pairs: {between: ';', equals: ':', fields: [{name: t, from: T, unit: C}, h]}}";
+    assert_eq!(decoded(yaml, b"T: 1;x:2"), ["t=1 C", "!h missing"]);
+}
+
+#[test]
+fn a_dsmr_telegram() {
+    // DSMR 5.0.2 P1 companion standard, 6.12 (shortened).
+    let yaml = r#"{pairs: {between: "\r\n", equals: "(", close: ")", unit: "*", fields: [
+        {name: energy_low, from: "1-0:1.8.1"}, {name: power, from: "1-0:1.7.0"},
+        {name: gas, from: "0-1:24.2.1"}, {name: tariff, from: "0-0:96.14.0"}]}}"#;
+    let frame = b"ISk5\\2MT382-1000\r\n\r\n1-3:0.2.8(50)\r\n0-0:96.14.0(0002)\r\n\
+        1-0:1.8.1(123456.789*kWh)\r\n1-0:1.7.0(01.193*kW)\r\n\
+        0-1:24.2.1(101209112500W)(12785.123*m3)\r\n";
+    assert_eq!(
+        decoded(yaml, frame),
+        ["tariff=2", "energy_low=123456.789 kWh", "power=1.193 kW", "gas=12785.123 m3"]
+    );
+}
+
+#[test]
+fn json_by_pointer_and_whole() {
+    let frame = br#"{"id":"n1","main":{"temp":21.50,"ok":true},"list":[1,null],"s":"007"}"#;
+    assert_eq!(
+        decoded("json", frame),
+        ["id=\"n1\"", "main_temp=21.50", "main_ok=true", "list_0=1", "s=\"007\""]
+    );
+    let yaml = "{json: {node: /id, fields: [{name: t, from: /main/temp, unit: C}, s,
+        {name: x, from: /none}, {name: n, from: /s, type: number}]}}";
+    assert_eq!(decoded(yaml, frame), ["n1.t=21.50 C", "n1.s=\"007\"", "n1.n=7", "!x missing"]);
+    assert_eq!(decoded("json", b"{\"a\":"), ["!json malformed"]);
+    assert_eq!(decoded("json", b"\"\xFF\""), ["!json not_utf8"]);
+}
+
+#[test]
+fn binary_numbers_of_every_kind() {
+    let yaml = r#"{binary: {fields: [
+        {name: u8, at: 0, type: u8}, {name: i8, at: 0, type: i8},
+        {name: u16, at: 0, type: u16}, {name: le, at: 0, type: i16, endian: little},
+        {name: i24, at: 0, type: i24}, {name: u32, at: 0, type: u32},
+        {name: bit, at: 1, type: u8, bits: 4}, {name: bits, at: 0, type: u16, bits: "4-7"},
+        {name: scaled, at: 2, type: u16, scale: 0.1, unit: V},
+        {name: none, at: 4, type: u16, unavailable: [0xFFFF]},
+        {name: beyond, at: 5, type: u16}]}}"#;
+    assert_eq!(
+        decoded(yaml, &[0xFE, 0x12, 0x09, 0x2E, 0xFF, 0xFF]),
+        [
+            "u8=254",
+            "i8=-2",
+            "u16=65042",
+            "le=4862",
+            "i24=-126455",
+            "u32=4262594862",
+            "bit=1",
+            "bits=1",
+            "scaled=235.0 V",
+            "!beyond missing"
+        ]
+    );
+}
+
+#[test]
+fn binary_floats_digits_and_text() {
+    let yaml = r#"{binary: {fields: [
+        {name: f32, at: 0, type: f32}, {name: scaled, at: 0, type: f32, decimals: 1},
+        {name: bcd, at: 4, type: bcd, length: 3, scale: 0.01},
+        {name: back, at: 4, type: bcd, length: 3, endian: little},
+        {name: text, at: 7, type: text, length: 4}, {name: raw, at: 4, type: bytes, length: 2},
+        {name: bad, at: 7, type: bcd, length: 1}]}}"#;
+    let mut frame = 21.55_f32.to_be_bytes().to_vec();
+    frame.extend(b"\x12\x34\x56ok\0\0");
+    assert_eq!(
+        decoded(yaml, &frame),
+        [
+            "f32=21.55",
+            "scaled=21.6",
+            "bcd=1234.56",
+            "back=563412",
+            "text=\"ok\"",
+            "raw=\"1234\"",
+            "!bad malformed"
+        ]
+    );
+    let nan = f32::NAN.to_be_bytes();
+    let yaml = "{binary: {fields: [{name: f, at: 0, type: f32}]}}";
+    assert_eq!(decoded(yaml, &nan), ["!f not_a_number"]);
+}
+
+#[test]
+fn aiko_node_lines() {
+    let line = b"(node pebble_1 ? (temperature 22.50 C) (light 300 lux)) ; a comment";
+    assert_eq!(decoded("sexpr", line), ["pebble_1.temperature=22.50 C", "pebble_1.light=300 lux"]);
+    let line = br#"(node a 12:30 (text "on; (off)" x))(node b ? (t 1))(status boot)"#;
+    assert_eq!(
+        decoded("sexpr", line),
+        ["a.time=\"12:30\"", "a.text=\"on; (off)\" x", "b.t=1", "status=\"boot\""]
+    );
+}
+
+#[test]
+fn what_is_no_node_line_is_refused_and_the_rest_goes_on() {
+    assert_eq!(decoded("sexpr", b"hello"), ["!node line malformed"]);
+    assert_eq!(
+        decoded("sexpr", b"(node a ? (t 1 C D) (h \xFF) (l 3))"),
+        ["a.l=3", "!t malformed", "!h not_utf8"]
+    );
+    assert_eq!(decoded("sexpr", b"(node a ? (t 1"), ["!t malformed"]);
+    assert_eq!(decoded("sexpr", b"((((((("), ["!node line malformed"]);
+}
+
+#[test]
+fn mistakes_are_found_at_load() {
+    for (yaml, expected) in [
+        ("{fields: {names: []}}", "at least one column"),
+        ("{fields: {names: [a, a]}}", "already"),
+        ("{fields: {separator: '', names: [a]}}", "separate"),
+        ("{fields: {names: [{name: a, scale: x}]}}", "no decimal number"),
+        ("{fields: {names: [{name: a, scale: 0}]}}", "every value 0"),
+        ("{json: {node: id}}", "write /id"),
+        ("{binary: {fields: [{name: a, at: 0, type: bcd}]}}", "needs one"),
+        ("{binary: {fields: [{name: a, at: 0, type: u8, bits: 8}]}}", "bits"),
+        ("{binary: {fields: [{name: a, at: 0, type: u8, length: 2}]}}", "leave it out"),
+        ("{pairs: {equals: ''}}", "separate"),
+    ] {
+        let error = build_error(yaml);
+        assert!(error.contains(expected), "{yaml}: {error}");
+    }
+}

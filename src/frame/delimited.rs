@@ -1,0 +1,180 @@
+//! A start and an end, with or without escape sequences between them.
+
+use super::{Cut, Fault, Split, before_start, default_limit, find};
+use crate::config::scalar::{ByteString, Size};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// Frames with a start and an end, such as `$…\r\n` (NMEA 0183), `/…!` (DSMR P1), SLIP or HDLC.
+/// What the decoder gets is what stands between them.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Delimited {
+    /// What a frame begins with: `"$"`, `"hex:02"`. Default: nothing, or what `escape` says.
+    #[serde(default)]
+    pub start: ByteString,
+    /// What a frame ends with: `"\r\n"`, `"hex:03"`. Default: what `escape` says.
+    #[serde(default)]
+    pub end: ByteString,
+    /// How many bytes behind the end belong to the frame, 0 to 64: a DSMR P1 telegram has 6, its
+    /// checksum and a line break.
+    #[serde(default)]
+    pub trailer: u8,
+    /// How start and end are told from the same bytes in the content.
+    #[serde(default)]
+    pub escape: Escape,
+    /// Longest frame in bytes, 1 to 64KiB.
+    #[serde(default = "default_limit")]
+    pub limit: Size,
+}
+
+/// How start and end are told from the same bytes in the content.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Escape {
+    /// Not at all: they do not occur in it.
+    #[default]
+    None,
+    /// SLIP (RFC 1055): frames end with C0; DB DC stands for C0, DB DD for DB.
+    Slip,
+    /// HDLC-like framing (RFC 1662): frames end with 7E; 7D stands before a byte xor 20.
+    Hdlc,
+    /// DLE stuffing: frames begin with 10 02, end with 10 03; 10 10 stands for 10.
+    Dle,
+}
+
+impl Delimited {
+    pub(super) fn build(&self) -> Result<Rule, String> {
+        let (start, end): (&[u8], &[u8]) = match self.escape {
+            Escape::None => (self.start.as_bytes(), self.end.as_bytes()),
+            _ if self.start != ByteString::default() || self.end != ByteString::default() => {
+                return Err("start and end are given by `escape`; leave them out".into());
+            }
+            Escape::Slip => (b"", b"\xC0"),
+            Escape::Hdlc => (b"", b"\x7E"),
+            Escape::Dle => (b"\x10\x02", b"\x10\x03"),
+        };
+        if end.is_empty() {
+            return Err("end: it is not said what a frame ends with; add `end` or `escape`".into());
+        }
+        if start.len() > 64 || end.len() > 64 || self.trailer > 64 {
+            return Err("start, end and trailer have at most 64 bytes".into());
+        }
+        if self.trailer > 0 && self.escape != Escape::None {
+            return Err("trailer: with `escape` the end is the end; leave it out".into());
+        }
+        let (start, end) = (start.to_vec(), end.to_vec());
+        Ok(Rule { start, end, trailer: usize::from(self.trailer), escape: self.escape })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    start: Vec<u8>,
+    end: Vec<u8>,
+    trailer: usize,
+    escape: Escape,
+}
+
+impl Rule {
+    pub(super) fn around(&self) -> usize {
+        self.start.len() + self.end.len() + self.trailer
+    }
+
+    pub(super) fn split(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
+        let from = self.start.len();
+        if from > 0 {
+            match before_start(buffer, &self.start) {
+                0 if buffer.len() < from => return Split::More { searched: 0 },
+                0 => {}
+                garbage => return Split::Skip(garbage),
+            }
+        }
+        match self.escape {
+            Escape::Dle => self.split_dle(buffer, searched.max(from)),
+            _ => self.split_at_end(buffer, searched.max(from), synchronised),
+        }
+    }
+
+    fn split_at_end(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
+        let from = self.start.len();
+        let end = find(buffer, &self.end, searched);
+        if from > 0 {
+            // Another start before the end: this frame lost its end.
+            let window = end.map_or(buffer, |end| &buffer[..end]);
+            if let Some(again) = find(window, &self.start, searched) {
+                return Split::Bad(Fault::Cut, again);
+            }
+        }
+        let Some(end) = end else {
+            let keep = self.end.len().max(from) - 1;
+            return Split::More { searched: buffer.len().saturating_sub(keep).max(from) };
+        };
+        let whole = end + self.end.len() + self.trailer;
+        if buffer.len() < whole {
+            return Split::More { searched: end };
+        }
+        if from == 0 && !synchronised {
+            return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
+        }
+        if end == from && self.trailer == 0 {
+            return Split::Pass(whole);
+        }
+        let unescaped = match self.escape {
+            Escape::None | Escape::Dle => None,
+            Escape::Slip => match unescape(&buffer[..end], 0xDB, slip) {
+                Some(bytes) => Some(bytes),
+                None => return Split::Bad(Fault::Malformed, whole),
+            },
+            Escape::Hdlc => match unescape(&buffer[..end], 0x7D, |byte| Some(byte ^ 0x20)) {
+                Some(bytes) => Some(bytes),
+                None => return Split::Bad(Fault::Malformed, whole),
+            },
+        };
+        let checked = if self.trailer == 0 { 0..end } else { 0..whole };
+        Split::Frame(Cut { whole, frame: from..end, checked, unescaped })
+    }
+
+    /// DLE stuffing: a DLE and the byte behind it are one symbol, so this goes pair by pair.
+    fn split_dle(&self, buffer: &[u8], searched: usize) -> Split {
+        let mut at = searched;
+        while let Some(dle) = find(buffer, b"\x10", at) {
+            match buffer.get(dle + 1) {
+                None => return Split::More { searched: dle },
+                Some(0x10) => at = dle + 2,
+                Some(0x03) => {
+                    let content =
+                        unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
+                    let Some(content) = content else {
+                        return Split::Bad(Fault::Malformed, dle + 2);
+                    };
+                    let unescaped = Some(content);
+                    return Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) });
+                }
+                Some(0x02) => return Split::Bad(Fault::Cut, dle),
+                Some(_) => return Split::Bad(Fault::Malformed, dle + 2),
+            }
+        }
+        Split::More { searched: buffer.len() }
+    }
+}
+
+fn slip(byte: u8) -> Option<u8> {
+    match byte {
+        0xDC => Some(0xC0),
+        0xDD => Some(0xDB),
+        _ => None,
+    }
+}
+
+/// Resolves escape sequences; `None` for one that cannot be.
+fn unescape(content: &[u8], escape: u8, meaning: impl Fn(u8) -> Option<u8>) -> Option<Bytes> {
+    let mut plain = Vec::with_capacity(content.len());
+    let mut bytes = content.iter();
+    while let Some(byte) = bytes.next() {
+        plain.push(if *byte == escape { meaning(*bytes.next()?)? } else { *byte });
+    }
+    Some(plain.into())
+}

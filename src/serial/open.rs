@@ -1,0 +1,256 @@
+//! Opens a port in the state that the configuration asks for.
+
+use super::in_use;
+use super::port::Opened;
+use super::usb::{self, UsbError};
+use crate::config::scalar::{Line, Parity, TcpAddress};
+use crate::config::{Flow, ModemLine, Port};
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{self, ControlModes, OptionalActions};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
+
+/// How long a serial port on the network may take to answer.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("{0} is not there; is it plugged in? `tty2mqtt ports` lists what is")]
+    NotFound(String),
+    /// Not allowed to this user.
+    #[error("{0} is not open to this user; add the user to the group `dialout`")]
+    Permission(String),
+    /// Another program reads it too, so each would get a part of the bytes.
+    #[error("{path} is in use by {by}{remedy}")]
+    InUse {
+        /// The tty.
+        path: String,
+        /// Name and process id of the other program, as far as they can be seen.
+        by: String,
+        /// What to do, where that is known.
+        remedy: &'static str,
+    },
+    /// A file, but no tty.
+    #[error("{0} is no serial port")]
+    NoTty(String),
+    /// The driver does not take the line settings.
+    #[error("{path} does not take {line}: {why}")]
+    Line {
+        /// The tty.
+        path: String,
+        /// The settings.
+        line: Line,
+        /// What the driver said.
+        why: String,
+    },
+    /// No adapter, or several that cannot be told apart.
+    #[error(transparent)]
+    Usb(#[from] UsbError),
+    /// The port on the network does not answer.
+    #[error("cannot connect to {address}: {source}")]
+    Tcp {
+        /// Where it should be.
+        address: TcpAddress,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("{path}: {source}")]
+    Io {
+        /// The tty.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration check lets no such port through.
+    #[error("nothing says which port this is")]
+    Nameless,
+}
+
+/// Opens a port. Never blocks: a tty opens at once, a name on the network is looked up elsewhere.
+pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
+    if let Some(address) = &port.tcp {
+        return connect(address).await;
+    }
+    let path = match (&port.path, &port.usb) {
+        (Some(path), _) => path.clone(),
+        (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
+        (None, None) => return Err(OpenError::Nameless),
+    };
+    let line = port.line.unwrap_or(Line::DEFAULT);
+    let stream = open_tty(&path, line, port.flow, port.dtr, port.rts)?;
+    Ok(Opened { stream: Stream::Tty(stream), device: path.display().to_string() })
+}
+
+fn open_tty(
+    path: &Path,
+    line: Line,
+    flow: Flow,
+    dtr: ModemLine,
+    rts: ModemLine,
+) -> Result<SerialStream, OpenError> {
+    let shown = path.display().to_string();
+    // By its real name: the other end of a symlink is what others have open, too.
+    let real = path.canonicalize().map_err(|e| explain(&shown, path, e))?;
+    if let Some(by) = in_use::by_another(Path::new("/proc"), &real) {
+        return Err(taken(&shown, Some(by)));
+    }
+    keep_modem_lines(&real).map_err(|e| explain(&shown, &real, e))?;
+    let parity = match line.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let flow = match flow {
+        Flow::None => tokio_serial::FlowControl::None,
+        Flow::Hardware => tokio_serial::FlowControl::Hardware,
+        Flow::Software => tokio_serial::FlowControl::Software,
+    };
+    let data_bits = match line.data_bits {
+        5 => tokio_serial::DataBits::Five,
+        6 => tokio_serial::DataBits::Six,
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let stop_bits = match line.stop_bits {
+        2 => tokio_serial::StopBits::Two,
+        _ => tokio_serial::StopBits::One,
+    };
+    let stream = tokio_serial::new(real.to_string_lossy(), line.baud)
+        .parity(parity)
+        .flow_control(flow)
+        .data_bits(data_bits)
+        .stop_bits(stop_bits)
+        .open_native_async();
+    let mut stream = stream.map_err(|e| match e.kind {
+        // This is how the library reports a lock that another program holds.
+        tokio_serial::ErrorKind::NoDevice => taken(&shown, None),
+        _ => OpenError::Line { path: shown.clone(), line, why: e.to_string() },
+    })?;
+    for (name, wanted, result) in [
+        ("DTR", dtr, set(&mut stream, dtr, SerialStream::write_data_terminal_ready)),
+        ("RTS", rts, set(&mut stream, rts, SerialStream::write_request_to_send)),
+    ] {
+        if let Err(error) = result {
+            tracing::warn!("{shown}: the driver cannot switch {name} {wanted:?}: {error}");
+        }
+    }
+    // What came in before we were there belongs to no reading of ours.
+    let io = |e: tokio_serial::Error| OpenError::Io { path: shown.clone(), source: e.into() };
+    stream.clear(ClearBuffer::Input).map_err(io)?;
+    Ok(stream)
+}
+
+fn set(
+    stream: &mut SerialStream,
+    wanted: ModemLine,
+    write: impl Fn(&mut SerialStream, bool) -> tokio_serial::Result<()>,
+) -> tokio_serial::Result<()> {
+    match wanted {
+        ModemLine::Keep => Ok(()),
+        ModemLine::On => write(stream, true),
+        ModemLine::Off => write(stream, false),
+    }
+}
+
+/// Clears HUPCL, so that DTR does not fall when the port is closed: an Arduino resets when it
+/// rises again at the next opening.
+fn keep_modem_lines(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let tty = rustix::fs::open(path, flags, Mode::empty())?;
+    let mut settings = termios::tcgetattr(&tty)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    Ok(termios::tcsetattr(&tty, OptionalActions::Now, &settings)?)
+}
+
+fn explain(shown: &str, real: &Path, error: io::Error) -> OpenError {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => OpenError::NotFound(shown.into()),
+        Some(Errno::ACCESS | Errno::PERM) => OpenError::Permission(shown.into()),
+        Some(Errno::NOTTY) => OpenError::NoTty(shown.into()),
+        Some(Errno::BUSY) => taken(shown, in_use::by_another(Path::new("/proc"), real)),
+        _ => OpenError::Io { path: shown.into(), source: error },
+    }
+}
+
+fn taken(path: &str, by: Option<in_use::Process>) -> OpenError {
+    let remedy = match &by {
+        Some(by) if by.is_console() => "; it is this machine's console, see /etc/inittab",
+        _ => "",
+    };
+    let by = by.map_or_else(|| "another program".into(), |by| by.to_string());
+    OpenError::InUse { path: path.into(), by, remedy }
+}
+
+async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
+    let failed = |source| OpenError::Tcp { address: address.clone(), source };
+    let connecting = TcpStream::connect((address.host.as_str(), address.port));
+    let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting).await;
+    let stream = stream.map_err(|late| failed(late.into()))?.map_err(failed)?;
+    // A device that lost its power says nothing; without this we would wait for it for ever.
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10));
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+    Ok(Opened { stream: Stream::Tcp(stream), device: address.to_string() })
+}
+
+/// An open port.
+#[derive(Debug)]
+pub enum Stream {
+    /// A tty.
+    Tty(SerialStream),
+    /// A serial port on the network.
+    Tcp(TcpStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tty(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tty(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    /// Nothing is held back, so there is nothing to flush; on a tty this would block until the last
+    /// bit is on the wire.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tty(_) => Poll::Ready(Ok(())),
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! From what a device sent to what is published: one conversion for every decoder.
+
+use super::decimal::spelled;
+use super::{Cause, Decimal, Value};
+use serde::{Deserialize, Deserializer, de};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A word or a number of the configuration, as text: `0.01`, `off`, `0xFFFF` (which is `65535`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub String);
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Token;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word or a number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Token, E> {
+                Ok(Token(text.into()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Token, E> {
+                Ok(Token(yes.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Token {
+    fn schema_name() -> Cow<'static, str> {
+        "Token".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["string", "number"]})
+    }
+}
+
+/// What a value is taken for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A number if it reads as one, else a text.
+    #[default]
+    Auto,
+    /// A number; anything else is refused.
+    Number,
+    /// A text, even if it reads as a number: serial numbers, postcodes.
+    Text,
+}
+
+/// How one field's values are converted.
+#[derive(Clone, Debug, Default)]
+pub struct Convert {
+    kind: Kind,
+    scale: Option<Decimal>,
+    offset: Option<Decimal>,
+    decimals: Option<u8>,
+    lookup: BTreeMap<Token, Token>,
+    unavailable: Vec<Token>,
+}
+
+impl Convert {
+    /// From the settings of a field. The error names the key.
+    pub fn build(
+        kind: Kind,
+        scale: Option<&Token>,
+        offset: Option<&Token>,
+        decimals: Option<u8>,
+        lookup: &BTreeMap<Token, Token>,
+        unavailable: &[Token],
+    ) -> Result<Convert, String> {
+        let decimal = |key: &str, token: Option<&Token>| {
+            let parsed = token.map(|Token(text)| text.parse::<Decimal>());
+            parsed.transpose().map_err(|e| format!("{key}: {e}"))
+        };
+        let scale = decimal("scale", scale)?;
+        if scale.is_some_and(Decimal::is_zero) {
+            return Err("scale: 0 makes every value 0".into());
+        }
+        let offset = decimal("offset", offset)?;
+        if decimals.is_some_and(|n| n > 18) {
+            return Err("decimals: at most 18".into());
+        }
+        let calculates = scale.is_some() || offset.is_some() || decimals.is_some();
+        if calculates && kind == Kind::Text {
+            return Err("type: a text has no scale, offset and decimals".into());
+        }
+        let (lookup, unavailable) = (lookup.clone(), unavailable.to_vec());
+        Ok(Convert { kind, scale, offset, decimals, lookup, unavailable })
+    }
+
+    /// The value of bytes that are text; `Ok(None)` when the device says that it has none.
+    pub fn text<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Value<'a>>, Cause> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?;
+        self.token(text.trim())
+    }
+
+    /// The same for a text.
+    pub fn token<'a>(&'a self, text: &'a str) -> Result<Option<Value<'a>>, Cause> {
+        if self.unavailable.iter().any(|token| token.0 == text) {
+            return Ok(None);
+        }
+        if let Some(meaning) = self.meaning(text) {
+            return Ok(Some(meaning));
+        }
+        if self.calculates() {
+            let number = text.parse().map_err(|_| Cause::NotANumber)?;
+            return self.calculate(number).map(Some);
+        }
+        let number = if self.kind == Kind::Text { None } else { spelled(text) };
+        match (number, self.kind) {
+            (Some(number), _) => Ok(Some(Value::Number(number))),
+            (None, Kind::Number) => Err(Cause::NotANumber),
+            (None, _) => Ok(Some(Value::Text(text.into()))),
+        }
+    }
+
+    /// The same for a whole number.
+    pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, Cause> {
+        if !self.lookup.is_empty() || !self.unavailable.is_empty() {
+            let text = number.to_string();
+            if self.unavailable.iter().any(|token| token.0 == text) {
+                return Ok(None);
+            }
+            if let Some(meaning) = self.meaning(&text) {
+                return Ok(Some(meaning));
+            }
+        }
+        self.calculate(number.into()).map(Some)
+    }
+
+    /// What a text or number stands for, as the lookup table says.
+    fn meaning(&self, text: &str) -> Option<Value<'_>> {
+        if self.lookup.is_empty() {
+            return None;
+        }
+        self.lookup.get(&Token(text.to_owned())).map(|Token(meaning)| Value::Text(meaning.into()))
+    }
+
+    /// Whether only a number will do.
+    pub fn wants_number(&self) -> bool {
+        self.kind == Kind::Number || self.calculates()
+    }
+
+    fn calculates(&self) -> bool {
+        self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
+    }
+
+    fn calculate(&self, number: Decimal) -> Result<Value<'static>, Cause> {
+        let scaled = self.scale.map_or(Some(number), |scale| number.times(scale));
+        let moved = scaled.and_then(|n| self.offset.map_or(Some(n), |offset| n.plus(offset)));
+        let rounded = moved.and_then(|n| self.decimals.map_or(Some(n), |d| n.rounded(d)));
+        let number = rounded.ok_or(Cause::NotANumber)?;
+        Ok(Value::Number(Cow::Owned(number.to_string())))
+    }
+}

@@ -1,0 +1,214 @@
+//! Decimal numbers that are exact, and cost no floating point on processors that have none.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// A number with a fixed count of decimals: `mantissa` / 10^`decimals`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    mantissa: i128,
+    decimals: u8,
+}
+
+/// More decimals than any device sends; keeps all arithmetic within 128 bits.
+const MOST_DECIMALS: u8 = 18;
+
+/// Why a text is no decimal number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no decimal number; write 0.1 or -40")]
+pub struct NotDecimal(String);
+
+impl From<i128> for Decimal {
+    fn from(mantissa: i128) -> Decimal {
+        Decimal { mantissa, decimals: 0 }
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = NotDecimal;
+
+    fn from_str(text: &str) -> Result<Decimal, NotDecimal> {
+        Decimal::read(text).ok_or_else(|| NotDecimal(text.chars().take(40).collect()))
+    }
+}
+
+impl Decimal {
+    fn read(text: &str) -> Option<Decimal> {
+        let (text, exponent) = match text.split_once(['e', 'E']) {
+            Some((text, exponent)) => (text, exponent.parse::<i8>().ok()?),
+            None => (text, 0),
+        };
+        let (negative, digits) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() && fraction.is_empty() {
+            return None;
+        }
+        let mut mantissa: i128 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+        }
+        let mut decimals = i32::try_from(fraction.len()).ok()? - i32::from(exponent);
+        while decimals < 0 {
+            mantissa = mantissa.checked_mul(10)?;
+            decimals += 1;
+        }
+        let decimals = u8::try_from(decimals).ok().filter(|n| *n <= MOST_DECIMALS)?;
+        Some(Decimal { mantissa: if negative { -mantissa } else { mantissa }, decimals })
+    }
+
+    /// Whether it is 0.
+    pub fn is_zero(self) -> bool {
+        self.mantissa == 0
+    }
+
+    /// The product, with the decimals of both; `None` when it takes more than 128 bits.
+    pub fn times(self, factor: Decimal) -> Option<Decimal> {
+        let mantissa = self.mantissa.checked_mul(factor.mantissa)?;
+        let decimals = self.decimals.checked_add(factor.decimals)?;
+        Some(Decimal { mantissa, decimals })
+    }
+
+    /// The sum, with the decimals of the one that has more.
+    pub fn plus(self, other: Decimal) -> Option<Decimal> {
+        let decimals = self.decimals.max(other.decimals);
+        let sum = self.widen(decimals)?.mantissa.checked_add(other.widen(decimals)?.mantissa)?;
+        Some(Decimal { mantissa: sum, decimals })
+    }
+
+    /// The same number with more decimals.
+    fn widen(self, decimals: u8) -> Option<Decimal> {
+        let by = 10_i128.checked_pow(u32::from(decimals.checked_sub(self.decimals)?))?;
+        Some(Decimal { mantissa: self.mantissa.checked_mul(by)?, decimals })
+    }
+
+    /// The number with exactly so many decimals, rounded half away from zero.
+    pub fn rounded(self, decimals: u8) -> Option<Decimal> {
+        if decimals >= self.decimals {
+            return self.widen(decimals);
+        }
+        let by = 10_i128.checked_pow(u32::from(self.decimals - decimals))?;
+        let half = by / 2 * self.mantissa.signum();
+        Some(Decimal { mantissa: self.mantissa.checked_add(half)? / by, decimals })
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.mantissa.unsigned_abs();
+        let sign = if self.mantissa < 0 { "-" } else { "" };
+        if self.decimals == 0 {
+            return write!(f, "{sign}{digits}");
+        }
+        let decimals = usize::from(self.decimals);
+        let digits = format!("{digits:0>width$}", width = decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        write!(f, "{sign}{whole}.{fraction}")
+    }
+}
+
+/// A number as JSON writes it, in the spelling it has as far as JSON allows: no `+`, no zeros in
+/// front, a digit on both sides of the point. `None` for what is no number.
+pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'-' => ("-", &text[1..]),
+        b'+' => ("", &text[1..]),
+        _ => ("", text),
+    };
+    let (number, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => digits.split_at(at),
+        None => (digits, ""),
+    };
+    let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !exponent.is_empty() {
+        let power = exponent[1..].trim_start_matches(['+', '-']);
+        if power.is_empty() || exponent.len() - power.len() > 2 || !all_digits(power) {
+            return None;
+        }
+    }
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let significant = whole.trim_start_matches('0');
+    let significant = if significant.is_empty() { "0" } else { significant };
+    let point = if fraction.is_empty() { "" } else { "." };
+    if significant == whole && (sign == "-" || !text.starts_with('+')) && !number.ends_with('.') {
+        return Some(Cow::Borrowed(text));
+    }
+    Some(Cow::Owned(format!("{sign}{significant}{point}{fraction}{exponent}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn arithmetic_keeps_the_decimals() {
+        for (value, factor, expected) in [
+            ("235", "0.1", "23.5"),
+            ("230", "0.1", "23.0"),
+            ("21.50", "0.1", "2.150"),
+            ("-5", "0.01", "-0.05"),
+            ("12", "10", "120"),
+        ] {
+            assert_eq!(decimal(value).times(decimal(factor)).unwrap().to_string(), expected);
+        }
+        assert_eq!(decimal("23.5").plus(decimal("-40")).unwrap().to_string(), "-16.5");
+        assert_eq!(decimal("-1.5e3").to_string(), "-1500");
+        assert_eq!(decimal("15e-4").to_string(), "0.0015");
+    }
+
+    #[test]
+    fn rounds_half_away_from_zero() {
+        for (value, decimals, expected) in
+            [("2.345", 2, "2.35"), ("-2.345", 2, "-2.35"), ("2.344", 2, "2.34"), ("7", 2, "7.00")]
+        {
+            assert_eq!(decimal(value).rounded(decimals).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_none_and_no_panic() {
+        let large = Decimal::from(i128::MAX);
+        assert_eq!(large.times(large), None);
+        assert_eq!(large.plus(large), None);
+        assert_eq!(large.rounded(18), None);
+        for bad in ["", "-", ".", "1.2.3", "0x10", "1e999", "nan", "1_000", "99e40"] {
+            assert!(bad.parse::<Decimal>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling_as_far_as_json_allows() {
+        for (text, expected) in [
+            ("21.50", "21.50"),
+            ("-0", "-0"),
+            ("001581.123", "1581.123"),
+            ("+7", "7"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("000", "0"),
+            ("-007", "-7"),
+            ("1.5e-3", "1.5e-3"),
+        ] {
+            assert_eq!(spelled(text).as_deref(), Some(expected), "{text}");
+            let valid: serde_json::Result<serde_json::Value> = serde_json::from_str(expected);
+            assert!(valid.is_ok(), "{expected}");
+        }
+        for text in ["", "-", "+-1", ".", "1e", "1e+-2", "0x1F", "1,5", "inf", "12 "] {
+            assert_eq!(spelled(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A mosquitto of our own on a free port, and an independent subscriber.
+
+use crate::DEADLINE;
+use crate::lines::Lines;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+use tempfile::TempDir;
+
+pub struct Mosquitto {
+    pub port: u16,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+/// A port number that nobody uses right now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Mosquitto {
+    pub fn start() -> Mosquitto {
+        Mosquitto::with("")
+    }
+
+    /// With more lines of configuration.
+    pub fn with(more: &str) -> Mosquitto {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n\
+             max_inflight_messages 0\nset_tcp_nodelay true\n{more}"
+        );
+        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
+        let mut broker = Mosquitto { port, folder, child: None };
+        broker.start_again();
+        broker
+    }
+
+    pub fn start_again(&mut self) {
+        let mosquitto = ["/usr/sbin/mosquitto", "mosquitto"];
+        let program = mosquitto.iter().find(|p| std::path::Path::new(p).exists());
+        let child = Command::new(program.unwrap_or(&"mosquitto"))
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is installed: `make deps`");
+        self.child = Some(child);
+        let deadline = Instant::now() + DEADLINE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "mosquitto does not listen");
+            std::thread::yield_now();
+        }
+    }
+
+    /// kill -9
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub fn publish(&self, topic: &str, payload: &str) {
+        let status = Command::new("mosquitto_pub")
+            .args(["-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", payload])
+            .status()
+            .expect("mosquitto-clients is installed: `make deps`");
+        assert!(status.success());
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `mosquitto_sub`: prints `topic payload` of each message.
+pub struct Counter {
+    child: Child,
+    lines: Lines,
+}
+
+impl Counter {
+    pub fn start(broker: &Mosquitto, filter: &str) -> Counter {
+        let mut child = Command::new("mosquitto_sub")
+            .args(["-p", &broker.port.to_string(), "-q", "1", "-F", "%t %p"])
+            .args(["-t", filter, "-t", "probe/#"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto-clients is installed: `make deps`");
+        let lines = Lines::of(child.stdout.take().unwrap());
+        let counter = Counter { child, lines };
+        counter.wait_until_subscribed(broker);
+        counter
+    }
+
+    /// Publishes probes until one arrives: from then on nothing is missed.
+    pub fn wait_until_subscribed(&self, broker: &Mosquitto) {
+        let probe = format!("{:?}", Instant::now());
+        broker.publish_retained("probe/retained", &probe);
+        self.lines.wait_for(&probe);
+    }
+
+    /// The next message must be this one.
+    pub fn expect(&self, message: &str) {
+        loop {
+            let line = self.lines.next(message);
+            if !line.starts_with("probe/") {
+                assert_eq!(line, message);
+                return;
+            }
+        }
+    }
+
+    /// Passes over messages until one of a topic that contains `topic` contains `text`.
+    pub fn expect_containing(&self, topic: &str, text: &str) {
+        loop {
+            let line = self.lines.wait_for(text);
+            if line.split(' ').next().is_some_and(|t| t.contains(topic)) {
+                return;
+            }
+        }
+    }
+
+    /// All messages up to and including the one whose payload is `last`.
+    pub fn take_until(&self, last: &str) -> Vec<String> {
+        let mut taken = Vec::new();
+        loop {
+            let line = self.lines.next(last);
+            let done = line.rsplit(' ').next() == Some(last);
+            if !line.starts_with("probe/") {
+                taken.push(line);
+            }
+            if done {
+                return taken;
+            }
+        }
+    }
+}
+
+impl Mosquitto {
+    fn publish_retained(&self, topic: &str, payload: &str) {
+        let status = Command::new("mosquitto_pub")
+            .args(["-p", &self.port.to_string(), "-q", "1", "-r", "-t", topic, "-m", payload])
+            .status()
+            .expect("mosquitto-clients is installed: `make deps`");
+        assert!(status.success());
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
