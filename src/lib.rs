@@ -23,6 +23,8 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod decode;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod frame;
 pub mod golden;
 pub mod intake;

@@ -68,6 +68,10 @@ fn pump(mut from: TcpStream, mut to: TcpStream, mode: Arc<AtomicU8>) {
                 break;
             }
         }
+        if dead {
+            // Half-open: neither end learns that the other has gone.
+            return std::mem::forget((from, to));
+        }
         let _ = to.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
     });

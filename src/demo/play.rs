@@ -1,0 +1,511 @@
+//! The play: devices on virtual ports, the gateway, a broker, a subscriber, and some accidents.
+
+use super::sensors::{Expected, Sensor};
+use super::server::Server;
+use super::tally::Tally;
+use crate::app;
+use crate::backoff;
+use crate::clock::{Now, Stamp};
+use crate::config::scalar::BrokerUrl;
+use crate::config::{Config, OutboxBounds, load};
+use crate::intake::{self, Intake};
+use crate::message::Message;
+use crate::mqtt::link::{self, Link, Route};
+use crate::mqtt::session::{Options, Session};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter};
+use crate::mqtt::transport::Connector;
+use crate::outbox::Outbox;
+use crate::serial::port::Inbound;
+use crate::serial::pty::Pty;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// The configuration that the demo runs and shows.
+pub const CONFIG: &str = include_str!("../../config/demo.yaml");
+
+/// How long stragglers are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a plug stays out.
+const UNPLUGGED: Duration = Duration::from_secs(2);
+
+/// What the demo is to do.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// End by itself after so long.
+    pub time: Option<Duration>,
+    /// The user's broker, in place of the one that the demo brings.
+    pub broker: Option<BrokerUrl>,
+}
+
+/// Why the demo did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// No virtual port, thread or folder could be had.
+    #[error("the demo cannot start: {0}")]
+    Io(#[from] io::Error),
+    /// The demo's own configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] crate::config::error::ConfigError),
+    /// The demo's own names are wrong.
+    #[error("{0}")]
+    Topic(#[from] crate::mqtt::topic::TopicError),
+    /// The broker is not there, or does not give back what is published.
+    #[error("no message came back from the broker at {0} within 20 s")]
+    NoBroker(BrokerUrl),
+}
+
+/// Plays until the time is over or `stop` resolves; `print` gets every line for the user.
+pub async fn play(
+    settings: Settings,
+    print: impl Fn(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Tally, DemoError> {
+    let server = match settings.broker {
+        None => Some(Server::start().await?),
+        Some(_) => None,
+    };
+    let url = match (&settings.broker, &server) {
+        (Some(url), _) => url.clone(),
+        (None, Some(server)) => loopback(server),
+        (None, None) => return Err(io::Error::other("no broker").into()),
+    };
+    let folder = Folder::new()?;
+    let (mut config, _) = load::parse("config/demo.yaml", CONFIG, &folder.0)?;
+    config.broker.url = url.clone();
+    print(&format!("The gateway runs config/demo.yaml with the broker at {url}:\n"));
+    for line in CONFIG.lines() {
+        print(&format!("    {line}"));
+    }
+
+    let (subscriber, inbox) = subscribe(&url)?;
+    let (done, tallied) = mpsc::channel(64);
+    let mut actors = Vec::new();
+    for (name, sensor) in Sensor::ALL {
+        let (power, switch) = watch::channel(Power::Standby);
+        let link = folder.0.join("dev").join(name);
+        tokio::spawn(act(sensor, link, switch, done.clone()));
+        actors.push(Actor { name, power, opens: 0, waits_for_open: true });
+    }
+    drop(done);
+    let mut play = Play {
+        print,
+        tally: Tally::default(),
+        actors,
+        subscriber,
+        inbox,
+        tallied,
+        server,
+        relay_on: false,
+    };
+    play.wait_for_broker(&url).await?;
+
+    print_line(&play.print, "starting the gateway");
+    let gateway = Gateway::start(config)?;
+    play.run(settings.time, stop).await;
+    print_line(&play.print, "stopping the gateway");
+    let left = gateway.stop().await;
+    if left > 0 {
+        print_line(&play.print, &format!("the gateway could not deliver {left} messages"));
+    }
+    Ok(play.tally)
+}
+
+fn loopback(server: &Server) -> BrokerUrl {
+    let address = server.address();
+    BrokerUrl { tls: false, host: address.ip().to_string(), port: address.port() }
+}
+
+/// A folder for the ports' names that goes when the demo ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Folder> {
+        let name = format!("tty2mqtt-demo-{}-{:08x}", std::process::id(), backoff::random());
+        let path = std::env::temp_dir().join(name);
+        // Fails if somebody else was there before us.
+        std::fs::create_dir(&path)?;
+        std::fs::create_dir(path.join("dev"))?;
+        Ok(Folder(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The real gateway, on threads of its own.
+struct Gateway {
+    stop: oneshot::Sender<()>,
+    left: oneshot::Receiver<usize>,
+}
+
+impl Gateway {
+    fn start(config: Config) -> io::Result<Gateway> {
+        let (stop, stopped) = oneshot::channel();
+        let (sender, left) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("ports".into()).spawn(move || {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            match runtime.block_on(app::run(config, stopped)) {
+                Ok(left) => drop(sender.send(left)),
+                Err(error) => tracing::error!("{error}"),
+            }
+        })?;
+        Ok(Gateway { stop, left })
+    }
+
+    async fn stop(self) -> usize {
+        let _ = self.stop.send(());
+        self.left.await.unwrap_or_default()
+    }
+}
+
+/// A client of its own, over a connection of its own: sees what any subscriber sees.
+fn subscribe(url: &BrokerUrl) -> Result<(Intake, mpsc::Receiver<Inbound>), DemoError> {
+    let filter: TopicFilter = "demo/#".parse()?;
+    let (sender, inbox) = mpsc::channel(4096);
+    let (intake, outlet) = intake::channel(1 << 20);
+    let filters = vec![(filter, Qos::AtLeastOnce)];
+    let link = Link {
+        broker: url.clone(),
+        session: Session::new(Options {
+            client_id: format!("tty2mqtt-demo-{:08x}", backoff::random()),
+            // While the link is broken, the broker keeps what comes.
+            clean: false,
+            keepalive: Duration::from_secs(30),
+            user: None,
+            password: None,
+            will: None,
+            subscriptions: filters.clone(),
+            inflight: 20,
+        }),
+        password_file: None,
+        outbox: Outbox::new(&OutboxBounds::default()),
+        outlet,
+        routes: vec![Route { filters, inbox: sender, report: "demo/overrun".parse()? }],
+        topics: None,
+        interval: Duration::from_secs(3600),
+    };
+    tokio::spawn(link::run(link, Connector::new(url.clone(), None)));
+    Ok((intake, inbox))
+}
+
+/// What a device is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    /// Plugged in, silent.
+    Standby,
+    /// Sends.
+    On,
+    /// Unplugged.
+    Off,
+}
+
+/// A device, as the director sees it.
+struct Actor {
+    name: &'static str,
+    power: watch::Sender<Power>,
+    /// How often its port was opened, by the gateway's status.
+    opens: u64,
+    waits_for_open: bool,
+}
+
+/// The task of one device.
+async fn act(
+    sensor: Sensor,
+    link: PathBuf,
+    mut power: watch::Receiver<Power>,
+    done: mpsc::Sender<Expected>,
+) {
+    let mut n = 0;
+    loop {
+        let pty = match plug(&link) {
+            Ok(pty) => pty,
+            Err(error) => return tracing::error!("{}: {error}", link.display()),
+        };
+        if power.wait_for(|power| *power == Power::On).await.is_err() {
+            return;
+        }
+        let _ = pace(&pty, sensor, sensor.greeting()).await;
+        let mut next = Instant::now();
+        let mut input = Vec::new();
+        let mut buffer = [0; 256];
+        loop {
+            let state = *power.borrow_and_update();
+            tokio::select! {
+                changed = power.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                read = pty.read(&mut buffer) => {
+                    input.extend_from_slice(&buffer[..read.unwrap_or_default()]);
+                    while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+                        let line: Vec<u8> = input.drain(..=end).collect();
+                        let line = String::from_utf8_lossy(&line);
+                        if let Some((answer, expected)) = sensor.answer(line.trim()) {
+                            let _ = done.send(expected).await;
+                            let _ = pace(&pty, sensor, &answer).await;
+                        }
+                    }
+                }
+                () = sleep_until(next), if state == Power::On => {
+                    next += Duration::from_millis(sensor.interval());
+                    let (frame, messages) = sensor.frame(n);
+                    n += 1;
+                    for message in messages {
+                        let _ = done.send(message).await;
+                    }
+                    let _ = pace(&pty, sensor, &frame).await;
+                }
+            }
+            if *power.borrow() == Power::Off {
+                break;
+            }
+        }
+        drop(pty);
+        let _ = std::fs::remove_file(&link);
+        if power.wait_for(|power| *power != Power::Off).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn plug(link: &Path) -> io::Result<Pty> {
+    let pty = Pty::open()?;
+    pty.link(link)?;
+    Ok(pty)
+}
+
+/// Writes at the line's real speed, ten milliseconds' worth at a time.
+async fn pace(pty: &Pty, sensor: Sensor, bytes: &[u8]) -> io::Result<()> {
+    let (baud, bits) = sensor.line();
+    let chunk = (baud / bits / 100).max(1) as usize;
+    let mut next = Instant::now();
+    for piece in bytes.chunks(chunk) {
+        sleep_until(next).await;
+        next += Duration::from_micros(
+            piece.len() as u64 * u64::from(bits) * 1_000_000 / u64::from(baud),
+        );
+        pty.write_all(piece).await?;
+    }
+    Ok(())
+}
+
+/// What happens, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    Command,
+    Unplug,
+    PlugIn,
+    RestartBroker,
+}
+
+const SCRIPT: [(u64, Scene); 5] = [
+    (2_000, Scene::Command),
+    (4_000, Scene::Unplug),
+    (6_500, Scene::PlugIn),
+    (9_000, Scene::Command),
+    (11_000, Scene::RestartBroker),
+];
+
+struct Play<P> {
+    print: P,
+    tally: Tally,
+    actors: Vec<Actor>,
+    subscriber: Intake,
+    inbox: mpsc::Receiver<Inbound>,
+    tallied: mpsc::Receiver<Expected>,
+    server: Option<Server>,
+    relay_on: bool,
+}
+
+fn print_line(print: &impl Fn(&str), text: &str) {
+    print(&format!("--- {text}"));
+}
+
+impl<P: Fn(&str)> Play<P> {
+    fn say(&self, text: &str) {
+        print_line(&self.print, text);
+    }
+
+    fn publish(&self, topic: &str, payload: &str) {
+        let Ok(topic) = topic.parse::<Topic>() else { return };
+        let message = Message {
+            topic,
+            payload: payload.to_owned().into(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            latest_only: false,
+        };
+        if self.subscriber.offer(&mut vec![message]).is_err() {
+            self.say("the command did not fit into the queue");
+        }
+    }
+
+    /// Publishes until something comes back: from then on the subscriber misses nothing.
+    async fn wait_for_broker(&mut self, url: &BrokerUrl) -> Result<(), DemoError> {
+        let end = Instant::now() + PATIENCE;
+        self.publish("demo/probe", "hello");
+        loop {
+            tokio::select! {
+                Some(message) = self.inbox.recv() => {
+                    if message.topic.as_str() == "demo/probe" {
+                        return Ok(());
+                    }
+                }
+                () = sleep_until(Instant::now() + Duration::from_secs(2)) => {
+                    self.publish("demo/probe", "hello");
+                }
+                () = sleep_until(end) => return Err(DemoError::NoBroker(url.clone())),
+            }
+        }
+    }
+
+    /// From the first scene to the last straggler.
+    async fn run(&mut self, time: Option<Duration>, stop: impl Future<Output = ()>) {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut stop = std::pin::pin!(stop);
+        let mut script = SCRIPT.iter().peekable();
+        // The last messages need time to arrive.
+        let mut end = time.map(|time| start + time.saturating_sub(Duration::from_secs(1)));
+        let mut unplugging = None;
+        let mut plug_in = None;
+        let mut ending = false;
+        loop {
+            let scene = script.peek().map(|(millis, _)| at(*millis)).filter(|_| !ending);
+            tokio::select! {
+                biased;
+                () = &mut stop, if !ending => end = Some(Instant::now()),
+                Some(expected) = self.tallied.recv() => self.tally.expect(expected),
+                Some(message) = self.inbox.recv() => self.arrived(&message),
+                () = due(scene) => match script.next() {
+                    Some((_, Scene::Unplug)) => {
+                        self.pause("weather");
+                        unplugging = Some("weather");
+                    }
+                    // The plug goes back in some time after it was pulled, see below.
+                    Some((_, Scene::PlugIn)) | None => {}
+                    Some((_, scene)) => self.play(*scene).await,
+                },
+                () = due(plug_in) => {
+                    plug_in = None;
+                    self.plug_in("weather");
+                }
+                () = due(end) => {
+                    if ending {
+                        break;
+                    }
+                    ending = true;
+                    end = Some(Instant::now() + PATIENCE);
+                    self.say("the devices stop; waiting for what is still on its way");
+                    for actor in &self.actors {
+                        actor.power.send_if_modified(|power| {
+                            std::mem::replace(power, Power::Standby) == Power::On
+                        });
+                    }
+                }
+            }
+            let all_here = self.tally.missing() == 0 && self.tallied.is_empty();
+            if all_here && let Some(name) = unplugging.take() {
+                self.unplug(name);
+                plug_in = Some(Instant::now() + UNPLUGGED);
+            }
+            if ending && all_here {
+                break;
+            }
+        }
+    }
+
+    async fn play(&mut self, scene: Scene) {
+        match scene {
+            Scene::Command => {
+                self.relay_on = !self.relay_on;
+                let state = if self.relay_on { "on" } else { "off" };
+                self.say(&format!("publishing the command demo/node/relay/set {state}"));
+                self.publish("demo/node/relay/set", state);
+            }
+            Scene::RestartBroker => match &self.server {
+                Some(server) => {
+                    self.say("restarting the broker: every connection breaks");
+                    server.restart(true, Duration::from_millis(1500)).await;
+                }
+                None => self.say("restart your broker if you like: nothing will be lost"),
+            },
+            Scene::Unplug | Scene::PlugIn => {}
+        }
+    }
+
+    fn actor(&mut self, name: &str) -> Option<&mut Actor> {
+        self.actors.iter_mut().find(|actor| actor.name == name)
+    }
+
+    fn pause(&mut self, name: &str) {
+        if let Some(actor) = self.actor(name) {
+            let _ = actor.power.send(Power::Standby);
+        }
+    }
+
+    fn unplug(&mut self, name: &str) {
+        self.say(&format!("pulling the plug of {name}"));
+        if let Some(actor) = self.actor(name) {
+            let _ = actor.power.send(Power::Off);
+        }
+    }
+
+    fn plug_in(&mut self, name: &str) {
+        self.say(&format!("putting the plug of {name} back; it gets another number"));
+        if let Some(actor) = self.actor(name) {
+            actor.waits_for_open = true;
+            let _ = actor.power.send(Power::Standby);
+        }
+    }
+
+    fn arrived(&mut self, message: &Inbound) {
+        let topic = message.topic.as_str();
+        let payload = String::from_utf8_lossy(&message.payload);
+        let time = Stamp(Now::read().wall).to_string();
+        let time = time.get(11..23).unwrap_or_default();
+        let shown: String = payload.chars().take(100).collect();
+        let more = if shown.len() < payload.len() { "…" } else { "" };
+        (self.print)(&format!("{time}  {topic:<24} {shown}{more}"));
+        if !self.tally.arrive(topic, &payload)
+            && let Some(port) = topic.strip_prefix("demo/status/ports/")
+        {
+            self.port_changed(port, &payload);
+        }
+    }
+
+    /// A device speaks as soon as the gateway has its port open, as its status says.
+    fn port_changed(&mut self, port: &str, status: &str) {
+        let Ok(status) = serde_json::from_str::<serde_json::Value>(status) else { return };
+        let opens = status["opens"].as_u64().unwrap_or_default();
+        let is_open = status["state"] == "open";
+        if let Some(actor) = self.actor(port)
+            && actor.waits_for_open
+            && is_open
+            && opens > actor.opens
+        {
+            actor.opens = opens;
+            actor.waits_for_open = false;
+            let _ = actor.power.send(Power::On);
+        }
+    }
+}
+
+/// Waits until a time that may never come.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
