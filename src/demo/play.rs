@@ -235,7 +235,9 @@ async fn act(
             return;
         }
         let _ = pace(&pty, sensor, sensor.greeting()).await;
-        let mut next = Instant::now();
+        // A device boots for a while. A frame that was under way when the port was opened would
+        // rightly be taken for the rest of one.
+        let mut next = Instant::now() + Duration::from_millis(100);
         let mut input = Vec::new();
         let mut buffer = [0; 256];
         loop {
