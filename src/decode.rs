@@ -52,13 +52,15 @@ impl Default for Decode {
 impl Decode {
     /// The running decoder; an error names what is wrong and the remedy.
     pub fn build(&self) -> Result<Decoder, String> {
+        // The error begins with the keys that lead to the mistake.
+        let below = |word: &'static str| move |why| format!("{word}: {why}");
         Ok(match self {
             Decode::Text(text) => Decoder::Text(text.clone()),
             Decode::Bytes(bytes) => Decoder::Bytes(bytes.clone()),
-            Decode::Fields(fields) => Decoder::Fields(fields.build()?),
-            Decode::Pairs(pairs) => Decoder::Pairs(pairs.build()?),
-            Decode::Json(json) => Decoder::Json(json.build()?),
-            Decode::Binary(binary) => Decoder::Binary(binary.build()?),
+            Decode::Fields(fields) => Decoder::Fields(fields.build().map_err(below("fields"))?),
+            Decode::Pairs(pairs) => Decoder::Pairs(pairs.build().map_err(below("pairs"))?),
+            Decode::Json(json) => Decoder::Json(json.build().map_err(below("json"))?),
+            Decode::Binary(binary) => Decoder::Binary(binary.build().map_err(below("binary"))?),
             Decode::Sexpr(_) => Decoder::Sexpr(Convert::default()),
         })
     }

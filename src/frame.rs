@@ -66,18 +66,26 @@ impl Framing {
         checksum: Option<&Checksum>,
         line: Option<&Line>,
     ) -> Result<Framer, String> {
+        // The error begins with the keys that lead to the mistake.
+        let below = |word: &'static str| move |why| format!("{word}: {why}");
+        let has_checksum = checksum.is_some();
         let (rule, limit) = match self {
-            Framing::Lines(lines) => (Rule::Lines(lines.build()?), lines.limit.bytes()),
+            Framing::Lines(lines) => {
+                (Rule::Lines(lines.build().map_err(below("lines"))?), lines.limit)
+            }
             Framing::Delimited(delimited) => {
-                (Rule::Delimited(delimited.build()?), delimited.limit.bytes())
+                (Rule::Delimited(delimited.build().map_err(below("delimited"))?), delimited.limit)
             }
             Framing::Fixed(fixed) => {
-                (Rule::Fixed(fixed.build(checksum.is_some())?), fixed.size.bytes())
+                (Rule::Fixed(fixed.build(has_checksum).map_err(below("fixed"))?), fixed.size)
             }
-            Framing::Length(length) => (Rule::Length(length.build()?), length.limit.bytes()),
-            Framing::Gap(gap) => (Rule::Gap(gap.build(line)), gap.limit.bytes()),
-            Framing::Raw(raw) => (Rule::Raw(raw.build()), raw.size.bytes()),
+            Framing::Length(length) => {
+                (Rule::Length(length.build().map_err(below("length"))?), length.limit)
+            }
+            Framing::Gap(gap) => (Rule::Gap(gap.build(line)), gap.limit),
+            Framing::Raw(raw) => (Rule::Raw(raw.build()), raw.size),
         };
+        let limit = limit.bytes();
         if limit == 0 || limit > LARGEST {
             return Err(format!(
                 "{limit} bytes is no size for a frame; 1 to {LARGEST} is possible"

@@ -70,7 +70,10 @@ impl Pipeline {
     pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, BuildError> {
         let wrong = |key: &str, why| BuildError { key: key.into(), why };
         let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
-        let framer = framer.map_err(|why| wrong("framing", why))?;
+        let framer = framer.map_err(|why| match why.strip_prefix("checksum: ") {
+            Some(why) => wrong("checksum", why.into()),
+            None => wrong("framing", why),
+        })?;
         let names = Names {
             gateway: gateway.as_str(),
             port: name.as_str(),

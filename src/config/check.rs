@@ -52,15 +52,20 @@ impl Found<'_> {
         self.problems.push(problem(self.text, &path, Part::Key, what.into(), None));
     }
 
-    /// A mistake that came up when a port's parts were built: `topic: what is wrong` names a key
-    /// of its own.
+    /// A mistake that came up when a port's parts were built. The keys below the one at fault stand
+    /// before the sentence: `names[0]: scale: what is wrong`.
     fn built(&mut self, port: &str, key: &str, why: &str) {
-        match why.split_once(": ") {
-            Some((below, why)) if below.bytes().all(|b| b.is_ascii_lowercase()) => {
-                self.add(&format!("{port}.{key}.{below}"), why);
-            }
-            _ => self.add(&format!("{port}.{key}"), why),
+        let mut path = format!("{port}.{key}");
+        let mut why = why;
+        let is_key = |text: &str| {
+            let name = text.split('[').next().unwrap_or_default();
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        };
+        while let Some((below, rest)) = why.split_once(": ").filter(|(below, _)| is_key(below)) {
+            path = format!("{path}.{below}");
+            why = rest;
         }
+        self.add(&path, why);
     }
 
     fn within(&mut self, path: &str, span: Span, least: Span, most: Span) {

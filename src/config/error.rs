@@ -2,6 +2,7 @@
 
 use super::tree::{Path, Step};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Everything that is wrong with a configuration file.
@@ -111,6 +112,97 @@ impl Place {
         let error = seed.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
         let location = error.location()?;
         Place::new(text, location.line(), location.column())
+    }
+}
+
+impl Place {
+    /// The place of the first key that its map has had before.
+    pub fn of_duplicate(text: &str) -> Option<Place> {
+        let error = Unique.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+        let location = error.location()?;
+        Place::new(text, location.line(), location.column())
+    }
+}
+
+/// Walks through everything and fails at a key that its map has had before.
+struct Unique;
+
+impl<'de> DeserializeSeed<'de> for Unique {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node")
+    }
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Unique)?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while keys.next_key_seed(NewKey(&mut seen))?.is_some() {
+            keys.next_value_seed(Unique)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key that must not be among those seen.
+struct NewKey<'a>(&'a mut HashSet<String>);
+
+impl<'de> DeserializeSeed<'de> for NewKey<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NewKey<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        if self.0.insert(key.to_owned()) { Ok(()) } else { here() }
+    }
+    fn visit_u64<E: de::Error>(self, key: u64) -> Result<(), E> {
+        self.visit_str(&key.to_string())
+    }
+    fn visit_i64<E: de::Error>(self, key: i64) -> Result<(), E> {
+        self.visit_str(&key.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, key: f64) -> Result<(), E> {
+        self.visit_str(&key.to_string())
+    }
+    fn visit_bool<E: de::Error>(self, key: bool) -> Result<(), E> {
+        self.visit_str(&key.to_string())
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.visit_str("")
     }
 }
 

@@ -80,17 +80,19 @@ pub fn parse(
 /// Deserializes again and again: whatever is wrong is noted and cut out of the tree, until the
 /// rest is right or nothing is left. So the user sees all mistakes at once.
 fn read_all(mut tree: Value, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    // Where something was cut out, in the places of the whole tree.
     let mut cut: Vec<Path> = Vec::new();
     loop {
-        let mistake = match Config::deserialize(Node(&tree)) {
+        let mut mistake = match Config::deserialize(Node(&tree)) {
             Ok(config) => return Some(config),
             Err(mistake) => mistake,
         };
         let mut path = mistake.path.clone();
+        mistake.path = before_cuts(&path, &cut);
         let follows = match &mistake.what {
             // A key that is missing because it was cut out was reported already.
             What::MissingKey(key) => {
-                let mut missing = path.clone();
+                let mut missing = mistake.path.clone();
                 missing.0.push(Step::Key((*key).into()));
                 cut.contains(&missing)
             }
@@ -99,19 +101,41 @@ fn read_all(mut tree: Value, mistakes: &mut Vec<Mistake>) -> Option<Config> {
         if !follows {
             mistakes.push(mistake);
         }
-        // What cannot be cut out is the nearest thing around it.
+        // What cannot be cut out goes with the nearest thing around it.
+        let mut whole = before_cuts(&path, &cut);
         while !path.0.is_empty() && !remove(&mut tree, &path.0) {
             path.0.pop();
+            whole.0.pop();
         }
         if path.0.is_empty() {
             return None;
         }
-        cut.push(path);
+        cut.push(whole);
     }
 }
 
-/// Cuts a node out. A list's item becomes null, so that the others keep their numbers; a null is
-/// cut with its list.
+/// The place in the whole tree of a place in the tree that is left: items that were cut out of a
+/// list before it are counted again.
+fn before_cuts(path: &Path, cut: &[Path]) -> Path {
+    let mut whole: Vec<Step> = Vec::new();
+    for step in &path.0 {
+        let step = match step {
+            Step::Key(_) => step.clone(),
+            Step::Item(left) => {
+                let gone = |at: &usize| {
+                    let steps = whole.iter().cloned().chain([Step::Item(*at)]);
+                    cut.iter().any(|path| path.0.iter().cloned().eq(steps.clone()))
+                };
+                let mut kept = (0..).filter(|at| !gone(at));
+                Step::Item(kept.nth(*left).unwrap_or(*left))
+            }
+        };
+        whole.push(step);
+    }
+    Path(whole)
+}
+
+/// Cuts a node out.
 fn remove(tree: &mut Value, path: &[Step]) -> bool {
     match (tree, path) {
         (Value::Mapping(keys), [Step::Key(key)]) => {
@@ -203,7 +227,7 @@ fn whole(what: &str) -> Problem {
 
 /// A text that is no YAML at all.
 fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
-    let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
+    let mut place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
     let mut what = error.to_string();
     if let Some(end) = what.find(" at line ") {
         what.truncate(end);
@@ -214,6 +238,7 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
     let remedy = if has_tab {
         "YAML does not allow tabs for indentation; use spaces".to_owned()
     } else if what.contains("duplicate entry") {
+        place = Place::of_duplicate(text).or(place);
         "each key stands once; remove or rename one of the two".to_owned()
     } else {
         "check the indentation, and the quotes around texts with `: `, `#` or `{`".to_owned()

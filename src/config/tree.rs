@@ -202,6 +202,19 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        match self.0 {
+            // serde would take a list for a struct's fields in their order; nobody means that.
+            Value::Sequence(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -239,7 +252,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -340,14 +353,11 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mistake> {
         let none = Value::Mapping(Mapping::new());
-        let read = match self.settings {
+        match self.settings {
+            // `fixed` alone lacks its size, and there is nothing below the word to point at.
             None | Some(Value::Null) => seed.deserialize(Node(&none)),
-            Some(settings) => {
-                return seed.deserialize(Node(settings)).map_err(|e| e.inside(self.step()));
-            }
-        };
-        // `fixed` alone lacks its size: say so of the word itself.
-        read
+            Some(settings) => seed.deserialize(Node(settings)).map_err(|e| e.inside(self.step())),
+        }
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Mistake> {

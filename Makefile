@@ -1,0 +1,43 @@
+# `make` lists what can be done. `make test` is all that a change must pass.
+
+CARGO  ?= cargo
+TARGET ?= mipsel-unknown-linux-musl
+QEMU_TARGETS = mipsel-unknown-linux-musl mips-unknown-linux-musl
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+deps: ## install what tests, cross builds and the benchmark need (Debian)
+	@scripts/deps
+
+test: deps fmt lint unit doc qemu ## everything: format, lint, tests, docs, other processors
+	@echo "make test: all passed"
+
+fmt: ## check the format
+	$(CARGO) fmt --check
+
+lint: ## clippy, warnings are errors
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+
+unit: ## every test on this machine
+	$(CARGO) test --locked
+	scripts/check-shell
+
+doc: ## the docs build without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+cross: deps ## a static binary for TARGET=mipsel-unknown-linux-musl or another
+	scripts/cross $(TARGET)
+
+qemu: deps ## build for MIPS of both byte orders and run the golden cases there
+	for target in $(QEMU_TARGETS); do scripts/cross $$target && scripts/qemu $$target || exit 1; done
+
+bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto
+	$(CARGO) build --release --locked --no-default-features --target-dir target/bench
+	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
+
+clean: ## remove everything that was built
+	rm -rf target
+
+.PHONY: help deps test fmt lint unit doc cross qemu bench clean
