@@ -4,11 +4,10 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
-use crate::command::Command;
+use crate::command;
 use crate::config::scalar::Name;
 use crate::config::{Config, Port};
 use crate::intake::{self, Intake};
-use crate::map::Names;
 use crate::mqtt::link::{self, Link, Route};
 use crate::mqtt::session::{self, Session};
 use crate::mqtt::transport::Connector;
@@ -25,16 +24,20 @@ use tokio::task::{JoinSet, LocalSet};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port whose settings contradict each other.
-    #[error("ports.{port}.{error}")]
+    #[error("ports.{port}: {}", list(.errors))]
     Port {
         /// The port.
         port: Name,
         /// What is wrong.
-        error: BuildError,
+        errors: Vec<BuildError>,
     },
     /// No thread or no event loop could be had.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+}
+
+fn list(errors: &[BuildError]) -> String {
+    errors.iter().map(BuildError::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Runs the gateway until `stop` resolves: then the ports end, what they left is sent, the broker
@@ -49,7 +52,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     let mut routes = Vec::new();
     for (name, port) in &config.ports {
         let (task, route) = build(&config, name, port, &intake, &stopped)
-            .map_err(|error| StartError::Port { port: name.clone(), error })?;
+            .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
         tasks.push((task, port.clone()));
         routes.extend(route);
     }
@@ -105,9 +108,9 @@ fn build(
     port: &Port,
     intake: &Intake,
     stop: &watch::Receiver<()>,
-) -> Result<(PortTask, Option<Route>), BuildError> {
+) -> Result<(PortTask, Option<Route>), Vec<BuildError>> {
     let pipeline = Pipeline::build(&config.gateway, name, port)?;
-    let commands = commands(&config.gateway, name, port)?;
+    let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::of(&config.gateway);
     let (sender, inbox) = mpsc::channel(INBOX);
     let filters: Vec<_> = commands.iter().map(|c| (c.filter.clone(), c.qos)).collect();
@@ -125,22 +128,6 @@ fn build(
     };
     let route = (!route.filters.is_empty()).then_some(route);
     Ok((task, route))
-}
-
-/// The command rules of a port. The error names the key below the port.
-pub fn commands(gateway: &Name, name: &Name, port: &Port) -> Result<Vec<Command>, BuildError> {
-    let names = Names {
-        gateway: gateway.as_str(),
-        port: name.as_str(),
-        device: port.device.as_ref().unwrap_or(name).as_str(),
-    };
-    let rules = port.commands.iter().enumerate();
-    rules
-        .map(|(n, rule)| {
-            Command::build(rule, &names)
-                .map_err(|why| BuildError { key: format!("commands[{n}]"), why })
-        })
-        .collect()
 }
 
 fn session_options(config: &Config, topics: &Topics, routes: &[Route]) -> session::Options {

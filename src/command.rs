@@ -1,9 +1,10 @@
 //! A message from the broker → bytes for a port.
 
-use crate::config::CommandRule;
-use crate::config::scalar::parse_hex;
+use crate::config::scalar::{Name, parse_hex};
+use crate::config::{CommandRule, Port};
 use crate::map::{Names, Slot, Template};
 use crate::mqtt::topic::{Qos, TopicFilter};
+use crate::pipeline::BuildError;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -25,6 +26,23 @@ pub struct Command {
     /// Whether the command is made of bytes and not of text.
     hex: bool,
     pieces: Vec<Piece>,
+}
+
+/// The running rules of a port, or all that is wrong with them.
+pub fn build_all(
+    gateway: &Name,
+    name: &Name,
+    port: &Port,
+) -> Result<Vec<Command>, Vec<BuildError>> {
+    let names = Names::of(gateway, name, port);
+    let (mut commands, mut errors) = (Vec::new(), Vec::new());
+    for (n, rule) in port.commands.iter().enumerate() {
+        match Command::build(rule, &names) {
+            Ok(command) => commands.push(command),
+            Err(why) => errors.push(BuildError { key: format!("commands[{n}]"), why }),
+        }
+    }
+    if errors.is_empty() { Ok(commands) } else { Err(errors) }
 }
 
 /// A piece of what is written.

@@ -119,7 +119,7 @@ impl Case {
         let names: Result<(Name, Name), _> = "gw".parse().and_then(|gw| Ok((gw, "port".parse()?)));
         let (gateway, name) = names.map_err(|e| failed(e.to_string()))?;
         let pipeline = Pipeline::build(&gateway, &name, port);
-        let mut pipeline = pipeline.map_err(|e| failed(e.to_string()))?;
+        let mut pipeline = pipeline.map_err(|e| failed(format!("{e:?}")))?;
         // Any set clock does: time stamps are compared too.
         let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let opened = Now { wall, ..Now::read() };

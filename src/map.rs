@@ -5,6 +5,8 @@ mod template;
 pub use template::{Slot, Template, TemplateError};
 
 use crate::clock::Stamp;
+use crate::config::Port;
+use crate::config::scalar::Name;
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::value::{Reading, Value};
@@ -63,7 +65,16 @@ pub struct Names<'a> {
     pub device: &'a str,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// The names of a port; its device is called like the port unless it has a name of its own.
+    pub fn of(gateway: &'a Name, name: &'a Name, port: &'a Port) -> Names<'a> {
+        Names {
+            gateway: gateway.as_str(),
+            port: name.as_str(),
+            device: port.device.as_ref().unwrap_or(name).as_str(),
+        }
+    }
+
     /// The placeholders that these names fill.
     pub fn slots(&self) -> [(Slot, &str); 3] {
         [(Slot::Gateway, self.gateway), (Slot::Port, self.port), (Slot::Device, self.device)]

@@ -66,36 +66,32 @@ pub struct Complaint {
 }
 
 impl Pipeline {
-    /// The pipeline of a port. The error names the key below the port.
-    pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, BuildError> {
-        let wrong = |key: &str, why| BuildError { key: key.into(), why };
+    /// The pipeline of a port, or all that is wrong with its settings.
+    pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, Vec<BuildError>> {
+        let mut errors = Vec::new();
         let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
         let framer = framer.map_err(|why| match why.strip_prefix("checksum: ") {
-            Some(why) => wrong("checksum", why.into()),
-            None => wrong("framing", why),
-        })?;
-        let names = Names {
-            gateway: gateway.as_str(),
-            port: name.as_str(),
-            device: port.device.as_ref().unwrap_or(name).as_str(),
-        };
+            Some(why) => errors.push(BuildError { key: "checksum".into(), why: why.into() }),
+            None => errors.push(BuildError { key: "framing".into(), why }),
+        });
+        let names = Names::of(gateway, name, port);
         let mut kinds = Vec::new();
         for (n, kind) in port.frames.iter().enumerate() {
-            kinds.push(
-                Kind::build(kind, &names).map_err(|e| BuildError {
-                    key: format!("frames[{n}].{}", e.key),
-                    why: e.why,
-                })?,
-            );
+            kinds.extend(Kind::build(kind, &names, &format!("frames[{n}]."), &mut errors));
         }
-        if kinds.is_empty() {
+        if port.frames.is_empty() {
             let decode = port.decode.clone().unwrap_or_default();
             let messages = port.messages.clone();
             let only = FrameKind { starts: Default::default(), decode, messages };
-            kinds.push(Kind::build(&only, &names)?);
+            kinds.extend(Kind::build(&only, &names, "", &mut errors));
         }
-        let (counts, complaints) = (Counts::default(), Complaints::default());
-        Ok(Pipeline { framer, kinds, counts, complaints })
+        match framer {
+            Ok(framer) if errors.is_empty() => {
+                let (counts, complaints) = (Counts::default(), Complaints::default());
+                Ok(Pipeline { framer, kinds, counts, complaints })
+            }
+            _ => Err(errors),
+        }
     }
 
     /// The port was opened: what was half read before is forgotten.
@@ -156,16 +152,24 @@ impl Pipeline {
 }
 
 impl Kind {
-    fn build(kind: &FrameKind, names: &Names<'_>) -> Result<Kind, BuildError> {
-        let decoder = kind.decode.build();
-        let decoder = decoder.map_err(|why| BuildError { key: "decode".into(), why })?;
+    /// The running kind. What is wrong is added to `errors`, under keys that begin with `above`.
+    fn build(
+        kind: &FrameKind,
+        names: &Names<'_>,
+        above: &str,
+        errors: &mut Vec<BuildError>,
+    ) -> Option<Kind> {
+        let mut wrong = |key: &str, why| {
+            errors.push(BuildError { key: format!("{above}{key}"), why });
+        };
+        let decoder = kind.decode.build().map_err(|why| wrong("decode", why));
         let standard = [Mapping::standard()];
         let mappings = kind.messages.as_deref().unwrap_or(&standard);
-        let mappers = mappings.iter().enumerate().map(|(n, mapping)| {
-            mapping.build(names).map_err(|why| BuildError { key: format!("messages[{n}]"), why })
+        let mappers = mappings.iter().enumerate().filter_map(|(n, mapping)| {
+            mapping.build(names).map_err(|why| wrong(&format!("messages[{n}]"), why)).ok()
         });
-        let mappers = mappers.collect::<Result<_, _>>()?;
-        Ok(Kind { starts: kind.starts.as_bytes().to_vec(), decoder, mappers })
+        let mappers = mappers.collect();
+        Some(Kind { starts: kind.starts.as_bytes().to_vec(), decoder: decoder.ok()?, mappers })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every wrong configuration under `tests/config` prints what its `.expected` file says, and every
 //! example of ours is right.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use tty2mqtt::config::load;

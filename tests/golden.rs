@@ -1,5 +1,7 @@
 //! Every file of golden cases under `tests/golden`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
 use tty2mqtt::golden::Golden;
 
 #[test]

@@ -1,6 +1,7 @@
 //! `tty2mqtt decode`: what becomes of captured bytes?
 
 use super::{CliError, DEFAULT_CONFIG, print};
+use crate::app::StartError;
 use crate::clock::Now;
 use crate::config::load;
 use crate::config::scalar::{Name, parse_hex};
@@ -51,7 +52,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         return Err(CliError::Usage(format!("no port {name} in {}: {names}", file.display())));
     };
     let pipeline = Pipeline::build(&config.gateway, &name, port)
-        .map_err(|e| CliError::Usage(format!("ports.{name}.{e}")))?;
+        .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
     Capture { pipeline, now: Now::read(), out: Vec::new() }.run(hex)
 }
 

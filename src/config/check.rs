@@ -5,7 +5,7 @@ use super::load::problem;
 use super::scalar::Span;
 use super::tree::Path;
 use super::{Config, Port};
-use crate::app;
+use crate::command;
 use crate::pipeline::Pipeline;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -32,9 +32,9 @@ pub(super) fn check(config: &Config, text: &str) -> Vec<Problem> {
                 ),
             );
         }
-        let built = Pipeline::build(&config.gateway, name, port).map(|_| ());
-        let built = built.and(app::commands(&config.gateway, name, port).map(|_| ()));
-        if let Err(error) = built {
+        let pipeline = Pipeline::build(&config.gateway, name, port).err();
+        let commands = command::build_all(&config.gateway, name, port).err();
+        for error in pipeline.into_iter().chain(commands).flatten() {
             found.built(&path, &error.key, &error.why);
         }
     }

@@ -93,6 +93,7 @@ impl Place {
     /// The place of a line and column, both from 1.
     pub fn new(text: &str, line: usize, column: usize) -> Option<Place> {
         let source = text.lines().nth(line.checked_sub(1)?)?.replace('\t', " ");
+        let source = masked(&source);
         let rest: String = source.chars().skip(column.checked_sub(1)?).collect();
         let width = match rest.chars().next() {
             Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map_or(rest.len(), |end| end + 2),
@@ -122,6 +123,18 @@ impl Place {
         let location = error.location()?;
         Place::new(text, location.line(), location.column())
     }
+}
+
+/// A source line without its secrets, which must not get into a log: what stands behind `password:`
+/// and before the `@` of an address.
+fn masked(line: &str) -> String {
+    let from = line.find("password:").map(|at| at + "password:".len());
+    let from = from.or_else(|| line.find("://").filter(|_| line.contains('@')).map(|at| at + 3));
+    let Some(from) = from else { return line.to_owned() };
+    let to = line.rfind('@').filter(|at| *at > from).unwrap_or(line.len());
+    let hide = |c: char| if c.is_whitespace() { c } else { '*' };
+    let hidden: String = line[from..to].chars().map(hide).collect();
+    format!("{}{hidden}{}", &line[..from], &line[to..])
 }
 
 /// Walks through everything and fails at a key that its map has had before.

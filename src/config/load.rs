@@ -168,7 +168,9 @@ fn explain(text: &str, mistake: &Mistake) -> Problem {
             (Part::Key, Some(suggest(key, allowed)))
         }
         What::UnknownWord(word, allowed) => (Part::Value, Some(suggest(word, allowed))),
-        What::MissingKey(_) => (Part::Key, None),
+        What::MissingKey(key) => {
+            (Part::Key, Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes")))
+        }
         What::Wrong(_) => (Part::Value, None),
     };
     problem(text, &mistake.path, part, mistake.to_string(), remedy)
