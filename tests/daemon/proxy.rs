@@ -68,7 +68,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, mode: Arc<AtomicU8>) {
                 break;
             }
         }
-        if dead {
+        if dead || mode.load(Ordering::SeqCst) == SWALLOW {
             // Half-open: neither end learns that the other has gone.
             return std::mem::forget((from, to));
         }
