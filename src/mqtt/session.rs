@@ -113,6 +113,9 @@ pub struct Session {
     in_flight: VecDeque<Flight>,
     /// Sent on an earlier link of this session and not answered: to be sent again, oldest first.
     resend: VecDeque<Flight>,
+    /// The window is full: it is filled again when half of it is free, so that many messages share
+    /// a write and not each acknowledgement makes one.
+    full: bool,
     ids: Ids,
     /// Bytes of a message too large for us that are still to come.
     skip: usize,
@@ -175,6 +178,7 @@ impl Session {
             queued: 0,
             in_flight: VecDeque::new(),
             resend: VecDeque::new(),
+            full: false,
             ids: Ids::default(),
             skip: 0,
             events: VecDeque::new(),
@@ -357,9 +361,11 @@ impl Session {
                 Sent::Birth | Sent::Subscribe => self.ids.give_back(flight.id),
             }
         }
+        let window = usize::from(self.options.inflight.max(1));
+        self.full &= self.in_flight.len() > window / 2;
         while self.output.len() < OUTPUT_LIMIT
             && self.resend.is_empty()
-            && self.in_flight.len() < usize::from(self.options.inflight.max(1))
+            && !self.full
             && outbox.has_waiting()
         {
             let Some(id) = self.ids.take() else { return };
@@ -371,6 +377,7 @@ impl Session {
             } else {
                 self.put_message(message, Some(id), false);
                 self.in_flight.push_back(Flight { id, what });
+                self.full = self.in_flight.len() >= window;
             }
         }
     }
@@ -464,6 +471,7 @@ impl Session {
         // What was sent on this link is older than what had not been sent again yet.
         self.in_flight.append(&mut self.resend);
         std::mem::swap(&mut self.in_flight, &mut self.resend);
+        self.full = false;
     }
 }
 
