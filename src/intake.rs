@@ -50,7 +50,7 @@ pub fn two_seconds_of(config: &Config) -> usize {
         let baud = port.line.map_or(115_200, |line| line.baud) as usize;
         (baud / 10).min(115_200)
     });
-    rates.sum::<usize>().saturating_mul(2 * 24).clamp(256 << 10, 32 << 20)
+    rates.sum::<usize>().saturating_mul(2 * 24).clamp(1 << 20, 32 << 20)
 }
 
 impl Intake {

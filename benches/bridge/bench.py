@@ -19,7 +19,7 @@ import paho.mqtt.client as mqtt
 
 LINES = 60_000
 # A line has a speed and a PTY has none: so many lines may be under way at once.
-WINDOW = 4_000
+WINDOW = 2_000
 PACED_RATE = 200
 PACED_SECONDS = 10
 DEADLINE = 180
@@ -144,7 +144,7 @@ def run(name, command, broker, device, lines, rate):
         "arrived": counter.count,
     }
     process.terminate()
-    process.wait()
+    process.wait(20)
     counter.stop()
     # So that the next one is not taken for ready.
     cleaner = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)

@@ -25,6 +25,10 @@ use tokio::time::sleep_until;
 /// How long the broker's side may take no byte before the link counts as dead.
 const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
+/// While messages wait for acknowledgements, these are read so far apart: brokers write each by
+/// itself, and to wake up for each would cost more than all else.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// How long the outbox may take to empty itself when the gateway ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -204,6 +208,11 @@ impl Running {
                     }
                     let now = Instant::now();
                     self.link.session.receive(&mut input, &mut self.link.outbox, now)?;
+                    if self.link.session.is_full() {
+                        // This thread has nothing else to do, and an event loop that looks away
+                        // is woken all the same.
+                        std::thread::sleep(GATHER);
+                    }
                 }
                 written = write_or_flush(&mut writer, self.link.session.output()),
                     if waiting || unflushed =>

@@ -394,6 +394,11 @@ impl Session {
         self.queued += (self.output.len() - before) as u64;
     }
 
+    /// Whether nothing more can be sent before acknowledgements come.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// What is to be written to the link. The owner takes off its front what was written, and calls
     /// [`Session::wrote`].
     pub fn output(&mut self) -> &mut BytesMut {
