@@ -2,6 +2,8 @@
 //! `docs/CONFIG.md` and `config/schema.json` are generated from them.
 
 mod check;
+#[cfg(test)]
+mod docs;
 pub mod error;
 pub mod load;
 pub mod scalar;
@@ -60,6 +62,7 @@ pub struct Broker {
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// Longest silence towards the broker before a PINGREQ is sent, 5s to 18h.
+    /// Default: 60s.
     #[serde(default = "Broker::default_keepalive")]
     pub keepalive: Span,
     /// `true`: the broker forgets us when the link ends. `false`: it keeps subscriptions and
@@ -89,9 +92,10 @@ impl Broker {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct OutboxBounds {
-    /// Most messages that wait.
+    /// Most messages that wait. Default: 50000.
     pub messages: u32,
-    /// Most memory that waiting messages take, their administration included.
+    /// Most memory that waiting messages take, their administration included. Default:
+    /// 4MiB.
     pub bytes: Size,
     /// Which message goes when the outbox is full.
     pub drop: Drop,
@@ -122,6 +126,7 @@ pub enum Drop {
 #[serde(deny_unknown_fields, default)]
 pub struct Status {
     /// How often port and broker status are published when nothing changes, 1s to 24h.
+    /// Default: 60s.
     pub interval: Span,
 }
 
@@ -261,7 +266,7 @@ pub struct CommandRule {
     /// What is written behind it, such as `"\r\n"`.
     #[serde(default)]
     pub terminator: ByteString,
-    /// Least time between two commands on this port.
+    /// Least time between two commands on this port. Default: 50ms.
     #[serde(default = "CommandRule::default_between")]
     pub between: Span,
     /// QoS of the subscription.

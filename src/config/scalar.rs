@@ -16,7 +16,7 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, ScalarError> {
 
 /// Reads a YAML scalar as text, whether or not it was quoted, and parses it.
 macro_rules! deserialize_from_str {
-    ($($name:ident),*) => {$(
+    ($($name:ident: $kind:literal),*) => {$(
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
                 deserializer.deserialize_any(Word)?.parse().map_err(de::Error::custom)
@@ -31,13 +31,22 @@ macro_rules! deserialize_from_str {
                 true
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": ["string", "integer"]})
+                schemars::json_schema!({"type": ["string", "integer"], "x-kind": $kind})
             }
         }
     )*};
 }
 
-deserialize_from_str!(Span, Size, Line, Name, BrokerUrl, TcpAddress, ByteString, UsbId);
+deserialize_from_str!(
+    Span: "time span",
+    Size: "size",
+    Line: "line setting",
+    Name: "name",
+    BrokerUrl: "address",
+    TcpAddress: "address",
+    ByteString: "bytes",
+    UsbId: "USB id"
+);
 
 struct Word;
 

@@ -192,7 +192,7 @@ impl schemars::JsonSchema for Template {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string"})
+        schemars::json_schema!({"type": "string", "x-kind": "template"})
     }
 }
 

@@ -1,0 +1,157 @@
+//! Writes `docs/CONFIG.md` and `config/schema.json` from the config types.
+
+use super::Config;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::path::Path;
+
+const HEAD: &str = "\
+# The configuration file
+
+Generated from the types in the source; `UPDATE=1 cargo test config_docs` renews it.
+`tty2mqtt check FILE` reports every mistake in a file. With the comment
+`# yaml-language-server: $schema=schema.json` in its first line, editors complete and check it by
+`config/schema.json`.
+
+Time spans are written `20ms`, `5s`, `10min`, `1h`, `1d`; sizes `512`, `64KiB`, `4MiB`. Bytes are
+written as text, `\"\\r\\n\"`, or in hexadecimal digits, `\"hex:42 4D\"`. Relative paths count from the
+file's folder. Where several words are possible, the word alone, such as `framing: gap`, takes
+it with its defaults, and a map, such as `framing: {gap: {after: 20ms}}`, with settings.
+";
+
+fn schema() -> Value {
+    let generator = SchemaSettings::draft07().into_generator();
+    generator.into_root_schema_for::<Config>().to_value()
+}
+
+/// The schema as editors need it: a word alone stands for a map without settings.
+fn for_editors(mut schema: Value) -> Value {
+    let definitions = schema["definitions"].as_object_mut();
+    for definition in definitions.into_iter().flat_map(Map::values_mut) {
+        let Some(choices) = definition["oneOf"].as_array_mut() else { continue };
+        let words = choices.iter().filter_map(|choice| choice["properties"].as_object());
+        let words: Vec<Value> = words.flat_map(Map::keys).cloned().map(Value::String).collect();
+        if !words.is_empty() {
+            choices.push(serde_json::json!({"enum": words}));
+        }
+    }
+    schema
+}
+
+fn manual() -> String {
+    let schema = schema();
+    let empty = Map::new();
+    let definitions = schema["definitions"].as_object().unwrap_or(&empty);
+    let mut text = HEAD.to_owned();
+    let mut waiting = vec![("Config".to_owned(), &schema)];
+    let mut seen = HashSet::new();
+    while !waiting.is_empty() {
+        let (name, schema) = waiting.remove(0);
+        let mut next = Vec::new();
+        describe(&name, schema, &mut text, &mut next);
+        // What a type refers to follows right behind it.
+        let next = next.into_iter().filter(|name| seen.insert(name.clone())).collect::<Vec<_>>();
+        let next = next.iter().filter_map(|name| Some((name.clone(), definitions.get(name)?)));
+        waiting.splice(0..0, next.collect::<Vec<_>>());
+    }
+    text
+}
+
+fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String>) {
+    let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+    let title = if name == "Config" { "The whole file".to_owned() } else { name.to_owned() };
+    write!(text, "\n## {title}\n\n{about}\n").unwrap();
+    if let Some(keys) = schema["properties"].as_object() {
+        let needed: Vec<_> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        text.push_str("\n| key | value | default | meaning |\n|---|---|---|---|\n");
+        for (key, schema) in keys {
+            let default = match (&schema["default"], needed.contains(&key.as_str())) {
+                (_, true) => "needed".to_owned(),
+                (Value::Null, _) => String::new(),
+                (value, _) => format!("`{}`", value.to_string().replace('|', "\\|")),
+            };
+            let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+            let value = value_of(schema, next);
+            let about = about.replace('|', "\\|");
+            writeln!(text, "| `{key}` | {value} | {default} | {about} |").unwrap();
+        }
+    }
+    let words = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
+    if let Some(words) = words {
+        text.push_str("\n| word | meaning |\n|---|---|\n");
+        for word in words {
+            let about = word["description"].as_str().unwrap_or_default().replace('\n', " ");
+            if let Some(keys) = word["properties"].as_object() {
+                for (key, schema) in keys {
+                    let value = value_of(schema, next);
+                    writeln!(text, "| `{key}`: {value} | {about} |").unwrap();
+                }
+            } else {
+                let values = word["enum"].as_array().into_iter().flatten().chain([&word["const"]]);
+                for value in values.filter_map(Value::as_str) {
+                    writeln!(text, "| `{value}` | {about} |").unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// What a key takes, with links to the types that are described by themselves.
+fn value_of(schema: &Value, next: &mut Vec<String>) -> String {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        next.push(name.to_owned());
+        return format!("[{name}](#{})", name.to_lowercase());
+    }
+    for key in ["allOf", "anyOf"] {
+        if let Some(choices) = schema[key].as_array() {
+            let shown = choices.iter().map(|choice| value_of(choice, next));
+            let shown: Vec<_> = shown.filter(|shown| shown != "nothing").collect();
+            return shown.join(" or ");
+        }
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return words.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
+    }
+    if let Some(kind) = schema["x-kind"].as_str() {
+        return kind.to_owned();
+    }
+    let kinds = match &schema["type"] {
+        Value::String(kind) => vec![kind.as_str()],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    };
+    let shown = kinds.iter().map(|kind| match *kind {
+        "array" => format!("list of {}", value_of(&schema["items"], next)),
+        "object" => match &schema["additionalProperties"] {
+            Value::Object(_) => {
+                format!("map of names to {}", value_of(&schema["additionalProperties"], next))
+            }
+            _ => "map".to_owned(),
+        },
+        "string" => "text".to_owned(),
+        "integer" => "whole number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "null" => "nothing".to_owned(),
+        other => other.to_owned(),
+    });
+    let shown: Vec<_> = shown.filter(|shown| shown != "nothing").collect();
+    if shown.is_empty() { "nothing".into() } else { shown.join(" or ") }
+}
+
+#[test]
+fn config_docs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = serde_json::to_string_pretty(&for_editors(schema())).unwrap() + "\n";
+    for (file, expected) in [("docs/CONFIG.md", manual()), ("config/schema.json", schema)] {
+        let path = root.join(file);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let is = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(is == expected, "{file} is out of date; renew it: UPDATE=1 cargo test config_docs");
+    }
+}
