@@ -95,7 +95,7 @@ pub struct OutboxBounds {
     /// Most messages that wait. Default: 50000.
     pub messages: u32,
     /// Most memory that waiting messages take, their administration included. Default:
-    /// 4MiB.
+    /// 8MiB.
     pub bytes: Size,
     /// Which message goes when the outbox is full.
     pub drop: Drop,
@@ -103,7 +103,7 @@ pub struct OutboxBounds {
 
 impl Default for OutboxBounds {
     fn default() -> OutboxBounds {
-        OutboxBounds { messages: 50_000, bytes: Size::from_bytes(4 << 20), drop: Drop::Oldest }
+        OutboxBounds { messages: 50_000, bytes: Size::from_bytes(8 << 20), drop: Drop::Oldest }
     }
 }
 

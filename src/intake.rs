@@ -41,16 +41,17 @@ pub fn channel(bytes: usize) -> (Intake, Outlet) {
     (Intake { sender, room: Arc::new(Semaphore::new(bytes)) }, Outlet { receiver })
 }
 
-/// Bytes that all ports of a configuration make in two seconds at line rate. A reading as a message
-/// takes several times its bytes on the line: topic, payload and records are counted as 24-fold
-/// (three short fields in a line of 25 bytes, each with a topic of its own).
+/// Memory for what all ports of a configuration make in two seconds at line rate. A reading as a
+/// message takes many times its bytes on the line: three short fields in a line of 15 bytes, each
+/// with a topic of its own, take 28 times as much. Room is made for 40 times; it is taken up only
+/// while the MQTT side stalls.
 pub fn two_seconds_of(config: &Config) -> usize {
     let rates = config.ports.values().map(|port| {
         // A port on the network has no speed of its own; it is taken for a fast one.
         let baud = port.line.map_or(115_200, |line| line.baud) as usize;
         (baud / 10).min(115_200)
     });
-    rates.sum::<usize>().saturating_mul(2 * 24).clamp(1 << 20, 32 << 20)
+    rates.sum::<usize>().saturating_mul(2 * 40).clamp(1 << 20, 32 << 20)
 }
 
 impl Intake {

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 pub struct Mosquitto {
     pub port: u16,
+    /// Where it listens with TLS, if it does.
+    pub tls_port: u16,
     folder: TempDir,
     child: Option<Child>,
 }
@@ -20,20 +22,44 @@ pub fn free_port() -> u16 {
 
 impl Mosquitto {
     pub fn start() -> Mosquitto {
-        Mosquitto::with("")
+        Mosquitto::with("", "")
     }
 
-    /// With more lines of configuration.
-    pub fn with(more: &str) -> Mosquitto {
+    /// With more lines of configuration, before and behind the listener.
+    fn with(before: &str, behind: &str) -> Mosquitto {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n\
-             max_inflight_messages 0\nset_tcp_nodelay true\n{more}"
+            "{before}listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n\
+             max_inflight_messages 0\nset_tcp_nodelay true\n{behind}"
         );
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
-        let mut broker = Mosquitto { port, folder, child: None };
+        let mut broker = Mosquitto { port, tls_port: 0, folder, child: None };
         broker.start_again();
+        broker
+    }
+
+    /// With TLS by the certificates in a folder, for one user only.
+    pub fn with_tls(certificates: &std::path::Path, user: &str, password: &str) -> Mosquitto {
+        let passwords = certificates.join("passwords");
+        let status = Command::new("mosquitto_passwd")
+            .args(["-b", "-c"])
+            .arg(&passwords)
+            .args([user, password])
+            .status()
+            .expect("mosquitto is installed: `make deps`");
+        assert!(status.success());
+        let tls_port = free_port();
+        let folder = certificates.display();
+        // As root it would give up the right to read the folder.
+        let before = "per_listener_settings true\nuser root\n";
+        let behind = format!(
+            "listener {tls_port} 127.0.0.1\nallow_anonymous false\npassword_file {}\n\
+             certfile {folder}/server.pem\nkeyfile {folder}/server.key\n",
+            passwords.display()
+        );
+        let mut broker = Mosquitto::with(before, &behind);
+        broker.tls_port = tls_port;
         broker
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod broker;
+mod certificates;
 mod gateway;
 mod lines;
 mod port;
@@ -131,6 +132,142 @@ fn a_command_reaches_the_device_and_is_refused_while_it_is_away() {
     broker.publish("test/relay", "off");
     results.expect_containing("command", "the port is away");
     gateway.terminate();
+}
+
+#[test]
+fn tls_with_user_and_password_by_our_own_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = certificates::write(folder.path());
+    std::fs::write(folder.path().join("pw"), "secret\nsecond line\n").unwrap();
+    let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
+    let port = Port::new();
+    let config = |host: &str, ca: &str| {
+        config(broker.tls_port, port.path(), "").replace(
+            "url: mqtt://127.0.0.1",
+            &format!(
+                "ca_file: {ca}\n  user: meter\n  password_file: {}/pw\n  url: mqtts://{host}",
+                folder.path().display()
+            ),
+        )
+    };
+    let ca = ca.display().to_string();
+    let gateway = Gateway::start(&config("localhost", &ca));
+    gateway.log().wait_for("connected to mqtts://localhost");
+    let log = gateway.terminate();
+    assert!(!log.contains("secret"), "{log}");
+
+    // A broker that another authority signed gets nothing, least of all the password.
+    let other = tempfile::tempdir().unwrap();
+    let wrong = certificates::write(other.path()).display().to_string();
+    let gateway = Gateway::start(&config("localhost", &wrong));
+    gateway.log().wait_for("was not signed by an authority we trust");
+    gateway.terminate();
+
+    // Nor does one whose certificate is for another name.
+    let gateway = Gateway::start(&config("127.0.0.1", &ca));
+    gateway.log().wait_for("certificate is for another name");
+    gateway.terminate();
+
+    std::fs::write(folder.path().join("pw"), "wrong\n").unwrap();
+    let gateway = Gateway::start(&config("localhost", &ca));
+    gateway.log().wait_for("does not allow us in");
+    gateway.terminate();
+}
+
+#[test]
+fn a_port_on_the_network() {
+    let broker = Mosquitto::start();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let status = Counter::start(&broker, "test/status/#");
+    let counter = Counter::start(&broker, "test/pebble_1/#");
+    let text = format!(
+        "gateway: test\nbroker: {{url: \"mqtt://127.0.0.1:{}\"}}\nports:\n  node: {{tcp: \"{address}\", \
+         decode: sexpr}}\n",
+        broker.port
+    );
+    let gateway = Gateway::start(&text);
+    let node = |message: &str| {
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().unwrap();
+        status.expect_containing("test/status/ports/node", "\"state\":\"open\"");
+        stream.write_all(format!("\r\n(node pebble_1 ? {message})\r\n").as_bytes()).unwrap();
+        stream
+    };
+    let stream = node("(temperature 22.5 C)");
+    counter.expect("test/pebble_1/temperature 22.5");
+    drop(stream);
+    status.expect_containing("test/status/ports/node", "\"state\":\"away\"");
+    let _stream = node("(light 300 lux)");
+    counter.expect("test/pebble_1/light 300");
+    gateway.terminate();
+}
+
+#[test]
+fn a_port_in_use_names_who_has_it() {
+    let broker = Mosquitto::start();
+    let port = Port::new();
+    let holder = std::process::Command::new("sleep")
+        .arg("300")
+        .stdin(std::fs::File::open(port.path()).unwrap())
+        .spawn();
+    let mut holder = holder.unwrap();
+    let gateway = Gateway::start(&config(broker.port, port.path(), ""));
+    let line = gateway.log().wait_for("in use by");
+    assert!(line.contains(&format!("sleep (pid {})", holder.id())), "{line}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    gateway.log().wait_for("is open");
+    gateway.terminate();
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "broker: {}\n").unwrap();
+    for command in [vec!["run", "--config"], vec!["check"], vec!["decode", "--config"]] {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
+            .args(command)
+            .arg(&file)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(2));
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert!(text.contains("the key `url` is missing"), "{text}");
+    }
+}
+
+#[test]
+fn help_fits_a_screen_and_has_an_example() {
+    let help = |arguments: &[&str]| {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{arguments:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert!(help(&["--help"]).contains("tty2mqtt demo"));
+    for command in ["run", "check", "decode", "ports", "demo"] {
+        let text = help(&[command, "--help"]);
+        assert!(text.contains("Example"), "{text}");
+        assert!(text.lines().count() <= 24 && text.lines().all(|l| l.len() <= 100), "{text}");
+    }
+}
+
+#[test]
+fn the_demo_loses_nothing() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
+        .args(["demo", "--for", "16s"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    for scene in ["restarting the broker", "pulling the plug", "demo/boonie/relay        on"] {
+        assert!(text.contains(scene), "{scene}: {text}");
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(super) fn explain(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(Error::InvalidCertificate(why)) = cause else { return error.to_string() };
     let remedy = match why {
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate was not signed by an authority we trust; name that authority in `ca_file`"
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
