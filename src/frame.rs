@@ -441,6 +441,3 @@ fn before_start(buffer: &[u8], start: &[u8]) -> usize {
         })
         .unwrap_or(buffer.len())
 }
-
-#[cfg(test)]
-mod tests;
