@@ -1,0 +1,370 @@
+//! Dialogues between the session and a broker, one for each rule that a client must keep. Numbers
+//! are sections of MQTT 3.1.1.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+use bytes::BytesMut;
+use std::time::{Duration, Instant};
+use tty2mqtt::config::OutboxBounds;
+use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, PacketId, Publish, Refusal, SubAck};
+use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::outbox::Outbox;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client and a broker that follows a script, on a clock of their own.
+struct Dialogue {
+    session: Session,
+    outbox: Outbox,
+    now: Instant,
+}
+
+impl Dialogue {
+    fn with(clean: bool, inflight: u16, filters: &[&str]) -> Dialogue {
+        let subscriptions = filters.iter().map(|f| (f.parse().unwrap(), Qos::AtLeastOnce));
+        let session = Session::new(Options {
+            client_id: "router".into(),
+            clean,
+            keepalive: 60 * SECOND,
+            user: None,
+            password: None,
+            will: None,
+            subscriptions: subscriptions.collect(),
+            inflight,
+        });
+        Dialogue { session, outbox: Outbox::new(&OutboxBounds::default()), now: Instant::now() }
+    }
+
+    /// Connected, with what was said so far forgotten.
+    fn connected(clean: bool, inflight: u16) -> Dialogue {
+        let mut dialogue = Dialogue::with(clean, inflight, &[]);
+        dialogue.reconnect(false);
+        dialogue
+    }
+
+    fn reconnect(&mut self, session_present: bool) {
+        self.session.disconnected();
+        self.session.connect(self.now);
+        let [Packet::Connect(_)] = self.says()[..] else { panic!("no CONNECT") };
+        self.broker(Packet::ConnAck(ConnAck { session_present, refusal: None })).unwrap();
+        assert_eq!(self.session.event(), Some(Event::Connected { session_present }));
+    }
+
+    fn push(&mut self, text: &str, qos: Qos) {
+        self.outbox.push(Message {
+            topic: "t".parse().unwrap(),
+            payload: text.to_owned().into(),
+            qos,
+            retain: false,
+            latest_only: false,
+        });
+    }
+
+    /// What the client sends now.
+    fn says(&mut self) -> Vec<Packet> {
+        self.session.send(&mut self.outbox);
+        let mut output = self.session.output().split();
+        self.session.wrote(self.now);
+        let mut packets = Vec::new();
+        while let Some(Decoded::Packet(packet)) = Packet::decode(&mut output, 1 << 20).unwrap() {
+            packets.push(packet);
+        }
+        packets
+    }
+
+    /// `payload:id` of each message that the client sends now, with `!` for DUP.
+    fn publishes(&mut self) -> Vec<String> {
+        let packets = self.says().into_iter().map(|packet| match packet {
+            Packet::Publish(Publish { payload, id, dup, .. }) => {
+                let dup = if dup { "!" } else { "" };
+                let id = id.map_or(0, PacketId::get);
+                format!("{}:{id}{dup}", String::from_utf8(payload.to_vec()).unwrap())
+            }
+            other => panic!("{other}"),
+        });
+        packets.collect()
+    }
+
+    fn broker(&mut self, packet: Packet) -> Result<(), SessionError> {
+        let mut bytes = BytesMut::new();
+        packet.encode(&mut bytes);
+        self.session.receive(&mut bytes, &mut self.outbox, self.now)
+    }
+
+    fn ack(&mut self, id: u16) {
+        self.broker(Packet::PubAck(PacketId::new(id).unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn what_is_unacknowledged_is_sent_again_with_dup_and_before_anything_new_4_4() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    for text in ["a", "b", "c"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    assert_eq!(dialogue.publishes(), ["a:1", "b:2", "c:3"]);
+    dialogue.ack(2);
+    dialogue.push("d", Qos::AtLeastOnce);
+    dialogue.reconnect(true);
+    assert_eq!(dialogue.publishes(), ["a:1!", "c:3!", "d:4"]);
+}
+
+#[test]
+fn a_lost_session_gets_all_of_it_anew_without_dup() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    for text in ["a", "b"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    assert_eq!(dialogue.publishes(), ["a:1", "b:2"]);
+    dialogue.reconnect(false);
+    assert_eq!(dialogue.publishes(), ["a:1", "b:2"]);
+    dialogue.ack(1);
+    dialogue.ack(2);
+    assert!(dialogue.outbox.is_empty());
+}
+
+#[test]
+fn a_link_that_breaks_again_and_again_loses_nothing() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    for text in ["a", "b", "c"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    dialogue.publishes();
+    for _ in 0..3 {
+        dialogue.reconnect(true);
+        dialogue.session.disconnected();
+    }
+    dialogue.reconnect(true);
+    assert_eq!(dialogue.publishes(), ["a:1!", "b:2!", "c:3!"]);
+}
+
+#[test]
+fn identifiers_in_use_are_not_given_out_again_2_3_1() {
+    let mut dialogue = Dialogue::connected(true, u16::MAX);
+    dialogue.push("stuck", Qos::AtLeastOnce);
+    assert_eq!(dialogue.publishes(), ["stuck:1"]);
+    for n in 0..70_000_u32 {
+        dialogue.push("x", Qos::AtLeastOnce);
+        let [Packet::Publish(publish)] = &dialogue.says()[..] else { panic!("one message") };
+        let id = publish.id.unwrap().get();
+        assert_ne!(id, 1, "after {n} messages");
+        dialogue.ack(id);
+    }
+}
+
+#[test]
+fn a_full_window_waits_and_goes_on_when_half_is_free() {
+    let mut dialogue = Dialogue::connected(true, 4);
+    for text in ["a", "b", "c", "d", "e", "f"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    assert_eq!(dialogue.publishes(), ["a:1", "b:2", "c:3", "d:4"]);
+    dialogue.ack(1);
+    assert!(dialogue.publishes().is_empty());
+    dialogue.ack(2);
+    assert_eq!(dialogue.publishes(), ["e:5", "f:6"]);
+}
+
+#[test]
+fn own_traffic_does_not_hide_a_dead_peer_3_1_2_10() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    for _ in 0..60 {
+        dialogue.now += SECOND;
+        dialogue.push("x", Qos::AtMostOnce);
+        assert_eq!(dialogue.publishes(), ["x:0"]);
+        dialogue.session.timeout(dialogue.now).unwrap();
+    }
+    assert_eq!(dialogue.says(), [Packet::PingReq], "nothing came for a minute");
+}
+
+#[test]
+fn inbound_traffic_does_not_spare_the_broker_our_sign_of_life() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.now += 59 * SECOND;
+    let publish = Publish {
+        topic: "t".parse().unwrap(),
+        payload: "x".into(),
+        id: None,
+        dup: false,
+        retain: false,
+    };
+    dialogue.broker(Packet::Publish(publish)).unwrap();
+    dialogue.now += SECOND;
+    dialogue.session.timeout(dialogue.now).unwrap();
+    assert_eq!(dialogue.says(), [Packet::PingReq]);
+}
+
+#[test]
+fn a_missing_pingresp_ends_the_link_ten_seconds_after_the_ping_was_written() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.now += 60 * SECOND;
+    assert_eq!(dialogue.session.deadline(), Some(dialogue.now));
+    dialogue.session.timeout(dialogue.now).unwrap();
+    assert_eq!(dialogue.session.deadline(), None, "a ping that is not written yet has no deadline");
+    dialogue.now += 5 * SECOND;
+    assert_eq!(dialogue.says(), [Packet::PingReq]);
+    // One ping at a time, whatever else happens.
+    dialogue.now += 9 * SECOND;
+    dialogue.session.timeout(dialogue.now).unwrap();
+    assert!(dialogue.says().is_empty());
+    dialogue.now += SECOND;
+    let error = dialogue.session.timeout(dialogue.now).unwrap_err();
+    assert_eq!(error, SessionError::NoPingResp);
+}
+
+#[test]
+fn a_pingresp_is_good_for_another_interval() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    for _ in 0..3 {
+        dialogue.now += 60 * SECOND;
+        dialogue.session.timeout(dialogue.now).unwrap();
+        assert_eq!(dialogue.says(), [Packet::PingReq]);
+        dialogue.broker(Packet::PingResp).unwrap();
+    }
+}
+
+#[test]
+fn a_broker_that_never_answers_connect_is_given_up() {
+    let mut dialogue = Dialogue::with(true, 10, &[]);
+    dialogue.session.connect(dialogue.now);
+    let due = dialogue.session.deadline().unwrap();
+    assert_eq!(due, dialogue.now + 10 * SECOND);
+    assert_eq!(dialogue.session.timeout(due), Err(SessionError::NoConnAck));
+}
+
+#[test]
+fn a_refusal_says_whether_somebody_must_change_a_setting() {
+    for (why, needs_operator) in [
+        (Refusal::Unavailable, false),
+        (Refusal::BadUserOrPassword, true),
+        (Refusal::NotAuthorised, true),
+        (Refusal::ClientId, true),
+    ] {
+        let mut dialogue = Dialogue::with(true, 10, &[]);
+        dialogue.session.connect(dialogue.now);
+        let answer = ConnAck { session_present: false, refusal: Some(why) };
+        let error = dialogue.broker(Packet::ConnAck(answer)).unwrap_err();
+        assert_eq!(error, SessionError::Refused(why));
+        assert_eq!(error.needs_operator(), needs_operator);
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_connack() {
+    let mut dialogue = Dialogue::with(true, 10, &[]);
+    dialogue.push("x", Qos::AtLeastOnce);
+    dialogue.session.connect(dialogue.now);
+    assert!(matches!(dialogue.says()[..], [Packet::Connect(_)]));
+    assert!(dialogue.says().is_empty());
+}
+
+#[test]
+fn subscriptions_are_made_at_each_connect_and_their_refusal_is_told() {
+    let mut dialogue = Dialogue::with(false, 10, &["a/#", "b"]);
+    for session_present in [false, true] {
+        dialogue.session.disconnected();
+        dialogue.session.connect(dialogue.now);
+        dialogue.says();
+        dialogue.broker(Packet::ConnAck(ConnAck { session_present, refusal: None })).unwrap();
+        dialogue.session.event();
+        let [Packet::Subscribe(subscribe)] = &dialogue.says()[..] else { panic!("no SUBSCRIBE") };
+        assert_eq!(subscribe.filters.len(), 2);
+        let granted = vec![Some(Qos::AtLeastOnce), None];
+        dialogue.broker(Packet::SubAck(SubAck { id: subscribe.id, granted })).unwrap();
+        let granted = |event: Option<Event>| match event {
+            Some(Event::Subscribed { granted, .. }) => granted,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(granted(dialogue.session.event()), Some(Qos::AtLeastOnce));
+        assert_eq!(granted(dialogue.session.event()), None);
+    }
+}
+
+#[test]
+fn a_message_is_acknowledged_when_it_was_taken_and_not_before() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    let publish = Publish {
+        topic: "relay".parse().unwrap(),
+        payload: "on".into(),
+        id: PacketId::new(7),
+        dup: false,
+        retain: false,
+    };
+    dialogue.broker(Packet::Publish(publish)).unwrap();
+    assert!(dialogue.says().is_empty());
+    assert!(matches!(dialogue.session.event(), Some(Event::Message { .. })));
+    assert_eq!(dialogue.says(), [Packet::PubAck(PacketId::new(7).unwrap())]);
+}
+
+#[test]
+fn a_message_too_large_is_passed_over_acknowledged_and_told() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    let publish = |size| Publish {
+        topic: "big".parse().unwrap(),
+        payload: vec![b'x'; size].into(),
+        id: PacketId::new(3),
+        dup: false,
+        retain: false,
+    };
+    let mut wire = BytesMut::new();
+    Packet::Publish(publish(1 << 20)).encode(&mut wire);
+    Packet::Publish(publish(1)).encode(&mut wire);
+    // In pieces, as it comes from a socket.
+    let mut input = BytesMut::new();
+    while !wire.is_empty() {
+        let n = wire.len().min(4096);
+        input.unsplit(wire.split_to(n));
+        dialogue.session.receive(&mut input, &mut dialogue.outbox, dialogue.now).unwrap();
+        assert!(input.len() < 300_000, "it is not held in memory");
+    }
+    assert_eq!(
+        dialogue.session.event(),
+        Some(Event::Oversize { topic: "big".into(), bytes: 1 << 20 })
+    );
+    assert!(matches!(dialogue.session.event(), Some(Event::Message { .. })));
+    assert_eq!(dialogue.says().len(), 2, "both are acknowledged");
+}
+
+#[test]
+fn an_acknowledgement_of_nothing_is_ignored() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.ack(99);
+    dialogue.push("a", Qos::AtLeastOnce);
+    assert_eq!(dialogue.publishes(), ["a:1"]);
+}
+
+#[test]
+fn nothing_behind_a_violation_is_handled() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.push("a", Qos::AtLeastOnce);
+    dialogue.publishes();
+    let mut wire = BytesMut::from(&b"\xF0\x00"[..]);
+    Packet::PubAck(PacketId::new(1).unwrap()).encode(&mut wire);
+    let result = dialogue.session.receive(&mut wire, &mut dialogue.outbox, dialogue.now);
+    assert!(result.is_err());
+    assert_eq!(dialogue.outbox.len(), 1, "the acknowledgement behind it does not count");
+}
+
+#[test]
+fn a_second_connack_or_a_clients_packet_is_a_violation() {
+    for packet in [
+        Packet::ConnAck(ConnAck { session_present: false, refusal: None }),
+        Packet::PingReq,
+        Packet::Disconnect,
+    ] {
+        let mut dialogue = Dialogue::connected(true, 10);
+        assert!(matches!(dialogue.broker(packet), Err(SessionError::Unexpected(_))));
+    }
+}
+
+#[test]
+fn the_output_is_bounded_while_the_link_takes_nothing() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    for _ in 0..2000 {
+        dialogue.push(&"x".repeat(1000), Qos::AtMostOnce);
+    }
+    dialogue.session.send(&mut dialogue.outbox);
+    let len = dialogue.session.output().len();
+    assert!(len < 70 * 1024, "{len}");
+}
