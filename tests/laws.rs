@@ -246,6 +246,33 @@ fn packet() -> impl Strategy<Value = Packet> {
 }
 
 #[test]
+fn the_limit_holds_before_an_end_is_seen() {
+    // Bytes that begin a frame in each rule and never end it.
+    for (n, flood) in [(0, b'x'), (3, b'x'), (4, b'x'), (5, b'x'), (6, b'x'), (7, b'x'), (11, b'x')]
+    {
+        let mut framer = framer(n);
+        let opened = Instant::now();
+        framer.open(opened);
+        let at = opened + Duration::from_secs(1);
+        let start: &[u8] = match n {
+            3 => b"$",
+            4 => b"/",
+            7 => b"\x10\x02",
+            _ => b"",
+        };
+        framer.push(start, at);
+        for _ in 0..100 {
+            framer.push(&[flood; 50], at);
+            assert_eq!(framer.frame(), None);
+        }
+        let counts = framer.counts();
+        let held = counts.bytes - counts.skipped;
+        assert!(held <= 64 + 130, "{:?} holds {held} bytes", FRAMINGS[n]);
+        assert_eq!(counts.too_long, 1, "{:?}", FRAMINGS[n]);
+    }
+}
+
+#[test]
 fn what_is_no_packet_is_an_error() {
     for (bytes, what) in [
         (&b"\x30\xFF\xFF\xFF\xFF\x01"[..], "a remaining length of five bytes"),
