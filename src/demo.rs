@@ -4,6 +4,7 @@
 //! broker for production: it keeps everything in memory, knows QoS 0 and 1 only, and checks no
 //! password. Router builds leave this module out.
 
+mod actor;
 pub mod broker;
 pub mod play;
 pub mod sensors;

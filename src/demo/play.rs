@@ -1,5 +1,6 @@
 //! The play: devices on virtual ports, the gateway, a broker, a subscriber, and some accidents.
 
+use super::actor::{Power, act};
 use super::sensors::{Expected, Sensor};
 use super::server::Server;
 use super::tally::Tally;
@@ -16,9 +17,8 @@ use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
 use crate::serial::port::Inbound;
-use crate::serial::pty::Pty;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -76,6 +76,11 @@ pub async fn play(
     let folder = Folder::new()?;
     let (mut config, _) = load::parse("config/demo.yaml", CONFIG, &folder.0)?;
     config.broker.url = url.clone();
+    print(
+        "Four simulated devices speak on virtual serial ports, at the speed of real lines, to the \
+         real\ngateway. A subscriber of its own, over its own connection, prints each message: \
+         time, topic, payload.\nCtrl-C ends it.\n",
+    );
     print(&format!("The gateway runs config/demo.yaml with the broker at {url}:\n"));
     for line in CONFIG.lines() {
         print(&format!("    {line}"));
@@ -198,17 +203,6 @@ fn subscribe(url: &BrokerUrl) -> Result<(Intake, mpsc::Receiver<Inbound>), DemoE
     Ok((intake, inbox))
 }
 
-/// What a device is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Power {
-    /// Plugged in, silent.
-    Standby,
-    /// Sends.
-    On,
-    /// Unplugged.
-    Off,
-}
-
 /// A device, as the director sees it.
 struct Actor {
     name: &'static str,
@@ -216,90 +210,6 @@ struct Actor {
     /// How often its port was opened, by the gateway's status.
     opens: u64,
     waits_for_open: bool,
-}
-
-/// The task of one device.
-async fn act(
-    sensor: Sensor,
-    link: PathBuf,
-    mut power: watch::Receiver<Power>,
-    done: mpsc::Sender<Expected>,
-) {
-    let mut n = 0;
-    loop {
-        let pty = match plug(&link) {
-            Ok(pty) => pty,
-            Err(error) => return tracing::error!("{}: {error}", link.display()),
-        };
-        if power.wait_for(|power| *power == Power::On).await.is_err() {
-            return;
-        }
-        let _ = pace(&pty, sensor, sensor.greeting()).await;
-        // A device boots for a while. A frame that was under way when the port was opened would
-        // rightly be taken for the rest of one.
-        let mut next = Instant::now() + Duration::from_millis(100);
-        let mut input = Vec::new();
-        let mut buffer = [0; 256];
-        loop {
-            let state = *power.borrow_and_update();
-            tokio::select! {
-                changed = power.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                }
-                read = pty.read(&mut buffer) => {
-                    input.extend_from_slice(&buffer[..read.unwrap_or_default()]);
-                    while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
-                        let line: Vec<u8> = input.drain(..=end).collect();
-                        let line = String::from_utf8_lossy(&line);
-                        if let Some((answer, expected)) = sensor.answer(line.trim()) {
-                            let _ = done.send(expected).await;
-                            let _ = pace(&pty, sensor, &answer).await;
-                        }
-                    }
-                }
-                () = sleep_until(next), if state == Power::On => {
-                    next += Duration::from_millis(sensor.interval());
-                    let (frame, messages) = sensor.frame(n);
-                    n += 1;
-                    for message in messages {
-                        let _ = done.send(message).await;
-                    }
-                    let _ = pace(&pty, sensor, &frame).await;
-                }
-            }
-            if *power.borrow() == Power::Off {
-                break;
-            }
-        }
-        drop(pty);
-        let _ = std::fs::remove_file(&link);
-        if power.wait_for(|power| *power != Power::Off).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn plug(link: &Path) -> io::Result<Pty> {
-    let pty = Pty::open()?;
-    pty.link(link)?;
-    Ok(pty)
-}
-
-/// Writes at the line's real speed, ten milliseconds' worth at a time.
-async fn pace(pty: &Pty, sensor: Sensor, bytes: &[u8]) -> io::Result<()> {
-    let (baud, bits) = sensor.line();
-    let chunk = (baud / bits / 100).max(1) as usize;
-    let mut next = Instant::now();
-    for piece in bytes.chunks(chunk) {
-        sleep_until(next).await;
-        next += Duration::from_micros(
-            piece.len() as u64 * u64::from(bits) * 1_000_000 / u64::from(baud),
-        );
-        pty.write_all(piece).await?;
-    }
-    Ok(())
 }
 
 /// What happens, and when.
@@ -383,11 +293,15 @@ impl<P: Fn(&str)> Play<P> {
         let mut unplugging = None;
         let mut plug_in = None;
         let mut ending = false;
+        let mut stopped = false;
         loop {
             let scene = script.peek().map(|(millis, _)| at(*millis)).filter(|_| !ending);
             tokio::select! {
                 biased;
-                () = &mut stop, if !ending => end = Some(Instant::now()),
+                () = &mut stop, if !stopped => {
+                    stopped = true;
+                    end = Some(Instant::now()).filter(|_| !ending).or(end);
+                }
                 Some(expected) = self.tallied.recv() => self.tally.expect(expected),
                 Some(message) = self.inbox.recv() => self.arrived(&message),
                 () = due(scene) => match script.next() {

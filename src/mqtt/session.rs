@@ -1,6 +1,8 @@
 //! The protocol between link and outbox, as a client. Sans-io: bytes in, bytes out, time as an
 //! argument. MQTT 3.1.1 with QoS 0 and 1.
 
+mod ids;
+
 use super::packet::{ConnAck, Connect, Decoded, Packet, PacketError, PacketId, Publish};
 use super::packet::{Refusal, SubAck, Subscribe, Will};
 use super::topic::{Qos, Topic, TopicFilter};
@@ -8,6 +10,7 @@ use crate::config::scalar::Secret;
 use crate::message::Message;
 use crate::outbox::{Outbox, Ticket};
 use bytes::{Bytes, BytesMut};
+use ids::Ids;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -477,46 +480,5 @@ impl Session {
         self.in_flight.append(&mut self.resend);
         std::mem::swap(&mut self.in_flight, &mut self.resend);
         self.full = false;
-    }
-}
-
-/// Packet identifiers that are free (2.3.1): a used one is not given out again before it was
-/// answered.
-#[derive(Debug)]
-struct Ids {
-    /// A bit for each.
-    used: Box<[u32; 2048]>,
-    last: u16,
-}
-
-impl Default for Ids {
-    fn default() -> Ids {
-        Ids { used: Box::new([0; 2048]), last: 0 }
-    }
-}
-
-impl Ids {
-    /// The next free one; `None` when all 65,535 are under way.
-    fn take(&mut self) -> Option<PacketId> {
-        for _ in 0..=u16::MAX {
-            self.last = self.last.wrapping_add(1);
-            let (word, bit) = Ids::place(self.last);
-            if let Some(id) = PacketId::new(self.last)
-                && self.used[word] & bit == 0
-            {
-                self.used[word] |= bit;
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    fn give_back(&mut self, id: PacketId) {
-        let (word, bit) = Ids::place(id.get());
-        self.used[word] &= !bit;
-    }
-
-    fn place(id: u16) -> (usize, u32) {
-        (usize::from(id / 32), 1 << (id % 32))
     }
 }

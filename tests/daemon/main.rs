@@ -271,6 +271,22 @@ fn the_demo_loses_nothing() {
 }
 
 #[test]
+fn ctrl_c_ends_the_demo_with_a_summary() {
+    let mut demo = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
+        .args(["demo", "--log", "warn"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = lines::Lines::of(demo.stdout.take().unwrap());
+    lines.wait_for("demo/weather ");
+    let pid = rustix::process::Pid::from_child(&demo);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    lines.wait_for(" 0 missing, 0 out of order");
+    assert!(demo.wait().unwrap().success());
+}
+
+#[test]
 fn a_port_that_is_away_does_not_disturb_the_others() {
     let broker = Mosquitto::start();
     let mut port = Port::new();

@@ -1,0 +1,44 @@
+//! Which packet identifiers are free?
+
+use crate::mqtt::packet::PacketId;
+
+/// Packet identifiers that are free (2.3.1): a used one is not given out again before it was
+/// answered.
+#[derive(Debug)]
+pub(super) struct Ids {
+    /// A bit for each.
+    used: Box<[u32; 2048]>,
+    last: u16,
+}
+
+impl Default for Ids {
+    fn default() -> Ids {
+        Ids { used: Box::new([0; 2048]), last: 0 }
+    }
+}
+
+impl Ids {
+    /// The next free one; `None` when all 65,535 are under way.
+    pub(super) fn take(&mut self) -> Option<PacketId> {
+        for _ in 0..=u16::MAX {
+            self.last = self.last.wrapping_add(1);
+            let (word, bit) = Ids::place(self.last);
+            if let Some(id) = PacketId::new(self.last)
+                && self.used[word] & bit == 0
+            {
+                self.used[word] |= bit;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn give_back(&mut self, id: PacketId) {
+        let (word, bit) = Ids::place(id.get());
+        self.used[word] &= !bit;
+    }
+
+    fn place(id: u16) -> (usize, u32) {
+        (usize::from(id / 32), 1 << (id % 32))
+    }
+}
