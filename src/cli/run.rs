@@ -71,10 +71,11 @@ fn when(word: &str) -> Result<LogTime, String> {
     }
 }
 
-/// SIGTERM, SIGINT and SIGHUP's absence: what ends the gateway.
+/// What ends the gateway. SIGHUP, which would end the process without a farewell, does not.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -82,6 +83,7 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -96,9 +98,14 @@ impl Signals {
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("a changed configuration counts from the next start on");
+                }
+            }
         }
     }
 }
