@@ -251,7 +251,9 @@ impl FromStr for Name {
             return wrong(format!("{text:?} is no name; it must not be empty nor begin with `$`"));
         }
         match text.chars().find(|c| matches!(c, '/' | '+' | '#') || c.is_control()) {
-            Some(c) => wrong(format!("{text:?} is no name: {c:?} has a meaning in topics")),
+            Some(c) => {
+                wrong(format!("{text:?} is no name, {c:?} has a meaning in topics; leave it out"))
+            }
             None => Ok(Name(text.into())),
         }
     }

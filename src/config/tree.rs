@@ -112,7 +112,13 @@ impl de::Error for Mistake {
                 ("a map", "; put quotes around a text that begins with `{`")
             }
             Unexpected::Map | Unexpected::StructVariant => ("a map of keys", ""),
+            Unexpected::Seq if wanted == "a map of keys" => {
+                ("a list", "; write its keys below it, each `key: value`")
+            }
             Unexpected::Seq => ("a list", ""),
+            Unexpected::Unit if wanted == "a map of keys" => {
+                ("nothing", "; write its keys below it, each `key: value`")
+            }
             Unexpected::Unit => ("nothing", ""),
             Unexpected::Bool(_) if wanted == "a text" => {
                 ("true or false", "; put quotes around it")
@@ -138,7 +144,7 @@ impl de::Error for Mistake {
             Unexpected::Signed(n) => n.to_string(),
             other => other.to_string(),
         };
-        Mistake::new(What::Wrong(format!("{found} does not fit, expected {wanted}")))
+        Mistake::new(What::Wrong(format!("{found} does not fit; write {wanted}")))
     }
 
     fn unknown_field(_: &str, allowed: &'static [&'static str]) -> Mistake {
@@ -238,7 +244,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
                 }
                 _ => {
                     let words = words.join(", ");
-                    let why = format!("expected exactly one of the keys {words}");
+                    let why = format!("more or less than one choice; keep exactly one of {words}");
                     return Err(de::Error::custom(why));
                 }
             },

@@ -36,7 +36,7 @@ pub enum TopicError {
         text: String,
     },
     /// A QoS other than 0 and 1.
-    #[error("QoS must be 0 or 1, not {0}")]
+    #[error("QoS {0} is not possible here; write 0 or 1")]
     Qos(u64),
 }
 

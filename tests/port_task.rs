@@ -1,0 +1,175 @@
+//! The task of a port on a pipe in memory: what the PTY tests cannot see as closely.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+use tty2mqtt::config::load;
+use tty2mqtt::intake::{self, Outlet};
+use tty2mqtt::pipeline::Pipeline;
+use tty2mqtt::serial::port::{self, INBOX, Inbound, Opened, PortTask};
+use tty2mqtt::status::Topics;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const CONFIG: &str = r#"
+gateway: gw
+broker: {url: "mqtt://x"}
+ports:
+  p:
+    path: /dev/null
+    line: 9600 8N1
+    commands: [{topic: relay, send: "relay {payload}", terminator: ";", between: 80ms}]
+"#;
+
+/// What the test holds of a running port.
+struct Stage {
+    outlet: Outlet,
+    inbox: mpsc::Sender<Inbound>,
+    /// A pipe put in here is what the next opening finds.
+    devices: mpsc::Sender<DuplexStream>,
+    stop: watch::Sender<()>,
+    waiting: Vec<String>,
+}
+
+fn start(local: &LocalSet) -> Stage {
+    let (config, _) = load::parse("test", CONFIG, Path::new("/")).unwrap();
+    let (name, port) = config.ports.iter().next().unwrap();
+    let (intake, outlet) = intake::channel(1 << 20);
+    let (inbox, receiver) = mpsc::channel(INBOX);
+    let (stop, stopped) = watch::channel(());
+    let (devices, mut plugged) = mpsc::channel(4);
+    let topics = Topics::of(&config.gateway);
+    let task = PortTask {
+        name: name.to_string(),
+        pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
+        commands: tty2mqtt::command::build_all(&config.gateway, name, port).unwrap(),
+        inbox: receiver,
+        intake,
+        status_topic: topics.port(name),
+        command_topic: topics.commands(name),
+        interval: Duration::from_secs(3600),
+        stop: stopped,
+    };
+    local.spawn_local(port::run(task, async move || match plugged.recv().await {
+        Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
+        None => Err("no more devices"),
+    }));
+    Stage { outlet, inbox, devices, stop, waiting: Vec::new() }
+}
+
+impl Stage {
+    async fn plug_in(&mut self) -> DuplexStream {
+        let (device, port) = tokio::io::duplex(64);
+        self.devices.send(port).await.unwrap();
+        self.expect(r#""state":"open""#).await;
+        device
+    }
+
+    /// The next message of which `topic payload` contains a text.
+    async fn expect(&mut self, text: &str) -> String {
+        loop {
+            if let Some(at) = self.waiting.iter().position(|message| message.contains(text)) {
+                return self.waiting.remove(at);
+            }
+            let batch = timeout(DEADLINE, self.outlet.next()).await;
+            let batch = batch.unwrap_or_else(|_| panic!("{text} did not come: {:?}", self.waiting));
+            self.waiting.extend(batch.expect("the port has ended").iter().map(|message| {
+                format!("{} {}", message.topic, String::from_utf8_lossy(&message.payload))
+            }));
+        }
+    }
+
+    async fn command(&self, payload: &'static str) {
+        let topic = "relay".parse().unwrap();
+        self.inbox.send(Inbound { topic, payload: payload.into(), retain: false }).await.unwrap();
+    }
+}
+
+async fn written(device: &mut DuplexStream) -> String {
+    let mut text = String::new();
+    while !text.ends_with(';') {
+        let byte = timeout(DEADLINE, device.read_u8()).await.unwrap().unwrap();
+        text.push(byte.into());
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_port_that_ends_is_opened_again_and_half_a_line_is_forgotten() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            device.write_all(b"\nfirst\nhalf").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text first");
+            drop(device);
+            let away = stage.expect(r#""state":"away""#).await;
+            assert!(away.contains("unplugged"), "{away}");
+            let mut device = stage.plug_in().await;
+            device.write_all(b"rest of a line\nsecond\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text second");
+            drop(stage.stop);
+            stage.waiting.clear();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn commands_keep_their_distance() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            stage.command("on").await;
+            stage.command("off").await;
+            assert_eq!(written(&mut device).await, "relay on;");
+            let first = Instant::now();
+            assert_eq!(written(&mut device).await, "relay off;");
+            assert!(first.elapsed() >= Duration::from_millis(70), "{:?}", first.elapsed());
+            stage.expect(r#""result":"sent""#).await;
+            stage.expect(r#""result":"sent""#).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_command_is_refused_while_the_port_is_away_or_its_payload_is_not_plain() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            stage.command("on").await;
+            let refused = stage.expect(r#""result":"refused""#).await;
+            assert!(refused.contains("the port is away"), "{refused}");
+            let mut device = stage.plug_in().await;
+            stage.command("on\nformat").await;
+            let refused = stage.expect(r#""result":"refused""#).await;
+            assert!(refused.contains("control character"), "{refused}");
+            stage.command("off").await;
+            assert_eq!(written(&mut device).await, "relay off;");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_device_that_takes_no_bytes_does_not_stop_its_readings() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            device.write_all(b"\n").await.unwrap();
+            // Longer than the pipe: the write is stuck half-way.
+            let long = "x".repeat(200).leak();
+            stage.command(long).await;
+            device.write_all(b"still talking\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text still talking");
+        })
+        .await;
+}
