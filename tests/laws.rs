@@ -9,7 +9,7 @@ use tty2mqtt::config::tree::Node;
 use tty2mqtt::decode::Decode;
 use tty2mqtt::frame::{Checksum, Framer, Framing};
 use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Packet, PacketId, Publish, Refusal};
-use tty2mqtt::mqtt::packet::{SubAck, Subscribe, Will};
+use tty2mqtt::mqtt::packet::{SubAck, Subscribe, Unsubscribe, Will};
 use tty2mqtt::mqtt::topic::Qos;
 
 /// Every rule, with limits small enough to be met by random bytes.
@@ -195,7 +195,7 @@ fn payload() -> impl Strategy<Value = Bytes> {
 fn packet() -> impl Strategy<Value = Packet> {
     let topic = || "[a-zé$ ]{1,5}(/[a-z]{0,5}){0,3}".prop_map(|text: String| text.parse().unwrap());
     let filter =
-        "([a-z]{1,5}/){0,3}([+#]|[a-z]{1,4})".prop_map(|text: String| text.parse().unwrap());
+        || "([a-z]{1,5}/){0,3}([+#]|[a-z]{1,4})".prop_map(|text: String| text.parse().unwrap());
     let will = (topic(), payload(), qos(), any::<bool>())
         .prop_map(|(topic, payload, qos, retain)| Will { topic, payload, qos, retain });
     let connect = (
@@ -217,13 +217,16 @@ fn packet() -> impl Strategy<Value = Packet> {
         let (id, dup) = id.map_or((None, false), |(id, dup)| (Some(id), dup));
         Packet::Publish(Publish { topic, payload, id, dup, retain })
     });
-    let subscribe = (id(), prop::collection::vec((filter, qos()), 1..4));
+    let subscribe = (id(), prop::collection::vec((filter(), qos()), 1..4));
+    let unsubscribe = (id(), prop::collection::vec(filter(), 1..4));
     let suback = (id(), prop::collection::vec(prop::option::of(qos()), 1..4));
     prop_oneof![
         connect,
         publish,
         id().prop_map(Packet::PubAck),
         subscribe.prop_map(|(id, filters)| Packet::Subscribe(Subscribe { id, filters })),
+        unsubscribe.prop_map(|(id, filters)| Packet::Unsubscribe(Unsubscribe { id, filters })),
+        id().prop_map(Packet::UnsubAck),
         suback.prop_map(|(id, granted)| Packet::SubAck(SubAck { id, granted })),
         any::<bool>().prop_map(|session_present| {
             Packet::ConnAck(ConnAck { session_present, refusal: None })
@@ -279,6 +282,15 @@ fn what_is_no_packet_is_an_error() {
         (b"\x40\x82\x00\x00\x01", "a remaining length that is not the shortest"),
         (b"\x41\x02\x00\x01", "flags of PUBACK"),
         (b"\x80\x06\x00\x01\x00\x01a\x00", "flags of SUBSCRIBE"),
+        (b"\xA0\x05\x00\x01\x00\x01a", "flags of UNSUBSCRIBE"),
+        (b"\x82\x02\x00\x01", "SUBSCRIBE without a filter"),
+        (b"\xA2\x02\x00\x01", "UNSUBSCRIBE without a filter"),
+        (b"\x90\x02\x00\x01", "SUBACK without an answer"),
+        (b"\xC0\x01\x00", "PINGREQ with a body"),
+        (b"\x82\xFF\xFF\xFF\x7F", "a SUBSCRIBE of 256 MiB, known by its header"),
+        (b"\x10\x0D\x00\x04MQTT\x04\x01\x00\x00\x00\x01a", "the reserved connect flag"),
+        (b"\x10\x0D\x00\x04MQTT\x04\x42\x00\x00\x00\x01a", "a password without a user"),
+        (b"\x10\x0D\x00\x04MQTT\x05\x02\x00\x00\x00\x01a", "protocol level 5"),
         (b"\x40\x02\x00\x00", "packet identifier 0"),
         (b"\x40\x03\x00\x01\x00", "bytes behind the end"),
         (b"\x36\x05\x00\x01a\x00\x01", "QoS 3"),

@@ -192,6 +192,12 @@ impl Broker {
                 self.put(link, &Packet::SubAck(SubAck { id: subscribe.id, granted }));
                 self.deliver(&client);
             }
+            (Packet::Unsubscribe(unsubscribe), Some(client)) => {
+                if let Some(session) = self.sessions.get_mut(&client) {
+                    session.subscriptions.retain(|(known, _)| !unsubscribe.filters.contains(known));
+                }
+                self.put(link, &Packet::UnsubAck(unsubscribe.id));
+            }
             (Packet::PingReq, Some(_)) if self.faults.mute => {}
             (Packet::PingReq, Some(_)) => self.put(link, &Packet::PingResp),
             (Packet::Disconnect, Some(_)) => {

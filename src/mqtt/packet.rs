@@ -9,6 +9,7 @@ mod connect;
 mod publish;
 mod suback;
 mod subscribe;
+mod unsubscribe;
 mod wire;
 
 pub use connack::{ConnAck, Refusal};
@@ -16,6 +17,7 @@ pub use connect::{Connect, Will};
 pub use publish::Publish;
 pub use suback::SubAck;
 pub use subscribe::Subscribe;
+pub use unsubscribe::Unsubscribe;
 
 use bytes::{Buf, BufMut, BytesMut};
 use std::fmt;
@@ -43,6 +45,10 @@ pub enum Packet {
     Subscribe(Subscribe),
     /// Broker answers for each filter (3.9).
     SubAck(SubAck),
+    /// Client gives filters up (3.10).
+    Unsubscribe(Unsubscribe),
+    /// Broker has given them up (3.11).
+    UnsubAck(PacketId),
     /// Are you there? (3.12)
     PingReq,
     /// Yes (3.13).
@@ -57,6 +63,14 @@ pub enum PacketError {
     /// The remaining length takes more than four bytes or is not the shortest form (2.2.3).
     #[error("malformed remaining length")]
     RemainingLength,
+    /// A packet other than a message is larger than we take.
+    #[error("a packet of type {kind} with {remaining} bytes is larger than we take")]
+    TooLarge {
+        /// Packet type.
+        kind: u8,
+        /// Its remaining length in bytes.
+        remaining: usize,
+    },
     /// A packet type that 3.1.1 does not know, or that QoS 0 and 1 do not need.
     #[error("unexpected packet type {0}")]
     Type(u8),
@@ -118,7 +132,8 @@ impl Packet {
             if header.kind == publish::KIND {
                 return publish::oversize(buffer, header);
             }
-            return Err(PacketError::RemainingLength);
+            let Header { kind, remaining, .. } = header;
+            return Err(PacketError::TooLarge { kind, remaining });
         }
         if buffer.len() - header.len < header.remaining {
             return Ok(None);
@@ -132,7 +147,10 @@ impl Packet {
 
     fn read(header: Header, body: &mut Reader) -> Result<Packet, PacketError> {
         let Header { kind, flags, .. } = header;
-        let expected = if kind == subscribe::KIND { 0b0010 } else { 0 };
+        let expected = match kind {
+            subscribe::KIND | unsubscribe::KIND => 0b0010,
+            _ => 0,
+        };
         if kind != publish::KIND && flags != expected {
             return Err(PacketError::Flags { kind, flags });
         }
@@ -143,6 +161,8 @@ impl Packet {
             ack::PUBACK => ack::read(body).map(Packet::PubAck),
             subscribe::KIND => Subscribe::read(body).map(Packet::Subscribe),
             suback::KIND => SubAck::read(body).map(Packet::SubAck),
+            unsubscribe::KIND => Unsubscribe::read(body).map(Packet::Unsubscribe),
+            ack::UNSUBACK => ack::read(body).map(Packet::UnsubAck),
             PINGREQ => Ok(Packet::PingReq),
             PINGRESP => Ok(Packet::PingResp),
             DISCONNECT => Ok(Packet::Disconnect),
@@ -159,6 +179,8 @@ impl Packet {
             Packet::PubAck(id) => ack::write(ack::PUBACK, *id, out),
             Packet::Subscribe(subscribe) => subscribe.write(out),
             Packet::SubAck(suback) => suback.write(out),
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.write(out),
+            Packet::UnsubAck(id) => ack::write(ack::UNSUBACK, *id, out),
             Packet::PingReq => out.put_slice(&[PINGREQ << 4, 0]),
             Packet::PingResp => out.put_slice(&[PINGRESP << 4, 0]),
             Packet::Disconnect => out.put_slice(&[DISCONNECT << 4, 0]),
@@ -190,6 +212,10 @@ impl fmt::Display for Packet {
                 write!(f, "SUBSCRIBE id {} to {} filters", s.id, s.filters.len())
             }
             Packet::SubAck(s) => write!(f, "SUBACK id {}", s.id),
+            Packet::Unsubscribe(s) => {
+                write!(f, "UNSUBSCRIBE id {} from {} filters", s.id, s.filters.len())
+            }
+            Packet::UnsubAck(id) => write!(f, "UNSUBACK id {id}"),
             Packet::PingReq => f.write_str("PINGREQ"),
             Packet::PingResp => f.write_str("PINGRESP"),
             Packet::Disconnect => f.write_str("DISCONNECT"),

@@ -274,7 +274,14 @@ impl Session {
                 self.ping = Ping::Idle;
                 Ok(())
             }
-            Packet::Connect(_) | Packet::Subscribe(_) | Packet::PingReq | Packet::Disconnect => {
+            Packet::UnsubAck(_) => {
+                Err(SessionError::Unexpected("an UNSUBACK that nobody asked for"))
+            }
+            Packet::Connect(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::PingReq
+            | Packet::Disconnect => {
                 Err(SessionError::Unexpected("a packet that only clients send"))
             }
         }

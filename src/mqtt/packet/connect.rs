@@ -94,10 +94,11 @@ impl Connect {
         if let Some(user) = &self.user {
             flags |= USER;
             put_binary(&mut body, user.as_bytes());
-        }
-        if let Some(password) = &self.password {
-            flags |= PASSWORD;
-            put_binary(&mut body, password.reveal().as_bytes());
+            // Without a user name there must be none (3.1.2.9).
+            if let Some(password) = &self.password {
+                flags |= PASSWORD;
+                put_binary(&mut body, password.reveal().as_bytes());
+            }
         }
         Header::write(KIND, 0, 10 + body.len(), out);
         put_binary(out, b"MQTT");

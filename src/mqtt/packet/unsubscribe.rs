@@ -1,0 +1,40 @@
+//! UNSUBSCRIBE (3.10).
+
+use super::wire::{Reader, put_binary};
+use super::{Header, PacketError, PacketId};
+use crate::mqtt::topic::TopicFilter;
+use bytes::{BufMut, BytesMut};
+
+pub(super) const KIND: u8 = 10;
+
+/// A client gives filters up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsubscribe {
+    /// Ties UNSUBACK to it.
+    pub id: PacketId,
+    /// Which, letter by letter as they were subscribed to; at least one (3.10.3).
+    pub filters: Vec<TopicFilter>,
+}
+
+impl Unsubscribe {
+    pub(super) fn read(body: &mut Reader) -> Result<Unsubscribe, PacketError> {
+        let id = body.id()?;
+        let mut filters = Vec::new();
+        while !body.is_empty() {
+            filters.push(body.text()?.parse()?);
+        }
+        if filters.is_empty() {
+            return Err(PacketError::Value("UNSUBSCRIBE without a filter"));
+        }
+        Ok(Unsubscribe { id, filters })
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        let filters = self.filters.iter().map(|filter| filter.as_str().len() + 2);
+        Header::write(KIND, 0b0010, 2 + filters.sum::<usize>(), out);
+        out.put_u16(self.id.get());
+        for filter in &self.filters {
+            put_binary(out, filter.as_str().as_bytes());
+        }
+    }
+}
