@@ -1,24 +1,27 @@
 //! Bounded store of messages that the broker has not acknowledged. It stands above the session:
 //! when a link or a session is lost, nothing in here is.
 
+mod waiting;
+
 use crate::config::{Drop, OutboxBounds};
 use crate::message::Message;
 use crate::mqtt::topic::Qos;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use waiting::Waiting;
 
 /// Messages in the order in which they came. Sans-io.
 ///
 /// A message is waiting, or in flight: handed to the session and not acknowledged yet. What is in
-/// flight is never dropped, because the broker may have it already.
+/// flight is never dropped, because the broker may have it already. All that is in flight came
+/// before all that waits.
 #[derive(Debug)]
 pub struct Outbox {
     bounds: OutboxBounds,
-    /// Entries by [`Ticket`], the front one's being `first`. A gap is a message that is done.
-    entries: VecDeque<Option<Entry>>,
-    first: u64,
-    /// Where to look for the next waiting message: none waits before this ticket.
-    next: u64,
-    len: usize,
+    waiting: Waiting,
+    in_flight: BTreeMap<Ticket, Message>,
+    in_flight_bytes: usize,
+    last_ticket: u64,
+    /// Memory of all, waiting and in flight.
     bytes: usize,
     /// Goes before everything else: the birth message, which a backlog must not delay.
     urgent: Option<Message>,
@@ -29,12 +32,6 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-#[derive(Debug)]
-struct Entry {
-    message: Message,
-    in_flight: bool,
-}
-
 /// What the outbox has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -42,10 +39,14 @@ pub struct Counts {
     pub sent: u64,
     /// QoS 1 messages that the broker acknowledged.
     pub acknowledged: u64,
-    /// Messages lost because the outbox was full.
+    /// Messages lost because the outbox was full, or too small for them.
     pub dropped: u64,
+    /// Those of `dropped` that alone are larger than the outbox.
+    pub too_large: u64,
     /// Messages replaced by a newer one of their topic.
     pub replaced: u64,
+    /// Messages in flight that waited again because the broker had lost the session.
+    pub requeued: u64,
 }
 
 impl Outbox {
@@ -53,41 +54,43 @@ impl Outbox {
     pub fn new(bounds: &OutboxBounds) -> Outbox {
         Outbox {
             bounds: bounds.clone(),
-            entries: VecDeque::new(),
-            first: 0,
-            next: 0,
-            len: 0,
+            waiting: Waiting::default(),
+            in_flight: BTreeMap::new(),
+            in_flight_bytes: 0,
+            last_ticket: 0,
             bytes: 0,
             urgent: None,
             counts: Counts::default(),
         }
     }
 
-    /// Takes a message in. A message that only counts as the latest replaces a waiting one of its
+    /// Takes a message in. A message that only counts as the latest replaces what waits of its
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.
     pub fn push(&mut self, message: Message) {
-        if message.cost() > self.bounds.bytes.bytes() {
+        if !self.could_ever_have_room_for(&message) {
             self.counts.dropped += 1;
+            self.counts.too_large += u64::from(message.cost() > self.bounds.bytes.bytes());
             return;
         }
-        if message.latest_only || message.retain && !self.has_room_for(&message) {
-            self.remove_waiting(&message);
+        while message.latest_only || !self.has_room_for(&message) {
+            let Some(replaced) = self.waiting.take_replaced(&message) else { break };
+            self.bytes -= replaced.cost();
+            self.counts.replaced += 1;
         }
         while !self.has_room_for(&message) {
+            self.counts.dropped += 1;
             let oldest = match self.bounds.drop {
-                Drop::Oldest => self.oldest_waiting(),
+                Drop::Oldest => self.waiting.pop_front(),
                 Drop::Newest => None,
             };
-            self.counts.dropped += 1;
             match oldest {
-                Some(ticket) => self.remove(ticket),
+                Some(dropped) => self.bytes -= dropped.cost(),
                 None => return,
-            };
+            }
         }
-        self.len += 1;
         self.bytes += message.cost();
-        self.entries.push_back(Some(Entry { message, in_flight: false }));
+        self.waiting.push_back(message);
     }
 
     /// Takes in a message that goes before all others, in the place of an earlier such one.
@@ -95,63 +98,67 @@ impl Outbox {
         self.urgent = Some(message);
     }
 
-    /// The next message to hand to the link. QoS 1 is in flight from now on under its ticket;
-    /// QoS 0 and the urgent message have none, and are gone.
-    pub fn take(&mut self) -> Option<(Message, Option<Ticket>)> {
-        if let Some(message) = self.urgent.take() {
-            self.counts.sent += 1;
-            return Some((message, None));
-        }
-        let ticket = self.oldest_waiting()?;
-        self.counts.sent += 1;
-        let entry = self.entry(ticket)?;
-        if entry.message.qos == Qos::AtMostOnce {
-            return self.remove(ticket).map(|message| (message, None));
-        }
-        entry.in_flight = true;
-        let message = entry.message.clone();
-        self.next = ticket.0 + 1;
-        Some((message, Some(ticket)))
+    /// The next message to hand to the link; [`Outbox::sent`] follows.
+    pub fn front(&self) -> Option<&Message> {
+        self.urgent.as_ref().or_else(|| self.waiting.front())
     }
 
-    /// The message of a ticket, to be sent once more.
-    pub fn again(&mut self, ticket: Ticket) -> Option<Message> {
-        let message = self.entry(ticket)?.message.clone();
+    /// The front message was handed to the link. QoS 1 is in flight from now on, under its ticket;
+    /// QoS 0 and the urgent message have none, and are gone.
+    pub fn sent(&mut self) -> Option<Ticket> {
+        if self.urgent.take().is_some() {
+            self.counts.sent += 1;
+            return None;
+        }
+        let message = self.waiting.pop_front()?;
+        self.counts.sent += 1;
+        if message.qos == Qos::AtMostOnce {
+            self.bytes -= message.cost();
+            return None;
+        }
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.in_flight_bytes += message.cost();
+        self.in_flight.insert(ticket, message);
+        Some(ticket)
+    }
+
+    /// The message of a ticket, which is being sent once more.
+    pub fn again(&mut self, ticket: Ticket) -> Option<&Message> {
+        let message = self.in_flight.get(&ticket)?;
         self.counts.sent += 1;
         Some(message)
     }
 
     /// The broker has it.
     pub fn acknowledged(&mut self, ticket: Ticket) {
-        if self.remove(ticket).is_some() {
-            self.counts.acknowledged += 1;
-        }
+        let Some(message) = self.in_flight.remove(&ticket) else { return };
+        self.bytes -= message.cost();
+        self.in_flight_bytes -= message.cost();
+        self.counts.acknowledged += 1;
     }
 
-    /// The broker's session was lost: what was in flight waits again, in its old place.
+    /// The broker's session was lost: what was in flight waits again, in its old place. Its tickets
+    /// end.
     pub fn requeue(&mut self) {
-        for entry in self.entries.iter_mut().flatten() {
-            entry.in_flight = false;
+        self.counts.requeued += self.in_flight.len() as u64;
+        while let Some((_, message)) = self.in_flight.pop_last() {
+            self.waiting.push_front(message);
         }
-        self.next = self.first;
-    }
-
-    /// Whether a message waits to be taken.
-    pub fn has_waiting(&mut self) -> bool {
-        self.urgent.is_some() || self.oldest_waiting().is_some()
+        self.in_flight_bytes = 0;
     }
 
     /// Messages in here, waiting and in flight.
     pub fn len(&self) -> usize {
-        self.len
+        self.waiting.len() + self.in_flight.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0 && self.urgent.is_none()
+        self.len() == 0 && self.urgent.is_none()
     }
 
-    /// Memory that they take.
+    /// Memory that they take, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -162,58 +169,15 @@ impl Outbox {
     }
 
     fn has_room_for(&self, message: &Message) -> bool {
-        self.len < self.bounds.messages as usize
-            && self.bytes + message.cost() <= self.bounds.bytes.bytes()
+        self.len() < self.bounds.messages as usize
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.bytes)
     }
 
-    fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
-        let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        self.entries.get_mut(at)?.as_mut()
-    }
-
-    /// The oldest message that is not in flight. The search goes on from where the last one ended.
-    fn oldest_waiting(&mut self) -> Option<Ticket> {
-        let mut at = usize::try_from(self.next - self.first).ok()?;
-        while let Some(entry) = self.entries.get(at) {
-            if entry.as_ref().is_some_and(|entry| !entry.in_flight) {
-                break;
-            }
-            at += 1;
-        }
-        self.next = self.first + at as u64;
-        (at < self.entries.len()).then_some(Ticket(self.next))
-    }
-
-    fn remove(&mut self, ticket: Ticket) -> Option<Message> {
-        let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        let message = self.entries.get_mut(at)?.take()?.message;
-        self.len -= 1;
-        self.bytes -= message.cost();
-        while let Some(None) = self.entries.front() {
-            self.entries.pop_front();
-            self.first += 1;
-        }
-        self.next = self.next.max(self.first);
-        // The memory of an outage is given back once it is over.
-        if self.entries.is_empty() && self.entries.capacity() > 1024 {
-            self.entries.shrink_to(64);
-        }
-        Some(message)
-    }
-
-    /// Removes the waiting message of the same topic. It may stand anywhere, so this looks at all;
-    /// lengths differ sooner than texts.
-    fn remove_waiting(&mut self, newer: &Message) {
-        let skip = usize::try_from(self.next - self.first).unwrap_or_default();
-        let same = self.entries.iter().skip(skip).position(|entry| {
-            entry.as_ref().is_some_and(|e| {
-                !e.in_flight && e.message.retain == newer.retain && e.message.topic == newer.topic
-            })
-        });
-        if let Some(at) = same {
-            self.remove(Ticket(self.first + (skip + at) as u64));
-            self.counts.replaced += 1;
-        }
+    /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
+    /// too, and for nothing.
+    fn could_ever_have_room_for(&self, message: &Message) -> bool {
+        self.in_flight.len() < self.bounds.messages as usize
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight_bytes)
     }
 }
 
@@ -221,6 +185,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::config::scalar::Size;
+    use proptest::prelude::*;
 
     fn message(text: &str) -> Message {
         Message {
@@ -238,9 +203,9 @@ mod tests {
 
     fn drain(outbox: &mut Outbox) -> Vec<String> {
         let mut texts = Vec::new();
-        while let Some((message, ticket)) = outbox.take() {
+        while let Some(message) = outbox.front() {
             texts.push(String::from_utf8(message.payload.to_vec()).unwrap());
-            if let Some(ticket) = ticket {
+            if let Some(ticket) = outbox.sent() {
                 outbox.acknowledged(ticket);
             }
         }
@@ -264,11 +229,11 @@ mod tests {
     fn what_is_in_flight_is_never_dropped() {
         let mut outbox = outbox(2, Drop::Oldest);
         outbox.push(message("a"));
-        let (_, ticket) = outbox.take().unwrap();
+        let ticket = outbox.sent().unwrap();
         for text in ["b", "c"] {
             outbox.push(message(text));
         }
-        assert_eq!(outbox.again(ticket.unwrap()).unwrap().payload, "a");
+        assert_eq!(outbox.again(ticket).unwrap().payload, "a");
         outbox.requeue();
         assert_eq!(drain(&mut outbox), ["a", "c"]);
     }
@@ -283,7 +248,22 @@ mod tests {
         assert_eq!(outbox.len(), 3);
         outbox.push(Message { payload: vec![0; 10_000].into(), ..message("giant") });
         assert_eq!(outbox.len(), 3, "nothing makes way for what can never fit");
-        assert_eq!(outbox.counts().dropped, 2);
+        assert_eq!((outbox.counts().dropped, outbox.counts().too_large), (2, 1));
+    }
+
+    #[test]
+    fn nothing_makes_way_for_what_finds_no_room_beside_the_messages_in_flight() {
+        let mut outbox = outbox(1000, Drop::Oldest);
+        outbox.bounds.bytes = Size::from_bytes(3 * message("a").cost());
+        for text in ["a", "b"] {
+            outbox.push(message(text));
+            outbox.sent();
+        }
+        outbox.push(message("c"));
+        outbox.push(Message { payload: vec![0; 200].into(), ..message("large") });
+        assert_eq!((outbox.len(), outbox.counts().dropped), (3, 1));
+        outbox.requeue();
+        assert_eq!(drain(&mut outbox), ["a", "b", "c"]);
     }
 
     #[test]
@@ -314,11 +294,166 @@ mod tests {
         for text in ["a", "b", "c"] {
             outbox.push(message(text));
         }
-        let (_, a) = outbox.take().unwrap();
-        outbox.take();
-        outbox.acknowledged(a.unwrap());
+        let a = outbox.sent().unwrap();
+        outbox.sent();
+        outbox.acknowledged(a);
         outbox.requeue();
         assert_eq!(drain(&mut outbox), ["b", "c"]);
         assert_eq!(outbox.counts().acknowledged, 3);
+    }
+
+    #[test]
+    fn a_status_that_was_in_flight_goes_for_the_newer_one_too() {
+        let status = |text| Message { latest_only: true, retain: true, ..message(text) };
+        let mut outbox = outbox(10, Drop::Oldest);
+        outbox.push(status("s=1"));
+        outbox.sent();
+        outbox.push(status("s=2"));
+        assert_eq!(outbox.len(), 2, "what is in flight is not replaced");
+        outbox.requeue();
+        outbox.push(status("s=3"));
+        assert_eq!(drain(&mut outbox), ["s=3"]);
+        assert_eq!((outbox.counts().replaced, outbox.counts().requeued), (2, 1));
+    }
+
+    #[test]
+    fn a_long_outage_leaves_no_memory_behind() {
+        let status = |n: usize| Message {
+            latest_only: true,
+            retain: true,
+            ..message(&format!("status/{}", n % 3))
+        };
+        let mut outbox = outbox(60_000, Drop::Oldest);
+        outbox.push(message("stays in front"));
+        // What is replaced again and again must not leave a trace each time.
+        for n in 0..100_000 {
+            outbox.push(status(n));
+        }
+        assert_eq!(outbox.len(), 4);
+        assert!(outbox.waiting.capacity().0 < 2000, "{:?}", outbox.waiting.capacity());
+        for n in 0..50_000 {
+            outbox.bounds.bytes = Size::from_bytes(64 << 20);
+            outbox.push(Message { retain: true, ..message(&format!("topic/{n}")) });
+        }
+        drain(&mut outbox);
+        let (slots, topics) = outbox.waiting.capacity();
+        assert!(slots < 1000 && topics < 1000, "{slots} {topics}");
+    }
+
+    #[test]
+    fn a_message_that_stays_unacknowledged_lets_the_others_go() {
+        let mut outbox = outbox(10, Drop::Oldest);
+        outbox.push(message("lost"));
+        outbox.sent();
+        for _ in 0..100_000 {
+            outbox.push(message("x"));
+            let ticket = outbox.sent().unwrap();
+            outbox.acknowledged(ticket);
+        }
+        assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
+        assert!(outbox.waiting.capacity().0 < 1000);
+    }
+
+    /// The outbox as one would explain it: two lists that are searched from the front.
+    #[derive(Default)]
+    struct Model {
+        in_flight: Vec<(Option<Ticket>, Message)>,
+        waiting: Vec<Message>,
+    }
+
+    impl Model {
+        fn push(&mut self, message: Message, most: usize, policy: Drop) {
+            if self.in_flight.len() >= most {
+                return;
+            }
+            let full = |model: &Model| model.in_flight.len() + model.waiting.len() >= most;
+            while message.latest_only || message.retain && full(self) {
+                // Only the oldest one of the topic that could be meant is looked at.
+                let same = |m: &Message| m.topic == message.topic && (m.retain || m.latest_only);
+                let Some(at) = self.waiting.iter().position(same) else { break };
+                if self.waiting[at].retain != message.retain {
+                    break;
+                }
+                self.waiting.remove(at);
+            }
+            if full(self) && policy == Drop::Oldest && !self.waiting.is_empty() {
+                self.waiting.remove(0);
+            }
+            if !full(self) {
+                self.waiting.push(message);
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { topic: u8, qos: bool, retain: bool, latest_only: bool },
+        Sent,
+        Acknowledged(usize),
+        Requeue,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let flags = (0..4_u8, any::<bool>(), any::<bool>(), any::<bool>());
+        prop_oneof![
+            6 => flags.prop_map(|(topic, qos, retain, latest_only)| Step::Push { topic, qos, retain, latest_only }),
+            3 => Just(Step::Sent),
+            2 => (0..9_usize).prop_map(Step::Acknowledged),
+            1 => Just(Step::Requeue),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_does_what_two_plain_lists_do(
+            most in 1..12_usize,
+            oldest in any::<bool>(),
+            steps in prop::collection::vec(step(), 0..400),
+        ) {
+            let policy = if oldest { Drop::Oldest } else { Drop::Newest };
+            let mut outbox = outbox(most as u32, policy);
+            let mut model = Model::default();
+            for (n, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push { topic, qos, retain, latest_only } => {
+                        let qos = if qos { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+                        let new = Message { qos, retain, latest_only, ..message(&format!("{topic}={n}")) };
+                        model.push(new.clone(), most, policy);
+                        outbox.push(new);
+                    }
+                    Step::Sent => {
+                        prop_assert_eq!(outbox.front(), model.waiting.first());
+                        let ticket = outbox.sent();
+                        if !model.waiting.is_empty() {
+                            let message = model.waiting.remove(0);
+                            prop_assert_eq!(ticket.is_some(), message.qos == Qos::AtLeastOnce);
+                            if ticket.is_some() {
+                                model.in_flight.push((ticket, message));
+                            }
+                        }
+                    }
+                    Step::Acknowledged(at) if at < model.in_flight.len() => {
+                        outbox.acknowledged(model.in_flight.remove(at).0.unwrap());
+                    }
+                    Step::Acknowledged(_) => {}
+                    Step::Requeue => {
+                        outbox.requeue();
+                        let back = model.in_flight.drain(..).map(|(_, message)| message);
+                        model.waiting.splice(0..0, back);
+                    }
+                }
+                let all = model.waiting.iter().chain(model.in_flight.iter().map(|(_, message)| message));
+                let bytes: usize = all.map(Message::cost).sum();
+                prop_assert_eq!(outbox.bytes(), bytes);
+                prop_assert_eq!(outbox.len(), model.waiting.len() + model.in_flight.len());
+            }
+            for message in model.waiting {
+                prop_assert_eq!(outbox.front(), Some(&message));
+                outbox.sent();
+            }
+            prop_assert_eq!(outbox.front(), None);
+        }
     }
 }

@@ -2,9 +2,10 @@
 //! are sections of MQTT 3.1.1.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use std::time::{Duration, Instant};
 use tty2mqtt::config::OutboxBounds;
+use tty2mqtt::config::scalar::Size;
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, PacketId, Publish, Refusal, SubAck};
 use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
@@ -23,7 +24,7 @@ struct Dialogue {
 impl Dialogue {
     fn with(clean: bool, inflight: u16, filters: &[&str]) -> Dialogue {
         let subscriptions = filters.iter().map(|f| (f.parse().unwrap(), Qos::AtLeastOnce));
-        let session = Session::new(Options {
+        Dialogue::of(Options {
             client_id: "router".into(),
             clean,
             keepalive: 60 * SECOND,
@@ -32,7 +33,11 @@ impl Dialogue {
             will: None,
             subscriptions: subscriptions.collect(),
             inflight,
-        });
+        })
+    }
+
+    fn of(options: Options) -> Dialogue {
+        let session = Session::new(options);
         Dialogue { session, outbox: Outbox::new(&OutboxBounds::default()), now: Instant::now() }
     }
 
@@ -51,14 +56,39 @@ impl Dialogue {
         assert_eq!(self.session.event(), Some(Event::Connected { session_present }));
     }
 
-    fn push(&mut self, text: &str, qos: Qos) {
-        self.outbox.push(Message {
-            topic: "t".parse().unwrap(),
-            payload: text.to_owned().into(),
-            qos,
-            retain: false,
-            latest_only: false,
+    /// Connected with a keepalive.
+    fn kept_alive(keepalive: Duration) -> Dialogue {
+        let mut dialogue = Dialogue::of(Options {
+            client_id: "router".into(),
+            clean: true,
+            keepalive,
+            user: None,
+            password: None,
+            will: None,
+            subscriptions: Vec::new(),
+            inflight: 10,
         });
+        dialogue.reconnect(false);
+        dialogue
+    }
+
+    fn push(&mut self, text: &str, qos: Qos) {
+        self.outbox.push(message(text, qos));
+    }
+
+    /// Time passes; a deadline that came is told.
+    fn waits(&mut self, time: Duration) -> Result<(), SessionError> {
+        self.now += time;
+        match self.session.deadline() {
+            Some(due) if due <= self.now => self.session.timeout(self.now),
+            _ => Ok(()),
+        }
+    }
+
+    /// The link takes the next bytes of the output.
+    fn takes(&mut self, n: usize) {
+        self.session.output().advance(n);
+        self.session.wrote(self.now);
     }
 
     /// What the client sends now.
@@ -95,6 +125,16 @@ impl Dialogue {
     fn ack(&mut self, id: u16) {
         self.broker(Packet::PubAck(PacketId::new(id).unwrap())).unwrap();
     }
+}
+
+fn message(text: &str, qos: Qos) -> Message {
+    let topic = "t".parse().unwrap();
+    Message { topic, payload: text.to_owned().into(), qos, retain: false, latest_only: false }
+}
+
+fn suback(id: u16, filters: usize) -> Packet {
+    let granted = vec![Some(Qos::AtLeastOnce); filters];
+    Packet::SubAck(SubAck { id: PacketId::new(id).unwrap(), granted })
 }
 
 #[test]
@@ -367,4 +407,200 @@ fn the_output_is_bounded_while_the_link_takes_nothing() {
     dialogue.session.send(&mut dialogue.outbox);
     let len = dialogue.session.output().len();
     assert!(len < 70 * 1024, "{len}");
+}
+
+#[test]
+fn only_connack_may_come_first() {
+    for packet in [Packet::PingResp, Packet::PubAck(PacketId::MIN), suback(1, 1)] {
+        let mut dialogue = Dialogue::with(true, 10, &[]);
+        dialogue.session.connect(dialogue.now);
+        let text = packet.to_string();
+        assert!(matches!(dialogue.broker(packet), Err(SessionError::Unexpected(_))), "{text}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_the_wrong_kind_answers_nothing_and_loses_nothing() {
+    let mut dialogue = Dialogue::with(false, 10, &["cmd"]);
+    dialogue.reconnect(false);
+    dialogue.push("a", Qos::AtLeastOnce);
+    assert_eq!(dialogue.says().len(), 2);
+    // A PUBACK for the SUBSCRIBE: its SUBACK is awaited all the same.
+    dialogue.ack(1);
+    assert_eq!(dialogue.session.stray_acks(), 1);
+    dialogue.broker(suback(1, 1)).unwrap();
+    // A SUBACK for the message ends the link, and the message goes again.
+    assert!(matches!(dialogue.broker(suback(2, 1)), Err(SessionError::Unexpected(_))));
+    dialogue.reconnect(true);
+    assert!(matches!(
+        dialogue.says()[..],
+        [Packet::Subscribe(_), Packet::Publish(Publish { dup: true, .. })]
+    ));
+}
+
+#[test]
+fn stray_acknowledgements_and_requeued_messages_are_counted() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    for text in ["a", "b", "c"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    dialogue.publishes();
+    for id in [1, 1, 77] {
+        dialogue.ack(id);
+    }
+    dialogue.reconnect(false);
+    assert_eq!(dialogue.session.stray_acks(), 2);
+    assert_eq!(dialogue.outbox.counts().requeued, 2);
+}
+
+#[test]
+fn the_largest_window_leaves_identifiers_for_subscriptions() {
+    let bounds = OutboxBounds {
+        messages: 100_000,
+        bytes: Size::from_bytes(64 << 20),
+        ..OutboxBounds::default()
+    };
+    let mut dialogue = Dialogue::with(false, u16::MAX, &["cmd"]);
+    dialogue.outbox = Outbox::new(&bounds);
+    dialogue.reconnect(false);
+    for _ in 0..70_000 {
+        dialogue.push("x", Qos::AtLeastOnce);
+    }
+    while !dialogue.says().is_empty() {}
+    dialogue.reconnect(true);
+    assert!(matches!(dialogue.says()[0], Packet::Subscribe(_)));
+}
+
+#[test]
+fn unanswered_subscriptions_hold_no_identifier_over_a_reconnect() {
+    let mut dialogue = Dialogue::with(false, 10, &["cmd"]);
+    for _ in 0..66_000 {
+        dialogue.session.disconnected();
+        dialogue.session.connect(dialogue.now);
+        dialogue.session.output().clear();
+        let answer = ConnAck { session_present: true, refusal: None };
+        dialogue.broker(Packet::ConnAck(answer)).unwrap();
+        assert!(!dialogue.session.output().is_empty(), "no SUBSCRIBE");
+    }
+}
+
+#[test]
+fn the_deadline_of_a_ping_counts_from_the_end_of_its_write() {
+    let mut dialogue = Dialogue::kept_alive(60 * SECOND);
+    dialogue.waits(60 * SECOND).unwrap();
+    dialogue.now += 5 * SECOND;
+    dialogue.takes(1);
+    assert_eq!(dialogue.session.deadline(), None, "half of PINGREQ is no ping");
+    dialogue.now += 5 * SECOND;
+    dialogue.takes(1);
+    assert_eq!(dialogue.session.deadline(), Some(dialogue.now + 10 * SECOND));
+}
+
+#[test]
+fn a_ping_finds_room_behind_a_full_output() {
+    let mut dialogue = Dialogue::kept_alive(60 * SECOND);
+    for _ in 0..100 {
+        dialogue.push(&"x".repeat(1000), Qos::AtMostOnce);
+    }
+    dialogue.session.send(&mut dialogue.outbox);
+    for _ in 0..2 {
+        dialogue.waits(60 * SECOND).unwrap();
+        let output = dialogue.session.output();
+        assert!(output.ends_with(b"\xC0\x00") && !output.ends_with(b"\xC0\x00\xC0\x00"));
+    }
+}
+
+#[test]
+fn a_ping_has_no_more_time_than_the_keepalive() {
+    let mut dialogue = Dialogue::kept_alive(5 * SECOND);
+    dialogue.waits(5 * SECOND).unwrap();
+    assert_eq!(dialogue.says(), [Packet::PingReq]);
+    assert_eq!(dialogue.waits(5 * SECOND), Err(SessionError::NoPingResp));
+}
+
+#[test]
+fn a_keepalive_of_0_means_no_pings_3_1_2_10() {
+    let mut dialogue = Dialogue::kept_alive(Duration::ZERO);
+    assert_eq!(dialogue.session.deadline(), None);
+    assert_eq!(dialogue.waits(3600 * SECOND), Ok(()));
+    assert_eq!(dialogue.says(), []);
+}
+
+#[test]
+fn a_lost_acknowledgement_ends_the_link_and_the_message_goes_again_4_4() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    for text in ["a", "b"] {
+        dialogue.push(text, Qos::AtLeastOnce);
+    }
+    dialogue.publishes();
+    dialogue.ack(2);
+    let mut ended = Ok(());
+    // Pings are answered all the time: the broker is there, and nobody would notice.
+    for _ in 0..61 {
+        ended = dialogue.waits(SECOND);
+        if ended.is_err() {
+            break;
+        }
+        if dialogue.says() == [Packet::PingReq] {
+            dialogue.broker(Packet::PingResp).unwrap();
+        }
+    }
+    assert_eq!(ended, Err(SessionError::NoAnswer));
+    dialogue.reconnect(true);
+    assert_eq!(dialogue.publishes(), ["a:1!"]);
+}
+
+#[test]
+fn the_time_for_an_acknowledgement_starts_when_its_packet_was_written() {
+    let mut dialogue = Dialogue::kept_alive(3600 * SECOND);
+    dialogue.push(&"x".repeat(200), Qos::AtLeastOnce);
+    dialogue.session.send(&mut dialogue.outbox);
+    // A slow link takes a byte a second.
+    while !dialogue.session.output().is_empty() {
+        assert_eq!(dialogue.waits(SECOND), Ok(()));
+        dialogue.takes(1);
+    }
+    assert_eq!(dialogue.waits(59 * SECOND), Ok(()));
+    assert_eq!(dialogue.waits(SECOND), Err(SessionError::NoAnswer));
+}
+
+#[test]
+fn a_broker_that_talks_and_does_not_listen_is_not_listened_to() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    let publish = Publish {
+        topic: "t".parse().unwrap(),
+        payload: "x".into(),
+        id: PacketId::new(1),
+        dup: false,
+        retain: false,
+    };
+    let mut taken = 0;
+    while dialogue.session.wants_input() {
+        dialogue.broker(Packet::Publish(publish.clone())).unwrap();
+        while dialogue.session.event().is_some() {}
+        taken += 1;
+        assert!(taken < 100_000, "acknowledgements pile up without end");
+    }
+    let n = dialogue.session.output().len();
+    dialogue.takes(n);
+    assert!(dialogue.session.wants_input());
+}
+
+#[test]
+fn disconnect_is_the_last_word_3_14_4() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.session.disconnect();
+    dialogue.push("late", Qos::AtMostOnce);
+    assert_eq!(dialogue.says(), [Packet::Disconnect]);
+}
+
+#[test]
+fn the_birth_message_goes_before_a_backlog_and_is_not_repeated() {
+    let mut dialogue = Dialogue::connected(false, 10);
+    dialogue.push("backlog", Qos::AtLeastOnce);
+    dialogue.outbox.push_first(message("online", Qos::AtLeastOnce));
+    assert_eq!(dialogue.publishes(), ["online:1", "backlog:2"]);
+    dialogue.reconnect(true);
+    dialogue.outbox.push_first(message("online", Qos::AtLeastOnce));
+    assert_eq!(dialogue.publishes(), ["backlog:2!", "online:3"]);
 }

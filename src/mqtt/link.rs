@@ -202,7 +202,7 @@ impl Running {
             let deadline = self.deadline(write_due);
             input.reserve(4096);
             tokio::select! {
-                read = reader.read_buf(&mut input) => {
+                read = reader.read_buf(&mut input), if self.link.session.wants_input() => {
                     if read? == 0 {
                         return Err(LinkError::Closed);
                     }

@@ -1,21 +1,24 @@
 //! The protocol between link and outbox, as a client. Sans-io: bytes in, bytes out, time as an
 //! argument. MQTT 3.1.1 with QoS 0 and 1.
 
+mod flights;
 mod ids;
+mod keepalive;
 
 use super::packet::{ConnAck, Connect, Decoded, Packet, PacketError, PacketId, Publish};
 use super::packet::{Refusal, SubAck, Subscribe, Will};
 use super::topic::{Qos, Topic, TopicFilter};
 use crate::config::scalar::Secret;
 use crate::message::Message;
-use crate::outbox::{Outbox, Ticket};
-use bytes::{Bytes, BytesMut};
-use ids::Ids;
+use crate::outbox::Outbox;
+use bytes::{Buf, Bytes, BytesMut};
+use flights::{ANSWER_DEADLINE, Flights, Sent};
+use keepalive::{Due, KeepAlive, PING_DEADLINE};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long the broker may take to answer CONNECT, and PINGREQ once that was written.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the broker may take to answer CONNECT.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// As much is put into the output at once; more waits in the outbox, where it is bounded.
 const OUTPUT_LIMIT: usize = 64 * 1024;
@@ -30,7 +33,8 @@ pub struct Options {
     pub client_id: String,
     /// Whether the broker is to forget us when the link ends.
     pub clean: bool,
-    /// Longest silence in either direction before PINGREQ; at most 65,535 s go on the wire.
+    /// Longest silence in either direction before PINGREQ; at most 65,535 s go on the wire. 0: no
+    /// PINGREQ, and the broker never gives us up.
     pub keepalive: Duration,
     /// User name.
     pub user: Option<String>,
@@ -40,7 +44,8 @@ pub struct Options {
     pub will: Option<Message>,
     /// What we want to hear.
     pub subscriptions: Vec<(TopicFilter, Qos)>,
-    /// How many QoS 1 messages may wait for their acknowledgement at once.
+    /// How many QoS 1 messages may wait for their acknowledgement at once, 1 to 65,000; what lies
+    /// outside counts as the nearest of these.
     pub inflight: u16,
 }
 
@@ -84,11 +89,14 @@ pub enum SessionError {
     #[error("{0}")]
     Refused(Refusal),
     /// No answer to CONNECT.
-    #[error("no CONNACK within {} s; is that an MQTT broker?", ANSWER_DEADLINE.as_secs())]
+    #[error("no CONNACK within {} s; is that an MQTT broker?", CONNECT_DEADLINE.as_secs())]
     NoConnAck,
     /// No answer to PINGREQ: the link is half-open, or the broker hangs.
-    #[error("no PINGRESP within {} s: the link is dead", ANSWER_DEADLINE.as_secs())]
+    #[error("no PINGRESP within {} s: the link is dead", PING_DEADLINE.as_secs())]
     NoPingResp,
+    /// A message or a subscription stays unanswered, although the broker is there.
+    #[error("the broker left a packet unacknowledged for {} s", ANSWER_DEADLINE.as_secs())]
+    NoAnswer,
     /// The broker sent something that is not MQTT 3.1.1.
     #[error("the broker broke the protocol: {0}")]
     Packet(#[from] PacketError),
@@ -110,57 +118,26 @@ pub struct Session {
     options: Options,
     state: State,
     output: BytesMut,
-    /// Bytes that were ever put into the output, to know when a PINGREQ has left it.
+    /// Bytes that were ever put into this link's output: positions in it that stay the same while
+    /// its front is written.
     queued: u64,
-    /// Sent on this link and not answered, oldest first.
-    in_flight: VecDeque<Flight>,
-    /// Sent on an earlier link of this session and not answered: to be sent again, oldest first.
-    resend: VecDeque<Flight>,
-    /// The window is full: it is filled again when half of it is free, so that many messages share
-    /// a write and not each acknowledgement makes one.
-    full: bool,
-    ids: Ids,
+    flights: Flights,
     /// Bytes of a message too large for us that are still to come.
     skip: usize,
     events: VecDeque<Occurrence>,
-    last_received: Instant,
-    last_sent: Instant,
-    ping: Ping,
+    stray_acks: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
+    /// No link, or one that we are leaving.
     Down,
     /// CONNECT is on its way; CONNACK is due.
-    Connecting(Instant),
-    Up,
-}
-
-/// At most one PINGREQ is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ping {
-    Idle,
-    /// In the output, up to this byte of all that was ever queued.
-    Queued(u64),
-    /// Written; PINGRESP is due.
-    Due(Instant),
-}
-
-/// A packet that the broker has to answer.
-#[derive(Debug)]
-struct Flight {
-    id: PacketId,
-    what: Sent,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Sent {
-    /// A message of the outbox.
-    Message(Ticket),
-    /// A message that is not worth repeating: the next connect makes a new one.
-    Birth,
-    /// All subscriptions.
-    Subscribe,
+    Connecting {
+        due: Instant,
+        keepalive: KeepAlive,
+    },
+    Up(KeepAlive),
 }
 
 /// An event, and what to acknowledge once it was taken.
@@ -173,21 +150,15 @@ struct Occurrence {
 impl Session {
     /// A session that was never connected.
     pub fn new(options: Options) -> Session {
-        let now = Instant::now();
         Session {
+            flights: Flights::new(options.inflight),
             options,
             state: State::Down,
             output: BytesMut::new(),
             queued: 0,
-            in_flight: VecDeque::new(),
-            resend: VecDeque::new(),
-            full: false,
-            ids: Ids::default(),
             skip: 0,
             events: VecDeque::new(),
-            last_received: now,
-            last_sent: now,
-            ping: Ping::Idle,
+            stray_acks: 0,
         }
     }
 
@@ -205,17 +176,18 @@ impl Session {
             qos: message.qos,
             retain: message.retain,
         });
+        // Rounded up: 0 would tell the broker never to give us up.
+        let seconds = keepalive.as_secs() + u64::from(keepalive.subsec_nanos() > 0);
         let connect = Packet::Connect(Connect {
             client_id: client_id.clone(),
             clean: *clean,
-            keep_alive: u16::try_from(keepalive.as_secs()).unwrap_or(u16::MAX),
+            keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
             will,
             user: user.clone(),
             password: password.clone(),
         });
-        self.state = State::Connecting(now + ANSWER_DEADLINE);
-        self.last_received = now;
-        self.last_sent = now;
+        let keepalive = KeepAlive::new(*keepalive, now);
+        self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
         self.put(&connect);
     }
 
@@ -227,13 +199,15 @@ impl Session {
         outbox: &mut Outbox,
         now: Instant,
     ) -> Result<(), SessionError> {
-        self.last_received = now;
+        if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
+            keepalive.received(now);
+        }
         loop {
             let skipped = self.skip.min(input.len());
-            bytes::Buf::advance(input, skipped);
+            input.advance(skipped);
             self.skip -= skipped;
             match Packet::decode(input, INPUT_LIMIT)? {
-                None => return Ok(()),
+                None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
                     self.handle(packet, outbox)?;
@@ -246,38 +220,47 @@ impl Session {
                 }
             }
         }
+        self.flights.watch(self.written(), now);
+        Ok(())
+    }
+
+    /// Whether more should be read. A broker that sends and does not read would otherwise make
+    /// acknowledgements pile up in the output; the link ends that when its write is overdue.
+    pub fn wants_input(&self) -> bool {
+        self.output.len() < 2 * OUTPUT_LIMIT
     }
 
     fn handle(&mut self, packet: Packet, outbox: &mut Outbox) -> Result<(), SessionError> {
+        if let Packet::ConnAck(answer) = packet {
+            return self.connected(answer, outbox);
+        }
+        let keepalive = self.must_be_up()?;
         match packet {
-            Packet::ConnAck(answer) => self.connected(answer, outbox),
             Packet::Publish(publish) => {
-                self.must_be_up()?;
                 let Publish { topic, payload, id, retain, .. } = publish;
                 let event = Event::Message { topic, payload, retain };
                 self.events.push_back(Occurrence { event, acknowledge: id });
                 Ok(())
             }
             Packet::PubAck(id) => {
-                self.must_be_up()?;
-                // An answer to nothing, as after a lost session, is no reason to part.
-                if let Some(Sent::Message(ticket)) = self.landed(id) {
-                    outbox.acknowledged(ticket);
+                match self.flights.acknowledged(id) {
+                    Some(Sent::Message(ticket)) => outbox.acknowledged(ticket),
+                    Some(_) => {}
+                    // An answer to nothing, as after a lost session, is no reason to part.
+                    None => self.stray_acks += 1,
                 }
                 Ok(())
             }
-            Packet::SubAck(answer) => {
-                self.must_be_up()?;
-                self.subscribed(answer)
-            }
+            Packet::SubAck(answer) => self.subscribed(answer),
             Packet::PingResp => {
-                self.ping = Ping::Idle;
+                keepalive.answered();
                 Ok(())
             }
             Packet::UnsubAck(_) => {
                 Err(SessionError::Unexpected("an UNSUBACK that nobody asked for"))
             }
             Packet::Connect(_)
+            | Packet::ConnAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq
@@ -287,15 +270,16 @@ impl Session {
         }
     }
 
-    fn must_be_up(&self) -> Result<(), SessionError> {
-        match self.state {
-            State::Up => Ok(()),
+    fn must_be_up(&mut self) -> Result<&mut KeepAlive, SessionError> {
+        match &mut self.state {
+            State::Up(keepalive) => Ok(keepalive),
             _ => Err(SessionError::Unexpected("a packet before CONNACK")),
         }
     }
 
     fn connected(&mut self, answer: ConnAck, outbox: &mut Outbox) -> Result<(), SessionError> {
-        let State::Connecting(_) = self.state else {
+        let State::Connecting { keepalive, .. } = std::mem::replace(&mut self.state, State::Down)
+        else {
             return Err(SessionError::Unexpected("a second CONNACK"));
         };
         if let Some(why) = answer.refusal {
@@ -304,21 +288,20 @@ impl Session {
         if answer.session_present && self.options.clean {
             return Err(SessionError::Unexpected("a session where a new one was asked for"));
         }
-        self.state = State::Up;
+        self.state = State::Up(keepalive);
         if !answer.session_present {
             // The broker knows nothing of what was in flight: it is sent anew, under new
             // identifiers and without DUP, in its old order.
-            self.resend.clear();
-            self.ids = Ids::default();
+            self.flights.forget();
             outbox.requeue();
         }
         // Also into a session that the broker still had: what is wanted may have changed since.
         if !self.options.subscriptions.is_empty()
-            && let Some(id) = self.ids.take()
+            && let Some(id) = self.flights.id()
         {
             let filters = self.options.subscriptions.clone();
             self.put(&Packet::Subscribe(Subscribe { id, filters }));
-            self.in_flight.push_back(Flight { id, what: Sent::Subscribe });
+            self.flights.sent(id, Sent::Subscribe, self.queued);
         }
         let event = Event::Connected { session_present: answer.session_present };
         self.events.push_back(Occurrence { event, acknowledge: None });
@@ -326,7 +309,7 @@ impl Session {
     }
 
     fn subscribed(&mut self, answer: SubAck) -> Result<(), SessionError> {
-        if self.landed(answer.id) != Some(Sent::Subscribe) {
+        if !self.flights.subscribed(answer.id) {
             return Err(SessionError::Unexpected("a SUBACK that nobody asked for"));
         }
         if answer.granted.len() != self.options.subscriptions.len() {
@@ -339,61 +322,38 @@ impl Session {
         Ok(())
     }
 
-    /// The broker answered a packet: its identifier is free again.
-    fn landed(&mut self, id: PacketId) -> Option<Sent> {
-        for flights in [&mut self.in_flight, &mut self.resend] {
-            // Brokers answer in order, so the first look nearly always finds it.
-            if let Some(at) = flights.iter().position(|flight| flight.id == id) {
-                self.ids.give_back(id);
-                return flights.remove(at).map(|flight| flight.what);
-            }
-        }
-        None
-    }
-
     /// Moves messages from the outbox into the output, as far as the output and the window for
     /// unacknowledged messages have room: first what has to be sent again, then what is new.
     pub fn send(&mut self, outbox: &mut Outbox) {
-        if self.state != State::Up {
+        if !matches!(self.state, State::Up(_)) {
             return;
         }
         while self.output.len() < OUTPUT_LIMIT
-            && let Some(flight) = self.resend.pop_front()
+            && let Some((id, ticket)) = self.flights.again()
         {
-            match flight.what {
-                Sent::Message(ticket) => {
-                    if let Some(message) = outbox.again(ticket) {
-                        self.put_message(message, Some(flight.id), true);
-                        self.in_flight.push_back(flight);
-                    }
-                }
-                // Both were made anew for this link.
-                Sent::Birth | Sent::Subscribe => self.ids.give_back(flight.id),
+            if let Some(message) = outbox.again(ticket) {
+                self.put_message(message, Some(id), true);
             }
+            self.flights.sent(id, Sent::Message(ticket), self.queued);
         }
-        let window = usize::from(self.options.inflight.max(1));
-        self.full &= self.in_flight.len() > window / 2;
         while self.output.len() < OUTPUT_LIMIT
-            && self.resend.is_empty()
-            && !self.full
-            && outbox.has_waiting()
+            && self.flights.has_room()
+            && let Some(message) = outbox.front()
         {
-            let Some(id) = self.ids.take() else { return };
-            let Some((message, ticket)) = outbox.take() else { return self.ids.give_back(id) };
-            let what = ticket.map_or(Sent::Birth, Sent::Message);
             if message.qos == Qos::AtMostOnce {
-                self.ids.give_back(id);
                 self.put_message(message, None, false);
-            } else {
-                self.put_message(message, Some(id), false);
-                self.in_flight.push_back(Flight { id, what });
-                self.full = self.in_flight.len() >= window;
+                outbox.sent();
+                continue;
             }
+            let Some(id) = self.flights.id() else { return };
+            self.put_message(message, Some(id), false);
+            let what = outbox.sent().map_or(Sent::Birth, Sent::Message);
+            self.flights.sent(id, what, self.queued);
         }
     }
 
-    fn put_message(&mut self, message: Message, id: Option<PacketId>, dup: bool) {
-        let Message { topic, payload, retain, .. } = message;
+    fn put_message(&mut self, message: &Message, id: Option<PacketId>, dup: bool) {
+        let Message { topic, payload, retain, .. } = message.clone();
         self.put(&Packet::Publish(Publish { topic, payload, id, dup, retain }));
     }
 
@@ -406,7 +366,7 @@ impl Session {
 
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
-        self.full
+        self.flights.is_full()
     }
 
     /// What is to be written to the link. The owner takes off its front what was written, and calls
@@ -417,44 +377,52 @@ impl Session {
 
     /// Bytes of the output were written to the link.
     pub fn wrote(&mut self, now: Instant) {
-        self.last_sent = now;
-        let written = self.queued - self.output.len() as u64;
-        if let Ping::Queued(end) = self.ping
-            && written >= end
-        {
-            self.ping = Ping::Due(now + ANSWER_DEADLINE);
+        let written = self.written();
+        if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
+            keepalive.wrote(written, now);
         }
+        self.flights.watch(written, now);
+    }
+
+    /// How many bytes of this link's output have left it.
+    fn written(&self) -> u64 {
+        self.queued.saturating_sub(self.output.len() as u64)
     }
 
     /// When [`Session::timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.state, self.ping) {
-            (State::Down, _) => None,
-            (State::Connecting(due), _) => Some(due),
-            (State::Up, Ping::Due(due)) => Some(due),
-            // A stuck write is the link's own business.
-            (State::Up, Ping::Queued(_)) => None,
-            (State::Up, Ping::Idle) => Some(self.ping_due()),
+        match &self.state {
+            State::Down => None,
+            State::Connecting { due, .. } => Some(*due),
+            State::Up(keepalive) => {
+                [keepalive.deadline(), self.flights.deadline()].into_iter().flatten().min()
+            }
         }
-    }
-
-    /// Silence in either direction asks for a ping: the broker must hear us, and what we send must
-    /// not hide that nothing comes back.
-    fn ping_due(&self) -> Instant {
-        self.last_received.min(self.last_sent) + self.options.keepalive
     }
 
     /// A deadline may have come.
     pub fn timeout(&mut self, now: Instant) -> Result<(), SessionError> {
-        match (self.state, self.ping) {
-            (State::Connecting(due), _) if due <= now => Err(SessionError::NoConnAck),
-            (State::Up, Ping::Due(due)) if due <= now => Err(SessionError::NoPingResp),
-            (State::Up, Ping::Idle) if self.ping_due() <= now => {
-                self.put(&Packet::PingReq);
-                self.ping = Ping::Queued(self.queued);
-                Ok(())
-            }
+        let ask = match &self.state {
+            State::Down => return Ok(()),
+            State::Connecting { due, .. } if *due <= now => return Err(SessionError::NoConnAck),
+            State::Connecting { .. } => return Ok(()),
+            State::Up(keepalive) => keepalive.due(now),
+        };
+        match ask {
+            Due::Nothing => {}
+            Due::Ping => self.ping(),
+            Due::End => return Err(SessionError::NoPingResp),
+        }
+        match self.flights.deadline() {
+            Some(due) if due <= now => Err(SessionError::NoAnswer),
             _ => Ok(()),
+        }
+    }
+
+    fn ping(&mut self) {
+        self.put(&Packet::PingReq);
+        if let State::Up(keepalive) = &mut self.state {
+            keepalive.asked(self.queued);
         }
     }
 
@@ -467,10 +435,16 @@ impl Session {
         Some(event)
     }
 
-    /// Leaves in good order: what follows in the output is the last.
+    /// PUBACKs that answered nothing, since the start.
+    pub fn stray_acks(&self) -> u64 {
+        self.stray_acks
+    }
+
+    /// Leaves in good order: what stands in the output then is the last.
     pub fn disconnect(&mut self) {
-        if self.state == State::Up {
+        if let State::Up(_) = self.state {
             self.put(&Packet::Disconnect);
+            self.state = State::Down;
         }
     }
 
@@ -480,12 +454,8 @@ impl Session {
         self.output = BytesMut::new();
         self.queued = 0;
         self.skip = 0;
-        self.ping = Ping::Idle;
         // What was not taken was not acknowledged: the broker sends it again.
         self.events.clear();
-        // What was sent on this link is older than what had not been sent again yet.
-        self.in_flight.append(&mut self.resend);
-        std::mem::swap(&mut self.in_flight, &mut self.resend);
-        self.full = false;
+        self.flights.link_lost();
     }
 }

@@ -42,3 +42,19 @@ impl Ids {
         (usize::from(id / 32), 1 << (id % 32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn all_65535_are_given_out_once_and_then_none() {
+        let mut ids = Ids::default();
+        let all: BTreeSet<_> = std::iter::from_fn(|| ids.take()).collect();
+        assert_eq!(all.len(), 65_535);
+        ids.give_back(PacketId::MIN);
+        assert_eq!(ids.take(), Some(PacketId::MIN));
+        assert_eq!(ids.take(), None);
+    }
+}

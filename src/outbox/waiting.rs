@@ -1,0 +1,155 @@
+//! Messages that wait, in order, and where the ones that a newer one may replace stand.
+
+use crate::message::Message;
+use crate::mqtt::topic::Topic;
+use std::collections::{HashMap, VecDeque};
+
+/// A queue in which a message can be found by its topic. Every operation takes constant time on
+/// average, however many wait: an outage fills the queue, and a slow processor must keep up then
+/// too.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// A gap is a message that was replaced; the front is never one.
+    slots: VecDeque<Option<Slot>>,
+    /// The [`Place`] of the front.
+    first: Place,
+    len: usize,
+    /// Messages that may be replaced. What waits under a topic is taken oldest first, so links to
+    /// the next newer one are enough.
+    by_topic: HashMap<Topic, Chain>,
+}
+
+/// The number of a slot. It stays the same while slots before it go; it wraps.
+type Place = u64;
+
+#[derive(Debug)]
+struct Slot {
+    message: Message,
+    /// The next newer one of the same topic.
+    newer: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    oldest: Place,
+    newest: Place,
+}
+
+/// Whether a message is one of those that can be replaced by topic. Readings are not: each of them
+/// counts.
+fn is_replaceable(message: &Message) -> bool {
+    message.retain || message.latest_only
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn front(&self) -> Option<&Message> {
+        Some(&self.slots.front()?.as_ref()?.message)
+    }
+
+    pub(super) fn push_back(&mut self, message: Message) {
+        let place = self.first.wrapping_add(self.slots.len() as u64);
+        if is_replaceable(&message) {
+            let before = self.by_topic.get_mut(&message.topic);
+            match before.map(|chain| std::mem::replace(&mut chain.newest, place)) {
+                Some(before) => {
+                    if let Some(slot) = self.slot(before) {
+                        slot.newer = Some(place);
+                    }
+                }
+                None => self.start_chain(&message.topic, place),
+            }
+        }
+        self.slots.push_back(Some(Slot { message, newer: None }));
+        self.len += 1;
+    }
+
+    /// Puts a message before all others, where it was before it was taken.
+    pub(super) fn push_front(&mut self, message: Message) {
+        self.first = self.first.wrapping_sub(1);
+        let mut newer = None;
+        if is_replaceable(&message) {
+            match self.by_topic.get_mut(&message.topic) {
+                Some(chain) => newer = Some(std::mem::replace(&mut chain.oldest, self.first)),
+                None => self.start_chain(&message.topic, self.first),
+            }
+        }
+        self.slots.push_front(Some(Slot { message, newer }));
+        self.len += 1;
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Message> {
+        let slot = self.slots.front_mut()?.take()?;
+        Some(self.removed(slot))
+    }
+
+    /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
+    /// the broker if and only if the newer one is.
+    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Message> {
+        if !is_replaceable(newer) {
+            return None;
+        }
+        let place = self.by_topic.get(&newer.topic)?.oldest;
+        let at = self.at(place)?;
+        let slot = self.slots.get_mut(at)?.take_if(|old| old.message.retain == newer.retain)?;
+        Some(self.removed(slot))
+    }
+
+    fn start_chain(&mut self, topic: &Topic, place: Place) {
+        self.by_topic.insert(topic.clone(), Chain { oldest: place, newest: place });
+    }
+
+    fn at(&self, place: Place) -> Option<usize> {
+        usize::try_from(place.wrapping_sub(self.first)).ok()
+    }
+
+    fn slot(&mut self, place: Place) -> Option<&mut Slot> {
+        let at = self.at(place)?;
+        self.slots.get_mut(at)?.as_mut()
+    }
+
+    /// Follows up after the oldest message of a topic has left its slot.
+    fn removed(&mut self, slot: Slot) -> Message {
+        let Slot { message, newer } = slot;
+        self.len -= 1;
+        if is_replaceable(&message) {
+            match (newer, self.by_topic.get_mut(&message.topic)) {
+                (Some(newer), Some(chain)) => chain.oldest = newer,
+                _ => drop(self.by_topic.remove(&message.topic)),
+            }
+        }
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        self.tidy();
+        message
+    }
+
+    /// Gives back what gaps and the end of an outage leave behind. Whenever this does anything it
+    /// halves something, so that its cost is spread over what happened since.
+    fn tidy(&mut self) {
+        const SMALL: usize = 256;
+        if self.slots.len() > 2 * self.len + SMALL {
+            let old = std::mem::take(self);
+            for slot in old.slots.into_iter().flatten() {
+                self.push_back(slot.message);
+            }
+        }
+        if self.slots.capacity() > 4 * self.slots.len() + SMALL {
+            self.slots.shrink_to(2 * self.slots.len() + SMALL / 2);
+        }
+        if self.by_topic.capacity() > 4 * self.by_topic.len() + SMALL {
+            self.by_topic.shrink_to(2 * self.by_topic.len() + SMALL / 2);
+        }
+    }
+
+    /// Slots and topics that there is memory for.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> (usize, usize) {
+        (self.slots.capacity(), self.by_topic.capacity())
+    }
+}
