@@ -1,6 +1,8 @@
 //! A small MQTT 3.1.1 broker without I/O: bytes in, bytes out, time as an argument.
 
-use crate::mqtt::packet::{ConnAck, Connect, Decoded, Packet, PacketId, Publish, SubAck, Will};
+use crate::config::scalar::Secret;
+use crate::mqtt::packet::{ConnAck, Connect, Decoded, Packet, PacketId, Publish};
+use crate::mqtt::packet::{Refusal, SubAck, Will};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use bytes::BytesMut;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +17,12 @@ const QUEUE: usize = 100_000;
 /// How many of them are sent to a present one without its acknowledgement.
 const WINDOW: usize = 1000;
 
+/// How many clients and retained messages are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// A client that takes nothing gets no QoS 0 beyond so many bytes.
+const BACKLOG: usize = 1 << 20;
+
 /// A connection's name, chosen by its owner.
 pub type Connection = u64;
 
@@ -23,8 +31,14 @@ pub type Connection = u64;
 pub struct Faults {
     /// Every so many PUBACKs one is not sent; 0: none is lost.
     pub lose_puback: u32,
+    /// Every so many PUBACKs one is sent twice; 0: none is.
+    pub repeat_puback: u32,
     /// PINGREQ is not answered.
     pub mute: bool,
+    /// CONNECT is refused.
+    pub refuse: Option<Refusal>,
+    /// CONNECT finds no session from before.
+    pub forget_sessions: bool,
     /// Subscriptions are refused.
     pub refuse_subscriptions: bool,
 }
@@ -34,6 +48,8 @@ pub struct Faults {
 pub struct Broker {
     /// What goes wrong on purpose, from now on.
     pub faults: Faults,
+    /// The only user that is let in, with the password; `None`: everybody is.
+    pub login: Option<(String, Secret)>,
     links: BTreeMap<Connection, Link>,
     /// By client identifier.
     sessions: BTreeMap<String, Session>,
@@ -174,8 +190,14 @@ impl Broker {
             (Packet::Publish(publish), Some(_)) => {
                 if let Some(id) = publish.id {
                     self.pubacks = self.pubacks.wrapping_add(1);
-                    let lose = self.faults.lose_puback;
-                    if lose == 0 || !self.pubacks.is_multiple_of(lose) {
+                    let hit = |every: u32| every > 0 && self.pubacks.is_multiple_of(every);
+                    let times = match (hit(self.faults.lose_puback), hit(self.faults.repeat_puback))
+                    {
+                        (true, _) => 0,
+                        (false, true) => 2,
+                        (false, false) => 1,
+                    };
+                    for _ in 0..times {
                         self.put(link, &Packet::PubAck(id));
                     }
                 }
@@ -211,13 +233,18 @@ impl Broker {
     }
 
     fn connect(&mut self, link: Connection, connect: Connect) {
+        let refusal = self.faults.refuse.or_else(|| self.refusal(&connect));
+        if refusal.is_some() {
+            self.put(link, &Packet::ConnAck(ConnAck { session_present: false, refusal }));
+            return self.fail(link);
+        }
         let Connect { client_id, clean, keep_alive, will, .. } = connect;
         let client = if client_id.is_empty() { format!("anonymous-{link}") } else { client_id };
         // A second client of the same name throws out the first (3.1.4).
         if let Some(other) = self.sessions.get(&client).and_then(|session| session.link) {
             self.fail(other);
         }
-        if clean {
+        if clean || self.faults.forget_sessions {
             self.sessions.remove(&client);
         }
         let session_present = self.sessions.contains_key(&client);
@@ -236,6 +263,20 @@ impl Broker {
         }
         self.put(link, &Packet::ConnAck(ConnAck { session_present, refusal: None }));
         self.deliver(&client);
+    }
+
+    fn refusal(&self, connect: &Connect) -> Option<Refusal> {
+        if let Some((user, password)) = &self.login
+            && (connect.user.as_ref() != Some(user) || connect.password.as_ref() != Some(password))
+        {
+            return Some(Refusal::BadUserOrPassword);
+        }
+        // Without an identifier there is nothing to find a kept session by (3.1.3.1).
+        if connect.client_id.is_empty() && !connect.clean {
+            return Some(Refusal::ClientId);
+        }
+        let full = self.sessions.len() >= REMEMBERED;
+        (full && !self.sessions.contains_key(&connect.client_id)).then_some(Refusal::Unavailable)
     }
 
     fn subscribe(&mut self, client: &str, filters: &[(TopicFilter, Qos)]) -> Vec<Option<Qos>> {
@@ -259,10 +300,11 @@ impl Broker {
     fn distribute(&mut self, publish: Publish) {
         if publish.retain {
             let topic = publish.topic.to_string();
-            match publish.payload.is_empty() {
-                true => self.retained.remove(&topic),
-                false => self.retained.insert(topic, publish.clone()),
-            };
+            if publish.payload.is_empty() {
+                self.retained.remove(&topic);
+            } else if self.retained.len() < REMEMBERED || self.retained.contains_key(&topic) {
+                self.retained.insert(topic, publish.clone());
+            }
         }
         let publish = Publish { retain: false, dup: false, ..publish };
         let mut clients = Vec::new();
@@ -294,10 +336,11 @@ impl Broker {
             if publish.id.is_some() {
                 // A repeated message keeps its identifier, a new one gets the next.
                 if !publish.dup {
-                    session.last_id = session.last_id.checked_add(1).unwrap_or(1);
-                    publish.id = PacketId::new(session.last_id);
+                    publish.id = session.free_id();
                 }
                 session.in_flight.push_back(publish.clone());
+            } else if l.output.len() >= BACKLOG {
+                continue;
             }
             Packet::Publish(publish).encode(&mut l.output);
         }
@@ -305,6 +348,17 @@ impl Broker {
 }
 
 impl Session {
+    /// The next identifier that no message in flight has; fewer than all of them are.
+    fn free_id(&mut self) -> Option<PacketId> {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            let id = PacketId::new(self.last_id);
+            if !self.in_flight.iter().any(|publish| publish.id == id) {
+                return id;
+            }
+        }
+    }
+
     fn enqueue(&mut self, publish: &Publish, granted: Qos) {
         let id = publish.id.filter(|_| granted == Qos::AtLeastOnce);
         // Nobody waits for QoS 0 (3.1.2.4).

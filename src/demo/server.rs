@@ -26,6 +26,10 @@ enum Order {
     },
     /// Neither reads nor writes for a while.
     Stall(Duration),
+    /// All links break; it goes on listening.
+    HangUp,
+    /// Reads, but answers nothing, until told otherwise.
+    HalfOpen(bool),
     Faults(Faults),
 }
 
@@ -41,6 +45,7 @@ impl Server {
             broker: Broker::default(),
             streams: BTreeMap::new(),
             next: 0,
+            half_open: false,
             orders: receiver,
         };
         tokio::spawn(running.run());
@@ -63,6 +68,17 @@ impl Server {
         let _ = self.orders.send(Order::Stall(time)).await;
     }
 
+    /// Breaks all links; the next ones are served.
+    pub async fn hang_up(&self) {
+        let _ = self.orders.send(Order::HangUp).await;
+    }
+
+    /// Keeps the links open and takes what comes, but answers nothing: only a PINGRESP that is
+    /// missing tells a client.
+    pub async fn half_open(&self, on: bool) {
+        let _ = self.orders.send(Order::HalfOpen(on)).await;
+    }
+
     /// Sets what goes wrong from now on.
     pub async fn faults(&self, faults: Faults) {
         let _ = self.orders.send(Order::Faults(faults)).await;
@@ -75,6 +91,7 @@ struct Running {
     broker: Broker,
     streams: BTreeMap<Connection, TcpStream>,
     next: Connection,
+    half_open: bool,
     orders: mpsc::Receiver<Order>,
 }
 
@@ -108,6 +125,12 @@ impl Running {
         match order {
             Order::Faults(faults) => self.broker.faults = faults,
             Order::Stall(time) => tokio::time::sleep(time).await,
+            Order::HalfOpen(on) => self.half_open = on,
+            Order::HangUp => {
+                for (link, _) in std::mem::take(&mut self.streams) {
+                    self.broker.close(link);
+                }
+            }
             Order::Restart { keep_sessions, after } => {
                 self.streams.clear();
                 self.listener = None;
@@ -126,6 +149,7 @@ impl Running {
             loop {
                 match stream.try_read(buffer) {
                     Ok(0) => ended.push(*link),
+                    Ok(_) if self.half_open => continue,
                     Ok(n) => {
                         self.broker.receive(*link, &buffer[..n], now);
                         continue;
@@ -136,12 +160,15 @@ impl Running {
                 break;
             }
         }
-        if self.broker.deadline().is_some_and(|due| due <= now) {
+        if !self.half_open && self.broker.deadline().is_some_and(|due| due <= now) {
             self.broker.timeout(now);
         }
         for link in ended {
             self.streams.remove(&link);
             self.broker.close(link);
+        }
+        if self.half_open {
+            return;
         }
         for link in self.broker.links() {
             let Some(stream) = self.streams.get(&link) else { continue };
