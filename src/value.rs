@@ -33,6 +33,15 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// The same value, borrowing from nothing.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Number(text) => Value::Number(Cow::Owned(text.into_owned())),
+            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Value::Bool(yes) => Value::Bool(yes),
+        }
+    }
+
     /// The value as it stands in a payload.
     pub fn as_str(&self) -> &str {
         match self {

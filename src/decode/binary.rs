@@ -5,7 +5,6 @@ use super::bytes::Spelling;
 use crate::frame::Endian;
 use crate::value::{Cause, Convert, Kind, Token, Value};
 use serde::{Deserialize, Deserializer, de};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 /// Bytes at fixed places of the frame, as data sheets give them.
@@ -56,8 +55,8 @@ pub struct BinaryField {
     /// What single values stand for: `{0: off, 1: on}`. Others are published as they are.
     #[serde(default)]
     pub lookup: BTreeMap<Token, Token>,
-    /// Values, before `scale`, with which the device says that it has none: `[0xFFFF]`. Nothing is
-    /// published then.
+    /// Values, before `scale`, with which the device says that it has none: `[0xFFFF]`, as a
+    /// number or as the bytes' pattern. Nothing is published then.
     #[serde(default)]
     pub unavailable: Vec<Token>,
 }
@@ -147,7 +146,7 @@ impl<'de> Deserialize<'de> for Bits {
 
 #[cfg(test)]
 impl schemars::JsonSchema for Bits {
-    fn schema_name() -> Cow<'static, str> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Bits".into()
     }
     fn inline_schema() -> bool {
@@ -196,7 +195,7 @@ impl BinaryField {
             return Err("bits: the type must be unsigned and have so many bits".into());
         }
         let convert = Convert::build(
-            if self.kind == Type::Text { Kind::Auto } else { Kind::Number },
+            if self.kind == Type::Text { Kind::Text } else { Kind::Number },
             self.scale.as_ref(),
             self.offset.as_ref(),
             self.decimals,
@@ -253,6 +252,7 @@ impl Running {
             }
             Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
             Type::Bcd => self.convert.integer(bcd(bytes, self.endian)?),
+            _ if self.says_unavailable(bytes) => Ok(None),
             Type::F32 => {
                 let number = f32::from_bits(self.endian.number(bytes) as u32);
                 self.float(number.is_finite(), &number.to_string())
@@ -263,6 +263,11 @@ impl Running {
             }
             _ => self.convert.integer(self.integer(bytes)),
         }
+    }
+
+    /// Data sheets write the pattern of a signed or a floating-point number, too.
+    fn says_unavailable(&self, bytes: &[u8]) -> bool {
+        self.bits.is_none() && self.convert.is_unavailable_pattern(self.endian.number(bytes))
     }
 
     fn integer(&self, bytes: &[u8]) -> i128 {
@@ -283,11 +288,7 @@ impl Running {
         if !finite {
             return Err(Cause::NotANumber);
         }
-        Ok(self.convert.token(text)?.map(|value| match value {
-            Value::Number(number) => Value::Number(Cow::Owned(number.into_owned())),
-            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
-            Value::Bool(yes) => Value::Bool(yes),
-        }))
+        Ok(self.convert.token(text)?.map(Value::into_owned))
     }
 }
 

@@ -39,7 +39,8 @@ pub struct FieldSettings {
     /// What single values stand for: `{0: off, 1: on}`. Others are published as they are.
     #[serde(default)]
     pub lookup: BTreeMap<Token, Token>,
-    /// Values with which the device says that it has none: `[-999, ""]`. Nothing is published then.
+    /// Values with which the device says that it has none: `[-127, ""]`; `-127.00` is the
+    /// same number. Nothing is published then.
     #[serde(default)]
     pub unavailable: Vec<Token>,
 }

@@ -50,14 +50,8 @@ impl Decoder {
             if field.name == "_" {
                 continue;
             }
-            let value = column.ok_or(Cause::Missing).and_then(|column| {
-                match field.convert.text(column) {
-                    // An empty column is a missing one, unless the settings know it.
-                    Ok(Some(value)) if value.as_str().is_empty() => Err(Cause::Missing),
-                    Err(Cause::NotANumber) if column.trim_ascii().is_empty() => Err(Cause::Missing),
-                    value => value,
-                }
-            });
+            let value = column.ok_or(Cause::Missing);
+            let value = value.and_then(|column| field.convert.text(column));
             out.add(&field.name, field.unit.as_deref(), value);
         }
     }

@@ -28,14 +28,31 @@ impl Json {
                 field.from = format!("/{}", field.from);
             }
         }
-        match &self.node {
-            Some(node) if !node.starts_with('/') => {
-                Err(format!("node: a JSON pointer begins with `/`; write /{node}"))
-            }
-            node => Ok(Decoder { fields, node: node.clone(), all: Convert::default() }),
+        for (n, field) in fields.iter().enumerate() {
+            check_pointer(&field.from).map_err(|why| format!("fields[{n}]: from: {why}"))?;
         }
+        if let Some(node) = &self.node {
+            if !node.starts_with('/') {
+                return Err(format!("node: a JSON pointer begins with `/`; write /{node}"));
+            }
+            check_pointer(node).map_err(|why| format!("node: {why}"))?;
+        }
+        Ok(Decoder { fields, node: self.node.clone(), all: Convert::default() })
     }
 }
+
+/// RFC 6901, section 3: a `~` is part of `~0` or `~1`.
+fn check_pointer(pointer: &str) -> Result<(), String> {
+    let mut parts = pointer.split('~').skip(1);
+    if parts.all(|part| part.starts_with(['0', '1'])) {
+        return Ok(());
+    }
+    Err(format!("{pointer:?} is no JSON pointer; write ~0 for a `~` in a name, and ~1 for a `/`"))
+}
+
+/// The longest name of a node, and of a field that a whole object's values get. It keeps the size
+/// of what a frame becomes in proportion to the frame.
+const LONGEST_NAME: usize = 255;
 
 /// See [`Json`].
 #[derive(Debug)]
@@ -56,7 +73,7 @@ impl Decoder {
             }
         };
         if self.fields.is_empty() {
-            self.add_all(&root, String::new(), out);
+            self.add_all(&root, &mut String::new(), out);
         }
         for field in &self.fields {
             let value = match root.pointer(&field.from) {
@@ -71,33 +88,47 @@ impl Decoder {
             Some(Json_::Number(number)) => Some(number.to_string()),
             _ => None,
         };
+        if node.as_ref().is_some_and(|node| node.len() > LONGEST_NAME) {
+            out.readings.clear();
+            return out.refuse("node", Cause::Malformed);
+        }
         for reading in &mut out.readings {
             reading.node = node.clone().map(Cow::Owned);
         }
     }
 
     /// Every scalar below a value; nesting is bounded by the parser.
-    fn add_all(&self, value: &Json_, name: String, out: &mut Decoded<'_>) {
-        let below = |key: &str| match name.as_str() {
-            "" => key.to_owned(),
-            name => format!("{name}_{key}"),
-        };
+    fn add_all(&self, value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
         match value {
             Json_::Object(members) => {
                 for (key, value) in members {
-                    self.add_all(value, below(key), out);
+                    self.add_below(key, value, name, out);
                 }
             }
             Json_::Array(items) => {
                 for (n, value) in items.iter().enumerate() {
-                    self.add_all(value, below(&n.to_string()), out);
+                    self.add_below(&n.to_string(), value, name, out);
                 }
             }
             scalar => {
-                let name = if name.is_empty() { "value".to_owned() } else { name };
-                out.add(name, None, convert(&self.all, scalar));
+                let name = if name.is_empty() { "value" } else { name.as_str() };
+                out.add(name.to_owned(), None, convert(&self.all, scalar));
             }
         }
+    }
+
+    fn add_below(&self, key: &str, value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
+        let before = name.len();
+        if before + 1 + key.len() > LONGEST_NAME {
+            let shown = if name.is_empty() { "json" } else { name.as_str() };
+            return out.refuse(shown.to_owned(), Cause::Malformed);
+        }
+        if before > 0 {
+            name.push('_');
+        }
+        name.push_str(key);
+        self.add_all(value, name, out);
+        name.truncate(before);
     }
 }
 
@@ -110,12 +141,12 @@ fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, C
                 |value| match value {
                     Value::Text(text) if text == "true" => Value::Bool(true),
                     Value::Text(text) if text == "false" => Value::Bool(false),
-                    other => owned(other),
+                    other => other.into_owned(),
                 },
             ));
         }
         Json_::String(text) => {
-            let value = convert.token(text)?.map(owned);
+            let value = convert.token(text)?.map(Value::into_owned);
             // What the device marks as text stays text, unless the settings want a number.
             return Ok(match value {
                 Some(Value::Number(_)) if !convert.wants_number() => {
@@ -127,13 +158,5 @@ fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, C
         Json_::Number(number) => number.to_string(),
         Json_::Array(_) | Json_::Object(_) => value.to_string(),
     };
-    Ok(convert.token(&text)?.map(owned))
-}
-
-fn owned(value: Value<'_>) -> Value<'static> {
-    match value {
-        Value::Number(text) => Value::Number(Cow::Owned(text.into_owned())),
-        Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
-        Value::Bool(yes) => Value::Bool(yes),
-    }
+    Ok(convert.token(&text)?.map(Value::into_owned))
 }

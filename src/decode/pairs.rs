@@ -91,12 +91,12 @@ impl Decoder {
                 }
                 continue;
             }
-            let wanted = self.fields.iter().position(|field| field.from.as_bytes() == name);
-            if let Some(n) = wanted.filter(|n| !came[*n]) {
-                came[n] = true;
-                let field = &self.fields[n];
-                let unit = field.unit.as_deref().or(unit);
-                out.add(&field.name, unit, field.convert.text(value));
+            for (field, came) in self.fields.iter().zip(&mut came) {
+                if field.from.as_bytes() == name && !*came {
+                    *came = true;
+                    let unit = field.unit.as_deref().or(unit);
+                    out.add(&field.name, unit, field.convert.text(value));
+                }
             }
         }
         for (field, _) in self.fields.iter().zip(came).filter(|(_, came)| !came) {

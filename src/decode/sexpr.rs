@@ -62,15 +62,24 @@ pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<
     let mut node = None;
     let mut depth = 0_usize;
     let mut node_depth = 0;
+    // A list within an event makes it no event; it is passed over up to this depth.
+    let mut pass_to = None;
     let mut words: Vec<Token<'a>> = Vec::new();
     for token in Tokens(frame) {
         match token {
+            Ok(Token::Open) if pass_to.is_some() => depth += 1,
+            Ok(Token::Close) if pass_to.is_some() => {
+                depth -= 1;
+                pass_to = pass_to.filter(|to| *to != depth);
+            }
+            Ok(_) if pass_to.is_some() => {}
             Ok(Token::Open) => {
                 if words.first() == Some(&Token::Word(b"node")) {
                     node = head(&words, out);
                     node_depth = depth;
                 } else if !words.is_empty() {
                     out.refuse(shown(&words), Cause::Malformed);
+                    pass_to = depth.checked_sub(1);
                 }
                 words.clear();
                 depth += 1;

@@ -92,9 +92,14 @@ fn nmea_gga_of_a_gps() {
 #[test]
 fn pairs_of_an_arduino() {
     assert_eq!(decoded("pairs", b"temp=21.50 hum=40"), ["temp=21.50", "hum=40"]);
-    assert_eq!(decoded("pairs", b"temp= 5 boot"), ["temp=\"\"", "!5 malformed", "!boot malformed"]);
+    assert_eq!(
+        decoded("pairs", b"temp= 5 boot"),
+        ["!temp missing", "!5 malformed", "!boot malformed"]
+    );
     let yaml = "{pairs: {between: ';', equals: ':', fields: [{name: t, from: T, unit: C}, h]}}";
     assert_eq!(decoded(yaml, b"T: 1;x:2"), ["t=1 C", "!h missing"]);
+    let yaml = "{pairs: {fields: [{name: raw, from: t}, {name: t, scale: 0.1}]}}";
+    assert_eq!(decoded(yaml, b"t=215 t=9"), ["raw=215", "t=21.5"]);
 }
 
 #[test]
@@ -181,6 +186,45 @@ fn binary_floats_digits_and_text() {
 }
 
 #[test]
+fn a_value_is_unavailable_in_any_spelling() {
+    let yaml = "{fields: {names: [{name: a, unavailable: [-127]}, {name: b, lookup: {2: on}}]}}";
+    assert_eq!(decoded(yaml, b"-127.00,02"), ["b=\"on\""]);
+    assert_eq!(decoded(yaml, b"-127.01,2.1"), ["a=-127.01", "b=2.1"]);
+    let yaml = "{fields: {names: [{name: a, type: text, unavailable: [0]}]}}";
+    assert_eq!(decoded(yaml, b"00"), ["a=\"00\""]);
+    let yaml = "{binary: {fields: [{name: a, at: 0, type: i16, unavailable: [0x8000]},
+        {name: b, at: 0, type: i16, unavailable: [-32768]},
+        {name: c, at: 2, type: f32, unavailable: [0x7F800001]}]}}";
+    assert!(decoded(yaml, b"\x80\x00\x7F\x80\x00\x01").is_empty());
+    let yaml = "{binary: {fields: [{name: a, at: 0, type: u8, bits: 4-7, unavailable: [3]}]}}";
+    assert_eq!(decoded(yaml, &[0x03]), ["a=0"]);
+    assert!(decoded(yaml, &[0x35]).is_empty());
+}
+
+#[test]
+fn floats_of_any_size_can_be_rounded() {
+    let yaml = "{binary: {fields: [{name: a, at: 0, type: f64, decimals: 2}]}}";
+    assert_eq!(decoded(yaml, &1.234_567_890_123_456_7e-5_f64.to_be_bytes()), ["a=0.00"]);
+    assert_eq!(decoded(yaml, &std::f64::consts::PI.to_be_bytes()), ["a=3.14"]);
+}
+
+#[test]
+fn a_text_of_digits_stays_a_text() {
+    let yaml = "{binary: {fields: [{name: a, at: 0, type: text, length: 4}]}}";
+    assert_eq!(decoded(yaml, b"0042"), ["a=\"0042\""]);
+}
+
+#[test]
+fn a_frame_of_json_cannot_grow() {
+    let key = "k".repeat(30_000);
+    let list = vec!["1"; 15_000].join(",");
+    let frame = format!("{{\"{key}\":[{list}],\"a\":{{\"{key}\":1}},\"b\":2}}");
+    assert_eq!(decoded("json", frame.as_bytes()), ["b=2", "!json malformed", "!a malformed"]);
+    let frame = format!("{{\"n\":\"{key}\",\"list\":[{list}]}}");
+    assert_eq!(decoded("{json: {node: /n}}", frame.as_bytes()), ["!node malformed"]);
+}
+
+#[test]
 fn aiko_node_lines() {
     let line = b"(node pebble_1 ? (temperature 22.50 C) (light 300 lux)) ; a comment";
     assert_eq!(decoded("sexpr", line), ["pebble_1.temperature=22.50 C", "pebble_1.light=300 lux"]);
@@ -199,6 +243,10 @@ fn what_is_no_node_line_is_refused_and_the_rest_goes_on() {
         ["a.l=3", "!t malformed", "!h not_utf8"]
     );
     assert_eq!(decoded("sexpr", b"(node a ? (t 1"), ["!t malformed"]);
+    assert_eq!(
+        decoded("sexpr", b"(node a ? (t (x 1) (y 2)) (l 3))(u 4)"),
+        ["a.l=3", "u=4", "!t malformed"]
+    );
     assert_eq!(decoded("sexpr", b"((((((("), ["!node line malformed"]);
 }
 
@@ -211,6 +259,8 @@ fn mistakes_are_found_at_load() {
         ("{fields: {names: [{name: a, scale: x}]}}", "no decimal number"),
         ("{fields: {names: [{name: a, scale: 0}]}}", "every value 0"),
         ("{json: {node: id}}", "write /id"),
+        ("{json: {node: /a~}}", "~0"),
+        ("{json: {fields: [a~2]}}", "fields[0]: from: \"/a~2\""),
         ("{binary: {fields: [{name: a, at: 0, type: bcd}]}}", "needs one"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, bits: 8}]}}", "bits"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, length: 2}]}}", "leave it out"),

@@ -73,8 +73,45 @@ pub struct Convert {
     scale: Option<Decimal>,
     offset: Option<Decimal>,
     decimals: Option<u8>,
-    lookup: BTreeMap<Token, Token>,
-    unavailable: Vec<Token>,
+    lookup: Table<String>,
+    unavailable: Table<()>,
+}
+
+/// What single values stand for. They are found by their spelling or, where they are numbers, by
+/// their amount: `-127` is also `-127.00`, and `2` is also `0002`.
+#[derive(Clone, Debug)]
+struct Table<T> {
+    spelled: BTreeMap<String, T>,
+    amounts: BTreeMap<Decimal, T>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Table<T> {
+        Table { spelled: BTreeMap::new(), amounts: BTreeMap::new() }
+    }
+}
+
+impl<T: Clone> Table<T> {
+    fn new(kind: Kind, entries: impl Iterator<Item = (String, T)>) -> Table<T> {
+        let spelled: BTreeMap<String, T> = entries.collect();
+        let amounts = spelled.iter().filter(|_| kind != Kind::Text);
+        let amounts = amounts
+            .filter_map(|(text, entry)| Some((Decimal::read(text)?.trimmed(), entry.clone())))
+            .collect();
+        Table { spelled, amounts }
+    }
+
+    fn by_text(&self, text: &str) -> Option<&T> {
+        let spelled = self.spelled.get(text);
+        if spelled.is_some() || self.amounts.is_empty() {
+            return spelled;
+        }
+        self.amounts.get(&Decimal::read(text)?.trimmed())
+    }
+
+    fn by_amount(&self, number: Decimal) -> Option<&T> {
+        self.amounts.get(&number)
+    }
 }
 
 impl Convert {
@@ -103,26 +140,36 @@ impl Convert {
         if calculates && kind == Kind::Text {
             return Err("type: a text has no scale, offset and decimals".into());
         }
-        let (lookup, unavailable) = (lookup.clone(), unavailable.to_vec());
+        let lookup = lookup.iter().map(|(token, meaning)| (token.0.clone(), meaning.0.clone()));
+        let lookup = Table::new(kind, lookup);
+        let unavailable = unavailable.iter().map(|token| (token.0.clone(), ()));
+        let unavailable = Table::new(kind, unavailable);
         Ok(Convert { kind, scale, offset, decimals, lookup, unavailable })
     }
 
-    /// The value of bytes that are text; `Ok(None)` when the device says that it has none.
+    /// The value of bytes that are text; `Ok(None)` when the device says that it has none. White
+    /// space around it is dropped. Nothing at all is a missing value, unless the settings know it.
     pub fn text<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Value<'a>>, Cause> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?;
-        self.token(text.trim())
+        let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?.trim();
+        match self.token(text) {
+            Err(_) if text.is_empty() => Err(Cause::Missing),
+            Ok(Some(Value::Text(value))) if text.is_empty() && value.is_empty() => {
+                Err(Cause::Missing)
+            }
+            value => value,
+        }
     }
 
-    /// The same for a text.
+    /// The same for a text that is what it is, even if it is empty.
     pub fn token<'a>(&'a self, text: &'a str) -> Result<Option<Value<'a>>, Cause> {
-        if self.unavailable.iter().any(|token| token.0 == text) {
+        if self.is_unavailable(text) {
             return Ok(None);
         }
-        if let Some(meaning) = self.meaning(text) {
-            return Ok(Some(meaning));
+        if let Some(meaning) = self.lookup.by_text(text) {
+            return Ok(Some(Value::Text(meaning.into())));
         }
         if self.calculates() {
-            let number = text.parse().map_err(|_| Cause::NotANumber)?;
+            let number = Decimal::read(text).ok_or(Cause::NotANumber)?;
             return self.calculate(number).map(Some);
         }
         let number = if self.kind == Kind::Text { None } else { spelled(text) };
@@ -135,24 +182,25 @@ impl Convert {
 
     /// The same for a whole number.
     pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, Cause> {
-        if !self.lookup.is_empty() || !self.unavailable.is_empty() {
-            let text = number.to_string();
-            if self.unavailable.iter().any(|token| token.0 == text) {
-                return Ok(None);
-            }
-            if let Some(meaning) = self.meaning(&text) {
-                return Ok(Some(meaning));
-            }
+        let number = Decimal::from(number);
+        if self.unavailable.by_amount(number).is_some() {
+            return Ok(None);
         }
-        self.calculate(number.into()).map(Some)
+        match self.lookup.by_amount(number) {
+            Some(meaning) => Ok(Some(Value::Text(meaning.into()))),
+            None => self.calculate(number).map(Some),
+        }
     }
 
-    /// What a text or number stands for, as the lookup table says.
-    fn meaning(&self, text: &str) -> Option<Value<'_>> {
-        if self.lookup.is_empty() {
-            return None;
-        }
-        self.lookup.get(&Token(text.to_owned())).map(|Token(meaning)| Value::Text(meaning.into()))
+    /// Whether a device says with this text that it has no value.
+    pub fn is_unavailable(&self, text: &str) -> bool {
+        self.unavailable.by_text(text).is_some()
+    }
+
+    /// Whether a device says with this bit pattern that it has no value: of a signed number,
+    /// 0x8000 is -32768, and data sheets write either.
+    pub fn is_unavailable_pattern(&self, bits: u64) -> bool {
+        self.unavailable.by_amount(Decimal::from(i128::from(bits))).is_some()
     }
 
     /// Whether only a number will do.

@@ -5,14 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A number with a fixed count of decimals: `mantissa` / 10^`decimals`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decimal {
     mantissa: i128,
     decimals: u8,
 }
 
-/// More decimals than any device sends; keeps all arithmetic within 128 bits.
-const MOST_DECIMALS: u8 = 18;
+/// How many decimals of a text are read; what lies beyond only rounds the last one. More than any
+/// device means, and few enough to leave room in 128 bits: a single float such as 1.2e-30 has them.
+const MOST_DECIMALS: i64 = 30;
 
 /// Why a text is no decimal number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,34 +35,50 @@ impl FromStr for Decimal {
 }
 
 impl Decimal {
-    fn read(text: &str) -> Option<Decimal> {
-        let (text, exponent) = match text.split_once(['e', 'E']) {
-            Some((text, exponent)) => (text, exponent.parse::<i8>().ok()?),
+    /// The number that a text is; `None` also when it takes more than 128 bits.
+    pub(super) fn read(text: &str) -> Option<Decimal> {
+        let (number, exponent) = match text.split_once(['e', 'E']) {
+            Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
             None => (text, 0),
         };
-        let (negative, digits) = match text.as_bytes().first()? {
-            b'-' => (true, &text[1..]),
-            b'+' => (false, &text[1..]),
-            _ => (false, text),
+        let (negative, digits) = match number.as_bytes().first()? {
+            b'-' => (true, &number[1..]),
+            b'+' => (false, &number[1..]),
+            _ => (false, number),
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
+        let count = i64::try_from(whole.len() + fraction.len()).ok()?;
+        let decimals = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
+        let kept = count - (decimals - MOST_DECIMALS).max(0);
         let mut mantissa: i128 = 0;
-        for digit in whole.bytes().chain(fraction.bytes()) {
+        for (n, digit) in (0_i64..).zip(whole.bytes().chain(fraction.bytes())) {
             if !digit.is_ascii_digit() {
                 return None;
             }
-            mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+            if n < kept {
+                mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+            } else if n == kept && digit >= b'5' {
+                mantissa = mantissa.checked_add(1)?;
+            }
         }
-        let mut decimals = i32::try_from(fraction.len()).ok()? - i32::from(exponent);
-        while decimals < 0 {
-            mantissa = mantissa.checked_mul(10)?;
-            decimals += 1;
+        if decimals < 0 && mantissa != 0 {
+            let zeros = u32::try_from(-decimals).ok()?;
+            mantissa = mantissa.checked_mul(10_i128.checked_pow(zeros)?)?;
         }
-        let decimals = u8::try_from(decimals).ok().filter(|n| *n <= MOST_DECIMALS)?;
+        let decimals = u8::try_from(decimals.clamp(0, MOST_DECIMALS)).ok()?;
         Some(Decimal { mantissa: if negative { -mantissa } else { mantissa }, decimals })
+    }
+
+    /// The same number without zeros at the end of its decimals: equal for equal numbers.
+    pub(super) fn trimmed(mut self) -> Decimal {
+        while self.decimals > 0 && self.mantissa % 10 == 0 {
+            self.mantissa /= 10;
+            self.decimals -= 1;
+        }
+        self
     }
 
     /// Whether it is 0.
@@ -94,7 +111,10 @@ impl Decimal {
         if decimals >= self.decimals {
             return self.widen(decimals);
         }
-        let by = 10_i128.checked_pow(u32::from(self.decimals - decimals))?;
+        let Some(by) = 10_i128.checked_pow(u32::from(self.decimals - decimals)) else {
+            // 128 bits hold no number that is half of such a power.
+            return Some(Decimal { mantissa: 0, decimals });
+        };
         let half = by / 2 * self.mantissa.signum();
         Some(Decimal { mantissa: self.mantissa.checked_add(half)? / by, decimals })
     }
@@ -168,6 +188,7 @@ mod tests {
         assert_eq!(decimal("23.5").plus(decimal("-40")).unwrap().to_string(), "-16.5");
         assert_eq!(decimal("-1.5e3").to_string(), "-1500");
         assert_eq!(decimal("15e-4").to_string(), "0.0015");
+        assert_eq!(decimal("0e99").to_string(), "0");
     }
 
     #[test]
@@ -177,6 +198,31 @@ mod tests {
         {
             assert_eq!(decimal(value).rounded(decimals).unwrap().to_string(), expected);
         }
+        // A product with 60 decimals: 10^60 is beyond 128 bits, the result is not.
+        let tiny = decimal("1e-30").times(decimal("1e-30")).unwrap();
+        assert_eq!(tiny.rounded(2).unwrap().to_string(), "0.00");
+    }
+
+    #[test]
+    fn decimals_beyond_those_of_any_device_round_the_last_one() {
+        for (text, decimals, expected) in [
+            ("0.00123456789012345678901234567890123456789", 5, "0.00123"),
+            ("0.0000000000000000000000000000015", 30, "0.000000000000000000000000000002"),
+            ("0.00000000000000000000000000000049", 30, "0.000000000000000000000000000000"),
+            ("-1.2e-38", 1, "0.0"),
+            ("1e-2000000000", 1, "0.0"),
+        ] {
+            assert_eq!(decimal(text).rounded(decimals).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_when_trimmed() {
+        for text in ["-127", "-127.00", "-0127.0", "-1.27e2"] {
+            assert_eq!(decimal(text).trimmed(), decimal("-127"), "{text}");
+        }
+        assert_eq!(decimal("-0.00").trimmed(), decimal("0"));
+        assert_ne!(decimal("100").trimmed(), decimal("1").trimmed());
     }
 
     #[test]
