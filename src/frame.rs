@@ -80,7 +80,7 @@ impl Framing {
                 (Rule::Fixed(fixed.build(has_checksum).map_err(below("fixed"))?), fixed.size)
             }
             Framing::Length(length) => {
-                (Rule::Length(length.build().map_err(below("length"))?), length.limit)
+                (Rule::Length(length.build(has_checksum).map_err(below("length"))?), length.limit)
             }
             Framing::Gap(gap) => (Rule::Gap(gap.build(line)), gap.limit),
             Framing::Raw(raw) => (Rule::Raw(raw.build()), raw.size),
@@ -103,6 +103,7 @@ impl Framing {
             opened: None,
             last: None,
             held: false,
+            counted: 0,
             counts: FrameCounts::default(),
         })
     }
@@ -138,6 +139,8 @@ enum Split {
     Frame(Cut),
     /// The first `n` bytes are a frame that went wrong.
     Bad(Fault, usize),
+    /// A frame that went wrong, and only a silence tells where the next one begins.
+    Lost,
 }
 
 /// Where in the buffer a frame is.
@@ -158,6 +161,11 @@ impl Cut {
     /// A frame of the first `n` bytes, which are all its own.
     fn plain(n: usize) -> Cut {
         Cut { whole: n, frame: 0..n, checked: 0..n, unescaped: None }
+    }
+
+    /// Bytes of the frame, as the limit counts them.
+    fn size(&self) -> usize {
+        self.unescaped.as_ref().map_or(self.frame.len(), Bytes::len)
     }
 }
 
@@ -187,6 +195,8 @@ pub struct Framer {
     last: Option<Instant>,
     /// Whether a silence seemed to end a frame whose checksum then was wrong.
     held: bool,
+    /// Bytes at the buffer's front that belong to a bad frame that was counted already.
+    counted: usize,
     counts: FrameCounts,
 }
 
@@ -248,10 +258,14 @@ impl Framer {
     /// The next whole frame, without delimiters and checksum.
     pub fn frame(&mut self) -> Option<Bytes> {
         while !self.buffer.is_empty() {
-            match self.rule.split(&self.buffer, self.searched, self.synchronised, self.quiet) {
+            // No rule sees more than a frame may have, so that the same bytes give the same frames
+            // in whatever reads they come.
+            let seen = self.buffer.len().min(self.longest());
+            let window = &self.buffer[..seen];
+            match self.rule.split(window, self.searched, self.synchronised, self.quiet) {
                 Split::More { searched } => {
-                    self.searched = searched.min(self.buffer.len());
-                    if self.buffer.len() <= self.longest() {
+                    self.searched = searched.min(seen);
+                    if self.buffer.len() == seen {
                         return None;
                     }
                     self.give_up();
@@ -266,13 +280,20 @@ impl Framer {
                     self.synchronised = true;
                 }
                 Split::Bad(fault, n) => {
-                    match fault {
-                        Fault::Cut => self.counts.cut += 1,
-                        Fault::Malformed => self.counts.malformed += 1,
+                    if self.is_new_fault(seen) {
+                        match fault {
+                            Fault::Cut => self.counts.cut += 1,
+                            Fault::Malformed => self.counts.malformed += 1,
+                        }
                     }
                     self.skip(n.max(1));
                 }
-                Split::Frame(cut) if cut.whole > self.longest() => {
+                Split::Lost => {
+                    self.counts.malformed += 1;
+                    self.skip(seen);
+                    self.synchronised = false;
+                }
+                Split::Frame(cut) if cut.size() > self.limit => {
                     self.counts.too_long += 1;
                     self.skip(cut.whole);
                     self.synchronised = true;
@@ -313,7 +334,7 @@ impl Framer {
 
     /// The limit, and what the rule needs around a frame of that size.
     fn longest(&self) -> usize {
-        self.limit + self.rule.around()
+        self.limit + self.rule.around(self.limit)
     }
 
     fn accept(&mut self, cut: Cut) -> Option<Bytes> {
@@ -336,7 +357,9 @@ impl Framer {
                 }
                 None => {
                     self.held = false;
-                    self.counts.bad_checksum += 1;
+                    if self.is_new_fault(cut.whole) {
+                        self.counts.bad_checksum += 1;
+                    }
                     let n = if self.rule.resyncs_by_byte() { 1 } else { cut.whole };
                     self.skip(n);
                     return None;
@@ -344,6 +367,7 @@ impl Framer {
             }
         }
         self.counts.frames += 1;
+        self.counted = 0;
         self.held = false;
         self.synchronised = true;
         let whole = self.take(cut.whole);
@@ -353,16 +377,26 @@ impl Framer {
         })
     }
 
-    /// More bytes than a frame may have, and no end in sight.
-    fn give_up(&mut self) {
-        if self.synchronised || self.rule.resyncs_by_byte() {
-            self.counts.too_long += 1;
+    /// Whether a bad frame of `n` bytes at the buffer's front is to be counted. Where a good frame
+    /// may begin with any of its bytes, the attempts within it are none of their own; and the rest
+    /// of a frame whose beginning was not seen is no bad frame.
+    fn is_new_fault(&mut self, n: usize) -> bool {
+        if self.counted > 0 {
+            return false;
         }
         if self.rule.resyncs_by_byte() {
-            self.skip(1);
-        } else {
-            self.skip(self.buffer.len());
+            self.counted = n;
+            return std::mem::replace(&mut self.synchronised, true);
         }
+        true
+    }
+
+    /// As many bytes as a frame may have, and no end in sight.
+    fn give_up(&mut self) {
+        if self.synchronised {
+            self.counts.too_long += 1;
+        }
+        self.skip(self.searched.max(1));
         self.synchronised = false;
     }
 
@@ -375,6 +409,7 @@ impl Framer {
         let n = n.min(self.buffer.len());
         self.buffer.advance(n);
         self.counts.skipped += n as u64;
+        self.counted = self.counted.saturating_sub(n);
         self.searched = 0;
     }
 }
@@ -385,7 +420,7 @@ impl Rule {
             Rule::Lines(rule) => rule.split(buffer, searched, synchronised),
             Rule::Delimited(rule) => rule.split(buffer, searched, synchronised),
             Rule::Fixed(rule) => rule.split(buffer, synchronised, quiet),
-            Rule::Length(rule) => rule.split(buffer, quiet),
+            Rule::Length(rule) => rule.split(buffer, synchronised, quiet),
             Rule::Gap(_) => gap::split(buffer, synchronised, quiet),
             Rule::Raw(rule) => rule.split(buffer, quiet),
         }
@@ -403,17 +438,21 @@ impl Rule {
     }
 
     /// Bytes that the rule needs besides a frame of the largest size.
-    fn around(&self) -> usize {
+    fn around(&self, limit: usize) -> usize {
         match self {
             Rule::Lines(rule) => rule.terminator.len() + 1,
-            Rule::Delimited(rule) => rule.around(),
+            Rule::Delimited(rule) => rule.around(limit),
             _ => 0,
         }
     }
 
     /// Whether a good frame may be hidden in a bad one, because its end is only computed.
     fn resyncs_by_byte(&self) -> bool {
-        matches!(self, Rule::Fixed(_) | Rule::Length(_))
+        match self {
+            Rule::Fixed(rule) => rule.finds_itself,
+            Rule::Length(rule) => rule.finds_itself,
+            _ => false,
+        }
     }
 }
 

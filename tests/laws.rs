@@ -4,61 +4,15 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use serde::Deserialize;
-use std::time::{Duration, Instant};
 use tty2mqtt::config::tree::Node;
 use tty2mqtt::decode::Decode;
-use tty2mqtt::frame::{Checksum, Framer, Framing};
 use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Packet, PacketId, Publish, Refusal};
 use tty2mqtt::mqtt::packet::{SubAck, Subscribe, Unsubscribe, Will};
 use tty2mqtt::mqtt::topic::Qos;
 
-/// Every rule, with limits small enough to be met by random bytes.
-const FRAMINGS: [(&str, Option<&str>); 12] = [
-    ("{lines: {limit: 64}}", None),
-    (r#"{lines: {terminator: "\r\n", limit: 64}}"#, None),
-    ("{lines: {limit: 64}}", Some("{xor8: {format: hex, separator: '*'}}")),
-    (r#"{delimited: {start: "$", end: "\n", limit: 64}}"#, None),
-    (r#"{delimited: {start: "/", end: "!", trailer: 6, limit: 64}}"#, Some("crc16-arc")),
-    ("{delimited: {escape: slip, limit: 64}}", None),
-    ("{delimited: {escape: hdlc, limit: 64}}", Some("crc16-x25")),
-    ("{delimited: {escape: dle, limit: 64}}", None),
-    ("{fixed: {size: 9, start: 'hex:FF'}}", Some("sum8")),
-    ("{length: {start: 'hex:42', offset: 1, limit: 64}}", None),
-    ("{length: {offset: 0, size: 2, endian: little, limit: 64}}", Some("sum16")),
-    ("{gap: {limit: 64}}", None),
-];
-
-const LIMIT: usize = 64;
-
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
     let tree = serde_yaml::from_str(yaml).unwrap();
     T::deserialize(Node(&tree)).unwrap()
-}
-
-fn framer(n: usize) -> Framer {
-    let (framing, checksum) = FRAMINGS[n];
-    let checksum: Option<Checksum> = checksum.map(read);
-    let line = "9600 8N1".parse().unwrap();
-    read::<Framing>(framing).build(checksum.as_ref(), Some(&line)).unwrap()
-}
-
-/// All frames of a stream that comes at one moment, a second after opening.
-fn frames<'a>(framer: &mut Framer, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Bytes> {
-    let opened = Instant::now();
-    framer.open(opened);
-    let at = opened + Duration::from_secs(1);
-    let mut frames = Vec::new();
-    for chunk in chunks {
-        framer.push(chunk, at);
-        frames.extend(std::iter::from_fn(|| framer.frame()));
-    }
-    let mut end = at + Duration::from_secs(1);
-    while let Some(due) = framer.deadline() {
-        end = end.max(due);
-        framer.timeout(end);
-        frames.extend(std::iter::from_fn(|| framer.frame()));
-    }
-    frames
 }
 
 /// Bytes among which the special ones of all rules are common.
@@ -71,61 +25,6 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_split_into_reads_gives_the_same_frames(
-        n in 0..FRAMINGS.len(),
-        bytes in stream(),
-        cuts in prop::collection::vec(1_usize..40, 1..60),
-    ) {
-        let whole = frames(&mut framer(n), [bytes.as_slice()]);
-        let mut rest = bytes.as_slice();
-        let mut chunks = Vec::new();
-        for size in cuts.iter().cycle() {
-            if rest.is_empty() {
-                break;
-            }
-            let (chunk, after) = rest.split_at((*size).min(rest.len()));
-            chunks.push(chunk);
-            rest = after;
-        }
-        prop_assert_eq!(whole, frames(&mut framer(n), chunks), "{:?}", FRAMINGS[n]);
-    }
-
-    #[test]
-    fn every_byte_is_accounted_for_and_no_frame_passes_the_limit(
-        n in 0..FRAMINGS.len(),
-        bytes in stream(),
-    ) {
-        let mut framer = framer(n);
-        let frames = frames(&mut framer, bytes.chunks(7));
-        let counts = framer.counts();
-        prop_assert_eq!(counts.bytes, bytes.len() as u64);
-        prop_assert_eq!(counts.frames, frames.len() as u64);
-        prop_assert!(counts.skipped <= counts.bytes);
-        prop_assert!(frames.iter().all(|frame| frame.len() <= LIMIT + 2));
-    }
-
-    #[test]
-    fn what_was_escaped_comes_out_again(content in prop::collection::vec(any::<u8>(), 1..60)) {
-        for (n, flag, escape, mask) in [(5, 0xC0, 0xDB, None), (6, 0x7E, 0x7D, Some(0x20))] {
-            let mut plain = content.clone();
-            if n == 6 {
-                plain.extend(crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC).checksum(&content).to_le_bytes());
-            }
-            let mut wire = vec![flag];
-            for byte in plain {
-                match (byte == flag, byte == escape, mask) {
-                    (false, false, _) => wire.push(byte),
-                    (_, _, Some(mask)) => wire.extend([escape, byte ^ mask]),
-                    (true, _, None) => wire.extend([escape, 0xDC]),
-                    (_, true, None) => wire.extend([escape, 0xDD]),
-                }
-            }
-            wire.push(flag);
-            prop_assert_eq!(frames(&mut framer(n), [wire.as_slice()]), [Bytes::from(content.clone())]);
-        }
-    }
 
     #[test]
     fn random_bytes_never_stop_a_decoder(n in 0_usize..9, bytes in stream()) {
@@ -249,33 +148,6 @@ fn packet() -> impl Strategy<Value = Packet> {
 }
 
 #[test]
-fn the_limit_holds_before_an_end_is_seen() {
-    // Bytes that begin a frame in each rule and never end it.
-    for (n, flood) in [(0, b'x'), (3, b'x'), (4, b'x'), (5, b'x'), (6, b'x'), (7, b'x'), (11, b'x')]
-    {
-        let mut framer = framer(n);
-        let opened = Instant::now();
-        framer.open(opened);
-        let at = opened + Duration::from_secs(1);
-        let start: &[u8] = match n {
-            3 => b"$",
-            4 => b"/",
-            7 => b"\x10\x02",
-            _ => b"",
-        };
-        framer.push(start, at);
-        for _ in 0..100 {
-            framer.push(&[flood; 50], at);
-            assert_eq!(framer.frame(), None);
-        }
-        let counts = framer.counts();
-        let held = counts.bytes - counts.skipped;
-        assert!(held <= 64 + 130, "{:?} holds {held} bytes", FRAMINGS[n]);
-        assert_eq!(counts.too_long, 1, "{:?}", FRAMINGS[n]);
-    }
-}
-
-#[test]
 fn what_is_no_packet_is_an_error() {
     for (bytes, what) in [
         (&b"\x30\xFF\xFF\xFF\xFF\x01"[..], "a remaining length of five bytes"),
@@ -325,25 +197,4 @@ fn a_message_too_large_is_reported_by_its_head_and_skipped() {
     let mut part = BytesMut::from(&wire[..20]);
     let expected = Decoded::Oversize { id: PacketId::new(9), topic: "a/b".into(), skip: 5000 };
     assert_eq!(Packet::decode(&mut part, 1000), Ok(Some(expected)));
-}
-
-#[test]
-fn a_line_that_comes_byte_by_byte_costs_linear_time() {
-    // A rule that looked at everything again at each byte would take minutes for this.
-    let mut framer = {
-        let line = "115200 8N1".parse().unwrap();
-        read::<Framing>("{lines: {limit: 64KiB}}").build(None, Some(&line)).unwrap()
-    };
-    let line = vec![b'x'; 60_000];
-    let mut frames = 0;
-    for _ in 0..20 {
-        let chunks = line.chunks(1).chain([b"\n".as_slice()]);
-        let opened = Instant::now();
-        framer.open(opened);
-        for chunk in chunks {
-            framer.push(chunk, opened + Duration::from_secs(1));
-            frames += u32::from(framer.frame().is_some());
-        }
-    }
-    assert_eq!(frames, 20);
 }

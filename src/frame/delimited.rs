@@ -79,14 +79,20 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    pub(super) fn around(&self) -> usize {
-        self.start.len() + self.end.len() + self.trailer
+    /// Bytes around a frame of `limit` bytes, and those with which it is escaped.
+    pub(super) fn around(&self, limit: usize) -> usize {
+        let escapes = if self.escape == Escape::None { 0 } else { limit };
+        self.start.len() + escapes + self.end.len() + self.trailer
     }
 
     pub(super) fn split(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
         let from = self.start.len();
         if from > 0 {
-            match before_start(buffer, &self.start) {
+            let garbage = match self.escape {
+                Escape::Dle => before_dle_start(buffer),
+                _ => before_start(buffer, &self.start),
+            };
+            match garbage {
                 0 if buffer.len() < from => return Split::More { searched: 0 },
                 0 => {}
                 garbage => return Split::Skip(garbage),
@@ -120,7 +126,8 @@ impl Rule {
             return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
         }
         if end == from && self.trailer == 0 {
-            return Split::Pass(whole);
+            // Where one mark both ends and begins frames, this one begins the next.
+            return Split::Pass(if self.start == self.end { from } else { whole });
         }
         let unescaped = match self.escape {
             Escape::None | Escape::Dle => None,
@@ -159,6 +166,18 @@ impl Rule {
         }
         Split::More { searched: buffer.len() }
     }
+}
+
+/// [`before_start`] for DLE STX: in a frame whose beginning was not seen, DLE DLE STX is no start.
+fn before_dle_start(buffer: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(dle) = find(buffer, b"\x10", at) {
+        match buffer.get(dle + 1) {
+            None | Some(0x02) => return dle,
+            Some(_) => at = dle + 2,
+        }
+    }
+    buffer.len()
 }
 
 fn slip(byte: u8) -> Option<u8> {

@@ -42,7 +42,7 @@ pub(super) struct Rule {
     size: usize,
     start: Vec<u8>,
     /// Whether a frame can be told from its middle without a silence before it.
-    finds_itself: bool,
+    pub(super) finds_itself: bool,
     pub(super) idle: Option<Duration>,
 }
 
@@ -53,6 +53,8 @@ impl Rule {
         }
         match before_start(buffer, &self.start) {
             0 if buffer.len() >= self.size => Split::Frame(Cut::plain(self.size)),
+            // A good frame may stand within what has come.
+            0 if quiet && self.finds_itself => Split::Bad(Fault::Cut, 1),
             0 if quiet => Split::Bad(Fault::Cut, buffer.len()),
             0 => Split::More { searched: 0 },
             garbage => Split::Skip(garbage),

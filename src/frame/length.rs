@@ -109,7 +109,7 @@ impl Endian {
 }
 
 impl Length {
-    pub(super) fn build(&self) -> Result<Rule, String> {
+    pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, String> {
         let field = usize::from(self.offset)..usize::from(self.offset) + self.size.bytes();
         let start = self.start.as_bytes().to_vec();
         if field.start < start.len() {
@@ -120,7 +120,8 @@ impl Length {
         }
         let add = self.add.map_or(field.end as i64, i64::from);
         let (limit, idle) = (self.limit.bytes(), Some(self.idle.duration()));
-        Ok(Rule { start, field, endian: self.endian, add, limit, idle })
+        let finds_itself = has_checksum || !start.is_empty();
+        Ok(Rule { start, field, endian: self.endian, add, limit, finds_itself, idle })
     }
 }
 
@@ -131,24 +132,35 @@ pub(super) struct Rule {
     endian: Endian,
     add: i64,
     limit: usize,
+    /// Whether a frame can be told from its middle without a silence before it.
+    pub(super) finds_itself: bool,
     pub(super) idle: Option<Duration>,
 }
 
 impl Rule {
-    pub(super) fn split(&self, buffer: &[u8], quiet: bool) -> Split {
+    pub(super) fn split(&self, buffer: &[u8], synchronised: bool, quiet: bool) -> Split {
+        if !synchronised && !self.finds_itself {
+            return Split::Skip(buffer.len());
+        }
         match before_start(buffer, &self.start) {
             0 => {}
             garbage => return Split::Skip(garbage),
         }
-        let unfinished =
-            if quiet { Split::Bad(Fault::Cut, buffer.len()) } else { Split::More { searched: 0 } };
+        // A frame that a false length swallowed may stand within what has come.
+        let unfinished = match (quiet, self.finds_itself) {
+            (true, true) => Split::Bad(Fault::Cut, 1),
+            (true, false) => Split::Bad(Fault::Cut, buffer.len()),
+            (false, _) => Split::More { searched: 0 },
+        };
         let Some(field) = buffer.get(self.field.clone()) else { return unfinished };
         let length = i64::try_from(self.endian.number(field)).unwrap_or(i64::MAX);
         match usize::try_from(length.saturating_add(self.add)) {
             Ok(whole) if whole >= self.field.end && whole <= self.limit => {
                 if buffer.len() >= whole { Split::Frame(Cut::plain(whole)) } else { unfinished }
             }
-            _ => Split::Bad(Fault::Malformed, 1),
+            _ if self.finds_itself => Split::Bad(Fault::Malformed, 1),
+            // Nothing tells where the next one begins but a silence.
+            _ => Split::Lost,
         }
     }
 }

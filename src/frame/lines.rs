@@ -55,9 +55,10 @@ impl Rule {
         }
         let crlf = terminator == b"\n" && end > 0 && buffer[end - 1] == b'\r';
         let text = if crlf { end - 1 } else { end };
-        if text == 0 {
+        // A device that is switched on pulls its line low, which is received as NULs.
+        let Some(from) = buffer[..text].iter().position(|byte| *byte != 0) else {
             return Split::Pass(whole);
-        }
-        Split::Frame(Cut { whole, frame: 0..text, checked: 0..text, unescaped: None })
+        };
+        Split::Frame(Cut { whole, frame: from..text, checked: from..text, unescaped: None })
     }
 }
