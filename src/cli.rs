@@ -5,6 +5,7 @@ mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 mod golden;
+pub mod mqtt;
 mod ports;
 mod run;
 

@@ -1,0 +1,5 @@
+//! MQTT from the shell: `pub`, `sub` and `test`.
+
+pub mod format;
+pub mod options;
+pub mod stub;
