@@ -70,7 +70,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
         topics: Some(topics),
         interval: config.status.interval.duration(),
     };
-    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
+    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let left = start_mqtt(link, connector)?;
 
     let local = LocalSet::new();
@@ -138,8 +138,8 @@ fn session_options(config: &Config, topics: &Topics, routes: &[Route]) -> sessio
         client_id,
         clean: broker.clean,
         keepalive: broker.keepalive.duration(),
-        user: broker.user.clone(),
-        password: broker.password.clone(),
+        user: broker.user.clone().or_else(|| broker.url.user.clone()),
+        password: broker.password.clone().or_else(|| broker.url.password.clone()),
         will: Some(status::gateway(topics, false)),
         subscriptions: routes.iter().flat_map(|route| route.filters.iter().cloned()).collect(),
         inflight: broker.inflight,

@@ -54,10 +54,10 @@ fn our_examples_are_right() {
 
 #[test]
 fn relative_paths_count_from_the_file() {
-    let text = "broker: {url: \"mqtts://x\", ca_file: ca.pem, user: u, password_file: /pw}\n\
+    let text = "broker: {url: \"mqtts://x\", tls: {ca_file: ca.pem}, user: u, password_file: /pw}\n\
                 ports: {a: {path: dev/a, line: 9600 8N1}}\n";
     let (config, _) = load::parse("c.yaml", text, Path::new("/etc/tty2mqtt")).unwrap();
-    assert_eq!(config.broker.ca_file.unwrap(), Path::new("/etc/tty2mqtt/ca.pem"));
+    assert_eq!(config.broker.tls.ca_file.unwrap().to_string(), "/etc/tty2mqtt/ca.pem");
     assert_eq!(config.broker.password_file.unwrap(), Path::new("/pw"));
     let port = config.ports.values().next().unwrap();
     assert_eq!(port.path.as_ref().unwrap(), Path::new("/etc/tty2mqtt/dev/a"));

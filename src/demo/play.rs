@@ -14,7 +14,8 @@ use crate::message::Message;
 use crate::mqtt::link::{self, Link, Route};
 use crate::mqtt::session::{Options, Session};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
-use crate::mqtt::transport::Connector;
+use crate::mqtt::transport::{Connector, Settings as Transport};
+use crate::mqtt::url::Scheme;
 use crate::outbox::Outbox;
 use crate::serial::port::Inbound;
 use std::io;
@@ -55,7 +56,7 @@ pub enum DemoError {
     Topic(#[from] crate::mqtt::topic::TopicError),
     /// The broker is not there, or does not give back what is published.
     #[error("no message came back from the broker at {0} within 20 s")]
-    NoBroker(BrokerUrl),
+    NoBroker(Box<BrokerUrl>),
 }
 
 /// Plays until the time is over or `stop` resolves; `print` gets every line for the user.
@@ -121,7 +122,7 @@ pub async fn play(
 
 fn loopback(server: &Server) -> BrokerUrl {
     let address = server.address();
-    BrokerUrl { tls: false, host: address.ip().to_string(), port: address.port() }
+    BrokerUrl::new(Scheme::Mqtt, address.ip().to_string(), address.port())
 }
 
 /// A folder for the ports' names that goes when the demo ends.
@@ -186,8 +187,8 @@ fn subscribe(url: &BrokerUrl) -> Result<(Intake, mpsc::Receiver<Inbound>), DemoE
             // While the link is broken, the broker keeps what comes.
             clean: false,
             keepalive: Duration::from_secs(30),
-            user: None,
-            password: None,
+            user: url.user.clone(),
+            password: url.password.clone(),
             will: None,
             subscriptions: filters.clone(),
             inflight: 20,
@@ -199,7 +200,8 @@ fn subscribe(url: &BrokerUrl) -> Result<(Intake, mpsc::Receiver<Inbound>), DemoE
         topics: None,
         interval: Duration::from_secs(3600),
     };
-    tokio::spawn(link::run(link, Connector::new(url.clone(), None)));
+    let connector = Connector::new(Transport::new(url.clone())).map_err(io::Error::other)?;
+    tokio::spawn(link::run(link, connector));
     Ok((intake, inbox))
 }
 
@@ -277,7 +279,7 @@ impl<P: Fn(&str)> Play<P> {
                 () = sleep_until(Instant::now() + Duration::from_secs(2)) => {
                     self.publish("demo/probe", "hello");
                 }
-                () = sleep_until(end) => return Err(DemoError::NoBroker(url.clone())),
+                () = sleep_until(end) => return Err(DemoError::NoBroker(Box::new(url.clone()))),
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::session::{Event, Session, SessionError};
 use super::topic::{Qos, Topic, TopicFilter};
-use super::transport::{ConnectError, Connector};
+use super::transport::{ConnectError, Connector, Stage};
 use crate::backoff::{self, Backoff};
 use crate::clock::Now;
 use crate::command::Refused;
@@ -84,6 +84,14 @@ pub async fn run(link: Link, mut connector: Connector) -> usize {
     running.link.outbox.len()
 }
 
+/// An attempt may wait for the clock for hours, which nobody should have to guess.
+fn tell(stage: Stage) {
+    match stage {
+        Stage::WaitingForClock => tracing::warn!("{stage}: the broker's certificate has dates"),
+        _ => tracing::debug!("{stage}"),
+    }
+}
+
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -160,8 +168,16 @@ impl Running {
         if let Err(error) = self.read_password() {
             return Some(error);
         }
-        match self.meanwhile(connector.connect()).await? {
-            Ok(stream) => self.serve(stream, backoff).await.err(),
+        let stream = self.meanwhile(connector.connect(tell)).await?;
+        self.link.broker = connector.broker().clone();
+        match stream {
+            Ok(stream) => {
+                let end = self.serve(stream, backoff).await.err();
+                if self.status.is_connected() {
+                    connector.established();
+                }
+                end
+            }
             Err(error) => Some(error.into()),
         }
     }
