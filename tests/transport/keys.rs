@@ -92,6 +92,15 @@ async fn keys_of_every_form() {
     }
 }
 
+/// Makes an scrypt key ask for 254 MiB in place of 16; openssl itself would not write it.
+fn greedy(mut der: Vec<u8>) -> Vec<u8> {
+    // The numbers N = 16384 and r = 8.
+    let mine = [2, 2, 0x40, 0, 2, 1, 8];
+    let at = der.windows(7).position(|window| window == mine).unwrap();
+    der[at + 6] = 127;
+    der
+}
+
 #[tokio::test]
 async fn keys_that_cannot_be_used_say_why() {
     let authority = Authority::new("ours");
@@ -103,7 +112,14 @@ async fn keys_that_cannot_be_used_say_why() {
     std::fs::write(path("password"), "geheim\n").unwrap();
     let encrypt = "pkcs8 -topk8 -in key.pem -passout pass:geheim -out";
     openssl(folder.path(), &format!("{encrypt} aes.pem -v2 aes-256-cbc"));
-    openssl(folder.path(), &format!("{encrypt} memory.pem -scrypt -scrypt_N 262144"));
+    openssl(folder.path(), &format!("{encrypt} scrypt.der -outform DER -scrypt"));
+    let greedy = greedy(std::fs::read(path("scrypt.der")).unwrap());
+    std::fs::write(path("greedy.der"), greedy).unwrap();
+    openssl(folder.path(), "base64 -in greedy.der -out greedy.txt");
+    let text = std::fs::read_to_string(path("greedy.txt")).unwrap();
+    let label = "ENCRYPTED PRIVATE KEY-----";
+    std::fs::write(path("memory.pem"), format!("-----BEGIN {label}\n{text}-----END {label}\n"))
+        .unwrap();
     openssl(folder.path(), &format!("{encrypt} rounds.pem -v2 aes-256-cbc -iter 2000001"));
     openssl(
         folder.path(),

@@ -1,5 +1,6 @@
 //! Servers on the loopback, and what every test needs.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -70,7 +71,13 @@ pub async fn failure(settings: Settings) -> String {
 
 /// A resolver that answers each question from a list, and counts them.
 #[derive(Clone, Default)]
-pub struct Names(Arc<Mutex<(Vec<(String, Vec<SocketAddr>)>, usize)>>);
+pub struct Names(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    names: HashMap<String, Vec<SocketAddr>>,
+    asked: usize,
+}
 
 impl Names {
     pub fn new(names: &[(&str, &[SocketAddr])]) -> Names {
@@ -82,23 +89,20 @@ impl Names {
     }
 
     pub fn set(&self, name: &str, addresses: &[SocketAddr]) {
-        let mut names = self.0.lock().unwrap();
-        names.0.retain(|(known, _)| known != name);
-        names.0.push((name.into(), addresses.to_vec()));
+        self.0.lock().unwrap().names.insert(name.into(), addresses.to_vec());
     }
 
     pub fn asked(&self) -> usize {
-        self.0.lock().unwrap().1
+        self.0.lock().unwrap().asked
     }
 
     pub fn environment(&self) -> Environment {
-        let names = self.0.clone();
+        let known = self.0.clone();
         Environment {
             resolve: Arc::new(move |host, _| {
-                let mut names = names.lock().unwrap();
-                names.1 += 1;
-                let found = names.0.iter().find(|(name, _)| *name == host);
-                let found = found.map(|(_, addresses)| addresses.clone());
+                let mut known = known.lock().unwrap();
+                known.asked += 1;
+                let found = known.names.get(&host).cloned();
                 Box::pin(async move { found.ok_or_else(|| std::io::Error::other("no such name")) })
             }),
             ..Environment::default()
