@@ -9,7 +9,7 @@ use tty2mqtt::mqtt::transport::settings::Pem;
 use tty2mqtt::mqtt::transport::tls::TlsFault;
 use tty2mqtt::mqtt::transport::{Connector, Settings};
 
-fn openssl(folder: &Path, arguments: &str) {
+pub fn openssl(folder: &Path, arguments: &str) {
     let status = Command::new("openssl")
         .args(arguments.split(' '))
         .current_dir(folder)

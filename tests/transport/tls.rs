@@ -120,6 +120,27 @@ async fn wrong_certificates_are_told_apart_and_get_nothing() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_the_old_form() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out r -subj /CN=localhost",
+        "x509 -req -in r -signkey k -out c",
+    ] {
+        crate::keys::openssl(folder.path(), arguments);
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let identity = crate::certificates::Identity { certificate: read("c"), key: read("k") };
+    let acceptor = crate::certificates::unchecked(&identity, rustls::ALL_VERSIONS);
+    let address = serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move { drop(acceptor.accept(stream).await) }
+    })
+    .await;
+    let error = failure(localhost(address, &Authority::new("ours"))).await;
+    assert!(error.contains("X.509 version 1"), "{error}");
+}
+
+#[tokio::test]
 async fn a_pinned_certificate() {
     let authority = Authority::new("ours");
     let pinned = self_signed(|_| ());

@@ -1,6 +1,8 @@
 //! Nobody but a trusted broker gets a user name, a password or a certificate.
 
-use crate::certificates::{Authority, Server, in_year, localhost, pem, start};
+use crate::certificates::{
+    Authority, Identity, ONLY_1_2, Server, in_year, localhost, pem, start, unchecked,
+};
 use crate::server::{connect, settings, works};
 use tty2mqtt::mqtt::transport::settings::Verify;
 use tty2mqtt::mqtt::transport::tls::CertificateFault;
@@ -98,33 +100,12 @@ async fn without_secrets_an_untrusted_broker_is_spoken_to_and_said_to_be_one() {
 
 #[tokio::test]
 async fn who_shows_a_certificate_must_have_its_key() {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use rustls::sign::CertifiedKey;
-    use std::sync::Arc;
     let authority = Authority::new("ours");
     let shown = authority.sign(&["localhost"], |_| ());
     let own = authority.sign(&["thief"], |_| ());
-    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
-    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
-    let stolen = CertificateDer::from_pem_slice(shown.certificate.as_bytes()).unwrap();
-    let certified = CertifiedKey::new(vec![stolen], key);
-    #[derive(Debug)]
-    struct Thief(Arc<CertifiedKey>);
-    impl rustls::server::ResolvesServerCert for Thief {
-        fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-            Some(self.0.clone())
-        }
-    }
-    let thief = Arc::new(Thief(Arc::new(certified)));
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_no_client_auth()
-            .with_cert_resolver(thief.clone());
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let stolen = Identity { certificate: shown.certificate, key: own.key };
+    for versions in [ONLY_1_2, rustls::ALL_VERSIONS] {
+        let acceptor = unchecked(&stolen, versions);
         let address = crate::server::serve(move |stream| {
             let acceptor = acceptor.clone();
             async move { drop(acceptor.accept(stream).await) }
