@@ -66,14 +66,13 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     let broker = &config.broker;
     let mut session = Session::new(session_options(&config, &topics));
     session.subscribe(subscriptions, &Properties::NONE);
-    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
+    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let options = link::Options {
         password_file: broker.password_file.clone(),
         gather: Some(GATHER),
         ..link::Options::default()
     };
     let left = start_mqtt(Uplink {
-        broker: broker.url.clone(),
         link: Link::new(session, Outbox::new(&config.outbox), connector, options),
         outlet,
         routes,
@@ -152,8 +151,8 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
         client_id,
         clean: broker.clean,
         keepalive: broker.keepalive.duration(),
-        user: broker.user.clone(),
-        password: broker.password.clone(),
+        user: broker.user.clone().or_else(|| broker.url.user.clone()),
+        password: broker.password.clone().or_else(|| broker.url.password.clone()),
         will: Some(status::gateway(topics, false)),
         inflight: broker.inflight,
         version: broker.version.0,

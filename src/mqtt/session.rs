@@ -126,6 +126,11 @@ impl Session {
         self.options.password = Some(password);
     }
 
+    /// Replaces user name and password from the next connect on.
+    pub fn set_login(&mut self, user: Option<String>, password: Option<Secret>) {
+        (self.options.user, self.options.password) = (user, password);
+    }
+
     /// Proves who we are in an exchange of 5.0, from the next connect on.
     pub fn set_auth(&mut self, auth: Box<dyn Authenticate>) {
         self.auth = Some(auth);
