@@ -64,6 +64,18 @@ fn relative_paths_count_from_the_file() {
 }
 
 #[test]
+fn files_for_tls_may_be_given_as_text() {
+    let text = "broker:\n  url: wss://x\n  tls:\n    cert_file: c.pem\n    key_file: |\n      \
+                -----BEGIN PRIVATE KEY-----\n      geheim\n    alpn: [mqtt]\n    min_version: 1.3\n\
+                ports: {a: {path: /dev/a, line: 9600 8N1}}\n";
+    let (config, _) = load::parse("c.yaml", text, Path::new("/etc/tty2mqtt")).unwrap();
+    let tls = &config.broker.tls;
+    assert_eq!(tls.cert_file.as_ref().unwrap().to_string(), "/etc/tty2mqtt/c.pem");
+    assert_eq!(tls.key_file.as_ref().unwrap().to_string(), "(given as text)");
+    assert!(!format!("{config:?}").contains("geheim"));
+}
+
+#[test]
 fn anchors_and_merge_keys_spare_repetition() {
     let text = "broker: {url: \"mqtt://x\"}\nports:\n  a: &a {path: /dev/a, line: 9600 8N1}\n  \
                 b: {<<: *a, path: /dev/b}\n";

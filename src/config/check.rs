@@ -185,7 +185,7 @@ pub(super) fn secrets(file: &std::path::Path, config: &Config) -> Vec<String> {
     });
     open.map(|file| {
         let file = file.display();
-        format!("{file} holds a secret and is readable by everyone: chmod 640 {file}")
+        format!("{file} holds a password or a key and is readable by everyone: chmod 640 {file}")
     })
     .collect()
 }

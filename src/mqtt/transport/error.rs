@@ -104,6 +104,9 @@ pub enum ConnectError {
         /// What went wrong.
         source: WebSocketError,
     },
+    /// There is no stream left of those that were given to the link.
+    #[error("no stream is left")]
+    NoStreamLeft,
     /// It took too long.
     #[error("no stream to {host} within {} s: {step} did not end", super::DEADLINE.as_secs())]
     Deadline {
@@ -112,6 +115,17 @@ pub enum ConnectError {
         /// What was under way.
         step: &'static str,
     },
+}
+
+impl ConnectError {
+    /// The number that NodeMCU gives it: -5 no server, -3 no such name, -2 no answer in time.
+    pub fn code(&self) -> i16 {
+        match self {
+            ConnectError::Lookup { .. } | ConnectError::NoAddress { .. } => -3,
+            ConnectError::Deadline { .. } => -2,
+            _ => -5,
+        }
+    }
 }
 
 /// Why a file for TLS cannot be used.

@@ -62,7 +62,7 @@ impl FromStr for ProxyUrl {
         let (host, given) = parts.host_and_port()?;
         let url = ProxyUrl { kind, user, password, host, port: given.unwrap_or(port) };
         let (user, password) = url.login();
-        if kind == ProxyKind::Http && user.contains(':') {
+        if kind == ProxyKind::Http && user.contains(&b':') {
             return wrong("a user name with a colon cannot be told to an HTTP proxy".into());
         }
         if kind != ProxyKind::Http && (user.len() > 255 || password.len() > 255) {
@@ -102,9 +102,9 @@ impl fmt::Debug for ProxyUrl {
 }
 
 impl ProxyUrl {
-    fn login(&self) -> (&str, &str) {
+    fn login(&self) -> (&[u8], &[u8]) {
         let password = self.password.as_ref().map(Secret::reveal);
-        (self.user.as_deref().unwrap_or_default(), password.unwrap_or_default())
+        (self.user.as_deref().unwrap_or_default().as_bytes(), password.unwrap_or_default())
     }
 
     fn has_login(&self) -> bool {

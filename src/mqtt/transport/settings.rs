@@ -199,7 +199,7 @@ impl Pem {
     pub(super) fn read(&self) -> std::io::Result<Vec<u8>> {
         match self {
             Pem::File(path) => super::files::read(path),
-            Pem::Text(text) => Ok(text.reveal().as_bytes().to_vec()),
+            Pem::Text(text) => Ok(text.reveal().to_vec()),
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if proxy.has_login() {
         let (user, password) = proxy.login();
-        let login = base64(format!("{user}:{password}").as_bytes());
+        let login = base64(&[user, b":", password].concat());
         request += &format!("Proxy-Authorization: Basic {login}\r\n");
     }
     request += "\r\n";

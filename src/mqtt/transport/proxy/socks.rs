@@ -62,7 +62,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         // The address was checked when it was read; one that was put together by hand was not.
         let length = u8::try_from(text.len()).map_err(|_| ProxyError::LoginRefused)?;
         bytes.push(length);
-        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(text);
     }
     stream.write_all(&bytes).await?;
     stream.flush().await?;

@@ -52,6 +52,12 @@ pub enum CertificateFault {
          for the server, or pin this one by `tls.fingerprint`"
     )]
     AuthorityAsServer,
+    /// It is of an old form.
+    #[error(
+        "its certificate is of X.509 version 1, which carries no names; make one of version 3 with \
+         a subjectAltName (openssl: -extfile or -addext)"
+    )]
+    OldVersion,
     /// It is for another name.
     #[error(
         "its certificate is for another name ({}); use in `broker.url` a name that it carries{}",
@@ -126,9 +132,11 @@ impl CertificateFault {
             CertificateError::Other(OtherError(other)) => {
                 let known = other.downcast_ref::<CertificateFault>().cloned();
                 known.unwrap_or_else(|| match other.to_string() {
+                    // webpki's own words, by which rustls tells what it has no word for.
                     what if what.contains("CaUsedAsEndEntity") => {
                         CertificateFault::AuthorityAsServer
                     }
+                    what if what.contains("UnsupportedCertVersion") => CertificateFault::OldVersion,
                     what => CertificateFault::Other(what),
                 })
             }

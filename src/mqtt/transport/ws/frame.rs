@@ -121,18 +121,17 @@ impl Header {
         if second & 0x80 != 0 {
             return Err("a frame from the broker is masked");
         }
+        if opcode >= CLOSE && (second & 0x7F > 125 || !last) {
+            return Err("a control frame is fragmented or longer than 125 bytes");
+        }
         let (length, size) = match (second & 0x7F, rest) {
             (126, [a, b, ..]) => (u16::from_be_bytes([*a, *b]).into(), 4),
             (127, [a, b, c, d, e, f, g, h, ..]) => {
                 (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10)
             }
             (short @ 0..126, _) => (u64::from(short), 2),
-            _ if opcode >= CLOSE => return Err("a control frame is longer than 125 bytes"),
             _ => return Ok(None),
         };
-        if opcode >= CLOSE && (length > 125 || !last) {
-            return Err("a control frame is fragmented or longer than 125 bytes");
-        }
         let minimal = match size {
             2 => true,
             4 => length > 125,
@@ -164,7 +163,11 @@ pub(super) fn write(opcode: u8, payload: &[u8], out: &mut BytesMut) -> io::Resul
         }
     }
     out.extend_from_slice(&key);
-    out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    let from = out.len();
+    out.extend_from_slice(payload);
+    for (byte, key) in out[from..].iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
     Ok(())
 }
 
@@ -179,4 +182,62 @@ pub(super) fn ending(code: Option<u16>, reason: &str) -> io::Result<()> {
         io::ErrorKind::ConnectionAborted,
         format!("the broker closed the WebSocket with code {code}{colon}{reason}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What comes of bytes that arrive in parts, with room for `room` bytes at a time.
+    fn read(bytes: &[u8], part: usize, room: usize) -> (Vec<u8>, Vec<Event>, Option<&'static str>) {
+        let (mut reader, mut input) = (Reader::default(), BytesMut::new());
+        let (mut data, mut events) = (Vec::new(), Vec::new());
+        for part in bytes.chunks(part) {
+            input.extend_from_slice(part);
+            loop {
+                let mut space = vec![0; room];
+                let mut buf = ReadBuf::new(&mut space);
+                let taken = reader.take(&mut input, &mut buf);
+                data.extend_from_slice(buf.filled());
+                match taken {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) if buf.filled().is_empty() => break,
+                    Ok(None) => {}
+                    Err(why) => return (data, events, Some(why)),
+                }
+            }
+            // At most a header, or a control frame, that is not whole.
+            assert!(input.len() < 2 + 125);
+        }
+        (data, events, None)
+    }
+
+    proptest! {
+        /// Frames and rubbish read the same at any split, and never hold on to more than a frame
+        /// of control.
+        #[test]
+        fn any_split_reads_the_same(
+            parts in prop::collection::vec(
+                (prop::sample::select(vec![0x82, 0x02, 0x80, 0x00, 0x89, 0x8A, 0x88, 0x81, 0xC2]),
+                 prop::collection::vec(any::<u8>(), 0..200)),
+                0..8,
+            ),
+            rubbish in prop::collection::vec(any::<u8>(), 0..20),
+            part in 1usize..40,
+            room in 1usize..40,
+        ) {
+            let mut bytes = Vec::new();
+            for (first, payload) in &parts {
+                bytes.extend_from_slice(&[*first]);
+                match payload.len() {
+                    n @ 0..126 => bytes.push(n as u8),
+                    n => bytes.extend_from_slice(&[126, 0, n as u8]),
+                }
+                bytes.extend_from_slice(payload);
+            }
+            bytes.extend_from_slice(&rubbish);
+            prop_assert_eq!(read(&bytes, part, room), read(&bytes, bytes.len().max(1), 4096));
+        }
+    }
 }
