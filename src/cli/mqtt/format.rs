@@ -9,7 +9,7 @@ pub mod zone;
 
 pub use parse::FormatError;
 
-use crate::cli::mqtt::stub::{Pair, Property, Varint};
+use crate::mqtt::packet::{Pair, Property, Varint};
 use time::Moment;
 
 /// A message to be printed.

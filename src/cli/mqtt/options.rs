@@ -7,9 +7,10 @@ pub mod property;
 pub mod publish;
 pub mod subscribe;
 pub mod test;
-pub mod url;
+mod url;
 mod words;
 
+use crate::mqtt::topic::Qos;
 use connection::Connection;
 use property::Given;
 use publish::PublishOptions;
@@ -57,8 +58,8 @@ pub struct Options<O> {
 
 /// The options that are one command's own.
 pub trait Own: Default {
-    /// The files of mosquitto's programs and ours below `~/.config` that hold defaults.
-    const DEFAULTS: [&'static str; 2];
+    /// The files below `~/.config` that may hold defaults: ours, and that of mosquitto's program.
+    const DEFAULTS: &'static [&'static str];
     /// Takes an option and its value; `false` if it is none of its own.
     fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError>;
     /// Takes a word that is no option.
@@ -246,11 +247,11 @@ impl Values<'_> {
         }
     }
 
-    fn qos(&mut self) -> Result<u8, UsageError> {
+    fn qos(&mut self) -> Result<Qos, UsageError> {
         match self.text("a QoS")?.as_str() {
-            "0" => Ok(0),
-            "1" => Ok(1),
-            "2" => Ok(2),
+            "0" => Ok(Qos::AtMostOnce),
+            "1" => Ok(Qos::AtLeastOnce),
+            "2" => Ok(Qos::ExactlyOnce),
             other => wrong(format!("{} {other}: QoS is 0, 1 or 2", self.name)),
         }
     }

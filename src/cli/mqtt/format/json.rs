@@ -2,7 +2,7 @@
 
 use super::time::Moment;
 use super::{JsonPayload, NotJson, Printed};
-use crate::cli::mqtt::stub::{Pair, Property, Varint};
+use crate::mqtt::packet::{Pair, Property, Varint};
 use serde_json::Value;
 
 /// Appends a message as a JSON object.

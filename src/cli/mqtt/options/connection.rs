@@ -1,11 +1,14 @@
 //! The options that say how to reach the broker, and as whom.
 
 use super::property::Given;
-use super::url::{Carrier, Proxy, Url};
-use super::{UsageError, Values, wrong};
-use crate::cli::mqtt::stub::{Property, Version};
+use super::{UsageError, Values, url, wrong};
 use crate::config::scalar::Secret;
-use crate::mqtt::topic::Topic;
+use crate::mqtt::packet::{Property, Version};
+use crate::mqtt::topic::{Qos, Topic};
+use crate::mqtt::transport::proxy::ProxyUrl;
+use crate::mqtt::transport::settings::{Family, Fingerprint};
+use crate::mqtt::url::Scheme;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,14 +39,14 @@ pub enum ClientId {
 }
 
 /// What the broker publishes when we are lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will {
     /// Where.
     pub topic: Option<Topic>,
     /// What.
     pub payload: Option<Vec<u8>>,
-    /// 0, 1 or 2.
-    pub qos: u8,
+    /// Delivery guarantee.
+    pub qos: Qos,
     /// Whether it is kept.
     pub retain: bool,
 }
@@ -66,7 +69,7 @@ pub struct Tls {
     /// What opens the key: the first line of this file.
     pub key_password: Option<PathBuf>,
     /// SHA-256 of the broker's certificate.
-    pub fingerprint: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
     /// No check of the broker's certificate. Then neither user nor password is sent.
     pub insecure: bool,
     /// The protocol that is asked for inside of TLS.
@@ -75,37 +78,25 @@ pub struct Tls {
     pub only_13: bool,
 }
 
-/// Where addresses may be from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Both.
-    #[default]
-    Any,
-    /// `-4`
-    V4,
-    /// `-6`
-    V6,
-}
-
 /// How to reach the broker, and as whom.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// Host name or address; an IPv6 address without brackets.
     pub host: String,
-    /// TCP port; 1883, or 8883 with TLS, unless given.
+    /// TCP port; that of the scheme unless given.
     pub port: Option<u16>,
     /// A socket in the file system instead.
     pub unix: Option<PathBuf>,
-    /// WebSocket or not.
-    pub carrier: Carrier,
+    /// Whether MQTT goes in WebSocket messages.
+    pub websocket: bool,
     /// What is asked of a WebSocket server.
     pub ws_path: Option<String>,
     /// Encryption.
     pub tls: Tls,
     /// A proxy on the way.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<ProxyUrl>,
     /// Our address.
-    pub bind_address: Option<String>,
+    pub bind_address: Option<IpAddr>,
     /// Our network interface.
     pub bind_device: Option<String>,
     /// Which addresses of the broker count.
@@ -144,7 +135,7 @@ impl Default for Connection {
             host: "localhost".into(),
             port: None,
             unix: None,
-            carrier: Carrier::Plain,
+            websocket: false,
             ws_path: None,
             tls: Tls::default(),
             proxy: None,
@@ -160,7 +151,7 @@ impl Default for Connection {
             user: None,
             password: None,
             will: None,
-            max_inflight: 20,
+            max_inflight: 1000,
             connect_timeout: Duration::from_secs(30),
             timeout: None,
             debug: false,
@@ -172,9 +163,20 @@ impl Default for Connection {
 const FILE: &str = "a file";
 
 impl Connection {
+    /// How the broker is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        match (&self.unix, self.websocket, self.tls.on) {
+            (Some(_), ..) => Scheme::Unix,
+            (None, false, false) => Scheme::Mqtt,
+            (None, false, true) => Scheme::Mqtts,
+            (None, true, false) => Scheme::Ws,
+            (None, true, true) => Scheme::Wss,
+        }
+    }
+
     /// The TCP port.
     pub fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.tls.on { 8883 } else { 1883 })
+        self.port.unwrap_or(self.scheme().default_port())
     }
 
     pub(super) fn speak_5(&mut self) {
@@ -182,17 +184,15 @@ impl Connection {
     }
 
     pub(super) fn url(&mut self, text: &str, option: &str) -> Result<String, UsageError> {
-        let at = |UsageError(why)| UsageError(format!("{option}: {why}"));
-        let url = Url::parse(text).map_err(at)?;
+        let (url, topic) = url::split(text, option)?;
         self.host = url.host;
         self.unix = None;
-        self.carrier = url.carrier;
-        self.tls.on = url.tls;
-        let default = if url.tls { 8883 } else { 1883 };
-        self.port = Some(url.port.unwrap_or(default));
+        self.websocket = url.scheme.is_websocket();
+        self.tls.on = url.scheme.is_tls();
+        self.port = Some(url.port);
         self.user = url.user.or(self.user.take());
-        self.password = url.password.or(self.password.take());
-        Ok(url.topic)
+        self.password = url.password.map(Password::Given).or(self.password.take());
+        Ok(topic.into())
     }
 
     pub(super) fn take(
@@ -215,16 +215,17 @@ impl Connection {
                 self.port = Some(values.number("a port", 1, 65_535)? as u16);
             }
             "--unix" => self.unix = Some(values.path("the path of a socket")?),
-            "--ws" => self.carrier = Carrier::WebSocket,
+            "--ws" => self.websocket = true,
             "--ws-path" => {
-                self.carrier = Carrier::WebSocket;
+                self.websocket = true;
                 self.ws_path = Some(values.text("a path")?);
             }
             "--proxy" => {
-                let at = |UsageError(why)| UsageError(format!("{name}: {why}"));
-                self.proxy = Some(Proxy::parse(&values.text("a URL")?).map_err(at)?);
+                let url = values.text("a URL")?.parse();
+                // Without the text: there may be a password in it.
+                self.proxy = Some(url.map_err(|why| UsageError(format!("{name}: {why}")))?);
             }
-            "-A" | "--bind-address" => self.bind_address = Some(values.text("an address")?),
+            "-A" | "--bind-address" => self.bind_address = Some(values.parse("an IP address")?),
             "--bind-device" => self.bind_device = Some(values.text("an interface")?),
             "-4" => self.family = Family::V4,
             "-6" => self.family = Family::V6,
@@ -259,7 +260,7 @@ impl Connection {
             }
             "-u" | "--username" => self.user = Some(values.text("a user name")?),
             "-P" | "--pw" => {
-                self.password = Some(Password::Given(Secret::from(values.text("a password")?)));
+                self.password = Some(Password::Given(Secret::from(values.bytes("a password")?)));
             }
             "--password-file" => {
                 let path = values.path(FILE)?;
@@ -294,7 +295,8 @@ impl Connection {
     /// mosquitto's names, and Aiko's with underscores. Aiko gives all four of hers the letter `w`;
     /// here it is the payload.
     fn take_will(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
-        let will = || self.will.clone().unwrap_or_default();
+        let none = Will { topic: None, payload: None, qos: Qos::AtMostOnce, retain: false };
+        let will = || self.will.clone().unwrap_or(none);
         self.will = Some(match name {
             "--will-topic" | "--will_topic" => {
                 Will { topic: Some(values.parse("a topic")?), ..will() }
@@ -325,7 +327,7 @@ impl Connection {
                 tls.off = true;
                 return Ok(true);
             }
-            "--fingerprint" => tls.fingerprint = Some(values.text("a SHA-256 in hexadecimal")?),
+            "--fingerprint" => tls.fingerprint = Some(values.parse("a SHA-256 in hexadecimal")?),
             // These do not ask for TLS, as they do not with mosquitto.
             "--cert" => return Ok(values.path(FILE).map(|path| tls.cert = Some(path)).is_ok()),
             "--key"
@@ -416,17 +418,15 @@ impl Connection {
         if !v5 && self.password.is_some() && self.user.is_none() {
             return wrong("a password needs a user name (-u) before MQTT 5");
         }
+        if let Some(seconds) = properties.connect.session_expiry().copied() {
+            if self.session_expiry.is_some_and(|other| other != seconds) {
+                return wrong("the session's expiry is given twice, by -D and by -x");
+            }
+            properties.connect.0.retain(|p| !matches!(p, Property::SessionExpiry(_)));
+            self.session_expiry = Some(seconds);
+        }
         if v5 && !self.clean && self.session_expiry.is_none() {
             self.session_expiry = Some(u32::MAX);
-        }
-        let is_given = |p: &Property| matches!(p, Property::SessionExpiry(_));
-        if let Some(seconds) = self.session_expiry.filter(|_| v5) {
-            if properties.connect.0.iter().any(is_given) {
-                return wrong("the session's expiry is given twice, by -D and by -x or -c");
-            }
-            if seconds > 0 {
-                properties.connect.0.push(Property::SessionExpiry(seconds));
-            }
         }
         let kept = if v5 { self.session_expiry == Some(u32::MAX) } else { !self.clean };
         if kept && !matches!(self.id, ClientId::Exactly(_)) {

@@ -2,7 +2,7 @@
 
 use super::words::Words;
 use super::{UsageError, wrong};
-use crate::cli::mqtt::stub::{Pair, Properties, Property, Varint};
+use crate::mqtt::packet::{Pair, Properties, Property, Varint};
 use bytes::Bytes;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

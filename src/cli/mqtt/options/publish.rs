@@ -1,14 +1,13 @@
 //! The options of `tty2mqtt pub`.
 
-use super::connection::Connection;
+use super::connection::{Connection, Password};
 use super::{Own, UsageError, Values, wrong};
-use crate::cli::mqtt::options::connection::Password;
-use crate::mqtt::topic::Topic;
+use crate::mqtt::topic::{Qos, Topic};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest payload: what fits into a packet with the shortest topic (MQTT 2.2.3).
-const MAX_PAYLOAD: usize = 268_435_455 - 5;
+pub(in crate::cli::mqtt) const MAX_PAYLOAD: usize = 268_435_455 - 5;
 
 /// What is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
     /// Where to, at least one.
-    pub topics: Vec<(Topic, u8)>,
+    pub topics: Vec<(Topic, Qos)>,
     /// What.
     pub source: Source,
     /// Whether the broker keeps it.
@@ -41,8 +40,8 @@ pub struct PublishOptions {
     given: Option<Source>,
     names: Vec<Topic>,
     default_name: Option<Topic>,
-    qos: Vec<u8>,
-    default_qos: u8,
+    qos: Vec<Qos>,
+    default_qos: Qos,
 }
 
 impl Default for PublishOptions {
@@ -57,7 +56,7 @@ impl Default for PublishOptions {
             names: Vec::new(),
             default_name: None,
             qos: Vec::new(),
-            default_qos: 0,
+            default_qos: Qos::AtMostOnce,
         }
     }
 }
@@ -73,7 +72,7 @@ impl PublishOptions {
 }
 
 impl Own for PublishOptions {
-    const DEFAULTS: [&'static str; 2] = ["tty2mqtt_pub", "mosquitto_pub"];
+    const DEFAULTS: &'static [&'static str] = &["tty2mqtt_pub", "mosquitto_pub"];
 
     fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
         match name {
@@ -113,7 +112,7 @@ impl Own for PublishOptions {
     fn defaults_end(&mut self) {
         self.default_name = self.names.pop();
         self.names.clear();
-        self.default_qos = self.qos.pop().unwrap_or(0);
+        self.default_qos = self.qos.pop().unwrap_or(Qos::AtMostOnce);
         self.qos.clear();
     }
 

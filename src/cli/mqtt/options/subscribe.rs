@@ -3,14 +3,14 @@
 use super::connection::Connection;
 use super::{Own, UsageError, Values, wrong};
 use crate::cli::mqtt::format::Format;
-use crate::mqtt::topic::TopicFilter;
+use crate::mqtt::topic::{Qos, TopicFilter};
 use std::ffi::OsString;
 
 /// The options of `tty2mqtt sub` besides those of the connection.
 #[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {
     /// What to subscribe to, each with its QoS.
-    pub filters: Vec<(TopicFilter, u8)>,
+    pub filters: Vec<(TopicFilter, Qos)>,
     /// What to unsubscribe from.
     pub unsubscribe: Vec<TopicFilter>,
     /// Topics that are not printed.
@@ -36,8 +36,8 @@ pub struct SubscribeOptions {
     /// Print about this many of 1,000 messages.
     pub chance: Option<u16>,
     names: Vec<TopicFilter>,
-    qos: Vec<u8>,
-    default_qos: u8,
+    qos: Vec<Qos>,
+    default_qos: Option<Qos>,
     verbose: bool,
     pretty: bool,
     json: bool,
@@ -45,7 +45,7 @@ pub struct SubscribeOptions {
 }
 
 impl Own for SubscribeOptions {
-    const DEFAULTS: [&'static str; 2] = ["tty2mqtt_sub", "mosquitto_sub"];
+    const DEFAULTS: &'static [&'static str] = &["tty2mqtt_sub", "mosquitto_sub"];
 
     fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
         match name {
@@ -90,7 +90,7 @@ impl Own for SubscribeOptions {
 
     fn defaults_end(&mut self) {
         // As with mosquitto, the topics of the file stay.
-        self.default_qos = self.qos.pop().unwrap_or(0);
+        self.default_qos = self.qos.pop();
         self.qos.clear();
     }
 
@@ -108,14 +108,19 @@ impl Own for SubscribeOptions {
             None if self.verbose => Format::Verbose,
             None => Format::Payload,
         };
-        self.filters = pair(std::mem::take(&mut self.names), &self.qos, self.default_qos)?;
+        let default = self.default_qos.unwrap_or(Qos::AtMostOnce);
+        self.filters = pair(std::mem::take(&mut self.names), &self.qos, default)?;
         Ok(())
     }
 }
 
 /// Gives each topic its QoS. One `-q` is for all of them; several are for one each, in their
 /// order, and the last for all that are left.
-pub(super) fn pair<T>(topics: Vec<T>, qos: &[u8], default: u8) -> Result<Vec<(T, u8)>, UsageError> {
+pub(super) fn pair<T>(
+    topics: Vec<T>,
+    qos: &[Qos],
+    default: Qos,
+) -> Result<Vec<(T, Qos)>, UsageError> {
     if qos.len() > topics.len().max(1) {
         return wrong(format!("{} times -q for {} times -t", qos.len(), topics.len()));
     }

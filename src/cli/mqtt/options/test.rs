@@ -36,7 +36,7 @@ impl Default for TestOptions {
 }
 
 impl Own for TestOptions {
-    const DEFAULTS: [&'static str; 2] = ["tty2mqtt_test", "tty2mqtt_pub"];
+    const DEFAULTS: &'static [&'static str] = &["tty2mqtt_test"];
 
     fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
         match name {

@@ -1,9 +1,10 @@
-use super::connection::{ClientId, Family, Password};
+use super::connection::{ClientId, Password};
 use super::publish::Source;
-use super::url::{Carrier, ProxyKind};
 use super::*;
 use crate::cli::mqtt::format::Format;
-use crate::cli::mqtt::stub::{Pair, Property, Varint, Version};
+use crate::mqtt::packet::{Pair, Property, Varint, Version};
+use crate::mqtt::transport::proxy::ProxyKind;
+use crate::mqtt::transport::settings::Family;
 use std::time::Duration;
 
 fn run<O: Own + fmt::Debug>(line: &str, defaults: &[PathBuf]) -> Result<Options<O>, String> {
@@ -24,11 +25,11 @@ fn subscribe(line: &str) -> Subscribe {
 }
 
 fn topics(options: &Publish) -> Vec<(&str, u8)> {
-    options.own.topics.iter().map(|(topic, qos)| (topic.as_str(), *qos)).collect()
+    options.own.topics.iter().map(|(topic, qos)| (topic.as_str(), qos.bits())).collect()
 }
 
 fn filters(options: &Subscribe) -> Vec<(&str, u8)> {
-    options.own.filters.iter().map(|(filter, qos)| (filter.as_str(), *qos)).collect()
+    options.own.filters.iter().map(|(filter, qos)| (filter.as_str(), qos.bits())).collect()
 }
 
 #[test]
@@ -60,7 +61,10 @@ fn the_names_of_aikos_commands() {
     assert_eq!((&connection.id, connection.keep_alive), (&ClientId::Exactly("me".into()), 7));
     let will = connection.will.as_ref().unwrap();
     assert_eq!(will.topic.as_ref().unwrap().as_str(), "w");
-    assert_eq!((will.payload.as_deref(), will.qos, will.retain), (Some(&b"gone"[..]), 2, true));
+    assert_eq!(
+        (will.payload.as_deref(), will.qos.bits(), will.retain),
+        (Some(&b"gone"[..]), 2, true)
+    );
     let short = publish(
         "-h h -p 1 -i me -m m -t t -k 7 -d --will_topic w -w gone --will_qos 2 \
                          --will-retain",
@@ -86,19 +90,19 @@ fn urls_and_proxies() {
     assert_eq!((connection.host.as_str(), connection.port()), ("::1", 8883));
     assert!(connection.tls.on);
     assert_eq!(connection.user.as_deref(), Some("u@x"));
-    assert!(matches!(&connection.password, Some(Password::Given(p)) if p.reveal() == "p:w"));
+    assert!(matches!(&connection.password, Some(Password::Given(p)) if p.reveal() == b"p:w"));
     assert_eq!(topics(&options), [("a/b", 0)]);
     assert!(!format!("{options:?}").contains("p:w"));
     let options = subscribe("-L ws://h:9001/a/# --proxy socks5h://me:x%25@proxy");
-    assert_eq!(options.connection.carrier, Carrier::WebSocket);
+    assert!(options.connection.websocket);
     let proxy = options.connection.proxy.unwrap();
     assert_eq!((proxy.kind, proxy.host.as_str(), proxy.port), (ProxyKind::Socks5h, "proxy", 1080));
-    assert_eq!(proxy.password.unwrap().reveal(), "x%");
+    assert_eq!(proxy.password.unwrap().reveal(), b"x%");
     for (line, why) in [
         ("-n -L http://h/t", "unknown scheme \"http\""),
         ("-n -L mqtt://h", "no topic"),
-        ("-n -L mqtt://:1/t", "no host"),
-        ("-n -L mqtt://h:0/t", "1 to 65535"),
+        ("-n -L mqtt://:1/t", "the host is missing"),
+        ("-n -L mqtt://h:0/t", "port"),
         ("-n -L mqtt://h/+", "wildcard"),
         ("-n -t a --proxy ftp://x", "--proxy: unknown scheme"),
     ] {
@@ -158,11 +162,13 @@ fn sessions_and_versions() {
         assert_eq!(of(&format!("-V {text}")).connection.version, version);
     }
     let kept = of("-c -V 5 -i me");
-    assert_eq!(kept.properties.connect.0, [Property::SessionExpiry(u32::MAX)]);
+    assert_eq!(kept.connection.session_expiry, Some(u32::MAX));
     assert!(!kept.connection.clean);
     assert_eq!(of("-x ∞ -V 5 -i me").connection.session_expiry, Some(u32::MAX));
     assert_eq!(of("-x -1 -V 5 -i me").connection.session_expiry, Some(u32::MAX));
-    assert_eq!(of("-x 60 -V 5").properties.connect.0, [Property::SessionExpiry(60)]);
+    let given = of("-D CONNECT session-expiry-interval 60");
+    assert_eq!(given.connection.session_expiry, Some(60));
+    assert!(given.properties.connect.is_empty());
     assert!(of("-x 60").warnings[0].contains("MQTT 5"));
     assert_eq!(of("-I pre").connection.id, ClientId::Prefix("pre".into()));
     assert_eq!(of("-6 -A ::1 --bind-device br-lan").connection.family, Family::V6);
@@ -258,7 +264,7 @@ fn files_of_options() {
     let options = from("-t more").unwrap();
     assert_eq!(options.connection.host, "broker.lan");
     assert!(
-        matches!(&options.connection.password, Some(Password::Given(p)) if p.reveal() == "pass word")
+        matches!(&options.connection.password, Some(Password::Given(p)) if p.reveal() == b"pass word")
     );
     let pair = Pair("key".into(), "value with spaces".into());
     assert_eq!(options.properties.connect.0, [Property::UserProperty(pair)]);
