@@ -226,3 +226,54 @@ fn a_signal_ends_it_with_a_farewell() {
     child.wait().unwrap();
     watch.expect("w/will gone");
 }
+
+#[test]
+fn every_way_to_a_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket").display().to_string();
+    let web = crate::broker::free_port().to_string();
+    let config = format!(
+        "allow_anonymous true\nlistener 0 {socket}\nlistener {web} 127.0.0.1\nprotocol websockets\n"
+    );
+    // As another user it could not write into the folder.
+    let broker = Mosquitto::with("user root\n", &config);
+    let port = broker.port.to_string();
+    let url = format!("mqtt://localhost:{port}/way");
+    let web_url = format!("ws://127.0.0.1:{web}/way");
+    let ways: [&[&str]; 6] = [
+        &["-h", "localhost", "-p", &port, "-t", "way"],
+        &["-L", &url],
+        &["-4", "-h", "localhost", "-p", &port, "-t", "way", "-A", "127.0.0.1", "--nodelay"],
+        &["--unix", &socket, "-t", "way"],
+        &["--ws", "-h", "127.0.0.1", "-p", &web, "-t", "way"],
+        &["-L", &web_url],
+    ];
+    let counter = Counter::start(&broker, "way");
+    for (n, way) in ways.into_iter().enumerate() {
+        let payload = format!("{n}");
+        ours(&[&["pub", "-q", "2", "-m", &payload], way].concat(), b"", 0);
+        counter.expect(&format!("way {n}"));
+    }
+}
+
+#[test]
+fn what_the_broker_refuses_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let acl = folder.path().join("acl");
+    std::fs::write(&acl, "topic write open\ntopic read open\ntopic readwrite probe/#\n").unwrap();
+    let broker = Mosquitto::with("user root\n", &format!("acl_file {}\n", acl.display()));
+    let port = broker.port.to_string();
+    let to = |topic: &str, code: i32, text: &str| {
+        let arguments = ["pub", "-p", &port, "-V", "5", "-q", "1", "-m", "x", "-t", topic];
+        let (_, errors) = ours(&arguments, b"", code);
+        assert!(errors.contains(text), "{errors}");
+    };
+    to("open", 0, "");
+    to("closed", 135, "does not take the message for closed: not authorized");
+    let (_, errors) = ours(
+        &["pub", "-p", &port, "-V", "5", "-q", "1", "-l", "-t", "closed", "-t", "open"],
+        b"1\n2\n",
+        135,
+    );
+    assert_eq!(errors.matches("closed").count(), 2, "{errors}");
+}

@@ -7,6 +7,7 @@ pub mod property;
 pub mod publish;
 pub mod subscribe;
 pub mod test;
+pub mod tls;
 mod url;
 mod words;
 

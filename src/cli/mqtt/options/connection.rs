@@ -1,12 +1,13 @@
 //! The options that say how to reach the broker, and as whom.
 
 use super::property::Given;
+use super::tls::Tls;
 use super::{UsageError, Values, url, wrong};
 use crate::config::scalar::Secret;
 use crate::mqtt::packet::{Property, Version};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::proxy::ProxyUrl;
-use crate::mqtt::transport::settings::{Family, Fingerprint};
+use crate::mqtt::transport::settings::Family;
 use crate::mqtt::url::Scheme;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,33 +50,6 @@ pub struct Will {
     pub qos: Qos,
     /// Whether it is kept.
     pub retain: bool,
-}
-
-/// Encryption.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Asked for by an option, a scheme or the port 8883.
-    pub on: bool,
-    /// `--no-tls`
-    pub off: bool,
-    /// A file of authorities we trust.
-    pub ca_file: Option<PathBuf>,
-    /// A folder of such files.
-    pub ca_path: Option<PathBuf>,
-    /// Our own certificate.
-    pub cert: Option<PathBuf>,
-    /// Its key.
-    pub key: Option<PathBuf>,
-    /// What opens the key: the first line of this file.
-    pub key_password: Option<PathBuf>,
-    /// SHA-256 of the broker's certificate.
-    pub fingerprint: Option<Fingerprint>,
-    /// No check of the broker's certificate. Then neither user nor password is sent.
-    pub insecure: bool,
-    /// The protocol that is asked for inside of TLS.
-    pub alpn: Option<String>,
-    /// No older version than 1.3.
-    pub only_13: bool,
 }
 
 /// How to reach the broker, and as whom.
@@ -159,8 +133,6 @@ impl Default for Connection {
         }
     }
 }
-
-const FILE: &str = "a file";
 
 impl Connection {
     /// How the broker is spoken to.
@@ -263,7 +235,7 @@ impl Connection {
                 self.password = Some(Password::Given(Secret::from(values.bytes("a password")?)));
             }
             "--password-file" => {
-                let path = values.path(FILE)?;
+                let path = values.path("a file")?;
                 self.password = Some(match path.as_os_str() == "-" {
                     true => Password::Stdin,
                     false => Password::File(path),
@@ -287,7 +259,7 @@ impl Connection {
             "--quiet" => self.quiet = true,
             // Always so.
             "--nodelay" => {}
-            _ => return Ok(self.take_will(name, values)? || self.take_tls(name, values, warnings)?),
+            _ => return Ok(self.take_will(name, values)? || self.tls.take(name, values, warnings)?),
         }
         Ok(true)
     }
@@ -309,77 +281,6 @@ impl Connection {
             "--will_retain" => Will { retain: values.number("a flag", 0, 1)? == 1, ..will() },
             _ => return Ok(false),
         });
-        Ok(true)
-    }
-
-    fn take_tls(
-        &mut self,
-        name: &str,
-        values: &mut Values<'_>,
-        warnings: &mut Vec<String>,
-    ) -> Result<bool, UsageError> {
-        let tls = &mut self.tls;
-        match name {
-            "--cafile" => tls.ca_file = Some(values.path(FILE)?),
-            "--capath" => tls.ca_path = Some(values.path("a folder")?),
-            "--tls-use-os-certs" => {}
-            "--no-tls" => {
-                tls.off = true;
-                return Ok(true);
-            }
-            "--fingerprint" => tls.fingerprint = Some(values.parse("a SHA-256 in hexadecimal")?),
-            // These do not ask for TLS, as they do not with mosquitto.
-            "--cert" => return Ok(values.path(FILE).map(|path| tls.cert = Some(path)).is_ok()),
-            "--key"
-            | "--key-password-file"
-            | "--insecure"
-            | "--tls-alpn"
-            | "--tls-version"
-            | "--ciphers"
-            | "--keyform" => return self.take_tls_detail(name, values, warnings),
-            "--psk" | "--psk-identity" => {
-                return wrong(format!(
-                    "{name}: there is no TLS with shared keys here; use --cafile"
-                ));
-            }
-            "--tls-engine" | "--tls-engine-kpass-sha1" => {
-                return wrong(format!(
-                    "{name}: there are no TLS engines here; use --cert and --key"
-                ));
-            }
-            "-S" => return wrong("-S: brokers are not looked up by SRV records; use -h"),
-            _ => return Ok(false),
-        }
-        self.tls.on = true;
-        Ok(true)
-    }
-
-    fn take_tls_detail(
-        &mut self,
-        name: &str,
-        values: &mut Values<'_>,
-        warnings: &mut Vec<String>,
-    ) -> Result<bool, UsageError> {
-        let tls = &mut self.tls;
-        match name {
-            "--key" => tls.key = Some(values.path(FILE)?),
-            "--key-password-file" => tls.key_password = Some(values.path(FILE)?),
-            "--insecure" => tls.insecure = true,
-            "--tls-alpn" => tls.alpn = Some(values.text("a protocol")?),
-            "--tls-version" => match values.text("a version of TLS")?.as_str() {
-                "tlsv1.3" => tls.only_13 = true,
-                "tlsv1.2" => tls.only_13 = false,
-                other => return wrong(format!("{name} {other}: write tlsv1.2 or tlsv1.3")),
-            },
-            "--keyform" => match values.text("a key's form")?.as_str() {
-                "pem" => {}
-                other => return wrong(format!("{name} {other}: only pem is possible")),
-            },
-            _ => {
-                values.text("a list")?;
-                warnings.push(format!("{name} does nothing: only strong ciphers are there"));
-            }
-        }
         Ok(true)
     }
 

@@ -188,6 +188,7 @@ fn sessions_and_versions() {
         ("-F %Z", "-F: there is no %Z"),
         ("-T a/#/b", "misplaced wildcard"),
         ("--cert x", "--cert and --key"),
+        ("--cert", "--cert needs a file behind it"),
         ("--psk 00", "--cafile"),
         ("--tls-version tlsv1.1", "tlsv1.2 or tlsv1.3"),
         ("-r", "unknown option -r"),
