@@ -96,6 +96,14 @@ pub struct Broker {
     /// `first`: it forgets us once, when the gateway starts.
     #[serde(default = "Broker::default_clean")]
     pub clean: Clean,
+    /// How user name and password are used: `password` sends them, `scram-sha-256` proves in an
+    /// exchange that we know them, and that the broker does; that takes MQTT 5.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How long the broker keeps subscriptions and commands for us while we are away, with MQTT 5
+    /// and `clean: false` or `first`. Default: 1h.
+    #[serde(default = "Broker::default_session_expiry")]
+    pub session_expiry: Span,
     /// Version of MQTT: `5`, `3.1.1` or `3.1`; `auto` takes the newest that the broker knows.
     #[serde(default)]
     pub version: VersionChoice,
@@ -136,9 +144,25 @@ impl Broker {
     fn default_clean() -> Clean {
         Clean::Always
     }
+    fn default_session_expiry() -> Span {
+        Span::from_secs(3600)
+    }
     fn default_inflight() -> u16 {
         100
     }
+}
+
+/// How user name and password are used.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// They are sent.
+    #[default]
+    Password,
+    /// They are proved (RFC 7677).
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
 }
 
 /// How much is kept while the broker is away. What comes in beyond either bound pushes out older

@@ -10,7 +10,6 @@ mod sexpr;
 mod text;
 
 pub use binary::{Binary, BinaryField, Bits, Type};
-pub(crate) use bytes::base64;
 pub use bytes::{Bytes, Spelling};
 pub use field::{Field, FieldSettings};
 pub use fields::Fields;

@@ -6,8 +6,9 @@ use super::error::{Part, Problem};
 use super::load::problem;
 use super::scalar::Span;
 use super::tree::Path;
-use super::{Config, Port};
+use super::{Auth, Config, Port};
 use crate::command;
+use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::pipeline::Pipeline;
 use std::collections::HashMap;
@@ -106,6 +107,14 @@ impl Found<'_> {
                     let what = "MQTT has no password without a user; add `user`";
                     self.add(&format!("broker.{key}"), what);
                 }
+            }
+        }
+        if broker.auth == Auth::ScramSha256 {
+            if broker.user.is_none() && broker.url.user.is_none() {
+                self.add("broker.auth", "SCRAM proves a user's password; add `user`");
+            }
+            if broker.version.0.is_some_and(|version| version != Version::V5) {
+                self.add("broker.version", "SCRAM takes MQTT 5; leave `version` out");
             }
         }
         network::check(broker, |path, what| self.add(path, what));

@@ -402,7 +402,7 @@ impl fmt::Display for UsbId {
 }
 
 /// A text that is never printed.
-#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "String")]
 pub struct Secret(Vec<u8>);

@@ -1,5 +1,6 @@
 //! TLS by rustls with ring: what is trusted, and who we are.
 
+mod encrypted;
 mod fault;
 mod keys;
 mod verify;
@@ -106,25 +107,27 @@ impl Tls {
         let failed = |fault| ConnectError::Tls { host: host.to_owned(), fault };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| failed(TlsFault::NoName(host.to_owned())))?;
-        if self.verify == Verify::Required || credentials {
-            return match TlsConnector::from(self.config.clone()).connect(name, stream).await {
-                Ok(stream) => Ok(TlsLink { stream, distrust: None }),
-                Err(error) => Err(match TlsFault::of(error) {
-                    TlsFault::Certificate(fault) if self.verify != Verify::Required => {
-                        ConnectError::UntrustedWithCredentials { host: host.to_owned(), fault }
-                    }
-                    fault => failed(fault),
-                }),
-            };
+        let mut config = self.config.clone();
+        let mut lenient = None;
+        if self.verify != Verify::Required && !credentials {
+            let verifier = Arc::new(Verifier::lenient(self.check.clone()));
+            let config = Arc::make_mut(&mut config);
+            // A resumed session shows no certificate, so that nothing could be said of it.
+            config.resumption = Resumption::disabled();
+            config.dangerous().set_certificate_verifier(verifier.clone());
+            lenient = Some(verifier);
         }
-        // A resumed session shows no certificate, so that nothing could be said of it.
-        let verifier = Arc::new(Verifier::lenient(self.check.clone()));
-        let mut config = ClientConfig::clone(&self.config);
-        config.resumption = Resumption::disabled();
-        config.dangerous().set_certificate_verifier(verifier.clone());
-        match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
-            Ok(stream) => Ok(TlsLink { stream, distrust: verifier.fault() }),
-            Err(error) => Err(failed(TlsFault::of(error))),
+        match TlsConnector::from(config).connect(name, stream).await {
+            Ok(stream) => {
+                let distrust = lenient.and_then(|verifier| verifier.fault());
+                Ok(TlsLink { stream, distrust })
+            }
+            Err(error) => Err(match TlsFault::of(error) {
+                TlsFault::Certificate(fault) if self.verify != Verify::Required && credentials => {
+                    ConnectError::UntrustedWithCredentials { host: host.to_owned(), fault }
+                }
+                fault => failed(fault),
+            }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! HTTP CONNECT: RFC 9110, section 9.3.6, login by RFC 7617.
 
 use super::{ProxyError, ProxyUrl, Target};
-use crate::decode::base64;
 use crate::mqtt::transport::head::{Head, HeadError};
+use base64ct::{Base64, Encoding};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
@@ -13,7 +13,7 @@ pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if proxy.has_login() {
         let (user, password) = proxy.login();
-        let login = base64(&[user, b":", password].concat());
+        let login = Base64::encode_string(&[user, b":", password].concat());
         request += &format!("Proxy-Authorization: Basic {login}\r\n");
     }
     request += "\r\n";

@@ -1,9 +1,9 @@
 //! The opening handshake: RFC 6455, section 4.
 
 use super::WebSocket;
-use crate::decode::base64;
 use crate::mqtt::transport::head::{Head, HeadError, printable};
 use crate::mqtt::url::BrokerUrl;
+use base64ct::{Base64, Encoding};
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -52,7 +52,7 @@ pub(in crate::mqtt::transport) async fn shake_hands<S: AsyncRead + AsyncWrite + 
 ) -> Result<WebSocket<S>, WebSocketError> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-    let key = base64(&nonce);
+    let key = Base64::encode_string(&nonce);
     let host = if url.port == url.scheme.default_port() {
         let authority = url.authority();
         authority.rsplit_once(':').map_or(authority.clone(), |(host, _)| host.to_owned())
@@ -114,7 +114,7 @@ fn accept(key: &str) -> String {
     const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let text = format!("{key}{MAGIC}");
     let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    base64(digest.as_ref())
+    Base64::encode_string(digest.as_ref())
 }
 
 #[cfg(test)]
