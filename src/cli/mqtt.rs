@@ -119,7 +119,7 @@ fn on_a_link<O>(
     }
     let mut session = Session::new(session);
     if let Some(auth) = auth {
-        session.set_auth(Box::new(auth));
+        session.set_auth(auth);
     }
     let connector = start::connector(connection, session.has_credentials())?;
     runtime()?.block_on(async {

@@ -277,3 +277,36 @@ fn what_the_broker_refuses_is_a_failure() {
     );
     assert_eq!(errors.matches("closed").count(), 2, "{errors}");
 }
+
+#[test]
+fn any_version_is_the_newest_that_the_broker_speaks() {
+    use std::io::{Read, Write};
+    for (knows, refusal) in [(4, &[0x20, 2, 0, 1][..]), (3, &[0x20, 3, 0, 0x84, 0])] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let broker = std::thread::spawn(move || {
+            let mut levels = Vec::new();
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                let mut start = [0; 11];
+                client.read_exact(&mut start).unwrap();
+                // The level stands behind the name, MQTT or MQIsdp.
+                let level = if start[3] == 4 { start[8] } else { start[10] };
+                levels.push(level);
+                if level == knows {
+                    client.write_all(&[0x20, 2, 0, 0]).unwrap();
+                    let mut rest = Vec::new();
+                    client.read_to_end(&mut rest).unwrap();
+                    assert!(rest.ends_with(b"\x30\x04\0\x01ax\xE0\0"), "{rest:?}");
+                    return levels;
+                }
+                // In the words of the version that was asked for.
+                let answer = if level == 5 { refusal } else { &[0x20, 2, 0, 1] };
+                client.write_all(answer).unwrap();
+            }
+            levels
+        });
+        ours(&["pub", "-p", &port, "-V", "auto", "-t", "a", "-m", "x"], b"", 0);
+        assert_eq!(broker.join().unwrap(), [5, 4, 3][..usize::from(6 - knows)]);
+    }
+}
