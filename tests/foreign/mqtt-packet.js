@@ -90,7 +90,10 @@ class Run {
       pass () {},
       true () {},
       false () {},
-      equal: settle,
+      // Single fields of a packet tell too little.
+      equal: (actual, expected) => {
+        if (!(actual instanceof Mark && actual.what === 'field')) settle(actual, expected)
+      },
       deepEqual: settle,
       deepLooseEqual: settle,
       fail () {},
