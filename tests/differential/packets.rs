@@ -155,7 +155,8 @@ fn connack(version: Version) -> impl Strategy<Value = Packet> {
         AuthMethod(text()),
         AuthData(binary()),
     ]);
-    let template: &[u8] = if version == Version::V5 { b"\x20\x03\x00*\x00" } else { b"\x20\x02\x00*" };
+    let template: &[u8] =
+        if version == Version::V5 { b"\x20\x03\x00*\x00" } else { b"\x20\x02\x00*" };
     (any::<bool>(), select(reasons(template, version)), properties).prop_map(
         |(present, reason, properties)| {
             let session_present = present && !reason.is_error();
@@ -196,8 +197,7 @@ fn ack(version: Version, kind: u8, make: fn(Ack) -> Packet) -> BoxedStrategy<Pac
 }
 
 fn subscribe() -> impl Strategy<Value = Packet> {
-    let handling =
-        vec![RetainHandling::Send, RetainHandling::SendIfNew, RetainHandling::DoNotSend];
+    let handling = vec![RetainHandling::Send, RetainHandling::SendIfNew, RetainHandling::DoNotSend];
     let subscription = (filter(), qos(), any::<[bool; 2]>(), select(handling)).prop_map(
         |(filter, qos, [no_local, retain_as_published], retain_handling)| Subscription {
             // Not on a shared subscription (3.8.3.1).
@@ -258,7 +258,8 @@ pub fn packet(version: Version) -> BoxedStrategy<Packet> {
         Just(Packet::PingResp).boxed(),
     ];
     if version == Version::V5 {
-        let properties = list![SessionExpiry(number()), ReasonString(text()), ServerReference(text())];
+        let properties =
+            list![SessionExpiry(number()), ReasonString(text()), ServerReference(text())];
         let disconnect = (select(reasons(b"\xE0\x01*", version)), some(properties));
         all.push(
             disconnect

@@ -248,9 +248,7 @@ fn encode_3(packet: &Packet) -> Vec<u8> {
         Packet::PubAck(ack) => id_only(v3_1_1::Puback::builder().packet_id(ack.id.get()).build()),
         Packet::PubRec(ack) => id_only(v3_1_1::Pubrec::builder().packet_id(ack.id.get()).build()),
         Packet::PubRel(ack) => id_only(v3_1_1::Pubrel::builder().packet_id(ack.id.get()).build()),
-        Packet::PubComp(ack) => {
-            id_only(v3_1_1::Pubcomp::builder().packet_id(ack.id.get()).build())
-        }
+        Packet::PubComp(ack) => id_only(v3_1_1::Pubcomp::builder().packet_id(ack.id.get()).build()),
         Packet::Subscribe(subscribe) => v3_1_1::Subscribe::builder()
             .packet_id(subscribe.id.get())
             .entries(entries(subscribe))

@@ -52,7 +52,10 @@ pub fn from_json(json: &Value, version: Version) -> Result<Packet> {
         "pubcomp" => Packet::PubComp(ack()?),
         "subscribe" => Packet::Subscribe(Subscribe {
             id: id(json)?.ok_or("no identifier")?,
-            filters: list(json, "subscriptions")?.iter().map(subscription).collect::<Result<_>>()?,
+            filters: list(json, "subscriptions")?
+                .iter()
+                .map(subscription)
+                .collect::<Result<_>>()?,
             properties: properties()?,
         }),
         "unsubscribe" => {
@@ -62,7 +65,10 @@ pub fn from_json(json: &Value, version: Version) -> Result<Packet> {
             };
             Packet::Unsubscribe(Unsubscribe {
                 id: id(json)?.ok_or("no identifier")?,
-                filters: list(json, "unsubscriptions")?.iter().map(filter).collect::<Result<_>>()?,
+                filters: list(json, "unsubscriptions")?
+                    .iter()
+                    .map(filter)
+                    .collect::<Result<_>>()?,
                 properties: properties()?,
             })
         }
@@ -209,11 +215,10 @@ fn one_or_more(value: &Value) -> &[Value] {
 
 /// A reason by its code, from a packet that may carry it.
 fn reason(code: u8) -> Option<Reason> {
-    let decode = |packet: &[u8]| {
-        match Packet::decode(&mut BytesMut::from(packet), 100, Version::V5) {
-            Ok(Some(Decoded::Packet(packet))) => Some(packet),
-            _ => None,
-        }
+    let decode = |packet: &[u8]| match Packet::decode(&mut BytesMut::from(packet), 100, Version::V5)
+    {
+        Ok(Some(Decoded::Packet(packet))) => Some(packet),
+        _ => None,
     };
     match decode(&[0x20, 3, 0, code, 0]).or_else(|| decode(&[0x90, 4, 0, 1, 0, code])) {
         Some(Packet::ConnAck(packet)) => return Some(packet.reason),
