@@ -8,7 +8,8 @@ use crate::command;
 use crate::config::scalar::Name;
 use crate::config::{Config, Port};
 use crate::intake::{self, Intake};
-use crate::mqtt::link::{self, Link, Route};
+use crate::mqtt::link::{self, Link};
+use crate::mqtt::packet::{Properties, Subscription};
 use crate::mqtt::session::{self, Session};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
@@ -16,7 +17,9 @@ use crate::pipeline::{BuildError, Pipeline};
 use crate::serial;
 use crate::serial::port::{self, INBOX, PortTask};
 use crate::status::{self, Topics};
+use crate::uplink::{self, Route, Uplink};
 use std::io;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -50,28 +53,33 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     let (stopper, stopped) = watch::channel(());
     let mut tasks = Vec::new();
     let mut routes = Vec::new();
+    let mut subscriptions = Vec::new();
     for (name, port) in &config.ports {
-        let (task, route) = build(&config, name, port, &intake, &stopped)
+        let (task, route, filters) = build(&config, name, port, &intake, &stopped)
             .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
         tasks.push((task, port.clone()));
         routes.extend(route);
+        subscriptions.extend(filters);
     }
     drop((intake, stopped));
 
-    let session = Session::new(session_options(&config, &topics, &routes));
     let broker = &config.broker;
-    let link = Link {
-        broker: broker.url.clone(),
-        session,
+    let mut session = Session::new(session_options(&config, &topics));
+    session.subscribe(subscriptions, &Properties::NONE);
+    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
+    let options = link::Options {
         password_file: broker.password_file.clone(),
-        outbox: Outbox::new(&config.outbox),
+        gather: Some(GATHER),
+        ..link::Options::default()
+    };
+    let left = start_mqtt(Uplink {
+        broker: broker.url.clone(),
+        link: Link::new(session, Outbox::new(&config.outbox), connector, options),
         outlet,
         routes,
-        topics: Some(topics),
+        topics,
         interval: config.status.interval.duration(),
-    };
-    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
-    let left = start_mqtt(link, connector)?;
+    })?;
 
     let local = LocalSet::new();
     let mut ports = JoinSet::new();
@@ -89,13 +97,16 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     Ok(left.await.unwrap_or_default())
 }
 
-/// Starts the MQTT task on a thread of its own; the receiver gets what [`link::run`] returns.
-fn start_mqtt(link: Link, connector: Connector) -> io::Result<oneshot::Receiver<usize>> {
+/// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// Starts the MQTT task on a thread of its own; the receiver gets what [`uplink::run`] returns.
+fn start_mqtt(uplink: Uplink) -> io::Result<oneshot::Receiver<usize>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = oneshot::channel();
     std::thread::Builder::new().name("mqtt".into()).spawn(move || {
         // Nobody listens any more when the process is ending anyhow.
-        let _ = sender.send(runtime.block_on(link::run(link, connector)));
+        let _ = sender.send(runtime.block_on(uplink::run(uplink)));
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
     })?;
@@ -108,12 +119,15 @@ fn build(
     port: &Port,
     intake: &Intake,
     stop: &watch::Receiver<()>,
-) -> Result<(PortTask, Option<Route>), Vec<BuildError>> {
+) -> Result<(PortTask, Option<Route>, Vec<Subscription>), Vec<BuildError>> {
     let pipeline = Pipeline::build(&config.gateway, name, port)?;
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::of(&config.gateway);
     let (sender, inbox) = mpsc::channel(INBOX);
-    let filters: Vec<_> = commands.iter().map(|c| (c.filter.clone(), c.qos)).collect();
+    let filters = commands.iter().map(|command| command.filter.clone()).collect();
+    let subscriptions =
+        commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
+    let subscriptions = subscriptions.collect();
     let route = Route { filters, inbox: sender, report: topics.commands(name) };
     let task = PortTask {
         name: name.to_string(),
@@ -127,10 +141,10 @@ fn build(
         stop: stop.clone(),
     };
     let route = (!route.filters.is_empty()).then_some(route);
-    Ok((task, route))
+    Ok((task, route, subscriptions))
 }
 
-fn session_options(config: &Config, topics: &Topics, routes: &[Route]) -> session::Options {
+fn session_options(config: &Config, topics: &Topics) -> session::Options {
     let broker = &config.broker;
     let client_id =
         broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
@@ -141,7 +155,9 @@ fn session_options(config: &Config, topics: &Topics, routes: &[Route]) -> sessio
         user: broker.user.clone(),
         password: broker.password.clone(),
         will: Some(status::gateway(topics, false)),
-        subscriptions: routes.iter().flat_map(|route| route.filters.iter().cloned()).collect(),
         inflight: broker.inflight,
+        version: broker.version.0,
+        manual_ack: true,
+        ..session::Options::default()
     }
 }

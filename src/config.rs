@@ -12,6 +12,8 @@ pub mod tree;
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};
 use crate::map::{Mapping, Template};
+use crate::mqtt::packet::VersionChoice;
+use crate::mqtt::session::Clean;
 use crate::mqtt::topic::Qos;
 use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Size, Span, TcpAddress};
 use serde::Deserialize;
@@ -67,9 +69,13 @@ pub struct Broker {
     pub keepalive: Span,
     /// `true`: the broker forgets us when the link ends. `false`: it keeps subscriptions and
     /// commands for us while we are away.
+    /// `first`: it forgets us once, when the gateway starts.
     #[serde(default = "Broker::default_clean")]
-    pub clean: bool,
-    /// How many QoS 1 messages may wait for their acknowledgement at once, 1 to 65535.
+    pub clean: Clean,
+    /// Version of MQTT: `5`, `3.1.1` or `3.1`; `auto` takes the newest that the broker knows.
+    #[serde(default)]
+    pub version: VersionChoice,
+    /// How many QoS 1 and 2 messages may wait for their acknowledgement at once, 1 to 65535.
     #[serde(default = "Broker::default_inflight")]
     pub inflight: u16,
 }
@@ -78,8 +84,8 @@ impl Broker {
     fn default_keepalive() -> Span {
         Span::from_secs(60)
     }
-    fn default_clean() -> bool {
-        true
+    fn default_clean() -> Clean {
+        Clean::Always
     }
     fn default_inflight() -> u16 {
         100

@@ -96,6 +96,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: false,
             latest_only: false,
+            properties: None,
         }
     }
 

@@ -36,4 +36,5 @@ pub mod outbox;
 pub mod pipeline;
 pub mod serial;
 pub mod status;
+pub mod uplink;
 pub mod value;

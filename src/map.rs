@@ -199,7 +199,14 @@ impl Mapper {
             Ok(topic) => {
                 let payload = buffer.freeze();
                 let (qos, retain) = (self.qos, self.retain);
-                out.push(Message { topic, payload, qos, retain, latest_only: false });
+                out.push(Message {
+                    topic,
+                    payload,
+                    qos,
+                    retain,
+                    latest_only: false,
+                    properties: None,
+                });
                 0
             }
             Err(_) => 1,

@@ -5,8 +5,9 @@ mod waiting;
 
 use crate::config::{Drop, OutboxBounds};
 use crate::message::Message;
+use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use waiting::Waiting;
 
 /// Messages in the order in which they came. Sans-io.
@@ -25,20 +26,37 @@ pub struct Outbox {
     bytes: usize,
     /// Goes before everything else: the birth message, which a backlog must not delay.
     urgent: Option<Message>,
+    /// What became of messages, where somebody wants to know.
+    outcomes: Option<VecDeque<(Ticket, Outcome)>>,
     counts: Counts,
 }
 
-/// What the outbox calls a message that is in flight.
+/// What the outbox calls a message from its push to its end. A newer message has a greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
+
+/// How a message left the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The broker has it; QoS 0: the link was given it.
+    Delivered(Reason),
+    /// The broker does not take it.
+    Refused(Reason),
+    /// It made way for others, or found no room.
+    Dropped,
+    /// A newer message of its topic took its place.
+    Replaced,
+}
 
 /// What the outbox has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Messages handed to the link, repetitions included.
     pub sent: u64,
-    /// QoS 1 messages that the broker acknowledged.
+    /// QoS 1 and 2 messages that the broker acknowledged.
     pub acknowledged: u64,
+    /// Messages that the broker does not take.
+    pub refused: u64,
     /// Messages lost because the outbox was full, or too small for them.
     pub dropped: u64,
     /// Those of `dropped` that alone are larger than the outbox.
@@ -60,6 +78,7 @@ impl Outbox {
             last_ticket: 0,
             bytes: 0,
             urgent: None,
+            outcomes: None,
             counts: Counts::default(),
         }
     }
@@ -67,30 +86,57 @@ impl Outbox {
     /// Takes a message in. A message that only counts as the latest replaces what waits of its
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.
-    pub fn push(&mut self, message: Message) {
+    pub fn push(&mut self, message: Message) -> Ticket {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
         if !self.could_ever_have_room_for(&message) {
-            self.counts.dropped += 1;
             self.counts.too_large += u64::from(message.cost() > self.bounds.bytes.bytes());
-            return;
+            self.dropped(ticket);
+            return ticket;
         }
         while message.latest_only || !self.has_room_for(&message) {
-            let Some(replaced) = self.waiting.take_replaced(&message) else { break };
+            let Some((old, replaced)) = self.waiting.take_replaced(&message) else { break };
             self.bytes -= replaced.cost();
             self.counts.replaced += 1;
+            self.tell(old, Outcome::Replaced);
         }
         while !self.has_room_for(&message) {
-            self.counts.dropped += 1;
             let oldest = match self.bounds.drop {
                 Drop::Oldest => self.waiting.pop_front(),
                 Drop::Newest => None,
             };
-            match oldest {
-                Some(dropped) => self.bytes -= dropped.cost(),
-                None => return,
-            }
+            let Some((oldest, dropped)) = oldest else {
+                self.dropped(ticket);
+                return ticket;
+            };
+            self.bytes -= dropped.cost();
+            self.dropped(oldest);
         }
         self.bytes += message.cost();
-        self.waiting.push_back(message);
+        self.waiting.push_back(ticket, message);
+        ticket
+    }
+
+    fn dropped(&mut self, ticket: Ticket) {
+        self.counts.dropped += 1;
+        self.tell(ticket, Outcome::Dropped);
+    }
+
+    fn tell(&mut self, ticket: Ticket, outcome: Outcome) {
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.push_back((ticket, outcome));
+        }
+    }
+
+    /// From now on [`Outbox::outcome`] tells what becomes of each message; its owner takes them
+    /// after each step, or they pile up.
+    pub fn follow(&mut self) {
+        self.outcomes.get_or_insert_default();
+    }
+
+    /// What became of a message, in the order in which it happened.
+    pub fn outcome(&mut self) -> Option<(Ticket, Outcome)> {
+        self.outcomes.as_mut()?.pop_front()
     }
 
     /// Takes in a message that goes before all others, in the place of an earlier such one.
@@ -103,24 +149,28 @@ impl Outbox {
         self.urgent.as_ref().or_else(|| self.waiting.front())
     }
 
-    /// The front message was handed to the link. QoS 1 is in flight from now on, under its ticket;
-    /// QoS 0 and the urgent message have none, and are gone.
-    pub fn sent(&mut self) -> Option<Ticket> {
+    /// The front message was handed to the link with a QoS. With 1 and 2 it is in flight from now
+    /// on, under its ticket; with QoS 0 it is gone, and so is the urgent message.
+    pub fn sent(&mut self, qos: Qos) -> Option<Ticket> {
         if self.urgent.take().is_some() {
             self.counts.sent += 1;
             return None;
         }
-        let message = self.waiting.pop_front()?;
+        let (ticket, message) = self.waiting.pop_front()?;
         self.counts.sent += 1;
-        if message.qos == Qos::AtMostOnce {
+        if qos == Qos::AtMostOnce {
             self.bytes -= message.cost();
+            self.tell(ticket, Outcome::Delivered(Reason::SUCCESS));
             return None;
         }
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
         self.in_flight_bytes += message.cost();
         self.in_flight.insert(ticket, message);
         Some(ticket)
+    }
+
+    /// The message of a ticket that is in flight.
+    pub fn message(&self, ticket: Ticket) -> Option<&Message> {
+        self.in_flight.get(&ticket)
     }
 
     /// The message of a ticket, which is being sent once more.
@@ -130,20 +180,39 @@ impl Outbox {
         Some(message)
     }
 
-    /// The broker has it.
-    pub fn acknowledged(&mut self, ticket: Ticket) {
+    /// The broker has it, or does not take it, as the reason says.
+    pub fn acknowledged(&mut self, ticket: Ticket, reason: Reason) {
         let Some(message) = self.in_flight.remove(&ticket) else { return };
         self.bytes -= message.cost();
         self.in_flight_bytes -= message.cost();
-        self.counts.acknowledged += 1;
+        self.settled(ticket, reason);
     }
 
-    /// The broker's session was lost: what was in flight waits again, in its old place. Its tickets
-    /// end.
+    /// The front message cannot be sent to this broker.
+    pub fn refuse_front(&mut self, reason: Reason) {
+        if self.urgent.take().is_some() {
+            self.counts.refused += 1;
+        } else if let Some((ticket, message)) = self.waiting.pop_front() {
+            self.bytes -= message.cost();
+            self.settled(ticket, reason);
+        }
+    }
+
+    fn settled(&mut self, ticket: Ticket, reason: Reason) {
+        if reason.is_error() {
+            self.counts.refused += 1;
+            self.tell(ticket, Outcome::Refused(reason));
+        } else {
+            self.counts.acknowledged += 1;
+            self.tell(ticket, Outcome::Delivered(reason));
+        }
+    }
+
+    /// The broker's session was lost: what was in flight waits again, in its old place.
     pub fn requeue(&mut self) {
         self.counts.requeued += self.in_flight.len() as u64;
-        while let Some((_, message)) = self.in_flight.pop_last() {
-            self.waiting.push_front(message);
+        while let Some((ticket, message)) = self.in_flight.pop_last() {
+            self.waiting.push_front(ticket, message);
         }
         self.in_flight_bytes = 0;
     }
@@ -194,6 +263,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             latest_only: false,
+            properties: None,
         }
     }
 
@@ -205,8 +275,8 @@ mod tests {
         let mut texts = Vec::new();
         while let Some(message) = outbox.front() {
             texts.push(String::from_utf8(message.payload.to_vec()).unwrap());
-            if let Some(ticket) = outbox.sent() {
-                outbox.acknowledged(ticket);
+            if let Some(ticket) = outbox.sent(Qos::AtLeastOnce) {
+                outbox.acknowledged(ticket, Reason::SUCCESS);
             }
         }
         texts
@@ -229,7 +299,7 @@ mod tests {
     fn what_is_in_flight_is_never_dropped() {
         let mut outbox = outbox(2, Drop::Oldest);
         outbox.push(message("a"));
-        let ticket = outbox.sent().unwrap();
+        let ticket = outbox.sent(Qos::AtLeastOnce).unwrap();
         for text in ["b", "c"] {
             outbox.push(message(text));
         }
@@ -257,7 +327,7 @@ mod tests {
         outbox.bounds.bytes = Size::from_bytes(3 * message("a").cost());
         for text in ["a", "b"] {
             outbox.push(message(text));
-            outbox.sent();
+            outbox.sent(Qos::AtLeastOnce);
         }
         outbox.push(message("c"));
         outbox.push(Message { payload: vec![0; 200].into(), ..message("large") });
@@ -294,9 +364,9 @@ mod tests {
         for text in ["a", "b", "c"] {
             outbox.push(message(text));
         }
-        let a = outbox.sent().unwrap();
-        outbox.sent();
-        outbox.acknowledged(a);
+        let a = outbox.sent(Qos::AtLeastOnce).unwrap();
+        outbox.sent(Qos::AtLeastOnce);
+        outbox.acknowledged(a, Reason::SUCCESS);
         outbox.requeue();
         assert_eq!(drain(&mut outbox), ["b", "c"]);
         assert_eq!(outbox.counts().acknowledged, 3);
@@ -307,7 +377,7 @@ mod tests {
         let status = |text| Message { latest_only: true, retain: true, ..message(text) };
         let mut outbox = outbox(10, Drop::Oldest);
         outbox.push(status("s=1"));
-        outbox.sent();
+        outbox.sent(Qos::AtLeastOnce);
         outbox.push(status("s=2"));
         assert_eq!(outbox.len(), 2, "what is in flight is not replaced");
         outbox.requeue();
@@ -341,14 +411,38 @@ mod tests {
     }
 
     #[test]
+    fn who_follows_hears_how_each_message_left() {
+        let mut outbox = outbox(2, Drop::Oldest);
+        outbox.follow();
+        let tickets: Vec<_> = ["a", "b", "c", "d"].map(|text| outbox.push(message(text))).into();
+        outbox.sent(Qos::AtMostOnce);
+        outbox.sent(Qos::ExactlyOnce);
+        outbox.acknowledged(tickets[3], Reason::QUOTA_EXCEEDED);
+        let e = outbox.push(message("e"));
+        outbox.refuse_front(Reason::PACKET_TOO_LARGE);
+        let heard: Vec<_> = std::iter::from_fn(|| outbox.outcome()).collect();
+        assert_eq!(
+            heard,
+            [
+                (tickets[0], Outcome::Dropped),
+                (tickets[1], Outcome::Dropped),
+                (tickets[2], Outcome::Delivered(Reason::SUCCESS)),
+                (tickets[3], Outcome::Refused(Reason::QUOTA_EXCEEDED)),
+                (e, Outcome::Refused(Reason::PACKET_TOO_LARGE)),
+            ]
+        );
+        assert_eq!((outbox.counts().refused, outbox.bytes()), (2, 0));
+    }
+
+    #[test]
     fn a_message_that_stays_unacknowledged_lets_the_others_go() {
         let mut outbox = outbox(10, Drop::Oldest);
         outbox.push(message("lost"));
-        outbox.sent();
+        outbox.sent(Qos::AtLeastOnce);
         for _ in 0..100_000 {
             outbox.push(message("x"));
-            let ticket = outbox.sent().unwrap();
-            outbox.acknowledged(ticket);
+            let ticket = outbox.sent(Qos::AtLeastOnce).unwrap();
+            outbox.acknowledged(ticket, Reason::SUCCESS);
         }
         assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
         assert!(outbox.waiting.capacity().0 < 1000);
@@ -425,7 +519,8 @@ mod tests {
                     }
                     Step::Sent => {
                         prop_assert_eq!(outbox.front(), model.waiting.first());
-                        let ticket = outbox.sent();
+                        let qos = outbox.front().map_or(Qos::AtMostOnce, |m| m.qos);
+                        let ticket = outbox.sent(qos);
                         if !model.waiting.is_empty() {
                             let message = model.waiting.remove(0);
                             prop_assert_eq!(ticket.is_some(), message.qos == Qos::AtLeastOnce);
@@ -435,7 +530,7 @@ mod tests {
                         }
                     }
                     Step::Acknowledged(at) if at < model.in_flight.len() => {
-                        outbox.acknowledged(model.in_flight.remove(at).0.unwrap());
+                        outbox.acknowledged(model.in_flight.remove(at).0.unwrap(), Reason::SUCCESS);
                     }
                     Step::Acknowledged(_) => {}
                     Step::Requeue => {
@@ -451,7 +546,7 @@ mod tests {
             }
             for message in model.waiting {
                 prop_assert_eq!(outbox.front(), Some(&message));
-                outbox.sent();
+                outbox.sent(Qos::AtLeastOnce);
             }
             prop_assert_eq!(outbox.front(), None);
         }

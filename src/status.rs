@@ -57,7 +57,14 @@ pub fn gateway(topics: &Topics, online: bool) -> Message {
 }
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
-    Message { topic, payload: payload.into(), qos, retain: true, latest_only: true }
+    Message {
+        topic,
+        payload: payload.into(),
+        qos,
+        retain: true,
+        latest_only: true,
+        properties: None,
+    }
 }
 
 /// State of a port, as its status prints it.
@@ -166,6 +173,7 @@ pub fn command(
         qos: Qos::AtMostOnce,
         retain: false,
         latest_only: false,
+        properties: None,
     }
 }
 

@@ -9,40 +9,46 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tty2mqtt::demo::broker::{Broker, Connection, Faults};
 use tty2mqtt::demo::server::Server;
-use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Packet, PacketId, Publish, Refusal};
-use tty2mqtt::mqtt::packet::{Subscribe, Unsubscribe, Will};
+use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
+use tty2mqtt::mqtt::packet::{Properties, Publish, Reason, Subscribe, Subscription, Unsubscribe};
+use tty2mqtt::mqtt::packet::{Version, Will};
 use tty2mqtt::mqtt::topic::Qos;
 
 fn connect(client: &str, clean: bool) -> Connect {
     Connect {
+        version: Version::V311,
         client_id: client.into(),
         clean,
         keep_alive: 10,
         will: None,
         user: None,
         password: None,
+        properties: Properties::NONE,
     }
 }
 
 /// QoS 1 if it has an identifier.
 fn publish(topic: &str, payload: &str, id: u16) -> Publish {
     Publish {
-        topic: topic.parse().unwrap(),
+        topic: Some(topic.parse().unwrap()),
         payload: payload.to_owned().into(),
+        qos: if id > 0 { Qos::AtLeastOnce } else { Qos::AtMostOnce },
         id: PacketId::new(id),
         dup: false,
         retain: false,
+        properties: Properties::NONE,
     }
 }
 
 fn subscribe(filter: &str) -> Packet {
-    let filters = vec![(filter.parse().unwrap(), Qos::AtLeastOnce)];
-    Packet::Subscribe(Subscribe { id: PacketId::MIN, filters })
+    let filters = vec![Subscription::new(filter.parse().unwrap(), Qos::ExactlyOnce)];
+    let properties = Properties::NONE;
+    Packet::Subscribe(Subscribe { id: PacketId::MIN, filters, properties })
 }
 
 fn encoded(packet: &Packet) -> BytesMut {
     let mut bytes = BytesMut::new();
-    packet.encode(&mut bytes);
+    packet.encode(&mut bytes, Version::V311);
     bytes
 }
 
@@ -64,12 +70,14 @@ impl World {
     fn hears(&mut self, link: Connection) -> Vec<String> {
         let mut bytes = self.broker.output(link).map(|output| output.split()).unwrap_or_default();
         let mut heard = Vec::new();
-        while let Some(Decoded::Packet(packet)) = Packet::decode(&mut bytes, 1 << 20).unwrap() {
+        while let Some(Decoded::Packet(packet)) =
+            Packet::decode(&mut bytes, 1 << 20, Version::V311).unwrap()
+        {
             heard.push(match packet {
                 Packet::Publish(Publish { topic, payload, dup, retain, .. }) => {
                     let payload = String::from_utf8(payload.to_vec()).unwrap();
                     let (dup, retain) = (if dup { "!" } else { "" }, if retain { "*" } else { "" });
-                    format!("{topic}={payload}{dup}{retain}")
+                    format!("{}={payload}{dup}{retain}", topic.unwrap())
                 }
                 other => other.to_string(),
             });
@@ -97,9 +105,16 @@ fn messages_go_to_who_asked_for_them_and_no_longer_4_7() {
     assert_eq!(world.hears(1), ["home/attic/temperature=1"]);
     assert_eq!(world.hears(2), ["home/attic/temperature=1", "home/attic/light=1"]);
     let filters = vec!["#".parse().unwrap()];
-    world.says(2, &Packet::Unsubscribe(Unsubscribe { id: PacketId::MIN, filters }));
+    world.says(
+        2,
+        &Packet::Unsubscribe(Unsubscribe {
+            id: PacketId::MIN,
+            filters,
+            properties: Properties::NONE,
+        }),
+    );
     world.says(1, &Packet::Publish(publish("x", "1", 0)));
-    assert_eq!(world.hears(2), ["UNSUBACK id 1"]);
+    assert_eq!(world.hears(2), ["UNSUBACK (m1, [])"]);
 }
 
 #[test]
@@ -112,7 +127,7 @@ fn retained_messages_come_with_the_subscription_until_they_are_cleared_3_3_1_3()
         world.says(2, &Packet::Connect(connect("two", true)));
         world.hears(2);
         world.says(2, &subscribe("t"));
-        let mut expected = vec!["SUBACK id 1".to_owned()];
+        let mut expected = vec!["SUBACK (m1, [granted QoS 2 (0x02)])".to_owned()];
         expected.extend((!payload.is_empty()).then(|| format!("t={payload}*")));
         assert_eq!(world.hears(2), expected);
         world.broker.close(2);
@@ -129,10 +144,11 @@ fn the_will_is_published_unless_the_client_says_goodbye_3_1_2_5() {
             payload: "lost".into(),
             qos: Qos::AtLeastOnce,
             retain: false,
+            properties: Properties::NONE,
         };
         world.comes(2, Connect { will: Some(will), ..connect("two", true) }, "none");
         if goodbye {
-            world.says(2, &Packet::Disconnect);
+            world.says(2, &Packet::Disconnect(Disconnect::new(Reason::SUCCESS)));
         }
         world.broker.close(2);
         assert_eq!(world.hears(1), if goodbye { &[][..] } else { &["will=lost"] });
@@ -167,13 +183,13 @@ fn a_kept_session_gets_what_it_missed_and_what_it_did_not_acknowledge_4_4() {
     world.says(2, &Packet::Publish(publish("t", "not kept", 0)));
     world.broker.open(3, world.now);
     world.says(3, &Packet::Connect(connect("keeps", false)));
-    assert_eq!(world.hears(3), ["CONNACK accepted, session present true", "t=a!", "t=b"]);
+    assert_eq!(world.hears(3), ["CONNACK (s1, success (0x00))", "t=a!", "t=b"]);
     // Another one that is clean ends it.
     world.broker.close(3);
     for (link, clean) in [(4, true), (5, false)] {
         world.broker.open(link, world.now);
         world.says(link, &Packet::Connect(connect("keeps", clean)));
-        assert_eq!(world.hears(link), ["CONNACK accepted, session present false"]);
+        assert_eq!(world.hears(link), ["CONNACK (s0, success (0x00))"]);
         world.broker.close(link);
     }
 }
@@ -198,16 +214,16 @@ fn who_may_not_come_in_is_told_why_3_2_2_3() {
     for (login, refuse, connect, expected) in [
         (false, None, connect("one", true), None),
         (true, None, known, None),
-        (true, None, connect("one", true), Some(Refusal::BadUserOrPassword)),
-        (false, Some(Refusal::NotAuthorised), connect("one", true), Some(Refusal::NotAuthorised)),
-        (false, None, nameless, Some(Refusal::ClientId)),
+        (true, None, connect("one", true), Some(Reason::BAD_USER_NAME_OR_PASSWORD)),
+        (false, Some(Reason::NOT_AUTHORIZED), connect("one", true), Some(Reason::NOT_AUTHORIZED)),
+        (false, None, nameless, Some(Reason::CLIENT_IDENTIFIER_NOT_VALID)),
     ] {
         let mut world = World::new();
         world.broker.login = login.then(|| (user().unwrap(), secret().unwrap()));
         world.broker.faults.refuse = refuse;
         world.broker.open(1, world.now);
         world.says(1, &Packet::Connect(connect));
-        let answer = ConnAck { session_present: false, refusal: expected };
+        let answer = ConnAck::new(false, expected.unwrap_or(Reason::SUCCESS));
         assert_eq!(world.hears(1), [Packet::ConnAck(answer).to_string()]);
         assert_eq!(world.broker.is_closing(1), expected.is_some());
     }
@@ -217,7 +233,7 @@ fn who_may_not_come_in_is_told_why_3_2_2_3() {
 fn acknowledgements_go_wrong_on_request() {
     let mut world = World::new();
     world.comes(1, connect("one", true), "none");
-    world.broker.faults = Faults { lose_puback: 3, repeat_puback: 2, ..Faults::default() };
+    world.broker.faults = Faults { lose_ack: 3, repeat_ack: 2, ..Faults::default() };
     let mut answers = Vec::new();
     for id in 1..=6 {
         world.says(1, &Packet::Publish(publish("t", "x", id)));
@@ -253,7 +269,9 @@ impl Client {
 
     async fn hears(&mut self) -> io::Result<Packet> {
         loop {
-            if let Some(Decoded::Packet(packet)) = Packet::decode(&mut self.1, 1000).unwrap() {
+            if let Some(Decoded::Packet(packet)) =
+                Packet::decode(&mut self.1, 1000, Version::V311).unwrap()
+            {
                 return Ok(packet);
             }
             let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_buf(&mut self.1));
@@ -264,7 +282,7 @@ impl Client {
     }
 
     async fn is_welcome(&mut self, session_present: bool) {
-        let answer = ConnAck { session_present, refusal: None };
+        let answer = ConnAck::new(session_present, Reason::SUCCESS);
         assert_eq!(self.hears().await.unwrap(), Packet::ConnAck(answer));
     }
 }

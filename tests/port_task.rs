@@ -85,7 +85,10 @@ impl Stage {
 
     async fn command(&self, payload: &'static str) {
         let topic = "relay".parse().unwrap();
-        self.inbox.send(Inbound { topic, payload: payload.into(), retain: false }).await.unwrap();
+        self.inbox
+            .send(Inbound { topic, payload: payload.into(), retain: false, taken: None })
+            .await
+            .unwrap();
     }
 }
 

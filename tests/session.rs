@@ -2,13 +2,14 @@
 //! are sections of MQTT 3.1.1.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::time::{Duration, Instant};
 use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::config::scalar::Size;
 use tty2mqtt::message::Message;
-use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, PacketId, Publish, Refusal, SubAck};
-use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId, Properties};
+use tty2mqtt::mqtt::packet::{Publish, Reason, SubAck, Subscription, Version};
+use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::outbox::Outbox;
 
@@ -23,17 +24,15 @@ struct Dialogue {
 
 impl Dialogue {
     fn with(clean: bool, inflight: u16, filters: &[&str]) -> Dialogue {
-        let subscriptions = filters.iter().map(|f| (f.parse().unwrap(), Qos::AtLeastOnce));
-        Dialogue::of(Options {
-            client_id: "router".into(),
-            clean,
-            keepalive: 60 * SECOND,
-            user: None,
-            password: None,
-            will: None,
-            subscriptions: subscriptions.collect(),
+        let mut dialogue = Dialogue::of(Options {
+            clean: if clean { Clean::Always } else { Clean::Never },
             inflight,
-        })
+            ..options()
+        });
+        let wanted = |filter: &&str| Subscription::new(filter.parse().unwrap(), Qos::AtLeastOnce);
+        let wanted = filters.iter().map(wanted).collect();
+        dialogue.session.subscribe(wanted, &Properties::NONE);
+        dialogue
     }
 
     fn of(options: Options) -> Dialogue {
@@ -49,25 +48,17 @@ impl Dialogue {
     }
 
     fn reconnect(&mut self, session_present: bool) {
-        self.session.disconnected();
-        self.session.connect(self.now);
+        self.session.disconnected(false);
+        self.session.connect(self.now).unwrap();
         let [Packet::Connect(_)] = self.says()[..] else { panic!("no CONNECT") };
-        self.broker(Packet::ConnAck(ConnAck { session_present, refusal: None })).unwrap();
-        assert_eq!(self.session.event(), Some(Event::Connected { session_present }));
+        let answer = ConnAck::new(session_present, Reason::SUCCESS);
+        self.broker(Packet::ConnAck(answer.clone())).unwrap();
+        assert_eq!(self.session.event(), Some(Event::Connected(answer)));
     }
 
     /// Connected with a keepalive.
     fn kept_alive(keepalive: Duration) -> Dialogue {
-        let mut dialogue = Dialogue::of(Options {
-            client_id: "router".into(),
-            clean: true,
-            keepalive,
-            user: None,
-            password: None,
-            will: None,
-            subscriptions: Vec::new(),
-            inflight: 10,
-        });
+        let mut dialogue = Dialogue::of(Options { clean: Clean::Always, keepalive, ..options() });
         dialogue.reconnect(false);
         dialogue
     }
@@ -97,7 +88,9 @@ impl Dialogue {
         let mut output = self.session.output().split();
         self.session.wrote(self.now);
         let mut packets = Vec::new();
-        while let Some(Decoded::Packet(packet)) = Packet::decode(&mut output, 1 << 20).unwrap() {
+        while let Some(Decoded::Packet(packet)) =
+            Packet::decode(&mut output, 1 << 20, self.session.version()).unwrap()
+        {
             packets.push(packet);
         }
         packets
@@ -118,23 +111,50 @@ impl Dialogue {
 
     fn broker(&mut self, packet: Packet) -> Result<(), SessionError> {
         let mut bytes = BytesMut::new();
-        packet.encode(&mut bytes);
+        packet.encode(&mut bytes, self.session.version());
         self.session.receive(&mut bytes, &mut self.outbox, self.now)
     }
 
     fn ack(&mut self, id: u16) {
-        self.broker(Packet::PubAck(PacketId::new(id).unwrap())).unwrap();
+        self.broker(Packet::PubAck(ack(id))).unwrap();
+    }
+}
+
+/// MQTT 3.1.1, a minute of keepalive, ten messages in flight.
+fn options() -> Options {
+    Options {
+        client_id: "router".into(),
+        version: Some(Version::V311),
+        inflight: 10,
+        ..Options::default()
     }
 }
 
 fn message(text: &str, qos: Qos) -> Message {
-    let topic = "t".parse().unwrap();
-    Message { topic, payload: text.to_owned().into(), qos, retain: false, latest_only: false }
+    Message { qos, ..Message::new("t".parse().unwrap(), text.to_owned()) }
+}
+
+/// From the broker; QoS 1 if it has an identifier.
+fn publish(topic: &str, payload: impl Into<Bytes>, id: u16) -> Publish {
+    Publish {
+        topic: Some(topic.parse().unwrap()),
+        payload: payload.into(),
+        qos: if id > 0 { Qos::AtLeastOnce } else { Qos::AtMostOnce },
+        id: PacketId::new(id),
+        dup: false,
+        retain: false,
+        properties: Properties::NONE,
+    }
+}
+
+fn ack(id: u16) -> Ack {
+    Ack::new(PacketId::new(id).unwrap(), Reason::SUCCESS)
 }
 
 fn suback(id: u16, filters: usize) -> Packet {
-    let granted = vec![Some(Qos::AtLeastOnce); filters];
-    Packet::SubAck(SubAck { id: PacketId::new(id).unwrap(), granted })
+    let reasons = vec![Reason::GRANTED_QOS_1; filters];
+    let properties = Properties::NONE;
+    Packet::SubAck(SubAck { id: PacketId::new(id).unwrap(), reasons, properties })
 }
 
 #[test]
@@ -173,7 +193,7 @@ fn a_link_that_breaks_again_and_again_loses_nothing() {
     dialogue.publishes();
     for _ in 0..3 {
         dialogue.reconnect(true);
-        dialogue.session.disconnected();
+        dialogue.session.disconnected(false);
     }
     dialogue.reconnect(true);
     assert_eq!(dialogue.publishes(), ["a:1!", "b:2!", "c:3!"]);
@@ -222,13 +242,7 @@ fn own_traffic_does_not_hide_a_dead_peer_3_1_2_10() {
 fn inbound_traffic_does_not_spare_the_broker_our_sign_of_life() {
     let mut dialogue = Dialogue::connected(true, 10);
     dialogue.now += 59 * SECOND;
-    let publish = Publish {
-        topic: "t".parse().unwrap(),
-        payload: "x".into(),
-        id: None,
-        dup: false,
-        retain: false,
-    };
+    let publish = publish("t", "x", 0);
     dialogue.broker(Packet::Publish(publish)).unwrap();
     dialogue.now += SECOND;
     dialogue.session.timeout(dialogue.now).unwrap();
@@ -267,7 +281,7 @@ fn a_pingresp_is_good_for_another_interval() {
 #[test]
 fn a_broker_that_never_answers_connect_is_given_up() {
     let mut dialogue = Dialogue::with(true, 10, &[]);
-    dialogue.session.connect(dialogue.now);
+    dialogue.session.connect(dialogue.now).unwrap();
     let due = dialogue.session.deadline().unwrap();
     assert_eq!(due, dialogue.now + 10 * SECOND);
     assert_eq!(dialogue.session.timeout(due), Err(SessionError::NoConnAck));
@@ -276,16 +290,16 @@ fn a_broker_that_never_answers_connect_is_given_up() {
 #[test]
 fn a_refusal_says_whether_somebody_must_change_a_setting() {
     for (why, needs_operator) in [
-        (Refusal::Unavailable, false),
-        (Refusal::BadUserOrPassword, true),
-        (Refusal::NotAuthorised, true),
-        (Refusal::ClientId, true),
+        (Reason::SERVER_UNAVAILABLE, false),
+        (Reason::BAD_USER_NAME_OR_PASSWORD, true),
+        (Reason::NOT_AUTHORIZED, true),
+        (Reason::CLIENT_IDENTIFIER_NOT_VALID, true),
     ] {
         let mut dialogue = Dialogue::with(true, 10, &[]);
-        dialogue.session.connect(dialogue.now);
-        let answer = ConnAck { session_present: false, refusal: Some(why) };
-        let error = dialogue.broker(Packet::ConnAck(answer)).unwrap_err();
-        assert_eq!(error, SessionError::Refused(why));
+        dialogue.session.connect(dialogue.now).unwrap();
+        let answer = ConnAck::new(false, why);
+        let error = dialogue.broker(Packet::ConnAck(answer.clone())).unwrap_err();
+        assert_eq!(error, SessionError::Refused(answer));
         assert_eq!(error.needs_operator(), needs_operator);
     }
 }
@@ -294,7 +308,7 @@ fn a_refusal_says_whether_somebody_must_change_a_setting() {
 fn nothing_is_sent_before_connack() {
     let mut dialogue = Dialogue::with(true, 10, &[]);
     dialogue.push("x", Qos::AtLeastOnce);
-    dialogue.session.connect(dialogue.now);
+    dialogue.session.connect(dialogue.now).unwrap();
     assert!(matches!(dialogue.says()[..], [Packet::Connect(_)]));
     assert!(dialogue.says().is_empty());
 }
@@ -303,53 +317,43 @@ fn nothing_is_sent_before_connack() {
 fn subscriptions_are_made_at_each_connect_and_their_refusal_is_told() {
     let mut dialogue = Dialogue::with(false, 10, &["a/#", "b"]);
     for session_present in [false, true] {
-        dialogue.session.disconnected();
-        dialogue.session.connect(dialogue.now);
+        dialogue.session.disconnected(false);
+        dialogue.session.connect(dialogue.now).unwrap();
         dialogue.says();
-        dialogue.broker(Packet::ConnAck(ConnAck { session_present, refusal: None })).unwrap();
+        dialogue.broker(Packet::ConnAck(ConnAck::new(session_present, Reason::SUCCESS))).unwrap();
         dialogue.session.event();
         let [Packet::Subscribe(subscribe)] = &dialogue.says()[..] else { panic!("no SUBSCRIBE") };
         assert_eq!(subscribe.filters.len(), 2);
-        let granted = vec![Some(Qos::AtLeastOnce), None];
-        dialogue.broker(Packet::SubAck(SubAck { id: subscribe.id, granted })).unwrap();
+        let reasons = vec![Reason::GRANTED_QOS_1, Reason::UNSPECIFIED_ERROR];
+        let (id, properties) = (subscribe.id, Properties::NONE);
+        dialogue.broker(Packet::SubAck(SubAck { id, reasons, properties })).unwrap();
         let granted = |event: Option<Event>| match event {
             Some(Event::Subscribed { granted, .. }) => granted,
             other => panic!("{other:?}"),
         };
-        assert_eq!(granted(dialogue.session.event()), Some(Qos::AtLeastOnce));
-        assert_eq!(granted(dialogue.session.event()), None);
+        assert_eq!(granted(dialogue.session.event()), Ok(Qos::AtLeastOnce));
+        assert_eq!(granted(dialogue.session.event()), Err(Reason::UNSPECIFIED_ERROR));
     }
 }
 
 #[test]
 fn a_message_is_acknowledged_when_it_was_taken_and_not_before() {
     let mut dialogue = Dialogue::connected(true, 10);
-    let publish = Publish {
-        topic: "relay".parse().unwrap(),
-        payload: "on".into(),
-        id: PacketId::new(7),
-        dup: false,
-        retain: false,
-    };
+    let publish = publish("relay", "on", 7);
     dialogue.broker(Packet::Publish(publish)).unwrap();
     assert!(dialogue.says().is_empty());
-    assert!(matches!(dialogue.session.event(), Some(Event::Message { .. })));
-    assert_eq!(dialogue.says(), [Packet::PubAck(PacketId::new(7).unwrap())]);
+    assert!(matches!(dialogue.session.event(), Some(Event::Message(_))));
+    assert_eq!(dialogue.says(), [Packet::PubAck(ack(7))]);
 }
 
 #[test]
 fn a_message_too_large_is_passed_over_acknowledged_and_told() {
     let mut dialogue = Dialogue::connected(true, 10);
-    let publish = |size| Publish {
-        topic: "big".parse().unwrap(),
-        payload: vec![b'x'; size].into(),
-        id: PacketId::new(3),
-        dup: false,
-        retain: false,
-    };
     let mut wire = BytesMut::new();
-    Packet::Publish(publish(1 << 20)).encode(&mut wire);
-    Packet::Publish(publish(1)).encode(&mut wire);
+    for size in [1 << 20, 1] {
+        let publish = publish("big", vec![b'x'; size], 3);
+        Packet::Publish(publish).encode(&mut wire, Version::V311);
+    }
     // In pieces, as it comes from a socket.
     let mut input = BytesMut::new();
     while !wire.is_empty() {
@@ -358,11 +362,14 @@ fn a_message_too_large_is_passed_over_acknowledged_and_told() {
         dialogue.session.receive(&mut input, &mut dialogue.outbox, dialogue.now).unwrap();
         assert!(input.len() < 300_000, "it is not held in memory");
     }
-    assert_eq!(
-        dialogue.session.event(),
-        Some(Event::Oversize { topic: "big".into(), bytes: 1 << 20 })
-    );
-    assert!(matches!(dialogue.session.event(), Some(Event::Message { .. })));
+    let expected = Event::Oversize {
+        topic: "big".into(),
+        qos: Qos::AtLeastOnce,
+        bytes: 1 << 20,
+        start: vec![b'x'; 1024].into(),
+    };
+    assert_eq!(dialogue.session.event(), Some(expected));
+    assert!(matches!(dialogue.session.event(), Some(Event::Message(_))));
     assert_eq!(dialogue.says().len(), 2, "both are acknowledged");
 }
 
@@ -380,7 +387,7 @@ fn nothing_behind_a_violation_is_handled() {
     dialogue.push("a", Qos::AtLeastOnce);
     dialogue.publishes();
     let mut wire = BytesMut::from(&b"\xF0\x00"[..]);
-    Packet::PubAck(PacketId::new(1).unwrap()).encode(&mut wire);
+    Packet::PubAck(ack(1)).encode(&mut wire, Version::V311);
     let result = dialogue.session.receive(&mut wire, &mut dialogue.outbox, dialogue.now);
     assert!(result.is_err());
     assert_eq!(dialogue.outbox.len(), 1, "the acknowledgement behind it does not count");
@@ -389,12 +396,12 @@ fn nothing_behind_a_violation_is_handled() {
 #[test]
 fn a_second_connack_or_a_clients_packet_is_a_violation() {
     for packet in [
-        Packet::ConnAck(ConnAck { session_present: false, refusal: None }),
+        Packet::ConnAck(ConnAck::new(false, Reason::SUCCESS)),
         Packet::PingReq,
-        Packet::Disconnect,
+        Packet::Disconnect(Disconnect::new(Reason::SUCCESS)),
     ] {
         let mut dialogue = Dialogue::connected(true, 10);
-        assert!(matches!(dialogue.broker(packet), Err(SessionError::Unexpected(_))));
+        assert!(matches!(dialogue.broker(packet), Err(SessionError::Protocol(..))));
     }
 }
 
@@ -411,11 +418,11 @@ fn the_output_is_bounded_while_the_link_takes_nothing() {
 
 #[test]
 fn only_connack_may_come_first() {
-    for packet in [Packet::PingResp, Packet::PubAck(PacketId::MIN), suback(1, 1)] {
+    for packet in [Packet::PingResp, Packet::PubAck(ack(1)), suback(1, 1)] {
         let mut dialogue = Dialogue::with(true, 10, &[]);
-        dialogue.session.connect(dialogue.now);
+        dialogue.session.connect(dialogue.now).unwrap();
         let text = packet.to_string();
-        assert!(matches!(dialogue.broker(packet), Err(SessionError::Unexpected(_))), "{text}");
+        assert!(matches!(dialogue.broker(packet), Err(SessionError::Protocol(..))), "{text}");
     }
 }
 
@@ -430,7 +437,7 @@ fn an_acknowledgement_of_the_wrong_kind_answers_nothing_and_loses_nothing() {
     assert_eq!(dialogue.session.stray_acks(), 1);
     dialogue.broker(suback(1, 1)).unwrap();
     // A SUBACK for the message ends the link, and the message goes again.
-    assert!(matches!(dialogue.broker(suback(2, 1)), Err(SessionError::Unexpected(_))));
+    assert!(matches!(dialogue.broker(suback(2, 1)), Err(SessionError::Protocol(..))));
     dialogue.reconnect(true);
     assert!(matches!(
         dialogue.says()[..],
@@ -475,11 +482,12 @@ fn the_largest_window_leaves_identifiers_for_subscriptions() {
 fn unanswered_subscriptions_hold_no_identifier_over_a_reconnect() {
     let mut dialogue = Dialogue::with(false, 10, &["cmd"]);
     for _ in 0..66_000 {
-        dialogue.session.disconnected();
-        dialogue.session.connect(dialogue.now);
+        dialogue.session.disconnected(false);
+        dialogue.session.connect(dialogue.now).unwrap();
         dialogue.session.output().clear();
-        let answer = ConnAck { session_present: true, refusal: None };
+        let answer = ConnAck::new(true, Reason::SUCCESS);
         dialogue.broker(Packet::ConnAck(answer)).unwrap();
+        dialogue.session.send(&mut dialogue.outbox);
         assert!(!dialogue.session.output().is_empty(), "no SUBSCRIBE");
     }
 }
@@ -567,13 +575,7 @@ fn the_time_for_an_acknowledgement_starts_when_its_packet_was_written() {
 #[test]
 fn a_broker_that_talks_and_does_not_listen_is_not_listened_to() {
     let mut dialogue = Dialogue::connected(true, 10);
-    let publish = Publish {
-        topic: "t".parse().unwrap(),
-        payload: "x".into(),
-        id: PacketId::new(1),
-        dup: false,
-        retain: false,
-    };
+    let publish = publish("t", "x", 1);
     let mut taken = 0;
     while dialogue.session.wants_input() {
         dialogue.broker(Packet::Publish(publish.clone())).unwrap();
@@ -589,9 +591,9 @@ fn a_broker_that_talks_and_does_not_listen_is_not_listened_to() {
 #[test]
 fn disconnect_is_the_last_word_3_14_4() {
     let mut dialogue = Dialogue::connected(true, 10);
-    dialogue.session.disconnect();
+    dialogue.session.disconnect(Reason::SUCCESS);
     dialogue.push("late", Qos::AtMostOnce);
-    assert_eq!(dialogue.says(), [Packet::Disconnect]);
+    assert_eq!(dialogue.says(), [Packet::Disconnect(Disconnect::new(Reason::SUCCESS))]);
 }
 
 #[test]

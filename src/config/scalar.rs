@@ -439,19 +439,25 @@ impl fmt::Display for UsbId {
 /// A text that is never printed.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(transparent)]
-pub struct Secret(String);
+#[serde(from = "String")]
+pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The text, for the CONNECT packet only.
-    pub fn reveal(&self) -> &str {
+    /// Its bytes, for the CONNECT packet only.
+    pub fn reveal(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl From<String> for Secret {
     fn from(text: String) -> Secret {
-        Secret(text)
+        Secret(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(bytes: Vec<u8>) -> Secret {
+        Secret(bytes)
     }
 }
 

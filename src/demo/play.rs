@@ -8,15 +8,13 @@ use crate::app;
 use crate::backoff;
 use crate::clock::{Now, Stamp};
 use crate::config::scalar::BrokerUrl;
-use crate::config::{Config, OutboxBounds, load};
-use crate::intake::{self, Intake};
+use crate::config::{Config, load};
 use crate::message::Message;
-use crate::mqtt::link::{self, Link, Route};
-use crate::mqtt::session::{Options, Session};
-use crate::mqtt::topic::{Qos, Topic, TopicFilter};
+use crate::mqtt::client::{self, Client, Event, Events};
+use crate::mqtt::packet::{Properties, Subscription};
+use crate::mqtt::session::{self, Clean, Received};
+use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::Connector;
-use crate::outbox::Outbox;
-use crate::serial::port::Inbound;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -86,7 +84,7 @@ pub async fn play(
         print(&format!("    {line}"));
     }
 
-    let (subscriber, inbox) = subscribe(&url)?;
+    let (subscriber, events) = subscribe(&url).await?;
     let (done, tallied) = mpsc::channel(64);
     let mut actors = Vec::new();
     for (name, sensor) in Sensor::ALL {
@@ -101,12 +99,11 @@ pub async fn play(
         tally: Tally::default(),
         actors,
         subscriber,
-        inbox,
+        events,
         tallied,
         server,
         relay_on: false,
     };
-    play.wait_for_broker(&url).await?;
 
     print_line(&play.print, "starting the gateway");
     let gateway = Gateway::start(config)?;
@@ -174,33 +171,22 @@ impl Gateway {
 }
 
 /// A client of its own, over a connection of its own: sees what any subscriber sees.
-fn subscribe(url: &BrokerUrl) -> Result<(Intake, mpsc::Receiver<Inbound>), DemoError> {
-    let filter: TopicFilter = "demo/#".parse()?;
-    let (sender, inbox) = mpsc::channel(4096);
-    let (intake, outlet) = intake::channel(1 << 20);
-    let filters = vec![(filter, Qos::AtLeastOnce)];
-    let link = Link {
-        broker: url.clone(),
-        session: Session::new(Options {
-            client_id: format!("tty2mqtt-demo-{:08x}", backoff::random()),
-            // While the link is broken, the broker keeps what comes.
-            clean: false,
-            keepalive: Duration::from_secs(30),
-            user: None,
-            password: None,
-            will: None,
-            subscriptions: filters.clone(),
-            inflight: 20,
-        }),
-        password_file: None,
-        outbox: Outbox::new(&OutboxBounds::default()),
-        outlet,
-        routes: vec![Route { filters, inbox: sender, report: "demo/overrun".parse()? }],
-        topics: None,
-        interval: Duration::from_secs(3600),
+async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), DemoError> {
+    let options = session::Options {
+        client_id: format!("tty2mqtt-demo-{:08x}", backoff::random()),
+        // While the link is broken, the broker keeps what comes.
+        clean: Clean::First,
+        keepalive: Duration::from_secs(30),
+        ..session::Options::default()
     };
-    tokio::spawn(link::run(link, Connector::new(url.clone(), None)));
-    Ok((intake, inbox))
+    let connector = Connector::new(url.clone(), None);
+    let (client, events) = Client::start(options, connector, client::Settings::default());
+    let filters = vec![Subscription::new("demo/#".parse()?, Qos::AtLeastOnce)];
+    let subscribed = client.subscribe(filters, Properties::NONE);
+    match tokio::time::timeout(PATIENCE, subscribed).await {
+        Ok(Ok(_)) => Ok((client, events)),
+        _ => Err(DemoError::NoBroker(url.clone())),
+    }
 }
 
 /// A device, as the director sees it.
@@ -233,8 +219,8 @@ struct Play<P> {
     print: P,
     tally: Tally,
     actors: Vec<Actor>,
-    subscriber: Intake,
-    inbox: mpsc::Receiver<Inbound>,
+    subscriber: Client,
+    events: Events,
     tallied: mpsc::Receiver<Expected>,
     server: Option<Server>,
     relay_on: bool,
@@ -251,34 +237,8 @@ impl<P: Fn(&str)> Play<P> {
 
     fn publish(&self, topic: &str, payload: &str) {
         let Ok(topic) = topic.parse::<Topic>() else { return };
-        let message = Message {
-            topic,
-            payload: payload.to_owned().into(),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            latest_only: false,
-        };
-        if self.subscriber.offer(&mut vec![message]).is_err() {
+        if self.subscriber.try_publish(Message::new(topic, payload.to_owned())).is_err() {
             self.say("the command did not fit into the queue");
-        }
-    }
-
-    /// Publishes until something comes back: from then on the subscriber misses nothing.
-    async fn wait_for_broker(&mut self, url: &BrokerUrl) -> Result<(), DemoError> {
-        let end = Instant::now() + PATIENCE;
-        self.publish("demo/probe", "hello");
-        loop {
-            tokio::select! {
-                Some(message) = self.inbox.recv() => {
-                    if message.topic.as_str() == "demo/probe" {
-                        return Ok(());
-                    }
-                }
-                () = sleep_until(Instant::now() + Duration::from_secs(2)) => {
-                    self.publish("demo/probe", "hello");
-                }
-                () = sleep_until(end) => return Err(DemoError::NoBroker(url.clone())),
-            }
         }
     }
 
@@ -303,7 +263,11 @@ impl<P: Fn(&str)> Play<P> {
                     end = Some(Instant::now()).filter(|_| !ending).or(end);
                 }
                 Some(expected) = self.tallied.recv() => self.tally.expect(expected),
-                Some(message) = self.inbox.recv() => self.arrived(&message),
+                Some(event) = self.events.next() => {
+                    if let Event::Message(message) = event {
+                        self.arrived(&message);
+                    }
+                }
                 () = due(scene) => match script.next() {
                     Some((_, Scene::Unplug)) => {
                         self.pause("weather");
@@ -386,7 +350,7 @@ impl<P: Fn(&str)> Play<P> {
         }
     }
 
-    fn arrived(&mut self, message: &Inbound) {
+    fn arrived(&mut self, message: &Received) {
         let topic = message.topic.as_str();
         let payload = String::from_utf8_lossy(&message.payload);
         let time = Stamp(Now::read().wall).to_string();

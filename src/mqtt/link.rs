@@ -1,366 +1,490 @@
-//! The MQTT task: keeps a link to the broker, moves messages from the outbox into it, and hands
-//! command messages to the ports.
+//! A link that comes back by itself: it connects, moves bytes between a stream and the session, and
+//! after an end waits and tries again. It is polled for what happens; no task of its own.
 
-use super::session::{Event, Session, SessionError};
-use super::topic::{Qos, Topic, TopicFilter};
+mod error;
+mod state;
+
+pub use error::{CloseReason, LinkError};
+pub use state::State;
+
+use super::packet::Reason;
+use super::session::{self, Session};
 use super::transport::{ConnectError, Connector};
 use crate::backoff::{self, Backoff};
-use crate::clock::Now;
-use crate::command::Refused;
-use crate::config::scalar::BrokerUrl;
-use crate::intake::Outlet;
-use crate::message::Message;
 use crate::outbox::Outbox;
-use crate::serial::port::Inbound;
-use crate::status;
 use bytes::{Buf, BytesMut};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 /// How long the broker's side may take no byte before the link counts as dead.
 const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// While messages wait for acknowledgements, these are read so far apart: brokers write each by
-/// itself, and to wake up for each would cost more than all else.
-const GATHER: Duration = Duration::from_millis(1);
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long the outbox may take to empty itself when the gateway ends.
-const GRACE: Duration = Duration::from_secs(5);
+/// A link that ends so soon after the broker let us in was not wanted.
+const SHORT: Duration = Duration::from_secs(10);
 
-/// A subscription and where its messages go.
-#[derive(Debug)]
-pub struct Route {
-    /// What is subscribed to, with the QoS asked for.
-    pub filters: Vec<(TopicFilter, Qos)>,
-    /// Takes each message that one of the filters matches, once.
-    pub inbox: mpsc::Sender<Inbound>,
-    /// Where a message that the inbox has no room for is reported.
-    pub report: Topic,
-}
+/// So many short links in a row are no accident.
+const SHORT_LINKS: u32 = 3;
 
-/// All that the MQTT task owns.
-#[derive(Debug)]
-pub struct Link {
-    /// The broker's address, for the log.
-    pub broker: BrokerUrl,
-    /// The protocol.
-    pub session: Session,
+/// Bytes that are read at once.
+const READ: usize = 4096;
+
+/// A stream to a broker.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
+
+/// How a link behaves besides the protocol.
+#[derive(Clone, Debug)]
+pub struct Options {
     /// File with the password, read at each connect so that a new one needs no restart.
     pub password_file: Option<PathBuf>,
-    /// What waits for the broker.
-    pub outbox: Outbox,
-    /// Messages from the ports; its end is the end of the gateway.
-    pub outlet: Outlet,
-    /// Where inbound messages go.
-    pub routes: Vec<Route>,
-    /// Topics of the gateway's own status; `None` for a client that is no gateway.
-    pub topics: Option<status::Topics>,
-    /// How often the broker's status is published when nothing changes.
-    pub interval: Duration,
+    /// Whether to try again after an end.
+    pub reconnect: bool,
+    /// The first wait and the longest; they double in between, and chance takes a part off.
+    pub wait: (Duration, Duration),
+    /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
+    /// each acknowledgement by itself, and to wake up for each would cost more than all else. This
+    /// stops the whole thread, so it is for a thread that has nothing else to do.
+    pub gather: Option<Duration>,
 }
 
-/// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
-/// for that is over. Returns how many messages could not be delivered.
-pub async fn run(link: Link, mut connector: Connector) -> usize {
-    let now = Now::read();
-    let next_status = now.mono + link.interval;
-    let status = status::Broker::away(now);
-    let mut running = Running { link, status, next_status, ended: None };
-    let mut backoff =
-        Backoff::new(Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(30));
-    while running.ended.is_none() {
-        let Some(why) = running.connect_and_serve(&mut connector, &mut backoff).await else {
-            break;
-        };
-        running.link_lost(&why);
-        let wait = backoff.down(Instant::now(), backoff::random()).max(why.least_wait());
-        running.meanwhile(tokio::time::sleep(wait)).await;
-    }
-    running.link.outbox.len()
-}
-
-/// Why there is no link.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// No stream came about.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The protocol ended it.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The stream failed.
-    #[error("the link broke: {0}")]
-    Io(#[from] io::Error),
-    /// The broker closed the stream without a word.
-    #[error("the broker closed the link")]
-    Closed,
-    /// The broker's side takes no bytes.
-    #[error("the broker took no bytes for {} s", WRITE_DEADLINE.as_secs())]
-    Stuck,
-    /// The password file cannot be read.
-    #[error("password_file {}: {source}", path.display())]
-    Password {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl LinkError {
-    /// What only an operator can mend is tried slowly, or the broker would count it as an attack.
-    fn least_wait(&self) -> Duration {
-        match self {
-            LinkError::Session(error) if error.needs_operator() => Duration::from_secs(60),
-            LinkError::Password { .. } => Duration::from_secs(10),
-            _ => Duration::ZERO,
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            password_file: None,
+            reconnect: true,
+            wait: (Duration::from_secs(1), Duration::from_secs(60)),
+            gather: None,
         }
     }
 }
 
-struct Running {
-    link: Link,
-    status: status::Broker,
-    next_status: Instant,
-    /// When every port had ended.
-    ended: Option<Instant>,
+/// What happens on a link.
+#[derive(Debug)]
+pub enum Event {
+    /// The session has something to tell.
+    Session(session::Event),
+    /// Nothing waits for the broker any more.
+    Drained,
+    /// The link ended, or did not come about.
+    Down(LinkError),
+    /// It will not come back.
+    Stopped,
 }
 
-impl Running {
-    /// Waits for `work` while there is no link: messages go to the outbox. `None` when the
-    /// gateway ends.
-    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
+/// A link to one broker, or to one of several.
+pub struct Link {
+    /// The protocol.
+    pub session: Session,
+    /// What waits for the broker.
+    pub outbox: Outbox,
+    options: Options,
+    backoff: Backoff,
+    state: watch::Sender<State>,
+    phase: Phase,
+    /// When the broker let us in last.
+    up_since: Option<Instant>,
+    /// Links in a row that ended right after the broker had let us in.
+    short_links: u32,
+}
+
+type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
+
+enum Phase {
+    /// Nothing is tried before this.
+    Waiting(Dialer, Instant),
+    Dialing(Dialing),
+    Up(Dialer, Stream),
+    /// The last words are being said; then it waits for the next try, or has ended.
+    Parting(Dialer, Stream, Instant, Option<LinkError>),
+    Stopped,
+}
+
+/// Where streams come from.
+enum Dialer {
+    Network(Box<Connector>),
+    /// Streams that somebody else made, one for each link.
+    Given(VecDeque<Box<dyn Io>>),
+}
+
+impl Dialer {
+    async fn dial(
+        mut self,
+        state: watch::Sender<State>,
+    ) -> (Dialer, Result<Box<dyn Io>, ConnectError>) {
+        let stream: Result<Box<dyn Io>, _> = match &mut self {
+            Dialer::Network(connector) => {
+                let stage = |stage| drop(state.send_replace(State::from(stage)));
+                connector.connect(stage).await.map(|stream| Box::new(stream) as Box<dyn Io>)
+            }
+            Dialer::Given(streams) => streams.pop_front().ok_or(ConnectError::NoStreamLeft),
+        };
+        (self, stream)
+    }
+}
+
+struct Stream {
+    io: Box<dyn Io>,
+    input: BytesMut,
+    /// Whether the stream may hold back what was written: TLS does.
+    unflushed: bool,
+    write_due: Option<Instant>,
+}
+
+impl Link {
+    /// A link to where a connector leads; nothing happens before it is polled.
+    pub fn new(session: Session, outbox: Outbox, connector: Connector, options: Options) -> Link {
+        Link::with(session, outbox, Dialer::Network(Box::new(connector)), options)
+    }
+
+    /// A link over streams that are connected already, one after the other.
+    pub fn over(
+        session: Session,
+        outbox: Outbox,
+        streams: impl IntoIterator<Item = Box<dyn Io>>,
+        options: Options,
+    ) -> Link {
+        let streams = streams.into_iter().collect();
+        Link::with(session, outbox, Dialer::Given(streams), options)
+    }
+
+    fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
+        let (first, longest) = options.wait;
+        Link {
+            session,
+            outbox,
+            backoff: Backoff::new(first, longest, Duration::from_secs(30)),
+            options,
+            state: watch::Sender::new(State::Disconnected),
+            phase: Phase::Waiting(dialer, now()),
+            up_since: None,
+            short_links: 0,
+        }
+    }
+
+    /// How the link stands, for others to watch.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// The next thing that happens. Cancel-safe: nothing is lost when it is dropped, and nothing
+    /// moves while nobody waits for it.
+    pub async fn event(&mut self) -> Event {
         loop {
-            tokio::select! {
-                done = &mut work => return Some(done),
-                batch = self.link.outlet.next() => match batch {
-                    Some(messages) => self.store(messages),
-                    None => {
-                        self.ended = Some(Instant::now());
-                        return None;
+            if let Some(event) = self.session.event() {
+                self.note(&event);
+                return Event::Session(event);
+            }
+            match &mut self.phase {
+                Phase::Stopped => return std::future::pending().await,
+                Phase::Waiting(_, until) => {
+                    sleep_until((*until).into()).await;
+                    self.dial();
+                }
+                Phase::Dialing(dialing) => {
+                    let (dialer, result) = dialing.await;
+                    if let Err(error) = self.dialed(dialer, result) {
+                        return self.down(error);
                     }
-                },
-                () = sleep_until(self.next_status.into()) => self.publish_status(Now::read()),
+                }
+                Phase::Up(_, stream) => {
+                    let had = !self.outbox.is_empty();
+                    let turn = stream.turn(&mut self.session, &mut self.outbox, &self.options);
+                    if let Err(error) = turn.await {
+                        self.part(Some(error));
+                    } else if had && self.outbox.is_empty() {
+                        return Event::Drained;
+                    }
+                }
+                Phase::Parting(_, stream, until, _) => {
+                    let farewell = stream.farewell(&mut self.session);
+                    // The broker may be gone by now; there is nothing left that could be lost.
+                    let _ = tokio::time::timeout_at((*until).into(), farewell).await;
+                    return self.parted();
+                }
             }
         }
     }
 
-    /// One link from its first packet to its end. `None` when the gateway has ended.
-    async fn connect_and_serve(
+    fn note(&mut self, event: &session::Event) {
+        if let session::Event::Connected(_) = event {
+            let now = now();
+            self.backoff.up(now);
+            self.up_since = Some(now);
+            self.state.send_replace(State::Ready);
+        }
+    }
+
+    /// Skips the wait for the next try, as when a network came up.
+    pub fn try_now(&mut self) {
+        if let Phase::Waiting(_, until) = &mut self.phase {
+            *until = now();
+        }
+    }
+
+    /// Leaves in good order, with DISCONNECT, and does not come back. With a reason above 0 the
+    /// broker may publish the will, in 5.0.
+    pub fn leave(&mut self, reason: Reason) {
+        self.session.disconnect(reason);
+        self.options.reconnect = false;
+        match self.phase {
+            Phase::Up(..) => self.part(None),
+            Phase::Parting(..) => {}
+            Phase::Waiting(..) | Phase::Dialing(_) | Phase::Stopped => self.stop(),
+        }
+    }
+
+    /// Ends at once, without a word: the broker publishes the will.
+    pub fn abort(&mut self) {
+        self.session.disconnected(false);
+        self.stop();
+    }
+
+    /// Whether it will not come back.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
+    fn stop(&mut self) {
+        self.phase = Phase::Stopped;
+        self.state.send_replace(State::Stopped);
+    }
+
+    fn dial(&mut self) {
+        let Phase::Waiting(dialer, _) = std::mem::replace(&mut self.phase, Phase::Stopped) else {
+            return;
+        };
+        self.state.send_replace(State::Resolving);
+        self.phase = Phase::Dialing(Box::pin(dialer.dial(self.state.clone())));
+    }
+
+    fn dialed(
         &mut self,
-        connector: &mut Connector,
-        backoff: &mut Backoff,
-    ) -> Option<LinkError> {
-        if let Err(error) = self.read_password() {
-            return Some(error);
+        dialer: Dialer,
+        result: Result<Box<dyn Io>, ConnectError>,
+    ) -> Result<(), LinkError> {
+        self.phase = Phase::Waiting(dialer, now());
+        let io = result?;
+        self.read_password()?;
+        self.session.connect(now())?;
+        self.state.send_replace(State::Handshake);
+        let stream = Stream { io, input: BytesMut::new(), unflushed: false, write_due: None };
+        if let Phase::Waiting(dialer, _) = std::mem::replace(&mut self.phase, Phase::Stopped) {
+            self.phase = Phase::Up(dialer, stream);
         }
-        match self.meanwhile(connector.connect()).await? {
-            Ok(stream) => self.serve(stream, backoff).await.err(),
-            Err(error) => Some(error.into()),
-        }
+        Ok(())
     }
 
     fn read_password(&mut self) -> Result<(), LinkError> {
-        let Some(path) = &self.link.password_file else { return Ok(()) };
+        let Some(path) = &self.options.password_file else { return Ok(()) };
         let text = std::fs::read_to_string(path)
             .map_err(|source| LinkError::Password { path: path.clone(), source })?;
         let password = text.lines().next().unwrap_or_default();
-        self.link.session.set_password(password.to_owned().into());
+        self.session.set_password(password.to_owned().into());
         Ok(())
     }
 
-    /// Serves one stream. `Ok` when the gateway has ended and the broker was told.
-    async fn serve<S: AsyncRead + AsyncWrite>(
-        &mut self,
-        stream: S,
-        backoff: &mut Backoff,
-    ) -> Result<(), LinkError> {
-        let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut input = BytesMut::new();
-        let mut unflushed = false;
-        let mut write_due = None;
-        self.link.session.connect(Instant::now());
-        loop {
-            let now = Now::read();
-            self.take_events(now, backoff);
-            self.link.session.send(&mut self.link.outbox);
-            if self.may_leave(now.mono) {
-                break;
+    fn part(&mut self, why: Option<LinkError>) {
+        match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Up(dialer, stream) => {
+                self.phase = Phase::Parting(dialer, stream, now() + FAREWELL, why);
             }
-            let waiting = !self.link.session.output().is_empty();
-            if !waiting && !unflushed {
-                write_due = None;
-            } else if write_due.is_none() {
-                write_due = Some(now.mono + WRITE_DEADLINE);
+            other => self.phase = other,
+        }
+    }
+
+    fn parted(&mut self) -> Event {
+        match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Parting(dialer, _, _, Some(error)) => {
+                self.phase = Phase::Waiting(dialer, now());
+                self.down(error)
             }
-            let deadline = self.deadline(write_due);
-            input.reserve(4096);
-            tokio::select! {
-                read = reader.read_buf(&mut input), if self.link.session.wants_input() => {
-                    if read? == 0 {
-                        return Err(LinkError::Closed);
-                    }
-                    let now = Instant::now();
-                    self.link.session.receive(&mut input, &mut self.link.outbox, now)?;
-                    if self.link.session.is_full() {
-                        // This thread has nothing else to do, and an event loop that looks away
-                        // is woken all the same.
-                        std::thread::sleep(GATHER);
-                    }
-                }
-                written = write_or_flush(&mut writer, self.link.session.output()),
-                    if waiting || unflushed =>
-                {
-                    let n = written?;
-                    self.link.session.output().advance(n);
-                    self.link.session.wrote(Instant::now());
-                    unflushed = waiting;
-                    write_due = None;
-                }
-                batch = self.link.outlet.next(), if self.ended.is_none() => match batch {
-                    Some(messages) => self.store(messages),
-                    None => self.end(),
-                },
-                () = sleep_until(deadline.into()) => {
-                    let now = Now::read();
-                    if write_due.is_some_and(|due| due <= now.mono) {
-                        return Err(LinkError::Stuck);
-                    }
-                    self.link.session.timeout(now.mono)?;
-                    if self.next_status <= now.mono {
-                        self.publish_status(now);
-                    }
-                }
+            _ => {
+                self.session.disconnected(false);
+                self.stop();
+                Event::Stopped
             }
         }
-        self.link.session.disconnect();
-        let farewell = async {
-            while !self.link.session.output().is_empty() {
-                let n = writer.write(self.link.session.output()).await?;
-                self.link.session.output().advance(n);
-            }
-            writer.flush().await?;
-            writer.shutdown().await
+    }
+
+    /// The link ended, or did not come about.
+    fn down(&mut self, error: LinkError) -> Event {
+        let now = now();
+        let error = self.judge(error, now);
+        let other_version = match &error {
+            LinkError::Session(error) => self.session.tries_older(error),
+            _ => false,
         };
-        // The broker may be gone by now; there is nothing left that could be lost.
-        let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
-        Ok(())
-    }
-
-    fn deadline(&self, write_due: Option<Instant>) -> Instant {
-        let grace = self.ended.map(|ended| ended + GRACE);
-        let due = [self.link.session.deadline(), write_due, grace];
-        due.into_iter().flatten().fold(self.next_status, Instant::min)
-    }
-
-    /// Takes in what the ports sent, several reads at once so that they share a write.
-    fn store(&mut self, messages: Vec<Message>) {
-        let mut next = Some(messages);
-        // Bounded, so that a flood of messages does not keep the link waiting.
-        for _ in 0..64 {
-            let Some(messages) = next else { return };
-            for message in messages {
-                self.link.outbox.push(message);
+        self.session.disconnected(matches!(error, LinkError::Closed));
+        let wait = match other_version {
+            true => Duration::ZERO,
+            false => self.backoff.down(now, backoff::random()).max(error.least_wait()),
+        };
+        match &mut self.phase {
+            Phase::Waiting(_, until) if self.options.reconnect || other_version => {
+                *until = now + wait;
+                let cause = error.to_string();
+                self.state.send_replace(State::Backoff { until: *until, cause });
             }
-            next = self.link.outlet.try_next();
+            _ => self.stop(),
         }
-        for message in next.into_iter().flatten() {
-            self.link.outbox.push(message);
-        }
+        Event::Down(error)
     }
 
-    /// Every port has ended: the broker is told that the gateway is leaving.
-    fn end(&mut self) {
-        self.ended = Some(Instant::now());
-        self.publish_status(Now::read());
-        if let Some(topics) = &self.link.topics {
-            self.link.outbox.push(status::gateway(topics, false));
+    /// A broker that throws us out again and again right after it let us in has a reason, which
+    /// before 5.0 it cannot say.
+    fn judge(&mut self, error: LinkError, now: Instant) -> LinkError {
+        let was_short = self.up_since.take().map(|since| now < since + SHORT);
+        match was_short {
+            Some(true) => self.short_links += 1,
+            Some(false) => self.short_links = 0,
+            None => {}
         }
-    }
-
-    fn may_leave(&self, now: Instant) -> bool {
-        self.ended.is_some_and(|ended| self.link.outbox.is_empty() || now >= ended + GRACE)
-    }
-
-    fn take_events(&mut self, now: Now, backoff: &mut Backoff) {
-        while let Some(event) = self.link.session.event() {
-            match event {
-                Event::Connected { session_present } => {
-                    backoff.up(now.mono);
-                    let session = if session_present { ", session resumed" } else { "" };
-                    tracing::info!("connected to {}{session}", self.link.broker);
-                    self.status.connected(now);
-                    if let Some(topics) = &self.link.topics {
-                        self.link.outbox.push_first(status::gateway(topics, true));
-                    }
-                    self.publish_status(now);
-                }
-                Event::Message { topic, payload, retain } => self.route(&topic, &payload, retain),
-                Event::Subscribed { filter, granted: Some(_) } => {
-                    tracing::debug!("subscribed to {}", filter.as_str());
-                }
-                Event::Subscribed { filter, granted: None } => {
-                    let filter = filter.as_str();
-                    tracing::error!("the broker refuses the subscription to {filter}");
-                }
-                Event::Oversize { topic, bytes } => {
-                    tracing::warn!("a message of {bytes} bytes to {topic} was too large for us");
-                }
-            }
+        if self.short_links < SHORT_LINKS || was_short.is_none() {
+            return error;
         }
-    }
-
-    fn route(&mut self, topic: &Topic, payload: &bytes::Bytes, retain: bool) {
-        for route in &self.link.routes {
-            if !route.filters.iter().any(|(filter, _)| filter.matches(topic.as_str())) {
-                continue;
-            }
-            let inbound = Inbound { topic: topic.clone(), payload: payload.clone(), retain };
-            if route.inbox.try_send(inbound).is_err() {
-                tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
-                let refused = Err(&Refused::QueueFull);
-                let report = status::command(&route.report, topic.as_str(), refused, Now::read());
-                self.link.outbox.push(report);
-            }
-        }
-    }
-
-    fn link_lost(&mut self, why: &LinkError) {
-        self.link.session.disconnected();
-        let why = why.to_string();
-        // A broker that stays away is worth one line, until it fails in another way.
-        if self.status.is_connected() || self.status.last_error() != Some(&why) {
-            tracing::warn!("{}: {why}; trying again until it works", self.link.broker);
-        }
-        self.status.lost(why, Now::read());
-    }
-
-    fn publish_status(&mut self, now: Now) {
-        self.next_status = now.mono + self.link.interval;
-        if let Some(topics) = &self.link.topics {
-            let message = self.status.message(topics, &self.link.outbox);
-            self.link.outbox.push(message);
+        match error {
+            LinkError::Closed | LinkError::Io(_) => LinkError::ThrownOut {
+                times: self.short_links,
+                client_id: self.session.options().client_id.clone(),
+            },
+            other => other,
         }
     }
 }
 
-/// Writes what there is, or else flushes: TLS keeps what the socket did not take until then.
-/// Returns how many bytes were written. Cancel-safe, as both are.
-async fn write_or_flush(
-    writer: &mut (impl AsyncWrite + Unpin),
-    output: &[u8],
-) -> io::Result<usize> {
-    if output.is_empty() {
-        return writer.flush().await.map(|()| 0);
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.borrow();
+        f.debug_struct("Link").field("state", &*state).field("session", &self.session).finish()
     }
-    match writer.write(output).await {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        written => written,
+}
+
+/// The time, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Stream {
+    /// One step of a link that is up: bytes out, bytes in, or a deadline. Cancel-safe.
+    async fn turn(
+        &mut self,
+        session: &mut Session,
+        outbox: &mut Outbox,
+        options: &Options,
+    ) -> Result<(), LinkError> {
+        session.send(outbox);
+        let waiting = self.unflushed || !session.output().is_empty();
+        if !waiting {
+            self.write_due = None;
+        } else if self.write_due.is_none() {
+            self.write_due = Some(now() + WRITE_DEADLINE);
+        }
+        let due = [session.deadline(), self.write_due].into_iter().flatten().min();
+        let is_full = session.is_full();
+        let progress = poll_fn(|cx| self.poll_io(session, cx));
+        let progress = match due {
+            Some(due) => tokio::select! {
+                progress = progress => Some(progress?),
+                () = sleep_until(due.into()) => None,
+            },
+            None => Some(progress.await?),
+        };
+        let now = now();
+        match progress {
+            Some(Progress { wrote, read, closed }) => {
+                if wrote {
+                    self.write_due = None;
+                    session.wrote(now);
+                }
+                if read {
+                    session.receive(&mut self.input, outbox, now)?;
+                    if let Some(gather) = options.gather.filter(|_| is_full) {
+                        std::thread::sleep(gather);
+                    }
+                }
+                if closed { Err(LinkError::Closed) } else { Ok(()) }
+            }
+            None if self.write_due.is_some_and(|due| due <= now) => Err(LinkError::Stuck),
+            None => Ok(session.timeout(now)?),
+        }
     }
+
+    /// Writes and reads as far as the stream lets us; ready as soon as either did anything.
+    fn poll_io(
+        &mut self,
+        session: &mut Session,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Progress>> {
+        let mut progress = Progress::default();
+        if let Poll::Ready(wrote) = self.poll_write(session, cx) {
+            progress.wrote = wrote?;
+        }
+        if session.wants_input()
+            && let Poll::Ready(read) = self.poll_read(cx)
+        {
+            let n = read?;
+            (progress.read, progress.closed) = (n > 0, n == 0);
+        }
+        match progress.wrote || progress.read || progress.closed {
+            true => Poll::Ready(Ok(progress)),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Writes what there is, and flushes: TLS keeps what the socket did not take until then.
+    fn poll_write(
+        &mut self,
+        session: &mut Session,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let output = session.output();
+        if !output.is_empty() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, output))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            output.advance(n);
+            self.unflushed = true;
+            return Poll::Ready(Ok(true));
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+            return Poll::Ready(Ok(true));
+        }
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(READ);
+        pin!(self.io.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// Writes what is left, and closes the stream.
+    async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
+        while self.unflushed || !session.output().is_empty() {
+            poll_fn(|cx| self.poll_write(session, cx)).await?;
+        }
+        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await
+    }
+}
+
+/// What one look at the stream brought.
+#[derive(Debug, Default)]
+struct Progress {
+    wrote: bool,
+    read: bool,
+    closed: bool,
 }

@@ -1,33 +1,43 @@
-//! MQTT control packets, both directions. MQTT 3.1.1 (OASIS standard), sections 2 and 3; numbers in
-//! parentheses name its sections.
+//! MQTT control packets, both directions: MQTT 5.0, 3.1.1 and 3.1. Numbers in parentheses name the
+//! sections of the standard, 5.0 where nothing else is said. The versions differ here and nowhere
+//! else.
 //!
 //! Each kind has a file with its `read` and `write`; this one frames them.
 
 mod ack;
 mod connack;
 mod connect;
+mod disconnect;
+mod property;
 mod publish;
+mod reason;
 mod suback;
 mod subscribe;
 mod unsubscribe;
+mod version;
 mod wire;
 
-pub use connack::{ConnAck, Refusal};
+pub use ack::Ack;
+pub use connack::ConnAck;
 pub use connect::{Connect, Will};
-pub use publish::Publish;
-pub use suback::SubAck;
-pub use subscribe::Subscribe;
+pub use disconnect::{Auth, Disconnect};
+pub use property::{Pair, Properties, Property, Varint};
+pub use publish::{Oversize, Publish};
+pub use reason::Reason;
+pub use suback::{SubAck, UnsubAck};
+pub use subscribe::{RetainHandling, Subscribe, Subscription};
 pub use unsubscribe::Unsubscribe;
+pub use version::{NotVersion, Version, VersionChoice};
 
 use bytes::{Buf, BufMut, BytesMut};
 use std::fmt;
 use std::num::NonZeroU16;
 use wire::Reader;
 
-/// The largest remaining length that four bytes can say (2.2.3).
+/// The largest remaining length that four bytes can say (2.1.4).
 pub const MAX_REMAINING: usize = 268_435_455;
 
-/// An identifier that ties an acknowledgement to its packet (2.3.1); never 0.
+/// An identifier that ties an acknowledgement to its packet (2.2.1); never 0.
 pub type PacketId = NonZeroU16;
 
 /// A control packet.
@@ -40,7 +50,13 @@ pub enum Packet {
     /// A message (3.3).
     Publish(Publish),
     /// QoS 1 message taken (3.4).
-    PubAck(PacketId),
+    PubAck(Ack),
+    /// QoS 2 message taken (3.5).
+    PubRec(Ack),
+    /// It will not be sent again (3.6).
+    PubRel(Ack),
+    /// Its identifier is free (3.7).
+    PubComp(Ack),
     /// Client subscribes (3.8).
     Subscribe(Subscribe),
     /// Broker answers for each filter (3.9).
@@ -48,33 +64,35 @@ pub enum Packet {
     /// Client gives filters up (3.10).
     Unsubscribe(Unsubscribe),
     /// Broker has given them up (3.11).
-    UnsubAck(PacketId),
+    UnsubAck(UnsubAck),
     /// Are you there? (3.12)
     PingReq,
     /// Yes (3.13).
     PingResp,
-    /// Client leaves in good order (3.14).
-    Disconnect,
+    /// One side leaves (3.14).
+    Disconnect(Disconnect),
+    /// A step of the authentication exchange (3.15).
+    Auth(Auth),
 }
 
 /// Why bytes are no packet. After any of these the stream is out of step and must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// The remaining length takes more than four bytes or is not the shortest form (2.2.3).
-    #[error("malformed remaining length")]
-    RemainingLength,
+    /// A length or number takes more than four bytes or is not in its shortest form (1.5.5).
+    #[error("malformed variable byte integer")]
+    Varint,
     /// A packet other than a message is larger than we take.
-    #[error("a packet of type {kind} with {remaining} bytes is larger than we take")]
+    #[error("a packet of type {kind} with {size} bytes is larger than we take")]
     TooLarge {
         /// Packet type.
         kind: u8,
-        /// Its remaining length in bytes.
-        remaining: usize,
+        /// Its bytes.
+        size: usize,
     },
-    /// A packet type that 3.1.1 does not know, or that QoS 0 and 1 do not need.
+    /// A packet type that the version does not know (2.1.2).
     #[error("unexpected packet type {0}")]
     Type(u8),
-    /// Flags that are reserved for this type (2.2.2).
+    /// Flags that are reserved for this type (2.1.3).
     #[error("flags {flags:#06b} are not allowed in a packet of type {kind}")]
     Flags {
         /// Packet type.
@@ -88,21 +106,51 @@ pub enum PacketError {
     /// Bytes behind the last field.
     #[error("a packet of type {0} has bytes behind its end")]
     Long(u8),
-    /// A text is not UTF-8, or contains U+0000 (1.5.3).
+    /// A text is not UTF-8, or contains U+0000 (1.5.4).
     #[error("a text is not valid UTF-8")]
     Utf8,
-    /// A packet identifier 0 (2.3.1).
+    /// A packet identifier 0 (2.2.1).
     #[error("packet identifier 0")]
     ZeroId,
     /// A topic with a wildcard, an empty one, or a malformed filter (3.3.2.1, 4.7).
     #[error("{0}")]
     Topic(#[from] super::topic::TopicError),
-    /// QoS 3, or 2 where it was not asked for (3.3.1.2).
+    /// QoS 3 (3.3.1.2).
     #[error("QoS {0}")]
     Qos(u8),
+    /// A protocol level that nobody knows (3.1.2.2).
+    #[error("protocol level {0}")]
+    Version(u8),
+    /// A reason that does not belong into its packet (2.4).
+    #[error("reason {code:#04x} is not allowed in a packet of type {kind}")]
+    Reason {
+        /// Packet type.
+        kind: u8,
+        /// The reason code.
+        code: u8,
+    },
+    /// A property that nobody knows, or that does not belong into its packet (2.2.2.2).
+    #[error("property {0:#04x} has no place there")]
+    Property(u32),
     /// A field has a value that the standard does not allow.
     #[error("{0}")]
     Value(&'static str),
+    /// A well-formed packet that the standard calls a protocol error.
+    #[error("{0}")]
+    Protocol(&'static str),
+}
+
+impl PacketError {
+    /// What a DISCONNECT says of it (4.13).
+    pub fn reason(&self) -> Reason {
+        match self {
+            PacketError::TooLarge { .. } => Reason::PACKET_TOO_LARGE,
+            PacketError::Topic(_) => Reason::TOPIC_NAME_INVALID,
+            PacketError::Version(_) => Reason::UNSUPPORTED_PROTOCOL_VERSION,
+            PacketError::Protocol(_) | PacketError::Type(_) => Reason::PROTOCOL_ERROR,
+            _ => Reason::MALFORMED_PACKET,
+        }
+    }
 }
 
 /// What a buffer holds at its front.
@@ -110,120 +158,155 @@ pub enum PacketError {
 pub enum Decoded {
     /// A packet, taken out of the buffer.
     Packet(Packet),
-    /// A message of more bytes than the limit. Its header was taken out of the buffer; `skip` more
+    /// A message of more bytes than the limit. Its head was taken out of the buffer; `skip` more
     /// bytes of the stream belong to it.
-    Oversize {
-        /// To acknowledge it with, at QoS 1.
-        id: Option<PacketId>,
-        /// Its topic, as far as it can be shown.
-        topic: String,
-        /// Bytes of the stream that are to be thrown away.
-        skip: usize,
-    },
+    Oversize(Oversize),
 }
 
 impl Packet {
-    /// Takes the packet at the front of a buffer; `None` while it is not whole. A message that
-    /// takes more than `limit` bytes is reported by its header alone, any other packet of that size
-    /// is an error.
-    pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Decoded>, PacketError> {
+    /// Takes the packet at the front of a buffer; `None` while it is not whole. `version` is what
+    /// the link speaks; CONNECT brings its own. A message that takes more than `limit` bytes, fixed
+    /// header included, is reported by its head alone, any other packet of that size is an error.
+    pub fn decode(
+        buffer: &mut BytesMut,
+        limit: usize,
+        version: Version,
+    ) -> Result<Option<Decoded>, PacketError> {
         let Some(header) = Header::peek(buffer)? else { return Ok(None) };
-        if header.remaining > limit {
+        let size = header.len + header.remaining;
+        if size > limit {
             if header.kind == publish::KIND {
                 return publish::oversize(buffer, header);
             }
-            let Header { kind, remaining, .. } = header;
-            return Err(PacketError::TooLarge { kind, remaining });
+            return Err(PacketError::TooLarge { kind: header.kind, size });
         }
-        if buffer.len() - header.len < header.remaining {
+        if buffer.len() < size {
             return Ok(None);
         }
         buffer.advance(header.len);
         let mut body = Reader::new(header.kind, buffer.split_to(header.remaining).freeze());
-        let packet = Packet::read(header, &mut body)?;
+        let packet = Packet::read(header, &mut body, version)?;
         body.end()?;
         Ok(Some(Decoded::Packet(packet)))
     }
 
-    fn read(header: Header, body: &mut Reader) -> Result<Packet, PacketError> {
+    fn read(header: Header, body: &mut Reader, version: Version) -> Result<Packet, PacketError> {
         let Header { kind, flags, .. } = header;
         let expected = match kind {
-            subscribe::KIND | unsubscribe::KIND => 0b0010,
+            subscribe::KIND | unsubscribe::KIND | ack::PUBREL => 0b0010,
             _ => 0,
         };
-        if kind != publish::KIND && flags != expected {
+        // 3.1 repeats these three with DUP.
+        let repeated = version == Version::V31 && expected != 0 && flags == 0b1010;
+        if kind != publish::KIND && flags != expected && !repeated {
             return Err(PacketError::Flags { kind, flags });
         }
         match kind {
             connect::KIND => Connect::read(body).map(Packet::Connect),
-            connack::KIND => ConnAck::read(body).map(Packet::ConnAck),
-            publish::KIND => Publish::read(flags, body).map(Packet::Publish),
-            ack::PUBACK => ack::read(body).map(Packet::PubAck),
-            subscribe::KIND => Subscribe::read(body).map(Packet::Subscribe),
-            suback::KIND => SubAck::read(body).map(Packet::SubAck),
-            unsubscribe::KIND => Unsubscribe::read(body).map(Packet::Unsubscribe),
-            ack::UNSUBACK => ack::read(body).map(Packet::UnsubAck),
+            connack::KIND => ConnAck::read(body, version).map(Packet::ConnAck),
+            publish::KIND => Publish::read(flags, body, version).map(Packet::Publish),
+            ack::PUBACK => Ack::read(kind, body, version).map(Packet::PubAck),
+            ack::PUBREC => Ack::read(kind, body, version).map(Packet::PubRec),
+            ack::PUBREL => Ack::read(kind, body, version).map(Packet::PubRel),
+            ack::PUBCOMP => Ack::read(kind, body, version).map(Packet::PubComp),
+            subscribe::KIND => Subscribe::read(body, version).map(Packet::Subscribe),
+            suback::SUBACK => SubAck::read(body, version).map(Packet::SubAck),
+            unsubscribe::KIND => Unsubscribe::read(body, version).map(Packet::Unsubscribe),
+            suback::UNSUBACK => UnsubAck::read(body, version).map(Packet::UnsubAck),
             PINGREQ => Ok(Packet::PingReq),
             PINGRESP => Ok(Packet::PingResp),
-            DISCONNECT => Ok(Packet::Disconnect),
+            disconnect::DISCONNECT => Disconnect::read(body, version).map(Packet::Disconnect),
+            disconnect::AUTH if version.is_5() => Auth::read(body).map(Packet::Auth),
             other => Err(PacketError::Type(other)),
         }
     }
 
-    /// Appends the packet to a buffer.
-    pub fn encode(&self, out: &mut BytesMut) {
+    /// Appends the packet to a buffer, in the words of a version; CONNECT brings its own. What a
+    /// version does not know is left out, and AUTH altogether.
+    pub fn encode(&self, out: &mut BytesMut, version: Version) {
         match self {
             Packet::Connect(connect) => connect.write(out),
-            Packet::ConnAck(connack) => connack.write(out),
-            Packet::Publish(publish) => publish.write(out),
-            Packet::PubAck(id) => ack::write(ack::PUBACK, *id, out),
-            Packet::Subscribe(subscribe) => subscribe.write(out),
-            Packet::SubAck(suback) => suback.write(out),
-            Packet::Unsubscribe(unsubscribe) => unsubscribe.write(out),
-            Packet::UnsubAck(id) => ack::write(ack::UNSUBACK, *id, out),
+            Packet::ConnAck(connack) => connack.write(out, version),
+            Packet::Publish(publish) => publish.write(out, version),
+            Packet::PubAck(ack) => ack.write(ack::PUBACK, out, version),
+            Packet::PubRec(ack) => ack.write(ack::PUBREC, out, version),
+            Packet::PubRel(ack) => ack.write(ack::PUBREL, out, version),
+            Packet::PubComp(ack) => ack.write(ack::PUBCOMP, out, version),
+            Packet::Subscribe(subscribe) => subscribe.write(out, version),
+            Packet::SubAck(suback) => suback.write(out, version),
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.write(out, version),
+            Packet::UnsubAck(unsuback) => unsuback.write(out, version),
             Packet::PingReq => out.put_slice(&[PINGREQ << 4, 0]),
             Packet::PingResp => out.put_slice(&[PINGRESP << 4, 0]),
-            Packet::Disconnect => out.put_slice(&[DISCONNECT << 4, 0]),
+            Packet::Disconnect(disconnect) => disconnect.write(out, version),
+            Packet::Auth(auth) if version.is_5() => auth.write(out),
+            Packet::Auth(_) => {}
         }
+    }
+}
+
+impl Publish {
+    /// Bytes of the whole packet.
+    pub fn size(&self, version: Version) -> usize {
+        let remaining = self.remaining(version);
+        // More than four bytes can say is more than any limit.
+        1 + wire::varint_len(u32::try_from(remaining).unwrap_or(u32::MAX)) + remaining
     }
 }
 
 const PINGREQ: u8 = 12;
 const PINGRESP: u8 = 13;
-const DISCONNECT: u8 = 14;
 
-/// For the log: what the packet says, but no payload and no password.
+/// For the log: what the packet says, but no payload and no password. In the words of mosquitto.
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ack = |f: &mut fmt::Formatter<'_>, name: &str, ack: &Ack| {
+            write!(f, "{name} (m{}, rc{})", ack.id, ack.reason.code())
+        };
         match self {
             Packet::Connect(c) => {
-                write!(f, "CONNECT {:?} keep alive {}", c.client_id, c.keep_alive)
+                let (clean, keep_alive) = (u8::from(c.clean), c.keep_alive);
+                write!(f, "CONNECT ({:?}, v{}, c{clean}, k{keep_alive})", c.client_id, c.version)
             }
-            Packet::ConnAck(ConnAck { session_present, refusal: None }) => {
-                write!(f, "CONNACK accepted, session present {session_present}")
+            Packet::ConnAck(c) => {
+                write!(f, "CONNACK (s{}, {})", u8::from(c.session_present), c.reason)
             }
-            Packet::ConnAck(ConnAck { refusal: Some(why), .. }) => write!(f, "CONNACK {why}"),
             Packet::Publish(p) => {
+                let (dup, qos, retain) = (u8::from(p.dup), p.qos.bits(), u8::from(p.retain));
                 let id = p.id.map_or(0, PacketId::get);
-                write!(f, "PUBLISH {} id {id} {} bytes", p.topic, p.payload.len())
+                let topic = p.topic.as_ref().map_or("", super::topic::Topic::as_str);
+                write!(f, "PUBLISH (d{dup}, q{qos}, r{retain}, m{id}, '{topic}', ")?;
+                write!(f, "... ({} bytes))", p.payload.len())
             }
-            Packet::PubAck(id) => write!(f, "PUBACK id {id}"),
+            Packet::PubAck(a) => ack(f, "PUBACK", a),
+            Packet::PubRec(a) => ack(f, "PUBREC", a),
+            Packet::PubRel(a) => ack(f, "PUBREL", a),
+            Packet::PubComp(a) => ack(f, "PUBCOMP", a),
             Packet::Subscribe(s) => {
-                write!(f, "SUBSCRIBE id {} to {} filters", s.id, s.filters.len())
+                write!(f, "SUBSCRIBE (m{}", s.id)?;
+                for one in &s.filters {
+                    write!(f, ", '{}' q{}", one.filter.as_str(), one.qos.bits())?;
+                }
+                f.write_str(")")
             }
-            Packet::SubAck(s) => write!(f, "SUBACK id {}", s.id),
-            Packet::Unsubscribe(s) => {
-                write!(f, "UNSUBSCRIBE id {} from {} filters", s.id, s.filters.len())
+            Packet::SubAck(s) => write!(f, "SUBACK (m{}, {:?})", s.id, s.reasons),
+            Packet::Unsubscribe(u) => {
+                write!(f, "UNSUBSCRIBE (m{}", u.id)?;
+                for filter in &u.filters {
+                    write!(f, ", '{}'", filter.as_str())?;
+                }
+                f.write_str(")")
             }
-            Packet::UnsubAck(id) => write!(f, "UNSUBACK id {id}"),
+            Packet::UnsubAck(u) => write!(f, "UNSUBACK (m{}, {:?})", u.id, u.reasons),
             Packet::PingReq => f.write_str("PINGREQ"),
             Packet::PingResp => f.write_str("PINGRESP"),
-            Packet::Disconnect => f.write_str("DISCONNECT"),
+            Packet::Disconnect(d) => write!(f, "DISCONNECT ({})", d.reason),
+            Packet::Auth(a) => write!(f, "AUTH ({})", a.reason),
         }
     }
 }
 
-/// The fixed header (2.2).
+/// The fixed header (2.1).
 #[derive(Clone, Copy, Debug)]
 struct Header {
     kind: u8,
@@ -237,32 +320,14 @@ struct Header {
 impl Header {
     fn peek(buffer: &[u8]) -> Result<Option<Header>, PacketError> {
         let Some((first, rest)) = buffer.split_first() else { return Ok(None) };
-        let mut remaining = 0;
-        for (n, byte) in rest.iter().take(4).enumerate() {
-            remaining |= usize::from(byte & 0x7f) << (7 * n);
-            if byte & 0x80 == 0 {
-                // A last byte of 0 behind others would be a longer form of a smaller number.
-                if n > 0 && *byte == 0 {
-                    return Err(PacketError::RemainingLength);
-                }
-                let (kind, flags) = (first >> 4, first & 0x0f);
-                return Ok(Some(Header { kind, flags, len: n + 2, remaining }));
-            }
-        }
-        if rest.len() >= 4 { Err(PacketError::RemainingLength) } else { Ok(None) }
+        let Some((remaining, len)) = wire::varint(rest)? else { return Ok(None) };
+        let (kind, flags) = (first >> 4, first & 0x0f);
+        Ok(Some(Header { kind, flags, len: 1 + len, remaining: remaining as usize }))
     }
 
     /// Writes a fixed header, with the remaining length in its shortest form.
     fn write(kind: u8, flags: u8, remaining: usize, out: &mut BytesMut) {
         out.put_u8(kind << 4 | flags);
-        let mut rest = remaining.min(MAX_REMAINING);
-        loop {
-            let low = (rest & 0x7f) as u8;
-            rest >>= 7;
-            if rest == 0 {
-                return out.put_u8(low);
-            }
-            out.put_u8(low | 0x80);
-        }
+        wire::put_varint(out, remaining.min(MAX_REMAINING) as u32);
     }
 }

@@ -1,19 +1,34 @@
 //! The protocol between link and outbox, as a client. Sans-io: bytes in, bytes out, time as an
-//! argument. MQTT 3.1.1 with QoS 0 and 1.
+//! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
+mod aliases;
+mod event;
 mod flights;
 mod ids;
+mod inbound;
 mod keepalive;
+mod options;
+mod requests;
 
-use super::packet::{ConnAck, Connect, Decoded, Packet, PacketError, PacketId, Publish};
-use super::packet::{Refusal, SubAck, Subscribe, Will};
-use super::topic::{Qos, Topic, TopicFilter};
+pub use event::{Event, Received, SessionError};
+pub use inbound::Token;
+pub use options::{Clean, Options};
+pub use requests::Request;
+
+use super::auth::Authenticate;
+use super::packet::{Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketId};
+use super::packet::{Properties, Property, Publish, Reason, Subscription, Version};
+use super::topic::{Qos, TopicFilter};
 use crate::config::scalar::Secret;
 use crate::message::Message;
 use crate::outbox::Outbox;
+use aliases::Aliases;
 use bytes::{Buf, Bytes, BytesMut};
-use flights::{ANSWER_DEADLINE, Flights, Sent};
-use keepalive::{Due, KeepAlive, PING_DEADLINE};
+use flights::{Flights, Sent};
+use inbound::Inbound;
+use keepalive::{Due, KeepAlive};
+use options::Limits;
+use requests::{Answer, Requests};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -23,107 +38,33 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// As much is put into the output at once; more waits in the outbox, where it is bounded.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
-/// Larger inbound packets are passed over. A command for a serial device has a few bytes.
-const INPUT_LIMIT: usize = 256 * 1024;
-
-/// What a session is opened with.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Unique at the broker.
-    pub client_id: String,
-    /// Whether the broker is to forget us when the link ends.
-    pub clean: bool,
-    /// Longest silence in either direction before PINGREQ; at most 65,535 s go on the wire. 0: no
-    /// PINGREQ, and the broker never gives us up.
-    pub keepalive: Duration,
-    /// User name.
-    pub user: Option<String>,
-    /// Password; see also [`Session::set_password`].
-    pub password: Option<Secret>,
-    /// What the broker publishes when we are lost.
-    pub will: Option<Message>,
-    /// What we want to hear.
-    pub subscriptions: Vec<(TopicFilter, Qos)>,
-    /// How many QoS 1 messages may wait for their acknowledgement at once, 1 to 65,000; what lies
-    /// outside counts as the nearest of these.
-    pub inflight: u16,
-}
-
-/// What the session tells its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The broker took us in.
-    Connected {
-        /// Whether it still had our session.
-        session_present: bool,
-    },
-    /// A message of a subscription. QoS 1 is acknowledged when this event is taken.
-    Message {
-        /// Where it was published.
-        topic: Topic,
-        /// What it says.
-        payload: Bytes,
-        /// Whether the broker had kept it from before.
-        retain: bool,
-    },
-    /// The broker answered a subscription.
-    Subscribed {
-        /// What was asked for.
-        filter: TopicFilter,
-        /// What it grants; `None`: refused.
-        granted: Option<Qos>,
-    },
-    /// A message too large for us was passed over (and acknowledged, or it would come for ever).
-    Oversize {
-        /// Its topic.
-        topic: String,
-        /// Bytes of its payload.
-        bytes: usize,
-    },
-}
-
-/// Why a link must end.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// The broker does not let us in.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// No answer to CONNECT.
-    #[error("no CONNACK within {} s; is that an MQTT broker?", CONNECT_DEADLINE.as_secs())]
-    NoConnAck,
-    /// No answer to PINGREQ: the link is half-open, or the broker hangs.
-    #[error("no PINGRESP within {} s: the link is dead", PING_DEADLINE.as_secs())]
-    NoPingResp,
-    /// A message or a subscription stays unanswered, although the broker is there.
-    #[error("the broker left a packet unacknowledged for {} s", ANSWER_DEADLINE.as_secs())]
-    NoAnswer,
-    /// The broker sent something that is not MQTT 3.1.1.
-    #[error("the broker broke the protocol: {0}")]
-    Packet(#[from] PacketError),
-    /// The broker sent a packet that has no place here.
-    #[error("the broker broke the protocol: {0}")]
-    Unexpected(&'static str),
-}
-
-impl SessionError {
-    /// Whether trying again soon is pointless, because somebody must change a setting first.
-    pub fn needs_operator(&self) -> bool {
-        matches!(self, SessionError::Refused(why) if *why != Refusal::Unavailable)
-    }
-}
+/// So many events wait to be taken before nothing more is read.
+const EVENT_LIMIT: usize = 1000;
 
 /// The client's side of the protocol, over any number of links one after the other.
 #[derive(Debug)]
 pub struct Session {
     options: Options,
+    auth: Option<Box<dyn Authenticate>>,
+    version: Version,
+    /// Whether the broker ever answered in this version.
+    version_is_settled: bool,
+    /// Whether the broker ever let us in.
+    was_connected: bool,
     state: State,
+    limits: Limits,
     output: BytesMut,
     /// Bytes that were ever put into this link's output: positions in it that stay the same while
     /// its front is written.
     queued: u64,
     flights: Flights,
-    /// Bytes of a message too large for us that are still to come.
-    skip: usize,
+    inbound: Inbound,
+    requests: Requests,
+    aliases: Aliases,
+    /// A message that is passed over.
+    oversize: Option<Skipped>,
+    /// Lent to each message that is sent, so that its properties need no memory of their own.
+    scratch: Properties,
     events: VecDeque<Occurrence>,
     stray_acks: u64,
 }
@@ -140,23 +81,41 @@ enum State {
     Up(KeepAlive),
 }
 
-/// An event, and what to acknowledge once it was taken.
+/// An event, and what it is the acknowledgement of.
 #[derive(Debug)]
 struct Occurrence {
     event: Event,
-    acknowledge: Option<PacketId>,
+    token: Option<Token>,
+}
+
+/// A message larger than we take, of which some bytes are still to come.
+#[derive(Debug)]
+struct Skipped {
+    oversize: Oversize,
+    left: usize,
+    start: BytesMut,
+    token: Option<Token>,
 }
 
 impl Session {
     /// A session that was never connected.
     pub fn new(options: Options) -> Session {
         Session {
-            flights: Flights::new(options.inflight),
+            version: options.version.unwrap_or(Version::V5),
+            version_is_settled: options.version.is_some(),
             options,
+            auth: None,
+            was_connected: false,
             state: State::Down,
+            limits: Limits::default(),
             output: BytesMut::new(),
             queued: 0,
-            skip: 0,
+            flights: Flights::new(),
+            inbound: Inbound::default(),
+            requests: Requests::default(),
+            aliases: Aliases::default(),
+            oversize: None,
+            scratch: Properties::NONE,
             events: VecDeque::new(),
             stray_acks: 0,
         }
@@ -167,33 +126,62 @@ impl Session {
         self.options.password = Some(password);
     }
 
-    /// A link is up: asks the broker to let us in.
-    pub fn connect(&mut self, now: Instant) {
-        let Options { client_id, clean, keepalive, user, password, will, .. } = &self.options;
-        let will = will.as_ref().map(|message| Will {
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
-            qos: message.qos,
-            retain: message.retain,
-        });
-        // Rounded up: 0 would tell the broker never to give us up.
-        let seconds = keepalive.as_secs() + u64::from(keepalive.subsec_nanos() > 0);
-        let connect = Packet::Connect(Connect {
-            client_id: client_id.clone(),
-            clean: *clean,
-            keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
-            will,
-            user: user.clone(),
-            password: password.clone(),
-        });
-        let keepalive = KeepAlive::new(*keepalive, now);
-        self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
-        self.put(&connect);
+    /// Proves who we are in an exchange of 5.0, from the next connect on.
+    pub fn set_auth(&mut self, auth: Box<dyn Authenticate>) {
+        self.auth = Some(auth);
     }
 
-    /// Takes what was read. After an error the link must be closed and nothing that follows in
-    /// `input` counts.
+    /// Whether messages are acknowledged by hand from now on; returns what it was.
+    pub fn set_manual_ack(&mut self, by_hand: bool) -> bool {
+        std::mem::replace(&mut self.options.manual_ack, by_hand)
+    }
+
+    /// What is spoken, or was last.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What it was opened with; the client identifier may be one that the broker made up.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether the next connect gives away what only a trusted broker may know.
+    pub fn has_credentials(&self) -> bool {
+        self.options.user.is_some() || self.options.password.is_some() || self.auth.is_some()
+    }
+
+    /// A link is up: asks the broker to let us in.
+    pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
+        let mut connect = self.options.connect(self.version, !self.was_connected);
+        if self.version == Version::V5
+            && let Some(auth) = &mut self.auth
+        {
+            connect.properties.0.push(Property::AuthMethod(auth.method().into()));
+            connect.properties.0.push(Property::AuthData(auth.start()?));
+        }
+        let keepalive = KeepAlive::new(self.options.keepalive, now);
+        self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
+        self.put(&Packet::Connect(connect));
+        Ok(())
+    }
+
+    /// Takes what was read. After an error nothing that follows in `input` counts, and the link must
+    /// be closed once the output was written, in which the broker may be told why.
     pub fn receive(
+        &mut self,
+        input: &mut BytesMut,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        let result = self.receive_all(input, outbox, now);
+        if let Err(error) = &result {
+            self.leave(error);
+        }
+        result
+    }
+
+    fn receive_all(
         &mut self,
         input: &mut BytesMut,
         outbox: &mut Outbox,
@@ -203,164 +191,458 @@ impl Session {
             keepalive.received(now);
         }
         loop {
-            let skipped = self.skip.min(input.len());
-            input.advance(skipped);
-            self.skip -= skipped;
-            match Packet::decode(input, INPUT_LIMIT)? {
+            self.skip(input);
+            match Packet::decode(input, self.options.largest, self.version)? {
                 None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
                     self.handle(packet, outbox)?;
                 }
-                Some(Decoded::Oversize { id, topic, skip }) => {
-                    self.must_be_up()?;
-                    self.skip = skip;
-                    let event = Event::Oversize { topic, bytes: skip };
-                    self.events.push_back(Occurrence { event, acknowledge: id });
-                }
+                Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
             }
         }
         self.flights.watch(self.written(), now);
         Ok(())
     }
 
+    /// An error ends the link; a broker of 5.0 that broke the protocol is told (4.13).
+    fn leave(&mut self, error: &SessionError) {
+        let unanswered = matches!(self.state, State::Connecting { .. });
+        if error.is_told() && self.version == Version::V5 && !unanswered {
+            self.put(&Packet::Disconnect(Disconnect::new(error.reason())));
+        }
+        if unanswered && !matches!(error, SessionError::Auth(_)) {
+            self.fall_back(error);
+        }
+        self.state = State::Down;
+    }
+
+    /// A broker that does not answer in our version may do so in an older one.
+    fn fall_back(&mut self, error: &SessionError) {
+        let unknown = match error {
+            SessionError::Refused(answer) => answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION,
+            SessionError::Packet(_) => true,
+            _ => false,
+        };
+        if unknown {
+            self.try_older();
+        }
+    }
+
+    fn try_older(&mut self) {
+        if !self.version_is_settled {
+            self.version = match self.version {
+                Version::V5 => Version::V311,
+                Version::V311 => Version::V31,
+                Version::V31 => Version::V5,
+            };
+        }
+    }
+
+    /// Whether a connect that failed with this is worth to be repeated at once, because it will be
+    /// another one: in an older version.
+    pub fn tries_older(&self, error: &SessionError) -> bool {
+        let unsupported = Reason::UNSUPPORTED_PROTOCOL_VERSION;
+        !self.version_is_settled
+            && self.version != Version::V5
+            && matches!(error, SessionError::Refused(answer) if answer.reason == unsupported)
+    }
+
+    /// Passes over bytes of a message too large for us.
+    fn skip(&mut self, input: &mut BytesMut) {
+        let Some(skipped) = &mut self.oversize else { return };
+        let n = skipped.left.min(input.len());
+        let told = n.min(self.options.overflow.saturating_sub(skipped.start.len()));
+        skipped.start.extend_from_slice(&input[..told]);
+        input.advance(n);
+        skipped.left -= n;
+        if skipped.left > 0 {
+            return;
+        }
+        if let Some(Skipped { oversize, start, token, .. }) = self.oversize.take() {
+            let Oversize { qos, topic, skip, .. } = oversize;
+            let event = Event::Oversize { topic, qos, bytes: skip, start: start.freeze() };
+            self.events.push_back(Occurrence { event, token });
+        }
+    }
+
+    fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
+        self.must_be_up()?;
+        let token = self.inbound.came(oversize.qos, oversize.id).flatten();
+        self.may_come()?;
+        let (left, start) = (oversize.skip, BytesMut::new());
+        self.oversize = Some(Skipped { oversize, left, start, token });
+        Ok(())
+    }
+
     /// Whether more should be read. A broker that sends and does not read would otherwise make
     /// acknowledgements pile up in the output; the link ends that when its write is overdue.
     pub fn wants_input(&self) -> bool {
-        self.output.len() < 2 * OUTPUT_LIMIT
+        // A broker that cannot know how many messages we take at once is read when there is room.
+        let most = usize::from(self.options.receive_maximum);
+        let has_room = self.version == Version::V5 || self.inbound.unanswered() < most;
+        self.output.len() < 2 * OUTPUT_LIMIT && self.events.len() < EVENT_LIMIT && has_room
     }
 
     fn handle(&mut self, packet: Packet, outbox: &mut Outbox) -> Result<(), SessionError> {
-        if let Packet::ConnAck(answer) = packet {
-            return self.connected(answer, outbox);
+        match packet {
+            Packet::ConnAck(answer) => return self.connected(answer, outbox),
+            Packet::Auth(auth) => return self.authenticate(auth),
+            _ => {}
         }
         let keepalive = self.must_be_up()?;
         match packet {
-            Packet::Publish(publish) => {
-                let Publish { topic, payload, id, retain, .. } = publish;
-                let event = Event::Message { topic, payload, retain };
-                self.events.push_back(Occurrence { event, acknowledge: id });
-                Ok(())
+            Packet::Publish(publish) => self.message(publish)?,
+            Packet::PubAck(ack) => {
+                let answered = self.flights.acknowledged(ack.id);
+                self.settled(answered, ack.reason, outbox);
             }
-            Packet::PubAck(id) => {
-                match self.flights.acknowledged(id) {
-                    Some(Sent::Message(ticket)) => outbox.acknowledged(ticket),
-                    Some(_) => {}
-                    // An answer to nothing, as after a lost session, is no reason to part.
-                    None => self.stray_acks += 1,
+            Packet::PubRec(ack) if ack.reason.is_error() => {
+                let answered = self.flights.rejected(ack.id);
+                self.settled(answered, ack.reason, outbox);
+            }
+            Packet::PubRec(ack) => self.received(ack.id),
+            Packet::PubComp(ack) => {
+                let answered = self.flights.completed(ack.id);
+                // The broker had the message: that it lost the identifier since is no loss.
+                self.settled(answered, Reason::SUCCESS, outbox);
+            }
+            Packet::PubRel(ack) => {
+                let reason = self.inbound.released(ack.id);
+                self.put(&Packet::PubComp(Ack::new(ack.id, reason)));
+            }
+            Packet::SubAck(answer) => {
+                let known = self.flights.answered(answer.id);
+                let answers = self.requests.subscribed(answer.id, &answer.reasons);
+                let Some(answers) = answers.filter(|_| known) else {
+                    return Err(protocol("a SUBACK that does not answer a SUBSCRIBE"));
+                };
+                self.subscribed(answers);
+            }
+            Packet::UnsubAck(answer) => {
+                let known = self.flights.answered(answer.id);
+                let answers = self.requests.unsubscribed(answer.id, &answer.reasons, self.version);
+                let Some(answers) = answers.filter(|_| known) else {
+                    return Err(protocol("an UNSUBACK that does not answer an UNSUBSCRIBE"));
+                };
+                for Answer { request, filter, reason } in answers {
+                    self.tell(Event::Unsubscribed { request, filter, reason });
                 }
-                Ok(())
             }
-            Packet::SubAck(answer) => self.subscribed(answer),
             Packet::PingResp => {
                 keepalive.answered();
-                Ok(())
+                self.tell(Event::Pong);
             }
-            Packet::UnsubAck(_) => {
-                Err(SessionError::Unexpected("an UNSUBACK that nobody asked for"))
+            Packet::Disconnect(disconnect) if self.version == Version::V5 => {
+                return Err(SessionError::Disconnected(disconnect));
             }
             Packet::Connect(_)
             | Packet::ConnAck(_)
+            | Packet::Auth(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq
-            | Packet::Disconnect => {
-                Err(SessionError::Unexpected("a packet that only clients send"))
+            | Packet::Disconnect(_) => {
+                return Err(protocol("a packet that only clients send"));
             }
         }
+        Ok(())
     }
 
     fn must_be_up(&mut self) -> Result<&mut KeepAlive, SessionError> {
         match &mut self.state {
             State::Up(keepalive) => Ok(keepalive),
-            _ => Err(SessionError::Unexpected("a packet before CONNACK")),
+            _ => Err(protocol("a packet before CONNACK")),
         }
     }
 
-    fn connected(&mut self, answer: ConnAck, outbox: &mut Outbox) -> Result<(), SessionError> {
-        let State::Connecting { keepalive, .. } = std::mem::replace(&mut self.state, State::Down)
-        else {
-            return Err(SessionError::Unexpected("a second CONNACK"));
-        };
-        if let Some(why) = answer.refusal {
-            return Err(SessionError::Refused(why));
+    fn connected(&mut self, mut answer: ConnAck, outbox: &mut Outbox) -> Result<(), SessionError> {
+        if !matches!(self.state, State::Connecting { .. }) {
+            return Err(protocol("a second CONNACK"));
         }
-        if answer.session_present && self.options.clean {
-            return Err(SessionError::Unexpected("a session where a new one was asked for"));
+        if answer.reason.is_error() {
+            return Err(SessionError::Refused(answer));
+        }
+        let asked_for_none = self.options.connect(self.version, !self.was_connected).clean;
+        if answer.session_present && asked_for_none {
+            return Err(protocol("a session where a new one was asked for"));
+        }
+        if self.version == Version::V31 {
+            // Its CONNACK does not tell. What is repeated with DUP does no harm if it was lost.
+            answer.session_present = self.was_connected && !asked_for_none;
+        }
+        let properties = &answer.properties;
+        if self.version == Version::V5
+            && let Some(auth) = &mut self.auth
+            && properties.auth_method().is_some()
+        {
+            auth.finish(properties.auth_data().map(Bytes::as_ref))?;
+        }
+        let State::Connecting { mut keepalive, .. } =
+            std::mem::replace(&mut self.state, State::Down)
+        else {
+            return Ok(());
+        };
+        if let Some(seconds) = properties.server_keep_alive() {
+            keepalive.set_interval(Duration::from_secs(u64::from(*seconds)));
+        }
+        if let Some(client_id) = properties.assigned_client_id() {
+            self.options.client_id.clone_from(client_id);
         }
         self.state = State::Up(keepalive);
+        self.version_is_settled = true;
+        self.was_connected = true;
+        self.limits = Limits::of(properties);
+        let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
+        self.flights.set_window(self.options.inflight.min(window));
+        let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
+        self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
         if !answer.session_present {
             // The broker knows nothing of what was in flight: it is sent anew, under new
             // identifiers and without DUP, in its old order.
             self.flights.forget();
+            self.inbound.forget();
             outbox.requeue();
         }
-        // Also into a session that the broker still had: what is wanted may have changed since.
-        if !self.options.subscriptions.is_empty()
-            && let Some(id) = self.flights.id()
+        self.tell(Event::Connected(answer));
+        Ok(())
+    }
+
+    fn authenticate(&mut self, step: Auth) -> Result<(), SessionError> {
+        let Some(auth) = &mut self.auth else {
+            return Err(protocol("AUTH that nobody asked for"));
+        };
+        let data = step.properties.auth_data().map(Bytes::as_ref);
+        let up = matches!(self.state, State::Up(_));
+        if step.reason == Reason::SUCCESS && up {
+            auth.finish(data)?;
+            self.tell(Event::Authenticated);
+            return Ok(());
+        }
+        if step.reason != Reason::CONTINUE_AUTHENTICATION
+            || step.properties.auth_method().map(String::as_str) != Some(auth.method())
         {
-            let filters = self.options.subscriptions.clone();
-            self.put(&Packet::Subscribe(Subscribe { id, filters }));
-            self.flights.sent(id, Sent::Subscribe, self.queued);
+            return Err(protocol("AUTH that does not go on with the exchange"));
         }
-        let event = Event::Connected { session_present: answer.session_present };
-        self.events.push_back(Occurrence { event, acknowledge: None });
+        let answer = auth.answer(data.unwrap_or_default())?;
+        let method = auth.method().to_owned();
+        self.put_auth(Reason::CONTINUE_AUTHENTICATION, method, answer);
         Ok(())
     }
 
-    fn subscribed(&mut self, answer: SubAck) -> Result<(), SessionError> {
-        if !self.flights.subscribed(answer.id) {
-            return Err(SessionError::Unexpected("a SUBACK that nobody asked for"));
-        }
-        if answer.granted.len() != self.options.subscriptions.len() {
-            return Err(SessionError::Unexpected("a SUBACK for another number of filters"));
-        }
-        for ((filter, _), granted) in self.options.subscriptions.iter().zip(answer.granted) {
-            let event = Event::Subscribed { filter: filter.clone(), granted };
-            self.events.push_back(Occurrence { event, acknowledge: None });
+    /// Proves anew who we are, on the link that stands (4.12.1).
+    pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
+        if let (State::Up(_), Some(auth)) = (&self.state, &mut self.auth) {
+            let (method, data) = (auth.method().to_owned(), auth.start()?);
+            self.put_auth(Reason::RE_AUTHENTICATE, method, data);
         }
         Ok(())
     }
 
-    /// Moves messages from the outbox into the output, as far as the output and the window for
-    /// unacknowledged messages have room: first what has to be sent again, then what is new.
+    fn put_auth(&mut self, reason: Reason, method: String, data: Bytes) {
+        let properties = Properties(vec![Property::AuthMethod(method), Property::AuthData(data)]);
+        self.put(&Packet::Auth(Auth { reason, properties }));
+    }
+
+    fn message(&mut self, mut publish: Publish) -> Result<(), SessionError> {
+        let alias = Reason::TOPIC_ALIAS_INVALID;
+        self.inbound
+            .resolve(&mut publish, self.options.topic_aliases)
+            .map_err(|()| SessionError::Protocol(alias, "a topic alias that stands for nothing"))?;
+        let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
+        let Some(token) = self.inbound.came(qos, id) else {
+            self.answer();
+            return Ok(());
+        };
+        self.may_come()?;
+        let Some(topic) = topic else { return Ok(()) };
+        let received = Received { topic, payload, qos, retain, dup, properties, token };
+        self.events.push_back(Occurrence { event: Event::Message(received), token });
+        Ok(())
+    }
+
+    /// A broker that sends more at once than we said is not to fill our memory (4.9). Before 5.0 it
+    /// cannot know the number.
+    fn may_come(&self) -> Result<(), SessionError> {
+        let most = usize::from(self.options.receive_maximum);
+        if self.version == Version::V5 && self.inbound.under_way() > most {
+            let reason = Reason::RECEIVE_MAXIMUM_EXCEEDED;
+            return Err(SessionError::Protocol(reason, "more messages at once than we take"));
+        }
+        Ok(())
+    }
+
+    fn settled(&mut self, answered: Option<Sent>, reason: Reason, outbox: &mut Outbox) {
+        match answered {
+            Some(Sent::Message(ticket, _) | Sent::Release(Some(ticket))) => {
+                if reason.is_error()
+                    && let Some(message) = outbox.message(ticket)
+                {
+                    let topic = message.topic.clone();
+                    self.tell(Event::Refused { topic, reason });
+                }
+                outbox.acknowledged(ticket, reason);
+            }
+            Some(_) => {}
+            // An answer to nothing, as after a lost session, is no reason to part.
+            None => self.stray_acks += 1,
+        }
+    }
+
+    fn received(&mut self, id: PacketId) {
+        let success = Packet::PubRel(Ack::new(id, Reason::SUCCESS));
+        // PUBREL takes the message's place in flight, where it ends behind everything so far.
+        let before = self.output.len();
+        self.put(&success);
+        if self.flights.received(id, self.queued) == flights::Received::Stray {
+            self.stray_acks += 1;
+            self.queued -= (self.output.len() - before) as u64;
+            self.output.truncate(before);
+            let unknown = Reason::PACKET_IDENTIFIER_NOT_FOUND;
+            self.put(&Packet::PubRel(Ack::new(id, unknown)));
+        }
+    }
+
+    fn subscribed(&mut self, answers: Vec<Answer>) {
+        for Answer { request, filter, reason } in answers {
+            self.tell(Event::Subscribed { request, filter, granted: requests::granted(reason) });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(Occurrence { event, token: None });
+    }
+
+    /// Wants filters from now on, on this link and all that follow; an [`Event::Subscribed`] comes
+    /// for each filter at each connect.
+    pub fn subscribe(&mut self, filters: Vec<Subscription>, properties: &Properties) -> Request {
+        self.requests.subscribe(filters, properties)
+    }
+
+    /// Wants filters no more; an [`Event::Unsubscribed`] comes for each.
+    pub fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
+        self.requests.unsubscribe(filters)
+    }
+
+    /// Puts into the output what is to be sent, as far as it, the broker and the window for
+    /// unacknowledged messages have room: subscriptions, what has to be sent again, what is new.
     pub fn send(&mut self, outbox: &mut Outbox) {
         if !matches!(self.state, State::Up(_)) {
             return;
         }
+        if self.requests.is_due() {
+            self.ask();
+        }
         while self.output.len() < OUTPUT_LIMIT
-            && let Some((id, ticket)) = self.flights.again()
+            && let Some((id, what)) = self.flights.again()
         {
-            if let Some(message) = outbox.again(ticket) {
-                self.put_message(message, Some(id), true);
-            }
-            self.flights.sent(id, Sent::Message(ticket), self.queued);
+            self.send_again(id, what, outbox);
         }
         while self.output.len() < OUTPUT_LIMIT
             && self.flights.has_room()
             && let Some(message) = outbox.front()
         {
-            if message.qos == Qos::AtMostOnce {
-                self.put_message(message, None, false);
-                outbox.sent();
+            let qos = self.limits.qos(message.qos);
+            if qos == Qos::AtMostOnce {
+                match self.put_message(message, qos, None, false) {
+                    Ok(()) => drop(outbox.sent(qos)),
+                    Err(reason) => self.refuse_front(reason, outbox),
+                }
                 continue;
             }
             let Some(id) = self.flights.id() else { return };
-            self.put_message(message, Some(id), false);
-            let what = outbox.sent().map_or(Sent::Birth, Sent::Message);
-            self.flights.sent(id, what, self.queued);
+            match self.put_message(message, qos, Some(id), false) {
+                Ok(()) => {
+                    let sent = outbox.sent(qos);
+                    let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
+                    self.flights.sent(id, what, self.queued);
+                }
+                Err(reason) => {
+                    self.flights.give_up(id);
+                    self.refuse_front(reason, outbox);
+                }
+            }
         }
     }
 
-    fn put_message(&mut self, message: &Message, id: Option<PacketId>, dup: bool) {
-        let Message { topic, payload, retain, .. } = message.clone();
-        self.put(&Packet::Publish(Publish { topic, payload, id, dup, retain }));
+    fn ask(&mut self) {
+        let refused = self.requests.refused(&self.limits);
+        self.subscribed(refused);
+        while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {
+            let Some(id) = self.flights.id() else { return };
+            let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version)
+            else {
+                return self.flights.give_up(id);
+            };
+            self.put(&packet);
+            self.flights.sent(id, Sent::Request, self.queued);
+        }
+    }
+
+    fn send_again(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) {
+        match what {
+            Sent::Message(ticket, qos) => {
+                let sent = match outbox.again(ticket) {
+                    Some(message) => self.put_message(message, qos, Some(id), true),
+                    None => return self.flights.give_up(id),
+                };
+                if let Err(reason) = sent {
+                    self.flights.give_up(id);
+                    return self.settled(Some(what), reason, outbox);
+                }
+            }
+            Sent::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
+            Sent::Birth(_) | Sent::Request => return self.flights.give_up(id),
+        }
+        self.flights.sent(id, what, self.queued);
+    }
+
+    fn refuse_front(&mut self, reason: Reason, outbox: &mut Outbox) {
+        if let Some(message) = outbox.front() {
+            let topic = message.topic.clone();
+            self.tell(Event::Refused { topic, reason });
+        }
+        outbox.refuse_front(reason);
+    }
+
+    /// Puts a message into the output; `Err` if it is larger than the broker takes.
+    fn put_message(
+        &mut self,
+        message: &Message,
+        qos: Qos,
+        id: Option<PacketId>,
+        dup: bool,
+    ) -> Result<(), Reason> {
+        let retain = self.limits.retain(message.retain);
+        let mut properties = std::mem::take(&mut self.scratch);
+        properties.0.clear();
+        let (topic, payload) = (Some(message.topic.clone()), message.payload.clone());
+        if self.version == Version::V5
+            && let Some(more) = &message.properties
+        {
+            properties.0.extend_from_slice(&more.0);
+        }
+        let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
+        // Room for the alias too.
+        let fits = publish.size(self.version) + 4 <= self.limits.largest;
+        if fits {
+            if let Some((alias, known)) = self.aliases.of(&message.topic) {
+                publish.properties.0.push(Property::TopicAlias(alias));
+                publish.topic = publish.topic.filter(|_| !known);
+            }
+            let packet = Packet::Publish(publish);
+            self.put(&packet);
+            let Packet::Publish(sent) = packet else { return Ok(()) };
+            publish = sent;
+        }
+        self.scratch = publish.properties;
+        if fits { Ok(()) } else { Err(Reason::PACKET_TOO_LARGE) }
     }
 
     fn put(&mut self, packet: &Packet) {
         tracing::trace!("sending {packet}");
         let before = self.output.len();
-        packet.encode(&mut self.output);
+        packet.encode(&mut self.output, self.version);
         self.queued += (self.output.len() - before) as u64;
     }
 
@@ -426,36 +708,67 @@ impl Session {
         }
     }
 
-    /// The next thing to tell. Taking a message acknowledges it.
+    /// The next thing to tell. Taking a message acknowledges it, unless that is done by hand.
     pub fn event(&mut self) -> Option<Event> {
-        let Occurrence { event, acknowledge } = self.events.pop_front()?;
-        if let Some(id) = acknowledge {
-            self.put(&Packet::PubAck(id));
+        let Occurrence { event, token } = self.events.pop_front()?;
+        if let Some(token) = token {
+            self.inbound.taken(token);
+            // Nobody has a message that was passed over, so nobody else would answer it.
+            if !self.options.manual_ack || matches!(event, Event::Oversize { .. }) {
+                self.acknowledge(token, Reason::SUCCESS);
+            }
         }
         Some(event)
     }
 
-    /// PUBACKs that answered nothing, since the start.
+    /// Acknowledges a message by hand, in 5.0 with a reason. Answers go in the order in which the
+    /// messages came, whatever the order of these calls.
+    pub fn acknowledge(&mut self, token: Token, reason: Reason) {
+        self.inbound.answer(token, reason);
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        while let Some(packet) = self.inbound.next_answer() {
+            self.put(&packet);
+        }
+    }
+
+    /// Acknowledgements that answered nothing, since the start.
     pub fn stray_acks(&self) -> u64 {
         self.stray_acks
     }
 
-    /// Leaves in good order: what stands in the output then is the last.
-    pub fn disconnect(&mut self) {
+    /// Leaves: what stands in the output then is the last. With a reason above 0 the broker may
+    /// publish the will, in 5.0.
+    pub fn disconnect(&mut self, reason: Reason) {
         if let State::Up(_) = self.state {
-            self.put(&Packet::Disconnect);
+            self.put(&Packet::Disconnect(Disconnect::new(reason)));
             self.state = State::Down;
         }
     }
 
-    /// The link is gone. What was in flight is remembered, in case the broker remembers it too.
-    pub fn disconnected(&mut self) {
+    /// The link is gone; `closed` if the broker closed it without a word. What was in flight is
+    /// remembered, in case the broker remembers it too.
+    pub fn disconnected(&mut self, closed: bool) {
+        // Some brokers close the link where they do not know the version.
+        if closed && matches!(self.state, State::Connecting { .. }) {
+            self.try_older();
+        }
         self.state = State::Down;
         self.output = BytesMut::new();
         self.queued = 0;
-        self.skip = 0;
-        // What was not taken was not acknowledged: the broker sends it again.
-        self.events.clear();
+        self.oversize = None;
+        // Messages that were not taken were not acknowledged: the broker sends them again.
+        self.events.retain(|occurrence| {
+            matches!(occurrence.event, Event::Refused { .. } | Event::Unsubscribed { .. })
+        });
         self.flights.link_lost();
+        self.inbound.link_lost();
+        self.requests.link_lost();
     }
+}
+
+fn protocol(what: &'static str) -> SessionError {
+    SessionError::Protocol(Reason::PROTOCOL_ERROR, what)
 }

@@ -35,13 +35,19 @@ pub enum TopicError {
         /// The filter.
         text: String,
     },
-    /// A QoS other than 0 and 1.
-    #[error("QoS {0} is not possible here; write 0 or 1")]
+    /// `$share/` without a name or without a filter.
+    #[error("{text:?} is no shared subscription; write $share/NAME/FILTER")]
+    Share {
+        /// The filter.
+        text: String,
+    },
+    /// A QoS other than 0, 1 and 2.
+    #[error("there is no QoS {0}; write 0, 1 or 2")]
     Qos(u64),
 }
 
 /// A topic that messages are published to: not empty, no wildcards, no NUL, at most 65,535 bytes.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic(Bytes);
 
 impl Topic {
@@ -100,6 +106,9 @@ fn check_common(text: &str) -> Result<(), TopicError> {
     }
 }
 
+/// What a filter begins with whose messages are shared out among several subscribers.
+const SHARED: &str = "$share/";
+
 /// A topic filter of a subscription, with `+` for one level and `#` for all that follow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TopicFilter(String);
@@ -110,14 +119,26 @@ impl TopicFilter {
         &self.0
     }
 
+    /// Whether the messages are shared out among several subscribers (MQTT 5.0, 4.8.2).
+    pub fn is_shared(&self) -> bool {
+        self.0.starts_with(SHARED)
+    }
+
+    /// The filter without the name of a share.
+    fn unshared(&self) -> &str {
+        let shared = self.0.strip_prefix(SHARED).and_then(|rest| rest.split_once('/'));
+        shared.map_or(&self.0, |(_, filter)| filter)
+    }
+
     /// Whether a topic is matched (MQTT 3.1.1, 4.7.1 and 4.7.2: wildcards at the start do not
     /// match topics that begin with `$`).
     pub fn matches(&self, topic: &str) -> bool {
-        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+        let filter = self.unshared();
+        if topic.starts_with('$') && filter.starts_with(['+', '#']) {
             return false;
         }
         let mut levels = topic.split('/');
-        for wanted in self.0.split('/') {
+        for wanted in filter.split('/') {
             if wanted == "#" {
                 return true;
             }
@@ -134,6 +155,13 @@ impl FromStr for TopicFilter {
     type Err = TopicError;
     fn from_str(text: &str) -> Result<TopicFilter, TopicError> {
         check_common(text)?;
+        if let Some(rest) = text.strip_prefix(SHARED) {
+            match rest.split_once('/') {
+                Some((name, filter))
+                    if !name.is_empty() && !name.contains(['+', '#']) && !filter.is_empty() => {}
+                _ => return Err(TopicError::Share { text: text.into() }),
+            }
+        }
         let last = text.split('/').count() - 1;
         for (n, level) in text.split('/').enumerate() {
             let wild = level.contains(['+', '#']);
@@ -159,6 +187,8 @@ pub enum Qos {
     /// 1: sent until acknowledged.
     #[default]
     AtLeastOnce,
+    /// 2: sent until acknowledged, and delivered once.
+    ExactlyOnce,
 }
 
 impl Qos {
@@ -174,6 +204,7 @@ impl TryFrom<u64> for Qos {
         match number {
             0 => Ok(Qos::AtMostOnce),
             1 => Ok(Qos::AtLeastOnce),
+            2 => Ok(Qos::ExactlyOnce),
             other => Err(TopicError::Qos(other)),
         }
     }
@@ -194,7 +225,7 @@ impl schemars::JsonSchema for Qos {
         true
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"enum": [0, 1]})
+        schemars::json_schema!({"enum": [0, 1, 2]})
     }
 }
 
@@ -230,11 +261,15 @@ mod tests {
             ("#", "$SYS/x", false),
             ("+/monitor/Clients", "$SYS/monitor/Clients", false),
             ("$SYS/#", "$SYS/monitor", true),
+            ("$share/group/a/+", "a/b", true),
+            ("$share/group/#", "$SYS/x", false),
         ] {
             let parsed: TopicFilter = filter.parse().unwrap();
             assert_eq!(parsed.matches(topic), expected, "{filter} {topic}");
         }
-        for bad in ["a/#/b", "a#", "a/b+", "", "+x/y"] {
+        for bad in
+            ["a/#/b", "a#", "a/b+", "", "+x/y", "$share/x", "$share//a", "$share/+/a", "$share/a/"]
+        {
             assert!(bad.parse::<TopicFilter>().is_err(), "{bad}");
         }
     }

@@ -52,6 +52,32 @@ pub enum ConnectError {
         /// What rustls said, and the remedy where there is one.
         why: String,
     },
+    /// There is no stream left of those that were given.
+    #[error("no stream is left")]
+    NoStreamLeft,
+}
+
+impl ConnectError {
+    /// The number that NodeMCU gives it: -5 no server, -3 no such name, -1 no answer in time.
+    pub fn code(&self) -> i16 {
+        match self {
+            ConnectError::Lookup { .. } | ConnectError::NoAddress(_) => -3,
+            _ => -5,
+        }
+    }
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The name is looked up.
+    Resolving,
+    /// A connection is made.
+    Connecting,
+    /// TLS begins.
+    Tls,
+    /// The clock must be set before a certificate can be judged.
+    WaitingForClock,
 }
 
 /// Makes streams to one broker.
@@ -70,13 +96,15 @@ impl Connector {
     }
 
     /// One attempt. The name is looked up anew each time, and each of its addresses is tried.
-    pub async fn connect(&mut self) -> Result<Stream, ConnectError> {
+    pub async fn connect(&mut self, stage: impl Fn(Stage)) -> Result<Stream, ConnectError> {
+        stage(Stage::Resolving);
         let stream = self.connect_tcp().await?;
         // We gather what goes out ourselves; waiting for more would only delay acknowledgements.
         let _ = stream.set_nodelay(true);
         if !self.url.tls {
             return Ok(Stream::Plain(stream));
         }
+        stage(Stage::Tls);
         let tls = match self.tls.take() {
             Some(tls) => self.tls.insert(tls),
             None => {

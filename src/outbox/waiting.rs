@@ -1,5 +1,6 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
+use super::Ticket;
 use crate::message::Message;
 use crate::mqtt::topic::Topic;
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +25,7 @@ type Place = u64;
 
 #[derive(Debug)]
 struct Slot {
+    ticket: Ticket,
     message: Message,
     /// The next newer one of the same topic.
     newer: Option<Place>,
@@ -50,7 +52,7 @@ impl Waiting {
         Some(&self.slots.front()?.as_ref()?.message)
     }
 
-    pub(super) fn push_back(&mut self, message: Message) {
+    pub(super) fn push_back(&mut self, ticket: Ticket, message: Message) {
         let place = self.first.wrapping_add(self.slots.len() as u64);
         if is_replaceable(&message) {
             let before = self.by_topic.get_mut(&message.topic);
@@ -63,12 +65,12 @@ impl Waiting {
                 None => self.start_chain(&message.topic, place),
             }
         }
-        self.slots.push_back(Some(Slot { message, newer: None }));
+        self.slots.push_back(Some(Slot { ticket, message, newer: None }));
         self.len += 1;
     }
 
     /// Puts a message before all others, where it was before it was taken.
-    pub(super) fn push_front(&mut self, message: Message) {
+    pub(super) fn push_front(&mut self, ticket: Ticket, message: Message) {
         self.first = self.first.wrapping_sub(1);
         let mut newer = None;
         if is_replaceable(&message) {
@@ -77,18 +79,18 @@ impl Waiting {
                 None => self.start_chain(&message.topic, self.first),
             }
         }
-        self.slots.push_front(Some(Slot { message, newer }));
+        self.slots.push_front(Some(Slot { ticket, message, newer }));
         self.len += 1;
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<Message> {
+    pub(super) fn pop_front(&mut self) -> Option<(Ticket, Message)> {
         let slot = self.slots.front_mut()?.take()?;
         Some(self.removed(slot))
     }
 
     /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
     /// the broker if and only if the newer one is.
-    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Message> {
+    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<(Ticket, Message)> {
         if !is_replaceable(newer) {
             return None;
         }
@@ -112,8 +114,8 @@ impl Waiting {
     }
 
     /// Follows up after the oldest message of a topic has left its slot.
-    fn removed(&mut self, slot: Slot) -> Message {
-        let Slot { message, newer } = slot;
+    fn removed(&mut self, slot: Slot) -> (Ticket, Message) {
+        let Slot { ticket, message, newer } = slot;
         self.len -= 1;
         if is_replaceable(&message) {
             match (newer, self.by_topic.get_mut(&message.topic)) {
@@ -126,7 +128,7 @@ impl Waiting {
             self.first = self.first.wrapping_add(1);
         }
         self.tidy();
-        message
+        (ticket, message)
     }
 
     /// Gives back what gaps and the end of an outage leave behind. Whenever this does anything it
@@ -136,7 +138,7 @@ impl Waiting {
         if self.slots.len() > 2 * self.len + SMALL {
             let old = std::mem::take(self);
             for slot in old.slots.into_iter().flatten() {
-                self.push_back(slot.message);
+                self.push_back(slot.ticket, slot.message);
             }
         }
         if self.slots.capacity() > 4 * self.slots.len() + SMALL {

@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::command::{Command, Refused};
 use crate::intake::{Full, Intake};
 use crate::message::Message;
+use crate::mqtt::session::Token;
 use crate::mqtt::topic::Topic;
 use crate::pipeline::Pipeline;
 use crate::status::{self, PortState};
@@ -12,6 +13,7 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
@@ -32,6 +34,35 @@ pub struct Inbound {
     pub payload: Bytes,
     /// Whether the broker had kept it from before.
     pub retain: bool,
+    /// Kept until the device has the command, or it was refused.
+    pub taken: Option<Taken>,
+}
+
+/// Tells that a command message is done with, when the last copy of this goes: only then the broker
+/// is told, so that it repeats a command that was under way when the gateway lost its power.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    _last: Arc<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    token: Token,
+    back: mpsc::Sender<Token>,
+}
+
+impl Taken {
+    /// Sends the token back in the end; the channel has room for all that there can be.
+    pub fn new(token: Token, back: mpsc::Sender<Token>) -> Taken {
+        Taken { _last: Arc::new(Last { token, back }) }
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        // Nobody listens any more when the gateway ends; then the broker repeats it.
+        let _ = self.back.try_send(self.token);
+    }
 }
 
 /// How many command messages wait for a port at most.
@@ -120,6 +151,7 @@ enum End {
 /// Bytes of one command message on their way to the device.
 struct Writing {
     topic: Topic,
+    _taken: Option<Taken>,
     bytes: Bytes,
     between: Duration,
     deadline: Instant,
@@ -225,6 +257,7 @@ impl Running {
             match command.bytes(&inbound.payload, inbound.retain) {
                 Ok(bytes) => waiting.push_back(Writing {
                     topic: inbound.topic.clone(),
+                    _taken: inbound.taken.clone(),
                     bytes,
                     between: command.between,
                     deadline: now.mono.max(self.next_command) + WRITE_DEADLINE,

@@ -16,7 +16,7 @@ impl Gateway {
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
-            .args(["run", "--log", "info,mqtt=debug", "--config"])
+            .args(["run", "--log", "info,uplink=debug", "--config"])
             .arg(file)
             .stderr(Stdio::piped())
             .spawn()

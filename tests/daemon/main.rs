@@ -170,7 +170,7 @@ fn tls_with_user_and_password_by_our_own_authority() {
 
     std::fs::write(folder.path().join("pw"), "wrong\n").unwrap();
     let gateway = Gateway::start(&config("localhost", &ca));
-    gateway.log().wait_for("does not allow us in");
+    gateway.log().wait_for("does not let us in: not authorized");
     gateway.terminate();
 }
 

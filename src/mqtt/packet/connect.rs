@@ -1,7 +1,8 @@
 //! CONNECT (3.1).
 
+use super::property::Place;
 use super::wire::{Reader, put_binary};
-use super::{Header, PacketError};
+use super::{Header, PacketError, Properties, Version};
 use crate::config::scalar::Secret;
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,7 +18,10 @@ const USER: u8 = 0b1000_0000;
 /// A client asks to be let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// Unique at the broker; may be empty with `clean` only (3.1.3.1).
+    /// What is spoken from here on.
+    pub version: Version,
+    /// Unique at the broker. In 5.0 an empty one asks the broker for one; in 3.1.1 it may be empty
+    /// with `clean` only; 3.1 wants 1 to 23 characters.
     pub client_id: String,
     /// Whether the broker starts a new session (3.1.2.4).
     pub clean: bool,
@@ -27,8 +31,10 @@ pub struct Connect {
     pub will: Option<Will>,
     /// User name.
     pub user: Option<String>,
-    /// Password; only with a user name (3.1.2.9).
+    /// Password; before 5.0 only with a user name (3.1.1, 3.1.2.9).
     pub password: Option<Secret>,
+    /// Only in 5.0.
+    pub properties: Properties,
 }
 
 /// What the broker publishes when the client is lost (3.1.2.5).
@@ -42,67 +48,79 @@ pub struct Will {
     pub qos: Qos,
     /// Whether it is kept.
     pub retain: bool,
+    /// Only in 5.0.
+    pub properties: Properties,
 }
 
 impl Connect {
     pub(super) fn read(body: &mut Reader) -> Result<Connect, PacketError> {
-        if body.text()? != "MQTT" {
-            return Err(PacketError::Value("the protocol name is not MQTT"));
-        }
-        if body.u8()? != 4 {
-            return Err(PacketError::Value("the protocol level is not 4 (MQTT 3.1.1)"));
-        }
+        let name = body.text()?;
+        let level = body.u8()?;
+        let version = match (name.as_str(), level) {
+            ("MQIsdp", 3) => Version::V31,
+            ("MQTT", 4) => Version::V311,
+            ("MQTT", 5) => Version::V5,
+            ("MQIsdp" | "MQTT", _) => return Err(PacketError::Version(level)),
+            _ => return Err(PacketError::Value("the protocol name is not MQTT")),
+        };
         let flags = body.u8()?;
         let has = |flag| flags & flag != 0;
         let will_qos = flags >> 3 & 0b11;
         if has(1)
             || !has(WILL) && flags & (WILL_RETAIN | 0b1_1000) != 0
-            || has(PASSWORD) && !has(USER)
+            || has(PASSWORD) && !has(USER) && !version.is_5()
         {
             return Err(PacketError::Value("the connect flags contradict each other"));
         }
         let keep_alive = body.u16()?;
+        let properties = Properties::read(body, version, Place::Connect)?;
         let client_id = body.text()?;
         let will = if has(WILL) {
-            let qos = Qos::try_from(u64::from(will_qos)).map_err(|_| PacketError::Qos(will_qos))?;
-            let topic = body.text()?.parse()?;
-            Some(Will { topic, payload: body.binary()?, qos, retain: has(WILL_RETAIN) })
+            let properties = Properties::read(body, version, Place::Will)?;
+            Some(Will {
+                topic: Topic::from_utf8(body.binary()?)?,
+                payload: body.binary()?,
+                qos: Qos::try_from(u64::from(will_qos)).map_err(|_| PacketError::Qos(will_qos))?,
+                retain: has(WILL_RETAIN),
+                properties,
+            })
         } else {
             None
         };
         let user = if has(USER) { Some(body.text()?) } else { None };
-        let password = match has(PASSWORD) {
-            true => {
-                let text = String::from_utf8(body.binary()?.to_vec());
-                Some(Secret::from(text.map_err(|_| PacketError::Utf8)?))
-            }
-            false => None,
-        };
-        Ok(Connect { client_id, clean: has(CLEAN), keep_alive, will, user, password })
+        let password =
+            if has(PASSWORD) { Some(Secret::from(body.binary()?.to_vec())) } else { None };
+        let clean = has(CLEAN);
+        Ok(Connect { version, client_id, clean, keep_alive, will, user, password, properties })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
+        let version = self.version;
         let mut flags = if self.clean { CLEAN } else { 0 };
         let mut body = BytesMut::new();
+        self.properties.write(&mut body, version);
         put_binary(&mut body, self.client_id.as_bytes());
         if let Some(will) = &self.will {
             flags |= WILL | will.qos.bits() << 3;
             flags |= if will.retain { WILL_RETAIN } else { 0 };
+            will.properties.write(&mut body, version);
             put_binary(&mut body, will.topic.as_str().as_bytes());
             put_binary(&mut body, &will.payload);
         }
         if let Some(user) = &self.user {
             flags |= USER;
             put_binary(&mut body, user.as_bytes());
-            // Without a user name there must be none (3.1.2.9).
-            if let Some(password) = &self.password {
-                flags |= PASSWORD;
-                put_binary(&mut body, password.reveal().as_bytes());
-            }
         }
-        Header::write(KIND, 0, 10 + body.len(), out);
-        put_binary(out, b"MQTT");
-        out.put_u8(4);
+        if let Some(password) = &self.password
+            && (self.user.is_some() || version.is_5())
+        {
+            flags |= PASSWORD;
+            put_binary(&mut body, password.reveal());
+        }
+        let (name, level) = version.on_the_wire();
+        Header::write(KIND, 0, 2 + name.len() + 4 + body.len(), out);
+        put_binary(out, name.as_bytes());
+        out.put_u8(level);
         out.put_u8(flags);
         out.put_u16(self.keep_alive);
         out.put_slice(&body);

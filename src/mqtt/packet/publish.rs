@@ -1,7 +1,8 @@
 //! PUBLISH (3.3).
 
+use super::property::Place;
 use super::wire::{Reader, put_binary};
-use super::{Decoded, Header, PacketError, PacketId};
+use super::{Decoded, Header, PacketError, PacketId, Properties, Version};
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -13,41 +14,56 @@ const DUP: u8 = 0b1000;
 /// A message on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
-    /// Where to.
-    pub topic: Topic,
+    /// Where to; `None` where only its alias says it (5.0, 3.3.2.3.4).
+    pub topic: Option<Topic>,
     /// What; shares the memory that was read.
     pub payload: Bytes,
-    /// Only with QoS 1.
+    /// How surely.
+    pub qos: Qos,
+    /// With QoS 1 and 2.
     pub id: Option<PacketId>,
     /// Sent before, as far as the sender knows (3.3.1.1).
     pub dup: bool,
     /// To be kept; towards a subscriber: was kept from before (3.3.1.3).
     pub retain: bool,
+    /// Only in 5.0.
+    pub properties: Properties,
 }
 
 impl Publish {
-    /// QoS 1 has an identifier, QoS 0 has none.
-    pub fn qos(&self) -> Qos {
-        if self.id.is_some() { Qos::AtLeastOnce } else { Qos::AtMostOnce }
-    }
-
-    pub(super) fn read(flags: u8, body: &mut Reader) -> Result<Publish, PacketError> {
+    pub(super) fn read(
+        flags: u8,
+        body: &mut Reader,
+        version: Version,
+    ) -> Result<Publish, PacketError> {
         let qos = qos(flags)?;
-        let topic = Topic::from_utf8(body.binary()?)?;
-        let id = if qos == Qos::AtLeastOnce { Some(body.id()?) } else { None };
-        let retain = flags & RETAIN != 0;
-        Ok(Publish { topic, payload: body.rest(), id, dup: flags & DUP != 0, retain })
+        let topic = body.binary()?;
+        let id = if qos == Qos::AtMostOnce { None } else { Some(body.id()?) };
+        let properties = Properties::read(body, version, Place::Publish)?;
+        let topic = match topic.is_empty() && properties.topic_alias().is_some() {
+            true => None,
+            false => Some(Topic::from_utf8(topic)?),
+        };
+        let (dup, retain) = (flags & DUP != 0, flags & RETAIN != 0);
+        Ok(Publish { topic, payload: body.rest(), qos, id, dup, retain, properties })
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        let flags = if self.dup { DUP } else { 0 } | self.qos().bits() << 1 | u8::from(self.retain);
-        let id_len = if self.id.is_some() { 2 } else { 0 };
-        Header::write(KIND, flags, 2 + self.topic.len() + id_len + self.payload.len(), out);
-        put_binary(out, self.topic.as_str().as_bytes());
+    pub(super) fn write(&self, out: &mut BytesMut, version: Version) {
+        let flags = if self.dup { DUP } else { 0 } | self.qos.bits() << 1 | u8::from(self.retain);
+        Header::write(KIND, flags, self.remaining(version), out);
+        put_binary(out, self.topic.as_ref().map_or("", Topic::as_str).as_bytes());
         if let Some(id) = self.id {
             out.put_u16(id.get());
         }
+        self.properties.write(out, version);
         out.put_slice(&self.payload);
+    }
+
+    /// Bytes behind the fixed header.
+    pub(super) fn remaining(&self, version: Version) -> usize {
+        let topic = 2 + self.topic.as_ref().map_or(0, Topic::len);
+        let id = if self.id.is_some() { 2 } else { 0 };
+        topic + id + self.properties.len(version) + self.payload.len()
     }
 }
 
@@ -61,7 +77,21 @@ fn qos(flags: u8) -> Result<Qos, PacketError> {
     Ok(qos)
 }
 
-/// The header of a message that is larger than the limit: enough to acknowledge and report it.
+/// A message that is larger than the one who reads it takes: what of it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oversize {
+    /// How surely.
+    pub qos: Qos,
+    /// To acknowledge it with.
+    pub id: Option<PacketId>,
+    /// Its topic, as far as it can be shown: the first 256 bytes.
+    pub topic: String,
+    /// Bytes of the stream that follow, to be thrown away or looked at on the way.
+    pub skip: usize,
+}
+
+/// Takes the head of a message that is too large off the buffer: topic and identifier. Properties
+/// and payload are left to be skipped.
 pub(super) fn oversize(
     buffer: &mut BytesMut,
     header: Header,
@@ -72,7 +102,7 @@ pub(super) fn oversize(
     else {
         return Ok(None);
     };
-    let head = 2 + topic_len + if qos == Qos::AtLeastOnce { 2 } else { 0 };
+    let head = 2 + topic_len + if qos == Qos::AtMostOnce { 0 } else { 2 };
     if head > header.remaining {
         return Err(PacketError::Short(KIND));
     }
@@ -83,11 +113,11 @@ pub(super) fn oversize(
     let topic = String::from_utf8_lossy(&body[2..2 + topic_len.min(256)]).into_owned();
     let id = match qos {
         Qos::AtMostOnce => None,
-        Qos::AtLeastOnce => {
+        Qos::AtLeastOnce | Qos::ExactlyOnce => {
             let bytes = [body[head - 2], body[head - 1]];
             Some(PacketId::new(u16::from_be_bytes(bytes)).ok_or(PacketError::ZeroId)?)
         }
     };
     buffer.advance(header.len + head);
-    Ok(Some(Decoded::Oversize { id, topic, skip: header.remaining - head }))
+    Ok(Some(Decoded::Oversize(Oversize { qos, id, topic, skip: header.remaining - head })))
 }

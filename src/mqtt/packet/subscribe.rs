@@ -1,49 +1,126 @@
 //! SUBSCRIBE (3.8).
 
+use super::property::Place;
 use super::wire::{Reader, put_binary};
-use super::{Header, PacketError, PacketId};
+use super::{Header, PacketError, PacketId, Properties, Version};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use bytes::{BufMut, BytesMut};
 
 pub(super) const KIND: u8 = 8;
+
+const NO_LOCAL: u8 = 0b0000_0100;
+const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
 
 /// A client subscribes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
     /// Ties SUBACK to it.
     pub id: PacketId,
-    /// What to, each with the highest QoS wanted; at least one (3.8.3).
-    pub filters: Vec<(TopicFilter, Qos)>,
+    /// What to; at least one (3.8.3).
+    pub filters: Vec<Subscription>,
+    /// Only in 5.0.
+    pub properties: Properties,
+}
+
+/// What a client wants to hear, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Which topics.
+    pub filter: TopicFilter,
+    /// The highest QoS wanted.
+    pub qos: Qos,
+    /// Not what this client itself published. From 5.0 on.
+    pub no_local: bool,
+    /// Messages keep the retain flag with which they were published. From 5.0 on.
+    pub retain_as_published: bool,
+    /// Which kept messages come first. From 5.0 on.
+    pub retain_handling: RetainHandling,
+}
+
+/// Which kept messages a new subscription brings (3.8.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainHandling {
+    /// All.
+    #[default]
+    Send,
+    /// All, if there was no such subscription before.
+    SendIfNew,
+    /// None.
+    DoNotSend,
+}
+
+impl Subscription {
+    /// With the options of 3.1.1.
+    pub fn new(filter: TopicFilter, qos: Qos) -> Subscription {
+        Subscription {
+            filter,
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        }
+    }
+
+    fn read(body: &mut Reader, version: Version) -> Result<Subscription, PacketError> {
+        let filter: TopicFilter = body.text()?.parse()?;
+        let options = body.u8()?;
+        let allowed = if version.is_5() { 0b0011_1111 } else { 0b0000_0011 };
+        let bits = options & 0b11;
+        let qos = Qos::try_from(u64::from(bits)).map_err(|_| PacketError::Qos(bits))?;
+        let retain_handling = match options >> 4 & 0b11 {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::DoNotSend,
+            _ => return Err(PacketError::Protocol("retain handling 3")),
+        };
+        let no_local = options & NO_LOCAL != 0;
+        if options & !allowed != 0 {
+            return Err(PacketError::Value("the subscription options cannot be"));
+        }
+        if no_local && filter.is_shared() {
+            return Err(PacketError::Protocol("no local on a shared subscription"));
+        }
+        let retain_as_published = options & RETAIN_AS_PUBLISHED != 0;
+        Ok(Subscription { filter, qos, no_local, retain_as_published, retain_handling })
+    }
+
+    fn options(&self, version: Version) -> u8 {
+        if !version.is_5() {
+            return self.qos.bits();
+        }
+        let no_local = if self.no_local && !self.filter.is_shared() { NO_LOCAL } else { 0 };
+        let as_published = if self.retain_as_published { RETAIN_AS_PUBLISHED } else { 0 };
+        self.qos.bits() | no_local | as_published | (self.retain_handling as u8) << 4
+    }
+
+    /// Bytes that it takes in SUBSCRIBE.
+    pub(crate) fn len(&self) -> usize {
+        self.filter.as_str().len() + 3
+    }
 }
 
 impl Subscribe {
-    pub(super) fn read(body: &mut Reader) -> Result<Subscribe, PacketError> {
+    pub(super) fn read(body: &mut Reader, version: Version) -> Result<Subscribe, PacketError> {
         let id = body.id()?;
+        let properties = Properties::read(body, version, Place::Subscribe)?;
         let mut filters = Vec::new();
         while !body.is_empty() {
-            let filter = body.text()?.parse()?;
-            let bits = body.u8()?;
-            // QoS 2 is asked for by others; it is granted as 1.
-            let qos = match bits {
-                0 => Qos::AtMostOnce,
-                1 | 2 => Qos::AtLeastOnce,
-                _ => return Err(PacketError::Qos(bits)),
-            };
-            filters.push((filter, qos));
+            filters.push(Subscription::read(body, version)?);
         }
         if filters.is_empty() {
-            return Err(PacketError::Value("SUBSCRIBE without a filter"));
+            return Err(PacketError::Protocol("SUBSCRIBE without a filter"));
         }
-        Ok(Subscribe { id, filters })
+        Ok(Subscribe { id, filters, properties })
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        let filters = self.filters.iter().map(|(filter, _)| filter.as_str().len() + 3);
-        Header::write(KIND, 0b0010, 2 + filters.sum::<usize>(), out);
+    pub(super) fn write(&self, out: &mut BytesMut, version: Version) {
+        let filters: usize = self.filters.iter().map(Subscription::len).sum();
+        Header::write(KIND, 0b0010, 2 + self.properties.len(version) + filters, out);
         out.put_u16(self.id.get());
-        for (filter, qos) in &self.filters {
-            put_binary(out, filter.as_str().as_bytes());
-            out.put_u8(qos.bits());
+        self.properties.write(out, version);
+        for subscription in &self.filters {
+            put_binary(out, subscription.filter.as_str().as_bytes());
+            out.put_u8(subscription.options(version));
         }
     }
 }

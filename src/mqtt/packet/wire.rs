@@ -1,4 +1,4 @@
-//! Fields of a packet's body (MQTT 3.1.1, 1.5 and 2.3.1).
+//! Fields of a packet's body (MQTT 5.0, 1.5; 3.1.1, 1.5 and 2.3.1).
 
 use super::{PacketError, PacketId};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,6 +22,11 @@ impl Reader {
         Ok(self.body.split_to(n))
     }
 
+    /// The next `n` bytes as a body of their own.
+    pub(super) fn part(&mut self, n: usize) -> Result<Reader, PacketError> {
+        Ok(Reader { kind: self.kind, body: self.bytes(n)? })
+    }
+
     pub(super) fn u8(&mut self) -> Result<u8, PacketError> {
         Ok(self.bytes(1)?[0])
     }
@@ -31,17 +36,33 @@ impl Reader {
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
+    pub(super) fn u32(&mut self) -> Result<u32, PacketError> {
+        let bytes = self.bytes(4)?;
+        Ok(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// A number of one to four bytes in its shortest form (1.5.5).
+    pub(super) fn varint(&mut self) -> Result<u32, PacketError> {
+        match varint(&self.body)? {
+            Some((number, len)) => {
+                let _ = self.body.split_to(len);
+                Ok(number)
+            }
+            None => Err(PacketError::Short(self.kind)),
+        }
+    }
+
     pub(super) fn id(&mut self) -> Result<PacketId, PacketError> {
         PacketId::new(self.u16()?).ok_or(PacketError::ZeroId)
     }
 
-    /// Bytes behind their length (1.5.3 without the UTF-8).
+    /// Bytes behind their length (1.5.6).
     pub(super) fn binary(&mut self) -> Result<Bytes, PacketError> {
         let n = self.u16()?;
         self.bytes(usize::from(n))
     }
 
-    /// A text behind its length: UTF-8 without U+0000 (1.5.3).
+    /// A text behind its length: UTF-8 without U+0000 (1.5.4).
     pub(super) fn text(&mut self) -> Result<String, PacketError> {
         let bytes = self.binary()?;
         match std::str::from_utf8(&bytes) {
@@ -61,6 +82,45 @@ impl Reader {
 
     pub(super) fn end(&self) -> Result<(), PacketError> {
         if self.body.is_empty() { Ok(()) } else { Err(PacketError::Long(self.kind)) }
+    }
+}
+
+/// The number at the front of some bytes, and how many bytes it takes; `None` while it is not whole.
+pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, PacketError> {
+    let mut number = 0;
+    for (n, byte) in bytes.iter().take(4).enumerate() {
+        number |= u32::from(byte & 0x7f) << (7 * n);
+        if byte & 0x80 == 0 {
+            // A last byte of 0 behind others would be a longer form of a smaller number.
+            if n > 0 && *byte == 0 {
+                return Err(PacketError::Varint);
+            }
+            return Ok(Some((number, n + 1)));
+        }
+    }
+    if bytes.len() >= 4 { Err(PacketError::Varint) } else { Ok(None) }
+}
+
+/// Bytes of a number in its shortest form.
+pub(super) fn varint_len(number: u32) -> usize {
+    match number {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        _ => 4,
+    }
+}
+
+/// Writes a number of at most 268,435,455 in its shortest form.
+pub(super) fn put_varint(out: &mut BytesMut, number: u32) {
+    let mut rest = number.min(super::MAX_REMAINING as u32);
+    loop {
+        let low = (rest & 0x7f) as u8;
+        rest >>= 7;
+        if rest == 0 {
+            return out.put_u8(low);
+        }
+        out.put_u8(low | 0x80);
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::ids::Ids;
 use crate::mqtt::packet::PacketId;
+use crate::mqtt::topic::Qos;
 use crate::outbox::Ticket;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long the oldest packet may stay unanswered once it was written. MQTT 3.1.1 has a client
-/// repeat a message on a new link only (4.4), so an answer that got lost would hold a place in the
-/// window for ever. Long, because brokers that write to a disk first may take their time.
+/// How long the oldest packet may stay unanswered once it was written. MQTT has a client repeat a
+/// message on a new link only (4.4), so an answer that got lost would hold a place in the window
+/// for ever. Long, because brokers that write to a disk first may take their time.
 pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The largest window. It leaves some of the 65,535 identifiers for everything else, so that a
@@ -20,9 +21,9 @@ const LARGEST_WINDOW: usize = 65_000;
 pub(super) struct Flights {
     /// Sent on this link and not answered, oldest first.
     sent: VecDeque<Flight>,
-    /// Messages that were sent on an earlier link of this session and not answered: to be sent
-    /// again, oldest first.
-    again: VecDeque<(PacketId, Ticket)>,
+    /// What was sent on an earlier link of this session and not answered: to be sent again, oldest
+    /// first.
+    again: VecDeque<(PacketId, Sent)>,
     ids: Ids,
     window: usize,
     /// The window is filled again when half of it is free, so that many messages share a write
@@ -44,24 +45,43 @@ struct Flight {
 /// What was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// A message of the outbox.
-    Message(Ticket),
+    /// A message of the outbox, with QoS 1 or 2.
+    Message(Ticket, Qos),
+    /// PUBREL for a QoS 2 message that the broker has.
+    Release(Option<Ticket>),
     /// A message that is not worth repeating: the next connect makes a new one.
-    Birth,
-    /// All subscriptions.
-    Subscribe,
+    Birth(Qos),
+    /// SUBSCRIBE or UNSUBSCRIBE.
+    Request,
+}
+
+/// What PUBREC means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// The broker has the message.
+    First,
+    /// It said so before.
+    Again,
+    /// It answers nothing.
+    Stray,
 }
 
 impl Flights {
-    pub(super) fn new(window: u16) -> Flights {
+    pub(super) fn new() -> Flights {
         Flights {
             sent: VecDeque::new(),
             again: VecDeque::new(),
             ids: Ids::default(),
-            window: usize::from(window).clamp(1, LARGEST_WINDOW),
+            window: 1,
             full: false,
             due: None,
         }
+    }
+
+    /// How much may be in flight on this link.
+    pub(super) fn set_window(&mut self, window: u16) {
+        self.window = usize::from(window).clamp(1, LARGEST_WINDOW);
+        self.full = self.sent.len() >= self.window;
     }
 
     /// An identifier for a packet that is about to be sent; [`Flights::sent`] follows.
@@ -75,15 +95,24 @@ impl Flights {
         self.full |= self.sent.len() >= self.window;
     }
 
-    /// The next message to be sent again, on a resumed session; [`Flights::sent`] follows.
-    pub(super) fn again(&mut self) -> Option<(PacketId, Ticket)> {
+    /// What is to be sent again next, on a resumed session, if the window has room;
+    /// [`Flights::sent`] or [`Flights::give_up`] follows.
+    pub(super) fn again(&mut self) -> Option<(PacketId, Sent)> {
+        if self.sent.len() >= self.window {
+            return None;
+        }
         self.again.pop_front()
+    }
+
+    /// What was about to be sent again will not be.
+    pub(super) fn give_up(&mut self, id: PacketId) {
+        self.ids.give_back(id);
     }
 
     /// Whether a new message may go: everything old went, and the window has room.
     pub(super) fn has_room(&mut self) -> bool {
         self.full &= self.sent.len() > self.window / 2;
-        self.again.is_empty() && !self.full
+        self.again.is_empty() && !self.full && self.sent.len() < self.window
     }
 
     /// Whether nothing new can be sent before acknowledgements come.
@@ -93,12 +122,53 @@ impl Flights {
 
     /// PUBACK: what it acknowledges. Its identifier is free again.
     pub(super) fn acknowledged(&mut self, id: PacketId) -> Option<Sent> {
-        self.land(id, |what| what != Sent::Subscribe)
+        let at_qos_1 = |what| {
+            matches!(what, Sent::Message(_, Qos::AtLeastOnce) | Sent::Birth(Qos::AtLeastOnce))
+        };
+        self.land(id, at_qos_1)
     }
 
-    /// SUBACK: whether it answers the subscriptions. The identifier is free again.
-    pub(super) fn subscribed(&mut self, id: PacketId) -> bool {
-        self.land(id, |what| what == Sent::Subscribe).is_some()
+    /// PUBREC: PUBREL is to follow, and takes the message's place.
+    pub(super) fn received(&mut self, id: PacketId, end: u64) -> Received {
+        let Some(at) = self.sent.iter().position(|flight| flight.id == id) else {
+            return Received::Stray;
+        };
+        let flight = &mut self.sent[at];
+        let received = match flight.what {
+            Sent::Message(ticket, Qos::ExactlyOnce) => {
+                flight.what = Sent::Release(Some(ticket));
+                Received::First
+            }
+            Sent::Birth(Qos::ExactlyOnce) => {
+                flight.what = Sent::Release(None);
+                Received::First
+            }
+            Sent::Release(_) => Received::Again,
+            _ => return Received::Stray,
+        };
+        flight.end = end;
+        if at == 0 {
+            self.due = None;
+        }
+        received
+    }
+
+    /// PUBREC with an error: the exchange is over, and the identifier is free again.
+    pub(super) fn rejected(&mut self, id: PacketId) -> Option<Sent> {
+        let at_qos_2 = |what| {
+            matches!(what, Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce))
+        };
+        self.land(id, at_qos_2)
+    }
+
+    /// PUBCOMP: what it completes. Its identifier is free again.
+    pub(super) fn completed(&mut self, id: PacketId) -> Option<Sent> {
+        self.land(id, |what| matches!(what, Sent::Release(_)))
+    }
+
+    /// SUBACK or UNSUBACK: whether it answers a request. The identifier is free again.
+    pub(super) fn answered(&mut self, id: PacketId) -> bool {
+        self.land(id, |what| what == Sent::Request).is_some()
     }
 
     fn land(&mut self, id: PacketId, fits: impl Fn(Sent) -> bool) -> Option<Sent> {
@@ -138,8 +208,8 @@ impl Flights {
         // What was sent on this link is older than what had not been sent again yet.
         while let Some(Flight { id, what, .. }) = self.sent.pop_back() {
             match what {
-                Sent::Message(ticket) => self.again.push_front((id, ticket)),
-                Sent::Birth | Sent::Subscribe => self.ids.give_back(id),
+                Sent::Message(..) | Sent::Release(_) => self.again.push_front((id, what)),
+                Sent::Birth(_) | Sent::Request => self.ids.give_back(id),
             }
         }
         self.full = false;

@@ -43,6 +43,11 @@ impl KeepAlive {
         KeepAlive { interval, last_received: now, last_sent: now, ping: Ping::Idle }
     }
 
+    /// The broker wants another interval (3.2.2.3.14).
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     pub(super) fn received(&mut self, now: Instant) {
         self.last_received = now;
     }

@@ -1,0 +1,32 @@
+//! The authentication exchange of MQTT 5.0 (4.12).
+
+use bytes::Bytes;
+
+/// One way to prove who we are, step by step. It is used for one exchange after the other.
+pub trait Authenticate: std::fmt::Debug + Send {
+    /// Its name, which broker and client agree on: `SCRAM-SHA-256`.
+    fn method(&self) -> &str;
+
+    /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries.
+    fn start(&mut self) -> Result<Bytes, AuthError>;
+
+    /// The answer to what the broker sent.
+    fn answer(&mut self, challenge: &[u8]) -> Result<Bytes, AuthError>;
+
+    /// The broker is content; what it sent last must prove who it is, where the method does that.
+    fn finish(&mut self, last: Option<&[u8]>) -> Result<(), AuthError>;
+}
+
+/// Why an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// What the broker sent does not follow the method.
+    #[error("the broker's step in the authentication is malformed: {0}")]
+    Malformed(&'static str),
+    /// The broker asks for something that we do not do.
+    #[error("authentication: {0}")]
+    Unacceptable(&'static str),
+    /// The broker does not know our password, so it is not ours.
+    #[error("the broker could not prove that it knows our password; it may be somebody else")]
+    Impostor,
+}

@@ -1,0 +1,482 @@
+//! A handle to a link that runs as a task of its own: to publish, subscribe and hear from any task.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tty2mqtt::message::Message;
+//! use tty2mqtt::mqtt::{client::{Client, Event}, session, transport::Connector};
+//! use tty2mqtt::mqtt::packet::{Properties, Subscription};
+//! use tty2mqtt::mqtt::topic::Qos;
+//!
+//! let connector = Connector::new("mqtt://localhost".parse()?, None);
+//! let options = session::Options { client_id: "example".into(), ..Default::default() };
+//! let (client, mut events) = Client::start(options, connector, Default::default());
+//! let filters = vec![Subscription::new("home/#".parse()?, Qos::AtLeastOnce)];
+//! client.subscribe(filters, Properties::NONE).await?;
+//! let receipt = client.publish(Message::new("home/door".parse()?, "open")).await?;
+//! println!("the broker has it: {:?}", receipt.await);
+//! while let Some(event) = events.next().await {
+//!     if let Event::Message(message) = event {
+//!         println!("{} {:?}", message.topic, message.payload);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use super::link::{self, Link, LinkError, State};
+use super::packet::{ConnAck, Properties, Reason, Subscription};
+use super::session::{self, Received, Request, Session, Token};
+use super::topic::{Qos, Topic, TopicFilter};
+use super::transport::Connector;
+use crate::config::OutboxBounds;
+use crate::message::Message;
+use crate::outbox::{Outbox, Outcome, Ticket};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+
+/// How many calls wait for the link's task before a caller has to.
+const ORDERS: usize = 64;
+
+/// How many events wait to be taken. Beyond that QoS 0 messages are dropped and counted; others are
+/// not acknowledged, so that the broker stops sending.
+const EVENTS: usize = 256;
+
+/// What a client is started with, besides the session.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How the link behaves.
+    pub link: link::Options,
+    /// How much may wait for the broker.
+    pub outbox: OutboxBounds,
+}
+
+/// A handle to a link. The link ends without a word when the last handle goes; see
+/// [`Client::shutdown`].
+#[derive(Clone, Debug)]
+pub struct Client {
+    orders: mpsc::Sender<Order>,
+    state: watch::Receiver<State>,
+}
+
+/// What the link tells.
+#[derive(Debug)]
+pub enum Event {
+    /// The broker took us in.
+    Connected(ConnAck),
+    /// A message of a subscription.
+    Message(Received),
+    /// Of a message larger than we take, its beginning.
+    Oversize {
+        /// Its topic, as far as it can be shown.
+        topic: String,
+        /// Bytes of it altogether, without its head.
+        bytes: usize,
+        /// The first of them.
+        start: Bytes,
+    },
+    /// The broker answered a subscription, at the first connect and at each that follows.
+    Subscribed(TopicFilter, Result<Qos, Reason>),
+    /// The broker answered that a filter is given up.
+    Unsubscribed(TopicFilter, Reason),
+    /// The broker does not take a message.
+    Refused(Topic, Reason),
+    /// The broker answered a ping.
+    Pong,
+    /// The broker accepted a new proof of who we are.
+    Authenticated,
+    /// So many messages of QoS 0 were dropped, because nobody took events.
+    Lagged(u64),
+    /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
+    Down(LinkError),
+    /// The link ended for good.
+    Stopped,
+}
+
+/// The link's task is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the MQTT client has ended")]
+pub struct Ended;
+
+/// What becomes of a message, as a future. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Outcome>);
+
+impl Future for Receipt {
+    type Output = Result<Outcome, Ended>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Outcome, Ended>> {
+        let outcome = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(outcome.map_err(|_| Ended))
+    }
+}
+
+/// The events of a link.
+#[derive(Debug)]
+pub struct Events(mpsc::Receiver<Event>);
+
+impl Events {
+    /// The next one; `None` when the link has ended and all were taken.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+/// What the broker granted to a filter.
+pub type Granted = (TopicFilter, Result<Qos, Reason>);
+
+#[derive(Debug)]
+enum Order {
+    Publish(Message, oneshot::Sender<Outcome>),
+    Subscribe(Vec<Subscription>, Properties, oneshot::Sender<Vec<Granted>>),
+    Unsubscribe(Vec<TopicFilter>, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
+    Acknowledge(Token, Reason),
+    Authenticate,
+    TryNow,
+    Shutdown(Reason, Duration, oneshot::Sender<usize>),
+    Abort,
+}
+
+impl Client {
+    /// Starts a link as a task of the runtime that this is called in.
+    pub fn start(
+        options: session::Options,
+        connector: Connector,
+        settings: Settings,
+    ) -> (Client, Events) {
+        let link = Link::new(
+            Session::new(options),
+            Outbox::new(&settings.outbox),
+            connector,
+            settings.link,
+        );
+        Client::run(link)
+    }
+
+    /// The same with a link that was made before.
+    pub fn run(mut link: Link) -> (Client, Events) {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let state = link.state();
+        link.outbox.follow();
+        // Messages are acknowledged when they are in the hands of the one who takes events.
+        let automatic = !link.session.set_manual_ack(true);
+        let running = Running {
+            link,
+            automatic,
+            orders,
+            events,
+            waiting: VecDeque::new(),
+            lagged: 0,
+            receipts: BTreeMap::new(),
+            subscribing: BTreeMap::new(),
+            unsubscribing: BTreeMap::new(),
+            leaving: None,
+        };
+        tokio::spawn(running.run());
+        (Client { orders: sender, state }, Events(receiver))
+    }
+
+    /// How the link stands.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Waits until the broker has let us in.
+    pub async fn ready(&self) -> Result<(), Ended> {
+        let mut state = self.state.clone();
+        let there = |state: &State| matches!(state, State::Ready | State::Stopped);
+        let ready = state.wait_for(there).await.is_ok_and(|state| *state == State::Ready);
+        if ready { Ok(()) } else { Err(Ended) }
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Ended> {
+        self.orders.send(order).await.map_err(|_| Ended)
+    }
+
+    /// Hands a message over, also while there is no link. Waits only while the link's task is busy;
+    /// the receipt tells what became of it.
+    pub async fn publish(&self, message: Message) -> Result<Receipt, Ended> {
+        let (sender, outcome) = oneshot::channel();
+        self.order(Order::Publish(message, sender)).await?;
+        Ok(Receipt(outcome))
+    }
+
+    /// The same without waiting; gives the message back where it would have to.
+    pub fn try_publish(&self, message: Message) -> Result<Receipt, Message> {
+        let (sender, outcome) = oneshot::channel();
+        match self.orders.try_send(Order::Publish(message, sender)) {
+            Ok(()) => Ok(Receipt(outcome)),
+            Err(
+                mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order),
+            ) => {
+                match order {
+                    Order::Publish(message, _) => Err(message),
+                    // Nothing else was sent.
+                    _ => Ok(Receipt(oneshot::channel().1)),
+                }
+            }
+        }
+    }
+
+    /// Subscribes, now and at each connect that follows, and waits for the broker's first answer.
+    pub async fn subscribe(
+        &self,
+        filters: Vec<Subscription>,
+        properties: Properties,
+    ) -> Result<Vec<Granted>, Ended> {
+        let (sender, granted) = oneshot::channel();
+        self.order(Order::Subscribe(filters, properties, sender)).await?;
+        granted.await.map_err(|_| Ended)
+    }
+
+    /// Gives filters up, and waits for the broker's answer.
+    pub async fn unsubscribe(
+        &self,
+        filters: Vec<TopicFilter>,
+    ) -> Result<Vec<(TopicFilter, Reason)>, Ended> {
+        let (sender, answers) = oneshot::channel();
+        self.order(Order::Unsubscribe(filters, sender)).await?;
+        answers.await.map_err(|_| Ended)
+    }
+
+    /// Acknowledges a message by hand, with [`session::Options::manual_ack`].
+    pub async fn acknowledge(&self, token: Token, reason: Reason) -> Result<(), Ended> {
+        self.order(Order::Acknowledge(token, reason)).await
+    }
+
+    /// Proves anew who we are, with the link's `Authenticate`.
+    pub async fn authenticate_again(&self) -> Result<(), Ended> {
+        self.order(Order::Authenticate).await
+    }
+
+    /// Skips the wait for the next try.
+    pub async fn try_now(&self) -> Result<(), Ended> {
+        self.order(Order::TryNow).await
+    }
+
+    /// Sends what waits, at most for a grace time, then leaves with DISCONNECT. Returns how many
+    /// messages could not be delivered.
+    pub async fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
+        let (sender, left) = oneshot::channel();
+        self.order(Order::Shutdown(reason, grace, sender)).await?;
+        left.await.map_err(|_| Ended)
+    }
+
+    /// Ends the link at once, without a word: the broker publishes the will.
+    pub async fn abort(&self) -> Result<(), Ended> {
+        self.order(Order::Abort).await
+    }
+}
+
+struct Running {
+    link: Link,
+    /// Whether messages are acknowledged when they were handed on.
+    automatic: bool,
+    orders: mpsc::Receiver<Order>,
+    events: mpsc::Sender<Event>,
+    /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
+    waiting: VecDeque<Event>,
+    lagged: u64,
+    receipts: BTreeMap<Ticket, oneshot::Sender<Outcome>>,
+    subscribing: BTreeMap<Request, Awaited<Granted>>,
+    unsubscribing: BTreeMap<Request, Awaited<(TopicFilter, Reason)>>,
+    leaving: Option<(Reason, Instant, oneshot::Sender<usize>)>,
+}
+
+/// The answers to one call, which come one by one.
+struct Awaited<T> {
+    missing: usize,
+    answers: Vec<T>,
+    reply: oneshot::Sender<Vec<T>>,
+}
+
+impl<T> Awaited<T> {
+    fn new(missing: usize, reply: oneshot::Sender<Vec<T>>) -> Awaited<T> {
+        Awaited { missing, answers: Vec::new(), reply }
+    }
+}
+
+impl Running {
+    async fn run(mut self) {
+        loop {
+            let grace = self.leaving.as_ref().map(|(_, due, _)| *due);
+            tokio::select! {
+                event = self.link.event() => {
+                    let event = self.note(event);
+                    let stopped = self.link.is_stopped();
+                    if let Some(event) = event {
+                        self.pass_on(event);
+                    }
+                    if stopped {
+                        break;
+                    }
+                }
+                order = self.orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => break,
+                },
+                () = room(&self.events), if !self.waiting.is_empty() => {
+                    if let Some(event) = self.waiting.pop_front() {
+                        acknowledge(&mut self.link, self.automatic, &event);
+                        // There is room, or nobody listens any more.
+                        let _ = self.events.try_send(event);
+                    }
+                }
+                () = sleep_until(grace.unwrap_or_else(Instant::now).into()), if grace.is_some() => {}
+            }
+            while let Some((ticket, outcome)) = self.link.outbox.outcome() {
+                if let Some(receipt) = self.receipts.remove(&ticket) {
+                    // Who does not want to know has dropped it.
+                    let _ = receipt.send(outcome);
+                }
+            }
+            if !self.stay() {
+                break;
+            }
+        }
+        self.link.abort();
+        let left = self.link.outbox.len();
+        if let Some((_, _, reply)) = self.leaving.take() {
+            let _ = reply.send(left);
+        }
+        // Whoever waits for events has what there is room for.
+        for event in self.waiting.drain(..) {
+            let _ = self.events.try_send(event);
+        }
+    }
+
+    /// `false`: the end has come, and without a link there is nothing to be said.
+    fn stay(&mut self) -> bool {
+        let Some((reason, due)) = self.leaving.as_ref().map(|(r, due, _)| (*r, *due)) else {
+            return true;
+        };
+        let ready = *self.link.state().borrow() == State::Ready;
+        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= due {
+            self.link.leave(reason);
+        }
+        !self.link.is_stopped()
+    }
+
+    /// Whether somebody still waits for an answer of the broker.
+    fn is_busy(&self) -> bool {
+        !self.subscribing.is_empty() || !self.unsubscribing.is_empty()
+    }
+
+    fn obey(&mut self, order: Order) {
+        let session = &mut self.link.session;
+        match order {
+            Order::Publish(message, receipt) => {
+                let ticket = self.link.outbox.push(message);
+                self.receipts.insert(ticket, receipt);
+            }
+            Order::Subscribe(filters, properties, reply) => {
+                let n = filters.len();
+                let request = session.subscribe(filters, &properties);
+                self.subscribing.insert(request, Awaited::new(n, reply));
+            }
+            Order::Unsubscribe(filters, reply) => {
+                let n = filters.len();
+                let request = session.unsubscribe(filters);
+                self.unsubscribing.insert(request, Awaited::new(n, reply));
+            }
+            Order::Acknowledge(token, reason) => session.acknowledge(token, reason),
+            Order::Authenticate => {
+                if let Err(error) = session.authenticate_again() {
+                    tracing::warn!("{error}");
+                }
+            }
+            Order::TryNow => self.link.try_now(),
+            Order::Shutdown(reason, grace, reply) => {
+                self.leaving = Some((reason, Instant::now() + grace, reply));
+            }
+            Order::Abort => self.link.abort(),
+        }
+    }
+
+    /// Answers those who wait for an event; what of it is to be told to all.
+    fn note(&mut self, event: link::Event) -> Option<Event> {
+        let event = match event {
+            link::Event::Session(event) => event,
+            link::Event::Drained => return None,
+            link::Event::Down(why) => return Some(Event::Down(why)),
+            link::Event::Stopped => return Some(Event::Stopped),
+        };
+        Some(match event {
+            session::Event::Connected(answer) => Event::Connected(answer),
+            session::Event::Message(message) => Event::Message(message),
+            session::Event::Oversize { topic, bytes, start, .. } => {
+                Event::Oversize { topic, bytes, start }
+            }
+            session::Event::Subscribed { request, filter, granted } => {
+                answered(&mut self.subscribing, request, (filter.clone(), granted));
+                Event::Subscribed(filter, granted)
+            }
+            session::Event::Unsubscribed { request, filter, reason } => {
+                answered(&mut self.unsubscribing, request, (filter.clone(), reason));
+                Event::Unsubscribed(filter, reason)
+            }
+            session::Event::Refused { topic, reason } => Event::Refused(topic, reason),
+            session::Event::Pong => Event::Pong,
+            session::Event::Authenticated => Event::Authenticated,
+        })
+    }
+
+    /// Never waits: a link that is not polled does not answer its broker.
+    fn pass_on(&mut self, event: Event) {
+        let is_droppable = match &event {
+            Event::Message(message) => message.token.is_none(),
+            Event::Pong => true,
+            _ => false,
+        };
+        if self.waiting.is_empty() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    acknowledge(&mut self.link, self.automatic, &event);
+                    return permit.send(event);
+                }
+                // Nobody takes events: nothing needs to be kept, and no message is in anybody's way.
+                Err(mpsc::error::TrySendError::Closed(())) => {
+                    return acknowledge(&mut self.link, self.automatic, &event);
+                }
+                Err(mpsc::error::TrySendError::Full(())) => {}
+            }
+        }
+        if is_droppable {
+            self.lagged += 1;
+            self.waiting.retain(|event| !matches!(event, Event::Lagged(_)));
+            self.waiting.push_back(Event::Lagged(self.lagged));
+        } else {
+            self.waiting.push_back(event);
+        }
+    }
+}
+
+/// Waits until an event can be sent, or nobody is there to take it.
+async fn room(events: &mpsc::Sender<Event>) {
+    let _ = events.reserve().await;
+}
+
+fn acknowledge(link: &mut Link, automatic: bool, event: &Event) {
+    if let Event::Message(Received { token: Some(token), .. }) = event
+        && automatic
+    {
+        link.session.acknowledge(*token, Reason::SUCCESS);
+    }
+}
+
+/// Collects the answers to one call; the caller gets them when they are complete.
+fn answered<T>(waiting: &mut BTreeMap<Request, Awaited<T>>, request: Request, answer: T) {
+    let Some(awaited) = waiting.get_mut(&request) else { return };
+    awaited.answers.push(answer);
+    if awaited.answers.len() >= awaited.missing
+        && let Some(Awaited { answers, reply, .. }) = waiting.remove(&request)
+    {
+        // Who does not want to know has dropped it.
+        let _ = reply.send(answers);
+    }
+}

@@ -1,0 +1,128 @@
+//! Why there is no link.
+
+use super::WRITE_DEADLINE;
+use crate::mqtt::packet::Reason;
+use crate::mqtt::session::SessionError;
+use crate::mqtt::transport::ConnectError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No stream came about.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The protocol ended it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The stream failed.
+    #[error("the link broke: {0}")]
+    Io(#[from] io::Error),
+    /// The broker closed the stream without a word.
+    #[error("the broker closed the link")]
+    Closed,
+    /// The broker closes each link right after it let us in.
+    #[error(
+        "the broker threw us out right after letting us in, {times} times in a row; does another \
+         client use the client identifier {client_id:?}? Set `broker.client_id` to one of our own"
+    )]
+    ThrownOut {
+        /// How often.
+        times: u32,
+        /// As whom we came.
+        client_id: String,
+    },
+    /// The broker's side takes no bytes.
+    #[error("the broker took no bytes for {} s", WRITE_DEADLINE.as_secs())]
+    Stuck,
+    /// The password file cannot be read.
+    #[error("password_file {}: {source}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The kind of an end, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// No stream came about.
+    NotConnected,
+    /// The broker did not let us in.
+    Refused,
+    /// The broker closed the link, with a word or without.
+    ClosedByBroker,
+    /// The stream failed.
+    NetworkError,
+    /// The broker left a packet unanswered.
+    Timeout,
+    /// The broker left a PINGREQ unanswered.
+    PingTimeout,
+    /// The broker broke the protocol.
+    ProtocolError,
+    /// Something of ours is missing.
+    Local,
+}
+
+impl LinkError {
+    /// What only an operator can mend is tried slowly, or the broker would count it as an attack.
+    pub(super) fn least_wait(&self) -> Duration {
+        let slow = Duration::from_secs(60);
+        match self {
+            LinkError::Session(SessionError::Disconnected(disconnect))
+                if disconnect.reason == Reason::SESSION_TAKEN_OVER =>
+            {
+                slow
+            }
+            LinkError::Session(error) if error.needs_operator() => slow,
+            LinkError::ThrownOut { .. } => slow,
+            LinkError::Password { .. } => Duration::from_secs(10),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The kind of the end.
+    pub fn close_reason(&self) -> CloseReason {
+        match self {
+            LinkError::Connect(_) => CloseReason::NotConnected,
+            LinkError::Session(error) => match error {
+                SessionError::Refused(_) => CloseReason::Refused,
+                SessionError::Disconnected(_) => CloseReason::ClosedByBroker,
+                SessionError::NoPingResp => CloseReason::PingTimeout,
+                SessionError::NoConnAck | SessionError::NoAnswer => CloseReason::Timeout,
+                SessionError::Packet(_) | SessionError::Protocol(..) | SessionError::Auth(_) => {
+                    CloseReason::ProtocolError
+                }
+            },
+            LinkError::Closed | LinkError::ThrownOut { .. } => CloseReason::ClosedByBroker,
+            LinkError::Io(_) => CloseReason::NetworkError,
+            LinkError::Stuck => CloseReason::Timeout,
+            LinkError::Password { .. } => CloseReason::Local,
+        }
+    }
+
+    /// One number for each cause: of a failed connect what NodeMCU gives, from -5 (no server) to 5
+    /// (not authorized); else the reason code of MQTT 5.0, from 0x80 on.
+    pub fn code(&self) -> i16 {
+        match self {
+            LinkError::Connect(error) => error.code(),
+            LinkError::Session(SessionError::Refused(answer)) => match answer.reason {
+                reason if reason.return_code() == 3 && reason != Reason::SERVER_UNAVAILABLE => {
+                    i16::from(reason.code())
+                }
+                reason => i16::from(reason.return_code()),
+            },
+            LinkError::Session(SessionError::NoConnAck) => -2,
+            LinkError::Session(SessionError::Packet(_)) => -4,
+            LinkError::Session(error) => i16::from(error.reason().code()),
+            LinkError::Stuck => -1,
+            LinkError::Io(_) | LinkError::Closed => -2,
+            LinkError::ThrownOut { .. } => i16::from(Reason::SESSION_TAKEN_OVER.code()),
+            LinkError::Password { .. } => i16::from(Reason::BAD_USER_NAME_OR_PASSWORD.code()),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Properties (MQTT 5.0, 2.2.2): what a packet says besides its fixed fields.
+
+use super::wire::{Reader, put_binary, put_varint, varint_len};
+use super::{PacketError, Version};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Where properties stand. Each of them is allowed in some places only (2.2.2.2, table 2-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Connect = 0x001,
+    Will = 0x002,
+    ConnAck = 0x004,
+    Publish = 0x008,
+    /// PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK.
+    Ack = 0x010,
+    Subscribe = 0x020,
+    Unsubscribe = 0x040,
+    Disconnect = 0x080,
+    Auth = 0x100,
+}
+
+/// The type that a property's value has on the wire (1.5).
+trait Value: Sized {
+    fn read(body: &mut Reader) -> Result<Self, PacketError>;
+    fn write(&self, out: &mut BytesMut);
+    fn len(&self) -> usize;
+}
+
+impl Value for u8 {
+    fn read(body: &mut Reader) -> Result<u8, PacketError> {
+        body.u8()
+    }
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(*self);
+    }
+    fn len(&self) -> usize {
+        1
+    }
+}
+
+impl Value for bool {
+    fn read(body: &mut Reader) -> Result<bool, PacketError> {
+        match body.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(PacketError::Protocol("a property that is 0 or 1 is neither")),
+        }
+    }
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(*self));
+    }
+    fn len(&self) -> usize {
+        1
+    }
+}
+
+impl Value for u16 {
+    fn read(body: &mut Reader) -> Result<u16, PacketError> {
+        body.u16()
+    }
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u16(*self);
+    }
+    fn len(&self) -> usize {
+        2
+    }
+}
+
+impl Value for u32 {
+    fn read(body: &mut Reader) -> Result<u32, PacketError> {
+        body.u32()
+    }
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u32(*self);
+    }
+    fn len(&self) -> usize {
+        4
+    }
+}
+
+impl Value for String {
+    fn read(body: &mut Reader) -> Result<String, PacketError> {
+        body.text()
+    }
+    fn write(&self, out: &mut BytesMut) {
+        put_binary(out, self.as_bytes());
+    }
+    fn len(&self) -> usize {
+        2 + self.len().min(usize::from(u16::MAX))
+    }
+}
+
+impl Value for Bytes {
+    fn read(body: &mut Reader) -> Result<Bytes, PacketError> {
+        body.binary()
+    }
+    fn write(&self, out: &mut BytesMut) {
+        put_binary(out, self);
+    }
+    fn len(&self) -> usize {
+        2 + self.len().min(usize::from(u16::MAX))
+    }
+}
+
+/// A number of one to four bytes, 7 bits each (1.5.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Varint(pub u32);
+
+impl Value for Varint {
+    fn read(body: &mut Reader) -> Result<Varint, PacketError> {
+        body.varint().map(Varint)
+    }
+    fn write(&self, out: &mut BytesMut) {
+        put_varint(out, self.0);
+    }
+    fn len(&self) -> usize {
+        varint_len(self.0)
+    }
+}
+
+/// A key and a value, both text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair(pub String, pub String);
+
+impl Value for Pair {
+    fn read(body: &mut Reader) -> Result<Pair, PacketError> {
+        Ok(Pair(body.text()?, body.text()?))
+    }
+    fn write(&self, out: &mut BytesMut) {
+        put_binary(out, self.0.as_bytes());
+        put_binary(out, self.1.as_bytes());
+    }
+    fn len(&self) -> usize {
+        Value::len(&self.0) + Value::len(&self.1)
+    }
+}
+
+macro_rules! properties {
+    ($($id:literal $name:ident($kind:ty) $places:expr, $doc:literal;)*) => {
+        /// One property.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Property {
+            $(#[doc = $doc] $name($kind),)*
+        }
+
+        impl Property {
+            /// Its identifier on the wire.
+            pub fn id(&self) -> u8 {
+                match self {
+                    $(Property::$name(_) => $id,)*
+                }
+            }
+
+            fn places(id: u32) -> Option<u16> {
+                match id {
+                    $($id => Some($places),)*
+                    _ => None,
+                }
+            }
+
+            fn read(id: u32, body: &mut Reader) -> Result<Property, PacketError> {
+                match id {
+                    $($id => <$kind>::read(body).map(Property::$name),)*
+                    _ => Err(PacketError::Property(id)),
+                }
+            }
+
+            fn write(&self, out: &mut BytesMut) {
+                out.put_u8(self.id());
+                match self {
+                    $(Property::$name(value) => value.write(out),)*
+                }
+            }
+
+            fn len(&self) -> usize {
+                1 + match self {
+                    $(Property::$name(value) => Value::len(value),)*
+                }
+            }
+        }
+    };
+}
+
+const CONNECT: u16 = Place::Connect as u16;
+const WILL: u16 = Place::Will as u16;
+const CONNACK: u16 = Place::ConnAck as u16;
+const PUBLISH: u16 = Place::Publish as u16;
+const ACK: u16 = Place::Ack as u16;
+const SUBSCRIBE: u16 = Place::Subscribe as u16;
+const DISCONNECT: u16 = Place::Disconnect as u16;
+const AUTH: u16 = Place::Auth as u16;
+const MESSAGE: u16 = PUBLISH | WILL;
+const ALL: u16 = 0xFFFF;
+
+properties! {
+    0x01 PayloadFormat(bool) MESSAGE, "Whether the payload is text in UTF-8.";
+    0x02 MessageExpiry(u32) MESSAGE, "Seconds after which the message means nothing any more.";
+    0x03 ContentType(String) MESSAGE, "What the payload is, such as a MIME type.";
+    0x08 ResponseTopic(String) MESSAGE, "Where an answer is expected.";
+    0x09 CorrelationData(Bytes) MESSAGE, "What the answer repeats.";
+    0x0B SubscriptionId(Varint) PUBLISH | SUBSCRIBE, "The subscription's number, 1 to 268,435,455.";
+    0x11 SessionExpiry(u32) CONNECT | CONNACK | DISCONNECT,
+        "Seconds for which the broker keeps a session without a link; 0xFFFF_FFFF: for ever.";
+    0x12 AssignedClientId(String) CONNACK, "The client identifier that the broker made up.";
+    0x13 ServerKeepAlive(u16) CONNACK, "The keep alive in seconds that the broker wants.";
+    0x15 AuthMethod(String) CONNECT | CONNACK | AUTH, "The way of the authentication exchange.";
+    0x16 AuthData(Bytes) CONNECT | CONNACK | AUTH, "A step of that exchange.";
+    0x17 RequestProblemInfo(bool) CONNECT, "Whether reasons may be explained in words.";
+    0x18 WillDelay(u32) WILL, "Seconds between the loss of a client and its will.";
+    0x19 RequestResponseInfo(bool) CONNECT, "Whether the broker is to send `ResponseInfo`.";
+    0x1A ResponseInfo(String) CONNACK, "What response topics are to begin with.";
+    0x1C ServerReference(String) CONNACK | DISCONNECT, "Another broker to use.";
+    0x1F ReasonString(String) CONNACK | ACK | DISCONNECT | AUTH, "The reason in words.";
+    0x21 ReceiveMaximum(u16) CONNECT | CONNACK,
+        "How many messages of QoS 1 and 2 may be unacknowledged, 1 to 65,535.";
+    0x22 TopicAliasMaximum(u16) CONNECT | CONNACK, "The highest topic alias that is understood.";
+    0x23 TopicAlias(u16) PUBLISH, "A number that stands for the topic on this link, at least 1.";
+    0x24 MaximumQos(u8) CONNACK, "The highest QoS that the broker takes, 0 or 1.";
+    0x25 RetainAvailable(bool) CONNACK, "Whether the broker keeps retained messages.";
+    0x26 UserProperty(Pair) ALL, "A name and a value that only the application understands.";
+    0x27 MaximumPacketSize(u32) CONNECT | CONNACK, "The largest packet that is taken, in bytes.";
+    0x28 WildcardAvailable(bool) CONNACK, "Whether filters may have wildcards.";
+    0x29 SubscriptionIdAvailable(bool) CONNACK, "Whether subscriptions may have numbers.";
+    0x2A SharedAvailable(bool) CONNACK, "Whether subscriptions may be shared.";
+}
+
+impl Property {
+    /// A user property.
+    pub fn user(key: impl Into<String>, value: impl Into<String>) -> Property {
+        Property::UserProperty(Pair(key.into(), value.into()))
+    }
+
+    /// Values that the standard excludes (3.1.2.11, 3.2.2.3, 3.3.2.3).
+    fn check(&self) -> Result<(), PacketError> {
+        let zero = match self {
+            Property::SubscriptionId(Varint(0)) => "a subscription identifier 0",
+            Property::ReceiveMaximum(0) => "a receive maximum of 0",
+            Property::MaximumPacketSize(0) => "a maximum packet size of 0",
+            Property::TopicAlias(0) => "a topic alias 0",
+            Property::MaximumQos(2..) => "a maximum QoS above 1",
+            Property::ResponseTopic(topic) if topic.contains(['+', '#']) => {
+                "a response topic with a wildcard"
+            }
+            Property::ResponseTopic(topic) if topic.is_empty() => "an empty response topic",
+            _ => return Ok(()),
+        };
+        Err(PacketError::Protocol(zero))
+    }
+}
+
+/// The properties of a packet, in the order in which they came or shall go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties(pub Vec<Property>);
+
+/// The first property of a kind.
+macro_rules! getters {
+    ($($method:ident $name:ident -> $kind:ty, $doc:literal;)*) => {
+        impl Properties {
+            $(#[doc = $doc]
+            pub fn $method(&self) -> Option<&$kind> {
+                self.0.iter().find_map(|property| match property {
+                    Property::$name(value) => Some(value),
+                    _ => None,
+                })
+            })*
+        }
+    };
+}
+
+getters! {
+    message_expiry MessageExpiry -> u32, "Seconds after which the message means nothing any more.";
+    session_expiry SessionExpiry -> u32, "Seconds for which the broker keeps the session.";
+    assigned_client_id AssignedClientId -> String, "The client identifier of the broker's choice.";
+    server_keep_alive ServerKeepAlive -> u16, "The keep alive in seconds of the broker's choice.";
+    auth_method AuthMethod -> String, "The way of the authentication exchange.";
+    auth_data AuthData -> Bytes, "A step of that exchange.";
+    server_reference ServerReference -> String, "Another broker to use.";
+    reason_string ReasonString -> String, "The reason in words.";
+    receive_maximum ReceiveMaximum -> u16, "How many messages may be unacknowledged.";
+    topic_alias_maximum TopicAliasMaximum -> u16, "The highest topic alias that is understood.";
+    topic_alias TopicAlias -> u16, "The number that stands for the topic.";
+    maximum_qos MaximumQos -> u8, "The highest QoS that the broker takes.";
+    retain_available RetainAvailable -> bool, "Whether the broker keeps retained messages.";
+    maximum_packet_size MaximumPacketSize -> u32, "The largest packet that is taken, in bytes.";
+    wildcard_available WildcardAvailable -> bool, "Whether filters may have wildcards.";
+    subscription_id_available SubscriptionIdAvailable -> bool, "Whether subscriptions may have numbers.";
+    shared_available SharedAvailable -> bool, "Whether subscriptions may be shared.";
+    response_topic ResponseTopic -> String, "Where an answer is expected.";
+    correlation_data CorrelationData -> Bytes, "What the answer repeats.";
+    content_type ContentType -> String, "What the payload is.";
+    payload_format PayloadFormat -> bool, "Whether the payload is text in UTF-8.";
+    will_delay WillDelay -> u32, "Seconds between the loss of a client and its will.";
+    request_problem_info RequestProblemInfo -> bool, "Whether reasons may be explained in words.";
+}
+
+impl Properties {
+    /// None.
+    pub const NONE: Properties = Properties(Vec::new());
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The numbers of the subscriptions that a message matched.
+    pub fn subscription_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().filter_map(|property| match property {
+            Property::SubscriptionId(Varint(id)) => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// The user properties, in their order.
+    pub fn user(&self) -> impl Iterator<Item = (&str, &str)> + '_ {
+        self.0.iter().filter_map(|property| match property {
+            Property::UserProperty(Pair(key, value)) => Some((key.as_str(), value.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Bytes of memory that they occupy, roughly.
+    pub fn cost(&self) -> usize {
+        self.body_len() + 64 * self.0.len()
+    }
+
+    /// Bytes of the properties themselves.
+    fn body_len(&self) -> usize {
+        self.0.iter().map(Property::len).sum()
+    }
+
+    /// Bytes on the wire with the length in front; none before 5.0.
+    pub(crate) fn len(&self, version: Version) -> usize {
+        if !version.is_5() {
+            return 0;
+        }
+        let body = self.body_len();
+        // At most 268,435,455: a packet of more is not sent.
+        varint_len(body as u32) + body
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut, version: Version) {
+        if !version.is_5() {
+            return;
+        }
+        put_varint(out, self.body_len() as u32);
+        for property in &self.0 {
+            property.write(out);
+        }
+    }
+
+    /// Takes the properties off a body; none before 5.0.
+    pub(super) fn read(
+        body: &mut Reader,
+        version: Version,
+        place: Place,
+    ) -> Result<Properties, PacketError> {
+        if !version.is_5() {
+            return Ok(Properties::NONE);
+        }
+        let len = body.varint()? as usize;
+        let mut body = body.part(len)?;
+        let mut properties = Vec::new();
+        let mut seen = 0_u64;
+        while !body.is_empty() {
+            let id = body.varint()?;
+            let places = Property::places(id).ok_or(PacketError::Property(id))?;
+            if places & place as u16 == 0 {
+                return Err(PacketError::Property(id));
+            }
+            let property = Property::read(id, &mut body)?;
+            property.check()?;
+            let bit = 1_u64 << id;
+            let repeats = matches!(property, Property::UserProperty(_))
+                || place == Place::Publish && matches!(property, Property::SubscriptionId(_));
+            if seen & bit != 0 && !repeats {
+                return Err(PacketError::Protocol("a property that came twice"));
+            }
+            seen |= bit;
+            properties.push(property);
+        }
+        let properties = Properties(properties);
+        if properties.auth_data().is_some() && properties.auth_method().is_none() {
+            return Err(PacketError::Protocol("authentication data without a method"));
+        }
+        Ok(properties)
+    }
+}
+
+impl FromIterator<Property> for Properties {
+    fn from_iter<I: IntoIterator<Item = Property>>(properties: I) -> Properties {
+        Properties(properties.into_iter().collect())
+    }
+}

@@ -1,0 +1,183 @@
+//! What a session tells its owner, and why its link must end.
+
+use super::CONNECT_DEADLINE;
+use super::flights::ANSWER_DEADLINE;
+use super::inbound::Token;
+use super::keepalive::PING_DEADLINE;
+use super::requests::Request;
+use crate::mqtt::auth::AuthError;
+use crate::mqtt::packet::{ConnAck, Disconnect, PacketError, Properties, Reason};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter};
+use bytes::Bytes;
+
+/// What the session tells its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The broker took us in.
+    Connected(ConnAck),
+    /// A message of a subscription. It is acknowledged when this event is taken, or by hand.
+    Message(Received),
+    /// The broker answered a subscription: the QoS that it grants, or why it grants none.
+    Subscribed {
+        /// The call that asked for it.
+        request: Request,
+        /// What was asked for.
+        filter: TopicFilter,
+        /// What is granted.
+        granted: Result<Qos, Reason>,
+    },
+    /// The broker answered that a filter is given up.
+    Unsubscribed {
+        /// The call that asked for it.
+        request: Request,
+        /// What was given up.
+        filter: TopicFilter,
+        /// How it went.
+        reason: Reason,
+    },
+    /// A message too large for us was passed over (and acknowledged, or it would come for ever).
+    Oversize {
+        /// Its topic, as far as it can be shown.
+        topic: String,
+        /// How surely it was sent.
+        qos: Qos,
+        /// Bytes behind its head, most of them payload.
+        bytes: usize,
+        /// The first of them.
+        start: Bytes,
+    },
+    /// A message of ours cannot be sent to this broker, or the broker does not take it.
+    Refused {
+        /// Where it should have gone.
+        topic: Topic,
+        /// Why not.
+        reason: Reason,
+    },
+    /// The broker answered a PINGREQ.
+    Pong,
+    /// An authentication exchange on a link that stands has succeeded.
+    Authenticated,
+}
+
+/// A message from the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where it was published.
+    pub topic: Topic,
+    /// What it says; shares the memory that was read.
+    pub payload: Bytes,
+    /// How surely it was sent.
+    pub qos: Qos,
+    /// Whether the broker had kept it from before.
+    pub retain: bool,
+    /// Whether the broker believes that it sent it before.
+    pub dup: bool,
+    /// What 5.0 says besides.
+    pub properties: Properties,
+    /// To acknowledge it with; QoS 0 has none.
+    pub token: Option<Token>,
+}
+
+/// Why a link must end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The broker does not let us in.
+    #[error("the broker does not let us in: {}{}{}", remedy(.0.reason), words(&.0.properties), elsewhere(&.0.properties))]
+    Refused(ConnAck),
+    /// The broker ended the link, and said why.
+    #[error("the broker ended the link: {}{}{}", parting(.0.reason), words(&.0.properties), elsewhere(&.0.properties))]
+    Disconnected(Disconnect),
+    /// No answer to CONNECT.
+    #[error("no CONNACK within {} s; is that an MQTT broker?", CONNECT_DEADLINE.as_secs())]
+    NoConnAck,
+    /// No answer to PINGREQ: the link is half-open, or the broker hangs.
+    #[error("no PINGRESP within {} s: the link is dead", PING_DEADLINE.as_secs())]
+    NoPingResp,
+    /// A message or a subscription stays unanswered, although the broker is there.
+    #[error("the broker left a packet unacknowledged for {} s", ANSWER_DEADLINE.as_secs())]
+    NoAnswer,
+    /// The broker sent something that is not MQTT.
+    #[error("the broker broke the protocol: {0}")]
+    Packet(#[from] PacketError),
+    /// The broker sent a packet that has no place here.
+    #[error("the broker broke the protocol: {1}")]
+    Protocol(Reason, &'static str),
+    /// The authentication exchange failed.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+impl SessionError {
+    /// Whether trying again soon is pointless, because somebody must change a setting first.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            SessionError::Refused(answer) => matches!(
+                answer.reason,
+                Reason::UNSUPPORTED_PROTOCOL_VERSION
+                    | Reason::CLIENT_IDENTIFIER_NOT_VALID
+                    | Reason::BAD_USER_NAME_OR_PASSWORD
+                    | Reason::NOT_AUTHORIZED
+                    | Reason::BANNED
+                    | Reason::BAD_AUTHENTICATION_METHOD
+            ),
+            SessionError::Auth(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The reason that goes with it in MQTT 5.0.
+    pub fn reason(&self) -> Reason {
+        match self {
+            SessionError::Refused(answer) => answer.reason,
+            SessionError::Disconnected(disconnect) => disconnect.reason,
+            SessionError::NoConnAck | SessionError::NoAnswer => Reason::UNSPECIFIED_ERROR,
+            SessionError::NoPingResp => Reason::KEEP_ALIVE_TIMEOUT,
+            SessionError::Packet(error) => error.reason(),
+            SessionError::Protocol(reason, _) => *reason,
+            SessionError::Auth(_) => Reason::NOT_AUTHORIZED,
+        }
+    }
+
+    /// Whether the broker is to be told with DISCONNECT. Not what it said itself, and not where it
+    /// does not answer.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, SessionError::Packet(_) | SessionError::Protocol(..))
+    }
+}
+
+fn remedy(reason: Reason) -> String {
+    let remedy = match reason {
+        Reason::UNSUPPORTED_PROTOCOL_VERSION => {
+            "it does not speak this version of MQTT; leave out `broker.version`"
+        }
+        Reason::CLIENT_IDENTIFIER_NOT_VALID => {
+            "it does not accept the client identifier; set `broker.client_id`"
+        }
+        Reason::SERVER_UNAVAILABLE => "it is not available right now",
+        Reason::BAD_USER_NAME_OR_PASSWORD => {
+            "wrong user or password; see `broker.user` and `broker.password_file`"
+        }
+        Reason::NOT_AUTHORIZED => "not authorized; does it want `broker.user` and a password?",
+        other => return other.to_string(),
+    };
+    remedy.into()
+}
+
+fn parting(reason: Reason) -> String {
+    match reason {
+        Reason::SESSION_TAKEN_OVER => {
+            "another client uses the same client identifier; set `broker.client_id` to one of our own"
+                .into()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn words(properties: &Properties) -> String {
+    properties.reason_string().map(|words| format!(" ({words:?})")).unwrap_or_default()
+}
+
+fn elsewhere(properties: &Properties) -> String {
+    let server = properties.server_reference();
+    server.map(|server| format!("; it names another broker: {server}")).unwrap_or_default()
+}

@@ -1,0 +1,134 @@
+//! Messages from the broker: who has them, and what it was told (4.3, 4.6).
+
+use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason};
+use crate::mqtt::topic::{Qos, Topic};
+use std::collections::{BTreeSet, VecDeque};
+
+/// What stands for the acknowledgement of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    id: PacketId,
+    /// The link that the message came on.
+    link: u32,
+}
+
+/// The receiver's side.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    /// Messages that are not acknowledged, in the order in which they came: so they are answered
+    /// ([MQTT-4.6.0-2]).
+    unanswered: VecDeque<Unanswered>,
+    /// QoS 2 messages that somebody took, and that the broker may still repeat. Outlives links.
+    taken: BTreeSet<PacketId>,
+    /// Topics that the broker's aliases stand for, from 1 on. Ends with the link.
+    aliases: Vec<Option<Topic>>,
+    /// Counts links.
+    link: u32,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    id: PacketId,
+    qos: Qos,
+    answer: Option<Reason>,
+}
+
+impl Inbound {
+    /// A message came. `Some` if somebody is to get it, with what to acknowledge.
+    pub(super) fn came(&mut self, qos: Qos, id: Option<PacketId>) -> Option<Option<Token>> {
+        let Some(id) = id else { return Some(None) };
+        // A broker that repeats what was taken did not hear that it was.
+        let repeated = qos == Qos::ExactlyOnce
+            && (self.taken.contains(&id) || self.unanswered.iter().any(|u| u.id == id));
+        let answer = repeated.then_some(Reason::SUCCESS);
+        let waits = |u: &Unanswered| u.id == id && u.qos == qos;
+        if !(repeated && self.unanswered.iter().any(waits)) {
+            self.unanswered.push_back(Unanswered { id, qos, answer });
+        }
+        (!repeated).then_some(Some(Token { id, link: self.link }))
+    }
+
+    /// Messages of QoS 1 and 2 that are under way, as the receive maximum counts them (4.9).
+    pub(super) fn under_way(&self) -> usize {
+        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains(&u.id));
+        untaken.count() + self.taken.len()
+    }
+
+    /// Messages that nobody acknowledged yet.
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// Somebody took a message: if it is of QoS 2, a repetition is none of anybody's business.
+    pub(super) fn taken(&mut self, token: Token) {
+        let qos_2 = |u: &Unanswered| u.id == token.id && u.qos == Qos::ExactlyOnce;
+        if token.link == self.link && self.unanswered.iter().any(qos_2) {
+            self.taken.insert(token.id);
+        }
+    }
+
+    /// What a message is to be answered with. Nothing, if its link is gone: the broker repeats it.
+    pub(super) fn answer(&mut self, token: Token, reason: Reason) {
+        if token.link != self.link {
+            return;
+        }
+        let open = |u: &&mut Unanswered| u.id == token.id && u.answer.is_none();
+        if let Some(unanswered) = self.unanswered.iter_mut().find(open) {
+            unanswered.answer = Some(reason);
+        }
+    }
+
+    /// The next answer whose turn it is.
+    pub(super) fn next_answer(&mut self) -> Option<Packet> {
+        let reason = self.unanswered.front()?.answer?;
+        let Unanswered { id, qos, .. } = self.unanswered.pop_front()?;
+        if qos != Qos::ExactlyOnce {
+            return Some(Packet::PubAck(Ack::new(id, reason)));
+        }
+        if reason.is_error() {
+            self.taken.remove(&id);
+        } else {
+            self.taken.insert(id);
+        }
+        Some(Packet::PubRec(Ack::new(id, reason)))
+    }
+
+    /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.
+    pub(super) fn released(&mut self, id: PacketId) -> Reason {
+        match self.taken.remove(&id) {
+            true => Reason::SUCCESS,
+            false => Reason::PACKET_IDENTIFIER_NOT_FOUND,
+        }
+    }
+
+    /// Puts the topic into a message that has an alias. `Err` for one that we did not allow, or
+    /// that stands for nothing (3.3.2.3.4).
+    pub(super) fn resolve(&mut self, publish: &mut Publish, maximum: u16) -> Result<(), ()> {
+        let Some(alias) = publish.properties.topic_alias().copied() else { return Ok(()) };
+        if alias > maximum {
+            return Err(());
+        }
+        let at = usize::from(alias) - 1;
+        if self.aliases.len() <= at {
+            self.aliases.resize(at + 1, None);
+        }
+        match &publish.topic {
+            Some(topic) => self.aliases[at] = Some(topic.clone()),
+            None => publish.topic = self.aliases[at].clone(),
+        }
+        publish.properties.0.retain(|property| !matches!(property, Property::TopicAlias(_)));
+        if publish.topic.is_none() { Err(()) } else { Ok(()) }
+    }
+
+    /// The link is gone.
+    pub(super) fn link_lost(&mut self) {
+        self.unanswered.clear();
+        self.aliases.clear();
+        self.link = self.link.wrapping_add(1);
+    }
+
+    /// The broker knows nothing of this session.
+    pub(super) fn forget(&mut self) {
+        self.taken.clear();
+    }
+}

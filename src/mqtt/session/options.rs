@@ -1,0 +1,225 @@
+//! What a session is opened with, and what the broker allows it.
+
+use crate::config::scalar::Secret;
+use crate::message::Message;
+use crate::mqtt::packet::{Connect, Properties, Property, Reason, Subscription, Version, Will};
+use crate::mqtt::topic::Qos;
+use crate::value::Token;
+use serde::{Deserialize, Deserializer, de};
+use std::time::Duration;
+
+/// What a session is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Unique at the broker. Empty: the broker makes one up, which is kept from then on.
+    pub client_id: String,
+    /// What is spoken; `None`: 5.0 if the broker knows it, or else 3.1.1, or else 3.1.
+    pub version: Option<Version>,
+    /// Whether the broker is to begin with nothing.
+    pub clean: Clean,
+    /// How long the broker keeps the session without a link, in 5.0; not with [`Clean::Always`].
+    pub session_expiry: Duration,
+    /// Longest silence in either direction before PINGREQ; at most 65,535 s go on the wire. 0: no
+    /// PINGREQ, and the broker never gives us up. A broker of 5.0 may overrule it.
+    pub keepalive: Duration,
+    /// User name.
+    pub user: Option<String>,
+    /// Password; before 5.0 only with a user name.
+    pub password: Option<Secret>,
+    /// What the broker publishes when we are lost; a `WillDelay` may be among its properties.
+    pub will: Option<Message>,
+    /// How many QoS 1 and 2 messages may wait for their acknowledgement at once, 1 to 65,000; what
+    /// lies outside counts as the nearest of these. The broker may allow less.
+    pub inflight: u16,
+    /// How many of the broker's messages may be unacknowledged, 1 to 65,535; it is told in 5.0.
+    pub receive_maximum: u16,
+    /// The largest packet that is taken, in bytes. Larger messages are passed over.
+    pub largest: usize,
+    /// How many bytes of a message that is passed over are told.
+    pub overflow: usize,
+    /// How many topics the broker may give a number, in 5.0.
+    pub topic_aliases: u16,
+    /// Whether topics of ours get a number where the broker allows it, in 5.0.
+    pub own_aliases: bool,
+    /// Whether messages are acknowledged by [`super::Session::acknowledge`] and not when they are
+    /// taken.
+    pub manual_ack: bool,
+    /// What else CONNECT says in 5.0: user properties, `RequestProblemInfo`, `RequestResponseInfo`.
+    pub properties: Properties,
+}
+
+/// Whether the broker is to begin with nothing, or with what it remembers (3.1.2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clean {
+    /// With nothing, at each connect; and it forgets us when the link ends.
+    Always,
+    /// With what it remembers.
+    #[default]
+    Never,
+    /// With nothing at the first connect, with what it remembers from then on.
+    First,
+}
+
+impl<'de> Deserialize<'de> for Clean {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Clean, D::Error> {
+        let Token(text) = Token::deserialize(deserializer)?;
+        match text.as_str() {
+            "true" => Ok(Clean::Always),
+            "false" => Ok(Clean::Never),
+            "first" => Ok(Clean::First),
+            _ => Err(de::Error::custom(format!(
+                "{text:?} is not possible; write true, false or first"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Clean {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Clean".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"enum": [true, false, "first"]})
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            client_id: String::new(),
+            version: None,
+            clean: Clean::default(),
+            session_expiry: Duration::from_secs(3600),
+            keepalive: Duration::from_secs(60),
+            user: None,
+            password: None,
+            will: None,
+            inflight: 20,
+            receive_maximum: 64,
+            largest: 256 * 1024,
+            overflow: 1024,
+            topic_aliases: 16,
+            own_aliases: true,
+            manual_ack: false,
+            properties: Properties::NONE,
+        }
+    }
+}
+
+impl Options {
+    /// CONNECT in a version. `first`: there was no session yet.
+    pub(super) fn connect(&self, version: Version, first: bool) -> Connect {
+        // Without an identifier there is nothing to find a kept session by (3.1.1, 3.1.3.1).
+        let nameless = self.client_id.is_empty() && version < Version::V5;
+        let clean = match self.clean {
+            Clean::Always => true,
+            Clean::Never => nameless,
+            Clean::First => first || nameless,
+        };
+        let mut properties = Properties::NONE;
+        if version == Version::V5 {
+            properties = self.properties.clone();
+            let expiry = match self.clean {
+                Clean::Always => 0,
+                Clean::Never | Clean::First => seconds(self.session_expiry),
+            };
+            properties.0.extend((expiry > 0).then_some(Property::SessionExpiry(expiry)));
+            properties.0.push(Property::ReceiveMaximum(self.receive_maximum.max(1)));
+            let largest = u32::try_from(self.largest).unwrap_or(u32::MAX).max(1);
+            properties.0.push(Property::MaximumPacketSize(largest));
+            let aliases = self.topic_aliases;
+            properties.0.extend((aliases > 0).then_some(Property::TopicAliasMaximum(aliases)));
+        }
+        let will = self.will.as_ref().map(|message| Will {
+            topic: message.topic.clone(),
+            payload: message.payload.clone(),
+            qos: message.qos,
+            retain: message.retain,
+            properties: message.properties.as_deref().cloned().unwrap_or_default(),
+        });
+        Connect {
+            version,
+            client_id: self.client_id.clone(),
+            clean,
+            keep_alive: u16::try_from(seconds(self.keepalive)).unwrap_or(u16::MAX),
+            will,
+            user: self.user.clone(),
+            password: self.password.clone(),
+            properties,
+        }
+    }
+}
+
+/// Rounded up: 0 would tell the broker never to give us up.
+fn seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+/// What the broker said that it can do (MQTT 5.0, 3.2.2.3).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of the largest packet.
+    pub(super) largest: usize,
+    qos: Qos,
+    retain: bool,
+    wildcard: bool,
+    subscription_id: bool,
+    shared: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let largest = crate::mqtt::packet::MAX_REMAINING;
+        let qos = Qos::ExactlyOnce;
+        let (retain, wildcard, subscription_id, shared) = (true, true, true, true);
+        Limits { largest, qos, retain, wildcard, subscription_id, shared }
+    }
+}
+
+impl Limits {
+    /// What CONNACK says; what it does not say is possible.
+    pub(super) fn of(properties: &Properties) -> Limits {
+        let all = Limits::default();
+        Limits {
+            largest: properties.maximum_packet_size().map_or(all.largest, |n| *n as usize),
+            qos: match properties.maximum_qos() {
+                Some(0) => Qos::AtMostOnce,
+                Some(1) => Qos::AtLeastOnce,
+                _ => Qos::ExactlyOnce,
+            },
+            retain: properties.retain_available().copied().unwrap_or(true),
+            wildcard: properties.wildcard_available().copied().unwrap_or(true),
+            subscription_id: properties.subscription_id_available().copied().unwrap_or(true),
+            shared: properties.shared_available().copied().unwrap_or(true),
+        }
+    }
+
+    /// The QoS with which a message can go.
+    pub(super) fn qos(&self, wanted: Qos) -> Qos {
+        wanted.min(self.qos)
+    }
+
+    /// Whether a message can go to be kept.
+    pub(super) fn retain(&self, wanted: bool) -> bool {
+        wanted && self.retain
+    }
+
+    /// Why a subscription cannot be asked for.
+    pub(super) fn refuses(&self, wanted: &Subscription, properties: &Properties) -> Option<Reason> {
+        let has_id = properties.subscription_ids().next().is_some();
+        if wanted.filter.is_shared() && !self.shared {
+            Some(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
+        } else if wanted.filter.as_str().contains(['+', '#']) && !self.wildcard {
+            Some(Reason::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED)
+        } else if has_id && !self.subscription_id {
+            Some(Reason::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED)
+        } else {
+            None
+        }
+    }
+}

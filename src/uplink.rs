@@ -1,0 +1,216 @@
+//! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
+//! and the broker is told how the gateway is.
+
+use crate::clock::Now;
+use crate::command::Refused;
+use crate::config::scalar::BrokerUrl;
+use crate::intake::Outlet;
+use crate::message::Message;
+use crate::mqtt::link::{self, Link, LinkError};
+use crate::mqtt::packet::{ConnAck, Reason};
+use crate::mqtt::session::{Event, Received, Token};
+use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::serial::port::{Inbound, Taken};
+use crate::status;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+/// How long the outbox may take to empty itself when the gateway ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where the messages of some subscriptions go.
+#[derive(Debug)]
+pub struct Route {
+    /// What was subscribed to.
+    pub filters: Vec<TopicFilter>,
+    /// Takes each message that one of the filters matches, once.
+    pub inbox: mpsc::Sender<Inbound>,
+    /// Where a message that the inbox has no room for is reported.
+    pub report: Topic,
+}
+
+/// All that the MQTT task owns.
+#[derive(Debug)]
+pub struct Uplink {
+    /// The broker's address, for the log.
+    pub broker: BrokerUrl,
+    /// The client. Its subscriptions are those of the routes.
+    pub link: Link,
+    /// Messages from the ports; its end is the end of the gateway.
+    pub outlet: Outlet,
+    /// Where inbound messages go.
+    pub routes: Vec<Route>,
+    /// Topics of the gateway's own status.
+    pub topics: status::Topics,
+    /// How often the broker's status is published when nothing changes.
+    pub interval: Duration,
+}
+
+/// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
+/// for that is over. Returns how many messages could not be delivered.
+pub async fn run(uplink: Uplink) -> usize {
+    let now = Now::read();
+    // Room for every command that can be on its way: what inboxes hold, what each port writes just
+    // now, and what is being handed out.
+    let under_way = uplink.routes.iter().map(|route| route.inbox.max_capacity() + 2).sum::<usize>();
+    let (taken, takes) = mpsc::channel(under_way + 1);
+    let running = Running {
+        next_status: now.mono + uplink.interval,
+        uplink,
+        status: status::Broker::away(now),
+        ended: None,
+        taken,
+        takes,
+    };
+    running.run().await
+}
+
+struct Running {
+    uplink: Uplink,
+    status: status::Broker,
+    next_status: Instant,
+    /// When every port had ended.
+    ended: Option<Instant>,
+    /// Lent to each command message, and where they come back.
+    taken: mpsc::Sender<Token>,
+    takes: mpsc::Receiver<Token>,
+}
+
+impl Running {
+    async fn run(mut self) -> usize {
+        loop {
+            let grace = self.ended.map(|ended| ended + GRACE);
+            let due = grace.map_or(self.next_status, |grace| grace.min(self.next_status));
+            tokio::select! {
+                event = self.uplink.link.event() => match event {
+                    link::Event::Session(event) => self.tell(event),
+                    link::Event::Drained => {}
+                    link::Event::Down(why) => self.down(&why),
+                    link::Event::Stopped => break,
+                },
+                batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
+                    Some(messages) => self.store(messages),
+                    None => self.end(),
+                },
+                Some(token) = self.takes.recv() => {
+                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                }
+                () = sleep_until(due.into()) => {
+                    if self.next_status <= Instant::now() {
+                        self.publish_status(Now::read());
+                    }
+                }
+            }
+            if self.may_leave() {
+                self.uplink.link.leave(Reason::SUCCESS);
+                if self.uplink.link.is_stopped() {
+                    break;
+                }
+            }
+        }
+        self.uplink.link.outbox.len()
+    }
+
+    /// Takes in what the ports sent, several reads at once so that they share a write.
+    fn store(&mut self, messages: Vec<Message>) {
+        let mut next = Some(messages);
+        // Bounded, so that a flood of messages does not keep the link waiting.
+        for _ in 0..64 {
+            let Some(messages) = next else { return };
+            for message in messages {
+                self.uplink.link.outbox.push(message);
+            }
+            next = self.uplink.outlet.try_next();
+        }
+        for message in next.into_iter().flatten() {
+            self.uplink.link.outbox.push(message);
+        }
+    }
+
+    /// Every port has ended: the broker is told that the gateway is leaving.
+    fn end(&mut self) {
+        self.ended = Some(Instant::now());
+        self.publish_status(Now::read());
+        self.uplink.link.outbox.push(status::gateway(&self.uplink.topics, false));
+    }
+
+    /// Whether nothing is left to be sent, or there is no more time for it. Without a link nothing
+    /// can be sent.
+    fn may_leave(&self) -> bool {
+        let Some(ended) = self.ended else { return false };
+        let nothing_left = self.uplink.link.outbox.is_empty();
+        nothing_left || !self.status.is_connected() || Instant::now() >= ended + GRACE
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Connected(answer) => self.connected(&answer),
+            Event::Message(message) => self.route(message),
+            Event::Subscribed { filter, granted, .. } => {
+                let filter = filter.as_str();
+                match granted {
+                    Ok(qos) => {
+                        tracing::debug!("subscribed to {filter} with QoS {}", qos.bits());
+                    }
+                    Err(why) => {
+                        tracing::error!("the broker refuses the subscription to {filter}: {why}");
+                    }
+                }
+            }
+            Event::Oversize { topic, bytes, .. } => {
+                tracing::warn!("a message of {bytes} bytes to {topic} was too large for us");
+            }
+            Event::Refused { topic, reason } => {
+                tracing::warn!("a message to {topic} is lost, the broker refuses it: {reason}");
+            }
+            Event::Unsubscribed { .. } | Event::Pong | Event::Authenticated => {}
+        }
+    }
+
+    fn connected(&mut self, answer: &ConnAck) {
+        let now = Now::read();
+        let version = self.uplink.link.session.version();
+        let session = if answer.session_present { ", session resumed" } else { "" };
+        tracing::info!("connected to {} with MQTT {version}{session}", self.uplink.broker);
+        self.status.connected(now);
+        self.uplink.link.outbox.push_first(status::gateway(&self.uplink.topics, true));
+        self.publish_status(now);
+    }
+
+    /// Hands a command message to every port that wants it. It is acknowledged when the last of them
+    /// is done with it.
+    fn route(&mut self, message: Received) {
+        let Received { topic, payload, retain, token, .. } = message;
+        let taken = token.map(|token| Taken::new(token, self.taken.clone()));
+        for route in &self.uplink.routes {
+            if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
+                continue;
+            }
+            let (topic, payload, taken) = (topic.clone(), payload.clone(), taken.clone());
+            let inbound = Inbound { topic: topic.clone(), payload, retain, taken };
+            if route.inbox.try_send(inbound).is_err() {
+                tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
+                let refused = Err(&Refused::QueueFull);
+                let report = status::command(&route.report, topic.as_str(), refused, Now::read());
+                self.uplink.link.outbox.push(report);
+            }
+        }
+    }
+
+    fn down(&mut self, why: &LinkError) {
+        let why = why.to_string();
+        // A broker that stays away is worth one line, until it fails in another way.
+        if self.status.is_connected() || self.status.last_error() != Some(&why) {
+            tracing::warn!("{}: {why}; trying again until it works", self.uplink.broker);
+        }
+        self.status.lost(why, Now::read());
+    }
+
+    fn publish_status(&mut self, now: Now) {
+        self.next_status = now.mono + self.uplink.interval;
+        let Uplink { link, topics, .. } = &mut self.uplink;
+        let message = self.status.message(topics, &link.outbox);
+        link.outbox.push(message);
+    }
+}
