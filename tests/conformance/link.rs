@@ -56,7 +56,7 @@ fn mqtt_3_1_2_23_the_session_outlives_the_link() {
     assert_eq!(talk.takes(), ["c"]);
     talk.hear();
     talk.again();
-    assert_eq!(talk.hears(), ["PUBLISH a 1 dup", "PUBREL 2"]);
+    assert_eq!(talk.hears(), ["PUBREL 2", "PUBLISH a 1 dup"]);
     talk.say(Publish { dup: true, ..from_broker("c", ExactlyOnce, 9) }.into()).unwrap();
     assert!(talk.takes().is_empty());
 }
