@@ -6,10 +6,11 @@
 
 use crate::command;
 use crate::config::scalar::Name;
-use crate::config::{Config, Port};
+use crate::config::{Auth, Config, Port};
 use crate::intake::{self, Intake};
+use crate::mqtt::auth::Scram;
 use crate::mqtt::link::{self, Link};
-use crate::mqtt::packet::{Properties, Subscription};
+use crate::mqtt::packet::{Properties, Subscription, Version};
 use crate::mqtt::session::{self, Session};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
@@ -66,14 +67,18 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     let broker = &config.broker;
     let mut session = Session::new(session_options(&config, &topics));
     session.subscribe(subscriptions, &Properties::NONE);
-    let connector = Connector::new(broker.url.clone(), broker.ca_file.clone());
+    if broker.auth == Auth::ScramSha256 {
+        let (user, password) = session.take_login();
+        session
+            .set_auth(Box::new(Scram::new(user.unwrap_or_default(), password.unwrap_or_default())));
+    }
+    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let options = link::Options {
         password_file: broker.password_file.clone(),
         gather: Some(GATHER),
         ..link::Options::default()
     };
     let left = start_mqtt(Uplink {
-        broker: broker.url.clone(),
         link: Link::new(session, Outbox::new(&config.outbox), connector, options),
         outlet,
         routes,
@@ -152,11 +157,16 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
         client_id,
         clean: broker.clean,
         keepalive: broker.keepalive.duration(),
-        user: broker.user.clone(),
-        password: broker.password.clone(),
+        user: broker.user.clone().or_else(|| broker.url.user.clone()),
+        password: broker.password.clone().or_else(|| broker.url.password.clone()),
         will: Some(status::gateway(topics, false)),
         inflight: broker.inflight,
-        version: broker.version.0,
+        // An older one has no exchange, and would let us in without a proof.
+        version: match broker.auth {
+            Auth::Password => broker.version.0,
+            Auth::ScramSha256 => Some(Version::V5),
+        },
+        session_expiry: broker.session_expiry.duration(),
         manual_ack: true,
         ..session::Options::default()
     }

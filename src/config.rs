@@ -15,9 +15,13 @@ use crate::map::{Mapping, Template};
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
 use crate::mqtt::topic::Qos;
+use crate::mqtt::transport;
+use crate::mqtt::transport::proxy::ProxyUrl;
+use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
 use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Size, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The whole configuration file.
@@ -45,8 +49,15 @@ pub struct Config {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
-    /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS. The port may be left out.
+    /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS; `ws://host:80/mqtt` or
+    /// `wss://host:443/mqtt` for WebSocket; `unix:///run/mosquitto.sock`. Ports and the path
+    /// `/mqtt` may be left out. `user:password@` may stand in front of the host, percent-encoded;
+    /// `user` and `password` win over it.
     pub url: BrokerUrl,
+    /// Addresses of other brokers, tried in order while the first does not take us in. Each new
+    /// link prefers the first again. TLS settings and login are those of the first.
+    #[serde(default)]
+    pub fallback: Vec<BrokerUrl>,
     /// Client identifier, unique at the broker. Default: `tty2mqtt-` and the gateway's name.
     #[serde(default)]
     pub client_id: Option<String>,
@@ -59,10 +70,23 @@ pub struct Broker {
     /// File that holds the password in its first line. Read again at each connect.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// PEM file of the certificate authority that signed the broker's certificate. Default: the
-    /// system's bundle (OpenWrt: package `ca-bundle`).
+    /// How the broker proves who it is, and we to it. For `mqtts://` and `wss://`.
     #[serde(default)]
-    pub ca_file: Option<PathBuf>,
+    pub tls: TlsSettings,
+    /// A proxy on the way: `socks5://host:1080`, `socks5h://host:1080` (it looks up the broker's
+    /// name), `http://host:8080` (CONNECT); `user:password@` may stand in front of the host. TLS
+    /// goes through it to the broker.
+    #[serde(default)]
+    pub proxy: Option<ProxyUrl>,
+    /// The only network device to use, such as `wwan0`, as `ip link` names it.
+    #[serde(default)]
+    pub bind_device: Option<String>,
+    /// Address of this machine to connect from.
+    #[serde(default)]
+    pub local_address: Option<IpAddr>,
+    /// Which addresses of a name are used. Default: any, whichever answers first.
+    #[serde(default)]
+    pub family: Family,
     /// Longest silence towards the broker before a PINGREQ is sent, 5s to 18h.
     /// Default: 60s.
     #[serde(default = "Broker::default_keepalive")]
@@ -72,6 +96,14 @@ pub struct Broker {
     /// `first`: it forgets us once, when the gateway starts.
     #[serde(default = "Broker::default_clean")]
     pub clean: Clean,
+    /// How user name and password are used: `password` sends them, `scram-sha-256` proves in an
+    /// exchange that we know them, and that the broker does; that takes MQTT 5.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How long the broker keeps subscriptions and commands for us while we are away, with MQTT 5
+    /// and `clean: false` or `first`. Default: 1h.
+    #[serde(default = "Broker::default_session_expiry")]
+    pub session_expiry: Span,
     /// Version of MQTT: `5`, `3.1.1` or `3.1`; `auto` takes the newest that the broker knows.
     #[serde(default)]
     pub version: VersionChoice,
@@ -81,15 +113,56 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// The addresses in order of preference.
+    pub fn urls(&self) -> impl Iterator<Item = &BrokerUrl> {
+        std::iter::once(&self.url).chain(&self.fallback)
+    }
+
+    /// What a connection needs to know.
+    pub fn transport(&self) -> transport::Settings {
+        transport::Settings {
+            urls: self.urls().cloned().collect(),
+            proxy: self.proxy.clone(),
+            tls: self.tls.clone(),
+            network: Network {
+                bind_device: self.bind_device.clone(),
+                local_address: self.local_address,
+                family: self.family,
+            },
+            // A login in the first address goes to the fallback brokers too.
+            credentials: self.user.is_some()
+                || self.password.is_some()
+                || self.password_file.is_some()
+                || self.url.user.is_some()
+                || self.url.password.is_some(),
+        }
+    }
+
     fn default_keepalive() -> Span {
         Span::from_secs(60)
     }
     fn default_clean() -> Clean {
         Clean::Always
     }
+    fn default_session_expiry() -> Span {
+        Span::from_secs(3600)
+    }
     fn default_inflight() -> u16 {
         100
     }
+}
+
+/// How user name and password are used.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// They are sent.
+    #[default]
+    Password,
+    /// They are proved (RFC 7677).
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
 }
 
 /// How much is kept while the broker is away. What comes in beyond either bound pushes out older

@@ -7,3 +7,4 @@ pub mod packet;
 pub mod session;
 pub mod topic;
 pub mod transport;
+pub mod url;

@@ -3,13 +3,13 @@
 
 use crate::clock::Now;
 use crate::command::Refused;
-use crate::config::scalar::BrokerUrl;
 use crate::intake::Outlet;
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Reason};
 use crate::mqtt::session::{Event, Received, Token};
 use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Taken};
 use crate::status;
 use std::time::{Duration, Instant};
@@ -33,8 +33,6 @@ pub struct Route {
 /// All that the MQTT task owns.
 #[derive(Debug)]
 pub struct Uplink {
-    /// The broker's address, for the log.
-    pub broker: BrokerUrl,
     /// The client. Its subscriptions are those of the routes.
     pub link: Link,
     /// Messages from the ports; its end is the end of the gateway.
@@ -172,7 +170,7 @@ impl Running {
         let now = Now::read();
         let version = self.uplink.link.session.version();
         let session = if answer.session_present { ", session resumed" } else { "" };
-        tracing::info!("connected to {} with MQTT {version}{session}", self.uplink.broker);
+        tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         self.status.connected(now);
         self.uplink.link.outbox.push_first(status::gateway(&self.uplink.topics, true));
         self.publish_status(now);
@@ -202,9 +200,14 @@ impl Running {
         let why = why.to_string();
         // A broker that stays away is worth one line, until it fails in another way.
         if self.status.is_connected() || self.status.last_error() != Some(&why) {
-            tracing::warn!("{}: {why}; trying again until it works", self.uplink.broker);
+            tracing::warn!("{}: {why}; trying again until it works", self.broker());
         }
         self.status.lost(why, Now::read());
+    }
+
+    /// For the log.
+    fn broker(&self) -> String {
+        self.uplink.link.broker().map(BrokerUrl::to_string).unwrap_or_default()
     }
 
     fn publish_status(&mut self, now: Now) {

@@ -54,13 +54,25 @@ fn our_examples_are_right() {
 
 #[test]
 fn relative_paths_count_from_the_file() {
-    let text = "broker: {url: \"mqtts://x\", ca_file: ca.pem, user: u, password_file: /pw}\n\
+    let text = "broker: {url: \"mqtts://x\", tls: {ca_file: ca.pem}, user: u, password_file: /pw}\n\
                 ports: {a: {path: dev/a, line: 9600 8N1}}\n";
     let (config, _) = load::parse("c.yaml", text, Path::new("/etc/tty2mqtt")).unwrap();
-    assert_eq!(config.broker.ca_file.unwrap(), Path::new("/etc/tty2mqtt/ca.pem"));
+    assert_eq!(config.broker.tls.ca_file.unwrap().to_string(), "/etc/tty2mqtt/ca.pem");
     assert_eq!(config.broker.password_file.unwrap(), Path::new("/pw"));
     let port = config.ports.values().next().unwrap();
     assert_eq!(port.path.as_ref().unwrap(), Path::new("/etc/tty2mqtt/dev/a"));
+}
+
+#[test]
+fn files_for_tls_may_be_given_as_text() {
+    let text = "broker:\n  url: wss://x\n  tls:\n    cert_file: c.pem\n    key_file: |\n      \
+                -----BEGIN PRIVATE KEY-----\n      geheim\n    alpn: [mqtt]\n    min_version: 1.3\n\
+                ports: {a: {path: /dev/a, line: 9600 8N1}}\n";
+    let (config, _) = load::parse("c.yaml", text, Path::new("/etc/tty2mqtt")).unwrap();
+    let tls = &config.broker.tls;
+    assert_eq!(tls.cert_file.as_ref().unwrap().to_string(), "/etc/tty2mqtt/c.pem");
+    assert_eq!(tls.key_file.as_ref().unwrap().to_string(), "(given as text)");
+    assert!(!format!("{config:?}").contains("geheim"));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! What one key alone cannot show to be wrong.
 
+mod network;
+
 use super::error::{Part, Problem};
 use super::load::problem;
 use super::scalar::Span;
 use super::tree::Path;
-use super::{Config, Port};
+use super::{Auth, Config, Port};
 use crate::command;
+use crate::mqtt::packet::Version;
+use crate::mqtt::transport::settings::Pem;
 use crate::pipeline::Pipeline;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -94,7 +98,7 @@ impl Found<'_> {
         if broker.password.is_some() && broker.password_file.is_some() {
             self.add("broker.password", "there is a `password_file` too; keep one of the two");
         }
-        if broker.user.is_none() {
+        if broker.user.is_none() && broker.url.user.is_none() {
             for (key, given) in [
                 ("password", broker.password.is_some()),
                 ("password_file", broker.password_file.is_some()),
@@ -105,9 +109,15 @@ impl Found<'_> {
                 }
             }
         }
-        if broker.ca_file.is_some() && !broker.url.tls {
-            self.add("broker.ca_file", "the link is not encrypted; write the url with mqtts://");
+        if broker.auth == Auth::ScramSha256 {
+            if broker.user.is_none() && broker.url.user.is_none() {
+                self.add("broker.auth", "SCRAM proves a user's password; add `user`");
+            }
+            if broker.version.0.is_some_and(|version| version != Version::V5) {
+                self.add("broker.version", "SCRAM takes MQTT 5; leave `version` out");
+            }
         }
+        network::check(broker, |path, what| self.add(path, what));
         if broker.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 65_535) {
             self.add("broker.client_id", "must not be empty; leave it out for the default");
         }
@@ -153,28 +163,38 @@ impl Found<'_> {
 /// What is allowed, but most likely not meant.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !config.broker.url.tls
-        && config.broker.user.is_some()
-        && !matches!(config.broker.url.host.as_str(), "localhost" | "127.0.0.1" | "::1")
-    {
-        warnings.push(
-            "broker.url: user and password go over the network in the clear; mqtts:// encrypts them"
-                .into(),
-        );
+    for url in config.broker.urls() {
+        let login = config.broker.user.is_some() || url.user.is_some() || url.password.is_some();
+        if login && !url.is_tls() && !url.is_local() {
+            warnings.push(format!(
+                "broker: user and password go over the network to {url} in the clear; mqtts:// \
+                 encrypts them"
+            ));
+        }
     }
     warnings
 }
 
 /// Warns of secrets that every user of the machine can read.
 pub(super) fn secrets(file: &std::path::Path, config: &Config) -> Vec<String> {
-    let inline = config.broker.password.is_some().then_some(file);
-    let files = inline.into_iter().chain(config.broker.password_file.as_deref());
+    let broker = &config.broker;
+    let in_proxy = broker.proxy.as_ref().is_some_and(|proxy| proxy.password.is_some());
+    let inline = broker.password.is_some()
+        || in_proxy
+        || broker.urls().any(|url| url.password.is_some())
+        || matches!(broker.tls.key_file, Some(Pem::Text(_)));
+    let key = match &broker.tls.key_file {
+        Some(Pem::File(path)) => Some(path.as_path()),
+        _ => None,
+    };
+    let files = inline.then_some(file).into_iter().chain(broker.password_file.as_deref());
+    let files = files.chain(broker.tls.key_password_file.as_deref()).chain(key);
     let open = files.filter(|file| {
         std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
     });
     open.map(|file| {
         let file = file.display();
-        format!("{file} holds a password and is readable by everyone: chmod 640 {file}")
+        format!("{file} holds a password or a key and is readable by everyone: chmod 640 {file}")
     })
     .collect()
 }

@@ -251,7 +251,11 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
 /// Relative paths count from the configuration file's folder.
 fn resolve(config: &mut Config, folder: &std::path::Path) {
     let broker = &mut config.broker;
-    let files = [broker.ca_file.as_mut(), broker.password_file.as_mut()];
+    let tls = &mut broker.tls;
+    for pem in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file].into_iter().flatten() {
+        pem.resolve(folder);
+    }
+    let files = [tls.key_password_file.as_mut(), broker.password_file.as_mut()];
     let ports = config.ports.values_mut().map(|port| port.path.as_mut());
     for path in files.into_iter().chain(ports).flatten() {
         *path = folder.join(&*path);

@@ -1,5 +1,9 @@
 //! Words of the configuration that parse themselves: an invalid one cannot be built.
 
+pub use crate::mqtt::url::BrokerUrl;
+
+use crate::mqtt::transport::proxy::ProxyUrl;
+use crate::mqtt::transport::settings::{Family, Fingerprint, Pem, TlsVersion};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -43,7 +47,12 @@ deserialize_from_str!(
     Line: "line setting",
     Name: "name",
     BrokerUrl: "address",
+    ProxyUrl: "address",
     TcpAddress: "address",
+    Family: "any, 4 or 6",
+    TlsVersion: "1.2 or 1.3",
+    Pem: "file or PEM text",
+    Fingerprint: "fingerprint",
     ByteString: "bytes",
     UsbId: "USB id"
 );
@@ -265,50 +274,6 @@ impl fmt::Display for Name {
     }
 }
 
-/// Address of a broker: `mqtt://host[:port]` or `mqtts://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerUrl {
-    /// Whether the link is encrypted.
-    pub tls: bool,
-    /// Host name or IP address; an IPv6 address without its brackets.
-    pub host: String,
-    /// TCP port, 1883 or 8883 unless given.
-    pub port: u16,
-}
-
-impl FromStr for BrokerUrl {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<BrokerUrl, ScalarError> {
-        const HELP: &str = "write mqtt://host:1883, or mqtts://host:8883 for TLS";
-        let (tls, rest) = match text.split_once("://") {
-            Some(("mqtt" | "tcp", rest)) => (false, rest),
-            Some(("mqtts" | "ssl" | "tls", rest)) => (true, rest),
-            Some((scheme, _)) => return wrong(format!("unknown scheme {scheme:?}; {HELP}")),
-            None => return wrong(format!("a broker's address has a scheme; {HELP}")),
-        };
-        if rest.contains('@') {
-            return wrong(
-                "no user or password in the address; use the keys `user` and `password_file`",
-            );
-        }
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = split_host_port(rest, if tls { 8883 } else { 1883 })
-            .map_err(|ScalarError(why)| ScalarError(format!("{why}; {HELP}")))?;
-        Ok(BrokerUrl { tls, host, port })
-    }
-}
-
-impl fmt::Display for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
-}
-
 /// `host:port` of a serial port on the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpAddress {
@@ -437,7 +402,7 @@ impl fmt::Display for UsbId {
 }
 
 /// A text that is never printed.
-#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "String")]
 pub struct Secret(Vec<u8>);
@@ -490,16 +455,6 @@ mod tests {
     fn three_and_a_half_characters_at_9600_8n1_are_3_6_milliseconds() {
         let line: Line = "9600 8N1".parse().unwrap();
         assert_eq!(line.time_of(3.5).as_micros(), 3645);
-    }
-
-    #[test]
-    fn broker_addresses() {
-        let url: BrokerUrl = "mqtts://[fe80::1]".parse().unwrap();
-        assert_eq!(url, BrokerUrl { tls: true, host: "fe80::1".into(), port: 8883 });
-        assert_eq!(url.to_string(), "mqtts://[fe80::1]:8883");
-        for bad in ["host", "http://host", "mqtt://", "mqtt://host:0", "mqtt://a@b", "mqtt://::1"] {
-            assert!(bad.parse::<BrokerUrl>().is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Decoded;
 use crate::value::Value;
+use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -46,23 +47,9 @@ impl Spelling {
                 }
                 text
             }
-            Spelling::Base64 => base64(bytes),
+            Spelling::Base64 => Base64::encode_string(bytes),
         }
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |n: usize| u32::from(group.get(n).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for n in 0..4 {
-            let letter = ALPHABET[(bits >> (18 - 6 * n) & 63) as usize];
-            text.push(if n <= group.len() { letter.into() } else { '=' });
-        }
-    }
-    text
 }
 
 impl Bytes {
@@ -80,7 +67,7 @@ mod tests {
         for (plain, expected) in
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
         {
-            assert_eq!(base64(plain.as_bytes()), expected);
+            assert_eq!(Spelling::Base64.of(plain.as_bytes()), expected);
         }
         assert_eq!(Spelling::Hex.of(&[0, 0xAB]), "00ab");
     }

@@ -14,7 +14,8 @@ use crate::mqtt::client::{self, Client, Event, Events};
 use crate::mqtt::packet::{Properties, Subscription};
 use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
-use crate::mqtt::transport::Connector;
+use crate::mqtt::transport::{Connector, Settings as Transport};
+use crate::mqtt::url::Scheme;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub enum DemoError {
     Topic(#[from] crate::mqtt::topic::TopicError),
     /// The broker is not there, or does not give back what is published.
     #[error("no message came back from the broker at {0} within 20 s")]
-    NoBroker(BrokerUrl),
+    NoBroker(Box<BrokerUrl>),
 }
 
 /// Plays until the time is over or `stop` resolves; `print` gets every line for the user.
@@ -118,7 +119,7 @@ pub async fn play(
 
 fn loopback(server: &Server) -> BrokerUrl {
     let address = server.address();
-    BrokerUrl { tls: false, host: address.ip().to_string(), port: address.port() }
+    BrokerUrl::new(Scheme::Mqtt, address.ip().to_string(), address.port())
 }
 
 /// A folder for the ports' names that goes when the demo ends.
@@ -177,15 +178,17 @@ async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), DemoError> {
         // While the link is broken, the broker keeps what comes.
         clean: Clean::First,
         keepalive: Duration::from_secs(30),
+        user: url.user.clone(),
+        password: url.password.clone(),
         ..session::Options::default()
     };
-    let connector = Connector::new(url.clone(), None);
+    let connector = Connector::new(Transport::new(url.clone())).map_err(io::Error::other)?;
     let (client, events) = Client::start(options, connector, client::Settings::default());
     let filters = vec![Subscription::new("demo/#".parse()?, Qos::AtLeastOnce)];
     let subscribed = client.subscribe(filters, Properties::NONE);
     match tokio::time::timeout(PATIENCE, subscribed).await {
         Ok(Ok(_)) => Ok((client, events)),
-        _ => Err(DemoError::NoBroker(url.clone())),
+        _ => Err(DemoError::NoBroker(Box::new(url.clone()))),
     }
 }
 

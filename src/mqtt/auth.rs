@@ -1,11 +1,19 @@
 //! The authentication exchange of MQTT 5.0 (4.12).
 
+mod scram;
+
+pub use scram::Scram;
+
+use crate::config::scalar::Secret;
 use bytes::Bytes;
 
 /// One way to prove who we are, step by step. It is used for one exchange after the other.
 pub trait Authenticate: std::fmt::Debug + Send {
     /// Its name, which broker and client agree on: `SCRAM-SHA-256`.
     fn method(&self) -> &str;
+
+    /// Takes another password from the next exchange on.
+    fn set_password(&mut self, password: Secret);
 
     /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries.
     fn start(&mut self) -> Result<Bytes, AuthError>;

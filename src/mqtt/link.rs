@@ -9,7 +9,8 @@ pub use state::State;
 
 use super::packet::Reason;
 use super::session::{self, Session};
-use super::transport::{ConnectError, Connector};
+use super::transport::{ConnectError, Connector, Stage};
+use super::url::BrokerUrl;
 use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
 use bytes::{Buf, BytesMut};
@@ -97,6 +98,8 @@ pub struct Link {
     up_since: Option<Instant>,
     /// Links in a row that ended right after the broker had let us in.
     short_links: u32,
+    /// The broker of the last try.
+    broker: Option<BrokerUrl>,
 }
 
 type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
@@ -125,7 +128,12 @@ impl Dialer {
     ) -> (Dialer, Result<Box<dyn Io>, ConnectError>) {
         let stream: Result<Box<dyn Io>, _> = match &mut self {
             Dialer::Network(connector) => {
-                let stage = |stage| drop(state.send_replace(State::from(stage)));
+                let stage = |stage| {
+                    if stage == Stage::WaitingForClock {
+                        tracing::warn!("{stage}: the broker's certificate has dates");
+                    }
+                    state.send_replace(State::from(stage));
+                };
                 connector.connect(stage).await.map(|stream| Box::new(stream) as Box<dyn Io>)
             }
             Dialer::Given(streams) => streams.pop_front().ok_or(ConnectError::NoStreamLeft),
@@ -161,7 +169,7 @@ impl Link {
 
     fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
-        Link {
+        let mut link = Link {
             session,
             outbox,
             backoff: Backoff::new(first, longest, Duration::from_secs(30)),
@@ -170,7 +178,12 @@ impl Link {
             phase: Phase::Waiting(dialer, now()),
             up_since: None,
             short_links: 0,
+            broker: None,
+        };
+        if let Phase::Waiting(Dialer::Network(connector), _) = &link.phase {
+            link.broker = Some(connector.broker().clone());
         }
+        link
     }
 
     /// How the link stands, for others to watch.
@@ -219,6 +232,9 @@ impl Link {
 
     fn note(&mut self, event: &session::Event) {
         if let session::Event::Connected(_) = event {
+            if let Phase::Up(Dialer::Network(connector), _) = &mut self.phase {
+                connector.established();
+            }
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
@@ -274,6 +290,7 @@ impl Link {
         dialer: Dialer,
         result: Result<Box<dyn Io>, ConnectError>,
     ) -> Result<(), LinkError> {
+        self.take_over(&dialer);
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.read_password()?;
@@ -284,6 +301,23 @@ impl Link {
             self.phase = Phase::Up(dialer, stream);
         }
         Ok(())
+    }
+
+    /// Each broker of several may know us by another name.
+    fn take_over(&mut self, dialer: &Dialer) {
+        let Dialer::Network(connector) = dialer else { return };
+        let broker = connector.broker();
+        if broker.user.is_some() || broker.password.is_some() {
+            self.session.set_login(broker.user.clone(), broker.password.clone());
+        }
+        if self.broker.as_ref() != Some(broker) {
+            self.broker = Some(broker.clone());
+        }
+    }
+
+    /// The broker of the last try; `None` for streams that somebody else made.
+    pub fn broker(&self) -> Option<&BrokerUrl> {
+        self.broker.as_ref()
     }
 
     fn read_password(&mut self) -> Result<(), LinkError> {

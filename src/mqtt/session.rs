@@ -128,7 +128,20 @@ impl Session {
 
     /// Replaces the password from the next connect on.
     pub fn set_password(&mut self, password: Secret) {
-        self.options.password = Some(password);
+        match &mut self.auth {
+            Some(auth) => auth.set_password(password),
+            None => self.options.password = Some(password),
+        }
+    }
+
+    /// Replaces user name and password from the next connect on.
+    pub fn set_login(&mut self, user: Option<String>, password: Option<Secret>) {
+        (self.options.user, self.options.password) = (user, password);
+    }
+
+    /// Takes user name and password out, so that CONNECT does not send them.
+    pub fn take_login(&mut self) -> (Option<String>, Option<Secret>) {
+        (self.options.user.take(), self.options.password.take())
     }
 
     /// Proves who we are in an exchange of 5.0, from the next connect on.

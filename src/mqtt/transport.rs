@@ -1,188 +1,309 @@
-//! From a broker's address to a stream of bytes: names, TCP, TLS.
+//! From a broker's address to a stream of bytes: names, TCP, proxies, TLS, WebSocket.
 
-mod tls;
+mod dial;
+pub mod error;
+mod files;
+mod head;
+pub mod proxy;
+pub mod settings;
+mod stream;
+pub mod tls;
+pub mod ws;
 
-use crate::config::scalar::BrokerUrl;
+pub use error::ConnectError;
+pub use settings::Settings;
+pub use stream::Stream;
+
+use super::url::{BrokerUrl, Scheme};
+use crate::clock::{Now, Stamp};
+use error::ConnectError as Error;
+use proxy::{ProxyKind, ProxyUrl, Target};
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tls::Tls;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tls::{CertificateFault, Tls, TlsFault};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
 
-/// For one address. A TLS handshake on a slow MIPS takes seconds.
-const ADDRESS_DEADLINE: Duration = Duration::from_secs(10);
-const TLS_DEADLINE: Duration = Duration::from_secs(30);
+/// For one attempt from the first look-up to the last handshake. A TLS handshake on a slow MIPS
+/// takes seconds.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Why no stream came about.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The name could not be looked up.
-    #[error("cannot look up {host}: {source}")]
-    Lookup {
-        /// The broker's name.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// The name has no address.
-    #[error("{0} has no address")]
-    NoAddress(String),
-    /// No address answered; the last one's error.
-    #[error("cannot connect to {address}: {source}")]
-    Tcp {
-        /// The address tried last.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The certificates of authorities could not be read.
-    #[error("{0}")]
-    Authorities(String),
-    /// The TLS handshake failed: most often an unknown authority, a wrong name or a wrong clock.
-    #[error("TLS with {host}: {why}")]
-    Tls {
-        /// The broker's name.
-        host: String,
-        /// What rustls said, and the remedy where there is one.
-        why: String,
-    },
-    /// There is no stream left of those that were given.
-    #[error("no stream is left")]
-    NoStreamLeft,
+/// The most addresses of a broker that a proxy is asked for.
+const PROXIED: usize = 4;
+
+/// What an attempt has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A name is looked up.
+    Resolving,
+    /// TCP, a proxy or a WebSocket is being opened.
+    Connecting,
+    /// The TLS handshake goes on.
+    Tls,
+    /// Nothing but the dates is wrong with the broker's certificate, and this machine's clock was
+    /// never set: the attempt goes on when it is.
+    WaitingForClock,
 }
 
-impl ConnectError {
-    /// The number that NodeMCU gives it: -5 no server, -3 no such name, -1 no answer in time.
-    pub fn code(&self) -> i16 {
-        match self {
-            ConnectError::Lookup { .. } | ConnectError::NoAddress(_) => -3,
-            _ => -5,
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Resolving => "looking up the name",
+            Stage::Connecting => "connecting",
+            Stage::Tls => "TLS handshake",
+            Stage::WaitingForClock => "waiting for this machine's clock to be set",
+        })
+    }
+}
+
+/// Tells the wall clock.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// The addresses of a host; called at each attempt, so that a name that moved is followed.
+pub type Resolve = Arc<dyn Fn(String, u16) -> Resolved + Send + Sync>;
+
+/// What [`Resolve`] gives.
+pub type Resolved = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// What a connector gets from the machine. The default is the machine; tests bring their own.
+#[derive(Clone)]
+pub struct Environment {
+    /// Looks up names.
+    pub resolve: Resolve,
+    /// Tells the wall clock, for the dates of certificates.
+    pub now: Clock,
+    /// How often a clock that is not set is looked at.
+    pub clock_poll: Duration,
+}
+
+impl Default for Environment {
+    fn default() -> Environment {
+        Environment {
+            resolve: Arc::new(|host, port| {
+                Box::pin(async move {
+                    Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect())
+                })
+            }),
+            now: Arc::new(|| Now::read().wall),
+            clock_poll: Duration::from_secs(5),
         }
     }
 }
 
-/// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The name is looked up.
-    Resolving,
-    /// A connection is made.
-    Connecting,
-    /// TLS begins.
-    Tls,
-    /// The clock must be set before a certificate can be judged.
-    WaitingForClock,
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")
+    }
 }
 
-/// Makes streams to one broker.
+/// Makes streams to a broker, or to the first of several that is there.
+///
+/// Which broker: each call of [`Connector::connect`] tries one, the next in the list, and after the
+/// last the first again. [`Connector::established`] says that the broker took us in: the next call
+/// then begins with the first again. So a broker that is away or refuses us is passed over, one in
+/// the second place serves as long as its link holds, and each new link prefers the first.
 #[derive(Debug)]
 pub struct Connector {
-    url: BrokerUrl,
-    ca_file: Option<PathBuf>,
-    /// Built at the first use and kept: reading the bundle costs a slow router 0.1 s.
+    settings: Settings,
+    environment: Environment,
+    /// The broker of the last attempt, and of the next.
+    current: usize,
+    next: usize,
+    established: bool,
+    /// Built at the first use and kept while things go well: reading the bundle costs a slow
+    /// router 0.1 s, and sessions are resumed. After a failure it is built anew, so that renewed
+    /// files count.
     tls: Option<Tls>,
 }
 
 impl Connector {
-    /// For a broker; `ca_file` in place of the system's certificate authorities.
-    pub fn new(url: BrokerUrl, ca_file: Option<PathBuf>) -> Connector {
-        Connector { url, ca_file, tls: None }
+    /// From settings, which must name a broker. Files are read when a TLS handshake comes up.
+    pub fn new(settings: Settings) -> Result<Connector, ConnectError> {
+        Connector::with_environment(settings, Environment::default())
     }
 
-    /// One attempt. The name is looked up anew each time, and each of its addresses is tried.
+    /// With another resolver or clock than the machine's.
+    pub fn with_environment(
+        settings: Settings,
+        environment: Environment,
+    ) -> Result<Connector, ConnectError> {
+        if settings.urls.is_empty() {
+            return Err(Error::NoBroker);
+        }
+        Ok(Connector { settings, environment, current: 0, next: 0, established: false, tls: None })
+    }
+
+    /// The broker that the last attempt was for; before the first, the first.
+    pub fn broker(&self) -> &BrokerUrl {
+        &self.settings.urls[self.current]
+    }
+
+    /// Whether the last attempt was for the first broker of the list.
+    pub fn is_first(&self) -> bool {
+        self.current == 0
+    }
+
+    /// The broker at the other end of the last stream took us in (CONNACK): the next attempt
+    /// begins with the first of the list, and TLS resumes its session.
+    pub fn established(&mut self) {
+        self.established = true;
+        self.next = 0;
+    }
+
+    /// One attempt at one broker, 30 s at most, not counting the wait for the clock. `stage` is
+    /// called when it goes on to the next stage. May be dropped at any time.
     pub async fn connect(&mut self, stage: impl Fn(Stage)) -> Result<Stream, ConnectError> {
-        stage(Stage::Resolving);
-        let stream = self.connect_tcp().await?;
-        // We gather what goes out ourselves; waiting for more would only delay acknowledgements.
-        let _ = stream.set_nodelay(true);
-        if !self.url.tls {
-            return Ok(Stream::Plain(stream));
+        self.current = self.next;
+        self.next = (self.next + 1) % self.settings.urls.len();
+        if !std::mem::take(&mut self.established) {
+            self.tls = None;
         }
-        stage(Stage::Tls);
-        let tls = match self.tls.take() {
-            Some(tls) => self.tls.insert(tls),
-            None => {
-                let tls = Tls::new(self.ca_file.as_deref()).map_err(ConnectError::Authorities)?;
-                self.tls.insert(tls)
+        let url = self.broker().clone();
+        loop {
+            match self.attempt(&url, &stage).await {
+                Err(error) if is_early(&error) && !self.clock_is_set() => {
+                    stage(Stage::WaitingForClock);
+                    while !self.clock_is_set() {
+                        tokio::time::sleep(self.environment.clock_poll).await;
+                    }
+                }
+                result => return result,
             }
-        };
-        let host = &self.url.host;
-        let wrong = |why: String| ConnectError::Tls { host: host.clone(), why };
-        match timeout(TLS_DEADLINE, tls.handshake(host, stream)).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-            Ok(Err(error)) => Err(wrong(tls::explain(&error))),
-            Err(_) => Err(wrong("no answer within 30 s".into())),
         }
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, ConnectError> {
-        let BrokerUrl { host, port, .. } = &self.url;
-        let addresses = tokio::net::lookup_host((host.as_str(), *port)).await;
-        let addresses =
-            addresses.map_err(|source| ConnectError::Lookup { host: host.clone(), source })?;
-        let mut error = ConnectError::NoAddress(host.clone());
-        for address in addresses {
-            match timeout(ADDRESS_DEADLINE, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(source)) => error = ConnectError::Tcp { address, source },
-                Err(late) => error = ConnectError::Tcp { address, source: late.into() },
+    fn clock_is_set(&self) -> bool {
+        Stamp((self.environment.now)()).is_synchronised()
+    }
+
+    async fn attempt(
+        &mut self,
+        url: &BrokerUrl,
+        stage: &impl Fn(Stage),
+    ) -> Result<Stream, ConnectError> {
+        let host = if url.host.is_empty() { &url.path } else { &url.host };
+        let limit = Limit { host, end: Instant::now() + DEADLINE };
+        if url.scheme == Scheme::Unix {
+            stage(Stage::Connecting);
+            let socket = limit.hold("connecting", UnixStream::connect(&url.path)).await?;
+            let failed = |source| Error::Unix { path: url.path.clone().into(), source };
+            return socket.map(Stream::Unix).map_err(failed);
+        }
+        let tcp = match &self.settings.proxy {
+            None => self.reach(&url.host, url.port, stage, &limit).await?,
+            Some(proxy) => self.reach_through(proxy, url, stage, &limit).await?,
+        };
+        let stream = if url.is_tls() {
+            stage(Stage::Tls);
+            let credentials = self.settings.has_credentials(url);
+            let tls = match self.tls.take() {
+                Some(tls) => self.tls.insert(tls),
+                None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
+            };
+            let handshake = tls.handshake(&url.host, tcp, credentials);
+            Stream::Tls(Box::new(limit.hold("the TLS handshake", handshake).await??))
+        } else {
+            Stream::Tcp(tcp)
+        };
+        if !url.scheme.is_websocket() {
+            return Ok(stream);
+        }
+        let handshake = ws::shake_hands(stream, url);
+        let socket = limit.hold("the WebSocket handshake", handshake).await?;
+        let failed = |source| Error::WebSocket { host: url.host.clone(), source };
+        Ok(Stream::WebSocket(Box::new(socket.map_err(failed)?)))
+    }
+
+    /// The addresses of a name that the settings allow, at least one.
+    async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        limit: &Limit<'_>,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let look_up = (self.environment.resolve)(host.to_owned(), port);
+        let found = limit.hold("the DNS look-up", look_up).await?;
+        let mut found = found.map_err(|source| Error::Lookup { host: host.to_owned(), source })?;
+        found.retain(|address| self.settings.network.allows(address));
+        if found.is_empty() {
+            let family = self.settings.network.wanted();
+            return Err(Error::NoAddress { host: host.to_owned(), family });
+        }
+        Ok(found)
+    }
+
+    /// TCP to a host.
+    async fn reach(
+        &self,
+        host: &str,
+        port: u16,
+        stage: &impl Fn(Stage),
+        limit: &Limit<'_>,
+    ) -> Result<TcpStream, ConnectError> {
+        stage(Stage::Resolving);
+        let addresses = self.resolve(host, port, limit).await?;
+        stage(Stage::Connecting);
+        limit.hold("connecting", dial::race(addresses, &self.settings.network)).await?
+    }
+
+    /// TCP to a broker through a proxy.
+    async fn reach_through(
+        &self,
+        proxy: &ProxyUrl,
+        url: &BrokerUrl,
+        stage: &impl Fn(Stage),
+        limit: &Limit<'_>,
+    ) -> Result<TcpStream, ConnectError> {
+        let mut targets = vec![Target::of(&url.host, url.port)];
+        if proxy.kind == ProxyKind::Socks5 && matches!(targets[0], Target::Name(..)) {
+            stage(Stage::Resolving);
+            // Which way out of the proxy there is, its own family says; ours is the way to it.
+            let look_up = (self.environment.resolve)(url.host.clone(), url.port);
+            let found = limit.hold("the DNS look-up", look_up).await?;
+            let found = found.map_err(|source| Error::Lookup { host: url.host.clone(), source })?;
+            targets = found.into_iter().take(PROXIED).map(Target::Address).collect();
+        }
+        let mut error = Error::NoAddress { host: url.host.clone(), family: Default::default() };
+        for target in targets {
+            let mut stream = self.reach(&proxy.host, proxy.port, stage, limit).await?;
+            let asked = limit.hold("the proxy", proxy::tunnel(&mut stream, proxy, &target)).await?;
+            match asked {
+                Ok(()) => return Ok(stream),
+                Err(source) => error = Error::Proxy { proxy: proxy.clone(), source },
             }
         }
         Err(error)
     }
 }
 
-/// A stream to a broker.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP.
-    Plain(TcpStream),
-    /// TLS on TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+/// Whether the broker's certificate is only too new for our clock.
+fn is_early(error: &ConnectError) -> bool {
+    use CertificateFault::NotValidYet;
+    matches!(
+        error,
+        Error::Tls { fault: TlsFault::Certificate(NotValidYet(_)), .. }
+            | Error::UntrustedWithCredentials { fault: NotValidYet(_), .. }
+    )
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
+/// The end of an attempt's time.
+struct Limit<'a> {
+    host: &'a str,
+    end: Instant,
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+impl Limit<'_> {
+    async fn hold<T>(
+        &self,
+        step: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ConnectError> {
+        let late = |_| Error::Deadline { host: self.host.to_owned(), step };
+        timeout_at(self.end, work).await.map_err(late)
     }
 }

@@ -145,7 +145,7 @@ fn tls_with_user_and_password_by_our_own_authority() {
         config(broker.tls_port, port.path(), "").replace(
             "url: mqtt://127.0.0.1",
             &format!(
-                "ca_file: {ca}\n  user: meter\n  password_file: {}/pw\n  url: mqtts://{host}",
+                "tls: {{ca_file: {ca}}}\n  user: meter\n  password_file: {}/pw\n  url: mqtts://{host}",
                 folder.path().display()
             ),
         )

@@ -1,18 +1,34 @@
-//! TLS by rustls with ring; verification is always on.
+//! TLS by rustls with ring: what is trusted, and who we are.
 
+mod encrypted;
+mod fault;
+mod keys;
+mod verify;
+
+pub use fault::{CertificateFault, TlsFault};
+
+use super::error::{ConnectError, TlsFileError};
+use super::settings::{Pem, TlsSettings, TlsVersion, Verify};
+use super::{Clock, Environment};
 use rustls::client::Resumption;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
-use std::io;
-use std::path::Path;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use verify::{Check, Verifier};
 
-/// What every handshake with one broker shares.
-pub(super) struct Tls(TlsConnector);
+/// What the handshakes with all brokers share.
+pub(super) struct Tls {
+    /// Ends the handshake unless the certificate is right.
+    config: Arc<ClientConfig>,
+    check: Check,
+    verify: Verify,
+}
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -20,45 +36,130 @@ impl std::fmt::Debug for Tls {
     }
 }
 
+struct Time(Clock);
+
+impl std::fmt::Debug for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Time")
+    }
+}
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        (self.0)().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
+/// A stream after the handshake.
+#[derive(Debug)]
+pub struct TlsLink {
+    pub(super) stream: TlsStream<TcpStream>,
+    /// Why the broker is not trusted; `None` when it is.
+    pub(super) distrust: Option<CertificateFault>,
+}
+
 impl Tls {
-    /// Trusts the authorities of `ca_file`, or of the system.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Tls, String> {
-        let roots = match ca_file {
-            Some(path) => authorities_of(path)?,
-            None => authorities_of_system()?,
+    /// Reads the files.
+    pub(super) fn new(
+        settings: &TlsSettings,
+        environment: &Environment,
+    ) -> Result<Tls, TlsFileError> {
+        let check = match (settings.verify, settings.fingerprint) {
+            (Verify::None, _) => Check::Nothing,
+            (_, Some(pin)) => Check::Pin(pin),
+            (_, None) => Check::Authorities(Arc::new(match &settings.ca_file {
+                Some(file) => authorities_of(file)?,
+                None => authorities_of_system()?,
+            })),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        // One broker: a few sessions to resume are enough, 256 would only take memory.
+        let time = Arc::new(Time(environment.now.clone()));
+        let versions: &[_] = match settings.min_version {
+            TlsVersion::V12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::V13 => &[&rustls::version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_details(provider, time)
+            .with_protocol_versions(versions)
+            .map_err(TlsFileError::Rustls)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::strict(check.clone())));
+        let mut config = match keys::identity(settings)? {
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(TlsFileError::Rustls)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        // A few brokers: as many sessions to resume are enough, 256 would only take memory.
         config.resumption = Resumption::in_memory_sessions(4);
-        Ok(Tls(TlsConnector::from(Arc::new(config))))
+        config.alpn_protocols =
+            settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
+        Ok(Tls { config: Arc::new(config), check, verify: settings.verify })
     }
 
-    /// The handshake. `host` is the broker's name, which its certificate must carry.
+    /// The handshake. `host` is the broker's name, which its certificate must carry. With
+    /// `credentials` it fails unless the broker is trusted.
     pub(super) async fn handshake(
         &self,
         host: &str,
         stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        self.0.connect(name, stream).await
+        credentials: bool,
+    ) -> Result<TlsLink, ConnectError> {
+        let failed = |fault| ConnectError::Tls { host: host.to_owned(), fault };
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| failed(TlsFault::NoName(host.to_owned())))?;
+        let mut config = self.config.clone();
+        let mut lenient = None;
+        if self.verify != Verify::Required && !credentials {
+            let verifier = Arc::new(Verifier::lenient(self.check.clone()));
+            let config = Arc::make_mut(&mut config);
+            // A resumed session shows no certificate, so that nothing could be said of it.
+            config.resumption = Resumption::disabled();
+            config.dangerous().set_certificate_verifier(verifier.clone());
+            lenient = Some(verifier);
+        }
+        match TlsConnector::from(config).connect(name, stream).await {
+            Ok(stream) => {
+                let distrust = lenient.and_then(|verifier| verifier.fault());
+                Ok(TlsLink { stream, distrust })
+            }
+            Err(error) => Err(match TlsFault::of(error) {
+                TlsFault::Certificate(fault) if self.verify != Verify::Required && credentials => {
+                    ConnectError::UntrustedWithCredentials { host: host.to_owned(), fault }
+                }
+                fault => failed(fault),
+            }),
+        }
     }
 }
 
-fn authorities_of(path: &Path) -> Result<RootCertStore, String> {
-    let shown = path.display();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-        .map_err(|e| format!("ca_file {shown}: {e}; it must hold PEM certificates"))?;
+fn authorities_of(file: &Pem) -> Result<RootCertStore, TlsFileError> {
+    const KEY: &str = "tls.ca_file";
+    let certificates = certificates_of(KEY, file)?;
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 { Err(format!("ca_file {shown} holds no certificate")) } else { Ok(roots) }
+    match roots.add_parsable_certificates(certificates) {
+        (0, _) => Err(TlsFileError::content(KEY, file, "holds no certificate that can be read")),
+        _ => Ok(roots),
+    }
 }
 
-fn authorities_of_system() -> Result<RootCertStore, String> {
+/// All certificates of a PEM text, at least one.
+fn certificates_of(
+    key: &'static str,
+    file: &Pem,
+) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+    let text = file.read().map_err(|source| TlsFileError::read(key, file, source))?;
+    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| {
+        TlsFileError::content(key, file, format!("{error}; it must hold PEM certificates"))
+    })?;
+    if certificates.is_empty() {
+        let why = "holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----";
+        return Err(TlsFileError::content(key, file, why));
+    }
+    Ok(certificates)
+}
+
+fn authorities_of_system() -> Result<RootCertStore, TlsFileError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -66,31 +167,5 @@ fn authorities_of_system() -> Result<RootCertStore, String> {
         return Ok(roots);
     }
     let why = found.errors.first().map(|e| format!(" ({e})")).unwrap_or_default();
-    Err(format!(
-        "no certificate authorities on this system{why}; install them \
-         (OpenWrt: opkg install ca-bundle) or name the broker's own in `ca_file`"
-    ))
-}
-
-/// What went wrong in a handshake, with the remedy where there is one.
-pub(super) fn explain(error: &io::Error) -> String {
-    use rustls::{CertificateError, Error};
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let Some(Error::InvalidCertificate(why)) = cause else { return error.to_string() };
-    let remedy = match why {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate was not signed by an authority we trust; name that authority in `ca_file`"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet; is this router's clock set?"
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name; use in `broker.url` a name that it carries"
-        }
-        _ => return error.to_string(),
-    };
-    format!("{remedy} ({why})")
+    Err(TlsFileError::NoAuthorities(why))
 }

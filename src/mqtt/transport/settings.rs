@@ -1,0 +1,276 @@
+//! What a connection needs to know. The doc comments of what a user writes are the manual of the
+//! configuration's keys.
+
+use super::proxy::ProxyUrl;
+use crate::config::scalar::{Secret, parse_hex};
+use crate::mqtt::url::BrokerUrl;
+use serde::Deserialize;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// All that a [`super::Connector`] is built from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The brokers in order of preference, at least one.
+    pub urls: Vec<BrokerUrl>,
+    /// What stands between us and the broker.
+    pub proxy: Option<ProxyUrl>,
+    /// For addresses with `mqtts://` and `wss://`.
+    pub tls: TlsSettings,
+    /// Which way out of this machine.
+    pub network: Network,
+    /// Whether a user name, a password or AUTH data will be sent: then only to a broker that is
+    /// trusted. Those in an address and a client certificate count without this.
+    pub credentials: bool,
+}
+
+impl Settings {
+    /// For one broker, everything else as it is by default.
+    pub fn new(url: BrokerUrl) -> Settings {
+        Settings {
+            urls: vec![url],
+            proxy: None,
+            tls: TlsSettings::default(),
+            network: Network::default(),
+            credentials: false,
+        }
+    }
+
+    /// Whether something would go to this broker that only a trusted one may get.
+    pub(crate) fn has_credentials(&self, url: &BrokerUrl) -> bool {
+        self.credentials
+            || url.user.is_some()
+            || url.password.is_some()
+            || self.tls.cert_file.is_some()
+    }
+}
+
+/// Which way out of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Name of the only network device to use.
+    pub bind_device: Option<String>,
+    /// The address to connect from.
+    pub local_address: Option<IpAddr>,
+    /// Which addresses of a name are used.
+    pub family: Family,
+}
+
+impl Network {
+    /// The family of which an address must be.
+    pub(super) fn wanted(&self) -> Family {
+        match (self.family, self.local_address) {
+            (Family::Any, Some(IpAddr::V4(_))) => Family::V4,
+            (Family::Any, Some(IpAddr::V6(_))) => Family::V6,
+            (family, _) => family,
+        }
+    }
+
+    /// Whether an address is one of those that may be used.
+    pub(super) fn allows(&self, address: &SocketAddr) -> bool {
+        match self.wanted() {
+            Family::Any => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// Which addresses of a name are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Both kinds; whichever answers first.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl FromStr for Family {
+    type Err = SettingsError;
+    fn from_str(word: &str) -> Result<Family, SettingsError> {
+        match word {
+            "any" => Ok(Family::Any),
+            "4" => Ok(Family::V4),
+            "6" => Ok(Family::V6),
+            _ => wrong(format!("{word:?} is no address family; write any, 4 or 6")),
+        }
+    }
+}
+
+/// Why a word of the settings is not what it should be; the text names the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+fn wrong<T>(text: impl Into<String>) -> Result<T, SettingsError> {
+    Err(SettingsError(text.into()))
+}
+
+/// How the broker proves who it is, and we to it. For `mqtts://` and `wss://`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSettings {
+    /// PEM file of the certificate authority that signed the broker's certificate, or the PEM text
+    /// itself. Default: the system's bundle (OpenWrt: package `ca-bundle`).
+    pub ca_file: Option<Pem>,
+    /// SHA-256 fingerprint of the broker's certificate, in place of an authority and a name:
+    /// `openssl x509 -noout -sha256 -fingerprint -in server.pem` prints it. The certificate's dates
+    /// count all the same.
+    pub fingerprint: Option<Fingerprint>,
+    /// PEM file of our own certificate, with its intermediate ones, or the PEM text itself.
+    pub cert_file: Option<Pem>,
+    /// PEM file of the key to `cert_file`, or the PEM text itself: PKCS#8, PKCS#1 or SEC1. A PKCS#8
+    /// key may be encrypted. Files are read again after each failed attempt.
+    pub key_file: Option<Pem>,
+    /// File that holds the password of an encrypted key in its first line.
+    pub key_password_file: Option<PathBuf>,
+    /// Whether the broker's certificate is checked.
+    pub verify: Verify,
+    /// The oldest version that is spoken, 1.2 or 1.3. Default: 1.2.
+    pub min_version: TlsVersion,
+    /// Protocol names to offer (ALPN), in order of preference. Cloud brokers on port 443 want one,
+    /// such as `x-amzn-mqtt-ca` or `mqtt`.
+    pub alpn: Vec<String>,
+}
+
+/// Whether the broker's certificate is checked. A broker whose certificate was not found right never
+/// gets a user name, a password or a client certificate: with any of these the link is refused.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// It must be right.
+    #[default]
+    Required,
+    /// It is checked; a broker with a wrong one counts as not trusted.
+    Optional,
+    /// It is not looked at; no broker counts as trusted.
+    None,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl FromStr for TlsVersion {
+    type Err = SettingsError;
+    fn from_str(word: &str) -> Result<TlsVersion, SettingsError> {
+        match word {
+            "1.2" => Ok(TlsVersion::V12),
+            "1.3" => Ok(TlsVersion::V13),
+            "1.0" | "1.1" | "1" => {
+                wrong(format!("TLS {word} is broken and not spoken here; write 1.2 or 1.3"))
+            }
+            _ => wrong(format!("{word:?} is no version of TLS; write 1.2 or 1.3")),
+        }
+    }
+}
+
+/// PEM data: in a file, or where the file's name would stand. The text itself is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// In a file.
+    File(PathBuf),
+    /// The text itself.
+    Text(Secret),
+}
+
+impl Pem {
+    /// A relative file counts from `folder`.
+    pub fn resolve(&mut self, folder: &Path) {
+        if let Pem::File(path) = self {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// The text. Read anew at each call.
+    pub(super) fn read(&self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Pem::File(path) => super::files::read(path),
+            Pem::Text(text) => Ok(text.reveal().to_vec()),
+        }
+    }
+}
+
+impl FromStr for Pem {
+    type Err = SettingsError;
+    fn from_str(text: &str) -> Result<Pem, SettingsError> {
+        if text.contains("-----BEGIN ") {
+            Ok(Pem::Text(text.to_owned().into()))
+        } else if text.is_empty() {
+            wrong("the name of the file is missing")
+        } else {
+            Ok(Pem::File(text.into()))
+        }
+    }
+}
+
+impl fmt::Display for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pem::File(path) => path.display().fmt(f),
+            Pem::Text(_) => f.write_str("(given as text)"),
+        }
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// SHA-256 of a certificate in its binary form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// Of a certificate in its binary form (DER).
+    pub fn of(certificate: &[u8]) -> Fingerprint {
+        let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Fingerprint(bytes)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = SettingsError;
+    fn from_str(text: &str) -> Result<Fingerprint, SettingsError> {
+        // What openssl prints may be pasted whole.
+        let digits = text.rsplit('=').next().unwrap_or(text).replace(':', " ");
+        match parse_hex(&digits).ok().and_then(|bytes| bytes.try_into().ok()) {
+            Some(bytes) => Ok(Fingerprint(bytes)),
+            None => wrong(
+                "this is no SHA-256 fingerprint; write 64 hexadecimal digits, with or without colons",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, byte) in self.0.iter().enumerate() {
+            write!(f, "{}{byte:02X}", if n == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,195 @@
+//! MQTT in WebSocket messages: RFC 6455, the client's side, as a stream of bytes.
+//!
+//! Our own, because the known libraries gather a message before they hand it out: a broker may put
+//! any number of packets into one, and a limit on it would end links that MQTT's own limit, which
+//! passes over what is too large, keeps alive. Here payload goes through as it comes.
+
+mod frame;
+mod handshake;
+
+pub use handshake::WebSocketError;
+pub(super) use handshake::shake_hands;
+
+use bytes::{Buf, BytesMut};
+use frame::{Event, Reader};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most payload that goes into one frame of ours.
+const PAYLOAD: usize = 16 << 10;
+
+/// Bytes that stand between MQTT and a stream below. Both directions belong to one task: reading
+/// also writes, when the broker asks whether we are alive.
+#[derive(Debug)]
+pub struct WebSocket<S> {
+    inner: S,
+    reader: Reader,
+    /// Bytes from below that were not looked at yet, at most [`INPUT`].
+    input: BytesMut,
+    /// Whole frames that the stream below has not taken yet: at most one of data, and of control
+    /// frames as many as fit into [`CONTROL`].
+    output: BytesMut,
+    /// The answer to the latest ping, while `output` is full.
+    pong: Option<Vec<u8>>,
+    /// We have said that this is the end.
+    closing: bool,
+    /// The other side has.
+    closed: bool,
+}
+
+const INPUT: usize = 4 << 10;
+const CONTROL: usize = 512;
+
+impl<S> WebSocket<S> {
+    /// The stream below.
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// On a stream whose handshake is done.
+    pub(super) fn new(inner: S) -> WebSocket<S> {
+        WebSocket {
+            inner,
+            reader: Reader::default(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            pong: None,
+            closing: false,
+            closed: false,
+        }
+    }
+
+    /// Writes `output` down until it is empty.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.output.len() < CONTROL
+                && let Some(pong) = self.pong.take()
+            {
+                frame::write(frame::PONG, &pong, &mut self.output)?;
+            }
+            if self.output.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.output))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.output.advance(n),
+            }
+        }
+    }
+
+    /// Says that this is the end, once.
+    fn close(&mut self, code: Option<u16>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.pong = None;
+            let code = code.map(u16::to_be_bytes);
+            let payload = code.as_ref().map_or(&[][..], |code| code);
+            frame::write(frame::CLOSE, payload, &mut self.output)?;
+        }
+        Ok(())
+    }
+
+    /// What a frame asks of us. `Some` when the stream ends by it.
+    fn handle(&mut self, event: Event) -> io::Result<Option<io::Result<()>>> {
+        match event {
+            Event::Ping(payload) if !self.closing => self.pong = Some(payload),
+            Event::Ping(_) | Event::Pong => {}
+            Event::Close(code, reason) => {
+                self.closed = true;
+                self.close(code)?;
+                return Ok(Some(frame::ending(code, &reason)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.closed || buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            // What the broker asked for goes out even while the caller only reads.
+            if (this.pong.is_some() || !this.output.is_empty()) && this.drain(cx)?.is_ready() {
+                // TLS keeps what the socket did not take; a later flush brings it on its way.
+                let _ = Pin::new(&mut this.inner).poll_flush(cx)?;
+            }
+            let before = buf.filled().len();
+            match this.reader.take(&mut this.input, buf) {
+                Ok(Some(event)) => {
+                    if let Some(end) = this.handle(event)? {
+                        let _ = this.drain(cx)?;
+                        return Poll::Ready(end);
+                    }
+                    continue;
+                }
+                Ok(None) if buf.filled().len() > before => return Poll::Ready(Ok(())),
+                Ok(None) => {}
+                Err(why) => {
+                    this.closed = true;
+                    this.close(Some(frame::PROTOCOL_ERROR))?;
+                    let _ = this.drain(cx)?;
+                    let what = format!("the broker's WebSocket frames are wrong: {why}");
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
+                }
+            }
+            let mut bytes = [0; INPUT];
+            let mut below = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut below))?;
+            if below.filled().is_empty() {
+                this.closed = true;
+                return Poll::Ready(if this.reader.is_between_messages() {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                });
+            }
+            this.input.extend_from_slice(below.filled());
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if this.closing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(this.drain(cx))?;
+        let taken = &bytes[..bytes.len().min(PAYLOAD)];
+        frame::write(frame::BINARY, taken, &mut this.output)?;
+        // What does not go now goes with the next write or flush.
+        let _ = this.drain(cx)?;
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.drain(cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.close(Some(frame::NORMAL))?;
+        ready!(this.drain(cx))?;
+        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
+    }
+}
