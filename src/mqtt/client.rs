@@ -35,9 +35,9 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 /// How many calls wait for the link's task before a caller has to.
 const ORDERS: usize = 64;
@@ -327,7 +327,7 @@ impl Running {
                         let _ = self.events.try_send(event);
                     }
                 }
-                () = sleep_until(grace.unwrap_or_else(Instant::now).into()), if grace.is_some() => {}
+                () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => {}
             }
             while let Some((ticket, outcome)) = self.link.outbox.outcome() {
                 if let Some(receipt) = self.receipts.remove(&ticket) {

@@ -1,0 +1,492 @@
+//! The link and its handle on streams in memory, with a clock that stands still until everybody
+//! waits for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+use bytes::{Buf, BytesMut};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::{Instant, timeout};
+use tty2mqtt::config::OutboxBounds;
+use tty2mqtt::demo::broker::Broker;
+use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::client::{self, Client};
+use tty2mqtt::mqtt::link::{CloseReason, Event, Io, Link, LinkError, Options, State};
+use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId, Properties};
+use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
+use tty2mqtt::mqtt::session::{self, Session, SessionError};
+use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::outbox::{Outbox, Outcome};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The broker's side of a stream.
+struct Peer {
+    stream: DuplexStream,
+    input: BytesMut,
+    version: Version,
+}
+
+impl Peer {
+    /// The next packet of the client; `None` at the end.
+    async fn hears(&mut self) -> Option<Packet> {
+        loop {
+            let decoded = Packet::decode(&mut self.input, 1 << 20, self.version).unwrap();
+            if let Some(Decoded::Packet(packet)) = decoded {
+                if let Packet::Connect(connect) = &packet {
+                    self.version = connect.version;
+                }
+                return Some(packet);
+            }
+            if self.stream.read_buf(&mut self.input).await.unwrap() == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn says(&mut self, packet: Packet) {
+        let mut bytes = BytesMut::new();
+        packet.encode(&mut bytes, self.version);
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    /// Takes CONNECT and answers it.
+    async fn answers(&mut self, reason: Reason) -> Version {
+        let Some(Packet::Connect(_)) = self.hears().await else { panic!("no CONNECT") };
+        self.says(Packet::ConnAck(ConnAck::new(false, reason))).await;
+        self.version
+    }
+
+    /// Does what a broker does, until the client leaves.
+    async fn serves(mut self) {
+        let mut broker = Broker::default();
+        let mut buffer = [0; 4096];
+        broker.open(1, Instant::now().into_std());
+        loop {
+            let n = self.stream.read(&mut buffer).await.unwrap_or(0);
+            if n == 0 {
+                return;
+            }
+            broker.receive(1, &buffer[..n], Instant::now().into_std());
+            let output = broker.output(1).unwrap();
+            while output.has_remaining() {
+                if self.stream.write_all_buf(output).await.is_err() {
+                    return;
+                }
+            }
+            if broker.is_closing(1) {
+                return;
+            }
+        }
+    }
+}
+
+fn session() -> session::Options {
+    session::Options { client_id: "router".into(), ..session::Options::default() }
+}
+
+/// A link over so many streams, and their other ends.
+fn link(session: session::Options, streams: usize) -> (Link, Vec<Peer>) {
+    link_of(session, streams, 64 * 1024)
+}
+
+fn link_of(session: session::Options, streams: usize, size: usize) -> (Link, Vec<Peer>) {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..streams {
+        let (our, stream) = duplex(size);
+        ours.push(Box::new(our) as Box<dyn Io>);
+        theirs.push(Peer { stream, input: BytesMut::new(), version: Version::V5 });
+    }
+    theirs.reverse();
+    let outbox = Outbox::new(&OutboxBounds::default());
+    (Link::over(Session::new(session), outbox, ours, Options::default()), theirs)
+}
+
+/// Waits for the link's end, and what it was.
+async fn down(link: &mut Link) -> LinkError {
+    loop {
+        if let Event::Down(why) = link.event().await {
+            return why;
+        }
+    }
+}
+
+fn wait(link: &Link) -> Duration {
+    match &*link.state().borrow() {
+        State::Backoff { until, .. } => until.duration_since(Instant::now().into_std()),
+        other => panic!("{other}"),
+    }
+}
+
+fn message(text: &str, qos: Qos) -> Message {
+    Message { qos, ..Message::new("t".parse().unwrap(), text.to_owned()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_tried_slowly_and_for_ever() {
+    let (mut link, mut peers) = link(session(), 4);
+    for _ in 0..4 {
+        let mut peer = peers.pop().unwrap();
+        let (why, _) = tokio::join!(down(&mut link), peer.answers(Reason::NOT_AUTHORIZED));
+        assert_eq!((why.code(), why.close_reason()), (5, CloseReason::Refused));
+        assert!(wait(&link) >= 60 * SECOND, "{:?}", wait(&link));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn being_thrown_out_right_after_connack_makes_no_storm() {
+    let (mut link, mut peers) = link(session(), 12);
+    let start = Instant::now();
+    let mut last = String::new();
+    for n in 0..10 {
+        let mut peer = peers.pop().unwrap();
+        let kick = async {
+            peer.answers(Reason::SUCCESS).await;
+            drop(peer);
+        };
+        let (why, ()) = tokio::join!(down(&mut link), kick);
+        if n >= 2 {
+            assert!(wait(&link) >= 60 * SECOND, "after {n}: {:?}", wait(&link));
+        }
+        last = why.to_string();
+    }
+    assert!(last.contains("another client") && last.contains("router"), "{last}");
+    assert!(start.elapsed() > 7 * 60 * SECOND, "ten times in {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_the_same_name_is_told_in_plain_words() {
+    let (mut link, mut peers) = link(session(), 1);
+    let mut peer = peers.pop().unwrap();
+    let kick = async {
+        peer.answers(Reason::SUCCESS).await;
+        peer.says(Packet::Disconnect(Disconnect::new(Reason::SESSION_TAKEN_OVER))).await;
+    };
+    let (why, ()) = tokio::join!(down(&mut link), kick);
+    assert!(why.to_string().contains("same client identifier"), "{why}");
+    assert_eq!(why.code(), 0x8E);
+    assert!(wait(&link) >= 60 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_link_ends_after_keepalive_and_ten_seconds() {
+    let keepalive = 60 * SECOND;
+    let (mut link, mut peers) = link(session::Options { keepalive, ..session() }, 1);
+    let mut peer = peers.pop().unwrap();
+    let start = Instant::now();
+    let (why, _) = tokio::join!(down(&mut link), peer.answers(Reason::SUCCESS));
+    assert_eq!(why.close_reason(), CloseReason::PingTimeout);
+    assert!(start.elapsed() <= keepalive + 11 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_takes_no_bytes_is_given_up() {
+    let (mut link, mut peers) = link_of(session(), 1, 256);
+    let mut peer = peers.pop().unwrap();
+    link.outbox.push(message(&"x".repeat(5000), Qos::AtLeastOnce));
+    let start = Instant::now();
+    let (why, _) = tokio::join!(down(&mut link), peer.answers(Reason::SUCCESS));
+    assert_eq!(why.code(), -1);
+    assert!(start.elapsed() <= 22 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_broker_is_asked_at_once_in_its_own_version() {
+    let (mut link, mut peers) = link(session(), 3);
+    let start = Instant::now();
+    for expected in [Version::V5, Version::V311] {
+        let mut peer = peers.pop().unwrap();
+        // In the words of 3.1.1: unacceptable protocol version.
+        let refuse = async {
+            let Some(Packet::Connect(connect)) = peer.hears().await else { panic!("no CONNECT") };
+            assert_eq!(connect.version, expected);
+            peer.stream.write_all(b"\x20\x02\x00\x01").await.unwrap();
+        };
+        tokio::join!(down(&mut link), refuse);
+    }
+    let mut peer = peers.pop().unwrap();
+    let (event, version) = tokio::join!(link.event(), peer.answers(Reason::SUCCESS));
+    assert!(matches!(event, Event::Session(session::Event::Connected(_))), "{event:?}");
+    assert_eq!(version, Version::V31);
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+    // What the broker understood is remembered.
+    drop(peer);
+    down(&mut link).await;
+    assert_eq!(link.session.version(), Version::V31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_hangs_up_on_version_5_is_asked_in_3_1_1() {
+    let (mut link, mut peers) = link(session(), 2);
+    let mut peer = peers.pop().unwrap();
+    let hang_up = async {
+        peer.hears().await;
+        drop(peer);
+    };
+    tokio::join!(down(&mut link), hang_up);
+    let mut peer = peers.pop().unwrap();
+    let (_, version) = tokio::join!(link.event(), peer.answers(Reason::SUCCESS));
+    assert_eq!(version, Version::V311);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_breaks_the_protocol_is_told_before_the_link_ends() {
+    let (mut link, mut peers) = link(session(), 1);
+    let mut peer = peers.pop().unwrap();
+    let violate = async {
+        peer.answers(Reason::SUCCESS).await;
+        // SUBACK with a reserved flag.
+        peer.stream.write_all(b"\x91\x04\x00\x01\x00\x00").await.unwrap();
+        let told = peer.hears().await;
+        (told, peer.hears().await)
+    };
+    let (why, (told, end)) = tokio::join!(down(&mut link), violate);
+    assert_eq!(why.close_reason(), CloseReason::ProtocolError);
+    let expected = Disconnect::new(Reason::MALFORMED_PACKET);
+    assert_eq!((told, end), (Some(Packet::Disconnect(expected)), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaving_says_so_and_does_not_come_back() {
+    for abrupt in [false, true] {
+        let (mut link, mut peers) = link(session(), 2);
+        let mut peer = peers.pop().unwrap();
+        tokio::join!(link.event(), peer.answers(Reason::SUCCESS));
+        if abrupt {
+            link.abort();
+        } else {
+            link.leave(Reason::SUCCESS);
+            assert!(matches!(link.event().await, Event::Stopped));
+        }
+        assert!(link.is_stopped());
+        assert_eq!(*link.state().borrow(), State::Stopped);
+        let goodbye = Packet::Disconnect(Disconnect::new(Reason::SUCCESS));
+        drop(link);
+        assert_eq!(peer.hears().await, (!abrupt).then_some(goodbye));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_can_be_cut_short() {
+    let (mut link, mut peers) = link(session(), 2);
+    let mut peer = peers.pop().unwrap();
+    tokio::join!(down(&mut link), peer.answers(Reason::BANNED));
+    assert!(wait(&link) >= 60 * SECOND);
+    link.try_now();
+    let start = Instant::now();
+    let mut peer = peers.pop().unwrap();
+    tokio::join!(link.event(), peer.answers(Reason::SUCCESS));
+    assert!(start.elapsed() < SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_when_the_wait_for_an_event_is_dropped_again_and_again() {
+    let (mut link, mut peers) = link_of(session(), 1, 100);
+    link.session.subscribe(
+        vec![Subscription::new("t".parse().unwrap(), Qos::ExactlyOnce)],
+        &Properties::NONE,
+    );
+    tokio::spawn(peers.pop().unwrap().serves());
+    let mut heard = Vec::new();
+    for n in 0..300 {
+        link.outbox.push(message(&n.to_string(), Qos::ExactlyOnce));
+    }
+    while heard.len() < 300 {
+        // Ready after a few polls of both, or never.
+        let drop_it = async {
+            for _ in 0..heard.len() % 5 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            event = link.event() => if let Event::Session(session::Event::Message(m)) = event {
+                heard.push(String::from_utf8(m.payload.to_vec()).unwrap());
+            },
+            () = drop_it => tokio::task::yield_now().await,
+        }
+    }
+    assert!(heard.iter().enumerate().all(|(n, text)| *text == n.to_string()), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_stream_resumes_what_was_in_flight() {
+    let (mut link, mut peers) = link(session(), 2);
+    link.outbox.push(message("a", Qos::ExactlyOnce));
+    let mut peer = peers.pop().unwrap();
+    let talk = async {
+        peer.answers(Reason::SUCCESS).await;
+        let Some(Packet::Publish(publish)) = peer.hears().await else { panic!("no PUBLISH") };
+        drop(peer);
+        publish.id
+    };
+    let (_, id) = tokio::join!(down(&mut link), talk);
+    let mut peer = peers.pop().unwrap();
+    let talk = async {
+        peer.hears().await;
+        peer.says(Packet::ConnAck(ConnAck::new(true, Reason::SUCCESS))).await;
+        let Some(Packet::Publish(again)) = peer.hears().await else { panic!("no PUBLISH") };
+        assert!(again.dup && again.id == id);
+        let id = again.id.unwrap();
+        peer.says(Packet::PubRec(Ack::new(id, Reason::SUCCESS))).await;
+        assert_eq!(peer.hears().await, Some(Packet::PubRel(Ack::new(id, Reason::SUCCESS))));
+        peer.says(Packet::PubComp(Ack::new(id, Reason::SUCCESS))).await;
+    };
+    let drained = async { while !matches!(link.event().await, Event::Drained) {} };
+    tokio::join!(drained, talk);
+    assert!(link.outbox.is_empty());
+}
+
+/// A client whose peer does what the test says.
+fn client(session: session::Options) -> (Client, client::Events, Peer) {
+    let (link, mut peers) = link(session, 1);
+    let (client, events) = Client::run(link);
+    (client, events, peers.pop().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_publishes_before_it_is_ready_and_gets_receipts() {
+    let (client, _events, peer) = client(session());
+    let mut receipts = Vec::new();
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        receipts.push(client.publish(message("x", qos)).await.unwrap());
+    }
+    tokio::spawn(peer.serves());
+    client.ready().await.unwrap();
+    for receipt in receipts {
+        assert_eq!(receipt.await, Ok(Outcome::Delivered(Reason::SUCCESS)));
+    }
+    assert_eq!(client.shutdown(Reason::SUCCESS, SECOND).await, Ok(0));
+    assert_eq!(*client.state().borrow(), State::Stopped);
+    assert!(client.publish(message("late", Qos::AtLeastOnce)).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_subscribes_hears_and_gives_up() {
+    let (client, mut events, peer) = client(session());
+    tokio::spawn(peer.serves());
+    let filter = |text: &str| text.parse().unwrap();
+    let wanted = vec![
+        Subscription::new(filter("t"), Qos::AtLeastOnce),
+        Subscription::new(filter("$share/a/b"), Qos::AtLeastOnce),
+    ];
+    let granted = client.subscribe(wanted, Properties::NONE).await.unwrap();
+    let refused = Err(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+    let results: Vec<_> = granted.into_iter().map(|(_, result)| result).collect();
+    assert!(results.contains(&Ok(Qos::AtLeastOnce)) && results.contains(&refused), "{results:?}");
+    client.publish(message("hello", Qos::ExactlyOnce)).await.unwrap();
+    loop {
+        match events.next().await.unwrap() {
+            client::Event::Message(message) => {
+                assert_eq!((message.payload, message.qos), ("hello".into(), Qos::AtLeastOnce));
+                break;
+            }
+            client::Event::Down(why) => panic!("{why}"),
+            _ => {}
+        }
+    }
+    let answers = client.unsubscribe(vec![filter("t"), filter("none")]).await.unwrap();
+    let reasons: Vec<_> = answers.into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(reasons, [Reason::SUCCESS, Reason::NO_SUBSCRIPTION_EXISTED]);
+}
+
+fn inbound(n: u16, qos: Qos) -> Packet {
+    Packet::Publish(Publish {
+        topic: Some("t".parse().unwrap()),
+        payload: n.to_string().into(),
+        qos,
+        id: PacketId::new(n).filter(|_| qos != Qos::AtMostOnce),
+        dup: false,
+        retain: false,
+        properties: Properties::NONE,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_nobody_takes_hold_up_no_ping_and_acknowledge_nothing() {
+    let options = session::Options { receive_maximum: 1000, ..session() };
+    let (client, mut events, mut peer) = client(options);
+    peer.answers(Reason::SUCCESS).await;
+    for n in 1..=600 {
+        peer.says(inbound(n, Qos::AtLeastOnce)).await;
+    }
+    for n in 1..=100 {
+        peer.says(inbound(n, Qos::AtMostOnce)).await;
+    }
+    // 255 found room beside the CONNACK; the others are not acknowledged, and pings go on.
+    let mut acks = 0;
+    let mut pings = 0;
+    while pings < 3 {
+        match peer.hears().await.unwrap() {
+            Packet::PubAck(_) => acks += 1,
+            Packet::PingReq => {
+                pings += 1;
+                peer.says(Packet::PingResp).await;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(acks, 255);
+    let (mut messages, mut lagged) = (0, 0);
+    while messages < 600 || lagged == 0 {
+        match timeout(SECOND, events.next()).await.unwrap().unwrap() {
+            client::Event::Message(_) => messages += 1,
+            client::Event::Lagged(n) => lagged = n,
+            _ => {}
+        }
+    }
+    // The 100 of QoS 0, and the PINGRESPs.
+    assert!((100..=103).contains(&lagged), "{lagged}");
+    for _ in 255..600 {
+        assert!(matches!(peer.hears().await, Some(Packet::PubAck(_))));
+    }
+    drop(client);
+    assert_eq!(peer.hears().await, None, "the last handle is gone: not a word");
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_acknowledged_by_hand_and_in_their_order() {
+    let options = session::Options { manual_ack: true, ..session() };
+    let (client, mut events, mut peer) = client(options);
+    peer.answers(Reason::SUCCESS).await;
+    let mut tokens = Vec::new();
+    for n in 1..=3 {
+        peer.says(inbound(n, Qos::AtLeastOnce)).await;
+        loop {
+            if let Some(client::Event::Message(message)) = events.next().await {
+                tokens.push(message.token.unwrap());
+                break;
+            }
+        }
+    }
+    client.acknowledge(tokens[2], Reason::SUCCESS).await.unwrap();
+    client.acknowledge(tokens[0], Reason::QUOTA_EXCEEDED).await.unwrap();
+    client.acknowledge(tokens[1], Reason::SUCCESS).await.unwrap();
+    let id = |n| PacketId::new(n).unwrap();
+    for (n, reason) in [(1, Reason::QUOTA_EXCEEDED), (2, Reason::SUCCESS), (3, Reason::SUCCESS)] {
+        assert_eq!(peer.hears().await, Some(Packet::PubAck(Ack::new(id(n), reason))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_no_longer_than_its_grace() {
+    let (client, _events, mut peer) = client(session());
+    peer.answers(Reason::SUCCESS).await;
+    client.publish(message("never acknowledged", Qos::AtLeastOnce)).await.unwrap();
+    let start = Instant::now();
+    let (left, _) = tokio::join!(client.shutdown(Reason::SUCCESS, 5 * SECOND), async {
+        while peer.hears().await.is_some() {}
+    });
+    assert_eq!(left, Ok(1));
+    assert!(start.elapsed() < 7 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_error_has_the_reason_of_5_0() {
+    let (mut link, mut peers) = link(session(), 1);
+    let mut peer = peers.pop().unwrap();
+    let silent = async {
+        peer.hears().await;
+    };
+    let (why, ()) = tokio::join!(down(&mut link), silent);
+    assert!(matches!(why, LinkError::Session(SessionError::NoConnAck)));
+    assert_eq!((why.code(), why.close_reason()), (-2, CloseReason::Timeout));
+}
