@@ -225,8 +225,15 @@ fn packet_of(version: Version) -> impl Strategy<Value = Packet> {
         goodbye.prop_map(|(reason, properties)| {
             Packet::Disconnect(Disconnect { reason, properties })
         }),
-        (auth, pings).prop_map(move |((reason, properties), ping)| match version {
-            Version::V5 => Packet::Auth(Auth { reason, properties }),
+        (auth, pings).prop_map(move |((reason, mut properties), ping)| match version {
+            Version::V5 => {
+                // It names its method unless it says nothing at all.
+                let silent = reason == Reason::SUCCESS && properties.is_empty();
+                if !silent && properties.auth_method().is_none() {
+                    properties.0.push(Property::AuthMethod("m".into()));
+                }
+                Packet::Auth(Auth { reason, properties })
+            }
             _ => ping,
         }),
     ]

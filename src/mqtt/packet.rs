@@ -29,6 +29,7 @@ pub use subscribe::{RetainHandling, Subscribe, Subscription};
 pub use unsubscribe::Unsubscribe;
 pub use version::{NotVersion, Version, VersionChoice};
 
+use super::topic::TopicError;
 use bytes::{Buf, BufMut, BytesMut};
 use std::fmt;
 use std::num::NonZeroU16;
@@ -114,7 +115,7 @@ pub enum PacketError {
     ZeroId,
     /// A topic with a wildcard, an empty one, or a malformed filter (3.3.2.1, 4.7).
     #[error("{0}")]
-    Topic(#[from] super::topic::TopicError),
+    Topic(#[from] TopicError),
     /// QoS 3 (3.3.1.2).
     #[error("QoS {0}")]
     Qos(u8),
@@ -145,6 +146,8 @@ impl PacketError {
     pub fn reason(&self) -> Reason {
         match self {
             PacketError::TooLarge { .. } => Reason::PACKET_TOO_LARGE,
+            // No text at all, rather than a text that is no topic (1.5.4).
+            PacketError::Topic(TopicError::Nul(_)) => Reason::MALFORMED_PACKET,
             PacketError::Topic(_) => Reason::TOPIC_NAME_INVALID,
             PacketError::Version(_) => Reason::UNSUPPORTED_PROTOCOL_VERSION,
             PacketError::Protocol(_) | PacketError::Type(_) => Reason::PROTOCOL_ERROR,

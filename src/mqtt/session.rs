@@ -46,6 +46,8 @@ const EVENT_LIMIT: usize = 1000;
 pub struct Session {
     options: Options,
     auth: Option<Box<dyn Authenticate>>,
+    /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
+    method_is_named: bool,
     version: Version,
     /// Whether the broker ever answered in this version.
     version_is_settled: bool,
@@ -94,6 +96,8 @@ struct Skipped {
     oversize: Oversize,
     left: usize,
     start: BytesMut,
+    /// Not the repetition of one that was told.
+    is_new: bool,
     token: Option<Token>,
 }
 
@@ -105,6 +109,7 @@ impl Session {
             version_is_settled: options.version.is_some(),
             options,
             auth: None,
+            method_is_named: false,
             was_connected: false,
             state: State::Down,
             limits: Limits::default(),
@@ -167,7 +172,8 @@ impl Session {
     /// A link is up: asks the broker to let us in.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
         let mut connect = self.options.connect(self.version, !self.was_connected);
-        if self.version == Version::V5
+        self.method_is_named = self.version == Version::V5 && self.auth.is_some();
+        if self.method_is_named
             && let Some(auth) = &mut self.auth
         {
             connect.properties.0.push(Property::AuthMethod(auth.method().into()));
@@ -272,7 +278,7 @@ impl Session {
         if skipped.left > 0 {
             return;
         }
-        if let Some(Skipped { oversize, start, token, .. }) = self.oversize.take() {
+        if let Some(Skipped { oversize, start, token, is_new: true, .. }) = self.oversize.take() {
             let Oversize { qos, topic, skip, .. } = oversize;
             let event = Event::Oversize { topic, qos, bytes: skip, start: start.freeze() };
             self.events.push_back(Occurrence { event, token });
@@ -281,10 +287,13 @@ impl Session {
 
     fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
         self.must_be_up()?;
-        let token = self.inbound.came(oversize.qos, oversize.id).flatten();
+        let came = self.inbound.came(oversize.qos, oversize.id);
+        if came.is_none() {
+            self.answer();
+        }
         self.may_come()?;
-        let (left, start) = (oversize.skip, BytesMut::new());
-        self.oversize = Some(Skipped { oversize, left, start, token });
+        let (left, start, is_new) = (oversize.skip, BytesMut::new(), came.is_some());
+        self.oversize = Some(Skipped { oversize, left, start, is_new, token: came.flatten() });
         Ok(())
     }
 
@@ -445,7 +454,8 @@ impl Session {
 
     /// Proves anew who we are, on the link that stands (4.12.1).
     pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
-        if let (State::Up(_), Some(auth)) = (&self.state, &mut self.auth) {
+        if let (State::Up(_), true, Some(auth)) = (&self.state, self.method_is_named, &mut self.auth)
+        {
             let (method, data) = (auth.method().to_owned(), auth.start()?);
             self.put_auth(Reason::RE_AUTHENTICATE, method, data);
         }
@@ -579,8 +589,11 @@ impl Session {
     }
 
     fn ask(&mut self) {
-        let refused = self.requests.refused(&self.limits);
+        let refused = self.requests.refused(&self.limits, self.version);
         self.subscribed(refused);
+        for Answer { request, filter, reason } in self.requests.too_long(self.limits.largest) {
+            self.tell(Event::Unsubscribed { request, filter, reason });
+        }
         while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {
             let Some(id) = self.flights.id() else { return };
             let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version)
@@ -633,7 +646,11 @@ impl Session {
         if self.version == Version::V5
             && let Some(more) = &message.properties
         {
-            properties.0.extend_from_slice(&more.0);
+            // Subscriptions are numbered by the broker only (3.3.4-6), aliases by the session.
+            let ours = |it: &&Property| {
+                !matches!(it, Property::SubscriptionId(_) | Property::TopicAlias(_))
+            };
+            properties.0.extend(more.0.iter().filter(ours).cloned());
         }
         let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
         // Room for the alias too.

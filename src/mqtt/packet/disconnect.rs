@@ -52,6 +52,11 @@ impl Disconnect {
 impl Auth {
     pub(super) fn read(body: &mut Reader) -> Result<Auth, PacketError> {
         let (reason, properties) = read(AUTH, Carrier::Auth, Place::Auth, body)?;
+        // Only one that says nothing at all may leave out its method (3.15.2.2.2).
+        let says_nothing = reason == Reason::SUCCESS && properties.is_empty();
+        if !says_nothing && properties.auth_method().is_none() {
+            return Err(PacketError::Protocol("AUTH without its method"));
+        }
         Ok(Auth { reason, properties })
     }
 

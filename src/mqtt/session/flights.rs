@@ -205,6 +205,11 @@ impl Flights {
 
     /// The link is gone: its messages are to be sent again. What each link makes anew is not kept.
     pub(super) fn link_lost(&mut self) {
+        // PUBREL goes in the order in which PUBREC came (4.6), and before the messages.
+        self.sent.make_contiguous().sort_by_key(|flight| match flight.what {
+            Sent::Release(_) => (0, flight.end),
+            _ => (1, 0),
+        });
         // What was sent on this link is older than what had not been sent again yet.
         while let Some(Flight { id, what, .. }) = self.sent.pop_back() {
             match what {

@@ -81,16 +81,28 @@ impl Requests {
     }
 
     /// What the broker said beforehand that it refuses: it is not asked.
-    pub(super) fn refused(&mut self, limits: &Limits) -> Vec<Answer> {
+    pub(super) fn refused(&mut self, limits: &Limits, version: Version) -> Vec<Answer> {
         let mut answers = Vec::new();
         for wanted in self.wanted.iter_mut().filter(|wanted| !wanted.asked) {
-            if let Some(reason) = limits.refuses(&wanted.subscription, &wanted.properties) {
+            let size = FRAME + wanted.properties.len(version) + wanted.subscription.len();
+            let too_long = (size > limits.largest).then_some(Reason::PACKET_TOO_LARGE);
+            let refused = limits.refuses(&wanted.subscription, &wanted.properties);
+            if let Some(reason) = refused.or(too_long) {
                 wanted.asked = true;
                 let (request, filter) = (wanted.request, wanted.subscription.filter.clone());
                 answers.push(Answer { request, filter, reason });
             }
         }
         answers
+    }
+
+    /// Filters that the broker cannot even be asked to give up; it never had them.
+    pub(super) fn too_long(&mut self, largest: usize) -> Vec<Answer> {
+        let is_long = |filter: &TopicFilter| FRAME + 1 + 2 + filter.as_str().len() > largest;
+        let (long, rest): (Vec<_>, _) =
+            self.leaving.drain(..).partition(|(_, filter)| is_long(filter));
+        self.leaving = rest.into();
+        answers(long, std::iter::repeat(Reason::PACKET_TOO_LARGE))
     }
 
     /// The next thing to ask: as many filters of one kind as fit into a packet of `largest` bytes.
@@ -104,7 +116,8 @@ impl Requests {
     }
 
     fn next_unsubscribe(&mut self, id: PacketId, largest: usize) -> Option<Packet> {
-        let mut room = largest.saturating_sub(FRAME);
+        // The length of no properties takes a byte.
+        let mut room = largest.saturating_sub(FRAME + 1);
         let mut asked = Vec::new();
         while let Some((_, filter)) = self.leaving.front()
             && (asked.is_empty() || filter.as_str().len() + 2 <= room)

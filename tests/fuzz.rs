@@ -1,0 +1,26 @@
+//! The laws that the fuzzers check, on the inputs that are stored in `fuzz/corpus`; see
+//! `fuzz/README.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+#[path = "../fuzz/one/packet.rs"]
+mod packet;
+
+use std::path::Path;
+
+fn every_input(target: &str, fuzz_one: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for file in std::fs::read_dir(&corpus).unwrap() {
+        let path = file.unwrap().path();
+        // The name tells which one, should it panic.
+        println!("{}", path.display());
+        fuzz_one(&std::fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 20, "{} has {inputs} inputs only", corpus.display());
+}
+
+#[test]
+fn packets_of_the_corpus() {
+    every_input("packet", packet::fuzz_one);
+}
