@@ -217,6 +217,12 @@ fn a_signal_ends_it_with_a_farewell() {
     let _input = child.stdin.take();
     signal(&child, rustix::process::Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Nothing came yet that a farewell would be for.
+    let waiting = ["pub", "-p", &port, "-t", "w/line", "-s"];
+    let mut waiting = spawn(command(&[OURS], &waiting).stdin(Stdio::piped()));
+    let _input_of_waiting = waiting.stdin.take();
+    signal(&waiting, rustix::process::Signal::INT);
+    assert!(!waiting.wait().unwrap().success());
     // A will would come first.
     ours(&["pub", "-p", &port, "-t", "w/line", "-m", "no will"], b"", 0);
     watch.expect("w/line no will");
