@@ -5,6 +5,7 @@ mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 mod golden;
+pub mod mqtt;
 mod ports;
 mod run;
 
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
 
+const VERSION: &str = concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n");
+
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes what they say to an MQTT broker.
 
@@ -28,9 +31,13 @@ Commands:
   decode   what becomes of captured bytes?     tty2mqtt decode --port meter < capture
   ports    which serial ports are there?       tty2mqtt ports
   demo     see it work without any hardware    tty2mqtt demo
+  pub      publish messages                    tty2mqtt pub -h broker -t door/bell -m ring
+  sub      print messages                      tty2mqtt sub -h broker -v -t 'door/#'
+  test     is a broker there, and how is it?   tty2mqtt test --self-check broker
 
 `tty2mqtt COMMAND --help` says more. `tty2mqtt --version` prints the version.
-Exit codes: 0 all is well, 1 something failed, 2 wrong usage or configuration.
+Exit codes: 0 all is well, 1 something failed, 2 wrong usage or configuration; pub, sub and
+test have more.
 ";
 
 /// Why a command failed.
@@ -80,9 +87,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
     let mut parser = lexopt::Parser::from_iter(arguments);
     let command = match parser.next()? {
         None | Some(Short('h') | Long("help")) => return print(HELP),
-        Some(Short('V') | Long("version")) => {
-            return print(concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n"));
-        }
+        Some(Short('V') | Long("version")) => return print(VERSION),
         Some(Value(word)) => word.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
@@ -91,6 +96,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "check" => check::main(parser),
         "decode" => decode::main(parser),
         "ports" => ports::main(parser),
+        "pub" => mqtt::publish(parser),
+        "sub" => mqtt::subscribe(parser),
+        "test" => mqtt::test(parser),
         "golden" => golden::main(parser),
         #[cfg(feature = "demo")]
         "demo" => demo::main(parser),

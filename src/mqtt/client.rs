@@ -3,11 +3,12 @@
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use tty2mqtt::message::Message;
-//! use tty2mqtt::mqtt::{client::{Client, Event}, session, transport::Connector};
+//! use tty2mqtt::mqtt::{client::{Client, Event}, session};
+//! use tty2mqtt::mqtt::transport::{Connector, Settings};
 //! use tty2mqtt::mqtt::packet::{Properties, Subscription};
 //! use tty2mqtt::mqtt::topic::Qos;
 //!
-//! let connector = Connector::new("mqtt://localhost".parse()?, None);
+//! let connector = Connector::new(Settings::new("mqtt://localhost".parse()?))?;
 //! let options = session::Options { client_id: "example".into(), ..Default::default() };
 //! let (client, mut events) = Client::start(options, connector, Default::default());
 //! let filters = vec![Subscription::new("home/#".parse()?, Qos::AtLeastOnce)];

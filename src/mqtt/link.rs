@@ -278,9 +278,12 @@ impl Link {
     }
 
     fn dial(&mut self) {
-        let Phase::Waiting(dialer, _) = std::mem::replace(&mut self.phase, Phase::Stopped) else {
-            return;
-        };
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
+        let Phase::Waiting(mut dialer, _) = phase else { return };
+        if let Dialer::Network(connector) = &mut dialer {
+            let in_file = self.options.password_file.is_some();
+            connector.set_credentials(in_file || self.session.has_credentials());
+        }
         self.state.send_replace(State::Resolving);
         self.phase = Phase::Dialing(Box::pin(dialer.dial(self.state.clone())));
     }

@@ -115,6 +115,8 @@ pub struct Connector {
     current: usize,
     next: usize,
     established: bool,
+    /// Whether the session has something to tell that only a trusted broker may get.
+    secrets: bool,
     /// Built at the first use and kept while things go well: reading the bundle costs a slow
     /// router 0.1 s, and sessions are resumed. After a failure it is built anew, so that renewed
     /// files count.
@@ -135,7 +137,9 @@ impl Connector {
         if settings.urls.is_empty() {
             return Err(Error::NoBroker);
         }
-        Ok(Connector { settings, environment, current: 0, next: 0, established: false, tls: None })
+        let (current, next) = (0, 0);
+        let (established, secrets, tls) = (false, false, None);
+        Ok(Connector { settings, environment, current, next, established, secrets, tls })
     }
 
     /// The broker that the last attempt was for; before the first, the first.
@@ -153,6 +157,12 @@ impl Connector {
     pub fn established(&mut self) {
         self.established = true;
         self.next = 0;
+    }
+
+    /// Whether the session will tell a login or AUTH data, on top of what the settings say: then
+    /// the next attempts end at a broker that is not trusted.
+    pub fn set_credentials(&mut self, secrets: bool) {
+        self.secrets = secrets;
     }
 
     /// One attempt at one broker, 30 s at most, not counting the wait for the clock. `stage` is
@@ -200,7 +210,7 @@ impl Connector {
         };
         let stream = if url.is_tls() {
             stage(Stage::Tls);
-            let credentials = self.settings.has_credentials(url);
+            let credentials = self.secrets || self.settings.has_credentials();
             let tls = match self.tls.take() {
                 Some(tls) => self.tls.insert(tls),
                 None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),

@@ -26,7 +26,7 @@ impl Mosquitto {
     }
 
     /// With more lines of configuration, before and behind the listener.
-    fn with(before: &str, behind: &str) -> Mosquitto {
+    pub fn with(before: &str, behind: &str) -> Mosquitto {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(

@@ -65,6 +65,32 @@ async fn an_untrusted_broker_is_refused_before_it_gets_anything() {
 }
 
 #[tokio::test]
+async fn a_login_that_the_session_still_has_counts_for_every_broker() {
+    let authority = Authority::new("ours");
+    let identity = Authority::new("theirs").sign(&["localhost"], |_| ());
+    let (address, mut seen) = start(Server::default(), &identity).await;
+    let mut settings = localhost(address, &authority);
+    settings.tls.verify = Verify::Optional;
+    // The login of the first broker, which is away.
+    let mut two = settings.clone();
+    two.urls.insert(0, format!("mqtts://me:geheim@{}", crate::dial::dead()).parse().unwrap());
+    let mut connector = Connector::new(two).unwrap();
+    assert!(matches!(connector.connect(|_| ()).await, Err(ConnectError::Tcp { .. })));
+    let error = connector.connect(|_| ()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::UntrustedWithCredentials { .. }), "{error}");
+    // What only the session knows, such as AUTH data.
+    let mut connector = Connector::new(settings).unwrap();
+    connector.set_credentials(true);
+    let error = connector.connect(|_| ()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::UntrustedWithCredentials { .. }), "{error}");
+    for _ in 0..2 {
+        assert!(!seen.recv().await.unwrap().done);
+    }
+    connector.set_credentials(false);
+    assert!(!connector.connect(|_| ()).await.unwrap().is_trusted());
+}
+
+#[tokio::test]
 async fn without_secrets_an_untrusted_broker_is_spoken_to_and_said_to_be_one() {
     let authority = Authority::new("ours");
     let other = Authority::new("theirs");

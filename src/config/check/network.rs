@@ -40,8 +40,7 @@ fn address(broker: &Broker, url: &BrokerUrl, mut add: impl FnMut(&str)) {
     if url.scheme == Scheme::Unix && broker.proxy.is_some() {
         add("no proxy leads to a Unix socket of this machine; leave out `proxy`");
     }
-    if broker.tls.verify == Verify::None && url.is_tls() && broker.transport().has_credentials(url)
-    {
+    if broker.tls.verify == Verify::None && url.is_tls() && broker.transport().has_credentials() {
         add("a broker that is not checked (`tls.verify: none`) gets no user, password or \
              certificate, so that no link would come about; check it, or leave these out");
     }

@@ -12,6 +12,13 @@ pub struct Token {
     link: u32,
 }
 
+impl Token {
+    /// The packet identifier that the broker gave the message.
+    pub fn id(self) -> PacketId {
+        self.id
+    }
+}
+
 /// The receiver's side.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {

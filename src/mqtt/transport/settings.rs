@@ -22,7 +22,7 @@ pub struct Settings {
     /// Which way out of this machine.
     pub network: Network,
     /// Whether a user name, a password or AUTH data will be sent: then only to a broker that is
-    /// trusted. Those in an address and a client certificate count without this.
+    /// trusted. Those in the addresses and a client certificate count without this.
     pub credentials: bool,
 }
 
@@ -38,12 +38,11 @@ impl Settings {
         }
     }
 
-    /// Whether something would go to this broker that only a trusted one may get.
-    pub(crate) fn has_credentials(&self, url: &BrokerUrl) -> bool {
-        self.credentials
-            || url.user.is_some()
-            || url.password.is_some()
-            || self.tls.cert_file.is_some()
+    /// Whether something would go out that only a trusted broker may get. A login in the address of
+    /// one broker counts for all: it may still be the session's when the next one is tried.
+    pub(crate) fn has_credentials(&self) -> bool {
+        let login = |url: &BrokerUrl| url.user.is_some() || url.password.is_some();
+        self.credentials || self.urls.iter().any(login) || self.tls.cert_file.is_some()
     }
 }
 

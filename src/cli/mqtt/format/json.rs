@@ -1,0 +1,186 @@
+//! A message as JSON, laid out as mosquitto_sub does.
+
+use super::time::Moment;
+use super::{JsonPayload, NotJson, Printed};
+use crate::mqtt::packet::{Pair, Property, Varint};
+use serde_json::Value;
+
+/// Appends a message as a JSON object.
+pub(super) fn print(
+    message: &Printed<'_>,
+    at: &Moment,
+    payload: JsonPayload,
+    pretty: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), NotJson> {
+    let parsed = match payload {
+        JsonPayload::Text => None,
+        _ if message.payload.is_empty() => Some(Value::Null),
+        _ => serde_json::from_slice::<Value>(message.payload).ok(),
+    };
+    if parsed.is_none() && payload == JsonPayload::Json {
+        return Err(NotJson);
+    }
+    let mut writer = Writer { out, pretty, depth: 0 };
+    writer.open(b'{');
+    writer.entry("tst", true, |w| w.text(&at.json()));
+    writer.entry("topic", false, |w| w.text(message.topic));
+    writer.entry("qos", false, |w| w.raw(&message.qos.to_string()));
+    writer.entry("retain", false, |w| w.raw(&u8::from(message.retain).to_string()));
+    writer.entry("payloadlen", false, |w| w.raw(&message.payload.len().to_string()));
+    if message.qos > 0 {
+        writer.entry("mid", false, |w| w.raw(&message.id.to_string()));
+    }
+    if !message.properties.is_empty() {
+        writer.entry("properties", false, |w| w.properties(message.properties));
+    }
+    writer.entry("payload", false, |w| match parsed {
+        Some(value) => w.value(&value),
+        None => w.payload(message.payload),
+    });
+    writer.close_object();
+    Ok(())
+}
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    pretty: bool,
+    depth: usize,
+}
+
+impl Writer<'_> {
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.raw(&Value::from(text).to_string());
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.depth += 1;
+        if self.pretty && bracket == b'{' {
+            self.out.push(b'\n');
+        }
+    }
+
+    fn tabs(&mut self) {
+        if self.pretty {
+            self.out.resize(self.out.len() + self.depth, b'\t');
+        }
+    }
+
+    /// A name and a value of an object.
+    fn entry(&mut self, name: &str, first: bool, value: impl FnOnce(&mut Self)) {
+        if !first {
+            self.out.push(b',');
+            if self.pretty {
+                self.out.push(b'\n');
+            }
+        }
+        self.tabs();
+        self.text(name);
+        self.raw(if self.pretty { ":\t" } else { ":" });
+        value(self);
+    }
+
+    fn close_object(&mut self) {
+        self.depth -= 1;
+        // An empty object has had its line break already.
+        if self.pretty && self.out.last() != Some(&b'\n') {
+            self.out.push(b'\n');
+        }
+        self.tabs();
+        self.out.push(b'}');
+    }
+
+    fn array<T>(&mut self, items: impl IntoIterator<Item = T>, each: impl Fn(&mut Self, T)) {
+        self.open(b'[');
+        for (n, item) in items.into_iter().enumerate() {
+            if n > 0 {
+                self.raw(if self.pretty { ", " } else { "," });
+            }
+            each(self, item);
+        }
+        self.depth -= 1;
+        self.out.push(b']');
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Array(items) => self.array(items, Self::value),
+            Value::Object(entries) => {
+                self.open(b'{');
+                for (n, (name, value)) in entries.iter().enumerate() {
+                    self.entry(name, n == 0, |w| w.value(value));
+                }
+                self.close_object();
+            }
+            plain => self.raw(&plain.to_string()),
+        }
+    }
+
+    /// A payload that is no JSON: text, or an array of bytes if it is not even that.
+    fn payload(&mut self, payload: &[u8]) {
+        match std::str::from_utf8(payload) {
+            Ok("") => self.raw("null"),
+            Ok(text) => self.text(text),
+            Err(_) => self.array(payload, |w, byte| w.raw(&byte.to_string())),
+        }
+    }
+
+    fn properties(&mut self, properties: &[Property]) {
+        let user: Vec<_> = properties
+            .iter()
+            .filter_map(|property| match property {
+                Property::UserProperty(Pair(key, value)) => Some((key, value)),
+                _ => None,
+            })
+            .collect();
+        let mut first = true;
+        let mut user_printed = false;
+        self.open(b'{');
+        for property in properties {
+            if matches!(property, Property::UserProperty(_)) {
+                if std::mem::replace(&mut user_printed, true) {
+                    continue;
+                }
+                self.entry("user-properties", first, |w| {
+                    w.open(b'{');
+                    for (n, (key, value)) in user.iter().enumerate() {
+                        w.entry(key, n == 0, |w| w.text(value));
+                    }
+                    w.close_object();
+                });
+                first = false;
+            } else if let Some((name, value)) = named(property) {
+                self.entry(name, first, |w| match value {
+                    Named::Number(number) => w.raw(&number.to_string()),
+                    Named::Bytes(bytes) => w.payload(bytes),
+                });
+                first = false;
+            }
+        }
+        self.close_object();
+    }
+}
+
+enum Named<'p> {
+    Number(u32),
+    Bytes(&'p [u8]),
+}
+
+/// The properties that a message can have, but for user properties.
+fn named(property: &Property) -> Option<(&'static str, Named<'_>)> {
+    Some(match property {
+        Property::PayloadFormat(n) => ("payload-format-indicator", Named::Number((*n).into())),
+        Property::MessageExpiry(n) => ("message-expiry-interval", Named::Number(*n)),
+        Property::ContentType(text) => ("content-type", Named::Bytes(text.as_bytes())),
+        Property::ResponseTopic(text) => ("response-topic", Named::Bytes(text.as_bytes())),
+        Property::CorrelationData(data) => ("correlation-data", Named::Bytes(data)),
+        Property::SubscriptionId(Varint(n)) => ("subscription-identifier", Named::Number(*n)),
+        Property::TopicAlias(n) => ("topic-alias", Named::Number((*n).into())),
+        _ => return None,
+    })
+}

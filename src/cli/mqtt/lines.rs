@@ -1,0 +1,68 @@
+//! Lines of the standard input, read by a thread of their own: a terminal or a slow pipe must not
+//! hold up the link.
+
+use super::exit::{Exit, Failure};
+use bytes::Bytes;
+use std::io::{self, BufRead, Read};
+use tokio::sync::mpsc;
+
+/// Lines that wait; the thread waits when it has read one more.
+const AHEAD: usize = 16;
+
+/// The lines that come.
+#[derive(Debug)]
+pub(super) struct Lines(mpsc::Receiver<Result<Bytes, Failure>>);
+
+impl Lines {
+    /// Begins to read. A line of more than `longest` bytes is an error.
+    pub(super) fn start(longest: usize) -> Lines {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        // It ends with the input, or with the process.
+        std::thread::spawn(move || {
+            let mut input = io::stdin().lock();
+            while let Some(line) = read(&mut input, longest).transpose() {
+                let failed = line.is_err();
+                if sender.blocking_send(line).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Lines(receiver)
+    }
+
+    /// The next one, without its line break; `None` at the end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
+        self.0.recv().await
+    }
+}
+
+fn read(input: &mut dyn BufRead, longest: usize) -> Result<Option<Bytes>, Failure> {
+    let mut line = Vec::new();
+    let read = input.take(longest as u64 + 1).read_until(b'\n', &mut line);
+    read.map_err(|e| Failure::new(Exit::Local, format!("standard input: {e}")))?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.is_empty() {
+        return Ok(None);
+    } else if line.len() > longest {
+        let text = format!("a line of the standard input has more than {longest} bytes");
+        return Err(Failure::new(Exit::TooLarge, text));
+    }
+    Ok(Some(line.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_a_message_also_an_empty_one_and_the_last() {
+        let mut input: &[u8] = b"a\n\nb\r\nc";
+        let mut next = || read(&mut input, 3).unwrap().map(|line| line.to_vec());
+        let lines: Vec<_> = std::iter::from_fn(&mut next).collect();
+        assert_eq!(lines, [&b"a"[..], b"", b"b\r", b"c"]);
+        assert_eq!(read(&mut &b"abc\n"[..], 3).unwrap().unwrap(), "abc");
+        assert_eq!(read(&mut &b"abcd\n"[..], 3).unwrap_err().exit, Exit::TooLarge);
+        assert_eq!(read(&mut &b"abcd"[..], 3).unwrap_err().exit, Exit::TooLarge);
+    }
+}
