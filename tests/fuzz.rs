@@ -4,6 +4,8 @@
 
 #[path = "../fuzz/one/packet.rs"]
 mod packet;
+#[path = "../fuzz/one/session.rs"]
+mod session;
 
 use std::path::Path;
 
@@ -23,4 +25,9 @@ fn every_input(target: &str, fuzz_one: fn(&[u8])) {
 #[test]
 fn packets_of_the_corpus() {
     every_input("packet", packet::fuzz_one);
+}
+
+#[test]
+fn sessions_of_the_corpus() {
+    every_input("session", session::fuzz_one);
 }
