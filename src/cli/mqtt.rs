@@ -20,7 +20,6 @@ use crate::mqtt::link::{self, Link};
 use crate::mqtt::session::Session;
 use crate::outbox::Outbox;
 use exit::{Exit, Failure};
-use options::publish::Source;
 use options::{Asked, Options, Own, Publish, Subscribe, Test};
 use run::Run;
 use std::process::ExitCode;
@@ -32,8 +31,10 @@ const AHEAD: u16 = 20;
 pub(super) fn publish(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let help = help::of(help::PUBLISH, "tty2mqtt pub -h broker.lan -q 1 -t door/bell -m ring");
     command(parser, "pub", &help, |options: &Publish| {
-        let lines = options.own.source == Source::Lines;
-        on_a_link(options, AHEAD, lines, async |run| publish::publish(options, run).await)
+        // Before signals mean a farewell: a terminal may never say anything.
+        let payload = publish::payload(&options.own.source)?;
+        let lines = payload.is_none();
+        on_a_link(options, AHEAD, lines, async |run| publish::publish(options, payload, run).await)
     })
 }
 
@@ -92,11 +93,13 @@ fn command<O: Own>(
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
+    let result = runtime.block_on(work);
+    // A name server that does not answer holds nobody up.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// Room for everything: the commands themselves see to it that little is under way.
@@ -119,10 +122,10 @@ fn on_a_link<O>(
     }
     let mut session = Session::new(session);
     if let Some(auth) = auth {
-        session.set_auth(Box::new(auth));
+        session.set_auth(auth);
     }
     let connector = start::connector(connection, session.has_credentials())?;
-    runtime()?.block_on(async {
+    block_on(async {
         let link_options = link::Options { reconnect, ..link::Options::default() };
         let link = Link::new(session, outbox(), connector, link_options);
         let mut run = Run::new(link, connection.timeout, connection.quiet)
@@ -132,14 +135,14 @@ fn on_a_link<O>(
             run.end().await;
         }
         result.map(|()| Exit::Done)
-    })
+    })?
 }
 
 fn self_check(options: &Test) -> Result<Exit, Failure> {
     if options.connection.debug {
         debug::start("(null)");
     }
-    let report = runtime()?.block_on(selftest::check(options))?;
+    let report = block_on(selftest::check(options))??;
     let text = match options.own.json {
         true => format!("{}\n", report.json()),
         false => report.text(),

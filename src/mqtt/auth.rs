@@ -12,8 +12,8 @@ pub trait Authenticate: std::fmt::Debug + Send {
     /// Its name, which broker and client agree on: `SCRAM-SHA-256`.
     fn method(&self) -> &str;
 
-    /// Takes another password from the next exchange on.
-    fn set_password(&mut self, password: Secret);
+    /// Takes another password from the next exchange on, where the method has one.
+    fn set_password(&mut self, _password: Secret) {}
 
     /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries.
     fn start(&mut self) -> Result<Bytes, AuthError>;

@@ -454,7 +454,8 @@ impl Session {
 
     /// Proves anew who we are, on the link that stands (4.12.1).
     pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
-        if let (State::Up(_), true, Some(auth)) = (&self.state, self.method_is_named, &mut self.auth)
+        if let (State::Up(_), true, Some(auth)) =
+            (&self.state, self.method_is_named, &mut self.auth)
         {
             let (method, data) = (auth.method().to_owned(), auth.start()?);
             self.put_auth(Reason::RE_AUTHENTICATE, method, data);

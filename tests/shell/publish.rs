@@ -217,6 +217,12 @@ fn a_signal_ends_it_with_a_farewell() {
     let _input = child.stdin.take();
     signal(&child, rustix::process::Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Nothing came yet that a farewell would be for.
+    let waiting = ["pub", "-p", &port, "-t", "w/line", "-s"];
+    let mut waiting = spawn(command(&[OURS], &waiting).stdin(Stdio::piped()));
+    let _input_of_waiting = waiting.stdin.take();
+    signal(&waiting, rustix::process::Signal::INT);
+    assert!(!waiting.wait().unwrap().success());
     // A will would come first.
     ours(&["pub", "-p", &port, "-t", "w/line", "-m", "no will"], b"", 0);
     watch.expect("w/line no will");
@@ -276,4 +282,37 @@ fn what_the_broker_refuses_is_a_failure() {
         135,
     );
     assert_eq!(errors.matches("closed").count(), 2, "{errors}");
+}
+
+#[test]
+fn any_version_is_the_newest_that_the_broker_speaks() {
+    use std::io::{Read, Write};
+    for (knows, refusal) in [(4, &[0x20, 2, 0, 1][..]), (3, &[0x20, 3, 0, 0x84, 0])] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let broker = std::thread::spawn(move || {
+            let mut levels = Vec::new();
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                let mut start = [0; 11];
+                client.read_exact(&mut start).unwrap();
+                // The level stands behind the name, MQTT or MQIsdp.
+                let level = if start[3] == 4 { start[8] } else { start[10] };
+                levels.push(level);
+                if level == knows {
+                    client.write_all(&[0x20, 2, 0, 0]).unwrap();
+                    let mut rest = Vec::new();
+                    client.read_to_end(&mut rest).unwrap();
+                    assert!(rest.ends_with(b"\x30\x04\0\x01ax\xE0\0"), "{rest:?}");
+                    return levels;
+                }
+                // In the words of the version that was asked for.
+                let answer = if level == 5 { refusal } else { &[0x20, 2, 0, 1] };
+                client.write_all(answer).unwrap();
+            }
+            levels
+        });
+        ours(&["pub", "-p", &port, "-V", "auto", "-t", "a", "-m", "x"], b"", 0);
+        assert_eq!(broker.join().unwrap(), [5, 4, 3][..usize::from(6 - knows)]);
+    }
 }

@@ -21,15 +21,23 @@ use tokio::time::{Instant, sleep_until};
 /// line needs.
 const WINDOW: (usize, usize) = (2000, 1 << 20);
 
+/// What is published; `None`: one line after the other.
+pub(super) fn payload(source: &Source) -> Result<Option<Bytes>, Failure> {
+    Ok(Some(match source {
+        Source::Message(payload) => Bytes::copy_from_slice(payload),
+        Source::Empty => Bytes::new(),
+        Source::File(path) => whole(&mut open(path)?, &format!("-f {}", path.display()))?,
+        Source::Stdin => whole(&mut std::io::stdin().lock(), "standard input")?,
+        Source::Lines => return Ok(None),
+    }))
+}
+
 /// Runs the command; the link is at its begin.
-pub(super) async fn publish(options: &Publish, run: &mut Run) -> Result<(), Failure> {
-    let source = match &options.own.source {
-        Source::Message(payload) => Some(Bytes::copy_from_slice(payload)),
-        Source::Empty => Some(Bytes::new()),
-        Source::File(path) => Some(whole(&mut open(path)?, &format!("-f {}", path.display()))?),
-        Source::Stdin => Some(whole(&mut std::io::stdin().lock(), "standard input")?),
-        Source::Lines => None,
-    };
+pub(super) async fn publish(
+    options: &Publish,
+    payload: Option<Bytes>,
+    run: &mut Run,
+) -> Result<(), Failure> {
     let answer = run.connected(options.connection.connect_timeout).await?;
     check(options, &answer, run);
     let mut publisher = Publisher {
@@ -39,7 +47,7 @@ pub(super) async fn publish(options: &Publish, run: &mut Run) -> Result<(), Fail
         pending: BTreeMap::new(),
         refused: None,
     };
-    match source {
+    match payload {
         Some(payload) => publisher.repeat(payload).await?,
         None => publisher.lines().await?,
     }

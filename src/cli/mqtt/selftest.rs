@@ -108,7 +108,7 @@ pub(super) async fn check(options: &Test) -> Result<Report, Failure> {
         let (session, auth) = start::session(&connection, &options.properties, 20)?;
         let mut session = Session::new(session);
         if let Some(auth) = auth {
-            session.set_auth(Box::new(auth));
+            session.set_auth(auth);
         }
         let connector = start::connector(&connection, session.has_credentials())?;
         let mut report = Report { broker: connector.broker().to_string(), steps: Vec::new() };

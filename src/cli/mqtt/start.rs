@@ -5,7 +5,7 @@ use super::options::connection::{ClientId, Connection, Password};
 use super::options::property::Given;
 use crate::config::scalar::Secret;
 use crate::message::Message;
-use crate::mqtt::auth::{AuthError, Authenticate};
+use crate::mqtt::auth::{AuthError, Authenticate, Scram};
 use crate::mqtt::packet::{Properties, Property, Version};
 use crate::mqtt::session::{Clean, Options};
 use crate::mqtt::transport::settings::{Network, Pem, TlsSettings, TlsVersion, Verify};
@@ -23,12 +23,13 @@ const LARGEST: usize = 268_435_455 + 5;
 /// A password is no longer than MQTT can carry.
 const LONGEST_PASSWORD: u64 = 65_536;
 
-/// What a session is opened with, and its login that is no password.
+/// What a session is opened with, and the exchange of MQTT 5 that proves who we are. With SCRAM
+/// user and password are for that alone: the password itself is not sent.
 pub(super) fn session(
     connection: &Connection,
     given: &Given,
     receive_maximum: u16,
-) -> Result<(Options, Option<Fixed>), Failure> {
+) -> Result<(Options, Option<Box<dyn Authenticate>>), Failure> {
     let will = connection.will.as_ref().and_then(|will| {
         Some(Message {
             topic: will.topic.clone()?,
@@ -73,7 +74,19 @@ pub(super) fn session(
             other => options.properties.0.push(other.clone()),
         }
     }
-    Ok((options, method.map(|method| Fixed { method, data })))
+    let auth: Option<Box<dyn Authenticate>> = match method {
+        None => None,
+        Some(method) if method == "SCRAM-SHA-256" && data.is_empty() => {
+            let (Some(user), Some(password)) = (options.user.take(), options.password.take())
+            else {
+                let text = "SCRAM-SHA-256 needs a user name (-u) and a password (--password-file)";
+                return Err(Failure::new(Exit::Usage, text));
+            };
+            Some(Box::new(Scram::new(user, password)))
+        }
+        Some(method) => Some(Box::new(Fixed { method, data })),
+    };
+    Ok((options, auth))
 }
 
 /// The properties that each message carries; its number for the topic comes by itself.
@@ -127,9 +140,9 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
     }))
 }
 
-/// Proof of who we are that is one step, as `-D CONNECT authentication-data` gives it.
+/// A proof of who we are that is one step, as `-D CONNECT authentication-data` gives it.
 #[derive(Debug)]
-pub(super) struct Fixed {
+struct Fixed {
     method: String,
     data: Bytes,
 }
@@ -138,6 +151,7 @@ impl Authenticate for Fixed {
     fn method(&self) -> &str {
         &self.method
     }
+    fn set_password(&mut self, _: Secret) {}
     fn start(&mut self) -> Result<Bytes, AuthError> {
         Ok(self.data.clone())
     }
