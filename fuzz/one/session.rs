@@ -67,7 +67,7 @@ impl Run {
                 return rest;
             }
             10..=19 => self.link_begins(),
-            20..=24 => self.link_ends(step % 2 == 0),
+            20..=24 => self.link_ends(step.is_multiple_of(2)),
             25..=39 => {
                 let qos = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
                 let Ok(topic) = "t".parse() else { return rest };
