@@ -139,6 +139,11 @@ impl Outbox {
         self.outcomes.as_mut()?.pop_front()
     }
 
+    /// Whether [`Outbox::outcome`] has something to tell.
+    pub fn has_outcome(&self) -> bool {
+        self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.is_empty())
+    }
+
     /// Takes in a message that goes before all others, in the place of an earlier such one.
     pub fn push_first(&mut self, message: Message) {
         self.urgent = Some(message);

@@ -76,7 +76,7 @@ impl Default for Options {
 pub enum Event {
     /// The session has something to tell.
     Session(session::Event),
-    /// Nothing waits for the broker any more.
+    /// [`Outbox::outcome`] has something to tell, or nothing waits for the broker any more.
     Drained,
     /// The link ended, or did not come about.
     Down(LinkError),
@@ -216,7 +216,7 @@ impl Link {
                     let turn = stream.turn(&mut self.session, &mut self.outbox, &self.options);
                     if let Err(error) = turn.await {
                         self.part(Some(error));
-                    } else if had && self.outbox.is_empty() {
+                    } else if self.outbox.has_outcome() || had && self.outbox.is_empty() {
                         return Event::Drained;
                     }
                 }
