@@ -4,6 +4,7 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
+use crate::backoff;
 use crate::command;
 use crate::config::scalar::Name;
 use crate::config::{Auth, Config, Port};
@@ -168,6 +169,7 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
         },
         session_expiry: broker.session_expiry.duration(),
         manual_ack: true,
+        first_id: backoff::random() as u16,
         ..session::Options::default()
     }
 }

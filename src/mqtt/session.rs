@@ -111,6 +111,7 @@ impl Session {
         Session {
             version: options.version.unwrap_or(Version::V5),
             version_is_settled: options.version.is_some(),
+            flights: Flights::new(options.first_id),
             options,
             auth: None,
             method_is_named: false,
@@ -119,7 +120,6 @@ impl Session {
             limits: Limits::default(),
             output: BytesMut::new(),
             queued: 0,
-            flights: Flights::new(),
             inbound: Inbound::default(),
             requests: Requests::default(),
             aliases: Aliases::default(),

@@ -73,11 +73,12 @@ pub(super) enum Received {
 }
 
 impl Flights {
-    pub(super) fn new() -> Flights {
+    /// `first` is the identifier to begin with.
+    pub(super) fn new(first: u16) -> Flights {
         Flights {
             sent: VecDeque::new(),
             again: VecDeque::new(),
-            ids: Ids::default(),
+            ids: Ids::new(first),
             window: 1,
             full: false,
             due: None,
@@ -204,7 +205,7 @@ impl Flights {
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.again.clear();
-        self.ids = Ids::default();
+        self.ids.give_back_all();
         self.full = false;
         self.due = None;
     }
