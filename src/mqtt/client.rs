@@ -44,7 +44,8 @@ use tokio::time::{Instant, sleep_until};
 const ORDERS: usize = 64;
 
 /// How many events wait to be taken. Beyond that QoS 0 messages are dropped and counted; others are
-/// not acknowledged, so that the broker stops sending.
+/// not acknowledged, so that the broker stops sending. Beyond twice that everything but messages of
+/// QoS 1 and 2 is dropped, and with so many of these there is no new link.
 const EVENTS: usize = 256;
 
 /// What a client is started with, besides the session.
@@ -90,7 +91,8 @@ pub enum Event {
     Pong,
     /// The broker accepted a new proof of who we are.
     Authenticated,
-    /// So many messages of QoS 0 were dropped, because nobody took events.
+    /// So many events were dropped since the start, messages of QoS 0 most of all, because nobody
+    /// took them.
     Lagged(u64),
     /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
     Down(LinkError),
@@ -307,7 +309,7 @@ impl Running {
         loop {
             let grace = self.leaving.as_ref().map(|(_, due, _)| *due);
             tokio::select! {
-                event = self.link.event() => {
+                event = self.link.event(), if !self.is_full() => {
                     let event = self.note(event);
                     let stopped = self.link.is_stopped();
                     if let Some(event) = event {
@@ -378,12 +380,20 @@ impl Running {
             Order::Subscribe(filters, properties, reply) => {
                 let n = filters.len();
                 let request = session.subscribe(filters, &properties);
-                self.subscribing.insert(request, Awaited::new(n, reply));
+                if n > 0 {
+                    self.subscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
             }
             Order::Unsubscribe(filters, reply) => {
                 let n = filters.len();
                 let request = session.unsubscribe(filters);
-                self.unsubscribing.insert(request, Awaited::new(n, reply));
+                if n > 0 {
+                    self.unsubscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
             }
             Order::Acknowledge(token, reason) => session.acknowledge(token, reason),
             Order::Authenticate => {
@@ -427,12 +437,22 @@ impl Running {
         })
     }
 
+    /// Messages that nobody takes hold up the next link: what the broker repeats on it would come
+    /// on top of them. A link that is up goes on, or it would not answer its broker.
+    fn is_full(&self) -> bool {
+        let is_message = |event: &&Event| matches!(event, Event::Message(_));
+        self.waiting.len() >= EVENTS
+            && self.link.is_waiting()
+            && self.waiting.iter().filter(is_message).count() >= EVENTS
+    }
+
     /// Never waits: a link that is not polled does not answer its broker.
     fn pass_on(&mut self, event: Event) {
         let is_droppable = match &event {
             Event::Message(message) => message.token.is_none(),
             Event::Pong => true,
-            _ => false,
+            // Of these there may be any number, as long as nobody takes them.
+            _ => self.waiting.len() >= EVENTS,
         };
         if self.waiting.is_empty() {
             match self.events.try_reserve() {

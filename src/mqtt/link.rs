@@ -282,6 +282,11 @@ impl Link {
         self.stop();
     }
 
+    /// Whether it waits for the time of its next try.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting(..))
+    }
+
     /// Whether it will not come back.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped)

@@ -28,7 +28,7 @@ use flights::{Flights, Sent};
 use inbound::Inbound;
 use keepalive::{Due, KeepAlive};
 use options::Limits;
-use requests::{Answer, Requests};
+use requests::{Answer, Kind, Requests};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -549,14 +549,29 @@ impl Session {
     }
 
     /// Wants filters from now on, on this link and all that follow; an [`Event::Subscribed`] comes
-    /// for each filter at each connect.
+    /// for each filter at each connect. A call whose filter is given up before the broker answered
+    /// gets [`Reason::IMPLEMENTATION_SPECIFIC_ERROR`].
     pub fn subscribe(&mut self, filters: Vec<Subscription>, properties: &Properties) -> Request {
-        self.requests.subscribe(filters, properties)
+        let request = self.requests.subscribe(filters, properties);
+        self.tell_overtaken();
+        request
     }
 
     /// Wants filters no more; an [`Event::Unsubscribed`] comes for each.
     pub fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
-        self.requests.unsubscribe(filters)
+        let request = self.requests.unsubscribe(filters);
+        self.tell_overtaken();
+        request
+    }
+
+    /// Calls that a later one took the place of are answered, too.
+    fn tell_overtaken(&mut self) {
+        for (kind, Answer { request, filter, reason }) in self.requests.overtaken() {
+            self.tell(match kind {
+                Kind::Subscribe => Event::Subscribed { request, filter, granted: Err(reason) },
+                Kind::Unsubscribe => Event::Unsubscribed { request, filter, reason },
+            });
+        }
     }
 
     /// Puts into the output what is to be sent, as far as it, the broker and the window for
@@ -802,12 +817,17 @@ impl Session {
         self.queued = 0;
         self.oversize = None;
         // Messages that were not taken were not acknowledged: the broker sends them again.
-        self.events.retain(|occurrence| {
-            matches!(occurrence.event, Event::Refused { .. } | Event::Unsubscribed { .. })
+        self.events.retain(|occurrence| match &occurrence.event {
+            Event::Refused { .. } | Event::Unsubscribed { .. } => true,
+            Event::Subscribed { request, filter, .. } => {
+                !self.requests.asks_again(*request, filter)
+            }
+            _ => false,
         });
         self.flights.link_lost();
         self.inbound.link_lost();
         self.requests.link_lost();
+        self.tell_overtaken();
     }
 }
 
