@@ -4,6 +4,7 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
+use crate::backoff;
 use crate::command;
 use crate::config::scalar::Name;
 use crate::config::{Auth, Config, Port};
@@ -55,7 +56,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
     let mut tasks = Vec::new();
     let mut routes = Vec::new();
     let mut subscriptions = Vec::new();
-    for (name, port) in &config.ports {
+    for (number, (name, port)) in (1_u16..).zip(&config.ports) {
+        let intake = intake.of_port(number);
         let (task, route, filters) = build(&config, name, port, &intake, &stopped)
             .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
         tasks.push((task, port.clone()));
@@ -78,11 +80,14 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
         gather: Some(GATHER),
         ..link::Options::default()
     };
+    let mut outbox = Outbox::new(&config.outbox);
+    outbox.share(config.ports.len());
     let left = start_mqtt(Uplink {
-        link: Link::new(session, Outbox::new(&config.outbox), connector, options),
+        link: Link::new(session, outbox, connector, options),
         outlet,
         routes,
         topics,
+        ports: config.ports.keys().map(Name::to_string).collect(),
         interval: config.status.interval.duration(),
     })?;
 
@@ -168,6 +173,7 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
         },
         session_expiry: broker.session_expiry.duration(),
         manual_ack: true,
+        first_id: backoff::random() as u16,
         ..session::Options::default()
     }
 }

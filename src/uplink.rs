@@ -41,6 +41,8 @@ pub struct Uplink {
     pub routes: Vec<Route>,
     /// Topics of the gateway's own status.
     pub topics: status::Topics,
+    /// Names of the ports, by their numbers from 1 on.
+    pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
     pub interval: Duration,
 }
@@ -197,6 +199,9 @@ impl Running {
     }
 
     fn down(&mut self, why: &LinkError) {
+        if matches!(why, LinkError::BetterBroker) {
+            return tracing::info!("{why}; leaving {} for it", self.broker());
+        }
         let why = why.to_string();
         // A broker that stays away is worth one line, until it fails in another way.
         if self.status.is_connected() || self.status.last_error() != Some(&why) {
@@ -212,8 +217,8 @@ impl Running {
 
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.interval;
-        let Uplink { link, topics, .. } = &mut self.uplink;
-        let message = self.status.message(topics, &link.outbox);
+        let Uplink { link, topics, ports, .. } = &mut self.uplink;
+        let message = self.status.message(topics, &link.outbox, ports);
         link.outbox.push(message);
     }
 }

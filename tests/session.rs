@@ -214,16 +214,31 @@ fn identifiers_in_use_are_not_given_out_again_2_3_1() {
 }
 
 #[test]
-fn a_full_window_waits_and_goes_on_when_half_is_free() {
+fn a_small_full_window_answers_each_acknowledgement_with_a_message() {
     let mut dialogue = Dialogue::connected(true, 4);
     for text in ["a", "b", "c", "d", "e", "f"] {
         dialogue.push(text, Qos::AtLeastOnce);
     }
     assert_eq!(dialogue.publishes(), ["a:1", "b:2", "c:3", "d:4"]);
     dialogue.ack(1);
-    assert!(dialogue.publishes().is_empty());
+    assert_eq!(dialogue.publishes(), ["e:5"]);
     dialogue.ack(2);
-    assert_eq!(dialogue.publishes(), ["e:5", "f:6"]);
+    assert_eq!(dialogue.publishes(), ["f:6"]);
+}
+
+#[test]
+fn a_large_full_window_waits_and_goes_on_when_half_is_free() {
+    let mut dialogue = Dialogue::connected(true, 200);
+    for _ in 0..300 {
+        dialogue.push("x", Qos::AtLeastOnce);
+    }
+    assert_eq!(dialogue.publishes().len(), 200);
+    for id in 1..100 {
+        dialogue.ack(id);
+        assert!(dialogue.publishes().is_empty());
+    }
+    dialogue.ack(100);
+    assert_eq!(dialogue.publishes().len(), 100);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
 mod error;
+mod look_back;
 mod state;
 
 pub use error::{CloseReason, LinkError};
@@ -14,6 +15,7 @@ use super::url::BrokerUrl;
 use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
 use bytes::{Buf, BytesMut};
+use look_back::LookBack;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -54,6 +56,8 @@ pub struct Options {
     pub reconnect: bool,
     /// The first wait and the longest; they double in between, and chance takes a part off.
     pub wait: (Duration, Duration),
+    /// How often to look whether the first of several brokers is back while another one serves.
+    pub look_back: Duration,
     /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
     /// each acknowledgement by itself, and to wake up for each would cost more than all else. This
     /// stops the whole thread, so it is for a thread that has nothing else to do.
@@ -66,6 +70,7 @@ impl Default for Options {
             password_file: None,
             reconnect: true,
             wait: (Duration::from_secs(1), Duration::from_secs(60)),
+            look_back: Duration::from_secs(300),
             gather: None,
         }
     }
@@ -76,7 +81,7 @@ impl Default for Options {
 pub enum Event {
     /// The session has something to tell.
     Session(session::Event),
-    /// Nothing waits for the broker any more.
+    /// [`Outbox::outcome`] has something to tell, or nothing waits for the broker any more.
     Drained,
     /// The link ended, or did not come about.
     Down(LinkError),
@@ -100,6 +105,7 @@ pub struct Link {
     short_links: u32,
     /// The broker of the last try.
     broker: Option<BrokerUrl>,
+    look_back: LookBack,
 }
 
 type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
@@ -179,6 +185,7 @@ impl Link {
             up_since: None,
             short_links: 0,
             broker: None,
+            look_back: LookBack::Never,
         };
         if let Phase::Waiting(Dialer::Network(connector), _) = &link.phase {
             link.broker = Some(connector.broker().clone());
@@ -214,9 +221,16 @@ impl Link {
                 Phase::Up(_, stream) => {
                     let had = !self.outbox.is_empty();
                     let turn = stream.turn(&mut self.session, &mut self.outbox, &self.options);
-                    if let Err(error) = turn.await {
+                    let result = tokio::select! {
+                        result = turn => result,
+                        () = self.look_back.first_is_back() => {
+                            self.session.disconnect(Reason::SUCCESS);
+                            Err(LinkError::BetterBroker)
+                        }
+                    };
+                    if let Err(error) = result {
                         self.part(Some(error));
-                    } else if had && self.outbox.is_empty() {
+                    } else if self.outbox.has_outcome() || had && self.outbox.is_empty() {
                         return Event::Drained;
                     }
                 }
@@ -234,6 +248,7 @@ impl Link {
         if let session::Event::Connected(_) = event {
             if let Phase::Up(Dialer::Network(connector), _) = &mut self.phase {
                 connector.established();
+                self.look_back = LookBack::start(connector, self.options.look_back);
             }
             let now = now();
             self.backoff.up(now);

@@ -38,6 +38,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// As much is put into the output at once; more waits in the outbox, where it is bounded.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
+/// Types of the packets that may answer CONNECT.
+const CONNACK: u8 = 2;
+const AUTH: u8 = 15;
+
 /// So many events wait to be taken before nothing more is read.
 const EVENT_LIMIT: usize = 1000;
 
@@ -107,6 +111,7 @@ impl Session {
         Session {
             version: options.version.unwrap_or(Version::V5),
             version_is_settled: options.version.is_some(),
+            flights: Flights::new(options.first_id),
             options,
             auth: None,
             method_is_named: false,
@@ -115,7 +120,6 @@ impl Session {
             limits: Limits::default(),
             output: BytesMut::new(),
             queued: 0,
-            flights: Flights::new(),
             inbound: Inbound::default(),
             requests: Requests::default(),
             aliases: Aliases::default(),
@@ -208,6 +212,13 @@ impl Session {
     ) -> Result<(), SessionError> {
         if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
             keepalive.received(now);
+        }
+        // A web server need not be waited for.
+        let answers = |byte: &u8| matches!(byte >> 4, CONNACK | AUTH);
+        if matches!(self.state, State::Connecting { .. })
+            && input.first().is_some_and(|byte| !answers(byte))
+        {
+            return Err(protocol("a packet before CONNACK"));
         }
         loop {
             self.skip(input);
