@@ -80,8 +80,7 @@ impl Broker {
         let [tcp, ws, tls, mutual, a, b] =
             held.each_ref().map(|listener| listener.local_addr().unwrap().port());
         drop(held);
-        let place =
-            Place { folder: folder.path().into(), tcp, ws, tls, mutual, inner: [a, b] };
+        let place = Place { folder: folder.path().into(), tcp, ws, tls, mutual, inner: [a, b] };
         (kind.prepare)(&place);
         let mut broker = Broker { kind, place, processes: Vec::new(), _folder: folder };
         broker.start_again().await;

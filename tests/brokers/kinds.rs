@@ -22,8 +22,7 @@ static MOSQUITTO: Kind = Kind {
         assert!(status.success());
         let Place { tcp, ws, tls, mutual, .. } = place;
         let file = |name| place.path(name);
-        let identity =
-            format!("certfile {}\nkeyfile {}\n", file("server.pem"), file("server.key"));
+        let identity = format!("certfile {}\nkeyfile {}\n", file("server.pem"), file("server.key"));
         // As root it would give up the right to read the folder.
         let config = format!(
             "user root\nallow_anonymous false\npassword_file {}\nmax_queued_messages 0\n\
@@ -84,11 +83,8 @@ static AMQTT: Kind = Kind {
         place.write("passwords", &format!("{USER}:{HASH}\n"));
         let Place { tcp, ws, tls, mutual, .. } = place;
         let file = |name| place.path(name);
-        let identity = format!(
-            "ssl: true, certfile: {}, keyfile: {}",
-            file("server.pem"),
-            file("server.key")
-        );
+        let identity =
+            format!("ssl: true, certfile: {}, keyfile: {}", file("server.pem"), file("server.key"));
         let config = format!(
             "listeners:\n\
              \x20 default: {{type: tcp, bind: '127.0.0.1:{tcp}'}}\n\

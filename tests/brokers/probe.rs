@@ -74,7 +74,7 @@ impl Probe {
         loop {
             match probe.event("CONNACK").await? {
                 Event::Connected(answer) => return Ok((probe, answer)),
-                Event::Down(error) => return Err(error.to_string()),
+                Event::Down(error) if !reconnect => return Err(error.to_string()),
                 Event::Message(message) => probe.seen.push_back(message),
                 _ => {}
             }

@@ -83,7 +83,8 @@ fn page(columns: &[Column]) -> (String, String) {
                 };
                 write!(page, " {text}").unwrap();
                 let note = notes.iter().position(known).map(|at| notes.remove(at));
-                let explains_itself = ["yes", "–"].contains(&text.as_str()) || name.contains("auto");
+                let explains_itself =
+                    ["yes", "–"].contains(&text.as_str()) || name.contains("auto");
                 match note {
                     Some(_) if explains_itself => {
                         writeln!(wrong, "{}, {name}: it is {text} now", column.name).unwrap();

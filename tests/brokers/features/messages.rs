@@ -95,10 +95,10 @@ pub async fn wildcards(scene: Scene) -> Found {
     let publisher = scene.probe("wild").await?;
     let topics = ["", "/a", "/a/b", "/b/a", "/b/c/d", "/end"];
     for (n, (filter, wanted)) in [
-        (format!("{name}/#"), "|/a|/a/b|/b/a|/b/c/d"),
-        (format!("{name}/+"), "/a"),
-        (format!("{name}/+/a"), "/b/a"),
-        (format!("+/b/+/#"), "/b/a|/b/c/d"),
+        (format!("x/{name}/#"), "|/a|/a/b|/b/a|/b/c/d"),
+        (format!("x/{name}/+"), "/a"),
+        (format!("x/{name}/+/a"), "/b/a"),
+        (format!("+/{name}/+/c/#"), "/b/c/d"),
     ]
     .into_iter()
     .enumerate()
@@ -106,10 +106,10 @@ pub async fn wildcards(scene: Scene) -> Found {
         let mut probe = scene.probe(&format!("wild-{n}")).await?;
         probe.subscribe(&filter, QOS[1]).await?;
         if n != 0 {
-            probe.subscribe(&format!("{name}/end"), QOS[1]).await?;
+            probe.subscribe(&format!("x/{name}/end"), QOS[1]).await?;
         }
         for topic in topics {
-            publisher.publish(message(&format!("{name}{topic}"), topic)).await?;
+            publisher.publish(message(&format!("x/{name}{topic}"), topic)).await?;
         }
         let mut came = probe.until("/end").await?;
         came.sort();

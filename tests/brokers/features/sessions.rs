@@ -23,7 +23,7 @@ pub async fn clean(scene: Scene) -> Found {
     publisher.publish(message(&format!("{name}/end"), "end")).await?;
     match probe.until("end").await?.is_empty() {
         true => yes(),
-        false => Err("messages of before come".into()),
+        false => Err("messages of the subscription of before come".into()),
     }
 }
 
@@ -41,8 +41,7 @@ pub async fn kept(scene: Scene) -> Found {
         publisher.publish(Message { qos, ..message(&topic, n.to_string()) }).await?;
     }
     publisher.publish(message(&format!("{name}/1"), "end")).await?;
-    let (mut probe, answer) =
-        Probe::connect(options.clone(), plain(&scene.place), false).await?;
+    let (mut probe, answer) = Probe::connect(options.clone(), plain(&scene.place), false).await?;
     let came = probe.until("end").await?;
     let wanted: Vec<String> = (0..10).map(|n: u32| n.to_string()).collect();
     if came != wanted {

@@ -17,12 +17,10 @@ use tty2mqtt::mqtt::transport::{Connector, Settings};
 use tty2mqtt::outbox::Outbox;
 
 /// To ourselves and back.
-async fn round_trip(
-    options: session::Options,
-    settings: Settings,
-) -> Result<(), Trouble> {
+async fn round_trip(options: session::Options, settings: Settings) -> Result<(), Trouble> {
     let name = format!("round/{}", options.client_id);
-    let (mut probe, _) = Probe::connect(options, settings, false).await?;
+    let auto = options.version.is_none();
+    let (mut probe, _) = Probe::connect(options, settings, auto).await?;
     probe.subscribe(&name, QOS[1]).await?;
     // More than one frame of a WebSocket.
     let payload = vec![b'x'; 10_000];
@@ -33,25 +31,24 @@ async fn round_trip(
     probe.leave().await
 }
 
-async fn by(place: &Place, url: &str, change: impl FnOnce(&mut Settings)) -> Found {
+async fn by(place: &Place, id: &str, url: &str, change: impl FnOnce(&mut Settings)) -> Found {
     let mut settings = Settings::new(url.parse().unwrap());
     settings.tls.ca_file = Some(Pem::File(place.folder.join("ca.pem")));
     change(&mut settings);
-    let id = url.split(':').next().unwrap();
     round_trip(options(id, Some(Version::V311)), settings).await?;
     yes()
 }
 
 pub async fn tcp(place: Arc<Place>) -> Found {
-    by(&place, &format!("mqtt://localhost:{}", place.tcp), |_| ()).await
+    by(&place, "tcp", &format!("mqtt://localhost:{}", place.tcp), |_| ()).await
 }
 
 pub async fn websocket(place: Arc<Place>) -> Found {
-    by(&place, &format!("ws://localhost:{}/mqtt", place.ws), |_| ()).await
+    by(&place, "ws", &format!("ws://localhost:{}/mqtt", place.ws), |_| ()).await
 }
 
 pub async fn tls(place: Arc<Place>) -> Found {
-    by(&place, &format!("mqtts://localhost:{}", place.tls), |_| ()).await
+    by(&place, "tls", &format!("mqtts://localhost:{}", place.tls), |_| ()).await
 }
 
 pub async fn client_certificate(place: Arc<Place>) -> Found {
@@ -63,10 +60,10 @@ pub async fn client_certificate(place: Arc<Place>) -> Found {
             settings.tls.key_file = Some(Pem::File(key));
         }
     };
-    by(&place, &url, show(&place.folder)).await?;
+    by(&place, "mutual", &url, show(&place.folder)).await?;
     let foreign = tempfile::tempdir().unwrap();
     certificates::write(foreign.path());
-    match by(&place, &url, show(foreign.path())).await {
+    match by(&place, "foreign", &url, show(foreign.path())).await {
         Ok(_) => Err("lets in a certificate of another authority".into()),
         Err(_) => yes(),
     }
@@ -84,7 +81,7 @@ pub async fn login(place: Arc<Place>) -> Found {
             return Ok(format!("yes; to {user:?} it says {what}"));
         }
     }
-    let mut right = options("login", Some(Version::V311));
+    let mut right = options("login-2", Some(Version::V311));
     (right.user, right.password) = (Some(USER.into()), Some(PASSWORD.to_owned().into()));
     round_trip(right, plain(&place)).await?;
     yes()
@@ -121,7 +118,7 @@ async fn end(
             }
         }
     };
-    let end = timeout(DEADLINE, end).await.map_err(|_| "no CONNACK")?;
+    let end = timeout(3 * DEADLINE, end).await.map_err(|_| "no CONNACK")?;
     Ok((link.session.version(), end))
 }
 
