@@ -303,6 +303,35 @@ fn a_broker_that_never_answers_connect_is_given_up() {
 }
 
 #[test]
+fn a_broker_that_leaves_version_5_unanswered_twice_is_asked_in_3_1_1() {
+    let mut dialogue = Dialogue::of(Options { version: None, ..options() });
+    for expected in [Version::V5, Version::V5, Version::V311] {
+        dialogue.session.connect(dialogue.now).unwrap();
+        let said = dialogue.says();
+        assert!(matches!(&said[..], [Packet::Connect(it)] if it.version == expected), "{said:?}");
+        assert_eq!(dialogue.waits(10 * SECOND), Err(SessionError::NoConnAck));
+        dialogue.session.disconnected(false);
+    }
+}
+
+#[test]
+fn a_broker_that_takes_qos_2_as_qos_1_has_the_message() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.push("a", Qos::ExactlyOnce);
+    dialogue.says();
+    dialogue.ack(1);
+    assert!(dialogue.outbox.is_empty());
+    assert_eq!(dialogue.session.stray_acks(), 0);
+    // With PUBREC it is settled that the broker knows QoS 2.
+    dialogue.push("b", Qos::ExactlyOnce);
+    dialogue.says();
+    dialogue.broker(Packet::PubRec(ack(2))).unwrap();
+    dialogue.ack(2);
+    assert_eq!(dialogue.outbox.len(), 1);
+    assert_eq!(dialogue.session.stray_acks(), 1);
+}
+
+#[test]
 fn a_refusal_says_whether_somebody_must_change_a_setting() {
     for (why, needs_operator) in [
         (Reason::SERVER_UNAVAILABLE, false),

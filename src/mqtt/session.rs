@@ -73,6 +73,9 @@ pub struct Session {
     scratch: Properties,
     events: VecDeque<Occurrence>,
     stray_acks: u64,
+    downgrade_is_told: bool,
+    /// Connects in a row, in this version, that the broker left unanswered.
+    unanswered: u32,
 }
 
 #[derive(Debug)]
@@ -127,6 +130,8 @@ impl Session {
             scratch: Properties::NONE,
             events: VecDeque::new(),
             stray_acks: 0,
+            downgrade_is_told: false,
+            unanswered: 0,
         }
     }
 
@@ -260,6 +265,7 @@ impl Session {
     }
 
     fn try_older(&mut self) {
+        self.unanswered = 0;
         if !self.version_is_settled {
             self.version = match self.version {
                 Version::V5 => Version::V311,
@@ -328,6 +334,11 @@ impl Session {
             Packet::Publish(publish) => self.message(publish)?,
             Packet::PubAck(ack) => {
                 let answered = self.flights.acknowledged(ack.id);
+                if let Some(Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce)) =
+                    answered
+                {
+                    self.downgraded();
+                }
                 self.settled(answered, ack.reason, outbox);
             }
             Packet::PubRec(ack) if ack.reason.is_error() => {
@@ -425,6 +436,7 @@ impl Session {
         self.state = State::Up(keepalive);
         self.version_is_settled = true;
         self.was_connected = true;
+        self.unanswered = 0;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
         self.flights.set_window(self.options.inflight.min(window));
@@ -521,6 +533,13 @@ impl Session {
             Some(_) => {}
             // An answer to nothing, as after a lost session, is no reason to part.
             None => self.stray_acks += 1,
+        }
+    }
+
+    /// The broker answered QoS 2 as if it were QoS 1: it may deliver the message twice.
+    fn downgraded(&mut self) {
+        if !std::mem::replace(&mut self.downgrade_is_told, true) {
+            tracing::warn!("the broker takes our messages of QoS 2 with QoS 1");
         }
     }
 
@@ -743,7 +762,15 @@ impl Session {
     pub fn timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         let ask = match &self.state {
             State::Down => return Ok(()),
-            State::Connecting { due, .. } if *due <= now => return Err(SessionError::NoConnAck),
+            State::Connecting { due, .. } if *due <= now => {
+                self.unanswered += 1;
+                // Some brokers do not answer a version that they do not know. A slow one gets two
+                // tries, for what it answers at last is kept to.
+                if self.unanswered >= 2 {
+                    self.try_older();
+                }
+                return Err(SessionError::NoConnAck);
+            }
             State::Connecting { .. } => return Ok(()),
             State::Up(keepalive) => keepalive.due(now),
         };

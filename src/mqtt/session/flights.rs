@@ -127,12 +127,10 @@ impl Flights {
         self.full
     }
 
-    /// PUBACK: what it acknowledges. Its identifier is free again.
+    /// PUBACK: what it acknowledges. Its identifier is free again. It is the answer to QoS 1; a
+    /// broker that takes QoS 2 as QoS 1 gives it to QoS 2 as well, and no other.
     pub(super) fn acknowledged(&mut self, id: PacketId) -> Option<Sent> {
-        let at_qos_1 = |what| {
-            matches!(what, Sent::Message(_, Qos::AtLeastOnce) | Sent::Birth(Qos::AtLeastOnce))
-        };
-        self.land(id, at_qos_1)
+        self.land(id, |what| matches!(what, Sent::Message(..) | Sent::Birth(_)))
     }
 
     /// PUBREC: PUBREL is to follow, and takes the message's place.

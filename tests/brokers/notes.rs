@@ -1,0 +1,3 @@
+//! Why a broker differs: broker, feature, reason.
+
+pub static NOTES: &[(&str, &str, &str)] = &[];
