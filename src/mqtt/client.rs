@@ -24,8 +24,8 @@
 //! # }
 //! ```
 
-use super::link::{self, Link, LinkError, State};
-use super::packet::{ConnAck, Properties, Reason, Subscription};
+use super::link::{self, Io, Link, LinkError, State};
+use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
 use super::session::{self, Received, Request, Session, Token};
 use super::topic::{Qos, Topic, TopicFilter};
 use super::transport::Connector;
@@ -68,6 +68,8 @@ pub struct Client {
 /// What the link tells.
 #[derive(Debug)]
 pub enum Event {
+    /// It tries to come about, for the first time or again.
+    Connecting,
     /// The broker took us in.
     Connected(ConnAck),
     /// A message of a subscription.
@@ -94,8 +96,12 @@ pub enum Event {
     /// So many events were dropped since the start, messages of QoS 0 most of all, because nobody
     /// took them.
     Lagged(u64),
+    /// So many messages of ours were dropped since the start, because too many waited.
+    QueueFull(u64),
     /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
     Down(LinkError),
+    /// When it tries again.
+    Backoff(std::time::Instant),
     /// The link ended for good.
     Stopped,
 }
@@ -137,10 +143,10 @@ enum Order {
     Publish(Message, oneshot::Sender<Outcome>),
     Subscribe(Vec<Subscription>, Properties, oneshot::Sender<Vec<Granted>>),
     Unsubscribe(Vec<TopicFilter>, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
-    Acknowledge(Token, Reason),
+    Acknowledge(Token, Reason, Properties),
     Authenticate,
     TryNow,
-    Shutdown(Reason, Duration, oneshot::Sender<usize>),
+    Shutdown(Disconnect, Duration, oneshot::Sender<usize>),
     Abort,
 }
 
@@ -160,16 +166,32 @@ impl Client {
         Client::run(link)
     }
 
+    /// The same on a stream that is connected already. There is no other one after it.
+    pub fn over(
+        options: session::Options,
+        stream: impl Io + 'static,
+        settings: Settings,
+    ) -> (Client, Events) {
+        let streams = [Box::new(stream) as Box<dyn Io>];
+        let options_of_link = link::Options { reconnect: false, ..settings.link };
+        let outbox = Outbox::new(&settings.outbox);
+        Client::run(Link::over(Session::new(options), outbox, streams, options_of_link))
+    }
+
     /// The same with a link that was made before.
     pub fn run(mut link: Link) -> (Client, Events) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let (events, receiver) = mpsc::channel(EVENTS);
         let state = link.state();
+        let dropped = link.outbox.counts().dropped;
         link.outbox.follow();
         // Messages are acknowledged when they are in the hands of the one who takes events.
         let automatic = !link.session.set_manual_ack(true);
         let running = Running {
             link,
+            state: state.clone(),
+            trying: false,
+            dropped,
             automatic,
             orders,
             events,
@@ -226,6 +248,13 @@ impl Client {
         }
     }
 
+    /// Publishes only if the broker is there right now, and gives the message back if it is not:
+    /// nothing waits for a link.
+    pub fn publish_if_ready(&self, message: Message) -> Result<Receipt, Message> {
+        let ready = *self.state.borrow() == State::Ready;
+        if ready { self.try_publish(message) } else { Err(message) }
+    }
+
     /// Subscribes, now and at each connect that follows, and waits for the broker's first answer.
     pub async fn subscribe(
         &self,
@@ -249,7 +278,17 @@ impl Client {
 
     /// Acknowledges a message by hand, with [`session::Options::manual_ack`].
     pub async fn acknowledge(&self, token: Token, reason: Reason) -> Result<(), Ended> {
-        self.order(Order::Acknowledge(token, reason)).await
+        self.acknowledge_with(token, reason, Properties::NONE).await
+    }
+
+    /// The same with a `ReasonString` and user properties, in 5.0.
+    pub async fn acknowledge_with(
+        &self,
+        token: Token,
+        reason: Reason,
+        properties: Properties,
+    ) -> Result<(), Ended> {
+        self.order(Order::Acknowledge(token, reason, properties)).await
     }
 
     /// Proves anew who we are, with the link's `Authenticate`.
@@ -265,8 +304,17 @@ impl Client {
     /// Sends what waits, at most for a grace time, then leaves with DISCONNECT. Returns how many
     /// messages could not be delivered.
     pub async fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
+        self.shutdown_with(Disconnect::new(reason), grace).await
+    }
+
+    /// The same with properties, in 5.0.
+    pub async fn shutdown_with(
+        &self,
+        disconnect: Disconnect,
+        grace: Duration,
+    ) -> Result<usize, Ended> {
         let (sender, left) = oneshot::channel();
-        self.order(Order::Shutdown(reason, grace, sender)).await?;
+        self.order(Order::Shutdown(disconnect, grace, sender)).await?;
         left.await.map_err(|_| Ended)
     }
 
@@ -278,6 +326,11 @@ impl Client {
 
 struct Running {
     link: Link,
+    state: watch::Receiver<State>,
+    /// Whether [`Event::Connecting`] was told of the link that there is, or will be.
+    trying: bool,
+    /// As many drops of the outbox were told.
+    dropped: u64,
     /// Whether messages are acknowledged when they were handed on.
     automatic: bool,
     orders: mpsc::Receiver<Order>,
@@ -288,7 +341,7 @@ struct Running {
     receipts: BTreeMap<Ticket, oneshot::Sender<Outcome>>,
     subscribing: BTreeMap<Request, Awaited<Granted>>,
     unsubscribing: BTreeMap<Request, Awaited<(TopicFilter, Reason)>>,
-    leaving: Option<(Reason, Instant, oneshot::Sender<usize>)>,
+    leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
 }
 
 /// The answers to one call, which come one by one.
@@ -310,15 +363,21 @@ impl Running {
             let grace = self.leaving.as_ref().map(|(_, due, _)| *due);
             tokio::select! {
                 event = self.link.event(), if !self.is_full() => {
+                    self.look();
                     let event = self.note(event);
                     let stopped = self.link.is_stopped();
+                    let is_down = matches!(event, Some(Event::Down(_)));
                     if let Some(event) = event {
                         self.pass_on(event);
                     }
                     if stopped {
                         break;
                     }
+                    if is_down {
+                        self.will_try_again();
+                    }
                 }
+                Ok(()) = self.state.changed() => self.look(),
                 order = self.orders.recv() => match order {
                     Some(order) => self.obey(order),
                     None => break,
@@ -353,14 +412,32 @@ impl Running {
         }
     }
 
+    /// Tells that a link comes about.
+    fn look(&mut self) {
+        let idle = matches!(
+            &*self.state.borrow_and_update(),
+            State::Disconnected | State::Backoff { .. } | State::Stopped
+        );
+        if !idle && !std::mem::replace(&mut self.trying, true) {
+            self.pass_on(Event::Connecting);
+        }
+    }
+
+    fn will_try_again(&mut self) {
+        self.trying = false;
+        let until = match &*self.state.borrow_and_update() {
+            State::Backoff { until, .. } => *until,
+            _ => return,
+        };
+        self.pass_on(Event::Backoff(until));
+    }
+
     /// `false`: the end has come, and without a link there is nothing to be said.
     fn stay(&mut self) -> bool {
-        let Some((reason, due)) = self.leaving.as_ref().map(|(r, due, _)| (*r, *due)) else {
-            return true;
-        };
-        let ready = *self.link.state().borrow() == State::Ready;
-        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= due {
-            self.link.leave(reason);
+        let Some((disconnect, due, _)) = &self.leaving else { return true };
+        let ready = *self.state.borrow() == State::Ready;
+        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
+            self.link.leave_with(disconnect.clone());
         }
         !self.link.is_stopped()
     }
@@ -376,6 +453,11 @@ impl Running {
             Order::Publish(message, receipt) => {
                 let ticket = self.link.outbox.push(message);
                 self.receipts.insert(ticket, receipt);
+                let dropped = self.link.outbox.counts().dropped;
+                if dropped > self.dropped {
+                    self.dropped = dropped;
+                    self.pass_on(Event::QueueFull(dropped));
+                }
             }
             Order::Subscribe(filters, properties, reply) => {
                 let n = filters.len();
@@ -395,15 +477,17 @@ impl Running {
                     let _ = reply.send(Vec::new());
                 }
             }
-            Order::Acknowledge(token, reason) => session.acknowledge(token, reason),
+            Order::Acknowledge(token, reason, properties) => {
+                session.acknowledge_with(token, reason, properties);
+            }
             Order::Authenticate => {
                 if let Err(error) = session.authenticate_again() {
                     tracing::warn!("{error}");
                 }
             }
             Order::TryNow => self.link.try_now(),
-            Order::Shutdown(reason, grace, reply) => {
-                self.leaving = Some((reason, Instant::now() + grace, reply));
+            Order::Shutdown(disconnect, grace, reply) => {
+                self.leaving = Some((disconnect, Instant::now() + grace, reply));
             }
             Order::Abort => self.link.abort(),
         }
@@ -450,7 +534,7 @@ impl Running {
     fn pass_on(&mut self, event: Event) {
         let is_droppable = match &event {
             Event::Message(message) => message.token.is_none(),
-            Event::Pong => true,
+            Event::Pong | Event::QueueFull(_) => true,
             // Of these there may be any number, as long as nobody takes them.
             _ => self.waiting.len() >= EVENTS,
         };

@@ -8,11 +8,12 @@ mod ids;
 mod inbound;
 mod keepalive;
 mod options;
+mod profiles;
 mod requests;
 
 pub use event::{Event, Received, SessionError};
 pub use inbound::Token;
-pub use options::{Clean, Options};
+pub use options::{Clean, OnOversize, Options};
 pub use requests::Request;
 
 use super::auth::Authenticate;
@@ -41,6 +42,8 @@ const OUTPUT_LIMIT: usize = 64 * 1024;
 /// Types of the packets that may answer CONNECT.
 const CONNACK: u8 = 2;
 const AUTH: u8 = 15;
+/// Bytes of an acknowledgement or a DISCONNECT besides their properties, at most.
+const FRAME: usize = 5 + 2 + 1;
 
 /// So many events wait to be taken before nothing more is read.
 const EVENT_LIMIT: usize = 1000;
@@ -296,14 +299,29 @@ impl Session {
             return;
         }
         if let Some(Skipped { oversize, start, token, is_new: true, .. }) = self.oversize.take() {
+            if self.options.on_oversize == OnOversize::Drop {
+                return self.pass_by(token);
+            }
             let Oversize { qos, topic, skip, .. } = oversize;
             let event = Event::Oversize { topic, qos, bytes: skip, start: start.freeze() };
             self.events.push_back(Occurrence { event, token });
         }
     }
 
+    /// Acknowledges a message that nobody hears of.
+    fn pass_by(&mut self, token: Option<Token>) {
+        if let Some(token) = token {
+            self.inbound.taken(token);
+            self.acknowledge(token, Reason::SUCCESS);
+        }
+    }
+
     fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
         self.must_be_up()?;
+        if self.options.on_oversize == OnOversize::Disconnect {
+            let what = "a message larger than we take";
+            return Err(SessionError::Protocol(Reason::PACKET_TOO_LARGE, what));
+        }
         let came = self.inbound.came(oversize.qos, oversize.id);
         if came.is_none() {
             self.answer();
@@ -808,7 +826,15 @@ impl Session {
     /// Acknowledges a message by hand, in 5.0 with a reason. Answers go in the order in which the
     /// messages came, whatever the order of these calls.
     pub fn acknowledge(&mut self, token: Token, reason: Reason) {
-        self.inbound.answer(token, reason);
+        self.acknowledge_with(token, reason, Properties::NONE);
+    }
+
+    /// The same with a `ReasonString` and user properties, in 5.0. They are left out if they would
+    /// make the packet larger than the broker takes (3.4.2.2.2).
+    pub fn acknowledge_with(&mut self, token: Token, reason: Reason, properties: Properties) {
+        let fits = FRAME + properties.len(self.version) <= self.limits.largest;
+        let properties = if fits { properties } else { Properties::NONE };
+        self.inbound.answer(token, reason, properties);
         self.answer();
     }
 
@@ -826,8 +852,18 @@ impl Session {
     /// Leaves: what stands in the output then is the last. With a reason above 0 the broker may
     /// publish the will, in 5.0.
     pub fn disconnect(&mut self, reason: Reason) {
+        self.disconnect_with(Disconnect::new(reason));
+    }
+
+    /// The same with properties, in 5.0: another session expiry, words, user properties. The last
+    /// two are left out if they would make the packet larger than the broker takes (3.14.2.2.3).
+    pub fn disconnect_with(&mut self, mut disconnect: Disconnect) {
         if let State::Up(_) = self.state {
-            self.put(&Packet::Disconnect(Disconnect::new(reason)));
+            if FRAME + disconnect.properties.len(self.version) > self.limits.largest {
+                let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));
+                disconnect.properties.0.retain(kept);
+            }
+            self.put(&Packet::Disconnect(disconnect));
             self.state = State::Down;
         }
     }

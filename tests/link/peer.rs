@@ -13,8 +13,8 @@ use tty2mqtt::outbox::Outbox;
 /// The broker's side of a stream.
 pub struct Peer {
     pub stream: DuplexStream,
-    input: BytesMut,
-    version: Version,
+    pub input: BytesMut,
+    pub version: Version,
 }
 
 impl Peer {
