@@ -109,17 +109,6 @@ impl Broker {
     pub fn kill(&mut self) {
         self.processes.clear();
     }
-
-    /// What it printed since it was started.
-    pub fn said(&mut self) -> String {
-        let mut said = String::new();
-        for process in &mut self.processes {
-            while let Ok(line) = process.lines.try_recv() {
-                writeln!(said, "{line}").unwrap();
-            }
-        }
-        said
-    }
 }
 
 fn start(mut command: Command) -> Process {

@@ -81,7 +81,6 @@ static EACH: &[Feature<Scene>] = features! {
     "QoS 1 both ways" messages::qos_1;
     "QoS 2 both ways" messages::qos_2;
     "message of 1 MB" messages::large;
-    "retained message" messages::retained;
     "wildcards" messages::wildcards;
     "shared subscription" messages::shared;
     "unsubscribe" messages::unsubscribe;
@@ -95,6 +94,13 @@ static EACH: &[Feature<Scene>] = features! {
     "will of a silent client" lost::silent;
     "ping at a keep alive of 1 s" lost::ping;
     "taken over by the same client id" lost::takeover;
+};
+
+/// One after the other, after all others: some brokers send retained messages to clients that did
+/// not ask for them.
+static RETAINED: &[Feature<Scene>] = features! {
+    "retained message" messages::retained;
+    "retained will" lost::retained;
 };
 
 /// In the order of the table: features, and what was found in each version, by groups.
@@ -130,6 +136,13 @@ pub async fn try_all(broker: &mut Broker) -> (Vec<(Version, String)>, Results) {
         let rows: &mut Vec<(&str, BTreeMap<Version, String>)> =
             if group == 0 { &mut once } else { &mut each };
         rows[n].1.insert(version, text(found));
+    }
+    for feature in RETAINED {
+        let mut cells = BTreeMap::new();
+        for scene in &scenes {
+            cells.insert(scene.version, text((feature.trial)(scene.clone()).await));
+        }
+        each.push((feature.name, cells));
     }
     let restart = restart::all(broker, &scenes).await;
     (versions, [once, each, restart])

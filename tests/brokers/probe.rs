@@ -85,39 +85,41 @@ impl Probe {
     pub async fn event(&mut self, what: &str) -> Result<Event, Trouble> {
         match timeout(DEADLINE, self.events.next()).await {
             Ok(Some(event)) => Ok(event),
-            Ok(None) => Err(format!("the client ended before {what}")),
+            Ok(None) => Err(format!("the link ended before {what}")),
             Err(_) => Err(format!("no {what}")),
         }
     }
 
-    pub async fn subscribe(&self, name: &str, qos: Qos) -> Result<Qos, Trouble> {
+    pub async fn subscribe(&mut self, name: &str, qos: Qos) -> Result<Qos, Trouble> {
         self.subscribe_as(Subscription::new(filter(name), qos), Properties::NONE).await
     }
 
     pub async fn subscribe_as(
-        &self,
+        &mut self,
         subscription: Subscription,
         properties: Properties,
     ) -> Result<Qos, Trouble> {
         let granted = self.client.subscribe(vec![subscription], properties);
         let granted = timeout(DEADLINE, granted).await.map_err(|_| "no SUBACK")?;
-        let granted = granted.map_err(|ended| ended.to_string())?;
+        let Ok(granted) = granted else { return Err(self.ended().await) };
         granted[0].1.map_err(|reason| format!("subscription refused: {reason}"))
     }
 
-    pub async fn unsubscribe(&self, name: &str) -> Result<Reason, Trouble> {
+    pub async fn unsubscribe(&mut self, name: &str) -> Result<Reason, Trouble> {
         let answers = timeout(DEADLINE, self.client.unsubscribe(vec![filter(name)])).await;
         let answers = answers.map_err(|_| "no UNSUBACK")?;
-        Ok(answers.map_err(|ended| ended.to_string())?[0].1)
+        let Ok(answers) = answers else { return Err(self.ended().await) };
+        Ok(answers[0].1)
     }
 
     /// Publishes, and waits until the broker has it.
-    pub async fn publish(&self, message: Message) -> Result<(), Trouble> {
-        let receipt = self.client.publish(message).await.map_err(|ended| ended.to_string())?;
+    pub async fn publish(&mut self, message: Message) -> Result<(), Trouble> {
+        let receipt = self.client.publish(message).await;
+        let Ok(receipt) = receipt else { return Err(self.ended().await) };
         match timeout(DEADLINE, receipt).await {
             Ok(Ok(Outcome::Delivered(_))) => Ok(()),
             Ok(Ok(outcome)) => Err(format!("a message of ours: {outcome:?}")),
-            Ok(Err(ended)) => Err(ended.to_string()),
+            Ok(Err(_)) => Err(self.ended().await),
             Err(_) => Err("a message of ours is not acknowledged".into()),
         }
     }
@@ -158,6 +160,16 @@ impl Probe {
                 _ => {}
             }
         }
+    }
+
+    /// Why the link ended.
+    async fn ended(&mut self) -> Trouble {
+        while let Ok(Some(event)) = timeout(DEADLINE, self.events.next()).await {
+            if let Event::Down(error) = event {
+                return error.to_string();
+            }
+        }
+        "the link ended".into()
     }
 
     /// Leaves with DISCONNECT.

@@ -92,7 +92,7 @@ pub async fn retained(scene: Scene) -> Found {
 
 pub async fn wildcards(scene: Scene) -> Found {
     let name = scene.name("wild");
-    let publisher = scene.probe("wild").await?;
+    let mut publisher = scene.probe("wild").await?;
     let topics = ["", "/a", "/a/b", "/b/a", "/b/c/d", "/end"];
     for (n, (filter, wanted)) in [
         (format!("x/{name}/#"), "|/a|/a/b|/b/a|/b/c/d"),
@@ -123,11 +123,11 @@ pub async fn wildcards(scene: Scene) -> Found {
 pub async fn shared(scene: Scene) -> Found {
     let name = scene.name("shared");
     let mut members = [scene.probe("shared-1").await?, scene.probe("shared-2").await?];
-    for member in &members {
+    for member in &mut members {
         member.subscribe(&format!("$share/group/{name}"), QOS[1]).await?;
         member.subscribe(&format!("{name}/end"), QOS[1]).await?;
     }
-    let publisher = scene.probe("shared").await?;
+    let mut publisher = scene.probe("shared").await?;
     for n in 10..30 {
         publisher.publish(message(&name, n.to_string())).await?;
     }
@@ -230,7 +230,7 @@ pub async fn expiry(scene: Scene) -> Found {
     let name = scene.name("expiry");
     let mut options = scene.options("expiry");
     options.clean = Clean::Never;
-    let probe = scene.probe_with(options.clone()).await?;
+    let mut probe = scene.probe_with(options.clone()).await?;
     probe.subscribe(&name, QOS[1]).await?;
     probe.leave().await?;
     let mut publisher = {

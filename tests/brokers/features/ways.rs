@@ -136,6 +136,7 @@ pub async fn version(place: Arc<Place>, version: Version) -> Found {
             return Ok(format!("no: {}", answer.reason));
         }
         Some(LinkError::Closed) => return Ok("no: closes the link".into()),
+        Some(LinkError::Session(SessionError::NoConnAck)) => return Ok("no: no answer".into()),
         Some(error) => return Err(error.to_string()),
     }
     yes()
