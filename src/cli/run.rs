@@ -122,6 +122,7 @@ impl Signals {
 
     /// Resolves at the first signal that ends the program; from then on a second one ends the
     /// process at once.
+    #[cfg(feature = "demo")]
     pub(super) async fn first(mut self) {
         while let Wish::Reload = self.next().await {}
         tracing::info!("stopping");
