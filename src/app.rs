@@ -6,7 +6,7 @@
 
 use crate::backoff;
 use crate::command;
-use crate::config::scalar::Name;
+use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::{self, Intake};
 use crate::mqtt::auth::Scram;
@@ -295,6 +295,8 @@ fn build(
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
         interval: config.status.interval.duration(),
+        silent_after: port.silent_after.map(Span::duration),
+        rate_limit: port.rate_limit,
         stop: stopped,
     };
     Ok(Built { wiring: Wiring { route, subscriptions }, stop, task, port: port.clone() })

@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Part, Place, Problem};
 use super::tree::{Mistake, Node, Path, Step, What, key_text};
-use super::{Config, check};
+use super::{Config, Source, check};
 use serde::Deserialize;
 use serde_yaml::Value;
 use std::io;
@@ -67,7 +67,7 @@ pub fn parse(
             problems = check::check(&config, text);
             if problems.is_empty() {
                 resolve(&mut config, folder);
-                config.tree = tree;
+                config.source = Source(tree);
                 let warnings = check::warnings(&config);
                 return Ok((config, warnings));
             }
