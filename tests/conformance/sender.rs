@@ -4,7 +4,7 @@ use crate::talk::{SECOND, Said, Talk, ack, from_broker, id, message, options};
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Packet, Properties, Property, Reason, Subscription, Varint};
 use tty2mqtt::mqtt::session::Options;
-use tty2mqtt::mqtt::topic::Qos::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
+use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 #[test]
 fn mqtt_2_2_1_3_a_new_packet_has_an_identifier_that_is_not_in_use() {
@@ -149,9 +149,8 @@ fn mqtt_4_4_0_1_nothing_is_repeated_while_the_link_stands() {
 
 #[test]
 fn mqtt_4_4_0_2_what_is_refused_is_not_repeated() {
-    let pairs: [(fn(Ack) -> Packet, Qos); 2] =
-        [(Packet::PubAck, AtLeastOnce), (Packet::PubRec, ExactlyOnce)];
-    for (kind, qos) in pairs {
+    type Kind = fn(Ack) -> Packet;
+    for (kind, qos) in [(Packet::PubAck as Kind, AtLeastOnce), (Packet::PubRec, ExactlyOnce)] {
         let mut talk = Talk::up(Vec::new());
         talk.publish("a", qos);
         talk.hear();
