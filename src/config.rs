@@ -42,6 +42,20 @@ pub struct Config {
     pub status: Status,
     /// The serial ports, each under a name of your choice.
     pub ports: BTreeMap<Name, Port>,
+    /// The file as it was written, to tell what has changed since.
+    #[serde(skip)]
+    pub tree: serde_yaml::Value,
+}
+
+impl Config {
+    /// Whether everything below a key, such as `ports` and a name, is as it was.
+    pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
+        let at = |config: &Config| {
+            let down = |value: serde_yaml::Value, key: &&str| value.get(*key).cloned();
+            path.iter().try_fold(config.tree.clone(), down)
+        };
+        at(self) == at(other)
+    }
 }
 
 /// The MQTT broker that everything goes to.

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 pub struct Intake {
     sender: mpsc::Sender<Batch>,
     room: Arc<Semaphore>,
+    port: u16,
 }
 
 /// The MQTT task's end.
@@ -38,7 +39,7 @@ pub fn channel(bytes: usize) -> (Intake, Outlet) {
     // A batch costs at least one message, so the bytes bound the batches too.
     let batches = (bytes / 128).max(1);
     let (sender, receiver) = mpsc::channel(batches);
-    (Intake { sender, room: Arc::new(Semaphore::new(bytes)) }, Outlet { receiver })
+    (Intake { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Outlet { receiver })
 }
 
 /// Memory for what all ports of a configuration make in two seconds at line rate. A reading as a
@@ -55,6 +56,11 @@ pub fn two_seconds_of(config: &Config) -> usize {
 }
 
 impl Intake {
+    /// The end of one port, by its number from 1 on: its messages carry it.
+    pub fn of_port(&self, port: u16) -> Intake {
+        Intake { port, ..self.clone() }
+    }
+
     /// Passes messages on, all or none, without waiting. Leaves `messages` empty on success.
     pub fn offer(&self, messages: &mut Vec<Message>) -> Result<(), Full> {
         if messages.is_empty() {
@@ -62,7 +68,8 @@ impl Intake {
         }
         let cost = messages.iter().map(Message::cost).sum::<usize>();
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-        let messages = std::mem::take(messages);
+        let mut messages = std::mem::take(messages);
+        messages.iter_mut().for_each(|message| message.port = self.port);
         let Ok(room) = self.room.clone().try_acquire_many_owned(cost) else {
             return Err(Full(messages));
         };
@@ -87,17 +94,9 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::topic::Qos;
 
     fn message() -> Message {
-        Message {
-            topic: "a".parse().unwrap(),
-            payload: "b".into(),
-            qos: Qos::AtMostOnce,
-            retain: false,
-            latest_only: false,
-            properties: None,
-        }
+        Message::new("a".parse().unwrap(), "b")
     }
 
     #[tokio::test]
@@ -107,9 +106,10 @@ mod tests {
         let Full(back) = intake.offer(&mut vec![message()]).unwrap_err();
         assert_eq!(back.len(), 1);
         assert_eq!(outlet.next().await.unwrap().len(), 2);
-        assert!(intake.offer(&mut vec![message()]).is_ok());
+        assert!(intake.of_port(7).offer(&mut vec![message()]).is_ok());
         drop(intake);
-        assert_eq!(outlet.next().await.unwrap().len(), 1);
+        let last = outlet.next().await.unwrap();
+        assert_eq!((last.len(), last[0].port), (1, 7));
         assert!(outlet.next().await.is_none());
     }
 }

@@ -199,14 +199,7 @@ impl Mapper {
             Ok(topic) => {
                 let payload = buffer.freeze();
                 let (qos, retain) = (self.qos, self.retain);
-                out.push(Message {
-                    topic,
-                    payload,
-                    qos,
-                    retain,
-                    latest_only: false,
-                    properties: None,
-                });
+                out.push(Message { qos, retain, ..Message::new(topic, payload) });
                 0
             }
             Err(_) => 1,

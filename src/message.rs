@@ -19,6 +19,9 @@ pub struct Message {
     /// Only the newest counts: a waiting older one of the same topic is replaced even when there
     /// is room. Status messages are like that, readings are not.
     pub latest_only: bool,
+    /// Number of the port that it came from, from 1 on; 0: the gateway itself. In a full outbox no
+    /// port pushes out the others.
+    pub port: u16,
     /// What MQTT 5.0 can say besides: expiry, content type, response topic, user properties.
     pub properties: Option<Arc<Properties>>,
 }
@@ -32,6 +35,7 @@ impl Message {
             qos: Qos::AtLeastOnce,
             retain: false,
             latest_only: false,
+            port: 0,
             properties: None,
         }
     }

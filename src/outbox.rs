@@ -1,26 +1,36 @@
 //! Bounded store of messages that the broker has not acknowledged. It stands above the session:
 //! when a link or a session is lost, nothing in here is.
 
+mod lane;
 mod waiting;
 
 use crate::config::{Drop, OutboxBounds};
 use crate::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
-use std::collections::{BTreeMap, VecDeque};
-use waiting::Waiting;
+use lane::Lane;
+use std::collections::VecDeque;
+
+pub use lane::Drops;
 
 /// Messages in the order in which they came. Sans-io.
 ///
 /// A message is waiting, or in flight: handed to the session and not acknowledged yet. What is in
 /// flight is never dropped, because the broker may have it already. All that is in flight came
 /// before all that waits.
+///
+/// When it is full, the port that takes up most beyond its share loses messages, those of QoS 0
+/// first. Half of the outbox is shared out evenly among the ports and the gateway's own messages;
+/// nobody else can take a share away.
 #[derive(Debug)]
 pub struct Outbox {
     bounds: OutboxBounds,
-    waiting: Waiting,
-    in_flight: BTreeMap<Ticket, Message>,
-    in_flight_bytes: usize,
+    /// What waits, by the number of the port.
+    lanes: Vec<Lane>,
+    /// How many ports may send, and the gateway itself.
+    senders: usize,
+    waiting: usize,
+    in_flight: InFlight,
     last_ticket: u64,
     /// Memory of all, waiting and in flight.
     bytes: usize,
@@ -68,13 +78,14 @@ pub struct Counts {
 }
 
 impl Outbox {
-    /// An empty outbox.
+    /// An empty outbox, for one sender; see [`Outbox::share`].
     pub fn new(bounds: &OutboxBounds) -> Outbox {
         Outbox {
             bounds: bounds.clone(),
-            waiting: Waiting::default(),
-            in_flight: BTreeMap::new(),
-            in_flight_bytes: 0,
+            lanes: Vec::new(),
+            senders: 1,
+            waiting: 0,
+            in_flight: InFlight::default(),
             last_ticket: 0,
             bytes: 0,
             urgent: None,
@@ -83,38 +94,84 @@ impl Outbox {
         }
     }
 
+    /// Holds as much from now on; what is there already stays.
+    pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
+        self.bounds = bounds.clone();
+    }
+
+    /// Half of the room is shared out among so many ports and the gateway itself.
+    pub fn share(&mut self, ports: usize) {
+        self.senders = ports + 1;
+    }
+
     /// Takes a message in. A message that only counts as the latest replaces what waits of its
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.
     pub fn push(&mut self, message: Message) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
+        let port = usize::from(message.port);
+        if self.lanes.len() <= port {
+            self.lanes.resize_with(port + 1, Lane::default);
+        }
         if !self.could_ever_have_room_for(&message) {
-            self.counts.too_large += u64::from(message.cost() > self.bounds.bytes.bytes());
+            if message.cost() > self.bounds.bytes.bytes() {
+                self.counts.too_large += 1;
+                self.lanes[port].drops.too_large += 1;
+            } else {
+                self.lanes[port].drops.full += 1;
+            }
             self.dropped(ticket);
             return ticket;
         }
         while message.latest_only || !self.has_room_for(&message) {
-            let Some((old, replaced)) = self.waiting.take_replaced(&message) else { break };
-            self.bytes -= replaced.cost();
+            let Some((old, replaced)) = self.lanes[port].take_replaced(&message) else { break };
+            self.gone(&replaced);
             self.counts.replaced += 1;
             self.tell(old, Outcome::Replaced);
         }
         while !self.has_room_for(&message) {
-            let oldest = match self.bounds.drop {
-                Drop::Oldest => self.waiting.pop_front(),
-                Drop::Newest => None,
-            };
-            let Some((oldest, dropped)) = oldest else {
-                self.dropped(ticket);
-                return ticket;
-            };
-            self.bytes -= dropped.cost();
-            self.dropped(oldest);
+            match self.victim(&message) {
+                Some((at, (oldest, dropped))) => {
+                    self.gone(&dropped);
+                    self.lanes[at].drops.full += 1;
+                    self.dropped(oldest);
+                }
+                None => {
+                    self.lanes[port].drops.full += 1;
+                    self.dropped(ticket);
+                    return ticket;
+                }
+            }
         }
         self.bytes += message.cost();
-        self.waiting.push_back(ticket, message);
+        self.waiting += 1;
+        self.lanes[port].push_back(ticket, message);
         ticket
+    }
+
+    /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
+    fn victim(&mut self, new: &Message) -> Option<(usize, (Ticket, Message))> {
+        let share = self.bounds.bytes.bytes() / 2 / self.senders;
+        let own = usize::from(new.port);
+        let size = |at: usize, lane: &Lane| lane.bytes() + if at == own { new.cost() } else { 0 };
+        // Of several that are as large, the new message's own lane.
+        let largest = |(at, lane): &(usize, &Lane)| (size(*at, lane), *at == own);
+        let (at, lane) = self.lanes.iter().enumerate().max_by_key(largest)?;
+        if at == own && self.bounds.drop == Drop::Newest {
+            return None;
+        }
+        // Within its share nobody makes way for others.
+        if at != own && lane.bytes() <= share {
+            return None;
+        }
+        Some((at, self.lanes[at].pop_least()?))
+    }
+
+    /// A message that waited does no more.
+    fn gone(&mut self, message: &Message) {
+        self.bytes -= message.cost();
+        self.waiting -= 1;
     }
 
     fn dropped(&mut self, ticket: Ticket) {
@@ -139,14 +196,35 @@ impl Outbox {
         self.outcomes.as_mut()?.pop_front()
     }
 
+    /// Whether [`Outbox::outcome`] has something to tell.
+    pub fn has_outcome(&self) -> bool {
+        self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.is_empty())
+    }
+
     /// Takes in a message that goes before all others, in the place of an earlier such one.
     pub fn push_first(&mut self, message: Message) {
         self.urgent = Some(message);
     }
 
+    /// The lane whose first message came first.
+    fn first_lane(&self) -> Option<usize> {
+        let fronts = self.lanes.iter().enumerate();
+        let fronts = fronts.filter_map(|(at, lane)| Some((lane.front()?.0, at)));
+        fronts.min().map(|(_, at)| at)
+    }
+
     /// The next message to hand to the link; [`Outbox::sent`] follows.
     pub fn front(&self) -> Option<&Message> {
-        self.urgent.as_ref().or_else(|| self.waiting.front())
+        if self.urgent.is_some() {
+            return self.urgent.as_ref();
+        }
+        self.lanes[self.first_lane()?].front().map(|(_, message)| message)
+    }
+
+    fn pop_front(&mut self) -> Option<(Ticket, Message)> {
+        let at = self.first_lane()?;
+        self.waiting -= 1;
+        self.lanes[at].pop_front()
     }
 
     /// The front message was handed to the link with a QoS. With 1 and 2 it is in flight from now
@@ -156,35 +234,33 @@ impl Outbox {
             self.counts.sent += 1;
             return None;
         }
-        let (ticket, message) = self.waiting.pop_front()?;
+        let (ticket, message) = self.pop_front()?;
         self.counts.sent += 1;
         if qos == Qos::AtMostOnce {
             self.bytes -= message.cost();
             self.tell(ticket, Outcome::Delivered(Reason::SUCCESS));
             return None;
         }
-        self.in_flight_bytes += message.cost();
-        self.in_flight.insert(ticket, message);
+        self.in_flight.push(ticket, message);
         Some(ticket)
     }
 
     /// The message of a ticket that is in flight.
     pub fn message(&self, ticket: Ticket) -> Option<&Message> {
-        self.in_flight.get(&ticket)
+        self.in_flight.get(ticket)
     }
 
     /// The message of a ticket, which is being sent once more.
     pub fn again(&mut self, ticket: Ticket) -> Option<&Message> {
-        let message = self.in_flight.get(&ticket)?;
+        let message = self.in_flight.get(ticket)?;
         self.counts.sent += 1;
         Some(message)
     }
 
     /// The broker has it, or does not take it, as the reason says.
     pub fn acknowledged(&mut self, ticket: Ticket, reason: Reason) {
-        let Some(message) = self.in_flight.remove(&ticket) else { return };
+        let Some(message) = self.in_flight.remove(ticket) else { return };
         self.bytes -= message.cost();
-        self.in_flight_bytes -= message.cost();
         self.settled(ticket, reason);
     }
 
@@ -192,7 +268,7 @@ impl Outbox {
     pub fn refuse_front(&mut self, reason: Reason) {
         if self.urgent.take().is_some() {
             self.counts.refused += 1;
-        } else if let Some((ticket, message)) = self.waiting.pop_front() {
+        } else if let Some((ticket, message)) = self.pop_front() {
             self.bytes -= message.cost();
             self.settled(ticket, reason);
         }
@@ -212,14 +288,14 @@ impl Outbox {
     pub fn requeue(&mut self) {
         self.counts.requeued += self.in_flight.len() as u64;
         while let Some((ticket, message)) = self.in_flight.pop_last() {
-            self.waiting.push_front(ticket, message);
+            self.waiting += 1;
+            self.lanes[usize::from(message.port)].push_front(ticket, message);
         }
-        self.in_flight_bytes = 0;
     }
 
     /// Messages in here, waiting and in flight.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight.len()
+        self.waiting + self.in_flight.len()
     }
 
     /// Whether there is none.
@@ -237,6 +313,12 @@ impl Outbox {
         &self.counts
     }
 
+    /// The ports that lost messages, and why; 0 is the gateway itself.
+    pub fn drops(&self) -> impl Iterator<Item = (u16, Drops)> + '_ {
+        let drops = (0_u16..).zip(&self.lanes).map(|(port, lane)| (port, lane.drops));
+        drops.filter(|(_, drops)| *drops != Drops::default())
+    }
+
     fn has_room_for(&self, message: &Message) -> bool {
         self.len() < self.bounds.messages as usize
             && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.bytes)
@@ -246,7 +328,66 @@ impl Outbox {
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, message: &Message) -> bool {
         self.in_flight.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight_bytes)
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight.bytes)
+    }
+}
+
+/// Messages that are in flight, by their tickets, which only grow.
+#[derive(Debug, Default)]
+struct InFlight {
+    /// A gap is one that was acknowledged; the first is none.
+    messages: VecDeque<(Ticket, Option<Message>)>,
+    len: usize,
+    bytes: usize,
+}
+
+impl InFlight {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn push(&mut self, ticket: Ticket, message: Message) {
+        self.len += 1;
+        self.bytes += message.cost();
+        self.messages.push_back((ticket, Some(message)));
+    }
+
+    fn find(&self, ticket: Ticket) -> Option<usize> {
+        // Brokers answer in order, so the first look nearly always finds it.
+        match self.messages.front() {
+            Some((first, _)) if *first == ticket => Some(0),
+            _ => self.messages.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok(),
+        }
+    }
+
+    fn get(&self, ticket: Ticket) -> Option<&Message> {
+        self.messages.get(self.find(ticket)?)?.1.as_ref()
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Message> {
+        let at = self.find(ticket)?;
+        let message = self.messages.get_mut(at)?.1.take()?;
+        self.len -= 1;
+        self.bytes -= message.cost();
+        while let Some((_, None)) = self.messages.front() {
+            self.messages.pop_front();
+        }
+        // One that stays unacknowledged does not keep the gaps behind it.
+        if self.messages.len() > 2 * self.len + 256 {
+            self.messages.retain(|(_, message)| message.is_some());
+        }
+        Some(message)
+    }
+
+    fn pop_last(&mut self) -> Option<(Ticket, Message)> {
+        loop {
+            let (ticket, message) = self.messages.pop_back()?;
+            if let Some(message) = message {
+                self.len -= 1;
+                self.bytes -= message.cost();
+                return Some((ticket, message));
+            }
+        }
     }
 }
 
@@ -263,6 +404,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             latest_only: false,
+            port: 0,
             properties: None,
         }
     }
@@ -306,6 +448,40 @@ mod tests {
         assert_eq!(outbox.again(ticket).unwrap().payload, "a");
         outbox.requeue();
         assert_eq!(drain(&mut outbox), ["a", "c"]);
+    }
+
+    #[test]
+    fn qos_0_goes_first() {
+        let mut outbox = outbox(3, Drop::Oldest);
+        for (text, qos) in [("a", 1), ("b", 0), ("c", 1), ("d", 0), ("e", 1), ("f", 1)] {
+            outbox.push(Message { qos: Qos::try_from(qos).unwrap(), ..message(text) });
+        }
+        assert_eq!(drain(&mut outbox), ["c", "e", "f"]);
+    }
+
+    #[test]
+    fn a_chatty_port_does_not_push_out_the_others() {
+        for policy in [Drop::Oldest, Drop::Newest] {
+            let mut outbox = outbox(12, policy);
+            outbox.bounds.bytes = Size::from_bytes(12 * message("a00").cost());
+            outbox.share(2);
+            let from = |port, n| Message {
+                port,
+                ..message(&format!("{}{n:02}", ["", "a", "b"][port as usize]))
+            };
+            outbox.push(from(2, 0));
+            for n in 0..50 {
+                outbox.push(from(1, n));
+            }
+            outbox.push(from(2, 1));
+            let left = drain(&mut outbox);
+            assert!(left.contains(&"b00".to_owned()), "{policy:?} {left:?}");
+            let drops: Vec<_> = outbox.drops().collect();
+            // The latecomer finds room, because the other one is beyond its share.
+            let expected = [(1, Drops { full: 40, too_large: 0 })];
+            assert!(left.contains(&"b01".to_owned()), "{policy:?} {left:?}");
+            assert_eq!(drops, expected, "{policy:?}");
+        }
     }
 
     #[test]
@@ -400,13 +576,13 @@ mod tests {
             outbox.push(status(n));
         }
         assert_eq!(outbox.len(), 4);
-        assert!(outbox.waiting.capacity().0 < 2000, "{:?}", outbox.waiting.capacity());
+        assert!(outbox.lanes[0].capacity().0 < 2000, "{:?}", outbox.lanes[0].capacity());
         for n in 0..50_000 {
             outbox.bounds.bytes = Size::from_bytes(64 << 20);
             outbox.push(Message { retain: true, ..message(&format!("topic/{n}")) });
         }
         drain(&mut outbox);
-        let (slots, topics) = outbox.waiting.capacity();
+        let (slots, topics) = outbox.lanes[0].capacity();
         assert!(slots < 1000 && topics < 1000, "{slots} {topics}");
     }
 
@@ -445,7 +621,7 @@ mod tests {
             outbox.acknowledged(ticket, Reason::SUCCESS);
         }
         assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
-        assert!(outbox.waiting.capacity().0 < 1000);
+        assert!(outbox.lanes[0].capacity().0 < 1000);
     }
 
     /// The outbox as one would explain it: two lists that are searched from the front.
@@ -471,7 +647,16 @@ mod tests {
                 self.waiting.remove(at);
             }
             if full(self) && policy == Drop::Oldest && !self.waiting.is_empty() {
-                self.waiting.remove(0);
+                // QoS 0 first, but none that an older retained one of its topic stands before.
+                let same = |m: &Message, n: &Message| {
+                    let is_replaceable = |m: &Message| m.retain || m.latest_only;
+                    m.topic == n.topic && is_replaceable(m) && is_replaceable(n)
+                };
+                let least = (0..self.waiting.len()).find(|at| {
+                    let (before, message) = (&self.waiting[..*at], &self.waiting[*at]);
+                    message.qos == Qos::AtMostOnce && !before.iter().any(|old| same(old, message))
+                });
+                self.waiting.remove(least.unwrap_or(0));
             }
             if !full(self) {
                 self.waiting.push(message);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The topics of one gateway's status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     base: String,
 }
@@ -57,14 +57,7 @@ pub fn gateway(topics: &Topics, online: bool) -> Message {
 }
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
-    Message {
-        topic,
-        payload: payload.into(),
-        qos,
-        retain: true,
-        latest_only: true,
-        properties: None,
-    }
+    Message { qos, retain: true, latest_only: true, ..Message::new(topic, payload) }
 }
 
 /// State of a port, as its status prints it.
@@ -167,14 +160,7 @@ pub fn command(
         "reason": reason,
         "time": Stamp(now.wall).to_string(),
     });
-    Message {
-        topic: topic.clone(),
-        payload: text.to_string().into(),
-        qos: Qos::AtMostOnce,
-        retain: false,
-        latest_only: false,
-        properties: None,
-    }
+    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), text.to_string()) }
 }
 
 /// What the link to the broker has done, besides what the outbox counts.
@@ -219,8 +205,17 @@ impl Broker {
     }
 
     /// The status message.
-    pub fn message(&self, topics: &Topics, outbox: &Outbox) -> Message {
+    pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Message {
         let counts = outbox.counts();
+        let name = |port: u16| match usize::from(port).checked_sub(1) {
+            Some(at) => ports.get(at).map_or("", String::as_str),
+            None => "gateway",
+        };
+        let lost = outbox.drops().map(|(port, drops)| {
+            let causes = json!({ "full": drops.full, "too_large": drops.too_large });
+            (name(port).to_owned(), causes)
+        });
+        let lost: serde_json::Map<_, _> = lost.collect();
         let text = json!({
             "connected": self.connected,
             "since": Stamp(self.since.wall).to_string(),
@@ -229,6 +224,8 @@ impl Broker {
             "sent": counts.sent,
             "acknowledged": counts.acknowledged,
             "dropped": counts.dropped,
+            "dropped_of": lost,
+            "refused": counts.refused,
             "replaced": counts.replaced,
             "error": self.last_error,
         });

@@ -9,14 +9,18 @@ use peer::{Peer, link, link_of, session};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
+use tty2mqtt::config::OutboxBounds;
+use tty2mqtt::demo::server::Server;
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
-use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError, State};
+use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError, Options, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
-use tty2mqtt::mqtt::session::{self, SessionError};
+use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outcome;
+use tty2mqtt::mqtt::transport::{Connector, Settings};
+use tty2mqtt::mqtt::url::BrokerUrl;
+use tty2mqtt::outbox::{Outbox, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -408,4 +412,40 @@ async fn a_session_error_has_the_reason_of_5_0() {
     let (why, ()) = tokio::join!(down(&mut link), silent);
     assert!(matches!(why, LinkError::Session(SessionError::NoConnAck)));
     assert_eq!((why.code(), why.close_reason()), (-2, CloseReason::Timeout));
+}
+
+#[tokio::test]
+async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() {
+    let (first, second) = (Server::start().await.unwrap(), Server::start().await.unwrap());
+    let url = |server: &Server| format!("mqtt://{}", server.address()).parse().unwrap();
+    let (first_url, second_url): (BrokerUrl, BrokerUrl) = (url(&first), url(&second));
+    first.restart(false, Duration::from_millis(500)).await;
+    let mut settings = Settings::new(first_url.clone());
+    settings.urls.push(second_url.clone());
+    let options = Options {
+        wait: (Duration::from_millis(20), Duration::from_millis(20)),
+        look_back: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let connector = Connector::new(settings).unwrap();
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let mut link = Link::new(Session::new(session()), outbox, connector, options);
+    let mut served = Vec::new();
+    let done = timeout(20 * SECOND, async {
+        while served != [second_url.clone(), first_url.clone()] {
+            match link.event().await {
+                Event::Session(session::Event::Connected(_)) => {
+                    served.push(link.broker().unwrap().clone());
+                    link.outbox.push(message("x", Qos::ExactlyOnce));
+                }
+                // It may not be away yet.
+                Event::Down(_) if served == [first_url.clone()] => served.clear(),
+                _ => {}
+            }
+        }
+        while !matches!(link.event().await, Event::Drained) {}
+    });
+    done.await.unwrap();
+    assert!(link.outbox.is_empty());
+    assert_eq!(link.outbox.counts().dropped, 0);
 }

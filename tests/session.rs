@@ -214,16 +214,31 @@ fn identifiers_in_use_are_not_given_out_again_2_3_1() {
 }
 
 #[test]
-fn a_full_window_waits_and_goes_on_when_half_is_free() {
+fn a_small_full_window_answers_each_acknowledgement_with_a_message() {
     let mut dialogue = Dialogue::connected(true, 4);
     for text in ["a", "b", "c", "d", "e", "f"] {
         dialogue.push(text, Qos::AtLeastOnce);
     }
     assert_eq!(dialogue.publishes(), ["a:1", "b:2", "c:3", "d:4"]);
     dialogue.ack(1);
-    assert!(dialogue.publishes().is_empty());
+    assert_eq!(dialogue.publishes(), ["e:5"]);
     dialogue.ack(2);
-    assert_eq!(dialogue.publishes(), ["e:5", "f:6"]);
+    assert_eq!(dialogue.publishes(), ["f:6"]);
+}
+
+#[test]
+fn a_large_full_window_waits_and_goes_on_when_half_is_free() {
+    let mut dialogue = Dialogue::connected(true, 200);
+    for _ in 0..300 {
+        dialogue.push("x", Qos::AtLeastOnce);
+    }
+    assert_eq!(dialogue.publishes().len(), 200);
+    for id in 1..100 {
+        dialogue.ack(id);
+        assert!(dialogue.publishes().is_empty());
+    }
+    dialogue.ack(100);
+    assert_eq!(dialogue.publishes().len(), 100);
 }
 
 #[test]
@@ -285,6 +300,35 @@ fn a_broker_that_never_answers_connect_is_given_up() {
     let due = dialogue.session.deadline().unwrap();
     assert_eq!(due, dialogue.now + 10 * SECOND);
     assert_eq!(dialogue.session.timeout(due), Err(SessionError::NoConnAck));
+}
+
+#[test]
+fn a_broker_that_leaves_version_5_unanswered_twice_is_asked_in_3_1_1() {
+    let mut dialogue = Dialogue::of(Options { version: None, ..options() });
+    for expected in [Version::V5, Version::V5, Version::V311] {
+        dialogue.session.connect(dialogue.now).unwrap();
+        let said = dialogue.says();
+        assert!(matches!(&said[..], [Packet::Connect(it)] if it.version == expected), "{said:?}");
+        assert_eq!(dialogue.waits(10 * SECOND), Err(SessionError::NoConnAck));
+        dialogue.session.disconnected(false);
+    }
+}
+
+#[test]
+fn a_broker_that_takes_qos_2_as_qos_1_has_the_message() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    dialogue.push("a", Qos::ExactlyOnce);
+    dialogue.says();
+    dialogue.ack(1);
+    assert!(dialogue.outbox.is_empty());
+    assert_eq!(dialogue.session.stray_acks(), 0);
+    // With PUBREC it is settled that the broker knows QoS 2.
+    dialogue.push("b", Qos::ExactlyOnce);
+    dialogue.says();
+    dialogue.broker(Packet::PubRec(ack(2))).unwrap();
+    dialogue.ack(2);
+    assert_eq!(dialogue.outbox.len(), 1);
+    assert_eq!(dialogue.session.stray_acks(), 1);
 }
 
 #[test]

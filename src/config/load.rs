@@ -60,13 +60,14 @@ pub fn parse(
         return failed(vec![whole("a merge key `<<` needs a map behind it")]);
     }
     let mut mistakes = Vec::new();
-    let config = read_all(tree, &mut mistakes);
+    let config = read_all(tree.clone(), &mut mistakes);
     let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(text, mistake)).collect();
     match config {
         Some(mut config) if problems.is_empty() => {
             problems = check::check(&config, text);
             if problems.is_empty() {
                 resolve(&mut config, folder);
+                config.tree = tree;
                 let warnings = check::warnings(&config);
                 return Ok((config, warnings));
             }

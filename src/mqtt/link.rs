@@ -2,6 +2,7 @@
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
 mod error;
+mod look_back;
 mod state;
 
 pub use error::{CloseReason, LinkError};
@@ -14,6 +15,7 @@ use super::url::BrokerUrl;
 use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
 use bytes::{Buf, BufMut, BytesMut};
+use look_back::LookBack;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -51,6 +53,8 @@ pub struct Options {
     pub reconnect: bool,
     /// The first wait and the longest; they double in between.
     pub wait: (Duration, Duration),
+    /// How often to look whether the first of several brokers is back while another one serves.
+    pub look_back: Duration,
     /// Whether chance takes a part off each wait, so that many clients whose broker was away do not
     /// come back in the same moment.
     pub jitter: bool,
@@ -68,6 +72,7 @@ impl Default for Options {
             password_file: None,
             reconnect: true,
             wait: (Duration::from_secs(1), Duration::from_secs(60)),
+            look_back: Duration::from_secs(300),
             jitter: true,
             read_buffer: 4096,
             gather: None,
@@ -88,7 +93,7 @@ impl Options {
 pub enum Event {
     /// The session has something to tell.
     Session(session::Event),
-    /// Nothing waits for the broker any more.
+    /// [`Outbox::outcome`] has something to tell, or nothing waits for the broker any more.
     Drained,
     /// The link ended, or did not come about.
     Down(LinkError),
@@ -112,6 +117,7 @@ pub struct Link {
     short_links: u32,
     /// The broker of the last try.
     broker: Option<BrokerUrl>,
+    look_back: LookBack,
 }
 
 type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
@@ -197,6 +203,7 @@ impl Link {
             up_since: None,
             short_links: 0,
             broker: None,
+            look_back: LookBack::Never,
         };
         if let Phase::Waiting(Dialer::Network(connector), _) = &link.phase {
             link.broker = Some(connector.broker().clone());
@@ -235,9 +242,16 @@ impl Link {
                 Phase::Up(_, stream) => {
                     let had = !self.outbox.is_empty();
                     let turn = stream.turn(&mut self.session, &mut self.outbox, &self.options);
-                    if let Err(error) = turn.await {
+                    let result = tokio::select! {
+                        result = turn => result,
+                        () = self.look_back.first_is_back() => {
+                            self.session.disconnect(Reason::SUCCESS);
+                            Err(LinkError::BetterBroker)
+                        }
+                    };
+                    if let Err(error) = result {
                         self.part(Some(error));
-                    } else if had && self.outbox.is_empty() {
+                    } else if self.outbox.has_outcome() || had && self.outbox.is_empty() {
                         return Event::Drained;
                     }
                 }
@@ -255,6 +269,7 @@ impl Link {
         if let session::Event::Connected(_) = event {
             if let Phase::Up(Dialer::Network(connector), _) = &mut self.phase {
                 connector.established();
+                self.look_back = LookBack::start(connector, self.options.look_back);
             }
             let now = now();
             self.backoff.up(now);

@@ -174,6 +174,19 @@ impl Connector {
         self.next = 0;
     }
 
+    /// A connector to nothing but the first broker, if that is not the one at the other end: to
+    /// look whether it is back.
+    pub fn to_first(&self) -> Option<Connector> {
+        if self.is_first() {
+            return None;
+        }
+        let mut settings = self.settings.clone();
+        settings.urls.truncate(1);
+        let mut first = Connector::with_environment(settings, self.environment.clone()).ok()?;
+        first.secrets = self.secrets;
+        Some(first)
+    }
+
     /// Whether the session will tell a login or AUTH data, on top of what the settings say: then
     /// the next attempts end at a broker that is not trusted.
     pub fn set_credentials(&mut self, secrets: bool) {

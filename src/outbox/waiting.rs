@@ -2,7 +2,7 @@
 
 use super::Ticket;
 use crate::message::Message;
-use crate::mqtt::topic::Topic;
+use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{HashMap, VecDeque};
 
 /// A queue in which a message can be found by its topic. Every operation takes constant time on
@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     /// Messages that may be replaced. What waits under a topic is taken oldest first, so links to
     /// the next newer one are enough.
     by_topic: HashMap<Topic, Chain>,
+    /// Where messages of QoS 0 stand, oldest first; some have gone since.
+    qos_0: VecDeque<Place>,
 }
 
 /// The number of a slot. It stays the same while slots before it go; it wraps.
@@ -44,12 +46,9 @@ fn is_replaceable(message: &Message) -> bool {
 }
 
 impl Waiting {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn front(&self) -> Option<&Message> {
-        Some(&self.slots.front()?.as_ref()?.message)
+    pub(super) fn front(&self) -> Option<(Ticket, &Message)> {
+        let slot = self.slots.front()?.as_ref()?;
+        Some((slot.ticket, &slot.message))
     }
 
     pub(super) fn push_back(&mut self, ticket: Ticket, message: Message) {
@@ -64,6 +63,9 @@ impl Waiting {
                 }
                 None => self.start_chain(&message.topic, place),
             }
+        }
+        if message.qos == Qos::AtMostOnce {
+            self.qos_0.push_back(place);
         }
         self.slots.push_back(Some(Slot { ticket, message, newer: None }));
         self.len += 1;
@@ -86,6 +88,26 @@ impl Waiting {
     pub(super) fn pop_front(&mut self) -> Option<(Ticket, Message)> {
         let slot = self.slots.front_mut()?.take()?;
         Some(self.removed(slot))
+    }
+
+    /// Takes out what is missed least: the oldest message of QoS 0, or else the oldest.
+    pub(super) fn pop_least(&mut self) -> Option<(Ticket, Message)> {
+        let is_there = |place: &Place| {
+            let slot = self.at(*place).and_then(|at| self.slots.get(at)?.as_ref());
+            // It must be the oldest of its topic too, or the chain would lose its beginning.
+            slot.is_some_and(|slot| {
+                let chain = self.by_topic.get(&slot.message.topic);
+                !is_replaceable(&slot.message) || chain.is_none_or(|c| c.oldest == *place)
+            })
+        };
+        let first = self.qos_0.iter().position(is_there);
+        if let Some(place) = first.and_then(|at| self.qos_0.remove(at))
+            && let Some(at) = self.at(place)
+            && let Some(slot) = self.slots.get_mut(at).and_then(Option::take)
+        {
+            return Some(self.removed(slot));
+        }
+        self.pop_front()
     }
 
     /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
@@ -127,6 +149,13 @@ impl Waiting {
             self.slots.pop_front();
             self.first = self.first.wrapping_add(1);
         }
+        while self
+            .qos_0
+            .front()
+            .is_some_and(|place| self.at(*place).is_none_or(|at| at >= self.slots.len()))
+        {
+            self.qos_0.pop_front();
+        }
         self.tidy();
         (ticket, message)
     }
@@ -143,6 +172,9 @@ impl Waiting {
         }
         if self.slots.capacity() > 4 * self.slots.len() + SMALL {
             self.slots.shrink_to(2 * self.slots.len() + SMALL / 2);
+        }
+        if self.qos_0.capacity() > 4 * self.qos_0.len() + SMALL {
+            self.qos_0.shrink_to(2 * self.qos_0.len() + SMALL / 2);
         }
         if self.by_topic.capacity() > 4 * self.by_topic.len() + SMALL {
             self.by_topic.shrink_to(2 * self.by_topic.len() + SMALL / 2);

@@ -149,12 +149,14 @@ fn mqtt_4_4_0_1_nothing_is_repeated_while_the_link_stands() {
 
 #[test]
 fn mqtt_4_4_0_2_what_is_refused_is_not_repeated() {
-    type Kind = fn(Ack) -> Packet;
-    for (kind, qos) in [(Packet::PubAck as Kind, AtLeastOnce), (Packet::PubRec, ExactlyOnce)] {
+    let refusal = || Ack::new(id(1), Reason::QUOTA_EXCEEDED);
+    for (answer, qos) in
+        [(Packet::PubAck(refusal()), AtLeastOnce), (Packet::PubRec(refusal()), ExactlyOnce)]
+    {
         let mut talk = Talk::up(Vec::new());
         talk.publish("a", qos);
         talk.hear();
-        talk.say(Said(kind(Ack::new(id(1), Reason::QUOTA_EXCEEDED)))).unwrap();
+        talk.say(Said(answer)).unwrap();
         assert!(talk.hears().is_empty());
         talk.again();
         assert!(talk.hears().is_empty());

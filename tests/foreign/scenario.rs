@@ -100,6 +100,7 @@ fn connector(name: &str) -> Connector {
         if name != "08-ssl-connect-no-auth" {
             tls.cert_file = file(&format!("{own}.crt"));
             tls.key_file = file(&format!("{own}.key"));
+            tls.key_password_file = (own == "client-pw").then(|| folder.join("client-pw.txt"));
         }
         if name == "08-ssl-connect-alpn" {
             tls.alpn = vec!["paho-test-protocol".into()];

@@ -98,12 +98,10 @@ impl Publisher<'_> {
     fn push(&mut self, payload: &Bytes) {
         for (topic, qos) in &self.options.own.topics {
             let message = Message {
-                topic: topic.clone(),
-                payload: payload.clone(),
                 qos: *qos,
                 retain: self.options.own.retain,
-                latest_only: false,
                 properties: self.properties.clone(),
+                ..Message::new(topic.clone(), payload.clone())
             };
             let ticket = self.run.link.outbox.push(message);
             self.pending.insert(ticket, topic.to_string());

@@ -267,7 +267,10 @@ pub(super) fn link_failure(error: &LinkError, version: Version) -> Failure {
             SessionError::Packet(_) | SessionError::Protocol(..) => Exit::Protocol,
             SessionError::Auth(_) => Exit::Refused(Reason::NOT_AUTHORIZED.code()),
         },
-        LinkError::Closed | LinkError::Io(_) | LinkError::ThrownOut { .. } => Exit::Lost,
+        LinkError::Closed
+        | LinkError::BetterBroker
+        | LinkError::Io(_)
+        | LinkError::ThrownOut { .. } => Exit::Lost,
         LinkError::Stuck => Exit::Silent,
         LinkError::Password { .. } => Exit::Local,
     };

@@ -31,13 +31,12 @@ pub(super) fn session(
     receive_maximum: u16,
 ) -> Result<(Options, Option<Box<dyn Authenticate>>), Failure> {
     let will = connection.will.as_ref().and_then(|will| {
+        let payload = will.payload.clone().unwrap_or_default();
         Some(Message {
-            topic: will.topic.clone()?,
-            payload: will.payload.clone().unwrap_or_default().into(),
             qos: will.qos,
             retain: will.retain,
-            latest_only: false,
             properties: shared(&given.will),
+            ..Message::new(will.topic.clone()?, payload)
         })
     });
     let clean = match (connection.clean, connection.session_expiry) {

@@ -37,6 +37,9 @@ pub enum LinkError {
     /// The broker's side takes no bytes.
     #[error("the broker took no bytes for {} s", WRITE_DEADLINE.as_secs())]
     Stuck,
+    /// The first of several brokers is back.
+    #[error("the first broker is back")]
+    BetterBroker,
     /// The password file cannot be read.
     #[error("password_file {}: {source}", path.display())]
     Password {
@@ -117,7 +120,7 @@ impl LinkError {
             LinkError::Closed | LinkError::ThrownOut { .. } => CloseReason::ClosedByBroker,
             LinkError::Io(_) => CloseReason::NetworkError,
             LinkError::Stuck => CloseReason::Timeout,
-            LinkError::Password { .. } => CloseReason::Local,
+            LinkError::Password { .. } | LinkError::BetterBroker => CloseReason::Local,
         }
     }
 
@@ -136,7 +139,7 @@ impl LinkError {
             LinkError::Session(SessionError::Packet(_)) => -4,
             LinkError::Session(error) => i16::from(error.reason().code()),
             LinkError::Stuck => -1,
-            LinkError::Io(_) | LinkError::Closed => -2,
+            LinkError::Io(_) | LinkError::Closed | LinkError::BetterBroker => -2,
             LinkError::ThrownOut { .. } => i16::from(Reason::SESSION_TAKEN_OVER.code()),
             LinkError::Password { .. } => i16::from(Reason::BAD_USER_NAME_OR_PASSWORD.code()),
         }

@@ -26,12 +26,18 @@ pub(super) struct Flights {
     again: VecDeque<(PacketId, Sent)>,
     ids: Ids,
     window: usize,
-    /// The window is filled again when half of it is free, so that many messages share a write
+    /// A large window is filled again when half of it is free, so that many messages share a write
     /// and not each acknowledgement makes one.
     full: bool,
     /// When the front of `sent` must have been answered; `None` until it was written.
     due: Option<Instant>,
 }
+
+/// A window of so many messages is worth to be filled at once. In a smaller one each
+/// acknowledgement is answered with the next message: a broker that has not turned off Nagle's
+/// algorithm sends its second acknowledgement only when it hears from us, and our system would wait
+/// 40 ms before it says anything by itself.
+const LARGE: usize = 200;
 
 /// A packet that the broker has to answer.
 #[derive(Debug)]
@@ -67,11 +73,12 @@ pub(super) enum Received {
 }
 
 impl Flights {
-    pub(super) fn new() -> Flights {
+    /// `first` is the identifier to begin with.
+    pub(super) fn new(first: u16) -> Flights {
         Flights {
             sent: VecDeque::new(),
             again: VecDeque::new(),
-            ids: Ids::default(),
+            ids: Ids::new(first),
             window: 1,
             full: false,
             due: None,
@@ -111,7 +118,7 @@ impl Flights {
 
     /// Whether a new message may go: everything old went, and the window has room.
     pub(super) fn has_room(&mut self) -> bool {
-        self.full &= self.sent.len() > self.window / 2;
+        self.full &= self.window >= LARGE && self.sent.len() > self.window / 2;
         self.again.is_empty() && !self.full && self.sent.len() < self.window
     }
 
@@ -120,12 +127,10 @@ impl Flights {
         self.full
     }
 
-    /// PUBACK: what it acknowledges. Its identifier is free again.
+    /// PUBACK: what it acknowledges. Its identifier is free again. It is the answer to QoS 1; a
+    /// broker that takes QoS 2 as QoS 1 gives it to QoS 2 as well, and no other.
     pub(super) fn acknowledged(&mut self, id: PacketId) -> Option<Sent> {
-        let at_qos_1 = |what| {
-            matches!(what, Sent::Message(_, Qos::AtLeastOnce) | Sent::Birth(Qos::AtLeastOnce))
-        };
-        self.land(id, at_qos_1)
+        self.land(id, |what| matches!(what, Sent::Message(..) | Sent::Birth(_)))
     }
 
     /// PUBREC: PUBREL is to follow, and takes the message's place.
@@ -198,7 +203,7 @@ impl Flights {
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.again.clear();
-        self.ids = Ids::default();
+        self.ids.give_back_all();
         self.full = false;
         self.due = None;
     }

@@ -8,16 +8,22 @@ use crate::mqtt::packet::PacketId;
 pub(super) struct Ids {
     /// A bit for each.
     used: Box<[u32; 2048]>,
+    first: u16,
     last: u16,
 }
 
-impl Default for Ids {
-    fn default() -> Ids {
-        Ids { used: Box::new([0; 2048]), last: 0 }
-    }
-}
-
 impl Ids {
+    /// All are free; `first` is given out first.
+    pub(super) fn new(first: u16) -> Ids {
+        Ids { used: Box::new([0; 2048]), first, last: first.wrapping_sub(1) }
+    }
+
+    /// All are free again.
+    pub(super) fn give_back_all(&mut self) {
+        *self.used = [0; 2048];
+        self.last = self.first.wrapping_sub(1);
+    }
+
     /// The next free one; `None` when all 65,535 are under way.
     pub(super) fn take(&mut self) -> Option<PacketId> {
         for _ in 0..=u16::MAX {
@@ -50,7 +56,7 @@ mod tests {
 
     #[test]
     fn all_65535_are_given_out_once_and_then_none() {
-        let mut ids = Ids::default();
+        let mut ids = Ids::new(1);
         let all: BTreeSet<_> = std::iter::from_fn(|| ids.take()).collect();
         assert_eq!(all.len(), 65_535);
         ids.give_back(PacketId::MIN);

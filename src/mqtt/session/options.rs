@@ -33,6 +33,9 @@ pub struct Options {
     pub inflight: u16,
     /// How many of the broker's messages may be unacknowledged, 1 to 65,535; it is told in 5.0.
     pub receive_maximum: u16,
+    /// Where packet identifiers begin. A client that takes up a session of an earlier process takes
+    /// a random one, or the broker could take a new QoS 2 message for one that it holds.
+    pub first_id: u16,
     /// The largest packet that is taken, in bytes. Larger messages are passed over.
     pub largest: usize,
     /// What becomes of a message that is larger.
@@ -116,6 +119,7 @@ impl Default for Options {
             will: None,
             inflight: 20,
             receive_maximum: 64,
+            first_id: 1,
             largest: 256 * 1024,
             on_oversize: OnOversize::Tell,
             overflow: 1024,
