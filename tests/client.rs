@@ -49,6 +49,35 @@ async fn events_tell_each_try_and_when_the_next_one_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn several_may_listen_and_the_slow_one_hears_what_it_missed() {
+    let (stream, far) = duplex(64 * 1024);
+    let (client, mut events) = Client::over(session(), stream, Settings::default());
+    let mut peer = peer(far);
+    let mut quick = client.listen().await.unwrap();
+    let mut slow = client.listen().await.unwrap();
+    drop(client.listen().await.unwrap());
+    peer.answers(Reason::SUCCESS).await;
+    let mut heard = [0, 0];
+    for _ in 0..300 {
+        peer.says(Packet::Publish(from_broker("x", Qos::AtMostOnce, 0))).await;
+        for (events, heard) in [&mut events, &mut quick].into_iter().zip(&mut heard) {
+            while !matches!(events.next().await, Some(Event::Message(_))) {}
+            *heard += 1;
+        }
+    }
+    assert_eq!(heard, [300, 300]);
+    // 256 found room; the next event tells of the others.
+    let mut messages = 0;
+    for _ in 0..256 {
+        messages += u64::from(matches!(slow.next().await, Some(Event::Message(_))));
+    }
+    peer.says(Packet::Publish(from_broker("last", Qos::AtMostOnce, 0))).await;
+    let Some(Event::Lagged(missed)) = slow.next().await else { panic!() };
+    assert_eq!(messages + missed, 300);
+    assert!(matches!(slow.next().await, Some(Event::Message(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_is_an_event() {
     let bounds =
         OutboxBounds { messages: 3, bytes: Size::from_bytes(1 << 20), ..Default::default() };

@@ -35,6 +35,7 @@ use crate::outbox::{Outbox, Outcome, Ticket};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -66,7 +67,7 @@ pub struct Client {
 }
 
 /// What the link tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// It tries to come about, for the first time or again.
     Connecting,
@@ -93,13 +94,13 @@ pub enum Event {
     Pong,
     /// The broker accepted a new proof of who we are.
     Authenticated,
-    /// So many events were dropped since the start, messages of QoS 0 most of all, because nobody
-    /// took them.
+    /// So many events were dropped since the start, because they were not taken: messages of QoS 0
+    /// most of all; of one who listens besides, any.
     Lagged(u64),
     /// So many messages of ours were dropped since the start, because too many waited.
     QueueFull(u64),
     /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
-    Down(LinkError),
+    Down(Arc<LinkError>),
     /// When it tries again.
     Backoff(std::time::Instant),
     /// The link ended for good.
@@ -145,6 +146,7 @@ enum Order {
     Unsubscribe(Vec<TopicFilter>, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
     Acknowledge(Token, Reason, Properties),
     Authenticate,
+    Listen(mpsc::Sender<Event>),
     TryNow,
     Shutdown(Disconnect, Duration, oneshot::Sender<usize>),
     Abort,
@@ -195,6 +197,7 @@ impl Client {
             automatic,
             orders,
             events,
+            listeners: Vec::new(),
             waiting: VecDeque::new(),
             lagged: 0,
             receipts: BTreeMap::new(),
@@ -209,6 +212,15 @@ impl Client {
     /// How the link stands.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Hears of everything from now on, beside those who do already; dropping the events ends it.
+    /// Messages are acknowledged when the one has them who started the client: who is too slow here
+    /// misses what finds no room, and is told how much.
+    pub async fn listen(&self) -> Result<Events, Ended> {
+        let (sender, events) = mpsc::channel(EVENTS);
+        self.order(Order::Listen(sender)).await?;
+        Ok(Events(events))
     }
 
     /// Waits until the broker has let us in.
@@ -335,6 +347,8 @@ struct Running {
     automatic: bool,
     orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<Event>,
+    /// Who listens besides.
+    listeners: Vec<Listener>,
     /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
     waiting: VecDeque<Event>,
     lagged: u64,
@@ -485,6 +499,9 @@ impl Running {
                     tracing::warn!("{error}");
                 }
             }
+            Order::Listen(events) => {
+                self.listeners.push(Listener { events, missed: 0, told: 0 });
+            }
             Order::TryNow => self.link.try_now(),
             Order::Shutdown(disconnect, grace, reply) => {
                 self.leaving = Some((disconnect, Instant::now() + grace, reply));
@@ -498,7 +515,7 @@ impl Running {
         let event = match event {
             link::Event::Session(event) => event,
             link::Event::Drained => return None,
-            link::Event::Down(why) => return Some(Event::Down(why)),
+            link::Event::Down(why) => return Some(Event::Down(Arc::new(why))),
             link::Event::Stopped => return Some(Event::Stopped),
         };
         Some(match event {
@@ -532,6 +549,7 @@ impl Running {
 
     /// Never waits: a link that is not polled does not answer its broker.
     fn pass_on(&mut self, event: Event) {
+        self.listeners.retain_mut(|listener| listener.hears(&event));
         let is_droppable = match &event {
             Event::Message(message) => message.token.is_none(),
             Event::Pong | Event::QueueFull(_) => true,
@@ -558,6 +576,27 @@ impl Running {
         } else {
             self.waiting.push_back(event);
         }
+    }
+}
+
+/// Somebody who listens besides the one who started the client.
+struct Listener {
+    events: mpsc::Sender<Event>,
+    /// Events that found no room, and as many as it was told of.
+    missed: u64,
+    told: u64,
+}
+
+impl Listener {
+    /// `false` once it is gone.
+    fn hears(&mut self, event: &Event) -> bool {
+        if self.missed > self.told && self.events.try_send(Event::Lagged(self.missed)).is_ok() {
+            self.told = self.missed;
+        }
+        // What was missed comes before what follows.
+        let has_room = self.missed == self.told && self.events.try_send(event.clone()).is_ok();
+        self.missed += u64::from(!has_room);
+        !self.events.is_closed()
     }
 }
 

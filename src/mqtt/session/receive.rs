@@ -377,7 +377,19 @@ impl Session {
 
     pub(super) fn subscribed(&mut self, answers: Vec<Answer>) {
         for Answer { request, filter, reason } in answers {
-            self.tell(Event::Subscribed { request, filter, granted: requests::granted(reason) });
+            let granted = requests::granted(reason);
+            let wanted = self.requests.qos(&filter);
+            if let (Ok(granted), Some(wanted)) = (granted, wanted)
+                && granted < wanted
+            {
+                let (filter, granted, wanted) = (filter.as_str(), granted.bits(), wanted.bits());
+                // Not among the packets, which have the session's name.
+                tracing::warn!(
+                    target: "tty2mqtt::mqtt::link",
+                    "the broker grants QoS {granted} to {filter}, not {wanted}"
+                );
+            }
+            self.tell(Event::Subscribed { request, filter, granted });
         }
     }
 }

@@ -149,6 +149,12 @@ impl Requests {
         self.wanted.iter().any(|w| w.request == request && w.subscription.filter == *filter)
     }
 
+    /// The QoS that is wanted for a filter.
+    pub(super) fn qos(&self, filter: &TopicFilter) -> Option<Qos> {
+        let wanted = self.wanted.iter().find(|wanted| wanted.subscription.filter == *filter);
+        wanted.map(|wanted| wanted.subscription.qos)
+    }
+
     /// Whether something is to be asked.
     pub(super) fn is_due(&self) -> bool {
         !self.leaving.is_empty() || self.wanted.iter().any(|wanted| !wanted.asked)
