@@ -148,3 +148,22 @@ fn mqtt_4_6_0_2_answers_go_in_the_order_of_the_messages() {
     }
     assert_eq!(talk.hears(), ["PUBACK 5", "PUBREC 6", "PUBACK 7", "PUBREC 8"]);
 }
+
+#[test]
+fn messages_of_an_earlier_link_take_no_room_on_this_one() {
+    // Taken and not released, as by a broker that has lost what we answered (4.9).
+    let mut talk = Talk::new(Options { receive_maximum: 2, ..options() });
+    talk.connect(false, Vec::new()).unwrap();
+    for number in [1, 2] {
+        talk.say(from_broker("a", ExactlyOnce, number).into()).unwrap();
+    }
+    assert_eq!(talk.takes().len(), 2);
+    talk.again();
+    for number in [3, 4] {
+        talk.say(from_broker("b", ExactlyOnce, number).into()).unwrap();
+    }
+    assert_eq!(talk.takes().len(), 2);
+    // One that is repeated counts here; it is the third.
+    let repeated = Publish { dup: true, ..from_broker("a", ExactlyOnce, 1) };
+    assert!(talk.say(repeated.into()).is_err());
+}

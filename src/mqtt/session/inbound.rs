@@ -2,7 +2,7 @@
 
 use crate::mqtt::packet::{Ack, Packet, PacketId, Properties, Property, Publish, Reason};
 use crate::mqtt::topic::{Qos, Topic};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What stands for the acknowledgement of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,9 @@ pub(super) struct Inbound {
     /// Messages that are not acknowledged, in the order in which they came: so they are answered
     /// ([MQTT-4.6.0-2]).
     unanswered: VecDeque<Unanswered>,
-    /// QoS 2 messages that somebody took, and that the broker may still repeat. Outlives links.
-    taken: BTreeSet<PacketId>,
+    /// QoS 2 messages that somebody took, and that the broker may still repeat, with the link on
+    /// which they came last. Outlives links.
+    taken: BTreeMap<PacketId, u32>,
     /// Topics that the broker's aliases stand for, from 1 on. Ends with the link.
     aliases: Vec<Option<Topic>>,
     /// Counts links.
@@ -46,7 +47,10 @@ impl Inbound {
         let Some(id) = id else { return Some(None) };
         // A broker that repeats what was taken did not hear that it was.
         let repeated = qos == Qos::ExactlyOnce
-            && (self.taken.contains(&id) || self.unanswered.iter().any(|u| u.id == id));
+            && (self.taken.contains_key(&id) || self.unanswered.iter().any(|u| u.id == id));
+        if let Some(link) = self.taken.get_mut(&id).filter(|_| repeated) {
+            *link = self.link;
+        }
         let answer = repeated.then_some((Reason::SUCCESS, Properties::NONE));
         let waits = |u: &Unanswered| u.id == id && u.qos == qos;
         if !(repeated && self.unanswered.iter().any(waits)) {
@@ -55,10 +59,12 @@ impl Inbound {
         (!repeated).then_some(Some(Token { id, link: self.link }))
     }
 
-    /// Messages of QoS 1 and 2 that are under way, as the receive maximum counts them (4.9).
+    /// Messages of QoS 1 and 2 that are under way, as the receive maximum counts them: of this link
+    /// only, for with each the broker counts anew (4.9).
     pub(super) fn under_way(&self) -> usize {
-        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains(&u.id));
-        untaken.count() + self.taken.len()
+        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains_key(&u.id));
+        let taken = self.taken.values().filter(|link| **link == self.link);
+        untaken.count() + taken.count()
     }
 
     /// Messages that nobody acknowledged yet.
@@ -70,7 +76,7 @@ impl Inbound {
     pub(super) fn taken(&mut self, token: Token) {
         let qos_2 = |u: &Unanswered| u.id == token.id && u.qos == Qos::ExactlyOnce;
         if token.link == self.link && self.unanswered.iter().any(qos_2) {
-            self.taken.insert(token.id);
+            self.taken.insert(token.id, self.link);
         }
     }
 
@@ -96,14 +102,14 @@ impl Inbound {
         if reason.is_error() {
             self.taken.remove(&id);
         } else {
-            self.taken.insert(id);
+            self.taken.insert(id, self.link);
         }
         Some(Packet::PubRec(Ack { id, reason, properties }))
     }
 
     /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.
     pub(super) fn released(&mut self, id: PacketId) -> Reason {
-        match self.taken.remove(&id) {
+        match self.taken.remove(&id).is_some() {
             true => Reason::SUCCESS,
             false => Reason::PACKET_IDENTIFIER_NOT_FOUND,
         }
