@@ -19,9 +19,11 @@ fmt: ## check the format
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features tls -- -D warnings
 
 unit: ## every test on this machine
 	$(CARGO) test --locked
+	$(CARGO) test --locked --no-default-features --test mini
 	scripts/check-shell
 
 doc: ## the docs build without warnings
@@ -34,7 +36,7 @@ qemu: deps ## build for MIPS of both byte orders and run the golden cases there
 	for target in $(QEMU_TARGETS); do scripts/cross $$target && scripts/qemu $$target || exit 1; done
 
 bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto
-	$(CARGO) build --release --locked --no-default-features --target-dir target/bench
+	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
 	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
 
 clean: ## remove everything that was built

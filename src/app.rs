@@ -6,7 +6,7 @@
 
 use crate::backoff;
 use crate::command;
-use crate::config::scalar::Name;
+use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::{self, Intake};
 use crate::mqtt::auth::Scram;
@@ -19,11 +19,12 @@ use crate::pipeline::{BuildError, Pipeline};
 use crate::serial;
 use crate::serial::port::{self, INBOX, PortTask};
 use crate::status::{self, Topics};
-use crate::uplink::{self, Route, Uplink};
+use crate::uplink::{self, Change, Route, Uplink};
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinHandle, LocalSet};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
 #[derive(Debug, thiserror::Error)]
@@ -45,30 +46,199 @@ fn list(errors: &[BuildError]) -> String {
     errors.iter().map(BuildError::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Runs the gateway until `stop` resolves: then the ports end, what they left is sent, the broker
-/// is told, and the number of messages that could not be delivered is returned.
+/// What a running gateway is told. The end of the orders is the end of the gateway.
+#[derive(Debug)]
+pub enum Order {
+    /// Go on by this configuration. What it does not change is not disturbed.
+    Reload(Box<Config>),
+}
+
+/// Runs the gateway until there are no more orders: then the ports end, what they left is sent, the
+/// broker is told, and the number of messages that could not be delivered is returned.
 ///
 /// Must run in a current-thread runtime of its own: it is the ports' thread.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize, StartError> {
-    let topics = Topics::of(&config.gateway);
+pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<usize, StartError> {
     let (intake, outlet) = intake::channel(intake::two_seconds_of(&config));
-    let (stopper, stopped) = watch::channel(());
-    let mut tasks = Vec::new();
-    let mut routes = Vec::new();
-    let mut subscriptions = Vec::new();
-    for (number, (name, port)) in (1_u16..).zip(&config.ports) {
-        let intake = intake.of_port(number);
-        let (task, route, filters) = build(&config, name, port, &intake, &stopped)
-            .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
-        tasks.push((task, port.clone()));
-        routes.extend(route);
-        subscriptions.extend(filters);
-    }
-    drop((intake, stopped));
+    let (changes, changed) = mpsc::channel(1);
+    let mut gateway =
+        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes };
+    let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
+    let start = gateway.build(&gateway.config.clone(), &names)?;
+    let routes = start.iter().filter_map(|(_, port)| port.wiring.route.clone()).collect();
+    let wanted: Vec<_> =
+        start.iter().flat_map(|(_, port)| port.wiring.subscriptions.clone()).collect();
+    let config = &gateway.config;
+    let mut outbox = Outbox::new(&config.outbox);
+    outbox.share(config.ports.len());
+    let left = start_mqtt(Uplink {
+        link: link(config, &wanted, outbox)?,
+        outlet,
+        changes: changed,
+        routes,
+        subscriptions: wanted,
+        topics: Topics::of(&config.gateway),
+        ports: gateway.port_names(),
+        interval: config.status.interval.duration(),
+    })?;
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            gateway.start(start);
+            while let Some(Order::Reload(config)) = orders.recv().await {
+                match gateway.reload(*config).await {
+                    Ok(()) => tracing::info!("the changed configuration counts from now on"),
+                    Err(error) => tracing::error!("nothing was changed: {error}"),
+                }
+            }
+            gateway.stop().await;
+        })
+        .await;
+    Ok(left.await.unwrap_or_default())
+}
 
+/// The ports that run, and what they were built from.
+struct Gateway {
+    config: Config,
+    intake: Intake,
+    /// Names of all ports that there were, by their numbers from 1 on.
+    numbers: Vec<Name>,
+    ports: BTreeMap<Name, Running>,
+    changes: mpsc::Sender<Change>,
+}
+
+struct Running {
+    wiring: Wiring,
+    /// Dropped to end the port.
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// What the MQTT task must know of a port.
+#[derive(Clone)]
+struct Wiring {
+    route: Option<Route>,
+    subscriptions: Vec<Subscription>,
+}
+
+/// A port that is about to run.
+struct Built {
+    wiring: Wiring,
+    stop: watch::Sender<()>,
+    task: PortTask,
+    port: Port,
+}
+
+impl Gateway {
+    /// Builds ports of a configuration; none runs yet.
+    fn build(&mut self, config: &Config, names: &[Name]) -> Result<Vec<(Name, Built)>, StartError> {
+        let build = |name: &Name| {
+            let port = config.ports[name].clone();
+            let number = self.number(name);
+            let intake = self.intake.of_port(number);
+            let built = build(config, name, &port, intake)
+                .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
+            Ok((name.clone(), built))
+        };
+        names.iter().map(build).collect()
+    }
+
+    /// A port keeps its number over reloads.
+    fn number(&mut self, name: &Name) -> u16 {
+        let known = self.numbers.iter().position(|known| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.numbers.push(name.clone());
+            self.numbers.len() - 1
+        });
+        // More than 65,535 ports have no file of 1 MiB to stand in.
+        u16::try_from(at + 1).unwrap_or(u16::MAX)
+    }
+
+    fn port_names(&self) -> Vec<String> {
+        self.numbers.iter().map(Name::to_string).collect()
+    }
+
+    /// Must be called within the [`LocalSet`].
+    fn start(&mut self, built: Vec<(Name, Built)>) {
+        for (name, Built { wiring, stop, task, port }) in built {
+            let open = async move || serial::open(&port).await;
+            let task = tokio::task::spawn_local(port::run(task, open));
+            self.ports.insert(name, Running { wiring, stop, task });
+        }
+    }
+
+    /// Ends ports and waits until they have let go of their devices.
+    async fn end(ports: Vec<Running>) {
+        let tasks: Vec<_> =
+            ports.into_iter().map(|Running { stop, task, .. }| (drop(stop), task)).collect();
+        for ((), task) in tasks {
+            // A port that panicked has ended too.
+            let _ = task.await;
+        }
+    }
+
+    async fn stop(self) {
+        Gateway::end(self.ports.into_values().collect()).await;
+    }
+
+    /// Goes on by another configuration. Ports that it does not change never notice.
+    async fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        let renamed = config.gateway != self.config.gateway;
+        let same_status = self.config.is_same(&config, &["status"]);
+        let is_kept = |name: &Name| {
+            let keys = ["ports", name.as_str()];
+            !renamed
+                && same_status
+                && self.ports.contains_key(name)
+                && self.config.is_same(&config, &keys)
+        };
+        let new: Vec<_> = config.ports.keys().filter(|name| !is_kept(name)).cloned().collect();
+        let old: Vec<_> = self
+            .ports
+            .keys()
+            .filter(|name| !config.ports.contains_key(name) || new.contains(name))
+            .cloned()
+            .collect();
+        let built = self.build(&config, &new)?;
+        let kept = self.ports.iter().filter(|(name, _)| !old.contains(name));
+        let wirings: Vec<_> = kept
+            .map(|(_, port)| &port.wiring)
+            .chain(built.iter().map(|(_, port)| &port.wiring))
+            .cloned()
+            .collect();
+        let subscriptions: Vec<_> =
+            wirings.iter().flat_map(|wiring| wiring.subscriptions.clone()).collect();
+        let new_link = renamed || !self.config.is_same(&config, &["broker"]);
+        let change = Change {
+            link: match new_link {
+                true => Some(link(&config, &subscriptions, Outbox::new(&config.outbox))?),
+                false => None,
+            },
+            routes: wirings.into_iter().filter_map(|wiring| wiring.route).collect(),
+            subscriptions,
+            topics: Topics::of(&config.gateway),
+            ports: self.port_names(),
+            interval: config.status.interval.duration(),
+            bounds: config.outbox.clone(),
+        };
+        let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
+        Gateway::end(ended).await;
+        // The MQTT task ends after the ports only.
+        let _ = self.changes.send(change).await;
+        self.start(built);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// The link to the broker of a configuration.
+fn link(
+    config: &Config,
+    subscriptions: &[Subscription],
+    outbox: Outbox,
+) -> Result<Link, StartError> {
     let broker = &config.broker;
-    let mut session = Session::new(session_options(&config, &topics));
-    session.subscribe(subscriptions, &Properties::NONE);
+    let mut session = Session::new(session_options(config, &Topics::of(&config.gateway)));
+    session.subscribe(subscriptions.to_vec(), &Properties::NONE);
     if broker.auth == Auth::ScramSha256 {
         let (user, password) = session.take_login();
         session
@@ -80,31 +250,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<usize
         gather: Some(GATHER),
         ..link::Options::default()
     };
-    let mut outbox = Outbox::new(&config.outbox);
-    outbox.share(config.ports.len());
-    let left = start_mqtt(Uplink {
-        link: Link::new(session, outbox, connector, options),
-        outlet,
-        routes,
-        topics,
-        ports: config.ports.keys().map(Name::to_string).collect(),
-        interval: config.status.interval.duration(),
-    })?;
-
-    let local = LocalSet::new();
-    let mut ports = JoinSet::new();
-    for (task, port) in tasks {
-        let open = async move || serial::open(&port).await;
-        ports.spawn_local_on(port::run(task, open), &local);
-    }
-    local
-        .run_until(async {
-            stop.await;
-            drop(stopper);
-            while ports.join_next().await.is_some() {}
-        })
-        .await;
-    Ok(left.await.unwrap_or_default())
+    Ok(Link::new(session, outbox, connector, options))
 }
 
 /// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
@@ -127,31 +273,33 @@ fn build(
     config: &Config,
     name: &Name,
     port: &Port,
-    intake: &Intake,
-    stop: &watch::Receiver<()>,
-) -> Result<(PortTask, Option<Route>, Vec<Subscription>), Vec<BuildError>> {
+    intake: Intake,
+) -> Result<Built, Vec<BuildError>> {
     let pipeline = Pipeline::build(&config.gateway, name, port)?;
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::of(&config.gateway);
     let (sender, inbox) = mpsc::channel(INBOX);
-    let filters = commands.iter().map(|command| command.filter.clone()).collect();
+    let (stop, stopped) = watch::channel(());
+    let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions =
         commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
     let subscriptions = subscriptions.collect();
     let route = Route { filters, inbox: sender, report: topics.commands(name) };
+    let route = (!route.filters.is_empty()).then_some(route);
     let task = PortTask {
         name: name.to_string(),
         pipeline,
         commands,
         inbox,
-        intake: intake.clone(),
+        intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
         interval: config.status.interval.duration(),
-        stop: stop.clone(),
+        silent_after: port.silent_after.map(Span::duration),
+        rate_limit: port.rate_limit,
+        stop: stopped,
     };
-    let route = (!route.filters.is_empty()).then_some(route);
-    Ok((task, route, subscriptions))
+    Ok(Built { wiring: Wiring { route, subscriptions }, stop, task, port: port.clone() })
 }
 
 fn session_options(config: &Config, topics: &Topics) -> session::Options {

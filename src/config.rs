@@ -42,6 +42,30 @@ pub struct Config {
     pub status: Status,
     /// The serial ports, each under a name of your choice.
     pub ports: BTreeMap<Name, Port>,
+    /// The file as it was written, to tell what has changed since.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// A configuration as it was written, secrets and all: it is not printed.
+#[derive(Clone, Default, PartialEq)]
+pub struct Source(pub serde_yaml::Value);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl Config {
+    /// Whether everything below a key, such as `ports` and a name, is as it was.
+    pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
+        let at = |config: &Config| {
+            let down = |value: serde_yaml::Value, key: &&str| value.get(*key).cloned();
+            path.iter().try_fold(config.source.0.clone(), down)
+        };
+        at(self) == at(other)
+    }
 }
 
 /// The MQTT broker that everything goes to.
@@ -268,6 +292,14 @@ pub struct Port {
     /// Messages from the broker that are written to the port.
     #[serde(default)]
     pub commands: Vec<CommandRule>,
+    /// After so long without a byte the port's status says `silent`: `5min`, at least 1s. Default:
+    /// never.
+    #[serde(default)]
+    pub silent_after: Option<Span>,
+    /// Most messages a second, from 1 on; a second's worth may come at once. What is beyond is
+    /// dropped, and counted as `limited` in the port's status. Default: no limit.
+    #[serde(default)]
+    pub rate_limit: Option<std::num::NonZeroU32>,
 }
 
 /// One kind of frame among several on a port.

@@ -1,6 +1,7 @@
 //! Our MQTT client, from the bytes of a packet up to a link that comes back by itself.
 
 pub mod auth;
+pub mod blocking;
 pub mod client;
 pub mod link;
 pub mod packet;

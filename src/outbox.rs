@@ -94,6 +94,11 @@ impl Outbox {
         }
     }
 
+    /// Holds as much from now on; what is there already stays.
+    pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
+        self.bounds = bounds.clone();
+    }
+
     /// Half of the room is shared out among so many ports and the gateway itself.
     pub fn share(&mut self, ports: usize) {
         self.senders = ports + 1;

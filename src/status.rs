@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The topics of one gateway's status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     base: String,
 }
@@ -66,6 +66,8 @@ fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
 pub enum PortState {
     /// Bytes can come.
     Open,
+    /// Bytes could come, and none did for longer than `silent_after`.
+    Silent,
     /// Not there, or not to be opened; tried again by itself.
     Away,
     /// The gateway has ended.
@@ -85,6 +87,8 @@ pub struct Port {
     pub opens: u64,
     /// Messages lost because the MQTT side took none for too long.
     pub dropped: u64,
+    /// Messages dropped because there were more than `rate_limit`.
+    pub limited: u64,
     /// Commands written in full.
     pub commands_sent: u64,
     /// Commands refused.
@@ -102,6 +106,7 @@ impl Port {
             device: None,
             opens: 0,
             dropped: 0,
+            limited: 0,
             commands_sent: 0,
             commands_refused: 0,
             last_error: None,
@@ -136,6 +141,7 @@ impl Port {
             "unmatched": counts.unmatched,
             "unmappable": counts.unmappable,
             "dropped": self.dropped,
+            "limited": self.limited,
             "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
             "error": self.last_error,
         });

@@ -3,10 +3,11 @@
 
 use crate::clock::Now;
 use crate::command::Refused;
+use crate::config::OutboxBounds;
 use crate::intake::Outlet;
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
-use crate::mqtt::packet::{ConnAck, Reason};
+use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
 use crate::mqtt::session::{Event, Received, Token};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
@@ -20,7 +21,7 @@ use tokio::time::sleep_until;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Where the messages of some subscriptions go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// What was subscribed to.
     pub filters: Vec<TopicFilter>,
@@ -37,8 +38,12 @@ pub struct Uplink {
     pub link: Link,
     /// Messages from the ports; its end is the end of the gateway.
     pub outlet: Outlet,
+    /// What a changed configuration means to this task.
+    pub changes: mpsc::Receiver<Change>,
     /// Where inbound messages go.
     pub routes: Vec<Route>,
+    /// What was subscribed to for them.
+    pub subscriptions: Vec<Subscription>,
     /// Topics of the gateway's own status.
     pub topics: status::Topics,
     /// Names of the ports, by their numbers from 1 on.
@@ -47,18 +52,35 @@ pub struct Uplink {
     pub interval: Duration,
 }
 
+/// What a changed configuration means to the MQTT task.
+#[derive(Debug)]
+pub struct Change {
+    /// Another link, in place of the one that there is; its outbox is empty.
+    pub link: Option<Link>,
+    /// See [`Uplink::routes`].
+    pub routes: Vec<Route>,
+    /// See [`Uplink::subscriptions`].
+    pub subscriptions: Vec<Subscription>,
+    /// See [`Uplink::topics`].
+    pub topics: status::Topics,
+    /// See [`Uplink::ports`].
+    pub ports: Vec<String>,
+    /// See [`Uplink::interval`].
+    pub interval: Duration,
+    /// How much the outbox may hold.
+    pub bounds: OutboxBounds,
+}
+
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
 /// for that is over. Returns how many messages could not be delivered.
 pub async fn run(uplink: Uplink) -> usize {
     let now = Now::read();
-    // Room for every command that can be on its way: what inboxes hold, what each port writes just
-    // now, and what is being handed out.
-    let under_way = uplink.routes.iter().map(|route| route.inbox.max_capacity() + 2).sum::<usize>();
-    let (taken, takes) = mpsc::channel(under_way + 1);
+    let (taken, takes) = mpsc::channel(TAKEN);
     let running = Running {
         next_status: now.mono + uplink.interval,
         uplink,
         status: status::Broker::away(now),
+        next_link: None,
         ended: None,
         taken,
         takes,
@@ -66,10 +88,15 @@ pub async fn run(uplink: Uplink) -> usize {
     running.run().await
 }
 
+/// As many as there are packet identifiers: no more messages can be unacknowledged.
+const TAKEN: usize = 65_536;
+
 struct Running {
     uplink: Uplink,
     status: status::Broker,
     next_status: Instant,
+    /// Takes over when the link there is has said goodbye.
+    next_link: Option<Link>,
     /// When every port had ended.
     ended: Option<Instant>,
     /// Lent to each command message, and where they come back.
@@ -87,8 +114,10 @@ impl Running {
                     link::Event::Session(event) => self.tell(event),
                     link::Event::Drained => {}
                     link::Event::Down(why) => self.down(&why),
+                    link::Event::Stopped if self.next_link.is_some() => self.take_over(),
                     link::Event::Stopped => break,
                 },
+                Some(change) = self.uplink.changes.recv() => self.change(change),
                 batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
                     Some(messages) => self.store(messages),
                     None => self.end(),
@@ -110,6 +139,56 @@ impl Running {
             }
         }
         self.uplink.link.outbox.len()
+    }
+
+    /// Goes on by a changed configuration. The outbox stays as it is.
+    fn change(&mut self, change: Change) {
+        let Change { link, routes, subscriptions, topics, ports, interval, bounds } = change;
+        let uplink = &mut self.uplink;
+        if topics != uplink.topics {
+            // Under its old name the gateway is gone.
+            uplink.link.outbox.push(status::gateway(&uplink.topics, false));
+        }
+        uplink.link.outbox.set_bounds(&bounds);
+        uplink.link.outbox.share(ports.len());
+        match link {
+            Some(link) => {
+                self.next_link = Some(link);
+                uplink.link.leave(Reason::SUCCESS);
+            }
+            None => {
+                let is_gone =
+                    |old: &&Subscription| !subscriptions.iter().any(|s| s.filter == old.filter);
+                let gone = uplink.subscriptions.iter().filter(is_gone);
+                let gone: Vec<_> = gone.map(|old| old.filter.clone()).collect();
+                let is_new = |new: &&Subscription| !uplink.subscriptions.contains(new);
+                let new: Vec<_> = subscriptions.iter().filter(is_new).cloned().collect();
+                let session = &mut uplink.link.session;
+                if !gone.is_empty() {
+                    session.unsubscribe(gone);
+                }
+                if !new.is_empty() {
+                    session.subscribe(new, &Properties::NONE);
+                }
+            }
+        }
+        (uplink.routes, uplink.subscriptions) = (routes, subscriptions);
+        (uplink.topics, uplink.ports, uplink.interval) = (topics, ports, interval);
+        if uplink.link.is_stopped() {
+            self.take_over();
+        }
+        self.publish_status(Now::read());
+    }
+
+    /// The link before has ended; what it did not deliver, the new one will.
+    fn take_over(&mut self) {
+        let Some(mut link) = self.next_link.take() else { return };
+        std::mem::swap(&mut link.outbox, &mut self.uplink.link.outbox);
+        link.outbox.requeue();
+        self.uplink.link = link;
+        // What ports still hold is of a link that is gone.
+        (self.taken, self.takes) = mpsc::channel(TAKEN);
+        self.status.lost("the configuration names another broker".into(), Now::read());
     }
 
     /// Takes in what the ports sent, several reads at once so that they share a write.

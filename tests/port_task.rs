@@ -36,7 +36,13 @@ struct Stage {
 }
 
 fn start(local: &LocalSet) -> Stage {
-    let (config, _) = load::parse("test", CONFIG, Path::new("/")).unwrap();
+    start_with(local, "")
+}
+
+/// With more keys of the port.
+fn start_with(local: &LocalSet, more: &str) -> Stage {
+    let text = format!("{CONFIG}{more}");
+    let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = intake::channel(1 << 20);
     let (inbox, receiver) = mpsc::channel(INBOX);
@@ -52,6 +58,8 @@ fn start(local: &LocalSet) -> Stage {
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
         interval: Duration::from_secs(3600),
+        silent_after: port.silent_after.map(|span| span.duration()),
+        rate_limit: port.rate_limit,
         stop: stopped,
     };
     local.spawn_local(port::run(task, async move || match plugged.recv().await {
@@ -118,6 +126,45 @@ async fn a_port_that_ends_is_opened_again_and_half_a_line_is_forgotten() {
             assert_eq!(stage.expect("gw/p/text").await, "gw/p/text second");
             drop(stage.stop);
             stage.waiting.clear();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_port_that_says_nothing_is_called_silent_until_it_speaks() {
+    let local = LocalSet::new();
+    let mut stage = start_with(&local, "    silent_after: 1s\n");
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            let start = Instant::now();
+            stage.expect(r#""state":"silent""#).await;
+            assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+            device.write_all(b"\nhello\n").await.unwrap();
+            stage.expect(r#""state":"open""#).await;
+            stage.expect("gw/p/text hello").await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_and_counted() {
+    let local = LocalSet::new();
+    let mut stage = start_with(&local, "    rate_limit: 5\n");
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            for n in 0..100 {
+                device.write_all(format!("\n{n}").as_bytes()).await.unwrap();
+            }
+            // The status tells it when the port goes away.
+            drop(device);
+            let away = stage.expect(r#""state":"away""#).await;
+            let limited = away.split(r#""limited":"#).nth(1).unwrap();
+            let limited: u32 = limited.split(',').next().unwrap().parse().unwrap();
+            assert!((80..=94).contains(&limited), "{away}");
+            let passed = stage.waiting.iter().filter(|m| m.starts_with("gw/p/text")).count();
+            assert_eq!(passed as u32 + limited, 99, "the last line has no end");
         })
         .await;
 }

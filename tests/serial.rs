@@ -181,6 +181,8 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             status_topic: topics.port(name),
             command_topic: topics.commands(name),
             interval: Duration::from_secs(60),
+            silent_after: None,
+            rate_limit: None,
             stop: stop.clone(),
         };
         let port = port.clone();

@@ -1,16 +1,18 @@
 //! `tty2mqtt run`: the gateway itself.
 
 use super::{CliError, DEFAULT_CONFIG, print};
-use crate::app;
+use crate::app::{self, Order};
 use crate::config::load;
 use crate::log::{self, LogTime};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 const HELP: &str = "\
 tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
-left, says `offline` and ends. A second signal ends it at once.
+left, says `offline` and ends. A second signal ends it at once. SIGHUP reads the configuration
+again: what it does not change is not disturbed, and a wrong file changes nothing.
 
 Usage: tty2mqtt run [OPTIONS]
 
@@ -37,7 +39,8 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         }
     }
     log::start(&filter, time).map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
-    let (config, warnings) = load::load(&config)?;
+    let file = config;
+    let (config, warnings) = load::load(&file)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -53,7 +56,9 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             config.ports.len(),
             config.broker.url
         );
-        Ok::<_, CliError>(app::run(config, signals.first()).await?)
+        let (orders, receiver) = mpsc::channel(1);
+        tokio::spawn(signals.obey(file, orders));
+        Ok::<_, CliError>(app::run(config, receiver).await?)
     })?;
     match left {
         0 => tracing::info!("stopped"),
@@ -71,11 +76,17 @@ fn when(word: &str) -> Result<LogTime, String> {
     }
 }
 
-/// What ends the gateway. SIGHUP, which would end the process without a farewell, does not.
+/// What ends the gateway, and what makes it read its configuration again.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+}
+
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
 }
 
 impl Signals {
@@ -87,25 +98,47 @@ impl Signals {
         })
     }
 
-    /// Resolves at the first signal; from then on a second one ends the process at once.
-    pub(super) async fn first(mut self) {
-        self.next().await;
+    /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal;
+    /// from then on a second one ends the process at once.
+    async fn obey(mut self, file: PathBuf, orders: mpsc::Sender<Order>) {
+        while let Wish::Reload = self.next().await {
+            let file = file.clone();
+            // Off this thread: on a slow router reading and checking takes longer than a tty waits.
+            match tokio::task::spawn_blocking(move || load::load(&file)).await {
+                Ok(Ok((config, warnings))) => {
+                    for warning in warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    let _ = orders.send(Order::Reload(Box::new(config))).await;
+                }
+                Ok(Err(error)) => tracing::error!("nothing was changed: {error}"),
+                Err(error) => tracing::error!("nothing was changed: {error}"),
+            }
+        }
         tracing::info!("stopping");
-        tokio::spawn(async move {
-            self.next().await;
-            std::process::exit(130);
-        });
+        drop(orders);
+        self.end().await;
     }
 
-    async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("a changed configuration counts from the next start on");
-                }
-            }
+    /// Resolves at the first signal that ends the program; from then on a second one ends the
+    /// process at once.
+    #[cfg(feature = "demo")]
+    pub(super) async fn first(mut self) {
+        while let Wish::Reload = self.next().await {}
+        tracing::info!("stopping");
+        tokio::spawn(self.end());
+    }
+
+    async fn end(mut self) {
+        while let Wish::Reload = self.next().await {}
+        std::process::exit(130);
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hang_up.recv() => Wish::Reload,
         }
     }
 }

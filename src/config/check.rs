@@ -133,6 +133,10 @@ impl Found<'_> {
     }
 
     fn port(&mut self, path: &str, port: &Port) {
+        if let Some(after) = port.silent_after {
+            let key = format!("{path}.silent_after");
+            self.within(&key, after, Span::from_secs(1), Span::from_secs(31 * 86_400));
+        }
         let ways = [port.path.is_some(), port.usb.is_some(), port.tcp.is_some()];
         match ways.into_iter().filter(|given| *given).count() {
             1 => {}

@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Part, Place, Problem};
 use super::tree::{Mistake, Node, Path, Step, What, key_text};
-use super::{Config, check};
+use super::{Config, Source, check};
 use serde::Deserialize;
 use serde_yaml::Value;
 use std::io;
@@ -60,13 +60,14 @@ pub fn parse(
         return failed(vec![whole("a merge key `<<` needs a map behind it")]);
     }
     let mut mistakes = Vec::new();
-    let config = read_all(tree, &mut mistakes);
+    let config = read_all(tree.clone(), &mut mistakes);
     let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(text, mistake)).collect();
     match config {
         Some(mut config) if problems.is_empty() => {
             problems = check::check(&config, text);
             if problems.is_empty() {
                 resolve(&mut config, folder);
+                config.source = Source(tree);
                 let warnings = check::warnings(&config);
                 return Ok((config, warnings));
             }

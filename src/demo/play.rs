@@ -4,7 +4,7 @@ use super::actor::{Power, act};
 use super::sensors::{Expected, Sensor};
 use super::server::Server;
 use super::tally::Tally;
-use crate::app;
+use crate::app::{self, Order};
 use crate::backoff;
 use crate::clock::{Now, Stamp};
 use crate::config::scalar::BrokerUrl;
@@ -144,29 +144,27 @@ impl Drop for Folder {
 
 /// The real gateway, on threads of its own.
 struct Gateway {
-    stop: oneshot::Sender<()>,
+    /// Dropped to end it.
+    orders: mpsc::Sender<Order>,
     left: oneshot::Receiver<usize>,
 }
 
 impl Gateway {
     fn start(config: Config) -> io::Result<Gateway> {
-        let (stop, stopped) = oneshot::channel();
+        let (orders, receiver) = mpsc::channel(1);
         let (sender, left) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ports".into()).spawn(move || {
-            let stopped = async {
-                let _ = stopped.await;
-            };
-            match runtime.block_on(app::run(config, stopped)) {
+            match runtime.block_on(app::run(config, receiver)) {
                 Ok(left) => drop(sender.send(left)),
                 Err(error) => tracing::error!("{error}"),
             }
         })?;
-        Ok(Gateway { stop, left })
+        Ok(Gateway { orders, left })
     }
 
     async fn stop(self) -> usize {
-        let _ = self.stop.send(());
+        drop(self.orders);
         self.left.await.unwrap_or_default()
     }
 }

@@ -1,8 +1,14 @@
 //! The authentication exchange of MQTT 5.0 (4.12).
 
+#[cfg(feature = "tls")]
 mod scram;
+#[cfg(not(feature = "tls"))]
+mod without;
 
+#[cfg(feature = "tls")]
 pub use scram::Scram;
+#[cfg(not(feature = "tls"))]
+pub use without::Scram;
 
 use crate::config::scalar::Secret;
 use bytes::Bytes;

@@ -24,8 +24,8 @@
 //! # }
 //! ```
 
-use super::link::{self, Link, LinkError, State};
-use super::packet::{ConnAck, Properties, Reason, Subscription};
+use super::link::{self, Io, Link, LinkError, State};
+use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
 use super::session::{self, Received, Request, Session, Token};
 use super::topic::{Qos, Topic, TopicFilter};
 use super::transport::Connector;
@@ -35,6 +35,7 @@ use crate::outbox::{Outbox, Outcome, Ticket};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,7 +45,8 @@ use tokio::time::{Instant, sleep_until};
 const ORDERS: usize = 64;
 
 /// How many events wait to be taken. Beyond that QoS 0 messages are dropped and counted; others are
-/// not acknowledged, so that the broker stops sending.
+/// not acknowledged, so that the broker stops sending. Beyond twice that everything but messages of
+/// QoS 1 and 2 is dropped, and with so many of these there is no new link.
 const EVENTS: usize = 256;
 
 /// What a client is started with, besides the session.
@@ -65,8 +67,10 @@ pub struct Client {
 }
 
 /// What the link tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
+    /// It tries to come about, for the first time or again.
+    Connecting,
     /// The broker took us in.
     Connected(ConnAck),
     /// A message of a subscription.
@@ -90,10 +94,15 @@ pub enum Event {
     Pong,
     /// The broker accepted a new proof of who we are.
     Authenticated,
-    /// So many messages of QoS 0 were dropped, because nobody took events.
+    /// So many events were dropped since the start, because they were not taken: messages of QoS 0
+    /// most of all; of one who listens besides, any.
     Lagged(u64),
+    /// So many messages of ours were dropped since the start, because too many waited.
+    QueueFull(u64),
     /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
-    Down(LinkError),
+    Down(Arc<LinkError>),
+    /// When it tries again.
+    Backoff(std::time::Instant),
     /// The link ended for good.
     Stopped,
 }
@@ -135,10 +144,11 @@ enum Order {
     Publish(Message, oneshot::Sender<Outcome>),
     Subscribe(Vec<Subscription>, Properties, oneshot::Sender<Vec<Granted>>),
     Unsubscribe(Vec<TopicFilter>, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
-    Acknowledge(Token, Reason),
+    Acknowledge(Token, Reason, Properties),
     Authenticate,
+    Listen(mpsc::Sender<Event>),
     TryNow,
-    Shutdown(Reason, Duration, oneshot::Sender<usize>),
+    Shutdown(Disconnect, Duration, oneshot::Sender<usize>),
     Abort,
 }
 
@@ -158,19 +168,36 @@ impl Client {
         Client::run(link)
     }
 
+    /// The same on a stream that is connected already. There is no other one after it.
+    pub fn over(
+        options: session::Options,
+        stream: impl Io + 'static,
+        settings: Settings,
+    ) -> (Client, Events) {
+        let streams = [Box::new(stream) as Box<dyn Io>];
+        let options_of_link = link::Options { reconnect: false, ..settings.link };
+        let outbox = Outbox::new(&settings.outbox);
+        Client::run(Link::over(Session::new(options), outbox, streams, options_of_link))
+    }
+
     /// The same with a link that was made before.
     pub fn run(mut link: Link) -> (Client, Events) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let (events, receiver) = mpsc::channel(EVENTS);
         let state = link.state();
+        let dropped = link.outbox.counts().dropped;
         link.outbox.follow();
         // Messages are acknowledged when they are in the hands of the one who takes events.
         let automatic = !link.session.set_manual_ack(true);
         let running = Running {
             link,
+            state: state.clone(),
+            trying: false,
+            dropped,
             automatic,
             orders,
             events,
+            listeners: Vec::new(),
             waiting: VecDeque::new(),
             lagged: 0,
             receipts: BTreeMap::new(),
@@ -185,6 +212,15 @@ impl Client {
     /// How the link stands.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Hears of everything from now on, beside those who do already; dropping the events ends it.
+    /// Messages are acknowledged when the one has them who started the client: who is too slow here
+    /// misses what finds no room, and is told how much.
+    pub async fn listen(&self) -> Result<Events, Ended> {
+        let (sender, events) = mpsc::channel(EVENTS);
+        self.order(Order::Listen(sender)).await?;
+        Ok(Events(events))
     }
 
     /// Waits until the broker has let us in.
@@ -224,6 +260,13 @@ impl Client {
         }
     }
 
+    /// Publishes only if the broker is there right now, and gives the message back if it is not:
+    /// nothing waits for a link.
+    pub fn publish_if_ready(&self, message: Message) -> Result<Receipt, Message> {
+        let ready = *self.state.borrow() == State::Ready;
+        if ready { self.try_publish(message) } else { Err(message) }
+    }
+
     /// Subscribes, now and at each connect that follows, and waits for the broker's first answer.
     pub async fn subscribe(
         &self,
@@ -247,7 +290,17 @@ impl Client {
 
     /// Acknowledges a message by hand, with [`session::Options::manual_ack`].
     pub async fn acknowledge(&self, token: Token, reason: Reason) -> Result<(), Ended> {
-        self.order(Order::Acknowledge(token, reason)).await
+        self.acknowledge_with(token, reason, Properties::NONE).await
+    }
+
+    /// The same with a `ReasonString` and user properties, in 5.0.
+    pub async fn acknowledge_with(
+        &self,
+        token: Token,
+        reason: Reason,
+        properties: Properties,
+    ) -> Result<(), Ended> {
+        self.order(Order::Acknowledge(token, reason, properties)).await
     }
 
     /// Proves anew who we are, with the link's `Authenticate`.
@@ -263,8 +316,17 @@ impl Client {
     /// Sends what waits, at most for a grace time, then leaves with DISCONNECT. Returns how many
     /// messages could not be delivered.
     pub async fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
+        self.shutdown_with(Disconnect::new(reason), grace).await
+    }
+
+    /// The same with properties, in 5.0.
+    pub async fn shutdown_with(
+        &self,
+        disconnect: Disconnect,
+        grace: Duration,
+    ) -> Result<usize, Ended> {
         let (sender, left) = oneshot::channel();
-        self.order(Order::Shutdown(reason, grace, sender)).await?;
+        self.order(Order::Shutdown(disconnect, grace, sender)).await?;
         left.await.map_err(|_| Ended)
     }
 
@@ -276,17 +338,24 @@ impl Client {
 
 struct Running {
     link: Link,
+    state: watch::Receiver<State>,
+    /// Whether [`Event::Connecting`] was told of the link that there is, or will be.
+    trying: bool,
+    /// As many drops of the outbox were told.
+    dropped: u64,
     /// Whether messages are acknowledged when they were handed on.
     automatic: bool,
     orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<Event>,
+    /// Who listens besides.
+    listeners: Vec<Listener>,
     /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
     waiting: VecDeque<Event>,
     lagged: u64,
     receipts: BTreeMap<Ticket, oneshot::Sender<Outcome>>,
     subscribing: BTreeMap<Request, Awaited<Granted>>,
     unsubscribing: BTreeMap<Request, Awaited<(TopicFilter, Reason)>>,
-    leaving: Option<(Reason, Instant, oneshot::Sender<usize>)>,
+    leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
 }
 
 /// The answers to one call, which come one by one.
@@ -307,16 +376,22 @@ impl Running {
         loop {
             let grace = self.leaving.as_ref().map(|(_, due, _)| *due);
             tokio::select! {
-                event = self.link.event() => {
+                event = self.link.event(), if !self.is_full() => {
+                    self.look();
                     let event = self.note(event);
                     let stopped = self.link.is_stopped();
+                    let is_down = matches!(event, Some(Event::Down(_)));
                     if let Some(event) = event {
                         self.pass_on(event);
                     }
                     if stopped {
                         break;
                     }
+                    if is_down {
+                        self.will_try_again();
+                    }
                 }
+                Ok(()) = self.state.changed() => self.look(),
                 order = self.orders.recv() => match order {
                     Some(order) => self.obey(order),
                     None => break,
@@ -351,14 +426,32 @@ impl Running {
         }
     }
 
+    /// Tells that a link comes about.
+    fn look(&mut self) {
+        let idle = matches!(
+            &*self.state.borrow_and_update(),
+            State::Disconnected | State::Backoff { .. } | State::Stopped
+        );
+        if !idle && !std::mem::replace(&mut self.trying, true) {
+            self.pass_on(Event::Connecting);
+        }
+    }
+
+    fn will_try_again(&mut self) {
+        self.trying = false;
+        let until = match &*self.state.borrow_and_update() {
+            State::Backoff { until, .. } => *until,
+            _ => return,
+        };
+        self.pass_on(Event::Backoff(until));
+    }
+
     /// `false`: the end has come, and without a link there is nothing to be said.
     fn stay(&mut self) -> bool {
-        let Some((reason, due)) = self.leaving.as_ref().map(|(r, due, _)| (*r, *due)) else {
-            return true;
-        };
-        let ready = *self.link.state().borrow() == State::Ready;
-        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= due {
-            self.link.leave(reason);
+        let Some((disconnect, due, _)) = &self.leaving else { return true };
+        let ready = *self.state.borrow() == State::Ready;
+        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
+            self.link.leave_with(disconnect.clone());
         }
         !self.link.is_stopped()
     }
@@ -374,26 +467,44 @@ impl Running {
             Order::Publish(message, receipt) => {
                 let ticket = self.link.outbox.push(message);
                 self.receipts.insert(ticket, receipt);
+                let dropped = self.link.outbox.counts().dropped;
+                if dropped > self.dropped {
+                    self.dropped = dropped;
+                    self.pass_on(Event::QueueFull(dropped));
+                }
             }
             Order::Subscribe(filters, properties, reply) => {
                 let n = filters.len();
                 let request = session.subscribe(filters, &properties);
-                self.subscribing.insert(request, Awaited::new(n, reply));
+                if n > 0 {
+                    self.subscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
             }
             Order::Unsubscribe(filters, reply) => {
                 let n = filters.len();
                 let request = session.unsubscribe(filters);
-                self.unsubscribing.insert(request, Awaited::new(n, reply));
+                if n > 0 {
+                    self.unsubscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
             }
-            Order::Acknowledge(token, reason) => session.acknowledge(token, reason),
+            Order::Acknowledge(token, reason, properties) => {
+                session.acknowledge_with(token, reason, properties);
+            }
             Order::Authenticate => {
                 if let Err(error) = session.authenticate_again() {
                     tracing::warn!("{error}");
                 }
             }
+            Order::Listen(events) => {
+                self.listeners.push(Listener { events, missed: 0, told: 0 });
+            }
             Order::TryNow => self.link.try_now(),
-            Order::Shutdown(reason, grace, reply) => {
-                self.leaving = Some((reason, Instant::now() + grace, reply));
+            Order::Shutdown(disconnect, grace, reply) => {
+                self.leaving = Some((disconnect, Instant::now() + grace, reply));
             }
             Order::Abort => self.link.abort(),
         }
@@ -404,7 +515,7 @@ impl Running {
         let event = match event {
             link::Event::Session(event) => event,
             link::Event::Drained => return None,
-            link::Event::Down(why) => return Some(Event::Down(why)),
+            link::Event::Down(why) => return Some(Event::Down(Arc::new(why))),
             link::Event::Stopped => return Some(Event::Stopped),
         };
         Some(match event {
@@ -427,12 +538,23 @@ impl Running {
         })
     }
 
+    /// Messages that nobody takes hold up the next link: what the broker repeats on it would come
+    /// on top of them. A link that is up goes on, or it would not answer its broker.
+    fn is_full(&self) -> bool {
+        let is_message = |event: &&Event| matches!(event, Event::Message(_));
+        self.waiting.len() >= EVENTS
+            && self.link.is_waiting()
+            && self.waiting.iter().filter(is_message).count() >= EVENTS
+    }
+
     /// Never waits: a link that is not polled does not answer its broker.
     fn pass_on(&mut self, event: Event) {
+        self.listeners.retain_mut(|listener| listener.hears(&event));
         let is_droppable = match &event {
             Event::Message(message) => message.token.is_none(),
-            Event::Pong => true,
-            _ => false,
+            Event::Pong | Event::QueueFull(_) => true,
+            // Of these there may be any number, as long as nobody takes them.
+            _ => self.waiting.len() >= EVENTS,
         };
         if self.waiting.is_empty() {
             match self.events.try_reserve() {
@@ -454,6 +576,27 @@ impl Running {
         } else {
             self.waiting.push_back(event);
         }
+    }
+}
+
+/// Somebody who listens besides the one who started the client.
+struct Listener {
+    events: mpsc::Sender<Event>,
+    /// Events that found no room, and as many as it was told of.
+    missed: u64,
+    told: u64,
+}
+
+impl Listener {
+    /// `false` once it is gone.
+    fn hears(&mut self, event: &Event) -> bool {
+        if self.missed > self.told && self.events.try_send(Event::Lagged(self.missed)).is_ok() {
+            self.told = self.missed;
+        }
+        // What was missed comes before what follows.
+        let has_room = self.missed == self.told && self.events.try_send(event.clone()).is_ok();
+        self.missed += u64::from(!has_room);
+        !self.events.is_closed()
     }
 }
 

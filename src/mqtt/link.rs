@@ -8,13 +8,13 @@ mod state;
 pub use error::{CloseReason, LinkError};
 pub use state::State;
 
-use super::packet::Reason;
+use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session};
 use super::transport::{ConnectError, Connector, Stage};
 use super::url::BrokerUrl;
 use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use look_back::LookBack;
 use std::collections::VecDeque;
 use std::fmt;
@@ -40,9 +40,6 @@ const SHORT: Duration = Duration::from_secs(10);
 /// So many short links in a row are no accident.
 const SHORT_LINKS: u32 = 3;
 
-/// Bytes that are read at once.
-const READ: usize = 4096;
-
 /// A stream to a broker.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
@@ -54,10 +51,15 @@ pub struct Options {
     pub password_file: Option<PathBuf>,
     /// Whether to try again after an end.
     pub reconnect: bool,
-    /// The first wait and the longest; they double in between, and chance takes a part off.
+    /// The first wait and the longest; they double in between.
     pub wait: (Duration, Duration),
     /// How often to look whether the first of several brokers is back while another one serves.
     pub look_back: Duration,
+    /// Whether chance takes a part off each wait, so that many clients whose broker was away do not
+    /// come back in the same moment.
+    pub jitter: bool,
+    /// Bytes that are read at once, 1 to 65,536.
+    pub read_buffer: usize,
     /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
     /// each acknowledgement by itself, and to wake up for each would cost more than all else. This
     /// stops the whole thread, so it is for a thread that has nothing else to do.
@@ -71,8 +73,18 @@ impl Default for Options {
             reconnect: true,
             wait: (Duration::from_secs(1), Duration::from_secs(60)),
             look_back: Duration::from_secs(300),
+            jitter: true,
+            read_buffer: 4096,
             gather: None,
         }
+    }
+}
+
+impl Options {
+    /// Tries again after the same time, always. What only an operator can mend is tried no sooner
+    /// than after a minute all the same.
+    pub fn fixed(wait: Duration) -> Options {
+        Options { wait: (wait, wait), jitter: false, ..Options::default() }
     }
 }
 
@@ -140,7 +152,13 @@ impl Dialer {
                     }
                     state.send_replace(State::from(stage));
                 };
-                connector.connect(stage).await.map(|stream| Box::new(stream) as Box<dyn Io>)
+                let stream = connector.connect(stage).await;
+                if let Ok(stream) = &stream
+                    && let Some(why) = stream.distrust()
+                {
+                    tracing::warn!("{} is not trusted: {why}", connector.broker());
+                }
+                stream.map(|stream| Box::new(stream) as Box<dyn Io>)
             }
             Dialer::Given(streams) => streams.pop_front().ok_or(ConnectError::NoStreamLeft),
         };
@@ -189,6 +207,9 @@ impl Link {
         };
         if let Phase::Waiting(Dialer::Network(connector), _) = &link.phase {
             link.broker = Some(connector.broker().clone());
+        }
+        if link.session.options().keepalive.is_zero() {
+            tracing::warn!("a keepalive of 0: nobody notices when the broker is gone");
         }
         link
     }
@@ -267,7 +288,12 @@ impl Link {
     /// Leaves in good order, with DISCONNECT, and does not come back. With a reason above 0 the
     /// broker may publish the will, in 5.0.
     pub fn leave(&mut self, reason: Reason) {
-        self.session.disconnect(reason);
+        self.leave_with(Disconnect::new(reason));
+    }
+
+    /// The same with properties, in 5.0.
+    pub fn leave_with(&mut self, disconnect: Disconnect) {
+        self.session.disconnect_with(disconnect);
         self.options.reconnect = false;
         match self.phase {
             Phase::Up(..) => self.part(None),
@@ -280,6 +306,11 @@ impl Link {
     pub fn abort(&mut self) {
         self.session.disconnected(false);
         self.stop();
+    }
+
+    /// Whether it waits for the time of its next try.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting(..))
     }
 
     /// Whether it will not come back.
@@ -312,6 +343,7 @@ impl Link {
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.read_password()?;
+        self.warn();
         self.session.connect(now())?;
         self.state.send_replace(State::Handshake);
         let stream = Stream { io, input: BytesMut::new(), unflushed: false, write_due: None };
@@ -319,6 +351,18 @@ impl Link {
             self.phase = Phase::Up(dialer, stream);
         }
         Ok(())
+    }
+
+    /// What an older version does not know.
+    fn warn(&self) {
+        let (version, options) = (self.session.version(), self.session.options());
+        if version == Version::V31 && !(1..=23).contains(&options.client_id.len()) {
+            let id = &options.client_id;
+            tracing::warn!("the client identifier {id:?} has not the 1 to 23 bytes of MQTT 3.1");
+        }
+        if version < Version::V5 && options.password.is_some() && options.user.is_none() {
+            tracing::warn!("MQTT {version} has no password without a user: it is not sent");
+        }
     }
 
     /// Each broker of several may know us by another name.
@@ -381,7 +425,10 @@ impl Link {
         self.session.disconnected(matches!(error, LinkError::Closed));
         let wait = match other_version {
             true => Duration::ZERO,
-            false => self.backoff.down(now, backoff::random()).max(error.least_wait()),
+            false => {
+                let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
+                self.backoff.down(now, chance).max(error.least_wait())
+            }
         };
         match &mut self.phase {
             Phase::Waiting(_, until) if self.options.reconnect || other_version => {
@@ -445,7 +492,8 @@ impl Stream {
         }
         let due = [session.deadline(), self.write_due].into_iter().flatten().min();
         let is_full = session.is_full();
-        let progress = poll_fn(|cx| self.poll_io(session, cx));
+        let read = options.read_buffer.clamp(1, 65_536);
+        let progress = poll_fn(|cx| self.poll_io(session, read, cx));
         let progress = match due {
             Some(due) => tokio::select! {
                 progress = progress => Some(progress?),
@@ -477,6 +525,7 @@ impl Stream {
     fn poll_io(
         &mut self,
         session: &mut Session,
+        read: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Progress>> {
         let mut progress = Progress::default();
@@ -484,7 +533,7 @@ impl Stream {
             progress.wrote = wrote?;
         }
         if session.wants_input()
-            && let Poll::Ready(read) = self.poll_read(cx)
+            && let Poll::Ready(read) = self.poll_read(read, cx)
         {
             let n = read?;
             (progress.read, progress.closed) = (n > 0, n == 0);
@@ -519,9 +568,10 @@ impl Stream {
         Poll::Pending
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(READ);
-        pin!(self.io.read_buf(&mut self.input)).poll(cx)
+    /// Reads at most so many bytes.
+    fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(most);
+        pin!(self.io.read_buf(&mut (&mut self.input).limit(most))).poll(cx)
     }
 
     /// Writes what is left, and closes the stream.

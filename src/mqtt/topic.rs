@@ -179,6 +179,38 @@ impl<'de> Deserialize<'de> for TopicFilter {
     }
 }
 
+/// Who gets which messages: a handler, or the sender of a channel, for each filter. Several may
+/// match a topic.
+#[derive(Clone, Debug)]
+pub struct Routes<T>(Vec<(TopicFilter, T)>);
+
+impl<T> Default for Routes<T> {
+    fn default() -> Routes<T> {
+        Routes(Vec::new())
+    }
+}
+
+impl<T> Routes<T> {
+    /// Adds one; gives back what stood for the filter before.
+    pub fn insert(&mut self, filter: TopicFilter, to: T) -> Option<T> {
+        let before = self.remove(&filter);
+        self.0.push((filter, to));
+        before
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, filter: &TopicFilter) -> Option<T> {
+        let at = self.0.iter().position(|(known, _)| known == filter)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// All that a message on a topic goes to, in the order in which they were added.
+    pub fn of(&mut self, topic: &Topic) -> impl Iterator<Item = &mut T> {
+        let matches = |(filter, _): &&mut (TopicFilter, T)| filter.matches(topic.as_str());
+        self.0.iter_mut().filter(matches).map(|(_, to)| to)
+    }
+}
+
 /// Delivery guarantee of a message (MQTT 3.1.1, 4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Qos {

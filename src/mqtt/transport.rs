@@ -2,6 +2,7 @@
 
 mod dial;
 pub mod error;
+#[cfg(feature = "tls")]
 mod files;
 mod head;
 pub mod proxy;
@@ -25,7 +26,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tls::{CertificateFault, Tls, TlsFault};
+#[cfg(feature = "tls")]
+use tls::Tls;
+use tls::{CertificateFault, TlsFault};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -120,6 +123,7 @@ pub struct Connector {
     /// Built at the first use and kept while things go well: reading the bundle costs a slow
     /// router 0.1 s, and sessions are resumed. After a failure it is built anew, so that renewed
     /// files count.
+    #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
 
@@ -137,9 +141,20 @@ impl Connector {
         if settings.urls.is_empty() {
             return Err(Error::NoBroker);
         }
+        if cfg!(not(feature = "tls")) && settings.urls.iter().any(BrokerUrl::is_tls) {
+            return Err(Error::NoTls);
+        }
         let (current, next) = (0, 0);
-        let (established, secrets, tls) = (false, false, None);
-        Ok(Connector { settings, environment, current, next, established, secrets, tls })
+        Ok(Connector {
+            settings,
+            environment,
+            current,
+            next,
+            established: false,
+            secrets: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
     }
 
     /// The broker that the last attempt was for; before the first, the first.
@@ -183,7 +198,9 @@ impl Connector {
     pub async fn connect(&mut self, stage: impl Fn(Stage)) -> Result<Stream, ConnectError> {
         self.current = self.next;
         self.next = (self.next + 1) % self.settings.urls.len();
-        if !std::mem::take(&mut self.established) {
+        let _established = std::mem::take(&mut self.established);
+        #[cfg(feature = "tls")]
+        if !_established {
             self.tls = None;
         }
         let url = self.broker().clone();
@@ -221,17 +238,9 @@ impl Connector {
             None => self.reach(&url.host, url.port, stage, &limit).await?,
             Some(proxy) => self.reach_through(proxy, url, stage, &limit).await?,
         };
-        let stream = if url.is_tls() {
-            stage(Stage::Tls);
-            let credentials = self.secrets || self.settings.has_credentials();
-            let tls = match self.tls.take() {
-                Some(tls) => self.tls.insert(tls),
-                None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
-            };
-            let handshake = tls.handshake(&url.host, tcp, credentials);
-            Stream::Tls(Box::new(limit.hold("the TLS handshake", handshake).await??))
-        } else {
-            Stream::Tcp(tcp)
+        let stream = match url.is_tls() {
+            true => self.shake_hands(url, tcp, stage, &limit).await?,
+            false => Stream::Tcp(tcp),
         };
         if !url.scheme.is_websocket() {
             return Ok(stream);
@@ -240,6 +249,35 @@ impl Connector {
         let socket = limit.hold("the WebSocket handshake", handshake).await?;
         let failed = |source| Error::WebSocket { host: url.host.clone(), source };
         Ok(Stream::WebSocket(Box::new(socket.map_err(failed)?)))
+    }
+
+    #[cfg(feature = "tls")]
+    async fn shake_hands(
+        &mut self,
+        url: &BrokerUrl,
+        tcp: TcpStream,
+        stage: &impl Fn(Stage),
+        limit: &Limit<'_>,
+    ) -> Result<Stream, ConnectError> {
+        stage(Stage::Tls);
+        let credentials = self.secrets || self.settings.has_credentials();
+        let tls = match self.tls.take() {
+            Some(tls) => self.tls.insert(tls),
+            None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
+        };
+        let handshake = tls.handshake(&url.host, tcp, credentials);
+        Ok(Stream::Tls(Box::new(limit.hold("the TLS handshake", handshake).await??)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn shake_hands(
+        &mut self,
+        _: &BrokerUrl,
+        _: TcpStream,
+        _: &impl Fn(Stage),
+        _: &Limit<'_>,
+    ) -> Result<Stream, ConnectError> {
+        Err(Error::NoTls)
     }
 
     /// The addresses of a name that the settings allow, at least one.

@@ -1,5 +1,7 @@
 //! The task of one port: opens it, reads and writes it, and opens it again when it went away.
 
+mod rate;
+
 use crate::backoff::Backoff;
 use crate::clock::Now;
 use crate::command::{Command, Refused};
@@ -10,8 +12,10 @@ use crate::mqtt::topic::Topic;
 use crate::pipeline::Pipeline;
 use crate::status::{self, PortState};
 use bytes::{Buf, Bytes};
+use rate::Rate;
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +91,10 @@ pub struct PortTask {
     pub command_topic: Topic,
     /// How often the status is published when nothing changes.
     pub interval: Duration,
+    /// After so long without a byte the status says so.
+    pub silent_after: Option<Duration>,
+    /// Most messages a second.
+    pub rate_limit: Option<NonZeroU32>,
     /// The end of the gateway: the other end is dropped.
     pub stop: watch::Receiver<()>,
 }
@@ -113,6 +121,8 @@ where
         next_complaint: now.mono,
         complained_of: 0,
         next_command: now.mono,
+        heard: now.mono,
+        rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
         task,
     };
     // Not jittered: a plug that was put back should work again within two seconds.
@@ -162,6 +172,9 @@ struct Running {
     status: status::Port,
     next_status: Instant,
     next_command: Instant,
+    /// When the last byte came, or the port was opened.
+    heard: Instant,
+    rate: Option<Rate>,
     /// When the log may be bothered again about bad frames and drops.
     next_complaint: Instant,
     /// Bad frames and drops that the log knows of.
@@ -204,7 +217,9 @@ impl Running {
                     Ok(0) => break End::Gone("unplugged, or closed by the other end".into()),
                     Ok(n) => {
                         tracing::trace!(port = self.task.name, bytes = %buffer[..n].escape_ascii());
-                        self.task.pipeline.push(&buffer[..n], Now::read(), &mut messages);
+                        let now = Now::read();
+                        self.heard(now);
+                        self.task.pipeline.push(&buffer[..n], now, &mut messages);
                     }
                     Err(error) => break End::Gone(error.to_string()),
                 },
@@ -226,11 +241,15 @@ impl Running {
                     {
                         self.refuse(&stuck.topic, &Refused::Stuck, now);
                     }
+                    if self.silent_at().is_some_and(|due| due <= now.mono) {
+                        self.change(PortState::Silent, now);
+                    }
                     if self.next_status <= now.mono {
                         self.publish_status(now);
                     }
                 }
             }
+            self.limit(&mut messages);
             self.pass_on(&mut messages);
             self.complain();
         };
@@ -242,8 +261,30 @@ impl Running {
 
     fn deadline(&self, front: Option<&Writing>, may_write: bool) -> Instant {
         let writing = front.map(|f| if may_write { f.deadline } else { self.next_command });
-        let due = [self.task.pipeline.deadline(), writing];
+        let due = [self.task.pipeline.deadline(), writing, self.silent_at()];
         due.into_iter().flatten().fold(self.next_status, Instant::min)
+    }
+
+    /// When an open port that says nothing is called silent.
+    fn silent_at(&self) -> Option<Instant> {
+        let after = self.task.silent_after?;
+        (self.status.state == PortState::Open).then(|| self.heard + after)
+    }
+
+    fn heard(&mut self, now: Now) {
+        self.heard = now.mono;
+        if self.status.state == PortState::Silent {
+            self.change(PortState::Open, now);
+        }
+    }
+
+    /// Drops what is beyond the port's rate.
+    fn limit(&mut self, messages: &mut Vec<Message>) {
+        let Some(rate) = &mut self.rate else { return };
+        let now = Instant::now();
+        let before = messages.len();
+        messages.retain(|_| rate.allows(now));
+        self.status.limited += (before - messages.len()) as u64;
     }
 
     /// Turns a command message into bytes, once for each rule of the port that wants it.
@@ -312,12 +353,13 @@ impl Running {
         tracing::info!("port {}: {device} is open{again}", self.task.name);
         self.status.opens += 1;
         self.status.device = Some(device);
+        self.heard = now.mono;
         self.task.pipeline.open(now.mono);
         self.change(PortState::Open, now);
     }
 
     fn went_away(&mut self, why: String, now: Now) {
-        let was_open = self.status.state == PortState::Open;
+        let was_open = matches!(self.status.state, PortState::Open | PortState::Silent);
         // A port that fails every two seconds is worth one line, until it fails in another way.
         if was_open || self.status.last_error.as_ref() != Some(&why) {
             tracing::warn!("port {}: {why}; trying again until it works", self.task.name);
@@ -350,14 +392,14 @@ impl Running {
         }
         let counts = self.task.pipeline.frame_counts();
         let bad = counts.bad_checksum + counts.too_long + counts.cut + counts.malformed;
-        let total = bad + self.status.dropped;
+        let lost = self.status.dropped + self.status.limited;
+        let total = bad + lost;
         if total == self.complained_of {
             return;
         }
         let now = Instant::now();
         if now >= self.next_complaint {
-            let dropped = self.status.dropped;
-            tracing::warn!("port {name}: {bad} bad frames, {dropped} messages lost so far");
+            tracing::warn!("port {name}: {bad} bad frames, {lost} messages lost so far");
             self.next_complaint = now + LOG_PAUSE;
             self.complained_of = total;
         }

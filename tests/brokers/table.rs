@@ -48,8 +48,11 @@ fn cell(found: &BTreeMap<Version, String>) -> String {
     }
 }
 
+/// A heading, and rows of a feature with a cell for each broker.
+type Group = (&'static str, Vec<(String, Vec<String>)>);
+
 /// Rows of name and cells, by groups.
-fn groups(columns: &[Column]) -> Vec<(&'static str, Vec<(String, Vec<String>)>)> {
+fn groups(columns: &[Column]) -> Vec<Group> {
     let versions = (0..columns[0].versions.len()).map(|n| {
         let name = format!("MQTT {}", columns[0].versions[n].0);
         (name, columns.iter().map(|column| column.versions[n].1.clone()).collect())

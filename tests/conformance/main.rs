@@ -11,6 +11,7 @@ mod packet;
 mod reasons;
 mod receiver;
 mod requests;
+mod rules;
 mod sender;
 mod strings;
 mod talk;

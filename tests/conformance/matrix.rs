@@ -98,10 +98,7 @@ fn every_statement_has_one_row() {
 
 #[test]
 fn every_row_names_tests_that_exist_or_a_reason() {
-    let mut tests = BTreeSet::new();
-    for folder in ["tests", "src"] {
-        collect(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(folder), &mut tests);
-    }
+    let tests = all();
     let mut wrong = Vec::new();
     for row in rows() {
         if row.tests.is_empty() && row.reason.is_empty() {
@@ -114,6 +111,15 @@ fn every_row_names_tests_that_exist_or_a_reason() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// All tests that there are, as `tests/session::name`.
+pub fn all() -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    for folder in ["tests", "src"] {
+        collect(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(folder), &mut tests);
+    }
+    tests
 }
 
 /// The tests in a folder's sources, as `tests/session::name`.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 pub struct Gateway {
     child: Child,
     log: Lines,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Gateway {
@@ -22,11 +22,18 @@ impl Gateway {
             .spawn()
             .unwrap();
         let log = Lines::of(child.stderr.take().unwrap());
-        Gateway { child, log, _folder: folder }
+        Gateway { child, log, folder }
     }
 
     pub fn log(&self) -> &Lines {
         &self.log
+    }
+
+    /// Another configuration, and SIGHUP.
+    pub fn reload(&self, config: &str) {
+        std::fs::write(self.folder.path().join("config.yaml"), config).unwrap();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
     /// kill -9

@@ -287,6 +287,70 @@ fn ctrl_c_ends_the_demo_with_a_summary() {
 }
 
 #[test]
+fn a_reload_does_not_disturb_what_it_does_not_change() {
+    let broker = Mosquitto::start();
+    let (mut port, other) = (Port::new(), Port::new());
+    let counter = Counter::start(&broker, "test/line");
+    let status = Counter::start(&broker, "test/status/#");
+    let before = config(broker.port, port.path(), "");
+    let gateway = Gateway::start(&before);
+    status.expect_containing("test/status/ports/line", "\"state\":\"open\"");
+    port.write(b"\r\n");
+    let mut fed = 0;
+    let mut feed = |port: &mut Port, until: usize| {
+        while fed < until {
+            port.write(format!("{fed},21.50,40\r\n").as_bytes());
+            fed += 1;
+        }
+    };
+    feed(&mut port, 500);
+    // Another port comes, with a command; the first one goes on all the while.
+    let more = format!(
+        "  second:\n    path: {}\n    line: 9600 8N1\n    \
+         commands: [{{topic: \"{{gateway}}/relay\", send: \"{{payload}}\", terminator: \"\\n\"}}]\n",
+        other.path().display()
+    );
+    gateway.reload(&config(broker.port, port.path(), &more));
+    feed(&mut port, 1000);
+    gateway.log().wait_for("subscribed to test/relay");
+    feed(&mut port, 1500);
+    // A wrong file changes nothing.
+    gateway.reload("gateway: test\nports: [");
+    gateway.log().wait_for("nothing was changed");
+    feed(&mut port, 2000);
+    // The other port goes.
+    gateway.reload(&before);
+    status.expect_containing("test/status/ports/second", "\"state\":\"stopped\"");
+    feed(&mut port, 2500);
+    let delivered = counter.take_until("2499");
+    let expected: Vec<_> = (0..2500).map(|n| format!("test/line {n}")).collect();
+    assert_eq!(delivered, expected);
+    let log = gateway.terminate();
+    assert_eq!(log.matches("port line:").count(), 1, "opened once and not touched:\n{log}");
+}
+
+#[test]
+fn a_reload_takes_what_waits_to_another_broker() {
+    let mut away = Mosquitto::start();
+    let mut port = Port::new();
+    let gateway = Gateway::start(&config(away.port, port.path(), ""));
+    let status = Counter::start(&away, "test/status/#");
+    status.expect_containing("test/status/ports/line", "\"state\":\"open\"");
+    away.kill();
+    port.write(b"\r\n");
+    for n in 0..100 {
+        port.write(format!("{n},21.50,40\r\n").as_bytes());
+    }
+    gateway.log().wait_for("trying again");
+    let broker = Mosquitto::start();
+    let counter = Counter::start(&broker, "test/line");
+    gateway.reload(&config(broker.port, port.path(), ""));
+    let expected: Vec<_> = (0..100).map(|n| format!("test/line {n}")).collect();
+    assert_eq!(counter.take_until("99"), expected);
+    gateway.terminate();
+}
+
+#[test]
 fn a_port_that_is_away_does_not_disturb_the_others() {
     let broker = Mosquitto::start();
     let mut port = Port::new();

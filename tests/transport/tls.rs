@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, DnType, IsCa};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tty2mqtt::mqtt::transport::settings::{Pem, TlsVersion};
 use tty2mqtt::mqtt::transport::tls::{CertificateFault, TlsFault};
 use tty2mqtt::mqtt::transport::{ConnectError, Connector, Environment, Stage};
@@ -38,6 +38,28 @@ async fn a_right_certificate_with_name_alpn_and_resumption() {
             connector.established();
         }
     }
+}
+
+#[tokio::test]
+async fn b18_the_end_of_a_stream_is_said() {
+    let authority = Authority::new("ours");
+    let acceptor = Server::default().acceptor(&authority.sign(&["localhost"], |_| ()));
+    let (sender, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let address = serve(move |stream| {
+        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut all = Vec::new();
+            // Without a close_notify the end is an error.
+            let end = stream.read_to_end(&mut all).await;
+            sender.send(end.map(|_| all)).unwrap();
+        }
+    })
+    .await;
+    let mut stream = connect(localhost(address, &authority)).await.unwrap();
+    stream.write_all(b"DISCONNECT").await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(ends.recv().await.unwrap().unwrap(), b"DISCONNECT");
 }
 
 #[tokio::test]

@@ -71,6 +71,22 @@ pub enum CloseReason {
     Local,
 }
 
+impl CloseReason {
+    /// A name for programs; it does not change.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CloseReason::NotConnected => "not_connected",
+            CloseReason::Refused => "refused",
+            CloseReason::ClosedByBroker => "closed_by_broker",
+            CloseReason::NetworkError => "network_error",
+            CloseReason::Timeout => "timeout",
+            CloseReason::PingTimeout => "ping_timeout",
+            CloseReason::ProtocolError => "protocol_error",
+            CloseReason::Local => "local",
+        }
+    }
+}
+
 impl LinkError {
     /// What only an operator can mend is tried slowly, or the broker would count it as an attack.
     pub(super) fn least_wait(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! Messages from the broker: who has them, and what it was told (4.3, 4.6).
 
-use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason};
+use crate::mqtt::packet::{Ack, Packet, PacketId, Properties, Property, Publish, Reason};
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,7 +38,7 @@ pub(super) struct Inbound {
 struct Unanswered {
     id: PacketId,
     qos: Qos,
-    answer: Option<Reason>,
+    answer: Option<(Reason, Properties)>,
 }
 
 impl Inbound {
@@ -51,7 +51,7 @@ impl Inbound {
         if let Some(link) = self.taken.get_mut(&id).filter(|_| repeated) {
             *link = self.link;
         }
-        let answer = repeated.then_some(Reason::SUCCESS);
+        let answer = repeated.then_some((Reason::SUCCESS, Properties::NONE));
         let waits = |u: &Unanswered| u.id == id && u.qos == qos;
         if !(repeated && self.unanswered.iter().any(waits)) {
             self.unanswered.push_back(Unanswered { id, qos, answer });
@@ -81,29 +81,30 @@ impl Inbound {
     }
 
     /// What a message is to be answered with. Nothing, if its link is gone: the broker repeats it.
-    pub(super) fn answer(&mut self, token: Token, reason: Reason) {
+    pub(super) fn answer(&mut self, token: Token, reason: Reason, properties: Properties) {
         if token.link != self.link {
             return;
         }
         let open = |u: &&mut Unanswered| u.id == token.id && u.answer.is_none();
         if let Some(unanswered) = self.unanswered.iter_mut().find(open) {
-            unanswered.answer = Some(reason);
+            unanswered.answer = Some((reason, properties));
         }
     }
 
     /// The next answer whose turn it is.
     pub(super) fn next_answer(&mut self) -> Option<Packet> {
-        let reason = self.unanswered.front()?.answer?;
-        let Unanswered { id, qos, .. } = self.unanswered.pop_front()?;
+        self.unanswered.front()?.answer.as_ref()?;
+        let Unanswered { id, qos, answer } = self.unanswered.pop_front()?;
+        let (reason, properties) = answer?;
         if qos != Qos::ExactlyOnce {
-            return Some(Packet::PubAck(Ack::new(id, reason)));
+            return Some(Packet::PubAck(Ack { id, reason, properties }));
         }
         if reason.is_error() {
             self.taken.remove(&id);
         } else {
             self.taken.insert(id, self.link);
         }
-        Some(Packet::PubRec(Ack::new(id, reason)))
+        Some(Packet::PubRec(Ack { id, reason, properties }))
     }
 
     /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.

@@ -38,6 +38,8 @@ pub struct Options {
     pub first_id: u16,
     /// The largest packet that is taken, in bytes. Larger messages are passed over.
     pub largest: usize,
+    /// What becomes of a message that is larger.
+    pub on_oversize: OnOversize,
     /// How many bytes of a message that is passed over are told.
     pub overflow: usize,
     /// How many topics the broker may give a number, in 5.0.
@@ -49,6 +51,20 @@ pub struct Options {
     pub manual_ack: bool,
     /// What else CONNECT says in 5.0: user properties, `RequestProblemInfo`, `RequestResponseInfo`.
     pub properties: Properties,
+}
+
+/// What becomes of a message that is larger than we take. It is read past and acknowledged, or the
+/// broker would send it again and again; other messages follow as ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOversize {
+    /// Its beginning is told, as [`super::Event::Oversize`].
+    #[default]
+    Tell,
+    /// Nobody hears of it.
+    Drop,
+    /// It ends the link, with `PACKET_TOO_LARGE` in 5.0. A message that the broker keeps ends each
+    /// link then.
+    Disconnect,
 }
 
 /// Whether the broker is to begin with nothing, or with what it remembers (3.1.2.4).
@@ -105,6 +121,7 @@ impl Default for Options {
             receive_maximum: 64,
             first_id: 1,
             largest: 256 * 1024,
+            on_oversize: OnOversize::Tell,
             overflow: 1024,
             topic_aliases: 16,
             own_aliases: true,

@@ -18,12 +18,25 @@ pub(super) struct Requests {
     leaving: VecDeque<(Request, TopicFilter)>,
     /// What was asked on this link and not answered.
     asked: BTreeMap<PacketId, Asked>,
+    /// Answers that the broker will not give, because a later call took the place of an earlier one.
+    overtaken: Vec<(Kind, Answer)>,
     last: u64,
+}
+
+/// What an answer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Subscribe,
+    Unsubscribe,
 }
 
 #[derive(Debug)]
 struct Wanted {
     request: Request,
+    /// Whether the broker ever answered that call.
+    answered: bool,
+    /// Calls for the same filter that this one took the place of before they were answered.
+    earlier: Vec<Request>,
     subscription: Subscription,
     properties: Properties,
     /// Whether the broker was asked on this link.
@@ -44,6 +57,27 @@ pub(super) struct Answer {
     pub(super) reason: Reason,
 }
 
+impl Wanted {
+    /// The calls that are still to be answered.
+    fn unanswered(mut self) -> Vec<Request> {
+        if !self.answered {
+            self.earlier.push(self.request);
+        }
+        self.earlier
+    }
+
+    /// Its call is answered; the earlier ones that are so with it.
+    fn answered(&mut self) -> Vec<Request> {
+        self.answered = true;
+        std::mem::take(&mut self.earlier)
+    }
+
+    /// Whether the next answer of the broker is one to this call.
+    fn has(&self, request: Request) -> bool {
+        self.request == request || self.earlier.contains(&request)
+    }
+}
+
 impl Requests {
     fn next(&mut self) -> Request {
         self.last += 1;
@@ -59,10 +93,22 @@ impl Requests {
         let request = self.next();
         for subscription in filters {
             let same = |w: &Wanted| w.subscription.filter == subscription.filter;
-            self.wanted.retain(|wanted| !same(wanted));
-            self.leaving.retain(|(_, filter)| *filter != subscription.filter);
+            let before = self.wanted.iter().position(same).map(|at| self.wanted.remove(at));
+            let earlier = before.map(Wanted::unanswered).unwrap_or_default();
+            let (stale, rest) =
+                self.leaving.drain(..).partition(|(_, filter)| *filter == subscription.filter);
+            self.leaving = rest;
+            self.overtake(Kind::Unsubscribe, stale);
             let properties = properties.clone();
-            self.wanted.push(Wanted { request, subscription, properties, asked: false });
+            let (answered, asked) = (false, false);
+            self.wanted.push(Wanted {
+                request,
+                answered,
+                earlier,
+                subscription,
+                properties,
+                asked,
+            });
         }
         request
     }
@@ -70,9 +116,43 @@ impl Requests {
     /// Wants filters no more.
     pub(super) fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
         let request = self.next();
-        self.wanted.retain(|wanted| !filters.contains(&wanted.subscription.filter));
+        let gone = |wanted: &mut Wanted| filters.contains(&wanted.subscription.filter);
+        let gone: Vec<_> = self.wanted.extract_if(.., gone).collect();
+        for wanted in gone {
+            let filter = wanted.subscription.filter.clone();
+            // What the broker was asked already it answers itself.
+            let asked = wanted.asked.then_some(wanted.request);
+            let unanswered = wanted.unanswered().into_iter().filter(|call| Some(*call) != asked);
+            let stale = unanswered.map(|call| (call, filter.clone())).collect();
+            self.overtake(Kind::Subscribe, stale);
+        }
         self.leaving.extend(filters.into_iter().map(|filter| (request, filter)));
         request
+    }
+
+    fn overtake(&mut self, kind: Kind, calls: VecDeque<(Request, TopicFilter)>) {
+        let reason = match kind {
+            Kind::Subscribe => Reason::IMPLEMENTATION_SPECIFIC_ERROR,
+            Kind::Unsubscribe => Reason::SUCCESS,
+        };
+        let answer = |(request, filter)| (kind, Answer { request, filter, reason });
+        self.overtaken.extend(calls.into_iter().map(answer));
+    }
+
+    /// Answers to calls that the broker will not answer any more: none of them waits for ever.
+    pub(super) fn overtaken(&mut self) -> Vec<(Kind, Answer)> {
+        std::mem::take(&mut self.overtaken)
+    }
+
+    /// Whether a call for a filter gets another answer on the next link.
+    pub(super) fn asks_again(&self, request: Request, filter: &TopicFilter) -> bool {
+        self.wanted.iter().any(|w| w.request == request && w.subscription.filter == *filter)
+    }
+
+    /// The QoS that is wanted for a filter.
+    pub(super) fn qos(&self, filter: &TopicFilter) -> Option<Qos> {
+        let wanted = self.wanted.iter().find(|wanted| wanted.subscription.filter == *filter);
+        wanted.map(|wanted| wanted.subscription.qos)
     }
 
     /// Whether something is to be asked.
@@ -89,8 +169,10 @@ impl Requests {
             let refused = limits.refuses(&wanted.subscription, &wanted.properties);
             if let Some(reason) = refused.or(too_long) {
                 wanted.asked = true;
-                let (request, filter) = (wanted.request, wanted.subscription.filter.clone());
-                answers.push(Answer { request, filter, reason });
+                let filter = wanted.subscription.filter.clone();
+                for request in wanted.answered().into_iter().chain([wanted.request]) {
+                    answers.push(Answer { request, filter: filter.clone(), reason });
+                }
             }
         }
         answers
@@ -156,7 +238,20 @@ impl Requests {
     pub(super) fn subscribed(&mut self, id: PacketId, reasons: &[Reason]) -> Option<Vec<Answer>> {
         match self.asked.remove(&id)? {
             Asked::Subscribe(asked) if asked.len() == reasons.len() => {
-                Some(answers(asked, reasons.iter().copied()))
+                let mut answers = answers(asked, reasons.iter().copied());
+                for at in 0..answers.len() {
+                    let Answer { request, filter, reason } = answers[at].clone();
+                    let same = |wanted: &&mut Wanted| wanted.subscription.filter == filter;
+                    let Some(wanted) = self.wanted.iter_mut().find(same) else { continue };
+                    if wanted.request != request {
+                        wanted.earlier.retain(|earlier| *earlier != request);
+                        continue;
+                    }
+                    for request in wanted.answered() {
+                        answers.push(Answer { request, filter: filter.clone(), reason });
+                    }
+                }
+                Some(answers)
             }
             _ => None,
         }
@@ -187,8 +282,17 @@ impl Requests {
             wanted.asked = false;
         }
         for asked in std::mem::take(&mut self.asked).into_values().rev() {
-            if let Asked::Unsubscribe(filters) = asked {
-                filters.into_iter().rev().for_each(|leaving| self.leaving.push_front(leaving));
+            match asked {
+                Asked::Unsubscribe(filters) => {
+                    filters.into_iter().rev().for_each(|leaving| self.leaving.push_front(leaving));
+                }
+                Asked::Subscribe(mut filters) => {
+                    filters.retain(|(request, filter)| {
+                        let same = |w: &Wanted| w.subscription.filter == *filter && w.has(*request);
+                        !self.wanted.iter().any(same)
+                    });
+                    self.overtake(Kind::Subscribe, filters.into());
+                }
             }
         }
     }

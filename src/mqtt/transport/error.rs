@@ -1,7 +1,9 @@
 //! Why no stream came about: each cause by itself, in a plain sentence, with its remedy.
 
 use super::proxy::{ProxyError, ProxyUrl};
-use super::settings::{Family, Fingerprint, Pem};
+#[cfg(feature = "tls")]
+use super::settings::Pem;
+use super::settings::{Family, Fingerprint};
 use super::tls::{CertificateFault, TlsFault};
 use super::ws::WebSocketError;
 use std::io;
@@ -14,6 +16,9 @@ pub enum ConnectError {
     /// The settings name no broker.
     #[error("there is no broker to connect to")]
     NoBroker,
+    /// The broker is spoken to with TLS, and this build has none (feature `tls`).
+    #[error("this build has no TLS; install the package tty2mqtt, not tty2mqtt-mini")]
+    NoTls,
     /// A name could not be looked up.
     #[error("cannot look up {host}: {source}")]
     Lookup {
@@ -161,10 +166,12 @@ pub enum TlsFileError {
     )]
     NoAuthorities(String),
     /// rustls does not take them.
+    #[cfg(feature = "tls")]
     #[error("TLS settings: {0}")]
     Rustls(rustls::Error),
 }
 
+#[cfg(feature = "tls")]
 impl TlsFileError {
     pub(super) fn read(key: &'static str, file: &Pem, source: io::Error) -> TlsFileError {
         TlsFileError::Read { key, file: file.to_string(), source }

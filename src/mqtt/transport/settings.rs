@@ -195,6 +195,7 @@ impl Pem {
     }
 
     /// The text. Read anew at each call.
+    #[cfg(feature = "tls")]
     pub(super) fn read(&self) -> std::io::Result<Vec<u8>> {
         match self {
             Pem::File(path) => super::files::read(path),
@@ -237,6 +238,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
     /// Of a certificate in its binary form (DER).
+    #[cfg(feature = "tls")]
     pub fn of(certificate: &[u8]) -> Fingerprint {
         let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
         let mut bytes = [0; 32];

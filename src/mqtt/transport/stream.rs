@@ -1,6 +1,8 @@
 //! A stream to a broker, whatever it is made of.
 
-use super::tls::{CertificateFault, TlsLink};
+use super::tls::CertificateFault;
+#[cfg(feature = "tls")]
+use super::tls::TlsLink;
 use super::ws::WebSocket;
 use std::io;
 use std::pin::Pin;
@@ -14,6 +16,7 @@ pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// TLS on TCP.
+    #[cfg(feature = "tls")]
     Tls(Box<TlsLink>),
     /// A Unix socket.
     Unix(UnixStream),
@@ -32,6 +35,7 @@ impl Stream {
     pub fn distrust(&self) -> Option<&CertificateFault> {
         match self {
             Stream::Tcp(_) | Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
             Stream::Tls(link) => link.distrust.as_ref(),
             Stream::WebSocket(socket) => socket.inner().distrust(),
         }
@@ -41,6 +45,7 @@ impl Stream {
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
             Stream::Tcp(_) | Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
             Stream::Tls(link) => link.stream.get_ref().1.alpn_protocol(),
             Stream::WebSocket(socket) => socket.inner().alpn(),
         }
@@ -55,6 +60,7 @@ macro_rules! pass {
                 let $stream = Pin::new(stream);
                 $call
             }
+            #[cfg(feature = "tls")]
             Stream::Tls(link) => {
                 let $stream = Pin::new(&mut link.stream);
                 $call

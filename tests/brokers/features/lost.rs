@@ -5,6 +5,7 @@ use super::{Found, Scene, yes};
 use crate::broker::{PASSWORD, USER};
 use crate::probe::{DEADLINE, Probe, QOS, message};
 use bytes::BytesMut;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -127,7 +128,7 @@ pub async fn takeover(scene: Scene) -> Found {
     let error = down(&mut first).await?;
     let name = scene.name("takeover");
     second.publish(message(&name, "still there")).await?;
-    match error {
+    match &*error {
         LinkError::Session(SessionError::Disconnected(disconnect))
             if disconnect.reason == Reason::SESSION_TAKEN_OVER =>
         {
@@ -143,7 +144,7 @@ pub async fn takeover(scene: Scene) -> Found {
     }
 }
 
-async fn down(probe: &mut Probe) -> Result<LinkError, String> {
+async fn down(probe: &mut Probe) -> Result<Arc<LinkError>, String> {
     loop {
         if let Event::Down(error) = probe.event("end of the old link").await? {
             return Ok(error);

@@ -1,11 +1,11 @@
 //! What can go wrong in a handshake, in plain sentences.
 
+#[cfg(feature = "tls")]
+mod from_rustls;
+
 use crate::clock::Stamp;
 use crate::mqtt::transport::error::Mismatch;
-use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
-use rustls_pki_types::UnixTime;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Why a TLS handshake failed.
@@ -64,12 +64,13 @@ pub enum CertificateFault {
         shown(.0), name_remedy(.0)
     )]
     WrongName(Vec<String>),
-    /// It is too old.
+    /// It is too old: when it ended, in seconds since 1970.
     #[error("its certificate has expired on {}; it must be renewed at the broker", day(*.0))]
-    Expired(UnixTime),
-    /// It is too new, or the clock is behind. Nothing else is wrong with it.
+    Expired(u64),
+    /// It is too new, or the clock is behind: when it begins, in seconds since 1970. Nothing else
+    /// is wrong with it.
     #[error("its certificate is not valid before {}; is this router's clock set?", day(*.0))]
-    NotValidYet(UnixTime),
+    NotValidYet(u64),
     /// It is another one than the pinned one.
     #[error(
         "its certificate has the fingerprint {} and not that of `tls.fingerprint`; if it was \
@@ -99,102 +100,9 @@ fn name_remedy(names: &[String]) -> &'static str {
     }
 }
 
-fn day(time: UnixTime) -> String {
+fn day(seconds: u64) -> String {
     // More than any date that Stamp can print stays what it is.
-    let seconds = time.as_secs().min(253_402_300_799);
+    let seconds = seconds.min(253_402_300_799);
     let stamp = Stamp(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
     stamp.chars().take(10).collect()
-}
-
-impl CertificateFault {
-    /// As rustls hands it through a handshake.
-    pub(super) fn into_rustls(self) -> Error {
-        CertificateError::Other(OtherError(Arc::new(self))).into()
-    }
-
-    pub(super) fn of(error: &Error) -> CertificateFault {
-        let Error::InvalidCertificate(error) = error else {
-            return CertificateFault::Other(error.to_string());
-        };
-        match error {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                CertificateFault::UnknownAuthority
-            }
-            CertificateError::NotValidYetContext { not_before, .. } => {
-                CertificateFault::NotValidYet(*not_before)
-            }
-            CertificateError::ExpiredContext { not_after, .. } => {
-                CertificateFault::Expired(*not_after)
-            }
-            CertificateError::NotValidForNameContext { presented, .. } => {
-                CertificateFault::WrongName(presented.clone())
-            }
-            CertificateError::Other(OtherError(other)) => {
-                let known = other.downcast_ref::<CertificateFault>().cloned();
-                known.unwrap_or_else(|| match other.to_string() {
-                    // webpki's own words, by which rustls tells what it has no word for.
-                    what if what.contains("CaUsedAsEndEntity") => {
-                        CertificateFault::AuthorityAsServer
-                    }
-                    what if what.contains("UnsupportedCertVersion") => CertificateFault::OldVersion,
-                    what => CertificateFault::Other(what),
-                })
-            }
-            other => CertificateFault::Other(other.to_string()),
-        }
-    }
-}
-
-impl TlsFault {
-    /// What a failed handshake, or a later read of the stream, died of.
-    pub fn of(error: io::Error) -> TlsFault {
-        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        let Some(cause) = cause else {
-            return if error.kind() == io::ErrorKind::UnexpectedEof {
-                let what = "it closed the link in mid-handshake; is the port right?";
-                TlsFault::Io(io::Error::new(error.kind(), what))
-            } else {
-                TlsFault::Io(error)
-            };
-        };
-        match cause {
-            Error::InvalidCertificate(_) => TlsFault::Certificate(CertificateFault::of(cause)),
-            Error::InvalidMessage(_) => TlsFault::NotTls,
-            Error::AlertReceived(alert) => TlsFault::of_alert(*alert),
-            Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig) => {
-                TlsFault::Incompatible(
-                    "it speaks only an older version of TLS than \
-                    `tls.min_version`"
-                        .into(),
-                )
-            }
-            Error::PeerIncompatible(what) => TlsFault::Incompatible(format!("{what:?}")),
-            other => TlsFault::Other(other.to_string()),
-        }
-    }
-
-    fn of_alert(alert: AlertDescription) -> TlsFault {
-        use AlertDescription as A;
-        match alert {
-            A::CertificateRequired => TlsFault::CertificateNeeded,
-            A::BadCertificate
-            | A::UnsupportedCertificate
-            | A::CertificateRevoked
-            | A::CertificateExpired
-            | A::CertificateUnknown
-            | A::UnknownCA
-            | A::AccessDenied
-            | A::DecryptError => TlsFault::CertificateRefused(format!("{alert:?}")),
-            A::ProtocolVersion => {
-                TlsFault::Incompatible("it speaks no version of TLS that we do".into())
-            }
-            A::NoApplicationProtocol => {
-                TlsFault::Incompatible("it speaks none of the names in `tls.alpn`".into())
-            }
-            A::UnrecognisedName => {
-                TlsFault::Other("it does not know the name in `broker.url`".into())
-            }
-            alert => TlsFault::Other(format!("it ended the handshake with {alert:?}")),
-        }
-    }
 }

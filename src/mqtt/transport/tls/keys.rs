@@ -1,6 +1,7 @@
 //! Our own certificate and its key, which may be encrypted.
 
-use super::{certificates_of, encrypted};
+use super::client::certificates_of;
+use super::encrypted;
 use crate::mqtt::transport::error::TlsFileError;
 use crate::mqtt::transport::files;
 use crate::mqtt::transport::settings::{Pem, TlsSettings};

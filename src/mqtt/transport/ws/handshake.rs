@@ -113,8 +113,48 @@ fn judge(head: &Head, key: &str) -> Result<(), WebSocketError> {
 fn accept(key: &str) -> String {
     const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let text = format!("{key}{MAGIC}");
-    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    Base64::encode_string(digest.as_ref())
+    Base64::encode_string(&sha1(text.as_bytes()))
+}
+
+/// SHA-1 (RFC 3174). Nothing secret depends on it: builds without TLS have no library for it.
+fn sha1(text: &[u8]) -> [u8; 20] {
+    let mut state = [0x6745_2301_u32, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
+    let mut padded = text.to_vec();
+    padded.push(0x80);
+    padded.resize(padded.len().next_multiple_of(64), 0);
+    if padded.len() - text.len() < 9 {
+        padded.resize(padded.len() + 64, 0);
+    }
+    let end = padded.len() - 8;
+    padded[end..].copy_from_slice(&(8 * text.len() as u64).to_be_bytes());
+    for block in padded.chunks_exact(64) {
+        let mut w = [0_u32; 80];
+        for (word, bytes) in w.iter_mut().zip(block.chunks_exact(4)) {
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        }
+        for t in 16..80 {
+            w[t] = (w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16]).rotate_left(1);
+        }
+        let [mut a, mut b, mut c, mut d, mut e] = state;
+        for (t, word) in w.iter().enumerate() {
+            let (f, k) = match t / 20 {
+                0 => (b & c | !b & d, 0x5A82_7999),
+                1 => (b ^ c ^ d, 0x6ED9_EBA1),
+                2 => (b & c | b & d | c & d, 0x8F1B_BCDC),
+                _ => (b ^ c ^ d, 0xCA62_C1D6),
+            };
+            let next = [a.rotate_left(5), f, e, k, *word].into_iter().fold(0, u32::wrapping_add);
+            (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
+        }
+        for (old, new) in state.iter_mut().zip([a, b, c, d, e]) {
+            *old = old.wrapping_add(new);
+        }
+    }
+    let mut digest = [0; 20];
+    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    digest
 }
 
 #[cfg(test)]
@@ -124,5 +164,15 @@ mod tests {
     #[test]
     fn the_example_of_rfc_6455() {
         assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn it_is_sha_1_at_every_length() {
+        for n in 0..200 {
+            let text = vec![n as u8; n];
+            let ring = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
+            assert_eq!(sha1(&text), ring.as_ref(), "{n}");
+        }
     }
 }

@@ -1,0 +1,395 @@
+//! What the broker says.
+
+use super::event::{Event, Received, SessionError};
+use super::flights::Sent;
+use super::inbound::Token;
+use super::keepalive::KeepAlive;
+use super::options::{Limits, OnOversize};
+use super::requests::Answer;
+use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, flights, protocol, requests};
+use crate::mqtt::packet::{
+    Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketId, Properties, Property,
+    Publish, Reason, Version,
+};
+use crate::mqtt::topic::Qos;
+use crate::outbox::Outbox;
+use bytes::{Buf, Bytes, BytesMut};
+use std::time::{Duration, Instant};
+
+impl Session {
+    /// Takes what was read. After an error nothing that follows in `input` counts, and the link must
+    /// be closed once the output was written, in which the broker may be told why.
+    pub fn receive(
+        &mut self,
+        input: &mut BytesMut,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        let result = self.receive_all(input, outbox, now);
+        if let Err(error) = &result {
+            self.leave(error);
+        }
+        result
+    }
+
+    fn receive_all(
+        &mut self,
+        input: &mut BytesMut,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
+            keepalive.received(now);
+        }
+        // A web server need not be waited for.
+        let answers = |byte: &u8| matches!(byte >> 4, CONNACK | AUTH);
+        if matches!(self.state, State::Connecting { .. })
+            && input.first().is_some_and(|byte| !answers(byte))
+        {
+            return Err(protocol("a packet before CONNACK"));
+        }
+        loop {
+            self.skip(input);
+            match Packet::decode(input, self.options.largest, self.version)? {
+                None => break,
+                Some(Decoded::Packet(packet)) => {
+                    tracing::trace!("received {packet}");
+                    self.handle(packet, outbox)?;
+                }
+                Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
+            }
+        }
+        self.flights.watch(self.written(), now);
+        Ok(())
+    }
+
+    /// An error ends the link; a broker of 5.0 that broke the protocol is told (4.13).
+    fn leave(&mut self, error: &SessionError) {
+        let unanswered = matches!(self.state, State::Connecting { .. });
+        if error.is_told() && self.version == Version::V5 && !unanswered {
+            self.put(&Packet::Disconnect(Disconnect::new(error.reason())));
+        }
+        if unanswered && !matches!(error, SessionError::Auth(_)) {
+            self.fall_back(error);
+        }
+        self.state = State::Down;
+    }
+
+    /// A broker that does not answer in our version may do so in an older one.
+    fn fall_back(&mut self, error: &SessionError) {
+        let unknown = match error {
+            SessionError::Refused(answer) => answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION,
+            SessionError::Packet(_) => true,
+            _ => false,
+        };
+        if unknown {
+            self.try_older();
+        }
+    }
+
+    /// Whether a connect that failed with this is worth to be repeated at once, because it will be
+    /// another one: in an older version.
+    pub fn tries_older(&self, error: &SessionError) -> bool {
+        let unsupported = Reason::UNSUPPORTED_PROTOCOL_VERSION;
+        !self.version_is_settled
+            && self.version != Version::V5
+            && matches!(error, SessionError::Refused(answer) if answer.reason == unsupported)
+    }
+
+    /// Passes over bytes of a message too large for us.
+    fn skip(&mut self, input: &mut BytesMut) {
+        let Some(skipped) = &mut self.oversize else { return };
+        let n = skipped.left.min(input.len());
+        let told = n.min(self.options.overflow.saturating_sub(skipped.start.len()));
+        skipped.start.extend_from_slice(&input[..told]);
+        input.advance(n);
+        skipped.left -= n;
+        if skipped.left > 0 {
+            return;
+        }
+        if let Some(Skipped { oversize, start, token, is_new: true, .. }) = self.oversize.take() {
+            if self.options.on_oversize == OnOversize::Drop {
+                return self.pass_by(token);
+            }
+            let Oversize { qos, topic, skip, .. } = oversize;
+            let event = Event::Oversize { topic, qos, bytes: skip, start: start.freeze() };
+            self.events.push_back(Occurrence { event, token });
+        }
+    }
+
+    /// Acknowledges a message that nobody hears of.
+    fn pass_by(&mut self, token: Option<Token>) {
+        if let Some(token) = token {
+            self.inbound.taken(token);
+            self.acknowledge(token, Reason::SUCCESS);
+        }
+    }
+
+    fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
+        self.must_be_up()?;
+        if self.options.on_oversize == OnOversize::Disconnect {
+            let what = "a message larger than we take";
+            return Err(SessionError::Protocol(Reason::PACKET_TOO_LARGE, what));
+        }
+        let came = self.inbound.came(oversize.qos, oversize.id);
+        if came.is_none() {
+            self.answer();
+        }
+        self.may_come()?;
+        let (left, start, is_new) = (oversize.skip, BytesMut::new(), came.is_some());
+        self.oversize = Some(Skipped { oversize, left, start, is_new, token: came.flatten() });
+        Ok(())
+    }
+
+    fn handle(&mut self, packet: Packet, outbox: &mut Outbox) -> Result<(), SessionError> {
+        match packet {
+            Packet::ConnAck(answer) => return self.connected(answer, outbox),
+            Packet::Auth(auth) => return self.authenticate(auth),
+            _ => {}
+        }
+        let keepalive = self.must_be_up()?;
+        match packet {
+            Packet::Publish(publish) => self.message(publish)?,
+            Packet::PubAck(ack) => {
+                let answered = self.flights.acknowledged(ack.id);
+                if let Some(Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce)) =
+                    answered
+                {
+                    self.downgraded();
+                }
+                self.settled(answered, ack.reason, outbox);
+            }
+            Packet::PubRec(ack) if ack.reason.is_error() => {
+                let answered = self.flights.rejected(ack.id);
+                self.settled(answered, ack.reason, outbox);
+            }
+            Packet::PubRec(ack) => self.received(ack.id),
+            Packet::PubComp(ack) => {
+                let answered = self.flights.completed(ack.id);
+                // The broker had the message: that it lost the identifier since is no loss.
+                self.settled(answered, Reason::SUCCESS, outbox);
+            }
+            Packet::PubRel(ack) => {
+                let reason = self.inbound.released(ack.id);
+                self.put(&Packet::PubComp(Ack::new(ack.id, reason)));
+            }
+            Packet::SubAck(answer) => {
+                let known = self.flights.answered(answer.id);
+                let answers = self.requests.subscribed(answer.id, &answer.reasons);
+                let Some(answers) = answers.filter(|_| known) else {
+                    return Err(protocol("a SUBACK that does not answer a SUBSCRIBE"));
+                };
+                self.subscribed(answers);
+            }
+            Packet::UnsubAck(answer) => {
+                let known = self.flights.answered(answer.id);
+                let answers = self.requests.unsubscribed(answer.id, &answer.reasons, self.version);
+                let Some(answers) = answers.filter(|_| known) else {
+                    return Err(protocol("an UNSUBACK that does not answer an UNSUBSCRIBE"));
+                };
+                for Answer { request, filter, reason } in answers {
+                    self.tell(Event::Unsubscribed { request, filter, reason });
+                }
+            }
+            Packet::PingResp => {
+                keepalive.answered();
+                self.tell(Event::Pong);
+            }
+            Packet::Disconnect(disconnect) if self.version == Version::V5 => {
+                return Err(SessionError::Disconnected(disconnect));
+            }
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::Auth(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::PingReq
+            | Packet::Disconnect(_) => {
+                return Err(protocol("a packet that only clients send"));
+            }
+        }
+        Ok(())
+    }
+
+    fn must_be_up(&mut self) -> Result<&mut KeepAlive, SessionError> {
+        match &mut self.state {
+            State::Up(keepalive) => Ok(keepalive),
+            _ => Err(protocol("a packet before CONNACK")),
+        }
+    }
+
+    fn connected(&mut self, mut answer: ConnAck, outbox: &mut Outbox) -> Result<(), SessionError> {
+        if !matches!(self.state, State::Connecting { .. }) {
+            return Err(protocol("a second CONNACK"));
+        }
+        if answer.reason.is_error() {
+            return Err(SessionError::Refused(answer));
+        }
+        let asked_for_none = self.options.connect(self.version, !self.was_connected).clean;
+        if answer.session_present && asked_for_none {
+            return Err(protocol("a session where a new one was asked for"));
+        }
+        if self.version == Version::V31 {
+            // Its CONNACK does not tell. What is repeated with DUP does no harm if it was lost.
+            answer.session_present = self.was_connected && !asked_for_none;
+        }
+        let properties = &answer.properties;
+        if self.version == Version::V5
+            && let Some(auth) = &mut self.auth
+            && properties.auth_method().is_some()
+        {
+            auth.finish(properties.auth_data().map(Bytes::as_ref))?;
+        }
+        let State::Connecting { mut keepalive, .. } =
+            std::mem::replace(&mut self.state, State::Down)
+        else {
+            return Ok(());
+        };
+        if let Some(seconds) = properties.server_keep_alive() {
+            keepalive.set_interval(Duration::from_secs(u64::from(*seconds)));
+        }
+        if let Some(client_id) = properties.assigned_client_id() {
+            self.options.client_id.clone_from(client_id);
+        }
+        self.state = State::Up(keepalive);
+        self.version_is_settled = true;
+        self.was_connected = true;
+        self.unanswered = 0;
+        self.limits = Limits::of(properties);
+        let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
+        self.flights.set_window(self.options.inflight.min(window));
+        let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
+        self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
+        if !answer.session_present {
+            // The broker knows nothing of what was in flight: it is sent anew, under new
+            // identifiers and without DUP, in its old order.
+            self.flights.forget();
+            self.inbound.forget();
+            outbox.requeue();
+        }
+        self.tell(Event::Connected(answer));
+        Ok(())
+    }
+
+    fn authenticate(&mut self, step: Auth) -> Result<(), SessionError> {
+        let Some(auth) = &mut self.auth else {
+            return Err(protocol("AUTH that nobody asked for"));
+        };
+        let data = step.properties.auth_data().map(Bytes::as_ref);
+        let up = matches!(self.state, State::Up(_));
+        if step.reason == Reason::SUCCESS && up {
+            auth.finish(data)?;
+            self.tell(Event::Authenticated);
+            return Ok(());
+        }
+        if step.reason != Reason::CONTINUE_AUTHENTICATION
+            || step.properties.auth_method().map(String::as_str) != Some(auth.method())
+        {
+            return Err(protocol("AUTH that does not go on with the exchange"));
+        }
+        let answer = auth.answer(data.unwrap_or_default())?;
+        let method = auth.method().to_owned();
+        self.put_auth(Reason::CONTINUE_AUTHENTICATION, method, answer);
+        Ok(())
+    }
+
+    /// Proves anew who we are, on the link that stands (4.12.1).
+    pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
+        if let (State::Up(_), true, Some(auth)) =
+            (&self.state, self.method_is_named, &mut self.auth)
+        {
+            let (method, data) = (auth.method().to_owned(), auth.start()?);
+            self.put_auth(Reason::RE_AUTHENTICATE, method, data);
+        }
+        Ok(())
+    }
+
+    fn put_auth(&mut self, reason: Reason, method: String, data: Bytes) {
+        let properties = Properties(vec![Property::AuthMethod(method), Property::AuthData(data)]);
+        self.put(&Packet::Auth(Auth { reason, properties }));
+    }
+
+    fn message(&mut self, mut publish: Publish) -> Result<(), SessionError> {
+        let alias = Reason::TOPIC_ALIAS_INVALID;
+        self.inbound
+            .resolve(&mut publish, self.options.topic_aliases)
+            .map_err(|()| SessionError::Protocol(alias, "a topic alias that stands for nothing"))?;
+        let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
+        let Some(token) = self.inbound.came(qos, id) else {
+            self.answer();
+            return Ok(());
+        };
+        self.may_come()?;
+        let Some(topic) = topic else { return Ok(()) };
+        let received = Received { topic, payload, qos, retain, dup, properties, token };
+        self.events.push_back(Occurrence { event: Event::Message(received), token });
+        Ok(())
+    }
+
+    /// A broker that sends more at once than we said is not to fill our memory (4.9). Before 5.0 it
+    /// cannot know the number.
+    fn may_come(&self) -> Result<(), SessionError> {
+        let most = usize::from(self.options.receive_maximum);
+        if self.version == Version::V5 && self.inbound.under_way() > most {
+            let reason = Reason::RECEIVE_MAXIMUM_EXCEEDED;
+            return Err(SessionError::Protocol(reason, "more messages at once than we take"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn settled(&mut self, answered: Option<Sent>, reason: Reason, outbox: &mut Outbox) {
+        match answered {
+            Some(Sent::Message(ticket, _) | Sent::Release(Some(ticket))) => {
+                if reason.is_error()
+                    && let Some(message) = outbox.message(ticket)
+                {
+                    let topic = message.topic.clone();
+                    self.tell(Event::Refused { topic, reason });
+                }
+                outbox.acknowledged(ticket, reason);
+            }
+            Some(_) => {}
+            // An answer to nothing, as after a lost session, is no reason to part.
+            None => self.stray_acks += 1,
+        }
+    }
+
+    /// The broker answered QoS 2 as if it were QoS 1: it may deliver the message twice.
+    pub(super) fn downgraded(&mut self) {
+        if !std::mem::replace(&mut self.downgrade_is_told, true) {
+            tracing::warn!("the broker takes our messages of QoS 2 with QoS 1");
+        }
+    }
+
+    fn received(&mut self, id: PacketId) {
+        let success = Packet::PubRel(Ack::new(id, Reason::SUCCESS));
+        // PUBREL takes the message's place in flight, where it ends behind everything so far.
+        let before = self.output.len();
+        self.put(&success);
+        if self.flights.received(id, self.queued) == flights::Received::Stray {
+            self.stray_acks += 1;
+            self.queued -= (self.output.len() - before) as u64;
+            self.output.truncate(before);
+            let unknown = Reason::PACKET_IDENTIFIER_NOT_FOUND;
+            self.put(&Packet::PubRel(Ack::new(id, unknown)));
+        }
+    }
+
+    pub(super) fn subscribed(&mut self, answers: Vec<Answer>) {
+        for Answer { request, filter, reason } in answers {
+            let granted = requests::granted(reason);
+            let wanted = self.requests.qos(&filter);
+            if let (Ok(granted), Some(wanted)) = (granted, wanted)
+                && granted < wanted
+            {
+                let (filter, granted, wanted) = (filter.as_str(), granted.bits(), wanted.bits());
+                // Not among the packets, which have the session's name.
+                tracing::warn!(
+                    target: "tty2mqtt::mqtt::link",
+                    "the broker grants QoS {granted} to {filter}, not {wanted}"
+                );
+            }
+            self.tell(Event::Subscribed { request, filter, granted });
+        }
+    }
+}

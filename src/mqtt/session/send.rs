@@ -1,0 +1,134 @@
+//! What we say of our own accord: subscriptions and messages.
+
+use super::event::Event;
+use super::flights::Sent;
+use super::requests::Answer;
+use super::{OUTPUT_LIMIT, Session, State};
+use crate::message::Message;
+use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
+use crate::mqtt::topic::Qos;
+use crate::outbox::Outbox;
+
+impl Session {
+    /// Puts into the output what is to be sent, as far as it, the broker and the window for
+    /// unacknowledged messages have room: subscriptions, what has to be sent again, what is new.
+    pub fn send(&mut self, outbox: &mut Outbox) {
+        if !matches!(self.state, State::Up(_)) {
+            return;
+        }
+        if self.requests.is_due() {
+            self.ask();
+        }
+        while self.output.len() < OUTPUT_LIMIT
+            && let Some((id, what)) = self.flights.again()
+        {
+            self.send_again(id, what, outbox);
+        }
+        while self.output.len() < OUTPUT_LIMIT
+            && self.flights.has_room()
+            && let Some(message) = outbox.front()
+        {
+            let qos = self.limits.qos(message.qos);
+            if qos == Qos::AtMostOnce {
+                match self.put_message(message, qos, None, false) {
+                    Ok(()) => drop(outbox.sent(qos)),
+                    Err(reason) => self.refuse_front(reason, outbox),
+                }
+                continue;
+            }
+            let Some(id) = self.flights.id() else { return };
+            match self.put_message(message, qos, Some(id), false) {
+                Ok(()) => {
+                    let sent = outbox.sent(qos);
+                    let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
+                    self.flights.sent(id, what, self.queued);
+                }
+                Err(reason) => {
+                    self.flights.give_up(id);
+                    self.refuse_front(reason, outbox);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        let refused = self.requests.refused(&self.limits, self.version);
+        self.subscribed(refused);
+        for Answer { request, filter, reason } in self.requests.too_long(self.limits.largest) {
+            self.tell(Event::Unsubscribed { request, filter, reason });
+        }
+        while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {
+            let Some(id) = self.flights.id() else { return };
+            let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version)
+            else {
+                return self.flights.give_up(id);
+            };
+            self.put(&packet);
+            self.flights.sent(id, Sent::Request, self.queued);
+        }
+    }
+
+    fn send_again(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) {
+        match what {
+            Sent::Message(ticket, qos) => {
+                let sent = match outbox.again(ticket) {
+                    Some(message) => self.put_message(message, qos, Some(id), true),
+                    None => return self.flights.give_up(id),
+                };
+                if let Err(reason) = sent {
+                    self.flights.give_up(id);
+                    return self.settled(Some(what), reason, outbox);
+                }
+            }
+            Sent::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
+            Sent::Birth(_) | Sent::Request => return self.flights.give_up(id),
+        }
+        self.flights.sent(id, what, self.queued);
+    }
+
+    fn refuse_front(&mut self, reason: Reason, outbox: &mut Outbox) {
+        if let Some(message) = outbox.front() {
+            let topic = message.topic.clone();
+            self.tell(Event::Refused { topic, reason });
+        }
+        outbox.refuse_front(reason);
+    }
+
+    /// Puts a message into the output; `Err` if it is larger than the broker takes.
+    fn put_message(
+        &mut self,
+        message: &Message,
+        qos: Qos,
+        id: Option<PacketId>,
+        dup: bool,
+    ) -> Result<(), Reason> {
+        let retain = self.limits.retain(message.retain);
+        let mut properties = std::mem::take(&mut self.scratch);
+        properties.0.clear();
+        let (topic, payload) = (Some(message.topic.clone()), message.payload.clone());
+        if self.version == Version::V5
+            && let Some(more) = &message.properties
+        {
+            // Subscriptions are numbered by the broker only (3.3.4-6), aliases by the session.
+            let ours = |it: &&Property| {
+                !matches!(it, Property::SubscriptionId(_) | Property::TopicAlias(_))
+            };
+            properties.0.extend(more.0.iter().filter(ours).cloned());
+        }
+        let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
+        // Room for the alias too.
+        let fits = publish.size(self.version) + 4 <= self.limits.largest;
+        if fits {
+            if let Some((alias, known)) = self.aliases.of(&message.topic) {
+                publish.properties.0.push(Property::TopicAlias(alias));
+                publish.topic = publish.topic.filter(|_| !known);
+            }
+            let packet = Packet::Publish(publish);
+            self.put(&packet);
+            let Packet::Publish(sent) = packet else { return Ok(()) };
+            publish = sent;
+        }
+        self.scratch = publish.properties;
+        if fits { Ok(()) } else { Err(Reason::PACKET_TOO_LARGE) }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a build without TLS says. These tests are for that build: they need
+//! `cargo test --no-default-features --test mini`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+#![cfg(not(feature = "tls"))]
+
+use tty2mqtt::mqtt::auth::{Authenticate, Scram};
+use tty2mqtt::mqtt::transport::{Connector, Settings};
+
+#[test]
+fn no_tls_is_said_from_the_start() {
+    for url in ["mqtts://localhost", "wss://localhost/mqtt"] {
+        let error = Connector::new(Settings::new(url.parse().unwrap())).unwrap_err();
+        let expected = "this build has no TLS; install the package tty2mqtt, not tty2mqtt-mini";
+        assert_eq!(error.to_string(), expected);
+    }
+    for url in ["mqtt://localhost", "ws://localhost", "unix:///run/mosquitto.sock"] {
+        assert!(Connector::new(Settings::new(url.parse().unwrap())).is_ok(), "{url}");
+    }
+    let mut scram = Scram::new("user", "password".to_owned().into());
+    assert!(scram.start().unwrap_err().to_string().contains("tty2mqtt-mini"));
+}
