@@ -77,7 +77,7 @@ fn publish(
 #[test]
 fn a_publish_allocates_nothing() {
     for version in [Version::V311, Version::V5] {
-        for (qos, window) in [(Qos::AtMostOnce, 1), (Qos::AtLeastOnce, 1), (Qos::AtLeastOnce, 10)] {
+        for (qos, window) in [(Qos::AtMostOnce, 1), (Qos::AtLeastOnce, 1), (Qos::AtLeastOnce, 20)] {
             let mut both = connected(version);
             let mut input = BytesMut::with_capacity(1 << 20);
             let message = message("a/topic", &"x".repeat(100), qos);
