@@ -79,6 +79,8 @@ pub struct Session {
     downgrade_is_told: bool,
     /// Connects in a row, in this version, that the broker left unanswered.
     unanswered: u32,
+    /// Whether this link goes on with a session that the broker kept.
+    is_resumed: bool,
 }
 
 #[derive(Debug)]
@@ -135,6 +137,7 @@ impl Session {
             stray_acks: 0,
             downgrade_is_told: false,
             unanswered: 0,
+            is_resumed: false,
         }
     }
 
@@ -208,12 +211,20 @@ impl Session {
         }
     }
 
+    /// Whether the broker is held to our receive maximum. Before 5.0 it cannot know the number; and
+    /// mosquitto sends what it kept of a session at once, whatever the number: to part would make
+    /// it do the same again, for ever.
+    fn keeps_to_maximum(&self) -> bool {
+        self.version == Version::V5 && !self.is_resumed
+    }
+
     /// Whether more should be read. A broker that sends and does not read would otherwise make
     /// acknowledgements pile up in the output; the link ends that when its write is overdue.
     pub fn wants_input(&self) -> bool {
-        // A broker that cannot know how many messages we take at once is read when there is room.
+        // A broker that does not keep to the number of messages that we take at once is read when
+        // there is room.
         let most = usize::from(self.options.receive_maximum);
-        let has_room = self.version == Version::V5 || self.inbound.unanswered() < most;
+        let has_room = self.keeps_to_maximum() || self.inbound.unanswered() < most;
         self.output.len() < 2 * OUTPUT_LIMIT && self.events.len() < EVENT_LIMIT && has_room
     }
 

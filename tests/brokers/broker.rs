@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 /// RabbitMQ takes 6 s on an idle machine, 5 of which it waits for others.
-const STARTUP: Duration = Duration::from_secs(90);
+const STARTUP: Duration = Duration::from_secs(60);
 
 /// Who may log in.
 pub const USER: &str = "tester";
@@ -24,6 +24,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Of the program that is installed.
     pub version: fn() -> String,
+    /// Whether it keeps sessions and messages on a disk.
+    pub keeps: bool,
     /// Writes its configuration.
     pub prepare: fn(&Place),
     /// What is started, one after the other, each with what it prints when it listens.
@@ -103,6 +105,24 @@ impl Broker {
             }
             self.processes.push(process);
         }
+    }
+
+    /// kill -TERM, and waits for the end.
+    pub async fn stop(&mut self) {
+        let broker = self.processes.last_mut().unwrap();
+        let id = rustix::process::Pid::from_child(&broker.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let deadline = Instant::now() + STARTUP;
+        let mut said = String::new();
+        // Its output ends when it does.
+        loop {
+            match timeout_at(deadline, broker.lines.recv()).await {
+                Ok(Some(line)) => writeln!(said, "{line}").unwrap(),
+                Ok(None) => break,
+                Err(_) => panic!("{} does not end; it said:\n{said}", self.kind.name),
+            }
+        }
+        self.processes.clear();
     }
 
     /// kill -9

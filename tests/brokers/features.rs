@@ -4,6 +4,7 @@ mod lost;
 mod messages;
 mod restart;
 mod sessions;
+mod stream;
 mod ways;
 
 use crate::broker::{Broker, Place};
@@ -65,7 +66,8 @@ macro_rules! features {
 }
 
 /// One title for each group of rows.
-pub static TITLES: [&str; 3] = ["Ways in", "Messages and sessions", "Over kill -9 of the broker"];
+pub static TITLES: [&str; 3] =
+    ["Ways in", "Messages and sessions", "When the broker is started again"];
 
 static ONCE: &[Feature<Arc<Place>>] = features! {
     "TCP" ways::tcp;

@@ -8,6 +8,7 @@ pub static ALL: &[&Kind] = &[&MOSQUITTO, &AEDES, &AMQTT, &RABBITMQ];
 
 static MOSQUITTO: Kind = Kind {
     name: "mosquitto",
+    keeps: true,
     version: || {
         let output = Command::new(mosquitto()).arg("-h").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -52,6 +53,7 @@ fn mosquitto() -> &'static str {
 
 static AEDES: Kind = Kind {
     name: "aedes",
+    keeps: false,
     version: || {
         let text = std::fs::read_to_string(fetched("aedes/node_modules/aedes/package.json"));
         let package: serde_json::Value = serde_json::from_str(&text.unwrap()).unwrap();
@@ -75,6 +77,7 @@ const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$rl/uDLNs9aMsDESrlpUqow\
 
 static AMQTT: Kind = Kind {
     name: "amqtt",
+    keeps: false,
     version: || {
         let output = Command::new(fetched("amqtt/venv/bin/amqtt")).arg("--version").output();
         String::from_utf8_lossy(&output.unwrap().stdout).trim().to_owned()
@@ -107,6 +110,7 @@ static AMQTT: Kind = Kind {
 
 static RABBITMQ: Kind = Kind {
     name: "RabbitMQ",
+    keeps: true,
     version: || {
         let server = rabbitmq("usr/lib/rabbitmq/lib", "rabbitmq_server-");
         let name = server.file_name().unwrap().to_str().unwrap().to_owned();

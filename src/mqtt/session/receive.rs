@@ -255,6 +255,7 @@ impl Session {
         self.version_is_settled = true;
         self.was_connected = true;
         self.unanswered = 0;
+        self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
         self.flights.set_window(self.options.inflight.min(window));
@@ -326,11 +327,10 @@ impl Session {
         Ok(())
     }
 
-    /// A broker that sends more at once than we said is not to fill our memory (4.9). Before 5.0 it
-    /// cannot know the number.
+    /// A broker that sends more at once than we said is not to fill our memory (4.9).
     fn may_come(&self) -> Result<(), SessionError> {
         let most = usize::from(self.options.receive_maximum);
-        if self.version == Version::V5 && self.inbound.under_way() > most {
+        if self.keeps_to_maximum() && self.inbound.under_way() > most {
             let reason = Reason::RECEIVE_MAXIMUM_EXCEEDED;
             return Err(SessionError::Protocol(reason, "more messages at once than we take"));
         }

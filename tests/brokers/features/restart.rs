@@ -2,6 +2,7 @@
 
 use super::messages::pongs;
 use super::sessions::{ten, wrong};
+use super::stream::Stream;
 use super::{Found, Scene, text, yes};
 use crate::broker::Broker;
 use crate::probe::{Probe, QOS, Trouble, message, plain};
@@ -13,11 +14,12 @@ use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::session::{Clean, Options};
 use tty2mqtt::outbox::Outcome;
 
-const NAMES: [&str; 4] = [
-    "our link comes back, our messages of the time between arrive",
-    "session and messages missed",
-    "messages in flight to us",
-    "retained message kept",
+const NAMES: [&str; 5] = [
+    "after kill -9: our link, our messages of the time between arrive",
+    "after kill -9: session and messages missed",
+    "after kill -9: messages in flight to us",
+    "after kill -9: retained message",
+    "after kill -TERM in mid-stream: every message of ours",
 ];
 
 /// What was prepared before the broker is killed.
@@ -67,14 +69,32 @@ pub async fn all(
             cells.insert(version, text(found));
         }
     }
+    let (_, cells) = &mut rows[4];
+    if !broker.kind.keeps {
+        cells.insert(Version::V311, "–".into());
+        return rows;
+    }
+    let mut all = Vec::new();
+    for scene in scenes {
+        all.push((scene.version, Stream::start(scene).await));
+    }
+    broker.stop().await;
+    broker.start_again().await;
+    for (version, stream) in all {
+        let found = match stream {
+            Ok(stream) => stream.end().await,
+            Err(trouble) => Err(trouble),
+        };
+        cells.insert(version, text(found));
+    }
     rows
 }
 
-fn kept(scene: &Scene, name: &str) -> Options {
+pub fn kept(scene: &Scene, name: &str) -> Options {
     Options { clean: Clean::Never, ..scene.options(name) }
 }
 
-async fn coming_back(options: Options, scene: &Scene) -> Result<Probe, Trouble> {
+pub async fn coming_back(options: Options, scene: &Scene) -> Result<Probe, Trouble> {
     Ok(Probe::connect(options, plain(&scene.place), true).await?.0)
 }
 
