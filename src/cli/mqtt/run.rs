@@ -285,7 +285,7 @@ pub(super) fn connect_failure(error: &ConnectError) -> Failure {
         ConnectError::Proxy { .. } => Exit::Proxy,
         ConnectError::TlsFile(_)
         | ConnectError::Tls { .. }
-        | ConnectError::NoTls { .. }
+        | ConnectError::NoTls
         | ConnectError::UntrustedWithCredentials { .. } => Exit::Tls,
         ConnectError::WebSocket { .. } => Exit::Protocol,
         ConnectError::Deadline { .. } => Exit::Timeout,
