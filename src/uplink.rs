@@ -114,8 +114,8 @@ impl Running {
                     link::Event::Session(event) => self.tell(event),
                     link::Event::Drained => {}
                     link::Event::Down(why) => self.down(&why),
-                    link::Event::Stopped if self.next_link.is_some() => self.take_over(),
-                    link::Event::Stopped => break,
+                    link::Event::Stopped if self.next_link.is_none() => break,
+                    link::Event::Stopped => {}
                 },
                 Some(change) = self.uplink.changes.recv() => self.change(change),
                 batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
@@ -130,6 +130,9 @@ impl Running {
                         self.publish_status(Now::read());
                     }
                 }
+            }
+            if self.uplink.link.is_stopped() {
+                self.take_over();
             }
             if self.may_leave() {
                 self.uplink.link.leave(Reason::SUCCESS);
@@ -174,9 +177,6 @@ impl Running {
         }
         (uplink.routes, uplink.subscriptions) = (routes, subscriptions);
         (uplink.topics, uplink.ports, uplink.interval) = (topics, ports, interval);
-        if uplink.link.is_stopped() {
-            self.take_over();
-        }
         self.publish_status(Now::read());
     }
 
