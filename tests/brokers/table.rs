@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::features::{self, Results};
 use crate::kinds;
-use crate::notes::NOTES;
+use crate::notes::{NOTES, UNSTEADY};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -81,7 +81,11 @@ fn page(columns: &[Column]) -> (String, String) {
         writeln!(page, "\n|---{}", "|---".repeat(columns.len()) + "|").unwrap();
         for (name, cells) in rows {
             write!(page, "| {name} |").unwrap();
-            for (column, text) in columns.iter().zip(cells) {
+            for (column, found) in columns.iter().zip(cells) {
+                let text = match UNSTEADY.contains(&(column.name, name.as_str())) {
+                    true => "differs from run to run".to_owned(),
+                    false => found,
+                };
                 let known = |(broker, feature, _): &&(&str, &str, &str)| {
                     *broker == column.name && *feature == name
                 };
