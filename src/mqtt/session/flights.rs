@@ -37,7 +37,7 @@ pub(super) struct Flights {
 /// acknowledgement is answered with the next message: a broker that has not turned off Nagle's
 /// algorithm sends its second acknowledgement only when it hears from us, and our system would wait
 /// 40 ms before it says anything by itself.
-const LARGE: usize = 200;
+const LARGE: usize = 50;
 
 /// A packet that the broker has to answer.
 #[derive(Debug)]
