@@ -64,9 +64,7 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<us
         Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes };
     let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
     let start = gateway.build(&gateway.config.clone(), &names)?;
-    let routes = start.iter().filter_map(|(_, port)| port.wiring.route.clone()).collect();
-    let wanted: Vec<_> =
-        start.iter().flat_map(|(_, port)| port.wiring.subscriptions.clone()).collect();
+    let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
     let config = &gateway.config;
     let mut outbox = Outbox::new(&config.outbox);
     outbox.share(config.ports.len());
@@ -114,10 +112,19 @@ struct Running {
 }
 
 /// What the MQTT task must know of a port.
-#[derive(Clone)]
 struct Wiring {
     route: Option<Route>,
     subscriptions: Vec<Subscription>,
+}
+
+/// What the MQTT task must know of all ports.
+fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Subscription>) {
+    let (mut routes, mut subscriptions) = (Vec::new(), Vec::new());
+    for wiring in wirings {
+        routes.extend(wiring.route.clone());
+        subscriptions.extend_from_slice(&wiring.subscriptions);
+    }
+    (routes, subscriptions)
 }
 
 /// A port that is about to run.
@@ -200,20 +207,16 @@ impl Gateway {
             .collect();
         let built = self.build(&config, &new)?;
         let kept = self.ports.iter().filter(|(name, _)| !old.contains(name));
-        let wirings: Vec<_> = kept
-            .map(|(_, port)| &port.wiring)
-            .chain(built.iter().map(|(_, port)| &port.wiring))
-            .cloned()
-            .collect();
-        let subscriptions: Vec<_> =
-            wirings.iter().flat_map(|wiring| wiring.subscriptions.clone()).collect();
+        let kept = kept.map(|(_, port)| &port.wiring);
+        let (routes, subscriptions) =
+            all_of(kept.chain(built.iter().map(|(_, port)| &port.wiring)));
         let new_link = renamed || !self.config.is_same(&config, &["broker"]);
         let change = Change {
             link: match new_link {
                 true => Some(link(&config, &subscriptions, Outbox::new(&config.outbox))?),
                 false => None,
             },
-            routes: wirings.into_iter().filter_map(|wiring| wiring.route).collect(),
+            routes,
             subscriptions,
             topics: Topics::of(&config.gateway),
             ports: self.port_names(),

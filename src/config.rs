@@ -60,11 +60,11 @@ impl std::fmt::Debug for Source {
 impl Config {
     /// Whether everything below a key, such as `ports` and a name, is as it was.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
-        let at = |config: &Config| {
-            let down = |value: serde_yaml::Value, key: &&str| value.get(*key).cloned();
-            path.iter().try_fold(config.source.0.clone(), down)
-        };
-        at(self) == at(other)
+        self.written(path) == other.written(path)
+    }
+
+    fn written(&self, path: &[&str]) -> Option<&serde_yaml::Value> {
+        path.iter().try_fold(&self.source.0, |value, key| value.get(*key))
     }
 }
 

@@ -245,19 +245,10 @@ impl Client {
 
     /// The same without waiting; gives the message back where it would have to.
     pub fn try_publish(&self, message: Message) -> Result<Receipt, Message> {
+        let Ok(permit) = self.orders.try_reserve() else { return Err(message) };
         let (sender, outcome) = oneshot::channel();
-        match self.orders.try_send(Order::Publish(message, sender)) {
-            Ok(()) => Ok(Receipt(outcome)),
-            Err(
-                mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order),
-            ) => {
-                match order {
-                    Order::Publish(message, _) => Err(message),
-                    // Nothing else was sent.
-                    _ => Ok(Receipt(oneshot::channel().1)),
-                }
-            }
-        }
+        permit.send(Order::Publish(message, sender));
+        Ok(Receipt(outcome))
     }
 
     /// Publishes only if the broker is there right now, and gives the message back if it is not:
