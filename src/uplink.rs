@@ -107,7 +107,8 @@ struct Running {
 impl Running {
     async fn run(mut self) -> usize {
         loop {
-            let grace = self.ended.map(|ended| ended + GRACE);
+            let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
+            let grace = ended.map(|ended| ended + GRACE);
             let due = grace.map_or(self.next_status, |grace| grace.min(self.next_status));
             tokio::select! {
                 event = self.uplink.link.event() => match event {

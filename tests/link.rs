@@ -13,7 +13,7 @@ use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::demo::server::Server;
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
-use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError, Options, State};
+use tty2mqtt::mqtt::link::{self, CloseReason, Event, Link, LinkError, Options, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
@@ -123,6 +123,7 @@ async fn an_older_broker_is_asked_at_once_in_its_own_version() {
             let Some(Packet::Connect(connect)) = peer.hears().await else { panic!("no CONNECT") };
             assert_eq!(connect.version, expected);
             peer.stream.write_all(b"\x20\x02\x00\x01").await.unwrap();
+            drop(peer);
         };
         tokio::join!(down(&mut link), refuse);
     }
@@ -448,4 +449,38 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
     done.await.unwrap();
     assert!(link.outbox.is_empty());
     assert_eq!(link.outbox.counts().dropped, 0);
+}
+
+#[tokio::test]
+async fn the_last_words_reach_a_broker_that_was_just_talking() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut broker, _) = listener.accept().await.unwrap();
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let mut link = Link::over(
+        Session::new(session()),
+        outbox,
+        [Box::new(ours) as Box<dyn link::Io>],
+        Options::default(),
+    );
+    broker.write_all(b"\x20\x03\0\0\0").await.unwrap();
+    assert!(matches!(link.event().await, Event::Session(session::Event::Connected(_))));
+    // Bytes that the client does not read: if it closed its socket over them, that would be reset.
+    broker.write_all(b"\x30\x05\0\x01a\0x").await.unwrap();
+    let leave = async move {
+        link.leave(Reason::SUCCESS);
+        assert!(matches!(link.event().await, Event::Stopped));
+    };
+    let talk = async move {
+        let mut heard = [0; 256];
+        loop {
+            let n = broker.peek(&mut heard).await.unwrap();
+            if heard[..n].ends_with(b"\xE0\0") {
+                break;
+            }
+        }
+        // Brokers that have something to write do that before they read.
+        broker.write_all(b"\x30\x05\0\x01a\0y").await.unwrap();
+    };
+    tokio::join!(leave, talk);
 }

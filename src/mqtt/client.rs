@@ -365,7 +365,8 @@ impl<T> Awaited<T> {
 impl Running {
     async fn run(mut self) {
         loop {
-            let grace = self.leaving.as_ref().map(|(_, due, _)| *due);
+            let leaving = self.leaving.as_ref().filter(|_| !self.link.is_parting());
+            let grace = leaving.map(|(_, due, _)| *due);
             tokio::select! {
                 event = self.link.event(), if !self.is_full() => {
                     self.look();
@@ -441,6 +442,9 @@ impl Running {
     fn stay(&mut self) -> bool {
         let Some((disconnect, due, _)) = &self.leaving else { return true };
         let ready = *self.state.borrow() == State::Ready;
+        if self.link.is_parting() {
+            return true;
+        }
         if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
             self.link.leave_with(disconnect.clone());
         }

@@ -313,6 +313,11 @@ impl Link {
         matches!(self.phase, Phase::Waiting(..))
     }
 
+    /// Whether it says its last words, which takes a second at most.
+    pub fn is_parting(&self) -> bool {
+        matches!(self.phase, Phase::Parting(..))
+    }
+
     /// Whether it will not come back.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped)
@@ -574,12 +579,20 @@ impl Stream {
         pin!(self.io.read_buf(&mut (&mut self.input).limit(most))).poll(cx)
     }
 
-    /// Writes what is left, and closes the stream.
+    /// Writes what is left, closes our side, and waits until the broker has closed its own. A socket
+    /// that is dropped with bytes nobody read is reset, and a reset takes our last words from the
+    /// broker, acknowledgements among them.
     async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
         while self.unflushed || !session.output().is_empty() {
             poll_fn(|cx| self.poll_write(session, cx)).await?;
         }
-        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await
+        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
+        loop {
+            self.input.clear();
+            if poll_fn(|cx| self.poll_read(4096, cx)).await? == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 
