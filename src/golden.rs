@@ -3,10 +3,12 @@
 
 use crate::clock::Now;
 use crate::config::scalar::{Name, Span, parse_hex};
+use crate::config::tree::Node;
 use crate::config::{Config, Port, load};
 use crate::message::Message;
 use crate::pipeline::Pipeline;
 use serde::Deserialize;
+use serde_yaml::{Mapping, Value};
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,7 +19,7 @@ pub struct Golden {
     /// Where the bytes come from: the device, and the document that publishes its format.
     pub source: String,
     /// The port's settings, as in a configuration file.
-    pub port: serde_yaml::Value,
+    pub port: Value,
     /// The cases.
     pub cases: Vec<Case>,
 }
@@ -80,7 +82,8 @@ pub struct Expected {
 impl Golden {
     /// Reads a file of cases.
     pub fn parse(text: &str) -> Result<Golden, String> {
-        serde_yaml::from_str(text).map_err(|e| e.to_string())
+        let tree: Value = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
+        Golden::deserialize(Node(&tree)).map_err(|wrong| format!("{}: {wrong}", wrong.path))
     }
 
     /// Runs all cases; a text for each that went wrong.
@@ -103,11 +106,15 @@ impl Golden {
                 keys.insert("line".into(), "9600 8N1".into());
             }
         }
-        let port = serde_yaml::to_string(&port).map_err(|e| e.to_string())?;
-        let port = port.replace('\n', "\n    ");
-        let text =
-            format!("gateway: gw\nbroker: {{url: \"mqtt://x\"}}\nports:\n  port:\n    {port}");
-        let parsed = load::parse("golden", &text, std::path::Path::new("/"));
+        let map = |entries: Vec<(&str, Value)>| -> Value {
+            entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Mapping>().into()
+        };
+        let tree = map(vec![
+            ("gateway", "gw".into()),
+            ("broker", map(vec![("url", "mqtt://x".into())])),
+            ("ports", map(vec![("port", port)])),
+        ]);
+        let parsed = load::from_tree("golden", tree, "", std::path::Path::new("/"));
         let (config, _): (Config, _) = parsed.map_err(|e| e.to_string())?;
         config.ports.into_values().next().ok_or_else(|| "no port".into())
     }

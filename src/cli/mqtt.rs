@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use exit::{Exit, Failure};
 use options::{Asked, Options, Own, Publish, Subscribe, Test};
 use run::Run;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 /// How many messages of QoS 1 and 2 the broker may send ahead, as mosquitto's programs have it.
@@ -96,6 +97,8 @@ fn command<O: Own>(
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
+    // In a box: the runtime's code is there once, not once for each command.
+    let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
     let result = runtime.block_on(work);
     // A name server that does not answer holds nobody up.
     runtime.shutdown_background();

@@ -59,6 +59,17 @@ pub fn parse(
     if tree.apply_merge().is_err() {
         return failed(vec![whole("a merge key `<<` needs a map behind it")]);
     }
+    from_tree(file, tree, text, folder)
+}
+
+/// Reads and checks a configuration that is a YAML tree already. In `text` the mistakes are shown;
+/// it may be empty.
+pub fn from_tree(
+    file: &str,
+    tree: Value,
+    text: &str,
+    folder: &std::path::Path,
+) -> Result<(Config, Vec<String>), ConfigError> {
     let mut mistakes = Vec::new();
     let config = read_all(tree.clone(), &mut mistakes);
     let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(text, mistake)).collect();
@@ -75,7 +86,7 @@ pub fn parse(
         _ => {}
     }
     problems.sort_by_key(|p| p.place.as_ref().map(|place| (place.line, place.column)));
-    failed(problems)
+    Err(ConfigError { file: file.to_owned(), problems })
 }
 
 /// Deserializes again and again: whatever is wrong is noted and cut out of the tree, until the
@@ -86,7 +97,7 @@ fn read_all(mut tree: Value, mistakes: &mut Vec<Mistake>) -> Option<Config> {
     loop {
         let mut mistake = match Config::deserialize(Node(&tree)) {
             Ok(config) => return Some(config),
-            Err(mistake) => mistake,
+            Err(mistake) => *mistake,
         };
         let mut path = mistake.path.clone();
         mistake.path = before_cuts(&path, &cut);

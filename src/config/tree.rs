@@ -10,7 +10,9 @@ use serde::de::{
     SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde_yaml::{Mapping, Value};
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A place in the configuration: `ports.meter.frames[1].decode`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,12 +78,15 @@ pub enum What {
     Wrong(String),
 }
 
+/// A [`Mistake`] on its way out. In a box: serde's code for every field of every type passes it on.
+type Error = Box<Mistake>;
+
 impl Mistake {
-    fn new(what: What) -> Mistake {
-        Mistake { path: Path::default(), what }
+    fn boxed(what: What) -> Error {
+        Box::new(Mistake { path: Path::default(), what })
     }
 
-    fn inside(mut self, step: Step) -> Mistake {
+    fn inside(mut self: Box<Mistake>, step: Step) -> Error {
         self.path.0.insert(0, step);
         self
     }
@@ -100,12 +105,12 @@ impl fmt::Display for Mistake {
     }
 }
 
-impl de::Error for Mistake {
-    fn custom<T: fmt::Display>(why: T) -> Mistake {
-        Mistake::new(What::Wrong(why.to_string()))
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(why: T) -> Error {
+        Mistake::boxed(What::Wrong(why.to_string()))
     }
 
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Mistake {
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
         let wanted = in_plain_words(&expected.to_string());
         let (found, remedy) = match found {
             Unexpected::Map if wanted == "a text" || wanted == "a word" => {
@@ -134,29 +139,29 @@ impl de::Error for Mistake {
             Unexpected::Str(_) => ("a text", ""),
             _ => ("something else", ""),
         };
-        Mistake::new(What::Wrong(format!("expected {wanted}, found {found}{remedy}")))
+        Mistake::boxed(What::Wrong(format!("expected {wanted}, found {found}{remedy}")))
     }
 
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Mistake {
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
         let wanted = in_plain_words(&expected.to_string());
         let found = match found {
             Unexpected::Unsigned(n) => n.to_string(),
             Unexpected::Signed(n) => n.to_string(),
             other => other.to_string(),
         };
-        Mistake::new(What::Wrong(format!("{found} does not fit; write {wanted}")))
+        Mistake::boxed(What::Wrong(format!("{found} does not fit; write {wanted}")))
     }
 
-    fn unknown_field(_: &str, allowed: &'static [&'static str]) -> Mistake {
-        Mistake::new(What::UnknownKey(allowed))
+    fn unknown_field(_: &str, allowed: &'static [&'static str]) -> Error {
+        Mistake::boxed(What::UnknownKey(allowed))
     }
 
-    fn unknown_variant(word: &str, allowed: &'static [&'static str]) -> Mistake {
-        Mistake::new(What::UnknownWord(word.into(), allowed))
+    fn unknown_variant(word: &str, allowed: &'static [&'static str]) -> Error {
+        Mistake::boxed(What::UnknownWord(word.into(), allowed))
     }
 
-    fn missing_field(key: &'static str) -> Mistake {
-        Mistake::new(What::MissingKey(key))
+    fn missing_field(key: &'static str) -> Error {
+        Mistake::boxed(What::MissingKey(key))
     }
 }
 
@@ -180,9 +185,9 @@ fn in_plain_words(expected: &str) -> String {
 pub struct Node<'a>(pub &'a Value);
 
 impl<'de> Deserializer<'de> for Node<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(yes) => visitor.visit_bool(*yes),
@@ -193,31 +198,56 @@ impl<'de> Deserializer<'de> for Node<'_> {
             },
             Value::String(text) => visitor.visit_str(text),
             Value::Sequence(items) => visitor.visit_seq(Items { items, next: 0 }),
-            Value::Mapping(keys) => visitor.visit_map(Keys { entries: keys.iter(), value: None }),
-            Value::Tagged(tagged) => Err(de::Error::custom(format!(
-                "YAML tags such as {} mean nothing here",
-                tagged.tag
-            ))),
+            Value::Mapping(keys) => visitor.visit_map(Keys { entries: keys.iter(), entry: None }),
+            Value::Tagged(_) => Err(unexpected(self.0, &visitor)),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
+    // What can only be one kind of node asks for that one: for each type that is read, serde's
+    // code for all the others is left out. It also takes a list for a struct's fields in their
+    // order otherwise; nobody means that.
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            // serde would take a list for a struct's fields in their order; nobody means that.
-            Value::Sequence(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
-            _ => self.deserialize_any(visitor),
+            Value::Mapping(keys) => visitor.visit_map(Keys { entries: keys.iter(), entry: None }),
+            other => Err(unexpected(other, &visitor)),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Sequence(items) => visitor.visit_seq(Items { items, next: 0 }),
+            other => Err(unexpected(other, &visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::String(text) => visitor.visit_str(text),
+            other => Err(unexpected(other, &visitor)),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Bool(yes) => visitor.visit_bool(*yes),
+            other => Err(unexpected(other, &visitor)),
         }
     }
 
@@ -225,7 +255,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -234,32 +264,35 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _: &'static str,
         words: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
-        let (word, settings) = match self.0 {
-            Value::String(word) => (word.as_str(), None),
-            Value::Bool(yes) => (if *yes { "true" } else { "false" }, None),
-            Value::Mapping(keys) => match keys.iter().next() {
-                Some((Value::String(word), settings)) if keys.len() == 1 => {
-                    (word.as_str(), Some(settings))
-                }
-                _ => {
-                    let words = words.join(", ");
-                    let why = format!("more or less than one choice; keep exactly one of {words}");
-                    return Err(de::Error::custom(why));
-                }
-            },
-            _ => {
-                let why = format!("expected one of the words {}", words.join(", "));
-                return Err(de::Error::custom(why));
-            }
-        };
-        visitor.visit_enum(Choice { word, settings })
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(Choice::of(self.0, words)?)
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str bytes byte_buf unit
+        unit_struct tuple tuple_struct identifier ignored_any
     }
+}
+
+/// A node of another kind than the one that is wanted.
+fn unexpected(node: &Value, wanted: &dyn Expected) -> Error {
+    let found = match node {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(yes) => Unexpected::Bool(*yes),
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(n), _, _) => Unexpected::Unsigned(n),
+            (_, Some(n), _) => Unexpected::Signed(n),
+            (_, _, n) => Unexpected::Float(n.unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Unexpected::Str(text),
+        Value::Sequence(_) => Unexpected::Seq,
+        Value::Mapping(_) => Unexpected::Map,
+        Value::Tagged(tagged) => {
+            let why = format!("YAML tags such as {} mean nothing here", tagged.tag);
+            return Mistake::boxed(What::Wrong(why));
+        }
+    };
+    de::Error::invalid_type(found, wanted)
 }
 
 struct Items<'a> {
@@ -268,12 +301,12 @@ struct Items<'a> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Mistake> {
+    ) -> Result<Option<T::Value>, Error> {
         let at = self.next;
         let Some(item) = self.items.get(at) else { return Ok(None) };
         self.next += 1;
@@ -283,39 +316,43 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
 struct Keys<'a> {
     entries: serde_yaml::mapping::Iter<'a>,
-    value: Option<(String, &'a Value)>,
+    /// The key that was read, and its value, which was not.
+    entry: Option<(&'a Value, &'a Value)>,
 }
 
 impl<'de> MapAccess<'de> for Keys<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Mistake> {
-        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+    ) -> Result<Option<K::Value>, Error> {
+        self.entry = self.entries.next();
+        let Some((key, _)) = self.entry else { return Ok(None) };
         let name = key_text(key);
-        let key: StrDeserializer<'_, Mistake> = name.as_str().into_deserializer();
-        let read = seed.deserialize(key).map_err(|e| e.inside(Step::Key(name.clone())))?;
-        self.value = Some((name, value));
-        Ok(Some(read))
+        let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
+        seed.deserialize(word).map(Some).map_err(|error| below(error, key))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mistake> {
-        let Some((name, value)) = self.value.take() else {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let Some((key, value)) = self.entry.take() else {
             return Err(de::Error::custom("a value without its key"));
         };
-        seed.deserialize(Node(value)).map_err(|e| e.inside(Step::Key(name)))
+        seed.deserialize(Node(value)).map_err(|error| below(error, key))
     }
 }
 
+fn below(error: Error, key: &Value) -> Error {
+    error.inside(Step::Key(key_text(key).into_owned()))
+}
+
 /// A key as text: `0: off` in a lookup table has a number for its key.
-pub fn key_text(key: &Value) -> String {
+pub fn key_text(key: &Value) -> Cow<'_, str> {
     match key {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(yes) => yes.to_string(),
-        _ => String::new(),
+        Value::String(text) => text.into(),
+        Value::Number(number) => number.to_string().into(),
+        Value::Bool(yes) => yes.to_string().into(),
+        _ => "".into(),
     }
 }
 
@@ -326,47 +363,80 @@ struct Choice<'a> {
 }
 
 impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
-    type Error = Mistake;
+    type Error = Error;
     type Variant = Choice<'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(
         self,
         seed: V,
-    ) -> Result<(V::Value, Choice<'a>), Mistake> {
-        let word: StrDeserializer<'_, Mistake> = self.word.into_deserializer();
+    ) -> Result<(V::Value, Choice<'a>), Error> {
+        let word: StrDeserializer<'_, Error> = self.word.into_deserializer();
         Ok((seed.deserialize(word)?, self))
     }
 }
 
-impl Choice<'_> {
-    fn step(&self) -> Step {
-        Step::Key(self.word.to_owned())
-    }
-}
+/// For a variant whose word stands alone. `fixed` alone lacks its size then, and there is nothing
+/// below the word to point at.
+static NO_SETTINGS: LazyLock<Value> = LazyLock::new(|| Value::Mapping(Mapping::new()));
 
-impl<'de> VariantAccess<'de> for Choice<'_> {
-    type Error = Mistake;
-
-    fn unit_variant(self) -> Result<(), Mistake> {
-        match self.settings {
-            None | Some(Value::Null) => Ok(()),
-            Some(_) => {
-                let why = format!("`{}` has no settings", self.word);
-                Err(Mistake::new(What::Wrong(why)).inside(self.step()))
+impl<'a> Choice<'a> {
+    fn of(node: &'a Value, words: &[&str]) -> Result<Choice<'a>, Error> {
+        match node {
+            Value::String(word) => Ok(Choice { word, settings: None }),
+            Value::Bool(yes) => {
+                Ok(Choice { word: if *yes { "true" } else { "false" }, settings: None })
+            }
+            Value::Mapping(keys) => match keys.iter().next() {
+                Some((Value::String(word), settings)) if keys.len() == 1 => {
+                    Ok(Choice { word, settings: Some(settings) })
+                }
+                _ => {
+                    let words = words.join(", ");
+                    let why = format!("more or less than one choice; keep exactly one of {words}");
+                    Err(Mistake::boxed(What::Wrong(why)))
+                }
+            },
+            _ => {
+                let why = format!("expected one of the words {}", words.join(", "));
+                Err(Mistake::boxed(What::Wrong(why)))
             }
         }
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mistake> {
-        let none = Value::Mapping(Mapping::new());
+    fn settings(&self) -> Node<'a> {
         match self.settings {
-            // `fixed` alone lacks its size, and there is nothing below the word to point at.
-            None | Some(Value::Null) => seed.deserialize(Node(&none)),
-            Some(settings) => seed.deserialize(Node(settings)).map_err(|e| e.inside(self.step())),
+            None | Some(Value::Null) => Node(&NO_SETTINGS),
+            Some(settings) => Node(settings),
         }
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Mistake> {
+    /// A mistake in the settings, where there are some.
+    fn inside(&self, error: Error) -> Error {
+        match self.settings {
+            None | Some(Value::Null) => error,
+            Some(_) => error.inside(Step::Key(self.word.to_owned())),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Choice<'_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        match self.settings {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => {
+                let why = format!("`{}` has no settings", self.word);
+                Err(self.inside(Mistake::boxed(What::Wrong(why))))
+            }
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self.settings()).map_err(|error| self.inside(error))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
         Err(de::Error::custom("lists have no meaning here"))
     }
 
@@ -374,9 +444,7 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
         self,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
-        let none = Value::Mapping(Mapping::new());
-        let node = Node(self.settings.unwrap_or(&none));
-        node.deserialize_any(visitor).map_err(|e| e.inside(self.step()))
+    ) -> Result<V::Value, Error> {
+        self.settings().deserialize_map(visitor).map_err(|error| self.inside(error))
     }
 }

@@ -195,7 +195,15 @@ impl Connector {
 
     /// One attempt at one broker, 30 s at most, not counting the wait for the clock. `stage` is
     /// called when it goes on to the next stage. May be dropped at any time.
-    pub async fn connect(&mut self, stage: impl Fn(Stage)) -> Result<Stream, ConnectError> {
+    pub async fn connect(
+        &mut self,
+        mut stage: impl FnMut(Stage) + Send,
+    ) -> Result<Stream, ConnectError> {
+        self.connect_next(&mut stage).await
+    }
+
+    /// Once for all kinds of `stage`: it is among the largest that we have.
+    async fn connect_next(&mut self, stage: &mut Tell<'_>) -> Result<Stream, ConnectError> {
         self.current = self.next;
         self.next = (self.next + 1) % self.settings.urls.len();
         let _established = std::mem::take(&mut self.established);
@@ -205,7 +213,7 @@ impl Connector {
         }
         let url = self.broker().clone();
         loop {
-            match self.attempt(&url, &stage).await {
+            match self.attempt(&url, stage).await {
                 Err(error) if is_early(&error) && !self.clock_is_set() => {
                     stage(Stage::WaitingForClock);
                     while !self.clock_is_set() {
@@ -224,7 +232,7 @@ impl Connector {
     async fn attempt(
         &mut self,
         url: &BrokerUrl,
-        stage: &impl Fn(Stage),
+        stage: &mut Tell<'_>,
     ) -> Result<Stream, ConnectError> {
         let host = if url.host.is_empty() { &url.path } else { &url.host };
         let limit = Limit { host, end: Instant::now() + DEADLINE };
@@ -256,7 +264,7 @@ impl Connector {
         &mut self,
         url: &BrokerUrl,
         tcp: TcpStream,
-        stage: &impl Fn(Stage),
+        stage: &mut Tell<'_>,
         limit: &Limit<'_>,
     ) -> Result<Stream, ConnectError> {
         stage(Stage::Tls);
@@ -274,7 +282,7 @@ impl Connector {
         &mut self,
         _: &BrokerUrl,
         _: TcpStream,
-        _: &impl Fn(Stage),
+        _: &mut Tell<'_>,
         _: &Limit<'_>,
     ) -> Result<Stream, ConnectError> {
         Err(Error::NoTls)
@@ -303,7 +311,7 @@ impl Connector {
         &self,
         host: &str,
         port: u16,
-        stage: &impl Fn(Stage),
+        stage: &mut Tell<'_>,
         limit: &Limit<'_>,
     ) -> Result<TcpStream, ConnectError> {
         stage(Stage::Resolving);
@@ -317,7 +325,7 @@ impl Connector {
         &self,
         proxy: &ProxyUrl,
         url: &BrokerUrl,
-        stage: &impl Fn(Stage),
+        stage: &mut Tell<'_>,
         limit: &Limit<'_>,
     ) -> Result<TcpStream, ConnectError> {
         let mut targets = vec![Target::of(&url.host, url.port)];
@@ -351,6 +359,9 @@ fn is_early(error: &ConnectError) -> bool {
             | Error::UntrustedWithCredentials { fault: NotValidYet(_), .. }
     )
 }
+
+/// What is called at each stage.
+type Tell<'a> = dyn FnMut(Stage) + Send + 'a;
 
 /// The end of an attempt's time.
 struct Limit<'a> {

@@ -13,7 +13,6 @@ use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::transport::{Connector, Stage};
 use crate::outbox::Outcome;
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -157,11 +156,10 @@ async fn connect(
     mut connector: Connector,
     report: &mut Report,
 ) -> Option<Box<dyn Io>> {
-    let marks = RefCell::new(vec![]);
-    let mark = |stage| marks.borrow_mut().push((stage, Instant::now()));
+    let mut marks = vec![];
+    let mark = |stage| marks.push((stage, Instant::now()));
     let result = connector.connect(mark).await;
     let end = Instant::now();
-    let marks = marks.into_inner();
     let mut steps: Vec<Step> = Vec::new();
     for (n, (stage, begin)) in marks.iter().enumerate() {
         let time = marks.get(n + 1).map_or(end, |(_, next)| *next) - *begin;
