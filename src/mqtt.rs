@@ -6,6 +6,7 @@ pub mod client;
 pub mod link;
 pub mod packet;
 pub mod session;
+mod sorted;
 pub mod topic;
 pub mod transport;
 pub mod url;

@@ -27,13 +27,14 @@
 use super::link::{self, Io, Link, LinkError, State};
 use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
 use super::session::{self, Received, Request, Session, Token};
+use super::sorted::Sorted;
 use super::topic::{Qos, Topic, TopicFilter};
 use super::transport::Connector;
 use crate::config::OutboxBounds;
 use crate::message::Message;
 use crate::outbox::{Outbox, Outcome, Ticket};
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -200,9 +201,9 @@ impl Client {
             listeners: Vec::new(),
             waiting: VecDeque::new(),
             lagged: 0,
-            receipts: BTreeMap::new(),
-            subscribing: BTreeMap::new(),
-            unsubscribing: BTreeMap::new(),
+            receipts: Sorted::default(),
+            subscribing: Sorted::default(),
+            unsubscribing: Sorted::default(),
             leaving: None,
         };
         tokio::spawn(running.run());
@@ -343,9 +344,9 @@ struct Running {
     /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
     waiting: VecDeque<Event>,
     lagged: u64,
-    receipts: BTreeMap<Ticket, oneshot::Sender<Outcome>>,
-    subscribing: BTreeMap<Request, Awaited<Granted>>,
-    unsubscribing: BTreeMap<Request, Awaited<(TopicFilter, Reason)>>,
+    receipts: Sorted<Ticket, oneshot::Sender<Outcome>>,
+    subscribing: Sorted<Request, Awaited<Granted>>,
+    unsubscribing: Sorted<Request, Awaited<(TopicFilter, Reason)>>,
     leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
 }
 
@@ -398,7 +399,7 @@ impl Running {
                 () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => {}
             }
             while let Some((ticket, outcome)) = self.link.outbox.outcome() {
-                if let Some(receipt) = self.receipts.remove(&ticket) {
+                if let Some(receipt) = self.receipts.remove(ticket) {
                     // Who does not want to know has dropped it.
                     let _ = receipt.send(outcome);
                 }
@@ -609,11 +610,11 @@ fn acknowledge(link: &mut Link, automatic: bool, event: &Event) {
 }
 
 /// Collects the answers to one call; the caller gets them when they are complete.
-fn answered<T>(waiting: &mut BTreeMap<Request, Awaited<T>>, request: Request, answer: T) {
-    let Some(awaited) = waiting.get_mut(&request) else { return };
+fn answered<T>(waiting: &mut Sorted<Request, Awaited<T>>, request: Request, answer: T) {
+    let Some(awaited) = waiting.get_mut(request) else { return };
     awaited.answers.push(answer);
     if awaited.answers.len() >= awaited.missing
-        && let Some(Awaited { answers, reply, .. }) = waiting.remove(&request)
+        && let Some(Awaited { answers, reply, .. }) = waiting.remove(request)
     {
         // Who does not want to know has dropped it.
         let _ = reply.send(answers);

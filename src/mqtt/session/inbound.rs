@@ -1,8 +1,9 @@
 //! Messages from the broker: who has them, and what it was told (4.3, 4.6).
 
 use crate::mqtt::packet::{Ack, Packet, PacketId, Properties, Property, Publish, Reason};
+use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, Topic};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// What stands for the acknowledgement of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) struct Inbound {
     unanswered: VecDeque<Unanswered>,
     /// QoS 2 messages that somebody took, and that the broker may still repeat, with the link on
     /// which they came last. Outlives links.
-    taken: BTreeMap<PacketId, u32>,
+    taken: Sorted<PacketId, u32>,
     /// Topics that the broker's aliases stand for, from 1 on. Ends with the link.
     aliases: Vec<Option<Topic>>,
     /// Counts links.
@@ -47,8 +48,8 @@ impl Inbound {
         let Some(id) = id else { return Some(None) };
         // A broker that repeats what was taken did not hear that it was.
         let repeated = qos == Qos::ExactlyOnce
-            && (self.taken.contains_key(&id) || self.unanswered.iter().any(|u| u.id == id));
-        if let Some(link) = self.taken.get_mut(&id).filter(|_| repeated) {
+            && (self.taken.contains(id) || self.unanswered.iter().any(|u| u.id == id));
+        if let Some(link) = self.taken.get_mut(id).filter(|_| repeated) {
             *link = self.link;
         }
         let answer = repeated.then_some((Reason::SUCCESS, Properties::NONE));
@@ -62,7 +63,7 @@ impl Inbound {
     /// Messages of QoS 1 and 2 that are under way, as the receive maximum counts them: of this link
     /// only, for with each the broker counts anew (4.9).
     pub(super) fn under_way(&self) -> usize {
-        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains_key(&u.id));
+        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains(u.id));
         let taken = self.taken.values().filter(|link| **link == self.link);
         untaken.count() + taken.count()
     }
@@ -100,7 +101,7 @@ impl Inbound {
             return Some(Packet::PubAck(Ack { id, reason, properties }));
         }
         if reason.is_error() {
-            self.taken.remove(&id);
+            self.taken.remove(id);
         } else {
             self.taken.insert(id, self.link);
         }
@@ -109,7 +110,7 @@ impl Inbound {
 
     /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.
     pub(super) fn released(&mut self, id: PacketId) -> Reason {
-        match self.taken.remove(&id).is_some() {
+        match self.taken.remove(id).is_some() {
             true => Reason::SUCCESS,
             false => Reason::PACKET_IDENTIFIER_NOT_FOUND,
         }

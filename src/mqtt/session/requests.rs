@@ -3,8 +3,9 @@
 use super::options::Limits;
 use crate::mqtt::packet::{Packet, PacketId, Properties, Reason, Subscribe, Subscription};
 use crate::mqtt::packet::{Unsubscribe, Version};
+use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, TopicFilter};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// What stands for one call of subscribe or unsubscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +18,7 @@ pub(super) struct Requests {
     /// Filters to be given up.
     leaving: VecDeque<(Request, TopicFilter)>,
     /// What was asked on this link and not answered.
-    asked: BTreeMap<PacketId, Asked>,
+    asked: Sorted<PacketId, Asked>,
     /// Answers that the broker will not give, because a later call took the place of an earlier one.
     overtaken: Vec<(Kind, Answer)>,
     last: u64,
@@ -236,7 +237,7 @@ impl Requests {
 
     /// SUBACK; `None` if it does not answer what was asked.
     pub(super) fn subscribed(&mut self, id: PacketId, reasons: &[Reason]) -> Option<Vec<Answer>> {
-        match self.asked.remove(&id)? {
+        match self.asked.remove(id)? {
             Asked::Subscribe(asked) if asked.len() == reasons.len() => {
                 let mut answers = answers(asked, reasons.iter().copied());
                 for at in 0..answers.len() {
@@ -264,7 +265,7 @@ impl Requests {
         reasons: &[Reason],
         version: Version,
     ) -> Option<Vec<Answer>> {
-        match self.asked.remove(&id)? {
+        match self.asked.remove(id)? {
             Asked::Unsubscribe(asked) if version < Version::V5 => {
                 Some(answers(asked, std::iter::repeat(Reason::SUCCESS)))
             }
