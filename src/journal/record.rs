@@ -77,13 +77,8 @@ pub(super) fn read_header(mut bytes: &[u8]) -> Option<Seq> {
     Some(Seq(bytes.get_u64_le()))
 }
 
-/// Writes a record of a message. Returns how many bytes that were.
-pub(super) fn put_message(
-    out: &mut Vec<u8>,
-    seq: Seq,
-    message: &Message,
-    spot: Option<Spot>,
-) -> usize {
+/// Writes a record of a message.
+pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, message: &Message, spot: Option<Spot>) {
     framed(out, 1, |out| {
         let qos = message.qos.bits();
         let always = message.durability == Some(Durability::Always);
@@ -104,30 +99,28 @@ pub(super) fn put_message(
 
 pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
     match record {
-        Record::Message { seq, message, spot } => drop(put_message(out, *seq, message, *spot)),
-        Record::Done(ranges) => drop(framed(out, 2, |out| {
+        Record::Message { seq, message, spot } => put_message(out, *seq, message, *spot),
+        Record::Done(ranges) => framed(out, 2, |out| {
             for (first, count) in ranges {
                 out.put_u64_le(first.0);
                 out.put_u32_le(*count);
             }
-        })),
-        Record::Live { first, bits } => drop(framed(out, 3, |out| {
+        }),
+        Record::Live { first, bits } => framed(out, 3, |out| {
             out.put_u64_le(first.0);
             bits.iter().for_each(|bits| out.put_u64_le(*bits));
-        })),
+        }),
         // Names have no line breaks.
-        Record::Ports(names) => {
-            drop(framed(out, 4, |out| out.put_slice(names.join("\n").as_bytes())))
-        }
-        Record::Boot(boot) => drop(framed(out, 5, |out| out.put_slice(boot))),
-        Record::Clock { boot, at_boot } => drop(framed(out, 6, |out| {
+        Record::Ports(names) => framed(out, 4, |out| out.put_slice(names.join("\n").as_bytes())),
+        Record::Boot(boot) => framed(out, 5, |out| out.put_slice(boot)),
+        Record::Clock { boot, at_boot } => framed(out, 6, |out| {
             out.put_slice(boot);
             out.put_i64_le(*at_boot);
-        })),
+        }),
     }
 }
 
-fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> usize {
+fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.put_slice(&MARKER);
     out.put_u8(kind);
@@ -137,7 +130,6 @@ fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> usize
     out[start + 3..start + 7].copy_from_slice(&length.to_le_bytes());
     let crc = checksum(&out[start + 2..start + 7], &out[start + FRAME..]);
     out[start + 7..start + FRAME].copy_from_slice(&crc.to_le_bytes());
-    out.len() - start
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> u32 {

@@ -192,7 +192,7 @@ impl Segment {
     /// Bytes of a port's needed messages, on average.
     pub(super) fn bytes_of(&self, port: u16) -> u64 {
         let live = self.shares.get(&port).map_or(0, |share| share.live);
-        if self.live.ones == 0 { 0 } else { self.bytes * live / self.live.ones }
+        (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
     /// All of a port is given up. Returns how many waited in here alone.

@@ -117,7 +117,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
         let settings = settings(folder.path(), 1 << 20, policy);
         let mut store = Store::open(&settings, &ports()).unwrap();
         // The quiet port has a tenth of all, and stays whole.
-        let of = |n: u64| message(if n % 10 == 0 { 1 } else { 3 }, n, 1000);
+        let of = |n: u64| message(if n.is_multiple_of(10) { 1 } else { 3 }, n, 1000);
         let lost = append(&mut store, (1..=4000).map(of));
         assert!(store.state().bytes <= 1 << 20);
         let kept = read_all(&mut store);
@@ -128,7 +128,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
             Drop::Oldest => {
                 let quiet: Vec<_> = kept.iter().filter(|(port, _)| *port == 1).collect();
                 assert_eq!(quiet.len(), 400);
-                let newest: Vec<_> = (1..=4000).filter(|n| n % 10 != 0).collect();
+                let newest: Vec<_> = (1..=4000).filter(|n| !u64::is_multiple_of(*n, 10)).collect();
                 assert!(newest.ends_with(&chatty) && chatty.len() > 400, "{}", chatty.len());
             }
             Drop::Newest => assert_eq!(
