@@ -29,6 +29,7 @@ ports:
 struct Stage {
     outlet: Outlet,
     inbox: mpsc::Sender<Inbound>,
+    asks: mpsc::Sender<port::Ask>,
     /// A pipe put in here is what the next opening finds.
     devices: mpsc::Sender<DuplexStream>,
     stop: watch::Sender<()>,
@@ -46,6 +47,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = intake::channel(1 << 20);
     let (inbox, receiver) = mpsc::channel(INBOX);
+    let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let (devices, mut plugged) = mpsc::channel(4);
     let topics = Topics::of(&config.gateway);
@@ -54,6 +56,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
         pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
         commands: tty2mqtt::command::build_all(&config.gateway, name, port).unwrap(),
         inbox: receiver,
+        asks: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
@@ -66,7 +69,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
         Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
         None => Err("no more devices"),
     }));
-    Stage { outlet, inbox, devices, stop, waiting: Vec::new() }
+    Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
 }
 
 impl Stage {
@@ -94,7 +97,13 @@ impl Stage {
     async fn command(&self, payload: &'static str) {
         let topic = "relay".parse().unwrap();
         self.inbox
-            .send(Inbound { topic, payload: payload.into(), retain: false, taken: None })
+            .send(Inbound {
+                topic,
+                payload: payload.into(),
+                retain: false,
+                taken: None,
+                outcome: None,
+            })
             .await
             .unwrap();
     }
