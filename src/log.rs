@@ -104,9 +104,9 @@ fn targets(filter: &str) -> Result<Targets, ParseError> {
 }
 
 fn level(word: &str) -> Result<LevelFilter, ParseError> {
-    // `Targets` parses levels and reports what is none.
-    let parsed: Targets = word.parse()?;
-    Ok(parsed.default_level().unwrap_or(LevelFilter::TRACE))
+    // `Targets` parses levels and reports what is none; a word alone it takes for a module's name.
+    let parsed: Targets = format!("all={word}").parse()?;
+    Ok(parsed.iter().map(|(_, level)| level).next().unwrap_or(LevelFilter::OFF))
 }
 
 #[cfg(test)]
@@ -120,5 +120,8 @@ mod tests {
         assert!(targets.would_enable("tty2mqtt::serial::port", &Level::DEBUG));
         assert!(targets.would_enable("tty2mqtt::mqtt", &Level::WARN));
         assert!(!targets.would_enable("tty2mqtt::mqtt", &Level::INFO));
+        assert!(super::targets("loud").is_err());
+        assert!(super::targets("info,serial=loud").is_err());
+        assert!(!super::targets("off").unwrap().would_enable("tty2mqtt::mqtt", &Level::ERROR));
     }
 }

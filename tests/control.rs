@@ -77,8 +77,11 @@ impl Stage {
         let (broker, port) = (Mosquitto::start(), Port::new());
         let mut stage = Stage { gateway: None, broker, port, folder: tempfile::tempdir().unwrap() };
         stage.gateway = Some(Gateway::start(&stage.config(more)));
-        stage.gateway().log().wait_for("port line:");
-        stage.gateway().log().wait_for("connected to");
+        // The two come in either order.
+        let log = stage.gateway().log();
+        let first = ["port line:", "connected to"];
+        let line = log.wait_for_any(&first);
+        log.wait_for(if line.contains(first[0]) { first[1] } else { first[0] });
         stage
     }
 

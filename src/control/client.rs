@@ -84,9 +84,10 @@ impl Client {
             match Request::parse(&line) {
                 Err(why) => self.write(&json::error(&why)).await?,
                 Ok(Request::Status { watch: true }) => return self.watch(control).await,
-                Ok(Request::Monitor { port, raw }) => {
-                    return self.monitor(control, &port, raw).await;
-                }
+                Ok(Request::Monitor { port, raw }) => match find(control, &port).await {
+                    Ok((_, contact)) => return self.monitor(contact, raw).await,
+                    Err(why) => self.write(&json::error(&why.to_string())).await?,
+                },
                 Ok(request) => {
                     let answer = answer(control, request).await;
                     let denied = |why: Denied| json::error(&why.to_string());
@@ -131,11 +132,7 @@ impl Client {
         }
     }
 
-    async fn monitor(&mut self, control: &Control, name: &str, raw: bool) -> io::Result<()> {
-        let contact = match find(control, name).await {
-            Ok((_, contact)) => contact,
-            Err(why) => return self.write(&json::error(&why.to_string())).await,
-        };
+    async fn monitor(&mut self, contact: Contact, raw: bool) -> io::Result<()> {
         let (sender, mut events) = mpsc::channel(EVENTS);
         let monitor = Monitor { events: sender, raw, missed: 0 };
         // A port that has just ended ends the channel, too.

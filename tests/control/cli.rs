@@ -44,7 +44,7 @@ fn status_for_people_and_programs() {
 #[test]
 fn what_is_watched_goes_on_until_the_gateway_ends() {
     let mut stage = Stage::new();
-    let mut watch = |arguments: &[&str]| {
+    let watch = |arguments: &[&str]| {
         let child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
             .args(arguments)
             .arg("--socket")
