@@ -72,7 +72,8 @@ struct Client {
 impl Client {
     async fn serve(&mut self, control: &Control) -> io::Result<()> {
         loop {
-            let line = timeout(IDLE, self.line()).await??;
+            let line = timeout(IDLE, self.line()).await;
+            let line = line.map_err(|_| io::Error::other("it asks nothing"))??;
             if line.is_empty() {
                 return Ok(());
             }
@@ -109,7 +110,8 @@ impl Client {
         let line = json::line(answer);
         let mut left = line.as_bytes();
         while !left.is_empty() {
-            let n = timeout(WRITE, self.writer.write(left)).await??;
+            let written = timeout(WRITE, self.writer.write(left)).await;
+            let n = written.map_err(|_| io::Error::other("it does not read"))??;
             left = &left[n..];
         }
         Ok(())
