@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 
 const HELP: &str = "\
 tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
-left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the configuration
-again: what it does not change is not disturbed, and a wrong file changes nothing.
+left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the
+configuration again: what it does not change is not disturbed, and a wrong file changes nothing.
 
 Usage: tty2mqtt run [OPTIONS]
 
