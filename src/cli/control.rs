@@ -76,8 +76,8 @@ Example: tty2mqtt send door relay on
 ";
 
 const MONITOR: &str = "\
-tty2mqtt monitor: what happens on a port of a running gateway, as it happens: frames with what became
-of them, commands, states. Ctrl-C ends it; the port does not notice.
+tty2mqtt monitor: what happens on a port of a running gateway, as it happens: frames with what
+became of them, commands, states. Ctrl-C ends it; the port does not notice.
 
 Usage: tty2mqtt monitor [OPTIONS] PORT
 
