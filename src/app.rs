@@ -4,11 +4,16 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
+mod reload;
+
+pub use reload::{ReloadError, reload};
+
 use crate::backoff;
 use crate::command;
 use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::{self, Intake};
+use crate::journal::{self, Journal, Opened};
 use crate::mqtt::auth::Scram;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
@@ -18,7 +23,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::{BuildError, Pipeline};
 use crate::serial;
 use crate::serial::port::{self, INBOX, PortTask};
-use crate::status::{self, Topics};
+use crate::status::{self, Program, Topics};
 use crate::uplink::{self, Change, Route, Uplink};
 use std::collections::BTreeMap;
 use std::io;
@@ -50,42 +55,92 @@ fn list(errors: &[BuildError]) -> String {
 #[derive(Debug)]
 pub enum Order {
     /// Go on by this configuration. What it does not change is not disturbed.
-    Reload(Box<Config>),
+    Reload(Box<Config>, oneshot::Sender<Result<Changes, StartError>>),
+    /// Who can be asked.
+    Roster(oneshot::Sender<Roster>),
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Ports that were not there before.
+    pub added: Vec<Name>,
+    /// Ports that are no longer there.
+    pub removed: Vec<Name>,
+    /// Ports that were closed and opened again, because something about them changed.
+    pub restarted: Vec<Name>,
+    /// Whether another link to the broker is made.
+    pub broker: bool,
+    /// Whether the control socket has another path, which counts from the next start on.
+    pub control: bool,
+}
+
+/// Who can be asked in a running gateway.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// The gateway's name.
+    pub gateway: Name,
+    /// Its ports.
+    pub ports: BTreeMap<Name, Contact>,
+    /// The MQTT task.
+    pub uplink: mpsc::Sender<uplink::Ask>,
+}
+
+/// How a port is reached.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// For questions.
+    pub asks: mpsc::Sender<port::Ask>,
+    /// For commands, with the filters of their topics; `None`: it has no commands.
+    pub commands: Option<Route>,
 }
 
 /// Runs the gateway until there are no more orders: then the ports end, what they left is sent, the
 /// broker is told, and the number of messages that could not be delivered is returned.
 ///
 /// Must run in a current-thread runtime of its own: it is the ports' thread.
-pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<usize, StartError> {
+pub async fn run(
+    config: Config,
+    program: Program,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<usize, StartError> {
     let (intake, outlet) = intake::channel(intake::two_seconds_of(&config));
     let (changes, changed) = mpsc::channel(1);
+    let (uplink, asks) = mpsc::channel(uplink::ASKS);
     let mut gateway =
-        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes };
+        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes, uplink };
     let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
     let start = gateway.build(&gateway.config.clone(), &names)?;
     let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
     let config = &gateway.config;
     let mut outbox = Outbox::new(&config.outbox);
     outbox.share(config.ports.len());
+    let journal = open_journal(config, gateway.port_names(), &mut outbox)?;
     let left = start_mqtt(Uplink {
+        journal,
         link: link(config, &wanted, outbox)?,
         outlet,
         changes: changed,
+        asks,
         routes,
         subscriptions: wanted,
         topics: Topics::of(&config.gateway),
         ports: gateway.port_names(),
         interval: config.status.interval.duration(),
+        grace: config.grace.duration(),
+        program,
     })?;
     let local = LocalSet::new();
     local
         .run_until(async {
             gateway.start(start);
-            while let Some(Order::Reload(config)) = orders.recv().await {
-                match gateway.reload(*config).await {
-                    Ok(()) => tracing::info!("the changed configuration counts from now on"),
-                    Err(error) => tracing::error!("nothing was changed: {error}"),
+            while let Some(order) = orders.recv().await {
+                // Who gave the order may have gone.
+                match order {
+                    Order::Reload(config, reply) => {
+                        let _ = reply.send(gateway.reload(*config).await);
+                    }
+                    Order::Roster(reply) => drop(reply.send(gateway.roster())),
                 }
             }
             gateway.stop().await;
@@ -102,10 +157,12 @@ struct Gateway {
     numbers: Vec<Name>,
     ports: BTreeMap<Name, Running>,
     changes: mpsc::Sender<Change>,
+    uplink: mpsc::Sender<uplink::Ask>,
 }
 
 struct Running {
     wiring: Wiring,
+    asks: mpsc::Sender<port::Ask>,
     /// Dropped to end the port.
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -130,6 +187,7 @@ fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Sub
 /// A port that is about to run.
 struct Built {
     wiring: Wiring,
+    asks: mpsc::Sender<port::Ask>,
     stop: watch::Sender<()>,
     task: PortTask,
     port: Port,
@@ -166,10 +224,10 @@ impl Gateway {
 
     /// Must be called within the [`LocalSet`].
     fn start(&mut self, built: Vec<(Name, Built)>) {
-        for (name, Built { wiring, stop, task, port }) in built {
+        for (name, Built { wiring, asks, stop, task, port }) in built {
             let open = async move || serial::open(&port).await;
             let task = tokio::task::spawn_local(port::run(task, open));
-            self.ports.insert(name, Running { wiring, stop, task });
+            self.ports.insert(name, Running { wiring, asks, stop, task });
         }
     }
 
@@ -187,8 +245,20 @@ impl Gateway {
         Gateway::end(self.ports.into_values().collect()).await;
     }
 
+    fn roster(&self) -> Roster {
+        let contact = |port: &Running| Contact {
+            asks: port.asks.clone(),
+            commands: port.wiring.route.clone(),
+        };
+        Roster {
+            gateway: self.config.gateway.clone(),
+            ports: self.ports.iter().map(|(name, port)| (name.clone(), contact(port))).collect(),
+            uplink: self.uplink.clone(),
+        }
+    }
+
     /// Goes on by another configuration. Ports that it does not change never notice.
-    async fn reload(&mut self, config: Config) -> Result<(), StartError> {
+    async fn reload(&mut self, config: Config) -> Result<Changes, StartError> {
         let renamed = config.gateway != self.config.gateway;
         let same_status = self.config.is_same(&config, &["status"]);
         let is_kept = |name: &Name| {
@@ -222,15 +292,56 @@ impl Gateway {
             ports: self.port_names(),
             interval: config.status.interval.duration(),
             bounds: config.outbox.clone(),
+            grace: config.grace.duration(),
+        };
+        let (restarted, removed) =
+            old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
+        let changes = Changes {
+            added: new.into_iter().filter(|name| !old.contains(name)).collect(),
+            removed,
+            restarted,
+            broker: new_link,
+            control: !self.config.is_same(&config, &["control"]),
         };
         let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
         Gateway::end(ended).await;
+        if config.outbox.journal != self.config.outbox.journal {
+            tracing::warn!("the changed outbox.journal counts from the next start");
+        }
         // The MQTT task ends after the ports only.
         let _ = self.changes.send(change).await;
         self.start(built);
         self.config = config;
-        Ok(())
+        Ok(changes)
     }
+}
+
+/// Opens the journal if there is one, and tells the outbox what waits in it.
+fn open_journal(
+    config: &Config,
+    ports: Vec<String>,
+    outbox: &mut Outbox,
+) -> io::Result<Option<(Journal, status::Journal)>> {
+    let Some(journal) = &config.outbox.journal else { return Ok(None) };
+    let settings = journal::Settings {
+        folder: journal.path.clone(),
+        size: journal.size.bytes() as u64,
+        sync: journal.sync,
+        drop: config.outbox.drop,
+    };
+    let (journal, opened) = journal::open(&settings, ports)?;
+    let Opened { last, waiting, state, failure: error } = opened;
+    match &error {
+        None => outbox.open_journal(last, &waiting),
+        Some(why) => {
+            outbox.journal_failed();
+            tracing::warn!("journal: {why}; what waits is kept in memory until it works");
+        }
+    }
+    if state.messages > 0 {
+        tracing::info!("{} messages of an earlier run wait in the journal", state.messages);
+    }
+    Ok(Some((journal, status::Journal { state, error })))
 }
 
 /// The link to the broker of a configuration.
@@ -282,6 +393,7 @@ fn build(
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::of(&config.gateway);
     let (sender, inbox) = mpsc::channel(INBOX);
+    let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions =
@@ -294,6 +406,7 @@ fn build(
         pipeline,
         commands,
         inbox,
+        asks: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
@@ -302,7 +415,7 @@ fn build(
         rate_limit: port.rate_limit,
         stop: stopped,
     };
-    Ok(Built { wiring: Wiring { route, subscriptions }, stop, task, port: port.clone() })
+    Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
 }
 
 fn session_options(config: &Config, topics: &Topics) -> session::Options {

@@ -6,8 +6,12 @@ mod check;
 mod docs;
 pub mod error;
 pub mod load;
+mod outbox;
 pub mod scalar;
 pub mod tree;
+
+pub use outbox::{Drop, Journal, Order, OutboxBounds};
+pub use scalar::SyncPolicy;
 
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};
@@ -18,7 +22,7 @@ use crate::mqtt::topic::Qos;
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
-use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Size, Span, TcpAddress};
+use scalar::{BrokerUrl, ByteString, Control, Line, Name, Secret, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,12 +38,22 @@ pub struct Config {
     pub gateway: Name,
     /// The MQTT broker that everything goes to.
     pub broker: Broker,
-    /// How much is kept while the broker is away.
-    #[serde(default)]
+    /// How much is kept while the broker is away, and what it survives.
+    #[serde(default = "OutboxBounds::of_gateway")]
     pub outbox: OutboxBounds,
     /// What the gateway says about itself under `{gateway}/status`.
     #[serde(default)]
     pub status: Status,
+    /// Where `tty2mqtt status` and the router's web page reach the gateway: the path of a Unix
+    /// socket that only the gateway's user and root may open, or `off`. The folder must be there, or
+    /// one that the gateway may make. Default: `/var/run/tty2mqtt/control.sock`, for other users
+    /// than root `tty2mqtt/control.sock` in `$XDG_RUNTIME_DIR`, if that is set.
+    #[serde(default)]
+    pub control: Control,
+    /// How long the gateway may go on sending what waits when it is told to end, 0s to 60s. Without
+    /// a link to the broker it ends at once. Default: 5s.
+    #[serde(default = "Config::default_grace")]
+    pub grace: Span,
     /// The serial ports, each under a name of your choice.
     pub ports: BTreeMap<Name, Port>,
     /// The file as it was written, to tell what has changed since.
@@ -61,6 +75,10 @@ impl Config {
     /// Whether everything below a key, such as `ports` and a name, is as it was.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
         self.written(path) == other.written(path)
+    }
+
+    fn default_grace() -> Span {
+        Span::from_secs(5)
     }
 
     fn written(&self, path: &[&str]) -> Option<&serde_yaml::Value> {
@@ -189,40 +207,6 @@ pub enum Auth {
     ScramSha256,
 }
 
-/// How much is kept while the broker is away. What comes in beyond either bound pushes out older
-/// messages, which are counted in `{gateway}/status/broker`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct OutboxBounds {
-    /// Most messages that wait. Default: 50000.
-    pub messages: u32,
-    /// Most memory that waiting messages take, their administration included. Default:
-    /// 8MiB.
-    pub bytes: Size,
-    /// Which message goes when the outbox is full.
-    pub drop: Drop,
-}
-
-impl Default for OutboxBounds {
-    fn default() -> OutboxBounds {
-        OutboxBounds { messages: 50_000, bytes: Size::from_bytes(8 << 20), drop: Drop::Oldest }
-    }
-}
-
-/// Which message goes when the outbox is full. A retained message first replaces a waiting one of
-/// the same topic.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Drop {
-    /// The oldest waiting message: the broker gets the latest readings.
-    #[default]
-    Oldest,
-    /// The message that just came: the broker gets the first readings of an outage.
-    Newest,
-}
-
 /// What the gateway says about itself under `{gateway}/status`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -317,6 +301,14 @@ pub struct FrameKind {
     /// list ignores such frames.
     #[serde(default)]
     pub messages: Option<Vec<Mapping>>,
+}
+
+impl Port {
+    /// All entries of `messages`.
+    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
+        let frames = self.frames.iter().map(|frame| &frame.messages);
+        std::iter::once(&self.messages).chain(frames).flatten().flatten()
+    }
 }
 
 /// A USB adapter, by what sysfs says of it. `tty2mqtt ports` shows it.

@@ -4,10 +4,10 @@ mod template;
 
 pub use template::{Slot, Template, TemplateError};
 
-use crate::clock::Stamp;
+use crate::clock::{Now, Stamp};
 use crate::config::Port;
 use crate::config::scalar::Name;
-use crate::message::Message;
+use crate::message::{Durability, Message};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::value::{Reading, Value};
 use bytes::{BufMut, BytesMut};
@@ -40,6 +40,9 @@ pub struct Mapping {
     /// Whether the broker keeps the last message for later subscribers.
     #[serde(default)]
     pub retain: bool,
+    /// What these messages survive while they wait. Default: as `outbox` says.
+    #[serde(default)]
+    pub durability: Option<Durability>,
 }
 
 /// How many messages a frame makes.
@@ -94,6 +97,7 @@ impl Mapping {
             fields: Vec::new(),
             qos: Qos::default(),
             retain: false,
+            durability: None,
         }
     }
 
@@ -134,9 +138,13 @@ impl Mapping {
             device: names.device.to_owned(),
             qos: self.qos,
             retain: self.retain,
+            durability: self.durability,
         })
     }
 }
+
+/// Takes a message and the unit of its reading.
+pub type Out<'a> = dyn FnMut(Message, Option<&str>) + 'a;
 
 /// A running mapping.
 #[derive(Clone, Debug)]
@@ -148,12 +156,14 @@ pub struct Mapper {
     device: String,
     qos: Qos,
     retain: bool,
+    durability: Option<Durability>,
 }
 
 impl Mapper {
-    /// Makes the messages of one frame, whose last byte came at `time`. Returns how many could
-    /// not be made because their topic would be longer than MQTT allows.
-    pub fn map(&self, readings: &[Reading<'_>], time: Stamp, out: &mut Vec<Message>) -> u64 {
+    /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
+    /// unit of its reading, if it is of one reading only. Returns how many could not be made because
+    /// their topic would be longer than MQTT allows.
+    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Out<'_>) -> u64 {
         let wanted = |reading: &Reading<'_>| {
             self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
         };
@@ -178,8 +188,9 @@ impl Mapper {
     }
 
     /// One message of a group of readings that is never empty. Returns 1 if it cannot be made.
-    fn message(&self, group: &[Reading<'_>], time: Stamp, out: &mut Vec<Message>) -> u64 {
+    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Out<'_>) -> u64 {
         let Some(first) = group.first() else { return 0 };
+        let time = Stamp(now.wall);
         let mut buffer = BytesMut::with_capacity(96);
         self.topic.render(|piece| match piece {
             Ok(text) => buffer.put_slice(text.as_bytes()),
@@ -198,8 +209,14 @@ impl Mapper {
         match Topic::from_utf8(topic) {
             Ok(topic) => {
                 let payload = buffer.freeze();
-                let (qos, retain) = (self.qos, self.retain);
-                out.push(Message { qos, retain, ..Message::new(topic, payload) });
+                let message = Message {
+                    qos: self.qos,
+                    retain: self.retain,
+                    durability: self.durability,
+                    measured: Some(now),
+                    ..Message::new(topic, payload)
+                };
+                out(message, first.unit.as_deref().filter(|_| self.per == Per::Field));
                 0
             }
             Err(_) => 1,
@@ -300,9 +317,10 @@ mod tests {
 
     fn mapped(yaml: &str, readings: &[Reading<'_>]) -> Vec<(String, String)> {
         let mapping: Mapping = serde_yaml::from_str(yaml).unwrap();
-        let time = Stamp(UNIX_EPOCH + Duration::from_secs(1_793_491_200));
+        let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
+        let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
-        mapping.build(&NAMES).unwrap().map(readings, time, &mut out);
+        mapping.build(&NAMES).unwrap().map(readings, time, &mut |message, _| out.push(message));
         out.into_iter()
             .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
             .collect()
@@ -316,8 +334,9 @@ mod tests {
     fn the_standard_mapping() {
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        let time = Stamp(UNIX_EPOCH);
-        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut out), 0);
+        let time = Now::read();
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut push), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
         assert_eq!(out[0].qos, Qos::AtLeastOnce);
@@ -375,7 +394,8 @@ mod tests {
         let long = "x".repeat(70_000);
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        assert_eq!(mapper.map(&[number(&long, "1")], Stamp(UNIX_EPOCH), &mut out), 1);
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut push), 1);
         assert!(out.is_empty());
     }
 

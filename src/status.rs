@@ -4,6 +4,7 @@ use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::scalar::Name;
 use crate::frame::FrameCounts;
+use crate::journal::{self, Report};
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::Outbox;
@@ -26,6 +27,11 @@ impl Topics {
     /// `online` and `offline` of the whole gateway; the will is published here too.
     pub fn gateway(&self) -> Topic {
         topic(&self.base)
+    }
+
+    /// The gateway's program: version, start, unexpected ends.
+    pub fn program(&self) -> Topic {
+        topic(&format!("{}/program", self.base))
     }
 
     /// The link to the broker and the outbox.
@@ -54,6 +60,43 @@ fn topic(text: &str) -> Topic {
 pub fn gateway(topics: &Topics, online: bool) -> Message {
     let payload = if online { "online" } else { "offline" };
     latest(topics.gateway(), payload.into(), Qos::AtLeastOnce)
+}
+
+/// What the gateway says about the program it is.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// When it was started.
+    pub started: Now,
+    /// How often the ones before it ended unexpectedly.
+    pub crashes: Crashes,
+}
+
+/// Starts before this one that did not end as they should.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crashes {
+    /// How many.
+    pub count: u32,
+    /// Within how many seconds before this start.
+    pub within: u64,
+    /// What the last of them said about it, if it could.
+    pub panic: Option<String>,
+}
+
+impl Program {
+    /// The status message.
+    pub fn message(&self, topics: &Topics) -> Message {
+        latest(topics.program(), self.json().to_string(), Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self) -> Value {
+        let Crashes { count, within, panic } = &self.crashes;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": Stamp(self.started.wall).to_string(),
+            "unexpected_ends": { "count": count, "within": within, "panic": panic },
+        })
+    }
 }
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
@@ -95,6 +138,8 @@ pub struct Port {
     pub commands_refused: u64,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// When the last byte came.
+    pub heard: Option<Now>,
 }
 
 impl Port {
@@ -110,6 +155,7 @@ impl Port {
             commands_sent: 0,
             commands_refused: 0,
             last_error: None,
+            heard: None,
         }
     }
 
@@ -120,11 +166,18 @@ impl Port {
         frames: &FrameCounts,
         counts: &pipeline::Counts,
     ) -> Message {
+        let text = self.json(frames, counts).to_string();
+        latest(topic.clone(), text, Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self, frames: &FrameCounts, counts: &pipeline::Counts) -> Value {
         let refused: Map<String, Value> =
             counts.refused.iter().map(|(cause, n)| (cause.word().into(), json!(n))).collect();
-        let text = json!({
+        json!({
             "state": self.state,
             "since": Stamp(self.since.wall).to_string(),
+            "heard": self.heard.map(|heard| Stamp(heard.wall).to_string()),
             "device": self.device,
             "opens": self.opens,
             "bytes": frames.bytes,
@@ -144,8 +197,7 @@ impl Port {
             "limited": self.limited,
             "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
             "error": self.last_error,
-        });
-        latest(topic.clone(), text.to_string(), Qos::AtMostOnce)
+        })
     }
 }
 
@@ -211,18 +263,30 @@ impl Broker {
     }
 
     /// The status message.
-    pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Message {
+    pub fn message(
+        &self,
+        topics: &Topics,
+        outbox: &Outbox,
+        ports: &[String],
+        journal: Option<&Journal>,
+    ) -> Message {
+        let text = self.json(outbox, ports, journal).to_string();
+        latest(topics.broker(), text, Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self, outbox: &Outbox, ports: &[String], journal: Option<&Journal>) -> Value {
         let counts = outbox.counts();
         let name = |port: u16| match usize::from(port).checked_sub(1) {
             Some(at) => ports.get(at).map_or("", String::as_str),
             None => "gateway",
         };
         let lost = outbox.drops().map(|(port, drops)| {
-            let causes = json!({ "full": drops.full, "too_large": drops.too_large });
+            let causes = json!({ "full": drops.full, "too_large": drops.too_large, "journal": drops.journal });
             (name(port).to_owned(), causes)
         });
         let lost: serde_json::Map<_, _> = lost.collect();
-        let text = json!({
+        json!({
             "connected": self.connected,
             "since": Stamp(self.since.wall).to_string(),
             "connects": self.connects,
@@ -233,8 +297,44 @@ impl Broker {
             "dropped_of": lost,
             "refused": counts.refused,
             "replaced": counts.replaced,
+            "journal": journal.map(|journal| journal.json(outbox)),
             "error": self.last_error,
-        });
-        latest(topics.broker(), text.to_string(), Qos::AtMostOnce)
+        })
+    }
+}
+
+/// How the journal stands.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// What it says of itself.
+    pub state: journal::State,
+    /// Why it cannot write.
+    pub error: Option<String>,
+}
+
+impl Journal {
+    /// Takes over what the journal says.
+    pub fn hear(&mut self, report: &Report) {
+        match report {
+            Report::State(state) => self.state = *state,
+            Report::Failed { why, .. } => {
+                self.error.get_or_insert_with(|| why.clone());
+            }
+            Report::Back { .. } => self.error = None,
+            Report::Safe(_) | Report::Read(_) | Report::Dropped { .. } => {}
+        }
+    }
+
+    fn json(&self, outbox: &Outbox) -> Value {
+        let journalled = outbox.journalled();
+        json!({
+            "messages": self.state.messages,
+            "bytes": self.state.bytes,
+            "waiting_alone": journalled.away,
+            "spilling": journalled.spilling,
+            "written": self.state.written,
+            "damaged": self.state.damaged,
+            "error": self.error,
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
 //! and the broker is told how the gateway is.
 
-use crate::clock::Now;
+use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::OutboxBounds;
 use crate::intake::Outlet;
+use crate::journal::{Journal, Report};
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
@@ -13,12 +14,14 @@ use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Taken};
 use crate::status;
+use serde_json::Value;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-/// How long the outbox may take to empty itself when the gateway ends.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the journal may take to write what it was told when the gateway ends: slow flash takes
+/// seconds for a megabyte.
+const LAST_SYNC: Duration = Duration::from_secs(10);
 
 /// Where the messages of some subscriptions go.
 #[derive(Clone, Debug)]
@@ -36,10 +39,14 @@ pub struct Route {
 pub struct Uplink {
     /// The client. Its subscriptions are those of the routes.
     pub link: Link,
+    /// Where messages wait that are to survive more than the broker's absence, and how it stands.
+    pub journal: Option<(Journal, status::Journal)>,
     /// Messages from the ports; its end is the end of the gateway.
     pub outlet: Outlet,
     /// What a changed configuration means to this task.
     pub changes: mpsc::Receiver<Change>,
+    /// What others want of this task.
+    pub asks: mpsc::Receiver<Ask>,
     /// Where inbound messages go.
     pub routes: Vec<Route>,
     /// What was subscribed to for them.
@@ -50,7 +57,24 @@ pub struct Uplink {
     pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
     pub interval: Duration,
+    /// How long the outbox may take to empty itself when the gateway ends.
+    pub grace: Duration,
+    /// What is said about the program at each connect.
+    pub program: status::Program,
 }
+
+/// What others want of the MQTT task.
+#[derive(Debug)]
+pub enum Ask {
+    /// How the link and the outbox are: the broker's status message, with the broker's address and
+    /// the state of the link.
+    Status(oneshot::Sender<Value>),
+    /// To connect now, or again. Gets the state that the link was in.
+    Reconnect(oneshot::Sender<link::State>),
+}
+
+/// How many of these may wait at most.
+pub const ASKS: usize = 16;
 
 /// What a changed configuration means to the MQTT task.
 #[derive(Debug)]
@@ -69,6 +93,8 @@ pub struct Change {
     pub interval: Duration,
     /// How much the outbox may hold.
     pub bounds: OutboxBounds,
+    /// See [`Uplink::grace`].
+    pub grace: Duration,
 }
 
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
@@ -76,7 +102,10 @@ pub struct Change {
 pub async fn run(uplink: Uplink) -> usize {
     let now = Now::read();
     let (taken, takes) = mpsc::channel(TAKEN);
-    let running = Running {
+    let clock_is_set = Stamp(now.wall).is_synchronised();
+    let mut running = Running {
+        clock_is_set,
+        was_unset: !clock_is_set,
         next_status: now.mono + uplink.interval,
         uplink,
         status: status::Broker::away(now),
@@ -85,6 +114,10 @@ pub async fn run(uplink: Uplink) -> usize {
         taken,
         takes,
     };
+    running.uplink.link.outbox.disconnected(now.mono);
+    if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
+        journal.clock_is_set(now);
+    }
     running.run().await
 }
 
@@ -102,14 +135,18 @@ struct Running {
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<Token>,
     takes: mpsc::Receiver<Token>,
+    /// Whether the wall clock is set, and whether it was not at the start.
+    clock_is_set: bool,
+    was_unset: bool,
 }
 
 impl Running {
     async fn run(mut self) -> usize {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
-            let grace = ended.map(|ended| ended + GRACE);
-            let due = grace.map_or(self.next_status, |grace| grace.min(self.next_status));
+            let grace = ended.map(|ended| ended + self.uplink.grace);
+            let spills = self.uplink.link.outbox.spills_at();
+            let due = [grace, spills].into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event() => match event {
                     link::Event::Session(event) => self.tell(event),
@@ -119,6 +156,7 @@ impl Running {
                     link::Event::Stopped => {}
                 },
                 Some(change) = self.uplink.changes.recv() => self.change(change),
+                Some(ask) = self.uplink.asks.recv() => self.answer(ask),
                 batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
                     Some(messages) => self.store(messages),
                     None => self.end(),
@@ -126,12 +164,17 @@ impl Running {
                 Some(token) = self.takes.recv() => {
                     self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
                 }
+                report = report(&mut self.uplink.journal) => self.hear(report),
                 () = sleep_until(due.into()) => {
                     if self.next_status <= Instant::now() {
                         self.publish_status(Now::read());
                     }
                 }
             }
+            if !self.clock_is_set {
+                self.look_at_the_clock();
+            }
+            self.tell_journal();
             if self.uplink.link.is_stopped() {
                 self.take_over();
             }
@@ -142,12 +185,69 @@ impl Running {
                 }
             }
         }
-        self.uplink.link.outbox.len()
+        self.save().await
+    }
+
+    /// Gives the journal what there is for it, as far as it has room.
+    fn tell_journal(&mut self) {
+        let Some((journal, _)) = &mut self.uplink.journal else { return };
+        let now = Instant::now();
+        while journal.has_room()
+            && let Some(turn) = self.uplink.link.outbox.turn(now)
+        {
+            journal.turn(turn);
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        if let Some((_, status)) = &mut self.uplink.journal {
+            status.hear(&report);
+        }
+        self.uplink.link.outbox.hear(report);
+    }
+
+    /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
+    async fn save(mut self) -> usize {
+        self.uplink.link.outbox.store_all();
+        let until = Instant::now() + LAST_SYNC;
+        loop {
+            self.tell_journal();
+            if !self.uplink.link.outbox.has_turn() {
+                break;
+            }
+            let report = report(&mut self.uplink.journal);
+            match tokio::time::timeout_at(until.into(), report).await {
+                Ok(report) => self.hear(report),
+                Err(_) => break,
+            }
+        }
+        if let Some((journal, status)) = self.uplink.journal.take() {
+            let state = journal.close(until.saturating_duration_since(Instant::now())).await;
+            let waiting = state.unwrap_or(status.state).messages;
+            if waiting > 0 {
+                tracing::info!("{waiting} messages wait in the journal for the next start");
+            }
+        }
+        self.uplink.link.outbox.unstored()
+    }
+
+    /// A router without a clock chip learns the time minutes after its boot.
+    fn look_at_the_clock(&mut self) {
+        let now = Now::read();
+        if !Stamp(now.wall).is_synchronised() {
+            return;
+        }
+        self.clock_is_set = true;
+        self.uplink.link.outbox.correct(now);
+        if let Some((journal, _)) = &mut self.uplink.journal {
+            journal.clock_is_set(now);
+        }
+        tracing::info!("the clock is set: it is {}", Stamp(now.wall));
     }
 
     /// Goes on by a changed configuration. The outbox stays as it is.
     fn change(&mut self, change: Change) {
-        let Change { link, routes, subscriptions, topics, ports, interval, bounds } = change;
+        let Change { link, routes, subscriptions, topics, ports, interval, bounds, grace } = change;
         let uplink = &mut self.uplink;
         if topics != uplink.topics {
             // Under its old name the gateway is gone.
@@ -155,6 +255,9 @@ impl Running {
         }
         uplink.link.outbox.set_bounds(&bounds);
         uplink.link.outbox.share(ports.len());
+        if let Some((journal, _)) = &mut uplink.journal {
+            journal.name_ports(ports.clone());
+        }
         match link {
             Some(link) => {
                 self.next_link = Some(link);
@@ -178,7 +281,26 @@ impl Running {
         }
         (uplink.routes, uplink.subscriptions) = (routes, subscriptions);
         (uplink.topics, uplink.ports, uplink.interval) = (topics, ports, interval);
+        uplink.grace = grace;
         self.publish_status(Now::read());
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let link = &mut self.uplink.link;
+        // Who asked may have gone.
+        match ask {
+            Ask::Status(reply) => {
+                let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
+                let mut status = self.status.json(&link.outbox, &self.uplink.ports, journal);
+                status["url"] = link.broker().map(BrokerUrl::to_string).into();
+                status["state"] = link.state().borrow().to_string().into();
+                let _ = reply.send(status);
+            }
+            Ask::Reconnect(reply) => {
+                let _ = reply.send(link.state().borrow().clone());
+                link.reconnect();
+            }
+        }
     }
 
     /// The link before has ended; what it did not deliver, the new one will.
@@ -198,12 +320,18 @@ impl Running {
         // Bounded, so that a flood of messages does not keep the link waiting.
         for _ in 0..64 {
             let Some(messages) = next else { return };
-            for message in messages {
-                self.uplink.link.outbox.push(message);
-            }
+            self.push(messages);
             next = self.uplink.outlet.try_next();
         }
-        for message in next.into_iter().flatten() {
+        self.push(next.unwrap_or_default());
+    }
+
+    fn push(&mut self, messages: Vec<Message>) {
+        for mut message in messages {
+            if self.was_unset && self.clock_is_set {
+                // It was on its way when the clock was set.
+                message.correct(Now::read());
+            }
             self.uplink.link.outbox.push(message);
         }
     }
@@ -220,7 +348,7 @@ impl Running {
     fn may_leave(&self) -> bool {
         let Some(ended) = self.ended else { return false };
         let nothing_left = self.uplink.link.outbox.is_empty();
-        nothing_left || !self.status.is_connected() || Instant::now() >= ended + GRACE
+        nothing_left || !self.status.is_connected() || Instant::now() >= ended + self.uplink.grace
     }
 
     fn tell(&mut self, event: Event) {
@@ -255,6 +383,7 @@ impl Running {
         tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         self.status.connected(now);
         self.uplink.link.outbox.push_first(status::gateway(&self.uplink.topics, true));
+        self.uplink.link.outbox.push(self.uplink.program.message(&self.uplink.topics));
         self.publish_status(now);
     }
 
@@ -268,7 +397,7 @@ impl Running {
                 continue;
             }
             let (topic, payload, taken) = (topic.clone(), payload.clone(), taken.clone());
-            let inbound = Inbound { topic: topic.clone(), payload, retain, taken };
+            let inbound = Inbound { topic: topic.clone(), payload, retain, taken, outcome: None };
             if route.inbox.try_send(inbound).is_err() {
                 tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
                 let refused = Err(&Refused::QueueFull);
@@ -279,8 +408,12 @@ impl Running {
     }
 
     fn down(&mut self, why: &LinkError) {
+        self.uplink.link.outbox.disconnected(Instant::now());
         if matches!(why, LinkError::BetterBroker) {
             return tracing::info!("{why}; leaving {} for it", self.broker());
+        }
+        if matches!(why, LinkError::Asked) {
+            return tracing::info!("{}: {why}", self.broker());
         }
         let why = why.to_string();
         // A broker that stays away is worth one line, until it fails in another way.
@@ -297,8 +430,17 @@ impl Running {
 
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.interval;
-        let Uplink { link, topics, ports, .. } = &mut self.uplink;
-        let message = self.status.message(topics, &link.outbox, ports);
+        let Uplink { link, topics, ports, journal, .. } = &mut self.uplink;
+        let journal = journal.as_ref().map(|(_, status)| status);
+        let message = self.status.message(topics, &link.outbox, ports, journal);
         link.outbox.push(message);
+    }
+}
+
+/// What the journal says next; never, if there is none.
+async fn report(journal: &mut Option<(Journal, status::Journal)>) -> Report {
+    match journal {
+        Some((journal, _)) => journal.report().await,
+        None => std::future::pending().await,
     }
 }
