@@ -133,10 +133,12 @@ impl Outbox {
         }
     }
 
-    /// Messages that only memory has: they end with the gateway.
+    /// Messages that only memory has: they end with the gateway. Those that say how it is are old
+    /// by then.
     pub fn unstored(&mut self) -> usize {
         let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
-        self.in_flight.iter_mut().chain(waiting).filter(|held| held.seq.is_none()).count()
+        let all = self.in_flight.iter_mut().chain(waiting);
+        all.filter(|held| held.seq.is_none() && !held.message.latest_only).count()
     }
 
     /// The clock is set now: what waits says when it was measured. What is in flight stays as the

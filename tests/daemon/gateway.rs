@@ -2,7 +2,7 @@
 
 use crate::lines::Lines;
 use rustix::process::{Pid, Signal, kill_process};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
@@ -37,6 +37,11 @@ impl Gateway {
 
     pub fn log(&self) -> &Lines {
         &self.log
+    }
+
+    /// Its control socket, unless the configuration says where that is.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
     }
 
     /// Another configuration, which is not looked at yet.

@@ -5,7 +5,11 @@
 
 mod broker;
 mod certificates;
+#[path = "../control/client.rs"]
+#[allow(dead_code)]
+mod client;
 mod gateway;
+mod journal;
 mod lines;
 mod port;
 mod proxy;
