@@ -1,0 +1,297 @@
+//! Devices, gateway, proxy, broker and counter, and everything that can be done to them.
+
+use crate::DEADLINE;
+use crate::broker::Broker;
+use crate::counter::Counter;
+use crate::device::{self, Devices, LINE_RATE};
+use crate::disk::Disk;
+use crate::gateway::Gateway;
+use crate::ledger::{Account, Cause};
+use crate::plan::Fault;
+use crate::proxy::{Cut, Mode, Proxy};
+use crate::shim::Shim;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Where messages wait for the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    Memory,
+}
+
+/// What is between gateway and broker, besides the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Tcp,
+    Tls,
+}
+
+pub struct Rig {
+    pub broker: Broker,
+    pub proxy: Proxy,
+    pub counter: Counter,
+    pub devices: Devices,
+    pub gateway: Gateway,
+    pub disk: Option<Disk>,
+    pub shim: Shim,
+    pub durability: Durability,
+    link: Link,
+    ports: usize,
+    /// Changes with each reload.
+    inflight: u16,
+    clock: i64,
+    _folder: TempDir,
+}
+
+/// Messages that may be in flight, in turns.
+const INFLIGHT: [u16; 2] = [100, 30];
+
+impl Rig {
+    /// Everything runs, and the devices say nothing yet.
+    pub fn start(durability: Durability, link: Link, ports: usize) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let shim = Shim::build(folder.path());
+        let disk = match durability {
+            Durability::Memory => None,
+        };
+        let broker = Broker::start();
+        let counter = Counter::start(&broker);
+        broker.save();
+        let devices = Devices::start(ports, LINE_RATE);
+        let proxy = Proxy::start(match link {
+            Link::Tcp => broker.port,
+            Link::Tls => broker.tls_port,
+        });
+        let gateway = Gateway::new(folder.path().join("config.yaml"));
+        let inflight = INFLIGHT[0];
+        let mut rig = Rig {
+            broker,
+            proxy,
+            counter,
+            devices,
+            gateway,
+            disk,
+            shim,
+            durability,
+            link,
+            ports,
+            inflight,
+            clock: 0,
+            _folder: folder,
+        };
+        std::fs::write(rig._folder.path().join("config.yaml"), rig.config()).unwrap();
+        rig.start_gateway();
+        rig
+    }
+
+    fn config(&self) -> String {
+        let port = self.proxy.port;
+        let broker = match self.link {
+            Link::Tcp => format!("url: \"mqtt://127.0.0.1:{port}\""),
+            Link::Tls => {
+                let authority = self.broker.authority();
+                let authority = authority.display();
+                format!("url: \"mqtts://localhost:{port}\", tls: {{ca_file: {authority}}}")
+            }
+        };
+        let durability = match self.durability {
+            Durability::Memory => String::new(),
+        };
+        let mut text = format!(
+            "gateway: chaos\n\
+             broker: {{{broker}, keepalive: 5s, inflight: {}}}\n\
+             status: {{interval: 1s}}\n\
+             outbox: {{messages: 200000, bytes: 32MiB{durability}}}\n\
+             ports:\n",
+            self.inflight,
+        );
+        for (port, path) in self.devices.paths.iter().enumerate() {
+            text += &format!(
+                "  p{port}:\n    path: {}\n    line: 115200 8N1\n    decode: text\n    messages: \
+                 [{{topic: \"{{gateway}}/{{port}}\", payload: \"{{value}}\"}}]\n    commands: \
+                 [{{topic: \"do/{{port}}\", send: \"{{payload}}\"}}]\n",
+                path.display()
+            );
+        }
+        text
+    }
+
+    fn start_gateway(&mut self) {
+        self.gateway.start(self.disk.as_ref(), &self.shim, self.ports);
+    }
+
+    pub fn strike(&mut self, fault: Fault) {
+        match fault {
+            Fault::KillGateway => self.kill_gateway(),
+            Fault::KillQuietGateway => self.kill_quiet_gateway(),
+            Fault::KillGatewayInOutage { backlog } => {
+                self.broker.kill();
+                self.emit(backlog);
+                self.kill_gateway();
+                self.start_broker();
+            }
+            Fault::KillBroker { away } => {
+                self.broker.kill();
+                self.emit(away);
+                self.start_broker();
+            }
+            Fault::CutLink(how) => self.proxy.cut(how),
+            Fault::StallLink { readings } => self.link_is(Mode::Stall, readings),
+            Fault::DelayLink { by, readings } => self.link_is(Mode::Delay(by), readings),
+            Fault::HalfOpen => self.half_open(),
+            Fault::Replug { port } => self.replug(port),
+            Fault::FillDisk { readings } => self.fill_disk(readings),
+            Fault::ReadOnlyDisk { readings } => self.read_only_disk(readings),
+            Fault::SlowDisk { milliseconds, readings } => {
+                self.shim.delay_fsync(milliseconds);
+                self.emit(readings);
+                self.shim.delay_fsync(0);
+            }
+            Fault::StepClock { seconds } => self.step_clock(seconds),
+            Fault::Reload => self.reload(),
+        }
+    }
+
+    /// Waits until the devices have emitted so many more.
+    pub fn emit(&self, readings: u64) {
+        self.devices.wait_for(self.devices.emitted() + readings);
+    }
+
+    fn start_broker(&mut self) {
+        self.broker.start_again();
+        // What it has queued for the counter would be lost with the next kill.
+        self.counter.wait_until_caught_up(&self.broker);
+    }
+
+    fn kill_gateway(&mut self) {
+        self.gateway.kill();
+        let emitted = self.devices.pause();
+        self.counter.ledger(|ledger| {
+            for (port, end) in emitted.iter().enumerate() {
+                ledger.window(port, Cause::Killed, *end);
+            }
+        });
+        self.start_gateway();
+        self.devices.resume();
+    }
+
+    fn kill_quiet_gateway(&mut self) {
+        let emitted = self.devices.pause();
+        for (port, end) in emitted.iter().enumerate() {
+            if let Some(last) = end.checked_sub(1) {
+                self.wait_until_kept(port, last);
+            }
+        }
+        self.gateway.kill();
+        self.start_gateway();
+        self.devices.resume();
+    }
+
+    /// Waits until a reading is in the journal, or has arrived.
+    fn wait_until_kept(&self, port: usize, number: u64) {
+        let text = device::reading(port, number);
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let in_journal = self.disk.as_ref().is_some_and(|disk| disk.contains(&text));
+            if in_journal || self.counter.ledger(|ledger| ledger.has(port, number)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{text} is neither kept nor delivered");
+            std::thread::yield_now();
+        }
+    }
+
+    fn link_is(&self, mode: Mode, readings: u64) {
+        self.proxy.set(mode);
+        self.emit(readings);
+        self.proxy.set(Mode::Pass);
+    }
+
+    fn half_open(&self) {
+        let links = self.proxy.links();
+        self.proxy.set(Mode::Swallow);
+        // Bytes are what makes the link dead.
+        self.emit(10);
+        self.gateway.log().wait_for("PINGRESP");
+        self.proxy.set(Mode::Pass);
+        self.wait("a new link", || self.proxy.links() > links);
+    }
+
+    fn replug(&self, port: usize) {
+        let end = self.devices.pause_one(port);
+        self.counter.ledger(|ledger| ledger.window(port, Cause::Unplugged, end));
+        self.devices.replug(port);
+        self.gateway.log().wait_for("is open again");
+        self.devices.resume_one(port);
+    }
+
+    fn fill_disk(&self, readings: u64) {
+        let Some(disk) = &self.disk else { return };
+        disk.fill();
+        self.emit(readings);
+        disk.empty();
+    }
+
+    fn read_only_disk(&mut self, readings: u64) {
+        // Quietly: nobody could keep what is on its way.
+        let emitted = self.devices.pause();
+        for (port, end) in emitted.iter().enumerate() {
+            if let Some(last) = end.checked_sub(1) {
+                self.wait_until_kept(port, last);
+            }
+        }
+        self.gateway.kill();
+        let remount = |rig: &Rig, options| {
+            if let Some(disk) = &rig.disk {
+                disk.remount(options);
+            }
+        };
+        remount(self, "ro");
+        self.start_gateway();
+        self.devices.resume();
+        self.emit(readings);
+        remount(self, "rw");
+    }
+
+    fn step_clock(&mut self, seconds: i64) {
+        // Bounded, so that many steps do not add up to a year that nobody can print.
+        self.clock = (self.clock + seconds).clamp(-1_000_000_000, 1_000_000_000);
+        let before = self.shim.shifted();
+        self.shim.step_clock(self.clock);
+        self.wait("the gateway to read its clock", || {
+            self.clock == 0 || self.shim.shifted() > before
+        });
+    }
+
+    fn reload(&mut self) {
+        self.gateway.reload("gateway: chaos\nports: [");
+        self.gateway.log().wait_for("nothing was changed");
+        self.inflight = if self.inflight == INFLIGHT[0] { INFLIGHT[1] } else { INFLIGHT[0] };
+        self.gateway.reload(&self.config());
+        self.gateway.log().wait_for("counts from now on");
+    }
+
+    fn wait(&self, what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !done() {
+            assert!(Instant::now() < deadline, "waiting for {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Stops the devices, waits until the last reading of each has arrived, and ends the gateway.
+    /// Returns how many were emitted.
+    pub fn finish(&mut self) -> (u64, Account) {
+        let emitted = self.devices.pause();
+        for (port, end) in emitted.iter().enumerate() {
+            let last = end - 1;
+            let what = device::reading(port, last);
+            self.counter.wait(&what, |ledger| ledger.has(port, last));
+        }
+        let log = self.gateway.terminate();
+        assert!(!log.contains("did not take"), "{log}");
+        self.counter.wait_until_caught_up(&self.broker);
+        let account = self.counter.ledger(|ledger| ledger.close(&emitted));
+        (emitted.iter().sum(), account)
+    }
+}
