@@ -16,7 +16,7 @@ const A_SECOND: u64 = 5_000;
 /// Plays `fault` and checks that no tty was full and no reading is lost.
 fn holds_up(what: &str, link: Link, fault: impl FnOnce(&Rig)) {
     let _alone = alone();
-    let mut rig = Rig::start(Durability::Memory, link, PORTS);
+    let mut rig = Rig::start(Durability::Memory, link, PORTS, 1);
     let backlog = Backlog::watch(rig.gateway.pid(), &rig.devices.paths);
     rig.devices.resume();
     rig.emit(A_SECOND);
@@ -46,7 +46,7 @@ fn a_slow_broker_holds_up_no_port() {
 #[test]
 fn a_gateway_that_does_not_read_is_noticed() {
     let _alone = alone();
-    let rig = Rig::start(Durability::Memory, Link::Tcp, 1);
+    let rig = Rig::start(Durability::Memory, Link::Tcp, 1, 1);
     let backlog = Backlog::watch(rig.gateway.pid(), &rig.devices.paths);
     rig.devices.resume();
     kill_process(rig.gateway.pid(), Signal::STOP).unwrap();

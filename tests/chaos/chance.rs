@@ -23,10 +23,4 @@ impl Chance {
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
-
-    pub fn shuffle<T>(&mut self, list: &mut [T]) {
-        for at in (1..list.len()).rev() {
-            list.swap(at, self.below(at as u64 + 1) as usize);
-        }
-    }
 }

@@ -38,6 +38,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// their way to it, and the program itself.
 const MEMORY: u64 = (32 + 32 + 16) << 10;
 
+/// So many times as fast runs the gateway's time. Where link after link breaks it waits for up to a
+/// minute before the next; hundreds of faults would take hours.
+const RATE: u64 = 30;
+
 /// Devices at line rate and a broker take the whole machine: the tests here go one after the other.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -59,7 +63,7 @@ fn play(title: &str, durability: Durability, ports: usize, readings: u64, amount
     // The last tenth is calm.
     let between = readings * 9 / 10 / plan.len() as u64;
     let start = Instant::now();
-    let mut rig = Rig::start(durability, Link::Tcp, ports);
+    let mut rig = Rig::start(durability, Link::Tcp, ports, RATE);
     rig.devices.resume();
     let mut counts = Counts::default();
     for fault in &plan {
@@ -155,7 +159,7 @@ fn nothing_is_lost_from_memory_while_the_gateway_lives() {
 #[test]
 fn what_is_lost_from_memory_with_the_gateway_is_noticed() {
     let _alone = alone();
-    let mut rig = Rig::start(Durability::Memory, Link::Tcp, 2);
+    let mut rig = Rig::start(Durability::Memory, Link::Tcp, 2, RATE);
     rig.devices.resume();
     rig.emit(2_000);
     rig.strike(Fault::KillGatewayInOutage { backlog: 5_000 });

@@ -80,7 +80,9 @@ pub fn faults(amounts: &Amounts, ports: usize, chance: &mut Chance) -> Vec<Fault
         _ => Fault::KillGateway,
     });
     add(amounts.broker_kills, &mut |_| Fault::KillBroker { away: chance.below(2000) });
-    add(amounts.cuts, &mut |n| Fault::CutLink([Cut::Close, Cut::Reset][n % 2]));
+    add(amounts.cuts, &mut |_| {
+        Fault::CutLink(if chance.one_in(2) { Cut::Close } else { Cut::Reset })
+    });
     add(amounts.stalls, &mut |n| {
         let readings = 200 + chance.below(3000);
         match n % 2 {
@@ -103,6 +105,8 @@ pub fn faults(amounts: &Amounts, ports: usize, chance: &mut Chance) -> Vec<Fault
         Fault::StepClock { seconds: if n % 2 == 0 { seconds } else { -seconds } }
     });
     add(amounts.reloads, &mut |_| Fault::Reload);
-    chance.shuffle(&mut plan);
+    for at in (1..plan.len()).rev() {
+        plan.swap(at, chance.below(at as u64 + 1) as usize);
+    }
     plan
 }

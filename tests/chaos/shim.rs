@@ -12,8 +12,8 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// Compiles it into a folder.
-    pub fn build(folder: &Path) -> Shim {
+    /// Compiles it into a folder. For the gateway time runs `rate` times as fast.
+    pub fn build(folder: &Path, rate: u64) -> Shim {
         let library = folder.join("shim.so");
         let status = Command::new("cc")
             .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
@@ -24,8 +24,9 @@ impl Shim {
             .expect("gcc is installed: `make deps`");
         assert!(status.success());
         let control = folder.join("shim");
-        std::fs::write(&control, [0; 32]).unwrap();
+        std::fs::write(&control, [0; 40]).unwrap();
         let file = File::options().read(true).write(true).open(&control).unwrap();
+        file.write_all_at(&rate.to_ne_bytes(), 32).unwrap();
         Shim { library, control, file }
     }
 
