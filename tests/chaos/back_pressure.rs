@@ -84,7 +84,7 @@ fn a_port_that_takes_nothing_holds_up_nobody() {
         // Nobody reads at the device's end: a tty is full after a few of these.
         let command = "x".repeat(8192);
         for _ in 0..24 {
-            rig.broker.publish("do/p0", &command);
+            rig.broker.access().publish("do/p0", &command);
         }
         let report = |port: usize, word: &str| {
             let topic = format!("chaos/status/ports/p{port}/command");
@@ -95,7 +95,7 @@ fn a_port_that_takes_nothing_holds_up_nobody() {
         report(0, "refused");
         let before = Instant::now();
         let delivered = rig.counter.ledger(|ledger| ledger.delivered());
-        rig.broker.publish("do/p1", "x");
+        rig.broker.access().publish("do/p1", "x");
         report(1, "sent");
         rig.counter.wait("more readings", |ledger| ledger.delivered() > delivered + A_SECOND);
         assert!(before.elapsed() < DEADLINE / 6, "{:?}", before.elapsed());

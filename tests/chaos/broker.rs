@@ -61,13 +61,9 @@ impl Broker {
         self.folder.path().join("ca.pem")
     }
 
-    /// By mosquitto's own publisher, with QoS 1.
-    pub fn publish(&self, topic: &str, payload: &str) {
-        let status = Command::new("mosquitto_pub")
-            .args(["-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", payload])
-            .status()
-            .expect("mosquitto-clients is installed: `make deps`");
-        assert!(status.success());
+    /// For mosquitto's own clients.
+    pub fn access(&self) -> Access {
+        Access { port: self.port, login: None }
     }
 
     /// Has it write its store.
@@ -98,5 +94,33 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// How mosquitto's own clients get to a broker.
+#[derive(Clone, Copy)]
+pub struct Access {
+    pub port: u16,
+    /// User and password.
+    pub login: Option<[&'static str; 2]>,
+}
+
+impl Access {
+    /// `mosquitto_sub` or `mosquitto_pub`.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-p", &self.port.to_string()]);
+        if let Some([user, password]) = self.login {
+            command.args(["-u", user, "-P", password]);
+        }
+        command
+    }
+
+    /// With QoS 1.
+    pub fn publish(&self, topic: &str, payload: &str) {
+        let mut command = self.command("mosquitto_pub");
+        let status = command.args(["-q", "1", "-t", topic, "-m", payload]).status();
+        let status = status.expect("mosquitto-clients is installed: `make deps`");
+        assert!(status.success());
     }
 }

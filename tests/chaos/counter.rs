@@ -1,15 +1,17 @@
 //! The independent counter: mosquitto's own subscriber, with a session that the broker keeps.
 //!
-//! It subscribes with QoS 0 and has the broker queue that for it while it is away. With QoS 1 it
+//! From a mosquitto it takes QoS 0, which the broker queues for it while it is away. With QoS 1 it
 //! would lose readings of its own when the broker is killed: an acknowledgement that it cannot get
-//! rid of makes it close its socket, with all in it that it has not read. So it only reads, until the
-//! end; and mosquitto writes a reading to it before it acknowledges it to the gateway.
+//! rid of makes it close its socket, with all in it that it has not read; and a mosquitto that is
+//! killed does not send them again. So it only reads, until the end; and mosquitto writes a reading
+//! to it before it acknowledges it to the gateway. From a cluster, which does send again, it takes
+//! QoS 1.
 
 use crate::DEADLINE;
-use crate::broker::Broker;
+use crate::broker::Access;
 use crate::ledger::Ledger;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -26,11 +28,12 @@ struct Shared {
 
 impl Counter {
     /// Returns when it is subscribed.
-    pub fn start(broker: &Broker) -> Counter {
-        let mut child = Command::new("mosquitto_sub")
-            .args(["-p", &broker.port.to_string(), "-q", "0", "-F", "%t %p"])
-            // It has no reason to send anything: see above.
-            .args(["-c", "-i", "counter", "-k", "65535"])
+    pub fn start(broker: &Access, qos: u8) -> Counter {
+        let mut child = broker
+            .command("mosquitto_sub")
+            .args(["-q", &qos.to_string(), "-F", "%t %p", "-c", "-i", "counter"])
+            // With QoS 0 it has no reason to send anything: see above.
+            .args(["-k", if qos == 0 { "65535" } else { "5" }])
             .args(["-t", "chaos/#", "-t", "probe"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -58,12 +61,12 @@ impl Counter {
 
     /// Waits until it is connected and has got all that the broker had queued for it: the probe
     /// comes after that.
-    pub fn wait_until_caught_up(&self, broker: &Broker) {
+    pub fn wait_until_caught_up(&self, broker: &Access) {
         let probe = probe(broker);
         self.wait("the counter to catch up", |ledger| ledger.other.get("probe") == Some(&probe));
     }
 
-    fn has_answered(&self, broker: &Broker) -> bool {
+    fn has_answered(&self, broker: &Access) -> bool {
         let probe = probe(broker);
         let ledger = self.shared.ledger.lock().unwrap();
         let wait = std::time::Duration::from_millis(200);
@@ -88,7 +91,7 @@ impl Counter {
 }
 
 /// Publishes one; returns its payload.
-fn probe(broker: &Broker) -> String {
+fn probe(broker: &Access) -> String {
     let probe = format!("{:?}", Instant::now());
     broker.publish("probe", &probe);
     probe

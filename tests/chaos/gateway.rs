@@ -1,7 +1,7 @@
 //! The real binary, killed and started again with the same files.
 
 use crate::disk::Disk;
-use crate::lines::Lines;
+use crate::log::Log;
 use crate::shim::Shim;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 pub struct Gateway {
     file: PathBuf,
-    running: Option<(Child, Lines)>,
+    running: Option<(Child, Log)>,
     /// Of all processes so far.
     pub spent: Spent,
 }
@@ -32,18 +32,20 @@ impl Gateway {
     }
 
     /// Returns when so many ports are open.
-    pub fn start(&mut self, disk: Option<&Disk>, shim: &Shim, ports: usize) {
+    pub fn start(&mut self, disk: Option<&Disk>, shim: Option<&Shim>, ports: usize) {
         let binary = env!("CARGO_BIN_EXE_tty2mqtt");
         let mut command = disk.map_or_else(|| Command::new(binary), |disk| disk.command(binary));
-        shim.preload(&mut command);
+        if let Some(shim) = shim {
+            shim.preload(&mut command);
+        }
         let mut child = command
             .args(["run", "--log", "info", "--config"])
             .arg(&self.file)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Lines::of(child.stderr.take().unwrap());
-        (0..ports).for_each(|_| drop(log.wait_for(" is open")));
+        let log = Log::of(child.stderr.take().unwrap());
+        (0..ports).for_each(|_| log.wait_for(" is open"));
         self.spent.starts += 1;
         self.running = Some((child, log));
     }
@@ -53,7 +55,7 @@ impl Gateway {
         Pid::from_child(&self.running.as_ref().unwrap().0)
     }
 
-    pub fn log(&self) -> &Lines {
+    pub fn log(&self) -> &Log {
         &self.running.as_ref().unwrap().1
     }
 
@@ -76,9 +78,8 @@ impl Gateway {
         self.measure();
         self.signal(Signal::TERM);
         let (mut child, log) = self.running.take().unwrap();
-        let log = log.rest();
         let status = child.wait().unwrap();
-        assert!(status.success(), "{status}:\n{log}");
+        assert!(status.success(), "{status}:\n{:#?}", log.so_far());
     }
 
     fn signal(&self, signal: Signal) {
@@ -89,7 +90,7 @@ impl Gateway {
     fn measure(&mut self) {
         let Some((child, log)) = &mut self.running else { return };
         if let Some(status) = child.try_wait().unwrap() {
-            panic!("the gateway ended by itself, {status}:\n{}", log.rest());
+            panic!("the gateway ended by itself, {status}:\n{:#?}", log.so_far());
         }
         let number = |file: &str, key: &str| {
             let text = std::fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();

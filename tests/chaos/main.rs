@@ -12,15 +12,16 @@ mod broker;
 #[path = "../daemon/certificates.rs"]
 mod certificates;
 mod chance;
+mod cluster;
 mod counter;
 mod device;
 mod disk;
 mod gateway;
 mod ledger;
-#[path = "../daemon/lines.rs"]
-mod lines;
+mod log;
 mod plan;
 mod proxy;
+mod rabbitmq;
 mod rig;
 mod shim;
 mod table;

@@ -55,8 +55,9 @@ struct Signals {
 }
 
 impl Proxy {
-    /// Runs in a thread of its own, for as long as the test does.
-    pub fn start(broker: u16) -> Proxy {
+    /// Leads to the first of these ports that somebody listens at. Runs in a thread of its own, for
+    /// as long as the test does.
+    pub fn start(brokers: Vec<u16>) -> Proxy {
         let (mode, modes) = watch::channel(Mode::default());
         let (cut, cuts) = watch::channel(Cut::default());
         let signals = Signals { mode: modes, cut: cuts };
@@ -72,7 +73,7 @@ impl Proxy {
         let counted = links.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(accept(listener, broker, &signals, &counted));
+            runtime.unwrap().block_on(accept(listener, &brokers, &signals, &counted));
         });
         Proxy { port, mode, cut, links }
     }
@@ -92,15 +93,29 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, port: u16, signals: &Signals, links: &AtomicU64) {
+async fn accept(
+    listener: std::net::TcpListener,
+    brokers: &[u16],
+    signals: &Signals,
+    links: &AtomicU64,
+) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         // While the broker is away, so is what stands in front of it.
-        let Ok(broker) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { continue };
+        let Some(broker) = first_of(brokers).await else { continue };
         links.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(link(client, broker, signals.clone()));
     }
+}
+
+async fn first_of(ports: &[u16]) -> Option<TcpStream> {
+    for port in ports {
+        if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
+            return Some(stream);
+        }
+    }
+    None
 }
 
 async fn link(mut client: TcpStream, mut broker: TcpStream, mut signals: Signals) {

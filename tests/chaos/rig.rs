@@ -8,7 +8,7 @@ use crate::disk::Disk;
 use crate::gateway::Gateway;
 use crate::ledger::{Account, Cause};
 use crate::plan::Fault;
-use crate::proxy::{Cut, Mode, Proxy};
+use crate::proxy::{Mode, Proxy};
 use crate::shim::Shim;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -56,13 +56,13 @@ impl Rig {
             Durability::Memory => None,
         };
         let broker = Broker::start();
-        let counter = Counter::start(&broker);
+        let counter = Counter::start(&broker.access(), 0);
         broker.save();
         let devices = Devices::start(ports, LINE_RATE);
-        let proxy = Proxy::start(match link {
+        let proxy = Proxy::start(vec![match link {
             Link::Tcp => broker.port,
             Link::Tls => broker.tls_port,
-        });
+        }]);
         let gateway = Gateway::new(folder.path().join("config.yaml"));
         let inflight = INFLIGHT[0];
         let mut rig = Rig {
@@ -118,7 +118,7 @@ impl Rig {
     }
 
     fn start_gateway(&mut self) {
-        self.gateway.start(self.disk.as_ref(), &self.shim, self.ports);
+        self.gateway.start(self.disk.as_ref(), Some(&self.shim), self.ports);
     }
 
     pub fn strike(&mut self, fault: Fault) {
@@ -136,7 +136,10 @@ impl Rig {
                 self.emit(away);
                 self.start_broker();
             }
-            Fault::CutLink(how) => self.proxy.cut(how),
+            Fault::CutLink(how) => {
+                self.wait_for_link();
+                self.proxy.cut(how);
+            }
             Fault::StallLink { readings } => self.link_is(Mode::Stall, readings),
             Fault::DelayLink { by, readings } => self.link_is(Mode::Delay(by), readings),
             Fault::HalfOpen => self.half_open(),
@@ -161,7 +164,7 @@ impl Rig {
     fn start_broker(&mut self) {
         self.broker.start_again();
         // What it has queued for the counter would be lost with the next kill.
-        self.counter.wait_until_caught_up(&self.broker);
+        self.counter.wait_until_caught_up(&self.broker.access());
     }
 
     fn kill_gateway(&mut self) {
@@ -202,13 +205,22 @@ impl Rig {
         }
     }
 
+    /// Waits until something arrives: the gateway waits between links, and a link that is not there
+    /// cannot be cut.
+    fn wait_for_link(&self) {
+        let delivered = self.counter.ledger(|ledger| ledger.delivered());
+        self.counter.wait("a link", |ledger| ledger.delivered() > delivered);
+    }
+
     fn link_is(&self, mode: Mode, readings: u64) {
+        self.wait_for_link();
         self.proxy.set(mode);
         self.emit(readings);
         self.proxy.set(Mode::Pass);
     }
 
     fn half_open(&self) {
+        self.wait_for_link();
         let links = self.proxy.links();
         self.proxy.set(Mode::Swallow);
         // Bytes are what makes the link dead.
@@ -290,7 +302,7 @@ impl Rig {
             self.counter.wait(&what, |ledger| ledger.has(port, last));
         }
         self.gateway.terminate();
-        self.counter.wait_until_caught_up(&self.broker);
+        self.counter.wait_until_caught_up(&self.broker.access());
         let account = self.counter.ledger(|ledger| ledger.close(&emitted));
         (emitted.iter().sum(), account)
     }
