@@ -36,7 +36,7 @@ qemu: deps ## build for MIPS of both byte orders and run the golden cases there
 	for target in $(QEMU_TARGETS); do scripts/cross $$target && scripts/qemu $$target || exit 1; done
 
 chaos: deps ## the breaker at full scale, a cluster of brokers, millions of bad frames; SEED=n plays it again
-	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test mutants -- --nocapture --test-threads=1
+	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test fuzz -- --nocapture --test-threads=1
 
 bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench

@@ -3,20 +3,18 @@
 
 use crate::backlog::{Backlog, FULL};
 use crate::proxy::{Cut, Mode};
-use crate::rig::{Durability, Link, Rig};
+use crate::rig::{Durability, Link, Rig, Setup};
 use crate::{DEADLINE, alone};
 use rustix::process::{Signal, kill_process};
 use std::time::{Duration, Instant};
-
-const PORTS: usize = 8;
 
 /// Readings that the ports emit in a second, about.
 const A_SECOND: u64 = 5_000;
 
 /// Plays `fault` and checks that no tty was full and no reading is lost.
-fn holds_up(what: &str, link: Link, fault: impl FnOnce(&Rig)) {
+fn holds_up(what: &str, durability: Durability, link: Link, fault: impl FnOnce(&Rig)) {
     let _alone = alone();
-    let mut rig = Rig::start(Durability::Memory, link, PORTS, 1);
+    let mut rig = Rig::start(Setup { durability, link, ..Setup::default() });
     let backlog = Backlog::watch(rig.gateway.pid(), &rig.devices.paths);
     rig.devices.resume();
     rig.emit(A_SECOND);
@@ -34,7 +32,7 @@ fn holds_up(what: &str, link: Link, fault: impl FnOnce(&Rig)) {
 #[test]
 fn a_slow_broker_holds_up_no_port() {
     // About a third of what the ports say.
-    holds_up("a slow broker", Link::Tcp, |rig| {
+    holds_up("a slow broker", Durability::Memory, Link::Tcp, |rig| {
         rig.proxy.set(Mode::Slow(60_000));
         rig.emit(6 * A_SECOND);
         let delivered = rig.counter.ledger(|ledger| ledger.delivered());
@@ -46,7 +44,7 @@ fn a_slow_broker_holds_up_no_port() {
 #[test]
 fn a_gateway_that_does_not_read_is_noticed() {
     let _alone = alone();
-    let rig = Rig::start(Durability::Memory, Link::Tcp, 1, 1);
+    let rig = Rig::start(Setup { ports: 1, ..Setup::default() });
     let backlog = Backlog::watch(rig.gateway.pid(), &rig.devices.paths);
     rig.devices.resume();
     kill_process(rig.gateway.pid(), Signal::STOP).unwrap();
@@ -62,7 +60,7 @@ fn a_gateway_that_does_not_read_is_noticed() {
 
 #[test]
 fn a_handshake_of_three_seconds_holds_up_no_port() {
-    holds_up("TLS handshakes of 3 s", Link::Tls, |rig| {
+    holds_up("TLS handshakes of 3 s", Durability::Memory, Link::Tls, |rig| {
         rig.proxy.set(Mode::Greet(Duration::from_secs(3)));
         for _ in 0..2 {
             let before = Instant::now();
@@ -79,8 +77,19 @@ fn a_handshake_of_three_seconds_holds_up_no_port() {
 }
 
 #[test]
+fn an_fsync_of_two_seconds_holds_up_no_port() {
+    holds_up("fsyncs of 2 s", Durability::Always { journal: 32 }, Link::Tcp, |rig| {
+        let before = rig.shim.delayed();
+        rig.shim.delay_fsync(2000);
+        rig.emit(6 * A_SECOND);
+        assert!(rig.shim.delayed() >= before + 2, "no fsync was slow");
+        rig.shim.delay_fsync(0);
+    });
+}
+
+#[test]
 fn a_port_that_takes_nothing_holds_up_nobody() {
-    holds_up("a port that takes nothing", Link::Tcp, |rig| {
+    holds_up("a port that takes nothing", Durability::Memory, Link::Tcp, |rig| {
         // Nobody reads at the device's end: a tty is full after a few of these.
         let command = "x".repeat(8192);
         for _ in 0..24 {

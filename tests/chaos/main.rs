@@ -19,6 +19,7 @@ mod disk;
 mod gateway;
 mod ledger;
 mod log;
+mod outage;
 mod plan;
 mod proxy;
 mod rabbitmq;
@@ -28,7 +29,7 @@ mod table;
 
 use chance::Chance;
 use plan::{Amounts, Fault};
-use rig::{Durability, Link, Rig};
+use rig::{Durability, Rig, Setup};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
@@ -64,7 +65,7 @@ fn play(title: &str, durability: Durability, ports: usize, readings: u64, amount
     // The last tenth is calm.
     let between = readings * 9 / 10 / plan.len() as u64;
     let start = Instant::now();
-    let mut rig = Rig::start(durability, Link::Tcp, ports, RATE);
+    let mut rig = Rig::start(Setup { durability, ports, time: RATE, ..Setup::default() });
     rig.devices.resume();
     let mut counts = Counts::default();
     for fault in &plan {
@@ -158,9 +159,41 @@ fn nothing_is_lost_from_memory_while_the_gateway_lives() {
 }
 
 #[test]
+fn nothing_is_lost_from_the_journal_when_the_gateway_is_killed() {
+    let (ports, readings, amounts) = if full() {
+        let amounts = Amounts {
+            gateway_kills: 200,
+            broker_kills: 200,
+            cuts: 500,
+            stalls: 40,
+            half_open: 10,
+            replugs: 40,
+            disk: 60,
+            clock: 40,
+            reloads: 40,
+        };
+        (8, 1_000_000, amounts)
+    } else {
+        let amounts = Amounts {
+            gateway_kills: 8,
+            broker_kills: 2,
+            cuts: 5,
+            stalls: 2,
+            half_open: 0,
+            replugs: 2,
+            disk: 3,
+            clock: 2,
+            reloads: 1,
+        };
+        (4, 40_000, amounts)
+    };
+    play("always", Durability::Always { journal: 32 }, ports, readings, &amounts);
+}
+
+#[test]
 fn what_is_lost_from_memory_with_the_gateway_is_noticed() {
     let _alone = alone();
-    let mut rig = Rig::start(Durability::Memory, Link::Tcp, 2, RATE);
+    let mut rig = Rig::start(Setup { ports: 2, time: RATE, ..Setup::default() });
     rig.devices.resume();
     rig.emit(2_000);
     rig.strike(Fault::KillGatewayInOutage { backlog: 5_000 });

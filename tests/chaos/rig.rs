@@ -17,6 +17,10 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     Memory,
+    /// On a disk, in a journal of so many MiB.
+    Always {
+        journal: u32,
+    },
 }
 
 /// What is between gateway and broker, besides the proxy.
@@ -24,6 +28,25 @@ pub enum Durability {
 pub enum Link {
     Tcp,
     Tls,
+}
+
+/// What is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub durability: Durability,
+    pub link: Link,
+    pub ports: usize,
+    /// Bytes a second of each port.
+    pub line: f64,
+    /// So many times as fast runs time for the gateway.
+    pub time: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        let (durability, link) = (Durability::Memory, Link::Tcp);
+        Setup { durability, link, ports: 8, line: LINE_RATE, time: 1 }
+    }
 }
 
 pub struct Rig {
@@ -34,9 +57,7 @@ pub struct Rig {
     pub gateway: Gateway,
     pub disk: Option<Disk>,
     pub shim: Shim,
-    pub durability: Durability,
-    link: Link,
-    ports: usize,
+    setup: Setup,
     /// Changes with each reload.
     inflight: u16,
     clock: i64,
@@ -47,19 +68,20 @@ pub struct Rig {
 const INFLIGHT: [u16; 2] = [100, 30];
 
 impl Rig {
-    /// Everything runs, and the devices say nothing yet. For the gateway time runs `rate` times as
-    /// fast.
-    pub fn start(durability: Durability, link: Link, ports: usize, rate: u64) -> Rig {
+    /// Everything runs, and the devices say nothing yet.
+    pub fn start(setup: Setup) -> Rig {
         let folder = tempfile::tempdir().unwrap();
-        let shim = Shim::build(folder.path(), rate);
-        let disk = match durability {
+        let shim = Shim::build(folder.path(), setup.time);
+        let disk = match setup.durability {
             Durability::Memory => None,
+            // What is being rewritten comes on top, and what the disk itself needs.
+            Durability::Always { journal } => Some(Disk::mount(folder.path(), journal + 4)),
         };
         let broker = Broker::start();
         let counter = Counter::start(&broker.access(), 0);
         broker.save();
-        let devices = Devices::start(ports, LINE_RATE);
-        let proxy = Proxy::start(vec![match link {
+        let devices = Devices::start(setup.ports, setup.line);
+        let proxy = Proxy::start(vec![match setup.link {
             Link::Tcp => broker.port,
             Link::Tls => broker.tls_port,
         }]);
@@ -73,9 +95,7 @@ impl Rig {
             gateway,
             disk,
             shim,
-            durability,
-            link,
-            ports,
+            setup,
             inflight,
             clock: 0,
             _folder: folder,
@@ -87,7 +107,7 @@ impl Rig {
 
     fn config(&self) -> String {
         let port = self.proxy.port;
-        let broker = match self.link {
+        let broker = match self.setup.link {
             Link::Tcp => format!("url: \"mqtt://127.0.0.1:{port}\""),
             Link::Tls => {
                 let authority = self.broker.authority();
@@ -95,8 +115,15 @@ impl Rig {
                 format!("url: \"mqtts://localhost:{port}\", tls: {{ca_file: {authority}}}")
             }
         };
-        let durability = match self.durability {
+        let durability = match self.setup.durability {
             Durability::Memory => String::new(),
+            Durability::Always { journal } => {
+                let folder = self.disk.as_ref().unwrap().path.join("journal");
+                let folder = folder.display();
+                format!(
+                    ", durability: always, journal: {{path: {folder}, size: {journal}MiB, sync: each}}"
+                )
+            }
         };
         let mut text = format!(
             "gateway: chaos\n\
@@ -118,7 +145,7 @@ impl Rig {
     }
 
     fn start_gateway(&mut self) {
-        self.gateway.start(self.disk.as_ref(), Some(&self.shim), self.ports);
+        self.gateway.start(self.disk.as_ref(), Some(&self.shim), self.setup.ports);
     }
 
     pub fn strike(&mut self, fault: Fault) {
@@ -146,11 +173,7 @@ impl Rig {
             Fault::Replug { port } => self.replug(port),
             Fault::FillDisk { readings } => self.fill_disk(readings),
             Fault::ReadOnlyDisk { readings } => self.read_only_disk(readings),
-            Fault::SlowDisk { milliseconds, readings } => {
-                self.shim.delay_fsync(milliseconds);
-                self.emit(readings);
-                self.shim.delay_fsync(0);
-            }
+            Fault::SlowDisk { milliseconds, readings } => self.slow_disk(milliseconds, readings),
             Fault::StepClock { seconds } => self.step_clock(seconds),
             Fault::Reload => self.reload(),
         }
@@ -180,15 +203,21 @@ impl Rig {
     }
 
     fn kill_quiet_gateway(&mut self) {
+        self.quieten();
+        self.gateway.kill();
+        self.start_gateway();
+        self.devices.resume();
+    }
+
+    /// Stops the devices, and waits until the last reading of each is kept; so all before it are.
+    pub fn quieten(&self) -> Vec<u64> {
         let emitted = self.devices.pause();
         for (port, end) in emitted.iter().enumerate() {
             if let Some(last) = end.checked_sub(1) {
                 self.wait_until_kept(port, last);
             }
         }
-        self.gateway.kill();
-        self.start_gateway();
-        self.devices.resume();
+        emitted
     }
 
     /// Waits until a reading is in the journal, or has arrived.
@@ -243,27 +272,32 @@ impl Rig {
         disk.fill();
         self.emit(readings);
         disk.empty();
+        self.journal_is_back();
     }
 
     fn read_only_disk(&mut self, readings: u64) {
-        // Quietly: nobody could keep what is on its way.
-        let emitted = self.devices.pause();
-        for (port, end) in emitted.iter().enumerate() {
-            if let Some(last) = end.checked_sub(1) {
-                self.wait_until_kept(port, last);
-            }
-        }
+        self.quieten();
         self.gateway.kill();
-        let remount = |rig: &Rig, options| {
-            if let Some(disk) = &rig.disk {
-                disk.remount(options);
-            }
-        };
-        remount(self, "ro");
+        self.disk.as_ref().unwrap().remount("ro");
         self.start_gateway();
         self.devices.resume();
         self.emit(readings);
-        remount(self, "rw");
+        self.disk.as_ref().unwrap().remount("rw");
+        self.journal_is_back();
+    }
+
+    /// Without a disk the gateway keeps everything in memory, which the next kill would take away.
+    fn journal_is_back(&self) {
+        self.quieten();
+        self.devices.resume();
+    }
+
+    fn slow_disk(&self, milliseconds: u64, readings: u64) {
+        let before = self.shim.delayed();
+        self.shim.delay_fsync(milliseconds);
+        self.emit(readings);
+        self.wait("a slow fsync", || self.shim.delayed() > before);
+        self.shim.delay_fsync(0);
     }
 
     fn step_clock(&mut self, seconds: i64) {
