@@ -60,9 +60,8 @@ impl Disk {
         for size in [64 << 10, 4096, 1] {
             let block = vec![0; size];
             let error = loop {
-                match ballast.write(&block) {
-                    Ok(_) => {}
-                    Err(error) => break error,
+                if let Err(error) = ballast.write_all(&block) {
+                    break error;
                 }
             };
             assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");

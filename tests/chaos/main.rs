@@ -73,6 +73,10 @@ fn play(title: &str, durability: Durability, ports: usize, readings: u64, amount
         rig.devices.wait_for((rig.devices.emitted() + between / 4).max(counts.struck * between));
         rig.strike(*fault);
         counts.add(fault);
+        if counts.struck % 100 == 0 {
+            let (struck, all) = (counts.struck, plan.len());
+            println!("{struck} of {all} faults, {} readings", rig.devices.emitted());
+        }
     }
     rig.devices.wait_for(readings);
     let (emitted, account) = rig.finish();

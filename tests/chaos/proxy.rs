@@ -124,9 +124,8 @@ async fn link(mut client: TcpStream, mut broker: TcpStream, mut signals: Signals
     signals.cut.mark_unchanged();
     let mode = *signals.mode.borrow();
     let greeting = async {
-        match mode {
-            Mode::Greet(wait) => sleep(wait).await,
-            _ => {}
+        if let Mode::Greet(wait) = mode {
+            sleep(wait).await;
         }
         let dead = AtomicBool::new(false);
         let (from_client, to_client) = client.split();

@@ -234,11 +234,12 @@ impl Rig {
         }
     }
 
-    /// Waits until something arrives: the gateway waits between links, and a link that is not there
-    /// cannot be cut.
+    /// Waits until more arrives than can have been in flight before: the gateway waits between
+    /// links, and a link that is not there cannot be cut.
     fn wait_for_link(&self) {
         let delivered = self.counter.ledger(|ledger| ledger.delivered());
-        self.counter.wait("a link", |ledger| ledger.delivered() > delivered);
+        let more = 2 * u64::from(INFLIGHT[0]);
+        self.counter.wait("a link", |ledger| ledger.delivered() > delivered + more);
     }
 
     fn link_is(&self, mode: Mode, readings: u64) {
@@ -254,7 +255,8 @@ impl Rig {
         self.proxy.set(Mode::Swallow);
         // Bytes are what makes the link dead.
         self.emit(10);
-        self.gateway.log().wait_for("PINGRESP");
+        // A link that was about to be made hears nothing either.
+        self.gateway.log().wait_for_one_of(&["no PINGRESP", "no CONNACK"]);
         self.proxy.set(Mode::Pass);
         self.wait("a new link", || self.proxy.links() > links);
     }
