@@ -25,7 +25,7 @@ fn holds_up(what: &str, durability: Durability, link: Link, fault: impl FnOnce(&
     let (emitted, account) = rig.finish();
     println!("{what}: {emitted} readings, {largest} bytes waited at a port at most");
     assert!(largest < FULL, "{what}: {largest} bytes waited, a tty would have lost some");
-    assert_eq!(account.delivered, emitted, "{what}: {account:?}");
+    assert_eq!(account.delivered, emitted, "{what}: {}", account.losses());
     assert_eq!((account.disorder, account.torn), (0, 0), "{what}");
 }
 

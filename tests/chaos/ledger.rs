@@ -103,6 +103,16 @@ impl Ledger {
         self.ports.values().map(|port| port.unique).sum()
     }
 
+    /// Readings that came for the first time after a later one of their port, so far.
+    pub fn disorder(&self) -> u64 {
+        self.ports.values().map(|port| port.disorder).sum()
+    }
+
+    /// How far the devices' numbers have come: of each port the greatest, and one.
+    pub fn reached(&self) -> u64 {
+        self.ports.values().map(|port| port.seen.len() as u64).sum()
+    }
+
     /// A fault hit a port when its device had emitted so many readings.
     pub fn window(&mut self, port: usize, cause: Cause, end: u64) {
         self.ports.entry(port).or_default().windows.push(Window { cause, end });
@@ -127,6 +137,19 @@ impl Ledger {
             }
         }
         account
+    }
+}
+
+impl Account {
+    /// What is lost, as runs of numbers; the first of them.
+    pub fn losses(&self) -> String {
+        let mut text = String::new();
+        for (port, numbers) in &self.lost {
+            let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+            let runs = runs.take(20).map(|run| format!("{}-{}", run[0], run[run.len() - 1]));
+            text += &format!("port {port}: {}; ", runs.collect::<Vec<_>>().join(", "));
+        }
+        text
     }
 }
 

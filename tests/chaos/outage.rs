@@ -33,5 +33,10 @@ fn a_day_without_a_broker_costs_what_the_policy_says_and_nothing_else() {
     // The oldest are those that go.
     let lost = account.lost.first().map(|(_, numbers)| numbers.as_slice()).unwrap_or_default();
     assert!(lost.iter().copied().eq(0..dropped), "others than the oldest were dropped");
-    assert_eq!((account.duplicates, account.disorder, account.torn), (0, 0, 0), "{account:?}");
+    assert_eq!(
+        (account.duplicates, account.disorder, account.torn),
+        (0, 0, 0),
+        "{}",
+        account.losses()
+    );
 }

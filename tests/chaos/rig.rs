@@ -64,6 +64,10 @@ pub struct Rig {
     _folder: TempDir,
 }
 
+/// So many readings may wait for the broker when the next fault comes; the outbox has room for
+/// many times as many.
+const BACKLOG: u64 = 20_000;
+
 /// Messages that may be in flight, in turns.
 const INFLIGHT: [u16; 2] = [100, 30];
 
@@ -184,6 +188,13 @@ impl Rig {
         self.devices.wait_for(self.devices.emitted() + readings);
     }
 
+    /// Waits until the outbox is far from full: what it drops then is not what this is about.
+    pub fn wait_for_backlog(&self) {
+        self.counter.wait("the backlog to shrink", |ledger| {
+            self.devices.emitted() < ledger.reached() + BACKLOG
+        });
+    }
+
     fn start_broker(&mut self) {
         self.broker.start_again();
         // What it has queued for the counter would be lost with the next kill.
@@ -193,6 +204,7 @@ impl Rig {
     fn kill_gateway(&mut self) {
         self.gateway.kill();
         let emitted = self.devices.pause();
+        self.replug_all();
         self.counter.ledger(|ledger| {
             for (port, end) in emitted.iter().enumerate() {
                 ledger.window(port, Cause::Killed, *end);
@@ -202,9 +214,16 @@ impl Rig {
         self.devices.resume();
     }
 
+    /// A tty forgets everything when nobody has it open any more. A PTY does so only with its other
+    /// end: it stays locked, with the bytes that nobody has read.
+    fn replug_all(&self) {
+        (0..self.setup.ports).for_each(|port| self.devices.replug(port));
+    }
+
     fn kill_quiet_gateway(&mut self) {
         self.quieten();
         self.gateway.kill();
+        self.replug_all();
         self.start_gateway();
         self.devices.resume();
     }
@@ -280,6 +299,7 @@ impl Rig {
     fn read_only_disk(&mut self, readings: u64) {
         self.quieten();
         self.gateway.kill();
+        self.replug_all();
         self.disk.as_ref().unwrap().remount("ro");
         self.start_gateway();
         self.devices.resume();
