@@ -296,8 +296,10 @@ impl Rig {
         self.journal_is_back();
     }
 
+    /// With an empty journal: what waits in one that cannot be written to is read, and sent, only
+    /// when it can be, after what has come since.
     fn read_only_disk(&mut self, readings: u64) {
-        self.quieten();
+        self.wait_until_delivered();
         self.gateway.kill();
         self.replug_all();
         self.disk.as_ref().unwrap().remount("ro");
@@ -348,15 +350,22 @@ impl Rig {
         }
     }
 
-    /// Stops the devices, waits until the last reading of each has arrived, and ends the gateway.
-    /// Returns how many were emitted.
-    pub fn finish(&mut self) -> (u64, Account) {
+    /// Stops the devices, and waits until the last reading of each has arrived; so all before it
+    /// have.
+    fn wait_until_delivered(&self) -> Vec<u64> {
         let emitted = self.devices.pause();
         for (port, end) in emitted.iter().enumerate() {
-            let last = end - 1;
-            let what = device::reading(port, last);
-            self.counter.wait(&what, |ledger| ledger.has(port, last));
+            if let Some(last) = end.checked_sub(1) {
+                let what = device::reading(port, last);
+                self.counter.wait(&what, |ledger| ledger.has(port, last));
+            }
         }
+        emitted
+    }
+
+    /// Lets everything arrive and ends the gateway. Returns how many readings were emitted.
+    pub fn finish(&mut self) -> (u64, Account) {
+        let emitted = self.wait_until_delivered();
         self.gateway.terminate();
         self.counter.wait_until_caught_up(&self.broker.access());
         let account = self.counter.ledger(|ledger| ledger.close(&emitted));
