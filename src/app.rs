@@ -9,6 +9,7 @@ use crate::command;
 use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::{self, Intake};
+use crate::journal::{self, Journal, Opened};
 use crate::mqtt::auth::Scram;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
@@ -68,7 +69,9 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<us
     let config = &gateway.config;
     let mut outbox = Outbox::new(&config.outbox);
     outbox.share(config.ports.len());
+    let journal = open_journal(config, gateway.port_names(), &mut outbox)?;
     let left = start_mqtt(Uplink {
+        journal,
         link: link(config, &wanted, outbox)?,
         outlet,
         changes: changed,
@@ -225,12 +228,43 @@ impl Gateway {
         };
         let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
         Gateway::end(ended).await;
+        if config.outbox.journal != self.config.outbox.journal {
+            tracing::warn!("the changed outbox.journal counts from the next start");
+        }
         // The MQTT task ends after the ports only.
         let _ = self.changes.send(change).await;
         self.start(built);
         self.config = config;
         Ok(())
     }
+}
+
+/// Opens the journal if there is one, and tells the outbox what waits in it.
+fn open_journal(
+    config: &Config,
+    ports: Vec<String>,
+    outbox: &mut Outbox,
+) -> io::Result<Option<(Journal, status::Journal)>> {
+    let Some(journal) = &config.outbox.journal else { return Ok(None) };
+    let settings = journal::Settings {
+        folder: journal.path.clone(),
+        size: journal.size.bytes() as u64,
+        sync: journal.sync,
+        drop: config.outbox.drop,
+    };
+    let (journal, opened) = journal::open(&settings, ports)?;
+    let Opened { last, waiting, state, failure: error } = opened;
+    match &error {
+        None => outbox.open_journal(last, &waiting),
+        Some(why) => {
+            outbox.journal_failed();
+            tracing::warn!("journal: {why}; what waits is kept in memory until it works");
+        }
+    }
+    if state.messages > 0 {
+        tracing::info!("{} messages of an earlier run wait in the journal", state.messages);
+    }
+    Ok(Some((journal, status::Journal { state, error })))
 }
 
 /// The link to the broker of a configuration.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks. Deadlines use `mono`; `wall` is only printed, because a router
 /// without a clock chip boots in 1970 and is set right minutes later.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic clock, for every deadline and age.
     pub mono: Instant,

@@ -6,8 +6,12 @@ mod check;
 mod docs;
 pub mod error;
 pub mod load;
+mod outbox;
 pub mod scalar;
 pub mod tree;
+
+pub use outbox::{Drop, Journal, Order, OutboxBounds};
+pub use scalar::SyncPolicy;
 
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};
@@ -18,7 +22,7 @@ use crate::mqtt::topic::Qos;
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
-use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Size, Span, TcpAddress};
+use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,8 +38,8 @@ pub struct Config {
     pub gateway: Name,
     /// The MQTT broker that everything goes to.
     pub broker: Broker,
-    /// How much is kept while the broker is away.
-    #[serde(default)]
+    /// How much is kept while the broker is away, and what it survives.
+    #[serde(default = "OutboxBounds::of_gateway")]
     pub outbox: OutboxBounds,
     /// What the gateway says about itself under `{gateway}/status`.
     #[serde(default)]
@@ -189,40 +193,6 @@ pub enum Auth {
     ScramSha256,
 }
 
-/// How much is kept while the broker is away. What comes in beyond either bound pushes out older
-/// messages, which are counted in `{gateway}/status/broker`.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct OutboxBounds {
-    /// Most messages that wait. Default: 50000.
-    pub messages: u32,
-    /// Most memory that waiting messages take, their administration included. Default:
-    /// 8MiB.
-    pub bytes: Size,
-    /// Which message goes when the outbox is full.
-    pub drop: Drop,
-}
-
-impl Default for OutboxBounds {
-    fn default() -> OutboxBounds {
-        OutboxBounds { messages: 50_000, bytes: Size::from_bytes(8 << 20), drop: Drop::Oldest }
-    }
-}
-
-/// Which message goes when the outbox is full. A retained message first replaces a waiting one of
-/// the same topic.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Drop {
-    /// The oldest waiting message: the broker gets the latest readings.
-    #[default]
-    Oldest,
-    /// The message that just came: the broker gets the first readings of an outage.
-    Newest,
-}
-
 /// What the gateway says about itself under `{gateway}/status`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -317,6 +287,14 @@ pub struct FrameKind {
     /// list ignores such frames.
     #[serde(default)]
     pub messages: Option<Vec<Mapping>>,
+}
+
+impl Port {
+    /// All entries of `messages`.
+    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
+        let frames = self.frames.iter().map(|frame| &frame.messages);
+        std::iter::once(&self.messages).chain(frames).flatten().flatten()
+    }
 }
 
 /// A USB adapter, by what sysfs says of it. `tty2mqtt ports` shows it.

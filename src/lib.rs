@@ -28,6 +28,7 @@ pub mod demo;
 pub mod frame;
 pub mod golden;
 pub mod intake;
+pub mod journal;
 pub mod log;
 pub mod map;
 pub mod message;

@@ -4,10 +4,10 @@ mod template;
 
 pub use template::{Slot, Template, TemplateError};
 
-use crate::clock::Stamp;
+use crate::clock::{Now, Stamp};
 use crate::config::Port;
 use crate::config::scalar::Name;
-use crate::message::Message;
+use crate::message::{Durability, Message};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::value::{Reading, Value};
 use bytes::{BufMut, BytesMut};
@@ -40,6 +40,9 @@ pub struct Mapping {
     /// Whether the broker keeps the last message for later subscribers.
     #[serde(default)]
     pub retain: bool,
+    /// What these messages survive while they wait. Default: as `outbox` says.
+    #[serde(default)]
+    pub durability: Option<Durability>,
 }
 
 /// How many messages a frame makes.
@@ -94,6 +97,7 @@ impl Mapping {
             fields: Vec::new(),
             qos: Qos::default(),
             retain: false,
+            durability: None,
         }
     }
 
@@ -134,6 +138,7 @@ impl Mapping {
             device: names.device.to_owned(),
             qos: self.qos,
             retain: self.retain,
+            durability: self.durability,
         })
     }
 }
@@ -148,12 +153,13 @@ pub struct Mapper {
     device: String,
     qos: Qos,
     retain: bool,
+    durability: Option<Durability>,
 }
 
 impl Mapper {
     /// Makes the messages of one frame, whose last byte came at `time`. Returns how many could
     /// not be made because their topic would be longer than MQTT allows.
-    pub fn map(&self, readings: &[Reading<'_>], time: Stamp, out: &mut Vec<Message>) -> u64 {
+    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Vec<Message>) -> u64 {
         let wanted = |reading: &Reading<'_>| {
             self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
         };
@@ -178,8 +184,9 @@ impl Mapper {
     }
 
     /// One message of a group of readings that is never empty. Returns 1 if it cannot be made.
-    fn message(&self, group: &[Reading<'_>], time: Stamp, out: &mut Vec<Message>) -> u64 {
+    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Vec<Message>) -> u64 {
         let Some(first) = group.first() else { return 0 };
+        let time = Stamp(now.wall);
         let mut buffer = BytesMut::with_capacity(96);
         self.topic.render(|piece| match piece {
             Ok(text) => buffer.put_slice(text.as_bytes()),
@@ -198,8 +205,13 @@ impl Mapper {
         match Topic::from_utf8(topic) {
             Ok(topic) => {
                 let payload = buffer.freeze();
-                let (qos, retain) = (self.qos, self.retain);
-                out.push(Message { qos, retain, ..Message::new(topic, payload) });
+                out.push(Message {
+                    qos: self.qos,
+                    retain: self.retain,
+                    durability: self.durability,
+                    measured: Some(now),
+                    ..Message::new(topic, payload)
+                });
                 0
             }
             Err(_) => 1,
@@ -300,7 +312,8 @@ mod tests {
 
     fn mapped(yaml: &str, readings: &[Reading<'_>]) -> Vec<(String, String)> {
         let mapping: Mapping = serde_yaml::from_str(yaml).unwrap();
-        let time = Stamp(UNIX_EPOCH + Duration::from_secs(1_793_491_200));
+        let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
+        let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
         mapping.build(&NAMES).unwrap().map(readings, time, &mut out);
         out.into_iter()
@@ -316,7 +329,7 @@ mod tests {
     fn the_standard_mapping() {
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        let time = Stamp(UNIX_EPOCH);
+        let time = Now::read();
         assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut out), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
@@ -375,7 +388,7 @@ mod tests {
         let long = "x".repeat(70_000);
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        assert_eq!(mapper.map(&[number(&long, "1")], Stamp(UNIX_EPOCH), &mut out), 1);
+        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut out), 1);
         assert!(out.is_empty());
     }
 

@@ -1,27 +1,40 @@
 //! Bounded store of messages that the broker has not acknowledged. It stands above the session:
 //! when a link or a session is lost, nothing in here is.
 
+mod drain;
+mod in_flight;
+mod journalled;
 mod lane;
+mod shelf;
 mod waiting;
 
 use crate::config::{Drop, OutboxBounds};
+use crate::journal::Seq;
 use crate::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
-use lane::Lane;
+use drain::Drain;
+use in_flight::InFlight;
+use lane::{Lane, Queue};
+use shelf::Shelf;
 use std::collections::VecDeque;
+use std::time::Instant;
 
+pub use journalled::Journalled;
 pub use lane::Drops;
 
 /// Messages in the order in which they came. Sans-io.
 ///
 /// A message is waiting, or in flight: handed to the session and not acknowledged yet. What is in
-/// flight is never dropped, because the broker may have it already. All that is in flight came
-/// before all that waits.
+/// flight is never dropped, because the broker may have it already.
+///
+/// When the link comes about, what waits is backlog: it goes out at a bounded rate, and what comes
+/// later need not wait for it, as far as the order that was asked for lets it.
 ///
 /// When it is full, the port that takes up most beyond its share loses messages, those of QoS 0
 /// first. Half of the outbox is shared out evenly among the ports and the gateway's own messages;
-/// nobody else can take a share away.
+/// nobody else can take a share away. What is to survive more than the broker's absence goes to the
+/// journal too, and when memory gets short waits there alone.
 #[derive(Debug)]
 pub struct Outbox {
     bounds: OutboxBounds,
@@ -36,6 +49,12 @@ pub struct Outbox {
     bytes: usize,
     /// Goes before everything else: the birth message, which a backlog must not delay.
     urgent: Option<Message>,
+    drain: Drain,
+    /// The last message that came before the link.
+    old: (Ticket, Seq),
+    /// Whether a message of the backlog is next where a fresh one could be sent too.
+    backlog_next: bool,
+    shelf: Shelf,
     /// What became of messages, where somebody wants to know.
     outcomes: Option<VecDeque<(Ticket, Outcome)>>,
     counts: Counts,
@@ -44,6 +63,19 @@ pub struct Outbox {
 /// What the outbox calls a message from its push to its end. A newer message has a greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
+
+/// What the outbox calls a message that is in flight. One that was sent later has a greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sending(u64);
+
+/// A message in memory.
+#[derive(Debug)]
+struct Held {
+    ticket: Ticket,
+    message: Message,
+    /// Its number in the journal, if it is or will be there too.
+    seq: Option<Seq>,
+}
 
 /// How a message left the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +121,10 @@ impl Outbox {
             last_ticket: 0,
             bytes: 0,
             urgent: None,
+            drain: Drain::new(bounds.drain),
+            old: (Ticket(0), Seq(0)),
+            backlog_next: false,
+            shelf: Shelf::new(bounds.durability),
             outcomes: None,
             counts: Counts::default(),
         }
@@ -97,6 +133,8 @@ impl Outbox {
     /// Holds as much from now on; what is there already stays.
     pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
         self.bounds = bounds.clone();
+        self.drain.set_rate(bounds.drain);
+        self.shelf.durability = bounds.durability;
     }
 
     /// Half of the room is shared out among so many ports and the gateway itself.
@@ -108,12 +146,31 @@ impl Outbox {
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.
     pub fn push(&mut self, message: Message) -> Ticket {
+        let ticket = self.ticket();
+        let port = self.lane(message.port);
+        if self.shelf.takes(&message) {
+            self.push_stored(ticket, message);
+            return ticket;
+        }
+        self.push_unstored(ticket, port, message);
+        ticket
+    }
+
+    fn ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let port = usize::from(message.port);
+        Ticket(self.last_ticket)
+    }
+
+    /// The lane of a port, which is there from now on.
+    fn lane(&mut self, port: u16) -> usize {
+        let port = usize::from(port);
         if self.lanes.len() <= port {
             self.lanes.resize_with(port + 1, Lane::default);
         }
+        port
+    }
+
+    fn push_unstored(&mut self, ticket: Ticket, port: usize, message: Message) {
         if !self.could_ever_have_room_for(&message) {
             if message.cost() > self.bounds.bytes.bytes() {
                 self.counts.too_large += 1;
@@ -121,37 +178,39 @@ impl Outbox {
             } else {
                 self.lanes[port].drops.full += 1;
             }
-            self.dropped(ticket);
-            return ticket;
+            return self.dropped(ticket);
         }
         while message.latest_only || !self.has_room_for(&message) {
-            let Some((old, replaced)) = self.lanes[port].take_replaced(&message) else { break };
-            self.gone(&replaced);
+            let Some(old) = self.lanes[port].take_replaced(&message) else { break };
+            self.gone(&old);
             self.counts.replaced += 1;
-            self.tell(old, Outcome::Replaced);
+            self.tell(old.ticket, Outcome::Replaced);
         }
         while !self.has_room_for(&message) {
             match self.victim(&message) {
-                Some((at, (oldest, dropped))) => {
-                    self.gone(&dropped);
+                Some((at, oldest)) => {
+                    self.gone(&oldest);
                     self.lanes[at].drops.full += 1;
-                    self.dropped(oldest);
+                    self.dropped(oldest.ticket);
                 }
                 None => {
                     self.lanes[port].drops.full += 1;
-                    self.dropped(ticket);
-                    return ticket;
+                    return self.dropped(ticket);
                 }
             }
         }
-        self.bytes += message.cost();
+        self.keep(Held { ticket, message, seq: None }, port);
+    }
+
+    /// Puts a message into its lane, behind what it must not overtake.
+    fn keep(&mut self, held: Held, port: usize) {
+        self.bytes += held.message.cost();
         self.waiting += 1;
-        self.lanes[port].push_back(ticket, message);
-        ticket
+        self.lanes[port].push(held, self.bounds.order);
     }
 
     /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
-    fn victim(&mut self, new: &Message) -> Option<(usize, (Ticket, Message))> {
+    fn victim(&mut self, new: &Message) -> Option<(usize, Held)> {
         let share = self.bounds.bytes.bytes() / 2 / self.senders;
         let own = usize::from(new.port);
         let size = |at: usize, lane: &Lane| lane.bytes() + if at == own { new.cost() } else { 0 };
@@ -169,9 +228,10 @@ impl Outbox {
     }
 
     /// A message that waited does no more.
-    fn gone(&mut self, message: &Message) {
-        self.bytes -= message.cost();
+    fn gone(&mut self, held: &Held) {
+        self.bytes -= held.message.cost();
         self.waiting -= 1;
+        self.shelf.done(held);
     }
 
     fn dropped(&mut self, ticket: Ticket) {
@@ -206,11 +266,56 @@ impl Outbox {
         self.urgent = Some(message);
     }
 
-    /// The lane whose first message came first.
-    fn first_lane(&self) -> Option<usize> {
+    /// There is a link: all that waits is backlog.
+    pub fn connected(&mut self) {
+        self.shelf.down_since = None;
+        self.old = (Ticket(self.last_ticket), self.shelf.last());
+        for lane in &mut self.lanes {
+            lane.pile_up(self.bounds.order);
+        }
+    }
+
+    /// The time goes on: more of the backlog may go out.
+    pub fn tick(&mut self, now: Instant) {
+        self.drain.tick(now);
+    }
+
+    /// When [`Outbox::front`] may have more than now, because the backlog goes out at a bounded
+    /// rate.
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = self.drain.deadline()?;
+        let waits = |lane: &Lane| {
+            lane.front(Queue::Backlog).is_some_and(|held| self.is_old(held) && self.is_safe(held))
+        };
+        self.lanes.iter().any(waits).then_some(due)
+    }
+
+    fn is_old(&self, held: &Held) -> bool {
+        held.ticket <= self.old.0 || held.seq.is_some_and(|seq| seq <= self.old.1)
+    }
+
+    fn is_safe(&self, held: &Held) -> bool {
+        self.shelf.may_send(&held.message, held.seq)
+    }
+
+    /// The first of the messages at the fronts of the lanes that may be sent.
+    fn first(&self, queue: Queue) -> Option<usize> {
         let fronts = self.lanes.iter().enumerate();
-        let fronts = fronts.filter_map(|(at, lane)| Some((lane.front()?.0, at)));
-        fronts.min().map(|(_, at)| at)
+        let fronts = fronts.filter_map(|(at, lane)| Some((lane.front(queue)?, at)));
+        let may_drain = queue == Queue::Fresh || self.drain.may_send();
+        let fronts =
+            fronts.filter(|(held, _)| self.is_safe(held) && (may_drain || !self.is_old(held)));
+        fronts.min_by_key(|(held, _)| held.ticket).map(|(_, at)| at)
+    }
+
+    /// Where the next message stands. Fresh ones do not wait for the backlog, nor does the backlog
+    /// wait for ever.
+    fn next(&self) -> Option<(usize, Queue)> {
+        let queues = match self.backlog_next {
+            true => [Queue::Backlog, Queue::Fresh],
+            false => [Queue::Fresh, Queue::Backlog],
+        };
+        queues.into_iter().find_map(|queue| Some((self.first(queue)?, queue)))
     }
 
     /// The next message to hand to the link; [`Outbox::sent`] follows.
@@ -218,89 +323,98 @@ impl Outbox {
         if self.urgent.is_some() {
             return self.urgent.as_ref();
         }
-        self.lanes[self.first_lane()?].front().map(|(_, message)| message)
+        let (at, queue) = self.next()?;
+        self.lanes[at].front(queue).map(|held| &held.message)
     }
 
-    fn pop_front(&mut self) -> Option<(Ticket, Message)> {
-        let at = self.first_lane()?;
+    fn pop_front(&mut self) -> Option<Held> {
+        let (at, queue) = self.next()?;
+        let held = self.lanes[at].pop(queue)?;
         self.waiting -= 1;
-        self.lanes[at].pop_front()
+        self.backlog_next = queue == Queue::Fresh;
+        if queue == Queue::Backlog && self.is_old(&held) {
+            self.drain.sent();
+        }
+        Some(held)
     }
 
     /// The front message was handed to the link with a QoS. With 1 and 2 it is in flight from now
-    /// on, under its ticket; with QoS 0 it is gone, and so is the urgent message.
-    pub fn sent(&mut self, qos: Qos) -> Option<Ticket> {
+    /// on; with QoS 0 it is gone, and so is the urgent message.
+    pub fn sent(&mut self, qos: Qos) -> Option<Sending> {
         if self.urgent.take().is_some() {
             self.counts.sent += 1;
             return None;
         }
-        let (ticket, message) = self.pop_front()?;
+        let held = self.pop_front()?;
         self.counts.sent += 1;
         if qos == Qos::AtMostOnce {
-            self.bytes -= message.cost();
-            self.tell(ticket, Outcome::Delivered(Reason::SUCCESS));
+            self.bytes -= held.message.cost();
+            self.shelf.done(&held);
+            self.tell(held.ticket, Outcome::Delivered(Reason::SUCCESS));
             return None;
         }
-        self.in_flight.push(ticket, message);
-        Some(ticket)
+        Some(self.in_flight.push(held))
     }
 
-    /// The message of a ticket that is in flight.
-    pub fn message(&self, ticket: Ticket) -> Option<&Message> {
-        self.in_flight.get(ticket)
+    /// A message that is in flight.
+    pub fn message(&self, sending: Sending) -> Option<&Message> {
+        self.in_flight.get(sending)
     }
 
-    /// The message of a ticket, which is being sent once more.
-    pub fn again(&mut self, ticket: Ticket) -> Option<&Message> {
-        let message = self.in_flight.get(ticket)?;
+    /// A message that is being sent once more.
+    pub fn again(&mut self, sending: Sending) -> Option<&Message> {
+        let message = self.in_flight.get(sending)?;
         self.counts.sent += 1;
         Some(message)
     }
 
     /// The broker has it, or does not take it, as the reason says.
-    pub fn acknowledged(&mut self, ticket: Ticket, reason: Reason) {
-        let Some(message) = self.in_flight.remove(ticket) else { return };
-        self.bytes -= message.cost();
-        self.settled(ticket, reason);
+    pub fn acknowledged(&mut self, sending: Sending, reason: Reason) {
+        let Some(held) = self.in_flight.remove(sending) else { return };
+        self.settled(&held, reason);
     }
 
     /// The front message cannot be sent to this broker.
     pub fn refuse_front(&mut self, reason: Reason) {
         if self.urgent.take().is_some() {
             self.counts.refused += 1;
-        } else if let Some((ticket, message)) = self.pop_front() {
-            self.bytes -= message.cost();
-            self.settled(ticket, reason);
+        } else if let Some(held) = self.pop_front() {
+            self.settled(&held, reason);
         }
     }
 
-    fn settled(&mut self, ticket: Ticket, reason: Reason) {
+    fn settled(&mut self, held: &Held, reason: Reason) {
+        self.bytes -= held.message.cost();
+        self.shelf.done(held);
         if reason.is_error() {
             self.counts.refused += 1;
-            self.tell(ticket, Outcome::Refused(reason));
+            self.tell(held.ticket, Outcome::Refused(reason));
         } else {
             self.counts.acknowledged += 1;
-            self.tell(ticket, Outcome::Delivered(reason));
+            self.tell(held.ticket, Outcome::Delivered(reason));
         }
     }
 
-    /// The broker's session was lost: what was in flight waits again, in its old place.
+    /// The broker's session was lost: what was in flight waits again, before all else.
     pub fn requeue(&mut self) {
         self.counts.requeued += self.in_flight.len() as u64;
-        while let Some((ticket, message)) = self.in_flight.pop_last() {
+        for lane in &mut self.lanes {
+            lane.pile_up(self.bounds.order);
+        }
+        while let Some(held) = self.in_flight.pop_last() {
             self.waiting += 1;
-            self.lanes[usize::from(message.port)].push_front(ticket, message);
+            self.lanes[usize::from(held.message.port)].push_front(held, self.bounds.order);
         }
     }
 
-    /// Messages in here, waiting and in flight.
+    /// Messages in memory, waiting and in flight.
     pub fn len(&self) -> usize {
         self.waiting + self.in_flight.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is none, in the journal neither.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.urgent.is_none()
+        self.len() == 0 && self.urgent.is_none() && self.shelf.away == 0
     }
 
     /// Memory that they take, in bytes.
@@ -320,74 +434,16 @@ impl Outbox {
     }
 
     fn has_room_for(&self, message: &Message) -> bool {
+        let taken = self.bytes + self.shelf.bytes();
         self.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.bytes)
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
 
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, message: &Message) -> bool {
         self.in_flight.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight.bytes)
-    }
-}
-
-/// Messages that are in flight, by their tickets, which only grow.
-#[derive(Debug, Default)]
-struct InFlight {
-    /// A gap is one that was acknowledged; the first is none.
-    messages: VecDeque<(Ticket, Option<Message>)>,
-    len: usize,
-    bytes: usize,
-}
-
-impl InFlight {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn push(&mut self, ticket: Ticket, message: Message) {
-        self.len += 1;
-        self.bytes += message.cost();
-        self.messages.push_back((ticket, Some(message)));
-    }
-
-    fn find(&self, ticket: Ticket) -> Option<usize> {
-        // Brokers answer in order, so the first look nearly always finds it.
-        match self.messages.front() {
-            Some((first, _)) if *first == ticket => Some(0),
-            _ => self.messages.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok(),
-        }
-    }
-
-    fn get(&self, ticket: Ticket) -> Option<&Message> {
-        self.messages.get(self.find(ticket)?)?.1.as_ref()
-    }
-
-    fn remove(&mut self, ticket: Ticket) -> Option<Message> {
-        let at = self.find(ticket)?;
-        let message = self.messages.get_mut(at)?.1.take()?;
-        self.len -= 1;
-        self.bytes -= message.cost();
-        while let Some((_, None)) = self.messages.front() {
-            self.messages.pop_front();
-        }
-        // One that stays unacknowledged does not keep the gaps behind it.
-        if self.messages.len() > 2 * self.len + 256 {
-            self.messages.retain(|(_, message)| message.is_some());
-        }
-        Some(message)
-    }
-
-    fn pop_last(&mut self) -> Option<(Ticket, Message)> {
-        loop {
-            let (ticket, message) = self.messages.pop_back()?;
-            if let Some(message) = message {
-                self.len -= 1;
-                self.bytes -= message.cost();
-                return Some((ticket, message));
-            }
-        }
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight.bytes())
     }
 }
 
@@ -398,19 +454,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn message(text: &str) -> Message {
-        Message {
-            topic: text.split('=').next().unwrap().parse().unwrap(),
-            payload: text.to_owned().into(),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            latest_only: false,
-            port: 0,
-            properties: None,
-        }
+        let topic = text.split('=').next().unwrap();
+        Message::new(topic.parse().unwrap(), text.to_owned())
     }
 
     fn outbox(messages: u32, drop: Drop) -> Outbox {
-        Outbox::new(&OutboxBounds { messages, bytes: Size::from_bytes(1 << 20), drop })
+        let bytes = Size::from_bytes(1 << 20);
+        Outbox::new(&OutboxBounds { messages, bytes, drop, ..OutboxBounds::default() })
     }
 
     fn drain(outbox: &mut Outbox) -> Vec<String> {
@@ -478,7 +528,7 @@ mod tests {
             assert!(left.contains(&"b00".to_owned()), "{policy:?} {left:?}");
             let drops: Vec<_> = outbox.drops().collect();
             // The latecomer finds room, because the other one is beyond its share.
-            let expected = [(1, Drops { full: 40, too_large: 0 })];
+            let expected = [(1, Drops { full: 40, ..Drops::default() })];
             assert!(left.contains(&"b01".to_owned()), "{policy:?} {left:?}");
             assert_eq!(drops, expected, "{policy:?}");
         }
@@ -592,8 +642,8 @@ mod tests {
         outbox.follow();
         let tickets: Vec<_> = ["a", "b", "c", "d"].map(|text| outbox.push(message(text))).into();
         outbox.sent(Qos::AtMostOnce);
-        outbox.sent(Qos::ExactlyOnce);
-        outbox.acknowledged(tickets[3], Reason::QUOTA_EXCEEDED);
+        let sending = outbox.sent(Qos::ExactlyOnce).unwrap();
+        outbox.acknowledged(sending, Reason::QUOTA_EXCEEDED);
         let e = outbox.push(message("e"));
         outbox.refuse_front(Reason::PACKET_TOO_LARGE);
         let heard: Vec<_> = std::iter::from_fn(|| outbox.outcome()).collect();
@@ -627,7 +677,7 @@ mod tests {
     /// The outbox as one would explain it: two lists that are searched from the front.
     #[derive(Default)]
     struct Model {
-        in_flight: Vec<(Option<Ticket>, Message)>,
+        in_flight: Vec<(Option<Sending>, Message)>,
         waiting: Vec<Message>,
     }
 

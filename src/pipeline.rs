@@ -1,6 +1,6 @@
 //! Framer, decoder and mapper of one port: bytes in, messages out. Sans-io.
 
-use crate::clock::{Now, Stamp};
+use crate::clock::Now;
 use crate::config::scalar::Name;
 use crate::config::{FrameKind, Port};
 use crate::decode::Decoder;
@@ -141,7 +141,7 @@ impl Pipeline {
             let decoded = kind.decoder.decode(&frame);
             self.counts.readings += decoded.readings.len() as u64;
             for mapper in &kind.mappers {
-                self.counts.unmappable += mapper.map(&decoded.readings, Stamp(now.wall), out);
+                self.counts.unmappable += mapper.map(&decoded.readings, now, out);
             }
             for refusal in &decoded.refusals {
                 *self.counts.refused.entry(refusal.cause).or_default() += 1;

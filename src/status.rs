@@ -4,6 +4,7 @@ use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::scalar::Name;
 use crate::frame::FrameCounts;
+use crate::journal::{self, Report};
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::Outbox;
@@ -211,14 +212,20 @@ impl Broker {
     }
 
     /// The status message.
-    pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Message {
+    pub fn message(
+        &self,
+        topics: &Topics,
+        outbox: &Outbox,
+        ports: &[String],
+        journal: Option<&Journal>,
+    ) -> Message {
         let counts = outbox.counts();
         let name = |port: u16| match usize::from(port).checked_sub(1) {
             Some(at) => ports.get(at).map_or("", String::as_str),
             None => "gateway",
         };
         let lost = outbox.drops().map(|(port, drops)| {
-            let causes = json!({ "full": drops.full, "too_large": drops.too_large });
+            let causes = json!({ "full": drops.full, "too_large": drops.too_large, "journal": drops.journal });
             (name(port).to_owned(), causes)
         });
         let lost: serde_json::Map<_, _> = lost.collect();
@@ -233,8 +240,45 @@ impl Broker {
             "dropped_of": lost,
             "refused": counts.refused,
             "replaced": counts.replaced,
+            "journal": journal.map(|journal| journal.json(outbox)),
             "error": self.last_error,
         });
         latest(topics.broker(), text.to_string(), Qos::AtMostOnce)
+    }
+}
+
+/// How the journal stands.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    /// What it says of itself.
+    pub state: journal::State,
+    /// Why it cannot write.
+    pub error: Option<String>,
+}
+
+impl Journal {
+    /// Takes over what the journal says.
+    pub fn hear(&mut self, report: &Report) {
+        match report {
+            Report::State(state) => self.state = *state,
+            Report::Failed { why, .. } => {
+                self.error.get_or_insert_with(|| why.clone());
+            }
+            Report::Back { .. } => self.error = None,
+            Report::Safe(_) | Report::Read(_) | Report::Dropped { .. } => {}
+        }
+    }
+
+    fn json(&self, outbox: &Outbox) -> Value {
+        let journalled = outbox.journalled();
+        json!({
+            "messages": self.state.messages,
+            "bytes": self.state.bytes,
+            "waiting_alone": journalled.away,
+            "spilling": journalled.spilling,
+            "written": self.state.written,
+            "damaged": self.state.damaged,
+            "error": self.error,
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
 //! and the broker is told how the gateway is.
 
-use crate::clock::Now;
+use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::OutboxBounds;
 use crate::intake::Outlet;
+use crate::journal::{Journal, Report};
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
@@ -19,6 +20,10 @@ use tokio::time::sleep_until;
 
 /// How long the outbox may take to empty itself when the gateway ends.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the journal may take to write what it was told when the gateway ends: slow flash takes
+/// seconds for a megabyte.
+const LAST_SYNC: Duration = Duration::from_secs(10);
 
 /// Where the messages of some subscriptions go.
 #[derive(Clone, Debug)]
@@ -36,6 +41,8 @@ pub struct Route {
 pub struct Uplink {
     /// The client. Its subscriptions are those of the routes.
     pub link: Link,
+    /// Where messages wait that are to survive more than the broker's absence, and how it stands.
+    pub journal: Option<(Journal, status::Journal)>,
     /// Messages from the ports; its end is the end of the gateway.
     pub outlet: Outlet,
     /// What a changed configuration means to this task.
@@ -76,7 +83,10 @@ pub struct Change {
 pub async fn run(uplink: Uplink) -> usize {
     let now = Now::read();
     let (taken, takes) = mpsc::channel(TAKEN);
-    let running = Running {
+    let clock_is_set = Stamp(now.wall).is_synchronised();
+    let mut running = Running {
+        clock_is_set,
+        was_unset: !clock_is_set,
         next_status: now.mono + uplink.interval,
         uplink,
         status: status::Broker::away(now),
@@ -85,6 +95,10 @@ pub async fn run(uplink: Uplink) -> usize {
         taken,
         takes,
     };
+    running.uplink.link.outbox.disconnected(now.mono);
+    if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
+        journal.clock_is_set(now);
+    }
     running.run().await
 }
 
@@ -102,6 +116,9 @@ struct Running {
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<Token>,
     takes: mpsc::Receiver<Token>,
+    /// Whether the wall clock is set, and whether it was not at the start.
+    clock_is_set: bool,
+    was_unset: bool,
 }
 
 impl Running {
@@ -109,7 +126,8 @@ impl Running {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
             let grace = ended.map(|ended| ended + GRACE);
-            let due = grace.map_or(self.next_status, |grace| grace.min(self.next_status));
+            let spills = self.uplink.link.outbox.spills_at();
+            let due = [grace, spills].into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event() => match event {
                     link::Event::Session(event) => self.tell(event),
@@ -126,12 +144,17 @@ impl Running {
                 Some(token) = self.takes.recv() => {
                     self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
                 }
+                report = report(&mut self.uplink.journal) => self.hear(report),
                 () = sleep_until(due.into()) => {
                     if self.next_status <= Instant::now() {
                         self.publish_status(Now::read());
                     }
                 }
             }
+            if !self.clock_is_set {
+                self.look_at_the_clock();
+            }
+            self.tell_journal();
             if self.uplink.link.is_stopped() {
                 self.take_over();
             }
@@ -142,7 +165,64 @@ impl Running {
                 }
             }
         }
-        self.uplink.link.outbox.len()
+        self.save().await
+    }
+
+    /// Gives the journal what there is for it, as far as it has room.
+    fn tell_journal(&mut self) {
+        let Some((journal, _)) = &mut self.uplink.journal else { return };
+        let now = Instant::now();
+        while journal.has_room()
+            && let Some(turn) = self.uplink.link.outbox.turn(now)
+        {
+            journal.turn(turn);
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        if let Some((_, status)) = &mut self.uplink.journal {
+            status.hear(&report);
+        }
+        self.uplink.link.outbox.hear(report);
+    }
+
+    /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
+    async fn save(mut self) -> usize {
+        self.uplink.link.outbox.store_all();
+        let until = Instant::now() + LAST_SYNC;
+        loop {
+            self.tell_journal();
+            if !self.uplink.link.outbox.has_turn() {
+                break;
+            }
+            let report = report(&mut self.uplink.journal);
+            match tokio::time::timeout_at(until.into(), report).await {
+                Ok(report) => self.hear(report),
+                Err(_) => break,
+            }
+        }
+        if let Some((journal, status)) = self.uplink.journal.take() {
+            let state = journal.close(until.saturating_duration_since(Instant::now())).await;
+            let waiting = state.unwrap_or(status.state).messages;
+            if waiting > 0 {
+                tracing::info!("{waiting} messages wait in the journal for the next start");
+            }
+        }
+        self.uplink.link.outbox.unstored()
+    }
+
+    /// A router without a clock chip learns the time minutes after its boot.
+    fn look_at_the_clock(&mut self) {
+        let now = Now::read();
+        if !Stamp(now.wall).is_synchronised() {
+            return;
+        }
+        self.clock_is_set = true;
+        self.uplink.link.outbox.correct(now);
+        if let Some((journal, _)) = &mut self.uplink.journal {
+            journal.clock_is_set(now);
+        }
+        tracing::info!("the clock is set: it is {}", Stamp(now.wall));
     }
 
     /// Goes on by a changed configuration. The outbox stays as it is.
@@ -155,6 +235,9 @@ impl Running {
         }
         uplink.link.outbox.set_bounds(&bounds);
         uplink.link.outbox.share(ports.len());
+        if let Some((journal, _)) = &mut uplink.journal {
+            journal.name_ports(ports.clone());
+        }
         match link {
             Some(link) => {
                 self.next_link = Some(link);
@@ -198,12 +281,18 @@ impl Running {
         // Bounded, so that a flood of messages does not keep the link waiting.
         for _ in 0..64 {
             let Some(messages) = next else { return };
-            for message in messages {
-                self.uplink.link.outbox.push(message);
-            }
+            self.push(messages);
             next = self.uplink.outlet.try_next();
         }
-        for message in next.into_iter().flatten() {
+        self.push(next.unwrap_or_default());
+    }
+
+    fn push(&mut self, messages: Vec<Message>) {
+        for mut message in messages {
+            if self.was_unset && self.clock_is_set {
+                // It was on its way when the clock was set.
+                message.correct(Now::read());
+            }
             self.uplink.link.outbox.push(message);
         }
     }
@@ -283,6 +372,7 @@ impl Running {
             return tracing::info!("{why}; leaving {} for it", self.broker());
         }
         let why = why.to_string();
+        self.uplink.link.outbox.disconnected(Instant::now());
         // A broker that stays away is worth one line, until it fails in another way.
         if self.status.is_connected() || self.status.last_error() != Some(&why) {
             tracing::warn!("{}: {why}; trying again until it works", self.broker());
@@ -297,8 +387,17 @@ impl Running {
 
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.interval;
-        let Uplink { link, topics, ports, .. } = &mut self.uplink;
-        let message = self.status.message(topics, &link.outbox, ports);
+        let Uplink { link, topics, ports, journal, .. } = &mut self.uplink;
+        let journal = journal.as_ref().map(|(_, status)| status);
+        let message = self.status.message(topics, &link.outbox, ports, journal);
         link.outbox.push(message);
+    }
+}
+
+/// What the journal says next; never, if there is none.
+async fn report(journal: &mut Option<(Journal, status::Journal)>) -> Report {
+    match journal {
+        Some((journal, _)) => journal.report().await,
+        None => std::future::pending().await,
     }
 }

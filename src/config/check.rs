@@ -6,8 +6,9 @@ use super::error::{Part, Problem};
 use super::load::problem;
 use super::scalar::Span;
 use super::tree::Path;
-use super::{Auth, Config, Port};
+use super::{Auth, Config, Port, SyncPolicy};
 use crate::command;
+use crate::message::Durability;
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::pipeline::Pipeline;
@@ -127,8 +128,37 @@ impl Found<'_> {
         if config.outbox.messages == 0 {
             self.add("outbox.messages", "0 lets nothing through; at least 1");
         }
+        self.journal(config);
         if config.gateway.as_str().len() > 256 {
             self.add("gateway", "longer than 256 bytes; choose a shorter name");
+        }
+    }
+
+    fn journal(&mut self, config: &Config) {
+        let outbox = &config.outbox;
+        self.within("outbox.after", outbox.after, Span::from_secs(0), Span::from_secs(31 * 86_400));
+        if outbox.drain.is_some_and(|drain| drain.get() > 1_000_000) {
+            self.add("outbox.drain", "more than 1000000 messages a second");
+        }
+        let Some(journal) = &outbox.journal else {
+            let mappings = config.ports.values().flat_map(Port::mappings);
+            let own = mappings.filter_map(|mapping| mapping.durability);
+            if let Some(wanted) = own.chain([outbox.durability]).find(|d| *d != Durability::Memory)
+            {
+                let what = format!(
+                    "the durability {wanted} needs a place; add `journal: {{path: /a/folder}}` on \
+                     a disk that stays"
+                );
+                self.add("outbox", &what);
+            }
+            return;
+        };
+        if !(1 << 20..=4 << 30).contains(&(journal.size.bytes() as u64)) {
+            self.add("outbox.journal.size", "from 1MiB to 4GiB");
+        }
+        if let SyncPolicy::Every(span) = journal.sync {
+            let least = Span::from_millis(10);
+            self.within("outbox.journal.sync", span, least, Span::from_secs(86_400));
         }
     }
 

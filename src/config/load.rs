@@ -258,7 +258,8 @@ fn resolve(config: &mut Config, folder: &std::path::Path) {
     }
     let files = [tls.key_password_file.as_mut(), broker.password_file.as_mut()];
     let ports = config.ports.values_mut().map(|port| port.path.as_mut());
-    for path in files.into_iter().chain(ports).flatten() {
+    let journal = config.outbox.journal.as_mut().map(|journal| &mut journal.path);
+    for path in files.into_iter().chain(ports).flatten().chain(journal) {
         *path = folder.join(&*path);
     }
 }

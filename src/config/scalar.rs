@@ -43,6 +43,7 @@ macro_rules! deserialize_from_str {
 
 deserialize_from_str!(
     Span: "time span",
+    SyncPolicy: "each, never or a time span",
     Size: "size",
     Line: "line setting",
     Name: "name",
@@ -126,6 +127,31 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// When what was written to a disk is safe from a power failure: `each`, `never` or a time span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before it counts as written.
+    Each,
+    /// After so long.
+    Every(Span),
+    /// When the system likes to.
+    Never,
+}
+
+impl FromStr for SyncPolicy {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<SyncPolicy, ScalarError> {
+        match text.trim_start_matches("every ") {
+            "each" => Ok(SyncPolicy::Each),
+            "never" => Ok(SyncPolicy::Never),
+            span => match span.parse() {
+                Ok(span) => Ok(SyncPolicy::Every(span)),
+                Err(_) => wrong(format!("{text:?} is no sync policy; write each, never or 1s")),
+            },
+        }
     }
 }
 

@@ -488,6 +488,7 @@ impl Stream {
         outbox: &mut Outbox,
         options: &Options,
     ) -> Result<(), LinkError> {
+        outbox.tick(now());
         session.send(outbox);
         let waiting = self.unflushed || !session.output().is_empty();
         if !waiting {
@@ -495,7 +496,8 @@ impl Stream {
         } else if self.write_due.is_none() {
             self.write_due = Some(now() + WRITE_DEADLINE);
         }
-        let due = [session.deadline(), self.write_due].into_iter().flatten().min();
+        let due =
+            [session.deadline(), self.write_due, outbox.deadline()].into_iter().flatten().min();
         let is_full = session.is_full();
         let read = options.read_buffer.clamp(1, 65_536);
         let progress = poll_fn(|cx| self.poll_io(session, read, cx));

@@ -1,15 +1,33 @@
 //! What waits of one port.
 
-use super::Ticket;
 use super::waiting::Waiting;
+use super::{Held, Seq};
+use crate::clock::Now;
+use crate::config::Order;
 use crate::message::Message;
+use crate::mqtt::topic::Topic;
+use std::collections::HashMap;
 
 /// The messages of one port that wait, and what it lost.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    waiting: Waiting,
+    /// What piled up while there was no link, and what must not overtake that.
+    backlog: Waiting,
+    /// What came since.
+    fresh: Waiting,
+    /// How many of the backlog have a topic; kept only where the order is by topic.
+    topics: HashMap<Topic, u32>,
     bytes: usize,
+    /// Messages that wait in the journal alone, behind the backlog.
+    pub(super) away: u64,
     pub(super) drops: Drops,
+}
+
+/// One of a lane's two queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    Backlog,
+    Fresh,
 }
 
 /// How many messages of a port were lost, by cause.
@@ -19,6 +37,8 @@ pub struct Drops {
     pub full: u64,
     /// They alone were larger than the outbox.
     pub too_large: u64,
+    /// The journal was full, or what was in it could not be read any more.
+    pub journal: u64,
 }
 
 impl Lane {
@@ -27,43 +47,145 @@ impl Lane {
         self.bytes
     }
 
-    pub(super) fn front(&self) -> Option<(Ticket, &Message)> {
-        self.waiting.front()
+    pub(super) fn front(&self, queue: Queue) -> Option<&Held> {
+        match queue {
+            Queue::Backlog => self.backlog.front(),
+            Queue::Fresh => self.fresh.front(),
+        }
     }
 
-    pub(super) fn push_back(&mut self, ticket: Ticket, message: Message) {
-        self.bytes += message.cost();
-        self.waiting.push_back(ticket, message);
+    /// Whether a new message has to wait until the backlog is gone.
+    fn is_behind(&self, topic: &Topic, order: Order) -> bool {
+        match order {
+            Order::Port => !self.backlog.is_empty() || self.away > 0,
+            // What the journal holds is not known by topic.
+            Order::Topic => self.topics.contains_key(topic) || self.away > 0,
+            Order::None => false,
+        }
     }
 
-    pub(super) fn push_front(&mut self, ticket: Ticket, message: Message) {
-        self.bytes += message.cost();
-        self.waiting.push_front(ticket, message);
+    /// Whether a new message would have to wait for what is in the journal alone.
+    pub(super) fn is_behind_journal(&self, order: Order) -> bool {
+        self.away > 0 && order != Order::None
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<(Ticket, Message)> {
-        let taken = self.waiting.pop_front();
-        self.less(taken)
+    pub(super) fn push(&mut self, held: Held, order: Order) {
+        if self.is_behind(&held.message.topic, order) {
+            return self.push_backlog(held, order);
+        }
+        self.bytes += held.message.cost();
+        self.fresh.push_back(held);
+    }
+
+    /// Takes in a message that came before all that is fresh.
+    pub(super) fn push_backlog(&mut self, held: Held, order: Order) {
+        self.bytes += held.message.cost();
+        if order == Order::Topic {
+            *self.topics.entry(held.message.topic.clone()).or_default() += 1;
+        }
+        self.backlog.push_back(held);
+    }
+
+    /// Puts a message before the backlog.
+    pub(super) fn push_front(&mut self, held: Held, order: Order) {
+        self.bytes += held.message.cost();
+        if order == Order::Topic {
+            *self.topics.entry(held.message.topic.clone()).or_default() += 1;
+        }
+        self.backlog.push_front(held);
+    }
+
+    /// All that waits is backlog from now on.
+    pub(super) fn pile_up(&mut self, order: Order) {
+        self.backlog.append(&mut self.fresh);
+        self.topics.clear();
+        if order == Order::Topic {
+            for held in self.backlog.iter_mut() {
+                *self.topics.entry(held.message.topic.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn pop(&mut self, queue: Queue) -> Option<Held> {
+        let taken = match queue {
+            Queue::Backlog => self.backlog.pop_front(),
+            Queue::Fresh => self.fresh.pop_front(),
+        };
+        self.less(taken, queue)
     }
 
     /// What is missed least.
-    pub(super) fn pop_least(&mut self) -> Option<(Ticket, Message)> {
-        let taken = self.waiting.pop_least();
-        self.less(taken)
+    pub(super) fn pop_least(&mut self) -> Option<Held> {
+        let taken = self.backlog.pop_least();
+        if let Some(taken) = self.less(taken, Queue::Backlog) {
+            return Some(taken);
+        }
+        let taken = self.fresh.pop_least();
+        self.less(taken, Queue::Fresh)
     }
 
-    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<(Ticket, Message)> {
-        let taken = self.waiting.take_replaced(newer);
-        self.less(taken)
+    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Held> {
+        let taken = self.backlog.take_replaced(newer);
+        if let Some(taken) = self.less(taken, Queue::Backlog) {
+            return Some(taken);
+        }
+        let taken = self.fresh.take_replaced(newer);
+        self.less(taken, Queue::Fresh)
     }
 
-    fn less(&mut self, taken: Option<(Ticket, Message)>) -> Option<(Ticket, Message)> {
-        self.bytes -= taken.as_ref().map_or(0, |(_, message)| message.cost());
-        taken
+    fn less(&mut self, taken: Option<Held>, queue: Queue) -> Option<Held> {
+        let taken = taken?;
+        self.bytes -= taken.message.cost();
+        if queue == Queue::Backlog
+            && let Some(count) = self.topics.get_mut(&taken.message.topic)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.topics.remove(&taken.message.topic);
+            }
+        }
+        Some(taken)
+    }
+
+    /// All that waits, in the order in which it came.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.backlog.iter_mut().chain(self.fresh.iter_mut())
+    }
+
+    /// Says in the messages when they were measured. Returns how many bytes came and went.
+    pub(super) fn correct(&mut self, now: Now) -> (usize, usize) {
+        let (mut more, mut less) = (0, 0);
+        for held in self.iter_mut() {
+            less += held.message.cost();
+            held.message.correct(now);
+            more += held.message.cost();
+        }
+        self.bytes = (self.bytes + more).saturating_sub(less);
+        (more, less)
+    }
+
+    /// The journal does not have what it was given from `first` on.
+    pub(super) fn forget_stored(&mut self, first: Seq) {
+        for held in self.iter_mut() {
+            held.seq = held.seq.filter(|seq| *seq < first);
+        }
+        self.backlog.forget_stored();
+        self.fresh.forget_stored();
+    }
+
+    /// Takes out what the journal had to give up: all up to `last` that it holds.
+    pub(super) fn give_up(&mut self, last: Seq, gone: &mut Vec<Held>) {
+        for queue in [Queue::Backlog, Queue::Fresh] {
+            while let Some(held) = self.front(queue)
+                && held.seq.is_some_and(|seq| seq <= last)
+            {
+                gone.extend(self.pop(queue));
+            }
+        }
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> (usize, usize) {
-        self.waiting.capacity()
+        self.fresh.capacity()
     }
 }

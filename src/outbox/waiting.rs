@@ -1,6 +1,6 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
-use super::Ticket;
+use super::Held;
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     by_topic: HashMap<Topic, Chain>,
     /// Where messages of QoS 0 stand, oldest first; some have gone since.
     qos_0: VecDeque<Place>,
+    /// All that wait before this place are in the journal.
+    stored: Place,
 }
 
 /// The number of a slot. It stays the same while slots before it go; it wraps.
@@ -27,8 +29,7 @@ type Place = u64;
 
 #[derive(Debug)]
 struct Slot {
-    ticket: Ticket,
-    message: Message,
+    held: Held,
     /// The next newer one of the same topic.
     newer: Option<Place>,
 }
@@ -46,14 +47,23 @@ fn is_replaceable(message: &Message) -> bool {
 }
 
 impl Waiting {
-    pub(super) fn front(&self) -> Option<(Ticket, &Message)> {
-        let slot = self.slots.front()?.as_ref()?;
-        Some((slot.ticket, &slot.message))
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    pub(super) fn push_back(&mut self, ticket: Ticket, message: Message) {
+    pub(super) fn front(&self) -> Option<&Held> {
+        Some(&self.slots.front()?.as_ref()?.held)
+    }
+
+    /// All that wait, oldest first. Their topics must stay what they are.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.slots.iter_mut().flatten().map(|slot| &mut slot.held)
+    }
+
+    pub(super) fn push_back(&mut self, held: Held) {
         let place = self.first.wrapping_add(self.slots.len() as u64);
-        if is_replaceable(&message) {
+        let message = &held.message;
+        if is_replaceable(message) {
             let before = self.by_topic.get_mut(&message.topic);
             match before.map(|chain| std::mem::replace(&mut chain.newest, place)) {
                 Some(before) => {
@@ -67,59 +77,92 @@ impl Waiting {
         if message.qos == Qos::AtMostOnce {
             self.qos_0.push_back(place);
         }
-        self.slots.push_back(Some(Slot { ticket, message, newer: None }));
+        self.slots.push_back(Some(Slot { held, newer: None }));
         self.len += 1;
     }
 
     /// Puts a message before all others, where it was before it was taken.
-    pub(super) fn push_front(&mut self, ticket: Ticket, message: Message) {
+    pub(super) fn push_front(&mut self, held: Held) {
         self.first = self.first.wrapping_sub(1);
+        self.stored = self.first;
         let mut newer = None;
-        if is_replaceable(&message) {
+        let message = &held.message;
+        if is_replaceable(message) {
             match self.by_topic.get_mut(&message.topic) {
                 Some(chain) => newer = Some(std::mem::replace(&mut chain.oldest, self.first)),
                 None => self.start_chain(&message.topic, self.first),
             }
         }
-        self.slots.push_front(Some(Slot { ticket, message, newer }));
+        self.slots.push_front(Some(Slot { held, newer }));
         self.len += 1;
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<(Ticket, Message)> {
+    /// Puts all of another queue behind what waits here.
+    pub(super) fn append(&mut self, later: &mut Waiting) {
+        let later = std::mem::take(later);
+        if self.is_empty() {
+            *self = later;
+        } else {
+            later.slots.into_iter().flatten().for_each(|slot| self.push_back(slot.held));
+        }
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Held> {
         let slot = self.slots.front_mut()?.take()?;
         Some(self.removed(slot))
     }
 
-    /// Takes out what is missed least: the oldest message of QoS 0, or else the oldest.
-    pub(super) fn pop_least(&mut self) -> Option<(Ticket, Message)> {
-        let is_there = |place: &Place| {
-            let slot = self.at(*place).and_then(|at| self.slots.get(at)?.as_ref());
-            // It must be the oldest of its topic too, or the chain would lose its beginning.
-            slot.is_some_and(|slot| {
-                let chain = self.by_topic.get(&slot.message.topic);
-                !is_replaceable(&slot.message) || chain.is_none_or(|c| c.oldest == *place)
-            })
-        };
-        let first = self.qos_0.iter().position(is_there);
+    /// Takes out what is missed least: the oldest message of QoS 0, or else the oldest. What is in
+    /// the journal stays.
+    pub(super) fn pop_least(&mut self) -> Option<Held> {
+        let is_qos_0 = |place: &Place| self.is_first_of_its_topic(*place);
+        let first = self.qos_0.iter().position(is_qos_0);
         if let Some(place) = first.and_then(|at| self.qos_0.remove(at))
-            && let Some(at) = self.at(place)
-            && let Some(slot) = self.slots.get_mut(at).and_then(Option::take)
+            && let Some(held) = self.take(place)
         {
-            return Some(self.removed(slot));
+            return Some(held);
         }
-        self.pop_front()
+        let start = self.at(self.stored).filter(|at| *at <= self.slots.len()).unwrap_or(0);
+        let is_unstored =
+            |slot: &Option<Slot>| matches!(slot, Some(slot) if slot.held.seq.is_none());
+        let at = start + self.slots.iter().skip(start).position(is_unstored)?;
+        let place = self.first.wrapping_add(at as u64);
+        self.stored = place;
+        if self.is_first_of_its_topic(place) { self.take(place) } else { None }
+    }
+
+    /// Whether a message is there, and the oldest of its topic if it may be replaced: without that
+    /// one the chain would lose its beginning.
+    fn is_first_of_its_topic(&self, place: Place) -> bool {
+        let slot = self.at(place).and_then(|at| self.slots.get(at)?.as_ref());
+        slot.is_some_and(|Slot { held: Held { message, .. }, .. }| {
+            let chain = self.by_topic.get(&message.topic);
+            !is_replaceable(message) || chain.is_none_or(|chain| chain.oldest == place)
+        })
+    }
+
+    fn take(&mut self, place: Place) -> Option<Held> {
+        let at = self.at(place)?;
+        let slot = self.slots.get_mut(at).and_then(Option::take)?;
+        Some(self.removed(slot))
     }
 
     /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
     /// the broker if and only if the newer one is.
-    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<(Ticket, Message)> {
+    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Held> {
         if !is_replaceable(newer) {
             return None;
         }
         let place = self.by_topic.get(&newer.topic)?.oldest;
         let at = self.at(place)?;
-        let slot = self.slots.get_mut(at)?.take_if(|old| old.message.retain == newer.retain)?;
+        let is_same = |old: &mut Slot| old.held.message.retain == newer.retain;
+        let slot = self.slots.get_mut(at)?.take_if(is_same)?;
         Some(self.removed(slot))
+    }
+
+    /// What waits is to be looked through for what is not in the journal: it lost some.
+    pub(super) fn forget_stored(&mut self) {
+        self.stored = self.first;
     }
 
     fn start_chain(&mut self, topic: &Topic, place: Place) {
@@ -136,10 +179,11 @@ impl Waiting {
     }
 
     /// Follows up after the oldest message of a topic has left its slot.
-    fn removed(&mut self, slot: Slot) -> (Ticket, Message) {
-        let Slot { ticket, message, newer } = slot;
+    fn removed(&mut self, slot: Slot) -> Held {
+        let Slot { held, newer } = slot;
+        let message = &held.message;
         self.len -= 1;
-        if is_replaceable(&message) {
+        if is_replaceable(message) {
             match (newer, self.by_topic.get_mut(&message.topic)) {
                 (Some(newer), Some(chain)) => chain.oldest = newer,
                 _ => drop(self.by_topic.remove(&message.topic)),
@@ -157,7 +201,7 @@ impl Waiting {
             self.qos_0.pop_front();
         }
         self.tidy();
-        (ticket, message)
+        held
     }
 
     /// Gives back what gaps and the end of an outage leave behind. Whenever this does anything it
@@ -166,9 +210,7 @@ impl Waiting {
         const SMALL: usize = 256;
         if self.slots.len() > 2 * self.len + SMALL {
             let old = std::mem::take(self);
-            for slot in old.slots.into_iter().flatten() {
-                self.push_back(slot.ticket, slot.message);
-            }
+            old.slots.into_iter().flatten().for_each(|slot| self.push_back(slot.held));
         }
         if self.slots.capacity() > 4 * self.slots.len() + SMALL {
             self.slots.shrink_to(2 * self.slots.len() + SMALL / 2);

@@ -3,7 +3,7 @@
 use super::ids::Ids;
 use crate::mqtt::packet::PacketId;
 use crate::mqtt::topic::Qos;
-use crate::outbox::Ticket;
+use crate::outbox::Sending;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -52,9 +52,9 @@ struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// A message of the outbox, with QoS 1 or 2.
-    Message(Ticket, Qos),
+    Message(Sending, Qos),
     /// PUBREL for a QoS 2 message that the broker has.
-    Release(Option<Ticket>),
+    Release(Option<Sending>),
     /// A message that is not worth repeating: the next connect makes a new one.
     Birth(Qos),
     /// SUBSCRIBE or UNSUBSCRIBE.

@@ -268,6 +268,7 @@ impl Session {
             self.inbound.forget();
             outbox.requeue();
         }
+        outbox.connected();
         self.tell(Event::Connected(answer));
         Ok(())
     }

@@ -1,0 +1,321 @@
+//! What stands in a journal's file: a header, then records. All numbers are little-endian.
+//!
+//! A record is a marker of two bytes, its kind (1 byte), the length of its body (4), a CRC-32C of
+//! kind, length and body (4), and the body. After a damaged record the next good one is searched
+//! for by its marker.
+
+use super::{Seq, Spot};
+use crate::message::{Durability, Message};
+use crate::mqtt::topic::{Qos, Topic};
+use bytes::{Buf, BufMut, Bytes};
+use crc::{CRC_32_ISCSI, Crc, Table};
+
+/// The first bytes of a file, with the version of what follows at their end.
+const MAGIC: &[u8; 10] = b"tty2mqtt\x01\0";
+
+/// Bytes of a file's header: the magic and the number of its first message.
+pub(super) const HEADER: usize = MAGIC.len() + 8;
+
+const MARKER: [u8; 2] = [0xD7, b'R'];
+
+/// Bytes of a record besides its body.
+pub(super) const FRAME: usize = 11;
+
+/// A body has at most so many bytes: the largest message that a frame can make, and more.
+const LARGEST: usize = 16 << 20;
+
+static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
+
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Record {
+    Message {
+        seq: Seq,
+        message: Message,
+        spot: Option<Spot>,
+    },
+    /// Messages that are needed no more: number of the first, and how many.
+    Done(Vec<(Seq, u32)>),
+    /// Of the messages from a number on, a bit for each that is still needed.
+    Live {
+        first: Seq,
+        bits: Vec<u64>,
+    },
+    /// The names of the ports, by their numbers from 1 on, in the records that follow.
+    Ports(Vec<String>),
+    /// The boot that the records that follow were written in.
+    Boot([u8; 16]),
+    /// The wall clock of a boot was set: milliseconds since 1970 at the boot.
+    Clock {
+        boot: [u8; 16],
+        at_boot: i64,
+    },
+}
+
+/// What stands at a place of a file.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    Record(Record, usize),
+    /// So many bytes make no record.
+    Damaged(usize),
+    End,
+}
+
+pub(super) fn header(first: Seq) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    out.put_slice(MAGIC);
+    out.put_u64_le(first.0);
+    out
+}
+
+/// The number of a file's first message; `None` for a file of something else or another version.
+pub(super) fn read_header(mut bytes: &[u8]) -> Option<Seq> {
+    if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
+        return None;
+    }
+    bytes.advance(MAGIC.len());
+    Some(Seq(bytes.get_u64_le()))
+}
+
+/// Writes a record of a message.
+pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, message: &Message, spot: Option<Spot>) {
+    framed(out, 1, |out| {
+        let qos = message.qos.bits();
+        let always = message.durability == Some(Durability::Always);
+        let flags = qos | u8::from(message.retain) << 2 | u8::from(always) << 3;
+        out.put_u64_le(seq.0);
+        out.put_u16_le(message.port);
+        out.put_u8(flags | u8::from(spot.is_some()) << 4);
+        if let Some(spot) = spot {
+            out.put_i64_le(spot.wall);
+            out.put_i64_le(spot.since_boot);
+        }
+        // A topic has 65,535 bytes at most.
+        out.put_u16_le(message.topic.len() as u16);
+        out.put_slice(message.topic.as_str().as_bytes());
+        out.put_slice(&message.payload);
+    })
+}
+
+pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
+    match record {
+        Record::Message { seq, message, spot } => put_message(out, *seq, message, *spot),
+        Record::Done(ranges) => framed(out, 2, |out| {
+            for (first, count) in ranges {
+                out.put_u64_le(first.0);
+                out.put_u32_le(*count);
+            }
+        }),
+        Record::Live { first, bits } => framed(out, 3, |out| {
+            out.put_u64_le(first.0);
+            bits.iter().for_each(|bits| out.put_u64_le(*bits));
+        }),
+        // Names have no line breaks.
+        Record::Ports(names) => framed(out, 4, |out| out.put_slice(names.join("\n").as_bytes())),
+        Record::Boot(boot) => framed(out, 5, |out| out.put_slice(boot)),
+        Record::Clock { boot, at_boot } => framed(out, 6, |out| {
+            out.put_slice(boot);
+            out.put_i64_le(*at_boot);
+        }),
+    }
+}
+
+fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.put_slice(&MARKER);
+    out.put_u8(kind);
+    out.put_u64_le(0);
+    body(out);
+    let length = (out.len() - start - FRAME) as u32;
+    out[start + 3..start + 7].copy_from_slice(&length.to_le_bytes());
+    let crc = checksum(&out[start + 2..start + 7], &out[start + FRAME..]);
+    out[start + 7..start + FRAME].copy_from_slice(&crc.to_le_bytes());
+}
+
+fn checksum(head: &[u8], body: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(head);
+    digest.update(body);
+    digest.finalize()
+}
+
+/// Reads what stands at the beginning of `bytes`, which go to the end of the file.
+pub(super) fn read(bytes: &[u8]) -> Found {
+    if bytes.is_empty() {
+        return Found::End;
+    }
+    if let Some((record, length)) = read_one(bytes) {
+        return Found::Record(record, length);
+    }
+    let is_good =
+        |at: &usize| bytes[*at..].starts_with(&MARKER) && read_one(&bytes[*at..]).is_some();
+    Found::Damaged((1..bytes.len()).find(is_good).unwrap_or(bytes.len()))
+}
+
+fn read_one(bytes: &[u8]) -> Option<(Record, usize)> {
+    let head = bytes.get(..FRAME)?;
+    if !head.starts_with(&MARKER) {
+        return None;
+    }
+    let (mut length, mut crc) = (&head[3..7], &head[7..]);
+    let (length, crc) = (length.get_u32_le() as usize, crc.get_u32_le());
+    if length > LARGEST {
+        return None;
+    }
+    let body = bytes.get(FRAME..FRAME + length)?;
+    if checksum(&head[2..7], body) != crc {
+        return None;
+    }
+    Some((parse(head[2], body)?, FRAME + length))
+}
+
+fn parse(kind: u8, mut body: &[u8]) -> Option<Record> {
+    Some(match kind {
+        1 => return message(body),
+        2 => {
+            let range = |range: &[u8]| {
+                let mut range = range;
+                (Seq(range.get_u64_le()), range.get_u32_le())
+            };
+            Record::Done(body.chunks_exact(12).map(range).collect())
+        }
+        3 if body.len() >= 8 => {
+            let first = Seq(body.get_u64_le());
+            let bits = body.chunks_exact(8).map(|mut bits| bits.get_u64_le()).collect();
+            Record::Live { first, bits }
+        }
+        4 => {
+            Record::Ports(std::str::from_utf8(body).ok()?.split('\n').map(str::to_owned).collect())
+        }
+        5 => Record::Boot(body.try_into().ok()?),
+        6 if body.len() == 24 => {
+            let (boot, mut at_boot) = body.split_at(16);
+            Record::Clock { boot: boot.try_into().ok()?, at_boot: at_boot.get_i64_le() }
+        }
+        _ => return None,
+    })
+}
+
+fn message(mut body: &[u8]) -> Option<Record> {
+    if body.len() < 13 {
+        return None;
+    }
+    let (seq, port, flags) = (Seq(body.get_u64_le()), body.get_u16_le(), body.get_u8());
+    let mut spot = None;
+    if flags & 0x10 != 0 {
+        if body.len() < 18 {
+            return None;
+        }
+        spot = Some(Spot { wall: body.get_i64_le(), since_boot: body.get_i64_le() });
+    }
+    let length = usize::from(body.get_u16_le());
+    if length > body.len() {
+        return None;
+    }
+    let (topic, payload) = body.split_at(length);
+    let message = Message {
+        qos: Qos::try_from(u64::from(flags & 3)).ok()?,
+        retain: flags & 4 != 0,
+        durability: Some(if flags & 8 != 0 { Durability::Always } else { Durability::Spill }),
+        port,
+        ..Message::new(
+            Topic::from_utf8(Bytes::copy_from_slice(topic)).ok()?,
+            Bytes::copy_from_slice(payload),
+        )
+    };
+    Some(Record::Message { seq, message, spot })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message() -> Message {
+        Message {
+            retain: true,
+            port: 3,
+            durability: Some(Durability::Always),
+            ..Message::new("a/b".parse().unwrap(), "21.5")
+        }
+    }
+
+    fn all() -> Vec<Record> {
+        vec![
+            Record::Boot([7; 16]),
+            Record::Ports(vec!["meter".into(), "dust".into()]),
+            Record::Message { seq: Seq(9), message: message(), spot: None },
+            Record::Message {
+                seq: Seq(10),
+                message: message(),
+                spot: Some(Spot { wall: -1, since_boot: 12 }),
+            },
+            Record::Done(vec![(Seq(9), 1), (Seq(u64::MAX), u32::MAX)]),
+            Record::Live { first: Seq(1), bits: vec![u64::MAX, 5] },
+            Record::Clock { boot: [1; 16], at_boot: 1_793_491_200_000 },
+        ]
+    }
+
+    fn read_all(mut bytes: &[u8]) -> (Vec<Record>, usize) {
+        let (mut records, mut damaged) = (Vec::new(), 0);
+        loop {
+            let length = match read(bytes) {
+                Found::Record(record, length) => {
+                    records.push(record);
+                    length
+                }
+                Found::Damaged(length) => {
+                    damaged += length;
+                    length
+                }
+                Found::End => return (records, damaged),
+            };
+            bytes = &bytes[length..];
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut bytes = Vec::new();
+        all().iter().for_each(|record| put(&mut bytes, record));
+        assert_eq!(read_all(&bytes), (all(), 0));
+        assert_eq!(read_header(&header(Seq(77))), Some(Seq(77)));
+        for foreign in [&b""[..], b"tty2mqtt\x02\0........", b"SQLite format 3\0.."] {
+            assert_eq!(read_header(foreign), None);
+        }
+    }
+
+    proptest! {
+        /// Whatever happens to one record, the others are read.
+        #[test]
+        fn damage_costs_what_it_hit(which in 0..7_usize, at in any::<prop::sample::Index>(), byte in 1..=255_u8) {
+            let (mut bytes, mut places) = (Vec::new(), Vec::new());
+            for record in all() {
+                let start = bytes.len();
+                put(&mut bytes, &record);
+                places.push(start..bytes.len());
+            }
+            bytes[places[which].start + at.index(places[which].len())] ^= byte;
+            let (records, damaged) = read_all(&bytes);
+            let mut expected = all();
+            expected.remove(which);
+            prop_assert_eq!(records, expected);
+            prop_assert_eq!(damaged, places[which].len());
+        }
+
+        #[test]
+        fn a_torn_tail_costs_the_last_record(cut in 0..500_usize) {
+            let mut bytes = Vec::new();
+            all().iter().for_each(|record| put(&mut bytes, record));
+            let cut = cut.min(bytes.len());
+            let (records, _) = read_all(&bytes[..cut]);
+            prop_assert_eq!(&records[..], &all()[..records.len()]);
+        }
+
+        #[test]
+        fn garbage_is_no_record_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let (records, damaged) = read_all(&bytes);
+            prop_assert_eq!((records, damaged), (vec![], bytes.len()));
+        }
+    }
+}

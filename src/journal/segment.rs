@@ -1,0 +1,267 @@
+//! One file of the journal.
+
+use super::record::{self, Found, Record};
+use super::{Seq, Spot};
+use crate::message::Message;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file, and which of its messages are needed.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    /// The number of the first message that may stand in it.
+    pub(super) first: Seq,
+    /// Bytes on the disk.
+    pub(super) bytes: u64,
+    /// Messages that are needed.
+    live: Bits,
+    /// Those of them that wait in here alone.
+    away: Bits,
+    /// What of it belongs to which port.
+    pub(super) shares: BTreeMap<u16, Share>,
+    /// Up to here it was read for those that wait in here alone.
+    read: u64,
+    /// What the ports that it names are called now, by the numbers that it has for them; empty if
+    /// they are the same.
+    pub(super) ports: Vec<u16>,
+    /// The boot that it was written in.
+    pub(super) boot: Option<[u8; 16]>,
+}
+
+/// What of a segment belongs to one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Messages that are needed.
+    pub(super) live: u64,
+    /// Those of them that wait in here alone.
+    pub(super) away: u64,
+}
+
+/// Bits by number, as many as there are.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    ones: u64,
+}
+
+impl Bits {
+    fn get(&self, at: u64) -> bool {
+        let word = usize::try_from(at / 64).ok().and_then(|word| self.words.get(word));
+        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    fn set(&mut self, at: u64) {
+        let word = (at / 64) as usize;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        if !self.get(at) {
+            self.words[word] |= 1 << (at % 64);
+            self.ones += 1;
+        }
+    }
+
+    /// Whether it was set.
+    fn clear(&mut self, at: u64) -> bool {
+        let was = self.get(at);
+        if was {
+            self.words[(at / 64) as usize] &= !(1 << (at % 64));
+            self.ones -= 1;
+        }
+        was
+    }
+}
+
+/// A segment holds so many numbers at most, so that the bits for them stay few.
+pub(super) const NUMBERS: u64 = 1 << 17;
+
+impl Segment {
+    pub(super) fn new(folder: &Path, first: Seq) -> Segment {
+        Segment {
+            path: folder.join(format!("{:020}.journal", first.0)),
+            first,
+            bytes: 0,
+            live: Bits::default(),
+            away: Bits::default(),
+            shares: BTreeMap::new(),
+            read: record::HEADER as u64,
+            ports: Vec::new(),
+            boot: None,
+        }
+    }
+
+    /// The number that a port has now; one that there is no more is the gateway itself.
+    pub(super) fn port(&self, written: u16) -> u16 {
+        match (self.ports.is_empty(), written) {
+            (true, _) | (_, 0) => written,
+            (false, _) => self.ports.get(usize::from(written) - 1).copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether a number may stand in here.
+    pub(super) fn takes(&self, seq: Seq) -> bool {
+        seq >= self.first && seq.0 - self.first.0 < NUMBERS
+    }
+
+    /// A message of an earlier run stands in it; whether it is needed is not known yet.
+    pub(super) fn found(&mut self, seq: Seq) {
+        if self.takes(seq) {
+            self.live.set(seq.0 - self.first.0);
+        }
+    }
+
+    /// Messages of an earlier run were not needed any more.
+    pub(super) fn gone(&mut self, first: Seq, count: u32) {
+        let start = first.0.max(self.first.0) - self.first.0;
+        let end =
+            (first.0.saturating_add(u64::from(count)).saturating_sub(self.first.0)).min(NUMBERS);
+        for at in start..end {
+            self.live.clear(at);
+        }
+    }
+
+    /// Only these of an earlier run were needed.
+    pub(super) fn keep(&mut self, bits: &[u64]) {
+        for (word, kept) in bits.iter().enumerate() {
+            for bit in 0..64 {
+                if kept >> bit & 1 == 0 {
+                    self.live.clear(word as u64 * 64 + bit);
+                }
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
+        let at = seq.0 - self.first.0;
+        self.live.set(at);
+        let share = self.shares.entry(port).or_default();
+        share.live += 1;
+        if away {
+            self.away.set(at);
+            share.away += 1;
+        }
+    }
+
+    /// A message is needed no more.
+    pub(super) fn done(&mut self, seq: Seq, port: u16) {
+        let at = seq.0.saturating_sub(self.first.0);
+        if !self.live.clear(at) {
+            return;
+        }
+        let was_away = self.away.clear(at);
+        if let Some(share) = self.shares.get_mut(&port) {
+            share.live = share.live.saturating_sub(1);
+            share.away = share.away.saturating_sub(u64::from(was_away));
+        }
+    }
+
+    /// A message that waited in here alone is in memory too.
+    fn taken(&mut self, seq: Seq, port: u16) -> bool {
+        let is_away = self.away.clear(seq.0.saturating_sub(self.first.0));
+        if is_away && let Some(share) = self.shares.get_mut(&port) {
+            share.away = share.away.saturating_sub(1);
+        }
+        is_away
+    }
+
+    pub(super) fn is_live(&self, seq: Seq) -> bool {
+        seq >= self.first && self.live.get(seq.0 - self.first.0)
+    }
+
+    pub(super) fn live(&self) -> u64 {
+        self.live.ones
+    }
+
+    pub(super) fn away(&self) -> u64 {
+        self.away.ones
+    }
+
+    /// The newest message that is needed.
+    pub(super) fn last_live(&self) -> Option<Seq> {
+        let (word, bits) = self.live.words.iter().enumerate().rfind(|(_, bits)| **bits != 0)?;
+        Some(Seq(self.first.0 + word as u64 * 64 + u64::from(63 - bits.leading_zeros())))
+    }
+
+    /// Which of its messages are needed, as a record that tells a later start.
+    pub(super) fn summary(&self) -> Record {
+        Record::Live { first: self.first, bits: self.live.words.clone() }
+    }
+
+    /// Bytes of a port's needed messages, on average.
+    pub(super) fn bytes_of(&self, port: u16) -> u64 {
+        let live = self.shares.get(&port).map_or(0, |share| share.live);
+        (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
+    }
+
+    /// All of a port is given up. Returns how many waited in here alone.
+    pub(super) fn forget(&mut self, port: u16) -> u64 {
+        self.shares.remove(&port).map_or(0, |share| share.away)
+    }
+
+    /// Reads on where it was read up to: messages that wait in here alone, of so much memory.
+    pub(super) fn read(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Seq, Message, Option<([u8; 16], Spot)>),
+    ) -> io::Result<()> {
+        let bytes = std::fs::read(&self.path)?;
+        let mut cost = 0;
+        while cost < most {
+            let at = usize::try_from(self.read).unwrap_or(usize::MAX);
+            let rest = bytes.get(at..).unwrap_or_default();
+            match record::read(rest) {
+                Found::Record(found, length) => {
+                    self.read += length as u64;
+                    let Record::Message { seq, mut message, spot } = found else { continue };
+                    message.port = self.port(message.port);
+                    if self.is_live(seq) && self.taken(seq, message.port) {
+                        cost += message.cost();
+                        take(seq, message, self.boot.zip(spot));
+                    }
+                }
+                Found::Damaged(length) => self.read += length as u64,
+                Found::End => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits in here alone and was not found is lost.
+    pub(super) fn lose_away(&mut self) {
+        for (live, away) in self.live.words.iter_mut().zip(&mut self.away.words) {
+            let lost = std::mem::take(away);
+            self.live.ones -= u64::from((*live & lost).count_ones());
+            *live &= !lost;
+        }
+        self.away.ones = 0;
+        for share in self.shares.values_mut() {
+            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
+        }
+    }
+
+    /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.
+    pub(super) fn count_shares(&mut self, bytes: &[u8]) {
+        let mut place = record::HEADER;
+        loop {
+            match record::read(bytes.get(place..).unwrap_or_default()) {
+                Found::End => return,
+                Found::Damaged(length) => place += length,
+                Found::Record(found, length) => {
+                    place += length;
+                    if let Record::Message { seq, message, .. } = found
+                        && self.is_live(seq)
+                    {
+                        self.add(seq, self.port(message.port), true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// It was rewritten: what is to be read stands elsewhere.
+    pub(super) fn rewritten(&mut self, bytes: u64) {
+        (self.bytes, self.read) = (bytes, record::HEADER as u64);
+    }
+}

@@ -1,0 +1,603 @@
+//! The files of the journal, as one list of messages.
+
+use super::boot::{Boot, wall};
+use super::record::{self, Found, Record};
+use super::segment::Segment;
+use super::{Entry, Seq, Settings, Spot, State};
+use crate::clock::{Now, Stamp};
+use crate::config::Drop;
+use crate::message::Message;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Something went wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub(super) struct Failure {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure { path, source }
+}
+
+/// What a port has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) port: u16,
+    pub(super) up_to: Seq,
+    pub(super) away: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    settings: Settings,
+    boot: Boot,
+    /// The names of the ports, by their numbers from 1 on.
+    ports: Vec<String>,
+    segments: VecDeque<Segment>,
+    /// The last segment, if it is open.
+    file: Option<File>,
+    /// Whether what was written to it is not safe from a power failure yet.
+    is_dirty: bool,
+    /// When other boots than this one were, where that became known.
+    clocks: HashMap<[u8; 16], i64>,
+    last: Seq,
+    state: State,
+    /// Held as long as this journal is in use.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a folder, and finds what an earlier run has left in it.
+    pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
+        let folder = &settings.folder;
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        let lock_path = folder.join("lock");
+        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| io::Error::other("another gateway uses this journal"))
+            .map_err(at(folder))?;
+        let mut store = Store {
+            settings: settings.clone(),
+            boot: Boot::read(),
+            ports: ports.to_vec(),
+            segments: VecDeque::new(),
+            file: None,
+            is_dirty: false,
+            clocks: HashMap::new(),
+            last: Seq(0),
+            state: State::default(),
+            _lock: lock,
+        };
+        store.recover()?;
+        Ok(store)
+    }
+
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Of each port, how many messages wait in here alone.
+    pub(super) fn away(&self) -> Vec<(u16, u64)> {
+        let mut away = BTreeMap::<u16, u64>::new();
+        for (port, share) in self.segments.iter().flat_map(|segment| &segment.shares) {
+            *away.entry(*port).or_default() += share.away;
+        }
+        away.into_iter().collect()
+    }
+
+    pub(super) fn state(&self) -> State {
+        State {
+            messages: self.segments.iter().map(Segment::live).sum(),
+            bytes: self.bytes(),
+            ..self.state
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// A new segment is begun when the last has so many bytes.
+    fn segment_size(&self) -> u64 {
+        (self.settings.size / 32).clamp(64 << 10, 1 << 20)
+    }
+
+    pub(super) fn name_ports(&mut self, ports: Vec<String>) -> Result<(), Failure> {
+        self.ports = ports;
+        if self.file.is_some() {
+            let mut out = Vec::new();
+            record::put(&mut out, &Record::Ports(self.ports.clone()));
+            self.write(&out)?;
+        }
+        Ok(())
+    }
+
+    // Writing.
+
+    /// Appends messages, as many as can be: those before an error are there. Messages that made
+    /// way are told.
+    pub(super) fn append(
+        &mut self,
+        entries: &mut VecDeque<Entry>,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Failure> {
+        let mut out = Vec::new();
+        while !entries.is_empty() {
+            let mut taken = 0;
+            for entry in &*entries {
+                let fits = |segment: &Segment| {
+                    segment.takes(entry.seq)
+                        && segment.bytes + (out.len() as u64) < self.segment_size()
+                };
+                if self.file.is_none() || !self.segments.back().is_some_and(fits) {
+                    break;
+                }
+                let spot = entry.message.measured.map(|measured| self.boot.spot(measured));
+                record::put_message(&mut out, entry.seq, &entry.message, spot);
+                taken += 1;
+            }
+            if taken == 0 {
+                // The first of a segment is written with its header.
+                let Some(first) = entries.front().map(|entry| entry.seq) else { break };
+                self.begin(first)?;
+                continue;
+            }
+            let has_room = self.make_room(out.len() as u64, lost)?;
+            if has_room {
+                self.write(&out)?;
+            }
+            out.clear();
+            for entry in entries.drain(..taken) {
+                self.last = self.last.max(entry.seq);
+                let (seq, port) = (entry.seq, entry.message.port);
+                match self.segments.back_mut() {
+                    Some(segment) if has_room => segment.add(seq, port, entry.away),
+                    _ if entry.away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),
+                    // It has a place in memory.
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let (Some(file), Some(segment)) = (&mut self.file, self.segments.back_mut()) else {
+            return Ok(());
+        };
+        let result = file.write_all(bytes);
+        if result.is_err() {
+            // What was written of it is no record; nothing is appended behind that.
+            self.file = None;
+        }
+        result.map_err(at(&segment.path))?;
+        segment.bytes += bytes.len() as u64;
+        self.state.written += bytes.len() as u64;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Begins a segment.
+    fn begin(&mut self, first: Seq) -> Result<(), Failure> {
+        self.sync()?;
+        self.file = None;
+        self.remove_done();
+        let mut out = record::header(first);
+        record::put(&mut out, &Record::Boot(self.boot.id));
+        record::put(&mut out, &Record::Ports(self.ports.clone()));
+        for (boot, at_boot) in &self.clocks {
+            record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
+        }
+        // What was done is known from here on, whatever becomes of the files before.
+        self.segments.iter().for_each(|segment| record::put(&mut out, &segment.summary()));
+        let mut segment = Segment::new(&self.settings.folder, first);
+        segment.boot = Some(self.boot.id);
+        let file = OpenOptions::new().append(true).create_new(true).open(&segment.path);
+        let file = file.map_err(at(&segment.path))?;
+        self.segments.push_back(segment);
+        self.file = Some(file);
+        if let Err(failure) = self.write(&out) {
+            if let Some(segment) = self.segments.pop_back() {
+                let _ = fs::remove_file(&segment.path);
+            }
+            return Err(failure);
+        }
+        self.sync_folder()
+    }
+
+    /// Makes what was written safe from a power failure.
+    pub(super) fn sync(&mut self) -> Result<(), Failure> {
+        if let (true, Some(file), Some(segment)) = (self.is_dirty, &self.file, self.segments.back())
+        {
+            file.sync_data().map_err(at(&segment.path))?;
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// After a failure: whether the disk can be written again. What is gone from it is lost.
+    pub(super) fn try_again(&mut self, lost: &mut Vec<Lost>) -> Result<(), Failure> {
+        let folder = self.settings.folder.clone();
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let probe = folder.join("probe.new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&probe)?;
+            file.write_all(&[0; 4096])?;
+            file.sync_data()?;
+            fs::remove_file(&probe)
+        };
+        write().map_err(at(&probe))?;
+        self.file = None;
+        for index in (0..self.segments.len()).rev() {
+            if self.segments[index].path.exists() {
+                continue;
+            }
+            if let Some(segment) = self.segments.remove(index) {
+                let away = segment.shares.iter().filter(|(_, share)| share.away > 0);
+                lost.extend(away.map(|(port, share)| Lost {
+                    port: *port,
+                    up_to: Seq(0),
+                    away: share.away,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    fn sync_folder(&self) -> Result<(), Failure> {
+        let folder = &self.settings.folder;
+        // Some file systems cannot sync a folder; they keep names as they keep bytes.
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result.map_err(at(folder)),
+        }
+    }
+
+    /// Messages are needed no more.
+    pub(super) fn done(&mut self, done: &mut Vec<(Seq, u16)>) -> Result<(), Failure> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        done.sort_unstable();
+        let mut ranges: Vec<(Seq, u32)> = Vec::new();
+        for (seq, port) in done.drain(..) {
+            if let Some(segment) = self.segment(seq) {
+                segment.done(seq, port);
+            }
+            match ranges.last_mut() {
+                Some((first, count)) if first.0 + u64::from(*count) == seq.0 => *count += 1,
+                _ => ranges.push((seq, 1)),
+            }
+        }
+        self.remove_done();
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            // A segment says at its beginning what was done before.
+            return self.begin(Seq(self.last.0 + 1));
+        }
+        let mut out = Vec::new();
+        record::put(&mut out, &Record::Done(ranges));
+        self.write(&out)
+    }
+
+    fn segment(&mut self, seq: Seq) -> Option<&mut Segment> {
+        let behind = self.segments.partition_point(|segment| segment.first <= seq);
+        self.segments.get_mut(behind.checked_sub(1)?)
+    }
+
+    /// Removes files of which nothing is needed; the last one not before it is a quarter full, so
+    /// that not every message makes and removes one.
+    fn remove_done(&mut self) {
+        let small = self.segment_size() / 4;
+        for index in (0..self.segments.len()).rev() {
+            let is_open = self.file.is_some() && index + 1 == self.segments.len();
+            let segment = &self.segments[index];
+            if segment.live() > 0 || is_open && segment.bytes < small {
+                continue;
+            }
+            if let Err(error) = fs::remove_file(&segment.path) {
+                // Nothing in it is needed, as a later start finds too.
+                tracing::debug!("{}: {error}", segment.path.display());
+            }
+            self.segments.remove(index);
+            if is_open {
+                (self.file, self.is_dirty) = (None, false);
+            }
+        }
+    }
+
+    /// The clock was set: messages of this boot that were measured before are known better.
+    pub(super) fn clock_is_set(&mut self, now: Now) -> Result<(), Failure> {
+        let at_boot = self.boot.began(now);
+        self.clocks.insert(self.boot.id, at_boot);
+        let mut out = Vec::new();
+        record::put(&mut out, &Record::Clock { boot: self.boot.id, at_boot });
+        self.write(&out)
+    }
+
+    // Room.
+
+    /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
+    fn make_room(&mut self, bytes: u64, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
+        if self.bytes() + bytes <= self.settings.size {
+            return Ok(true);
+        }
+        self.remove_done();
+        // A whole segment's worth, so that it is not done again for each message.
+        let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
+        while self.bytes() > enough && self.segments.len() > 1 {
+            if self.settings.drop == Drop::Newest {
+                return Ok(self.bytes() + bytes <= self.settings.size);
+            }
+            let Some(port) = self.largest() else { break };
+            let last = self.segments.len() - 1;
+            let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
+            // The last segment is being written.
+            let Some(at) = self.segments.range(..last).position(has) else { break };
+            self.give_up(at, port, lost)?;
+        }
+        Ok(self.bytes() + bytes <= self.settings.size)
+    }
+
+    /// The port that takes up most.
+    fn largest(&self) -> Option<u16> {
+        let mut sizes = BTreeMap::<u16, u64>::new();
+        for segment in &self.segments {
+            for port in segment.shares.keys() {
+                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
+            }
+        }
+        let largest = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        Some(largest.0)
+    }
+
+    /// Gives up what a port has in a segment.
+    fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
+        let up_to = segment.last_live().unwrap_or(segment.first);
+        if is_alone {
+            let away = segment.forget(port);
+            fs::remove_file(&segment.path).map_err(at(&segment.path))?;
+            self.segments.remove(index);
+            lost.push(Lost { port, up_to, away });
+            return Ok(());
+        }
+        let old = fs::read(&segment.path).map_err(at(&segment.path))?;
+        let mut new = old[..record::HEADER.min(old.len())].to_vec();
+        let mut place = record::HEADER;
+        let mut gone = Vec::new();
+        loop {
+            let rest = old.get(place..).unwrap_or_default();
+            let length = match record::read(rest) {
+                Found::End => break,
+                Found::Damaged(length) => length,
+                Found::Record(found, length) => {
+                    let is_kept = match &found {
+                        Record::Message { seq, message, .. } => {
+                            let own = segment.port(message.port) == port;
+                            if own {
+                                gone.push(*seq);
+                            }
+                            !own && segment.is_live(*seq)
+                        }
+                        _ => true,
+                    };
+                    if is_kept {
+                        new.extend_from_slice(&rest[..length]);
+                    }
+                    length
+                }
+            };
+            place += length;
+        }
+        let temporary = segment.path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&new)?;
+            file.sync_data()?;
+            fs::rename(&temporary, &segment.path)
+        };
+        write().map_err(at(&segment.path))?;
+        self.state.written += new.len() as u64;
+        let away = segment.shares.get(&port).map_or(0, |share| share.away);
+        gone.into_iter().for_each(|seq| segment.done(seq, port));
+        segment.forget(port);
+        segment.rewritten(new.len() as u64);
+        lost.push(Lost { port, up_to, away });
+        self.sync_folder()
+    }
+
+    // Reading.
+
+    /// Messages of about so much memory that wait in here alone, oldest first. They are needed
+    /// still.
+    pub(super) fn read(
+        &mut self,
+        bytes: usize,
+        lost: &mut Vec<Lost>,
+    ) -> Result<Vec<(Seq, Message)>, Failure> {
+        let mut messages = Vec::new();
+        let now = Now::read();
+        while let Some(index) = self.segments.iter().position(|segment| segment.away() > 0) {
+            let segment = &mut self.segments[index];
+            let (boot, clocks) = (&self.boot, &self.clocks);
+            let before = segment.away();
+            let mut cost = 0;
+            let result = segment.read(bytes, |seq, mut message, spot| {
+                if let Some((boot_id, spot)) = spot {
+                    date(&mut message, boot_id, spot, boot, clocks, now);
+                }
+                cost += message.cost();
+                messages.push((seq, message));
+            });
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.map_err(at(&segment.path))?,
+            }
+            if cost >= bytes {
+                break;
+            }
+            // It was read to its end: what is still missing is damaged, or the file is gone.
+            if segment.away() > 0 {
+                tracing::warn!(
+                    "{}: {} of {before} messages are not readable",
+                    segment.path.display(),
+                    segment.away()
+                );
+                for (port, share) in segment.shares.iter().filter(|(_, share)| share.away > 0) {
+                    lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
+                }
+                segment.lose_away();
+            }
+            if !messages.is_empty() {
+                break;
+            }
+        }
+        Ok(messages)
+    }
+
+    // Recovery.
+
+    fn recover(&mut self) -> Result<(), Failure> {
+        let folder = self.settings.folder.clone();
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let path = entry.map_err(at(&folder))?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("journal") => paths.push(path),
+                // What was being rewritten when the power failed; the old one is there.
+                Some("new") => fs::remove_file(&path).map_err(at(&path))?,
+                _ => {}
+            }
+        }
+        paths.sort();
+        for path in paths {
+            let bytes = fs::read(&path).map_err(at(&path))?;
+            match record::read_header(&bytes) {
+                Some(first) => self.recover_segment(path, first, &bytes),
+                None => set_aside(&path)?,
+            }
+        }
+        self.segments.make_contiguous().sort_by_key(|segment| segment.first);
+        for segment in &mut self.segments {
+            let bytes = fs::read(&segment.path).map_err(at(&segment.path))?;
+            segment.count_shares(&bytes);
+        }
+        self.remove_done();
+        Ok(())
+    }
+
+    fn recover_segment(&mut self, path: PathBuf, first: Seq, bytes: &[u8]) {
+        let mut segment = Segment::new(&self.settings.folder, first);
+        segment.bytes = bytes.len() as u64;
+        self.last = self.last.max(Seq(first.0.saturating_sub(1)));
+        segment.path.clone_from(&path);
+        self.segments.push_back(segment);
+        let mut place = record::HEADER;
+        loop {
+            let (found, length) = match record::read(&bytes[place..]) {
+                Found::End => break,
+                Found::Damaged(length) => {
+                    tracing::warn!(
+                        "{}: {length} bytes at {place} are damaged; skipped",
+                        path.display()
+                    );
+                    self.state.damaged += length as u64;
+                    place += length;
+                    continue;
+                }
+                Found::Record(found, length) => (found, length),
+            };
+            place += length;
+            match found {
+                Record::Message { seq, .. } => {
+                    self.last = self.last.max(seq);
+                    if let Some(segment) = self.segments.back_mut() {
+                        segment.found(seq);
+                    }
+                }
+                Record::Done(ranges) => {
+                    for (first, count) in ranges {
+                        let last = first.0.saturating_add(u64::from(count)).saturating_sub(1);
+                        self.last = self.last.max(Seq(last));
+                        self.segments.iter_mut().for_each(|segment| segment.gone(first, count));
+                    }
+                }
+                Record::Live { first, bits } => {
+                    let same = self.segments.iter_mut().find(|segment| segment.first == first);
+                    if let Some(segment) = same {
+                        segment.keep(&bits);
+                    }
+                }
+                Record::Ports(names) => {
+                    let now = |name: &String| {
+                        let at = self.ports.iter().position(|port| port == name);
+                        at.map_or(0, |at| at as u16 + 1)
+                    };
+                    let ports = names.iter().map(now).collect();
+                    if let Some(segment) = self.segments.back_mut() {
+                        segment.ports = ports;
+                    }
+                }
+                Record::Boot(boot) => {
+                    if let Some(segment) = self.segments.back_mut() {
+                        segment.boot = Some(boot);
+                    }
+                }
+                Record::Clock { boot, at_boot } => drop(self.clocks.insert(boot, at_boot)),
+            }
+        }
+    }
+}
+
+/// Says when a message was measured, as far as that is known now.
+fn date(
+    message: &mut Message,
+    boot_id: [u8; 16],
+    spot: Spot,
+    boot: &Boot,
+    clocks: &HashMap<[u8; 16], i64>,
+    now: Now,
+) {
+    let measured = match boot_id == boot.id {
+        true => boot.at(spot),
+        false => Now { mono: now.mono, wall: wall(spot.wall) },
+    };
+    message.measured = Some(measured);
+    if Stamp(measured.wall).is_synchronised() {
+        return;
+    }
+    match clocks.get(&boot_id) {
+        Some(at_boot) => message.correct_to(wall(at_boot.saturating_add(spot.since_boot))),
+        None if boot_id == boot.id => message.correct(now),
+        // Nobody will ever know: the stamp in it goes on saying so.
+        None => message.measured = None,
+    }
+}
+
+/// A file that is no journal of ours may be somebody's: it is kept under another name.
+fn set_aside(path: &Path) -> Result<(), Failure> {
+    let name = |n: u32| path.with_extension(format!("journal.aside{n}"));
+    let free = (1..=u32::MAX).map(name).find(|path| !path.exists());
+    let aside = free.unwrap_or_else(|| name(0));
+    fs::rename(path, &aside).map_err(at(path))?;
+    tracing::warn!(
+        "{}: not a journal of this version; set aside as {}",
+        path.display(),
+        aside.display()
+    );
+    Ok(())
+}

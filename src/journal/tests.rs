@@ -1,0 +1,458 @@
+//! The journal on a real disk, and the outbox with it.
+
+use super::store::{Lost, Store};
+use super::{Entry, Report, Seq, Settings, Turn};
+use crate::config::scalar::Size;
+use crate::config::{Drop, Order, OutboxBounds, SyncPolicy};
+use crate::message::{Durability, Message};
+use crate::mqtt::packet::Reason;
+use crate::mqtt::topic::Qos;
+use crate::outbox::{Outbox, Sending};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PORTS: [&str; 3] = ["meter", "dust", "chatty"];
+
+fn ports() -> Vec<String> {
+    PORTS.map(str::to_owned).to_vec()
+}
+
+fn settings(folder: &Path, size: u64, drop: Drop) -> Settings {
+    Settings { folder: folder.join("journal"), size, sync: SyncPolicy::Never, drop }
+}
+
+fn message(port: u16, number: u64, length: usize) -> Message {
+    let text = format!("{number:0length$}");
+    Message {
+        port,
+        durability: Some(Durability::Always),
+        ..Message::new(format!("t/{port}").parse().unwrap(), text)
+    }
+}
+
+fn number(message: &Message) -> u64 {
+    std::str::from_utf8(&message.payload).unwrap().parse().unwrap()
+}
+
+/// What the thread does with a turn.
+fn obey(store: &mut Store, turn: Turn) -> Vec<Report> {
+    let mut reports = Vec::new();
+    let mut lost = Vec::new();
+    let last = turn.entries.last().map(|entry| entry.seq);
+    store.append(&mut turn.entries.into(), &mut lost).unwrap();
+    reports.extend(last.map(Report::Safe));
+    let dropped = |Lost { port, up_to, away }| Report::Dropped { port, up_to, away };
+    reports.extend(lost.drain(..).map(dropped));
+    store.done(&mut turn.done.clone()).unwrap();
+    if let Some(bytes) = turn.read {
+        let messages = store.read(bytes, &mut lost).unwrap();
+        reports.push(Report::Read(messages));
+        reports.extend(lost.drain(..).map(dropped));
+    }
+    reports
+}
+
+fn append(store: &mut Store, messages: impl IntoIterator<Item = Message>) -> Vec<Lost> {
+    let mut seq = store.last().0;
+    let mut lost = Vec::new();
+    for message in messages {
+        seq += 1;
+        let entry = Entry { seq: Seq(seq), message, away: true };
+        store.append(&mut VecDeque::from([entry]), &mut lost).unwrap();
+    }
+    lost
+}
+
+fn read_all(store: &mut Store) -> Vec<(u16, u64)> {
+    let mut all = Vec::new();
+    loop {
+        let read = store.read(10_000, &mut Vec::new()).unwrap();
+        if read.is_empty() {
+            return all;
+        }
+        all.extend(read.iter().map(|(_, message)| (message.port, number(message))));
+    }
+}
+
+#[test]
+fn what_was_not_done_is_there_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, (1..=1000).map(|n| message(1, n, 500)));
+    let mut done: Vec<_> = (1..=1000).filter(|n| n % 3 != 0).map(|n| (Seq(n), 1)).collect();
+    store.done(&mut done).unwrap();
+    drop(store);
+    // The ports have other numbers now, and one is gone.
+    let names = ["new".to_owned(), "meter".to_owned()];
+    let mut store = Store::open(&settings, &names).unwrap();
+    assert_eq!(store.last(), Seq(1000));
+    assert_eq!(store.away(), [(2, 333)]);
+    let expected: Vec<_> = (1..=1000).filter(|n| n % 3 == 0).map(|n| (2, n)).collect();
+    assert_eq!(read_all(&mut store), expected);
+    let mut done: Vec<_> = expected.iter().map(|(_, n)| (Seq(*n), 2)).collect();
+    store.done(&mut done).unwrap();
+    drop(store);
+    let store = Store::open(&settings, &names).unwrap();
+    assert_eq!((store.state().messages, store.state().bytes), (0, 0));
+}
+
+#[test]
+fn two_gateways_do_not_share_a_journal() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let _first = Store::open(&settings, &ports()).unwrap();
+    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    assert!(error.ends_with("journal: another gateway uses this journal"), "{error}");
+}
+
+#[test]
+fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
+    for policy in [Drop::Oldest, Drop::Newest] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, policy);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        // The quiet port has a tenth of all, and stays whole.
+        let of = |n: u64| message(if n.is_multiple_of(10) { 1 } else { 3 }, n, 1000);
+        let lost = append(&mut store, (1..=4000).map(of));
+        assert!(store.state().bytes <= 1 << 20);
+        let kept = read_all(&mut store);
+        let lost: u64 = lost.iter().map(|lost| lost.away).sum();
+        assert_eq!(lost + kept.len() as u64, 4000, "{policy:?}");
+        let chatty: Vec<_> = kept.iter().filter(|(port, _)| *port == 3).map(|(_, n)| *n).collect();
+        match policy {
+            Drop::Oldest => {
+                let quiet: Vec<_> = kept.iter().filter(|(port, _)| *port == 1).collect();
+                assert_eq!(quiet.len(), 400);
+                let newest: Vec<_> = (1..=4000).filter(|n| !u64::is_multiple_of(*n, 10)).collect();
+                assert!(newest.ends_with(&chatty) && chatty.len() > 400, "{}", chatty.len());
+            }
+            Drop::Newest => assert_eq!(
+                kept,
+                (1..=kept.len() as u64).map(|n| (of(n).port, n)).collect::<Vec<_>>()
+            ),
+        }
+        // It survives a restart in the same shape.
+        drop(store);
+        let store = Store::open(&settings, &ports()).unwrap();
+        assert_eq!(store.state().messages, kept.len() as u64);
+    }
+}
+
+#[test]
+fn foreign_files_are_set_aside_and_damage_is_skipped() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, (1..=50).map(|n| message(1, n, 100)));
+    drop(store);
+    let path = settings.folder.join(format!("{:020}.journal", 1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes.truncate(bytes.len() - 7);
+    std::fs::write(&path, bytes).unwrap();
+    let foreign = settings.folder.join("00000000000000000007.journal");
+    std::fs::write(&foreign, "somebody's diary").unwrap();
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    assert_eq!(
+        std::fs::read(foreign.with_extension("journal.aside1")).unwrap(),
+        b"somebody's diary"
+    );
+    assert!(store.state().damaged > 100, "{:?}", store.state());
+    let read = read_all(&mut store);
+    assert_eq!(read.len(), 48);
+    assert_eq!(read.last(), Some(&(1, 49)));
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_gives_all_back() {
+    let folder = TempDir::new().unwrap();
+    let blocked = folder.path().join("blocked");
+    std::fs::write(&blocked, "a file").unwrap();
+    let settings = settings(&blocked, 1 << 20, Drop::Oldest);
+    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    assert!(error.contains("blocked/journal"), "{error}");
+    // A folder that goes away while it is in use.
+    let settings = self::settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, [message(1, 1, 10)]);
+    std::fs::remove_dir_all(&settings.folder).unwrap();
+    let mut entries: VecDeque<_> =
+        (2..5000).map(|n| Entry { seq: Seq(n), message: message(1, n, 100), away: true }).collect();
+    let all = entries.len();
+    store.append(&mut entries, &mut Vec::new()).unwrap_err();
+    assert!(entries.len() > all / 2, "what was not written is still there");
+    let mut lost = Vec::new();
+    store.try_again(&mut lost).unwrap();
+    assert!(
+        lost[0].away > 0
+            && settings.folder.metadata().unwrap().permissions().mode() & 0o700 == 0o700
+    );
+    store.append(&mut entries, &mut lost).unwrap();
+    assert!(entries.is_empty());
+}
+
+/// Outbox and journal as the gateway has them, with a broker that is there or not, and readings
+/// that are numbered.
+struct World {
+    folder: TempDir,
+    order: Order,
+    outbox: Outbox,
+    store: Option<Store>,
+    in_flight: VecDeque<(Sending, u16, u64)>,
+    next: BTreeMap<u16, u64>,
+    delivered: BTreeMap<u16, Vec<u64>>,
+    up: bool,
+    now: Instant,
+}
+
+impl World {
+    fn new(order: Order) -> World {
+        let folder = TempDir::new().unwrap();
+        let (outbox, store) = World::start(folder.path(), order);
+        World {
+            folder,
+            order,
+            outbox,
+            store: Some(store),
+            in_flight: VecDeque::new(),
+            next: BTreeMap::new(),
+            delivered: BTreeMap::new(),
+            up: false,
+            now: Instant::now(),
+        }
+    }
+
+    fn start(folder: &Path, order: Order) -> (Outbox, Store) {
+        let bytes = Size::from_bytes(64 << 10);
+        let mut outbox = Outbox::new(&OutboxBounds { bytes, order, ..OutboxBounds::default() });
+        let store = Store::open(&settings(folder, 8 << 20, Drop::Oldest), &ports()).unwrap();
+        outbox.share(3);
+        outbox.open_journal(store.last(), &store.away());
+        outbox.disconnected(Instant::now());
+        (outbox, store)
+    }
+
+    fn push(&mut self, port: u16, durability: Durability) {
+        let n = self.next.entry(port).or_default();
+        *n += 1;
+        let message = Message { durability: Some(durability), ..message(port, *n, 30) };
+        self.outbox.push(message);
+    }
+
+    /// The journal does what it is told.
+    fn journal(&mut self) {
+        let store = self.store.as_mut().unwrap();
+        while let Some(turn) = self.outbox.turn(self.now) {
+            for report in obey(store, turn) {
+                self.outbox.hear(report);
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        while self.up && self.in_flight.len() < 20 {
+            let Some(message) = self.outbox.front() else { return };
+            let (port, n) = (message.port, number(message));
+            let sending = self.outbox.sent(Qos::AtLeastOnce).unwrap();
+            self.in_flight.push_back((sending, port, n));
+        }
+    }
+
+    fn acknowledge(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some((sending, port, n)) = self.in_flight.pop_front() else { return };
+            self.outbox.acknowledged(sending, Reason::SUCCESS);
+            self.delivered.entry(port).or_default().push(n);
+        }
+    }
+
+    fn connect(&mut self, up: bool) {
+        match up {
+            true => {
+                // The broker has lost the session.
+                self.outbox.requeue();
+                self.in_flight.clear();
+                self.outbox.connected();
+            }
+            false => self.outbox.disconnected(self.now),
+        }
+        self.up = up;
+    }
+
+    /// kill -9 between two turns.
+    fn kill(&mut self) {
+        self.journal();
+        self.store = None;
+        let (outbox, store) = World::start(self.folder.path(), self.order);
+        (self.outbox, self.store) = (outbox, Some(store));
+        self.in_flight.clear();
+        self.up = false;
+    }
+
+    fn drain(&mut self) {
+        self.connect(true);
+        for _ in 0..100_000 {
+            self.journal();
+            self.send();
+            if self.in_flight.is_empty() && self.outbox.is_empty() {
+                return;
+            }
+            self.acknowledge(7);
+        }
+        panic!("it does not drain: {:?}", self.outbox.journalled());
+    }
+
+    /// Every number of every port came, and for the first time in its place.
+    fn judge(&self, durable: &[u16]) {
+        for port in durable {
+            let all = self.delivered.get(port).cloned().unwrap_or_default();
+            let mut firsts = Vec::new();
+            let mut seen = std::collections::HashSet::new();
+            all.iter().filter(|n| seen.insert(**n)).for_each(|n| firsts.push(*n));
+            let expected: Vec<_> = (1..=self.next.get(port).copied().unwrap_or(0)).collect();
+            if self.order == Order::None {
+                firsts.sort_unstable();
+            }
+            let wrong =
+                firsts.iter().zip(&expected).position(|(first, expected)| first != expected);
+            let at = wrong.unwrap_or(firsts.len().min(expected.len()));
+            assert!(
+                firsts == expected,
+                "port {port}: {} of {} came, wrong from {at} on: {:?}",
+                firsts.len(),
+                expected.len(),
+                &firsts[at..firsts.len().min(at + 9)]
+            );
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(u16, u16),
+    Journal,
+    Send,
+    Acknowledge(usize),
+    Connect(bool),
+    Time(u64),
+    Kill,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (1..=3_u16, 1..80_u16).prop_map(|(port, n)| Step::Push(port, n)),
+        6 => Just(Step::Journal),
+        6 => Just(Step::Send),
+        6 => (0..40_usize).prop_map(Step::Acknowledge),
+        3 => any::<bool>().prop_map(Step::Connect),
+        2 => (0..100_u64).prop_map(Step::Time),
+        1 => Just(Step::Kill),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Port), Just(Order::Topic), Just(Order::None)]
+}
+
+fn play(steps: &[Step], order: Order, durability: Durability, kills: bool) -> World {
+    let mut world = World::new(order);
+    for step in steps {
+        match *step {
+            Step::Push(port, count) => (0..count).for_each(|_| world.push(port, durability)),
+            Step::Journal => world.journal(),
+            Step::Send => world.send(),
+            Step::Acknowledge(most) => world.acknowledge(most),
+            Step::Connect(up) if up != world.up => world.connect(up),
+            Step::Connect(_) => {}
+            Step::Time(seconds) => world.now += Duration::from_secs(seconds),
+            Step::Kill if kills => world.kill(),
+            Step::Kill => {}
+        }
+        // Without it the journal would be behind by more than memory holds.
+        if matches!(step, Step::Push(..)) {
+            world.journal();
+        }
+    }
+    world.drain();
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What always survives does: more than memory holds, kills, lost sessions.
+    #[test]
+    fn nothing_that_always_survives_is_lost(steps in prop::collection::vec(step(), 0..120), order in order()) {
+        let world = play(&steps, order, Durability::Always, true);
+        world.judge(&[1, 2, 3]);
+        prop_assert_eq!(world.outbox.counts().dropped, 0);
+    }
+
+    /// What is spilled survives absences that memory does not hold, and writes nothing before.
+    #[test]
+    fn nothing_that_is_spilled_is_lost(steps in prop::collection::vec(step(), 0..120), order in order()) {
+        let world = play(&steps, order, Durability::Spill, false);
+        world.judge(&[1, 2, 3]);
+        prop_assert_eq!(world.outbox.counts().dropped, 0);
+    }
+}
+
+#[test]
+fn nothing_is_written_to_spill_while_the_broker_is_there() {
+    let mut world = World::new(Order::Port);
+    world.connect(true);
+    for _ in 0..2000 {
+        world.push(1, Durability::Spill);
+        world.now += Duration::from_secs(1);
+        world.journal();
+        world.send();
+        world.acknowledge(3);
+    }
+    assert_eq!(world.store.as_ref().unwrap().state().written, 0);
+    world.connect(false);
+    world.push(1, Durability::Spill);
+    world.now += Duration::from_secs(59);
+    world.journal();
+    assert_eq!(world.store.as_ref().unwrap().state().written, 0);
+    world.now += Duration::from_secs(1);
+    world.journal();
+    assert_eq!(world.store.as_ref().unwrap().state().messages, 1);
+}
+
+#[test]
+fn a_message_is_offered_when_it_is_safe_and_not_before() {
+    let mut world = World::new(Order::Port);
+    world.connect(true);
+    world.push(1, Durability::Always);
+    assert_eq!(world.outbox.front(), None);
+    world.push(2, Durability::Memory);
+    assert_eq!(world.outbox.front().unwrap().port, 2);
+    world.journal();
+    assert_eq!(world.outbox.front().unwrap().port, 1);
+}
+
+#[test]
+fn a_journal_that_fails_gives_back_what_it_has_not_written() {
+    let mut world = World::new(Order::Port);
+    (0..330).for_each(|_| world.push(1, Durability::Always));
+    let mut not_written = Vec::new();
+    while let Some(turn) = world.outbox.turn(world.now) {
+        not_written.extend(turn.entries);
+    }
+    world.outbox.hear(Report::Failed { why: "the disk is full".into(), entries: not_written });
+    world.connect(true);
+    let mut numbers = Vec::new();
+    while let Some(message) = world.outbox.front() {
+        numbers.push(number(message));
+        let sending = world.outbox.sent(Qos::AtLeastOnce).unwrap();
+        world.outbox.acknowledged(sending, Reason::SUCCESS);
+    }
+    assert_eq!(numbers, (1..=330).collect::<Vec<_>>());
+    assert!(world.outbox.is_empty());
+}

@@ -1,0 +1,227 @@
+//! What the outbox and the journal do for each other.
+//!
+//! The journal has what is to survive more than the broker's absence. As long as memory lasts the
+//! outbox has it too; beyond that it waits in the journal alone and is read back when there is room
+//! again. So memory holds the front of each lane, and the journal the rest.
+
+use super::{Held, Outbox, Outcome, Ticket};
+use crate::clock::Now;
+use crate::journal::{Report, Seq, Turn};
+use crate::message::Message;
+use std::time::Instant;
+
+/// What the outbox says about its journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Journalled {
+    /// Messages that wait in the journal alone.
+    pub away: u64,
+    /// Whether what is to be spilled goes to the journal now.
+    pub spilling: bool,
+}
+
+impl Outbox {
+    /// There is a journal now: the numbers up to `last` are given, and of each port so many
+    /// messages wait in it.
+    pub fn open_journal(&mut self, last: Seq, waiting: &[(u16, u64)]) {
+        self.shelf.open(last);
+        for (port, messages) in waiting {
+            let port = self.lane(*port);
+            self.lanes[port].away += messages;
+            self.shelf.away += messages;
+        }
+    }
+
+    /// There is a journal, and it does not work yet.
+    pub fn journal_failed(&mut self) {
+        let nothing = self.shelf.fail().count();
+        debug_assert_eq!(nothing, 0, "it was told nothing");
+    }
+
+    /// Where it stands with the journal.
+    pub fn journalled(&self) -> Journalled {
+        Journalled { away: self.shelf.away, spilling: self.shelf.is_spilling }
+    }
+
+    /// Takes in a message that goes to the journal: with a place in memory, or without one if
+    /// memory is short or earlier messages have none either.
+    pub(super) fn push_stored(&mut self, ticket: Ticket, message: Message) {
+        let port = usize::from(message.port);
+        let order = self.bounds.order;
+        let is_away = self.is_short_with(&message) || self.lanes[port].is_behind_journal(order);
+        if !is_away && self.shelf.is_behind {
+            // It is stored when it is its turn, behind those that came before it.
+            return self.keep(Held { ticket, message, seq: None }, port);
+        }
+        if !is_away {
+            let seq = Some(self.shelf.store(message.clone(), false));
+            return self.keep(Held { ticket, message, seq }, port);
+        }
+        if self.shelf.is_behind {
+            self.store_what_waits(usize::MAX);
+        }
+        // The journal is behind by all that memory can hold.
+        if !self.has_room_for(&message) {
+            self.lanes[port].drops.full += 1;
+            return self.dropped(ticket);
+        }
+        // What is read back comes behind all that is in memory.
+        self.lanes[port].pile_up(order);
+        self.lanes[port].away += 1;
+        self.shelf.store(message, true);
+    }
+
+    /// What is stored too takes three quarters of memory at most: the rest is for what is not.
+    fn is_short_with(&self, message: &Message) -> bool {
+        let most = self.bounds.bytes.bytes() / 4 * 3;
+        self.bytes + message.cost() > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
+    }
+
+    /// What the journal is to be told next, if anything. `now` decides whether the broker has been
+    /// away for too long.
+    pub fn turn(&mut self, now: Instant) -> Option<Turn> {
+        self.spill(now);
+        if self.shelf.is_behind && !self.shelf.is_busy() {
+            self.store_what_waits(1000);
+        }
+        let bounds = &self.bounds;
+        let (bytes, messages) = (bounds.bytes.bytes(), bounds.messages as usize);
+        if self.bytes < bytes / 2 && self.len() < messages / 2 {
+            self.shelf.read(bytes / 8);
+        }
+        self.shelf.has_turn().then(|| self.shelf.turn())
+    }
+
+    /// Whether [`Outbox::turn`] would have something right now.
+    pub fn has_turn(&self) -> bool {
+        self.shelf.has_turn()
+    }
+
+    /// Begins and ends to spill.
+    fn spill(&mut self, now: Instant) {
+        if !self.shelf.is_working() {
+            return;
+        }
+        let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
+        let is_short = self.bytes > bytes / 2 || self.len() > messages / 2;
+        let is_down = self.shelf.is_down_for(self.bounds.after.duration(), now);
+        if !self.shelf.is_spilling && (is_short || is_down) {
+            (self.shelf.is_spilling, self.shelf.is_behind) = (true, true);
+        }
+        let is_up = self.shelf.down_since.is_none();
+        if self.shelf.is_spilling && is_up && self.shelf.away == 0 && self.waiting == 0 {
+            (self.shelf.is_spilling, self.shelf.is_behind) = (false, false);
+        }
+    }
+
+    /// When [`Outbox::turn`] is to be asked because of the time.
+    pub fn spills_at(&self) -> Option<Instant> {
+        let since = self.shelf.down_since?;
+        let spills = self.shelf.is_working() && !self.shelf.is_spilling;
+        spills.then(|| since.checked_add(self.bounds.after.duration()))?
+    }
+
+    /// The link is gone; see `after`.
+    pub fn disconnected(&mut self, now: Instant) {
+        self.shelf.down_since.get_or_insert(now);
+    }
+
+    /// The gateway ends: what may be stored is stored.
+    pub fn store_all(&mut self) {
+        if self.shelf.is_working() {
+            self.shelf.is_spilling = true;
+            self.store_what_waits(usize::MAX);
+        }
+    }
+
+    /// Messages that only memory has: they end with the gateway.
+    pub fn unstored(&mut self) -> usize {
+        let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
+        self.in_flight.iter_mut().chain(waiting).filter(|held| held.seq.is_none()).count()
+    }
+
+    /// The clock is set now: what waits says when it was measured. What is in flight stays as the
+    /// broker may have it.
+    pub fn correct(&mut self, now: Now) {
+        for lane in &mut self.lanes {
+            let (more, less) = lane.correct(now);
+            self.bytes = (self.bytes + more).saturating_sub(less);
+        }
+    }
+
+    /// Stores messages that are in memory, oldest first, at most so many.
+    fn store_what_waits(&mut self, mut most: usize) {
+        let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
+        for held in self.in_flight.iter_mut().chain(waiting) {
+            if held.seq.is_none() && self.shelf.takes(&held.message) {
+                if most == 0 {
+                    return;
+                }
+                most -= 1;
+                held.seq = Some(self.shelf.store(held.message.clone(), false));
+            }
+        }
+        self.shelf.is_behind = false;
+    }
+
+    /// Takes in what the journal says.
+    pub fn hear(&mut self, report: Report) {
+        match report {
+            Report::Safe(up_to) => self.shelf.safe(up_to),
+            Report::Read(messages) => {
+                self.shelf.was_read(messages.is_empty());
+                for (seq, message) in messages {
+                    self.read_back(seq, message);
+                }
+            }
+            Report::Dropped { port, up_to, away } => self.given_up(port, up_to, away),
+            Report::Failed { entries, .. } => {
+                let not_told: Vec<_> = self.shelf.fail().collect();
+                let first = entries.iter().chain(&not_told).map(|entry| entry.seq).min();
+                if let Some(first) = first {
+                    self.in_flight.iter_mut().for_each(|held| {
+                        held.seq = held.seq.filter(|seq| *seq < first);
+                    });
+                    self.lanes.iter_mut().for_each(|lane| lane.forget_stored(first));
+                }
+                for entry in entries.into_iter().chain(not_told).filter(|entry| entry.away) {
+                    let port = self.lane(entry.message.port);
+                    self.lanes[port].away -= 1;
+                    self.shelf.away -= 1;
+                    let ticket = self.ticket();
+                    self.push_unstored(ticket, port, entry.message);
+                }
+            }
+            Report::Back { last, waiting } => self.open_journal(last, &waiting),
+            Report::State(_) => {}
+        }
+    }
+
+    /// A message that waited in the journal alone is in memory again, behind those before it.
+    fn read_back(&mut self, seq: Seq, message: Message) {
+        let port = self.lane(message.port);
+        self.lanes[port].away = self.lanes[port].away.saturating_sub(1);
+        self.shelf.away = self.shelf.away.saturating_sub(1);
+        self.bytes += message.cost();
+        self.waiting += 1;
+        let held = Held { ticket: self.ticket(), message, seq: Some(seq) };
+        self.lanes[port].push_backlog(held, self.bounds.order);
+    }
+
+    /// The journal was full, or what was in it is not readable: a port has lost what waited up to
+    /// a message, `away` of it in the journal alone.
+    fn given_up(&mut self, port: u16, up_to: Seq, away: u64) {
+        let port = self.lane(port);
+        let mut gone = Vec::new();
+        self.lanes[port].give_up(up_to, &mut gone);
+        for held in &gone {
+            self.bytes -= held.message.cost();
+            self.waiting -= 1;
+            self.tell(held.ticket, Outcome::Dropped);
+        }
+        let lost = gone.len() as u64 + away;
+        self.lanes[port].drops.journal += lost;
+        self.counts.dropped += lost;
+        self.lanes[port].away = self.lanes[port].away.saturating_sub(away);
+        self.shelf.away = self.shelf.away.saturating_sub(away);
+    }
+}

@@ -1,0 +1,183 @@
+//! The outbox's side of the journal: what is to be told to it, and how far it has come.
+
+use super::Held;
+use crate::journal::{Entry, Seq, Turn};
+use crate::message::{Durability, Message};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A turn of the journal takes in so much at most, so that what is on its way stays little.
+const TURN: usize = 256 << 10;
+
+/// Messages in here have a second place in memory, or none: those that wait in the journal alone
+/// count until they are handed over.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    /// Of messages that have none of their own.
+    pub(super) durability: Durability,
+    state: State,
+    last: Seq,
+    /// All up to here are as safe as `sync` asks for.
+    safe: Seq,
+    /// What is spilled goes to the journal now.
+    pub(super) is_spilling: bool,
+    /// Messages in memory wait to be stored.
+    pub(super) is_behind: bool,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    done: Vec<(Seq, u16)>,
+    read: Option<usize>,
+    is_reading: bool,
+    /// The journal had nothing to read when it was asked last.
+    is_dry: bool,
+    /// Messages that wait in the journal alone.
+    pub(super) away: u64,
+    /// Since when there has been no link.
+    pub(super) down_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no journal.
+    Off,
+    Working,
+    /// It cannot write; what comes waits in memory.
+    Failed,
+}
+
+impl Shelf {
+    pub(super) fn new(durability: Durability) -> Shelf {
+        Shelf {
+            durability,
+            state: State::Off,
+            last: Seq(0),
+            safe: Seq(0),
+            is_spilling: false,
+            is_behind: false,
+            entries: VecDeque::new(),
+            bytes: 0,
+            done: Vec::new(),
+            read: None,
+            is_reading: false,
+            is_dry: false,
+            away: 0,
+            down_since: None,
+        }
+    }
+
+    /// The journal can write; what waits in memory is to be stored.
+    pub(super) fn open(&mut self, last: Seq) {
+        self.state = State::Working;
+        self.last = self.last.max(last);
+        self.safe = self.last;
+        self.is_behind = true;
+    }
+
+    /// Nothing more goes to the journal.
+    pub(super) fn fail(&mut self) -> impl Iterator<Item = Entry> {
+        self.state = State::Failed;
+        (self.is_spilling, self.is_behind, self.is_reading, self.read) =
+            (false, false, false, None);
+        self.bytes = 0;
+        std::mem::take(&mut self.entries).into_iter()
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        self.state == State::Working
+    }
+
+    /// Whether a message goes to the journal as things are.
+    pub(super) fn takes(&self, message: &Message) -> bool {
+        let takes = |durability| durability == Durability::Always || self.is_spilling;
+        self.is_working() && message.outlives(self.durability).is_some_and(takes)
+    }
+
+    /// Whether a message may be offered to the broker: one that always survives not before it is
+    /// safe.
+    pub(super) fn may_send(&self, message: &Message, seq: Option<Seq>) -> bool {
+        // A message that is to be stored has its number before it can be sent.
+        let is_stored = |seq| seq <= self.safe;
+        message.outlives(self.durability) != Some(Durability::Always)
+            || !self.is_working()
+            || seq.is_some_and(is_stored)
+    }
+
+    /// Gives a message to the journal, with a place in memory besides or `away`.
+    pub(super) fn store(&mut self, mut message: Message, away: bool) -> Seq {
+        message.durability.get_or_insert(self.durability);
+        self.last.0 += 1;
+        if away {
+            self.is_dry = false;
+            self.away += 1;
+            self.bytes += message.cost();
+        }
+        self.entries.push_back(Entry { seq: self.last, message, away });
+        self.last
+    }
+
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Memory of what waits to be handed to the journal, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is much to hand over already.
+    pub(super) fn is_busy(&self) -> bool {
+        self.entries.len() >= 1000
+    }
+
+    /// A message that may be in the journal is needed no more.
+    pub(super) fn done(&mut self, held: &Held) {
+        if let Some(seq) = held.seq {
+            self.done.push((seq, held.message.port));
+        }
+    }
+
+    pub(super) fn safe(&mut self, up_to: Seq) {
+        self.safe = self.safe.max(up_to);
+    }
+
+    /// Wants messages of so much memory back, unless they are on their way.
+    pub(super) fn read(&mut self, bytes: usize) {
+        if self.is_working() && self.away > 0 && !self.is_reading && !self.is_dry {
+            self.is_reading = true;
+            self.read = Some(bytes);
+        }
+    }
+
+    /// The journal has answered. One that has nothing is not asked again before it got more.
+    pub(super) fn was_read(&mut self, nothing: bool) {
+        (self.is_reading, self.is_dry) = (false, nothing);
+    }
+
+    /// Whether there is something to tell to the journal.
+    pub(super) fn has_turn(&self) -> bool {
+        !self.entries.is_empty() || !self.done.is_empty() || self.read.is_some()
+    }
+
+    pub(super) fn turn(&mut self) -> Turn {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while bytes < TURN
+            && let Some(entry) = self.entries.pop_front()
+        {
+            bytes += entry.message.cost();
+            if entry.away {
+                self.bytes -= entry.message.cost();
+            }
+            entries.push(entry);
+        }
+        // The end of a message must not be told before its begin.
+        let is_told = self.entries.is_empty();
+        let done = if is_told { std::mem::take(&mut self.done) } else { Vec::new() };
+        let read = if is_told { self.read.take() } else { None };
+        Turn { entries, done, read }
+    }
+
+    /// Whether the broker has been away for so long.
+    pub(super) fn is_down_for(&self, after: Duration, now: Instant) -> bool {
+        self.down_since.is_some_and(|since| now.saturating_duration_since(since) >= after)
+    }
+}
