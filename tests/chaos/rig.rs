@@ -133,7 +133,7 @@ impl Rig {
             "gateway: chaos\n\
              broker: {{{broker}, keepalive: 30s, inflight: {}}}\n\
              status: {{interval: 20s}}\n\
-             outbox: {{messages: 200000, bytes: 32MiB{durability}}}\n\
+             outbox: {{messages: 200000, bytes: 32MiB, drain: 1000000{durability}}}\n\
              ports:\n",
             self.inflight,
         );
@@ -310,8 +310,14 @@ impl Rig {
         self.journal_is_back();
     }
 
-    /// Without a disk the gateway keeps everything in memory, which the next kill would take away.
+    /// Waits until the journal works again, if it did not: meanwhile the gateway keeps everything in
+    /// memory, which the next kill would take away. What it kept it has written then, or sent.
     fn journal_is_back(&self) {
+        self.wait("the journal to work again", || {
+            let log = self.gateway.log().so_far();
+            let last = log.iter().rev().find(|line| line.contains("journal:"));
+            last.is_none_or(|line| line.contains("works again") && line.contains("INFO"))
+        });
         self.quieten();
         self.devices.resume();
     }
@@ -322,6 +328,8 @@ impl Rig {
         self.emit(readings);
         self.wait("a slow fsync", || self.shim.delayed() > before);
         self.shim.delay_fsync(0);
+        self.quieten();
+        self.devices.resume();
     }
 
     fn step_clock(&mut self, seconds: i64) {
