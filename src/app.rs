@@ -4,6 +4,10 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
+mod reload;
+
+pub use reload::{ReloadError, reload};
+
 use crate::backoff;
 use crate::command;
 use crate::config::scalar::{Name, Span};
@@ -19,7 +23,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::{BuildError, Pipeline};
 use crate::serial;
 use crate::serial::port::{self, INBOX, PortTask};
-use crate::status::{self, Topics};
+use crate::status::{self, Program, Topics};
 use crate::uplink::{self, Change, Route, Uplink};
 use std::collections::BTreeMap;
 use std::io;
@@ -51,18 +55,60 @@ fn list(errors: &[BuildError]) -> String {
 #[derive(Debug)]
 pub enum Order {
     /// Go on by this configuration. What it does not change is not disturbed.
-    Reload(Box<Config>),
+    Reload(Box<Config>, oneshot::Sender<Result<Changes, StartError>>),
+    /// Who can be asked.
+    Roster(oneshot::Sender<Roster>),
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Ports that were not there before.
+    pub added: Vec<Name>,
+    /// Ports that are no longer there.
+    pub removed: Vec<Name>,
+    /// Ports that were closed and opened again, because something about them changed.
+    pub restarted: Vec<Name>,
+    /// Whether another link to the broker is made.
+    pub broker: bool,
+    /// Whether the control socket has another path, which counts from the next start on.
+    pub control: bool,
+}
+
+/// Who can be asked in a running gateway.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// The gateway's name.
+    pub gateway: Name,
+    /// Its ports.
+    pub ports: BTreeMap<Name, Contact>,
+    /// The MQTT task.
+    pub uplink: mpsc::Sender<uplink::Ask>,
+}
+
+/// How a port is reached.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// For questions.
+    pub asks: mpsc::Sender<port::Ask>,
+    /// For commands, with the filters of their topics; `None`: it has no commands.
+    pub commands: Option<Route>,
 }
 
 /// Runs the gateway until there are no more orders: then the ports end, what they left is sent, the
 /// broker is told, and the number of messages that could not be delivered is returned.
 ///
 /// Must run in a current-thread runtime of its own: it is the ports' thread.
-pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<usize, StartError> {
+pub async fn run(
+    config: Config,
+    program: Program,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<usize, StartError> {
     let (intake, outlet) = intake::channel(intake::two_seconds_of(&config));
     let (changes, changed) = mpsc::channel(1);
+    let (uplink, asks) = mpsc::channel(uplink::ASKS);
     let mut gateway =
-        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes };
+        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes, uplink };
     let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
     let start = gateway.build(&gateway.config.clone(), &names)?;
     let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
@@ -75,20 +121,26 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<us
         link: link(config, &wanted, outbox)?,
         outlet,
         changes: changed,
+        asks,
         routes,
         subscriptions: wanted,
         topics: Topics::of(&config.gateway),
         ports: gateway.port_names(),
         interval: config.status.interval.duration(),
+        grace: config.grace.duration(),
+        program,
     })?;
     let local = LocalSet::new();
     local
         .run_until(async {
             gateway.start(start);
-            while let Some(Order::Reload(config)) = orders.recv().await {
-                match gateway.reload(*config).await {
-                    Ok(()) => tracing::info!("the changed configuration counts from now on"),
-                    Err(error) => tracing::error!("nothing was changed: {error}"),
+            while let Some(order) = orders.recv().await {
+                // Who gave the order may have gone.
+                match order {
+                    Order::Reload(config, reply) => {
+                        let _ = reply.send(gateway.reload(*config).await);
+                    }
+                    Order::Roster(reply) => drop(reply.send(gateway.roster())),
                 }
             }
             gateway.stop().await;
@@ -105,10 +157,12 @@ struct Gateway {
     numbers: Vec<Name>,
     ports: BTreeMap<Name, Running>,
     changes: mpsc::Sender<Change>,
+    uplink: mpsc::Sender<uplink::Ask>,
 }
 
 struct Running {
     wiring: Wiring,
+    asks: mpsc::Sender<port::Ask>,
     /// Dropped to end the port.
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -133,6 +187,7 @@ fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Sub
 /// A port that is about to run.
 struct Built {
     wiring: Wiring,
+    asks: mpsc::Sender<port::Ask>,
     stop: watch::Sender<()>,
     task: PortTask,
     port: Port,
@@ -169,10 +224,10 @@ impl Gateway {
 
     /// Must be called within the [`LocalSet`].
     fn start(&mut self, built: Vec<(Name, Built)>) {
-        for (name, Built { wiring, stop, task, port }) in built {
+        for (name, Built { wiring, asks, stop, task, port }) in built {
             let open = async move || serial::open(&port).await;
             let task = tokio::task::spawn_local(port::run(task, open));
-            self.ports.insert(name, Running { wiring, stop, task });
+            self.ports.insert(name, Running { wiring, asks, stop, task });
         }
     }
 
@@ -190,8 +245,20 @@ impl Gateway {
         Gateway::end(self.ports.into_values().collect()).await;
     }
 
+    fn roster(&self) -> Roster {
+        let contact = |port: &Running| Contact {
+            asks: port.asks.clone(),
+            commands: port.wiring.route.clone(),
+        };
+        Roster {
+            gateway: self.config.gateway.clone(),
+            ports: self.ports.iter().map(|(name, port)| (name.clone(), contact(port))).collect(),
+            uplink: self.uplink.clone(),
+        }
+    }
+
     /// Goes on by another configuration. Ports that it does not change never notice.
-    async fn reload(&mut self, config: Config) -> Result<(), StartError> {
+    async fn reload(&mut self, config: Config) -> Result<Changes, StartError> {
         let renamed = config.gateway != self.config.gateway;
         let same_status = self.config.is_same(&config, &["status"]);
         let is_kept = |name: &Name| {
@@ -225,6 +292,16 @@ impl Gateway {
             ports: self.port_names(),
             interval: config.status.interval.duration(),
             bounds: config.outbox.clone(),
+            grace: config.grace.duration(),
+        };
+        let (restarted, removed) =
+            old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
+        let changes = Changes {
+            added: new.into_iter().filter(|name| !old.contains(name)).collect(),
+            removed,
+            restarted,
+            broker: new_link,
+            control: !self.config.is_same(&config, &["control"]),
         };
         let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
         Gateway::end(ended).await;
@@ -235,7 +312,7 @@ impl Gateway {
         let _ = self.changes.send(change).await;
         self.start(built);
         self.config = config;
-        Ok(())
+        Ok(changes)
     }
 }
 
@@ -316,6 +393,7 @@ fn build(
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::of(&config.gateway);
     let (sender, inbox) = mpsc::channel(INBOX);
+    let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions =
@@ -328,6 +406,7 @@ fn build(
         pipeline,
         commands,
         inbox,
+        asks: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
@@ -336,7 +415,7 @@ fn build(
         rate_limit: port.rate_limit,
         stop: stopped,
     };
-    Ok(Built { wiring: Wiring { route, subscriptions }, stop, task, port: port.clone() })
+    Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
 }
 
 fn session_options(config: &Config, topics: &Topics) -> session::Options {

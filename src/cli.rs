@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod check;
+mod control;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
@@ -29,6 +30,10 @@ Commands:
   run      the gateway itself                  tty2mqtt run --config my.yaml
   check    is a configuration file right?      tty2mqtt check my.yaml
   decode   what becomes of captured bytes?     tty2mqtt decode --port meter < capture
+  status   how is the running gateway?         tty2mqtt status --watch
+  monitor  what happens on a port right now?   tty2mqtt monitor meter
+  send     write a command to a port           tty2mqtt send door relay on
+  reload, reconnect, log: tell the gateway     tty2mqtt reload
   ports    which serial ports are there?       tty2mqtt ports
   demo     see it work without any hardware    tty2mqtt demo
   pub      publish messages                    tty2mqtt pub -h broker -t door/bell -m ring
@@ -96,6 +101,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "check" => check::main(parser),
         "decode" => decode::main(parser),
         "ports" => ports::main(parser),
+        "status" => control::status(parser),
+        "reload" => control::reload(parser),
+        "reconnect" => control::reconnect(parser),
+        "send" => control::send(parser),
+        "monitor" => control::monitor(parser),
+        "log" => control::log(parser),
         "pub" => mqtt::publish(parser),
         "sub" => mqtt::subscribe(parser),
         "test" => mqtt::test(parser),

@@ -22,7 +22,7 @@ use crate::mqtt::topic::Qos;
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
-use scalar::{BrokerUrl, ByteString, Line, Name, Secret, Span, TcpAddress};
+use scalar::{BrokerUrl, ByteString, Control, Line, Name, Secret, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -44,6 +44,16 @@ pub struct Config {
     /// What the gateway says about itself under `{gateway}/status`.
     #[serde(default)]
     pub status: Status,
+    /// Where `tty2mqtt status` and the router's web page reach the gateway: the path of a Unix
+    /// socket that only the gateway's user and root may open, or `off`. The folder must be there, or
+    /// one that the gateway may make. Default: `/var/run/tty2mqtt/control.sock`, for other users
+    /// than root `tty2mqtt/control.sock` in `$XDG_RUNTIME_DIR`, if that is set.
+    #[serde(default)]
+    pub control: Control,
+    /// How long the gateway may go on sending what waits when it is told to end, 0s to 60s. Without
+    /// a link to the broker it ends at once. Default: 5s.
+    #[serde(default = "Config::default_grace")]
+    pub grace: Span,
     /// The serial ports, each under a name of your choice.
     pub ports: BTreeMap<Name, Port>,
     /// The file as it was written, to tell what has changed since.
@@ -65,6 +75,10 @@ impl Config {
     /// Whether everything below a key, such as `ports` and a name, is as it was.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
         self.written(path) == other.written(path)
+    }
+
+    fn default_grace() -> Span {
+        Span::from_secs(5)
     }
 
     fn written(&self, path: &[&str]) -> Option<&serde_yaml::Value> {

@@ -11,6 +11,7 @@
 //! - [`outbox`]: bounded store of messages that the broker has not acknowledged.
 //! - [`mqtt`]: packets, session, link: our own MQTT client.
 //! - [`status`]: what the gateway says about itself.
+//! - [`last`]: the last value of each topic. [`control`]: the socket on which the gateway is asked.
 //! - [`app`]: wires tasks, threads and channels together.
 //!
 //! Everything in `frame`, `decode`, `map`, `pipeline`, `outbox` and `mqtt::session` is sans-io:
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod control;
 pub mod decode;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -29,6 +31,7 @@ pub mod frame;
 pub mod golden;
 pub mod intake;
 pub mod journal;
+pub mod last;
 pub mod log;
 pub mod map;
 pub mod message;

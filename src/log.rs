@@ -1,11 +1,12 @@
 //! Lines on stderr, readable in `logread`.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// Whether lines carry the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +20,56 @@ pub enum LogTime {
     Off,
 }
 
+/// What is logged; it can be changed while the program runs.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    handle: reload::Handle<Targets, Registry>,
+}
+
+/// Why a filter is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// It is none.
+    #[error(
+        "{0:?} is no filter ({1}): write error, warn, info, debug, trace or off, and levels for \
+         single modules behind commas, as in info,serial=debug"
+    )]
+    Parse(String, ParseError),
+    /// This is not the filter of the log.
+    #[error("the log has another filter: {0}")]
+    Other(#[from] reload::Error),
+}
+
+impl Filter {
+    /// What is logged.
+    pub fn get(&self) -> String {
+        let text = self.handle.with_current(|targets| {
+            let mut words: Vec<_> =
+                targets.iter().map(|(target, level)| (target.to_owned(), level)).collect();
+            words.sort();
+            let default = targets.default_level().unwrap_or(LevelFilter::OFF);
+            let words = words.iter().map(|(target, level)| {
+                format!(",{}={}", target.trim_start_matches("tty2mqtt::"), small(level))
+            });
+            format!("{}{}", small(&default), words.collect::<String>())
+        });
+        text.unwrap_or_default()
+    }
+
+    /// Logs by another filter from now on.
+    pub fn set(&self, filter: &str) -> Result<(), FilterError> {
+        let targets = targets(filter).map_err(|e| FilterError::Parse(filter.to_owned(), e))?;
+        Ok(self.handle.reload(targets)?)
+    }
+}
+
+fn small(level: &impl Display) -> String {
+    level.to_string().to_ascii_lowercase()
+}
+
 /// Starts logging by a filter such as `info` or `info,serial=debug,mqtt=trace`: a level, and
 /// levels for single modules of this program.
-pub fn start(filter: &str, time: LogTime) -> Result<(), ParseError> {
+pub fn start(filter: &str, time: LogTime) -> Result<Filter, ParseError> {
     let stderr = std::io::stderr();
     let with_time = match time {
         LogTime::Auto => stderr.is_terminal(),
@@ -31,10 +79,11 @@ pub fn start(filter: &str, time: LogTime) -> Result<(), ParseError> {
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     let lines =
         if with_time { lines.with_timer(SystemTime).boxed() } else { lines.without_time().boxed() };
-    let started = tracing_subscriber::registry().with(lines.with_filter(targets(filter)?));
+    let (targets, handle) = reload::Layer::new(targets(filter)?);
+    let started = tracing_subscriber::registry().with(lines.with_filter(targets));
     // A second start in one process (the demo, tests) keeps the first one's settings.
     let _ = started.try_init();
-    Ok(())
+    Ok(Filter { handle })
 }
 
 fn targets(filter: &str) -> Result<Targets, ParseError> {
@@ -55,9 +104,9 @@ fn targets(filter: &str) -> Result<Targets, ParseError> {
 }
 
 fn level(word: &str) -> Result<LevelFilter, ParseError> {
-    // `Targets` parses levels and reports what is none.
-    let parsed: Targets = word.parse()?;
-    Ok(parsed.default_level().unwrap_or(LevelFilter::TRACE))
+    // `Targets` parses levels and reports what is none; a word alone it takes for a module's name.
+    let parsed: Targets = format!("all={word}").parse()?;
+    Ok(parsed.iter().map(|(_, level)| level).next().unwrap_or(LevelFilter::OFF))
 }
 
 #[cfg(test)]
@@ -71,5 +120,8 @@ mod tests {
         assert!(targets.would_enable("tty2mqtt::serial::port", &Level::DEBUG));
         assert!(targets.would_enable("tty2mqtt::mqtt", &Level::WARN));
         assert!(!targets.would_enable("tty2mqtt::mqtt", &Level::INFO));
+        assert!(super::targets("loud").is_err());
+        assert!(super::targets("info,serial=loud").is_err());
+        assert!(!super::targets("off").unwrap().would_enable("tty2mqtt::mqtt", &Level::ERROR));
     }
 }

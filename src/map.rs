@@ -143,6 +143,9 @@ impl Mapping {
     }
 }
 
+/// Takes a message and the unit of its reading.
+pub type Out<'a> = dyn FnMut(Message, Option<&str>) + 'a;
+
 /// A running mapping.
 #[derive(Clone, Debug)]
 pub struct Mapper {
@@ -157,9 +160,10 @@ pub struct Mapper {
 }
 
 impl Mapper {
-    /// Makes the messages of one frame, whose last byte came at `time`. Returns how many could
-    /// not be made because their topic would be longer than MQTT allows.
-    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Vec<Message>) -> u64 {
+    /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
+    /// unit of its reading, if it is of one reading only. Returns how many could not be made because
+    /// their topic would be longer than MQTT allows.
+    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Out<'_>) -> u64 {
         let wanted = |reading: &Reading<'_>| {
             self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
         };
@@ -184,7 +188,7 @@ impl Mapper {
     }
 
     /// One message of a group of readings that is never empty. Returns 1 if it cannot be made.
-    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Vec<Message>) -> u64 {
+    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Out<'_>) -> u64 {
         let Some(first) = group.first() else { return 0 };
         let time = Stamp(now.wall);
         let mut buffer = BytesMut::with_capacity(96);
@@ -205,13 +209,14 @@ impl Mapper {
         match Topic::from_utf8(topic) {
             Ok(topic) => {
                 let payload = buffer.freeze();
-                out.push(Message {
+                let message = Message {
                     qos: self.qos,
                     retain: self.retain,
                     durability: self.durability,
                     measured: Some(now),
                     ..Message::new(topic, payload)
-                });
+                };
+                out(message, first.unit.as_deref().filter(|_| self.per == Per::Field));
                 0
             }
             Err(_) => 1,
@@ -315,7 +320,7 @@ mod tests {
         let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
         let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
-        mapping.build(&NAMES).unwrap().map(readings, time, &mut out);
+        mapping.build(&NAMES).unwrap().map(readings, time, &mut |message, _| out.push(message));
         out.into_iter()
             .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
             .collect()
@@ -330,7 +335,8 @@ mod tests {
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
         let time = Now::read();
-        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut out), 0);
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut push), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
         assert_eq!(out[0].qos, Qos::AtLeastOnce);
@@ -388,7 +394,8 @@ mod tests {
         let long = "x".repeat(70_000);
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut out), 1);
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut push), 1);
         assert!(out.is_empty());
     }
 

@@ -5,9 +5,10 @@ use crate::config::scalar::Name;
 use crate::config::{FrameKind, Port};
 use crate::decode::Decoder;
 use crate::frame::{FrameCounts, Framer};
+use crate::last::{LastValue, LastValues};
 use crate::map::{Mapper, Mapping, Names};
 use crate::message::Message;
-use crate::value::Cause;
+use crate::value::{Cause, Refusal};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,6 +20,31 @@ pub struct Pipeline {
     kinds: Vec<Kind>,
     counts: Counts,
     complaints: Complaints,
+    last: LastValues,
+    /// Frames of which somebody wants to know.
+    seen: Option<Vec<FrameSeen>>,
+}
+
+/// A frame and what became of it.
+#[derive(Clone, Debug)]
+pub struct FrameSeen {
+    /// The frame without checksum and delimiters, cut to [`FrameSeen::LONGEST`] bytes.
+    pub frame: Bytes,
+    /// Bytes of the whole frame.
+    pub size: usize,
+    /// Whether an entry of `frames` wanted it.
+    pub matched: bool,
+    /// What it says, at most [`FrameSeen::MOST`].
+    pub messages: Vec<Message>,
+    /// Fields that were refused, with the cause, at most [`FrameSeen::MOST`].
+    pub refused: Vec<(String, Cause)>,
+}
+
+impl FrameSeen {
+    /// Of a longer frame only so many bytes are shown.
+    pub const LONGEST: usize = 1024;
+    /// Of more messages or refusals than this only the first are shown.
+    pub const MOST: usize = 64;
 }
 
 /// One kind of frame: how it is recognised, read and published.
@@ -88,7 +114,8 @@ impl Pipeline {
         match framer {
             Ok(framer) if errors.is_empty() => {
                 let (counts, complaints) = (Counts::default(), Complaints::default());
-                Ok(Pipeline { framer, kinds, counts, complaints })
+                let (last, seen) = (LastValues::default(), None);
+                Ok(Pipeline { framer, kinds, counts, complaints, last, seen })
             }
             _ => Err(errors),
         }
@@ -131,23 +158,70 @@ impl Pipeline {
         self.complaints.waiting.pop()
     }
 
+    /// The last value of each topic.
+    pub fn last_values(&self) -> &[LastValue] {
+        self.last.values()
+    }
+
+    /// From now on, or no more, [`Pipeline::seen`] has each frame; its owner takes them after each
+    /// step, or they pile up.
+    pub fn show_frames(&mut self, show: bool) {
+        self.seen = show.then(Vec::new);
+    }
+
+    /// Frames since the last call, if somebody wants to know.
+    pub fn seen(&mut self) -> Vec<FrameSeen> {
+        self.seen.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn take_frames(&mut self, now: Now, out: &mut Vec<Message>) {
         while let Some(frame) = self.framer.frame() {
             tracing::debug!(frame = %frame.escape_ascii(), "frame");
+            if let Some(seen) = &mut self.seen {
+                seen.push(FrameSeen::of(&frame));
+            }
             let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.starts)) else {
                 self.counts.unmatched += 1;
                 continue;
             };
+            let before = out.len();
             let decoded = kind.decoder.decode(&frame);
             self.counts.readings += decoded.readings.len() as u64;
             for mapper in &kind.mappers {
-                self.counts.unmappable += mapper.map(&decoded.readings, now, out);
+                let mut take = |message: Message, unit: Option<&str>| {
+                    self.last.note(&message, unit, now);
+                    out.push(message);
+                };
+                self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
+            }
+            if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
+                seen.took(&out[before..], &decoded.refusals);
             }
             for refusal in &decoded.refusals {
                 *self.counts.refused.entry(refusal.cause).or_default() += 1;
                 self.complaints.add(refusal.cause, &refusal.field, &frame, now.mono);
             }
         }
+    }
+}
+
+impl FrameSeen {
+    fn of(frame: &Bytes) -> FrameSeen {
+        FrameSeen {
+            // A copy, so that who looks on slowly does not hold a whole read buffer.
+            frame: Bytes::copy_from_slice(&frame[..frame.len().min(FrameSeen::LONGEST)]),
+            size: frame.len(),
+            matched: false,
+            messages: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>]) {
+        self.matched = true;
+        self.messages = messages.iter().take(FrameSeen::MOST).cloned().collect();
+        let refused = refused.iter().take(FrameSeen::MOST);
+        self.refused = refused.map(|r| (r.field.chars().take(64).collect(), r.cause)).collect();
     }
 }
 

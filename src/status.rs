@@ -29,6 +29,11 @@ impl Topics {
         topic(&self.base)
     }
 
+    /// The gateway's program: version, start, unexpected ends.
+    pub fn program(&self) -> Topic {
+        topic(&format!("{}/program", self.base))
+    }
+
     /// The link to the broker and the outbox.
     pub fn broker(&self) -> Topic {
         topic(&format!("{}/broker", self.base))
@@ -55,6 +60,43 @@ fn topic(text: &str) -> Topic {
 pub fn gateway(topics: &Topics, online: bool) -> Message {
     let payload = if online { "online" } else { "offline" };
     latest(topics.gateway(), payload.into(), Qos::AtLeastOnce)
+}
+
+/// What the gateway says about the program it is.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// When it was started.
+    pub started: Now,
+    /// How often the ones before it ended unexpectedly.
+    pub crashes: Crashes,
+}
+
+/// Starts before this one that did not end as they should.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crashes {
+    /// How many.
+    pub count: u32,
+    /// Within how many seconds before this start.
+    pub within: u64,
+    /// What the last of them said about it, if it could.
+    pub panic: Option<String>,
+}
+
+impl Program {
+    /// The status message.
+    pub fn message(&self, topics: &Topics) -> Message {
+        latest(topics.program(), self.json().to_string(), Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self) -> Value {
+        let Crashes { count, within, panic } = &self.crashes;
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": Stamp(self.started.wall).to_string(),
+            "unexpected_ends": { "count": count, "within": within, "panic": panic },
+        })
+    }
 }
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
@@ -96,6 +138,8 @@ pub struct Port {
     pub commands_refused: u64,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// When the last byte came.
+    pub heard: Option<Now>,
 }
 
 impl Port {
@@ -111,6 +155,7 @@ impl Port {
             commands_sent: 0,
             commands_refused: 0,
             last_error: None,
+            heard: None,
         }
     }
 
@@ -121,11 +166,18 @@ impl Port {
         frames: &FrameCounts,
         counts: &pipeline::Counts,
     ) -> Message {
+        let text = self.json(frames, counts).to_string();
+        latest(topic.clone(), text, Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self, frames: &FrameCounts, counts: &pipeline::Counts) -> Value {
         let refused: Map<String, Value> =
             counts.refused.iter().map(|(cause, n)| (cause.word().into(), json!(n))).collect();
-        let text = json!({
+        json!({
             "state": self.state,
             "since": Stamp(self.since.wall).to_string(),
+            "heard": self.heard.map(|heard| Stamp(heard.wall).to_string()),
             "device": self.device,
             "opens": self.opens,
             "bytes": frames.bytes,
@@ -145,8 +197,7 @@ impl Port {
             "limited": self.limited,
             "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
             "error": self.last_error,
-        });
-        latest(topic.clone(), text.to_string(), Qos::AtMostOnce)
+        })
     }
 }
 
@@ -219,6 +270,12 @@ impl Broker {
         ports: &[String],
         journal: Option<&Journal>,
     ) -> Message {
+        let text = self.json(outbox, ports, journal).to_string();
+        latest(topics.broker(), text, Qos::AtMostOnce)
+    }
+
+    /// What the status message and the control socket say.
+    pub fn json(&self, outbox: &Outbox, ports: &[String], journal: Option<&Journal>) -> Value {
         let counts = outbox.counts();
         let name = |port: u16| match usize::from(port).checked_sub(1) {
             Some(at) => ports.get(at).map_or("", String::as_str),
@@ -229,7 +286,7 @@ impl Broker {
             (name(port).to_owned(), causes)
         });
         let lost: serde_json::Map<_, _> = lost.collect();
-        let text = json!({
+        json!({
             "connected": self.connected,
             "since": Stamp(self.since.wall).to_string(),
             "connects": self.connects,
@@ -242,8 +299,7 @@ impl Broker {
             "replaced": counts.replaced,
             "journal": journal.map(|journal| journal.json(outbox)),
             "error": self.last_error,
-        });
-        latest(topics.broker(), text.to_string(), Qos::AtMostOnce)
+        })
     }
 }
 

@@ -14,12 +14,10 @@ use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Taken};
 use crate::status;
+use serde_json::Value;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
-
-/// How long the outbox may take to empty itself when the gateway ends.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How long the journal may take to write what it was told when the gateway ends: slow flash takes
 /// seconds for a megabyte.
@@ -47,6 +45,8 @@ pub struct Uplink {
     pub outlet: Outlet,
     /// What a changed configuration means to this task.
     pub changes: mpsc::Receiver<Change>,
+    /// What others want of this task.
+    pub asks: mpsc::Receiver<Ask>,
     /// Where inbound messages go.
     pub routes: Vec<Route>,
     /// What was subscribed to for them.
@@ -57,7 +57,24 @@ pub struct Uplink {
     pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
     pub interval: Duration,
+    /// How long the outbox may take to empty itself when the gateway ends.
+    pub grace: Duration,
+    /// What is said about the program at each connect.
+    pub program: status::Program,
 }
+
+/// What others want of the MQTT task.
+#[derive(Debug)]
+pub enum Ask {
+    /// How the link and the outbox are: the broker's status message, with the broker's address and
+    /// the state of the link.
+    Status(oneshot::Sender<Value>),
+    /// To connect now, or again. Gets the state that the link was in.
+    Reconnect(oneshot::Sender<link::State>),
+}
+
+/// How many of these may wait at most.
+pub const ASKS: usize = 16;
 
 /// What a changed configuration means to the MQTT task.
 #[derive(Debug)]
@@ -76,6 +93,8 @@ pub struct Change {
     pub interval: Duration,
     /// How much the outbox may hold.
     pub bounds: OutboxBounds,
+    /// See [`Uplink::grace`].
+    pub grace: Duration,
 }
 
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
@@ -125,7 +144,7 @@ impl Running {
     async fn run(mut self) -> usize {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
-            let grace = ended.map(|ended| ended + GRACE);
+            let grace = ended.map(|ended| ended + self.uplink.grace);
             let spills = self.uplink.link.outbox.spills_at();
             let due = [grace, spills].into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
@@ -137,6 +156,7 @@ impl Running {
                     link::Event::Stopped => {}
                 },
                 Some(change) = self.uplink.changes.recv() => self.change(change),
+                Some(ask) = self.uplink.asks.recv() => self.answer(ask),
                 batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
                     Some(messages) => self.store(messages),
                     None => self.end(),
@@ -227,7 +247,7 @@ impl Running {
 
     /// Goes on by a changed configuration. The outbox stays as it is.
     fn change(&mut self, change: Change) {
-        let Change { link, routes, subscriptions, topics, ports, interval, bounds } = change;
+        let Change { link, routes, subscriptions, topics, ports, interval, bounds, grace } = change;
         let uplink = &mut self.uplink;
         if topics != uplink.topics {
             // Under its old name the gateway is gone.
@@ -261,7 +281,26 @@ impl Running {
         }
         (uplink.routes, uplink.subscriptions) = (routes, subscriptions);
         (uplink.topics, uplink.ports, uplink.interval) = (topics, ports, interval);
+        uplink.grace = grace;
         self.publish_status(Now::read());
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let link = &mut self.uplink.link;
+        // Who asked may have gone.
+        match ask {
+            Ask::Status(reply) => {
+                let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
+                let mut status = self.status.json(&link.outbox, &self.uplink.ports, journal);
+                status["url"] = link.broker().map(BrokerUrl::to_string).into();
+                status["state"] = link.state().borrow().to_string().into();
+                let _ = reply.send(status);
+            }
+            Ask::Reconnect(reply) => {
+                let _ = reply.send(link.state().borrow().clone());
+                link.reconnect();
+            }
+        }
     }
 
     /// The link before has ended; what it did not deliver, the new one will.
@@ -309,7 +348,7 @@ impl Running {
     fn may_leave(&self) -> bool {
         let Some(ended) = self.ended else { return false };
         let nothing_left = self.uplink.link.outbox.is_empty();
-        nothing_left || !self.status.is_connected() || Instant::now() >= ended + GRACE
+        nothing_left || !self.status.is_connected() || Instant::now() >= ended + self.uplink.grace
     }
 
     fn tell(&mut self, event: Event) {
@@ -344,6 +383,7 @@ impl Running {
         tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         self.status.connected(now);
         self.uplink.link.outbox.push_first(status::gateway(&self.uplink.topics, true));
+        self.uplink.link.outbox.push(self.uplink.program.message(&self.uplink.topics));
         self.publish_status(now);
     }
 
@@ -357,7 +397,7 @@ impl Running {
                 continue;
             }
             let (topic, payload, taken) = (topic.clone(), payload.clone(), taken.clone());
-            let inbound = Inbound { topic: topic.clone(), payload, retain, taken };
+            let inbound = Inbound { topic: topic.clone(), payload, retain, taken, outcome: None };
             if route.inbox.try_send(inbound).is_err() {
                 tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
                 let refused = Err(&Refused::QueueFull);
@@ -368,11 +408,14 @@ impl Running {
     }
 
     fn down(&mut self, why: &LinkError) {
+        self.uplink.link.outbox.disconnected(Instant::now());
         if matches!(why, LinkError::BetterBroker) {
             return tracing::info!("{why}; leaving {} for it", self.broker());
         }
+        if matches!(why, LinkError::Asked) {
+            return tracing::info!("{}: {why}", self.broker());
+        }
         let why = why.to_string();
-        self.uplink.link.outbox.disconnected(Instant::now());
         // A broker that stays away is worth one line, until it fails in another way.
         if self.status.is_connected() || self.status.last_error() != Some(&why) {
             tracing::warn!("{}: {why}; trying again until it works", self.broker());

@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tty2mqtt::config::load;
 use tty2mqtt::intake::{self, Outlet};
 use tty2mqtt::pipeline::Pipeline;
+use tty2mqtt::serial::port::live::{MONITORS, Monitor};
 use tty2mqtt::serial::port::{self, INBOX, Inbound, Opened, PortTask};
-use tty2mqtt::status::Topics;
+use tty2mqtt::status::{PortState, Topics};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -29,6 +30,7 @@ ports:
 struct Stage {
     outlet: Outlet,
     inbox: mpsc::Sender<Inbound>,
+    asks: mpsc::Sender<port::Ask>,
     /// A pipe put in here is what the next opening finds.
     devices: mpsc::Sender<DuplexStream>,
     stop: watch::Sender<()>,
@@ -46,6 +48,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = intake::channel(1 << 20);
     let (inbox, receiver) = mpsc::channel(INBOX);
+    let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let (devices, mut plugged) = mpsc::channel(4);
     let topics = Topics::of(&config.gateway);
@@ -54,6 +57,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
         pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
         commands: tty2mqtt::command::build_all(&config.gateway, name, port).unwrap(),
         inbox: receiver,
+        asks: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
@@ -66,7 +70,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
         Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
         None => Err("no more devices"),
     }));
-    Stage { outlet, inbox, devices, stop, waiting: Vec::new() }
+    Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
 }
 
 impl Stage {
@@ -94,7 +98,13 @@ impl Stage {
     async fn command(&self, payload: &'static str) {
         let topic = "relay".parse().unwrap();
         self.inbox
-            .send(Inbound { topic, payload: payload.into(), retain: false, taken: None })
+            .send(Inbound {
+                topic,
+                payload: payload.into(),
+                retain: false,
+                taken: None,
+                outcome: None,
+            })
             .await
             .unwrap();
     }
@@ -220,6 +230,28 @@ async fn a_device_that_takes_no_bytes_does_not_stop_its_readings() {
             stage.command(long).await;
             device.write_all(b"still talking\n").await.unwrap();
             assert_eq!(stage.expect("gw/p/text").await, "gw/p/text still talking");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            let (reply, answer) = oneshot::channel();
+            stage.asks.send(port::Ask::Status(reply)).await.unwrap();
+            let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
+            assert_eq!(snapshot.status.state, PortState::Away);
+            for _ in 0..3 * MONITORS {
+                let (events, mut seen) = mpsc::channel(1);
+                let monitor = Monitor { events, raw: false, missed: 0 };
+                stage.asks.send(port::Ask::Monitor(monitor)).await.unwrap();
+                let first = timeout(DEADLINE, seen.recv()).await.unwrap();
+                assert!(first.is_some(), "no room, though everyone before has left");
+            }
+            stage.plug_in().await;
         })
         .await;
 }

@@ -177,6 +177,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
             commands: Vec::new(),
             inbox: mpsc::channel(INBOX).1,
+            asks: mpsc::channel(port::ASKS).1,
             intake: intake.clone(),
             status_topic: topics.port(name),
             command_topic: topics.commands(name),

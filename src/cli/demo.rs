@@ -38,6 +38,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         }
     }
     log::start(&filter, LogTime::Off)
+        .map(drop)
         .map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |source| CliError::Io { what: "cannot start".into(), source };

@@ -2,17 +2,24 @@
 
 use super::{CliError, DEFAULT_CONFIG, print};
 use crate::app::{self, Order};
+use crate::clock::Now;
 use crate::config::load;
+use crate::config::scalar;
+use crate::control::seat::Seat;
+use crate::control::{self, Control, path};
 use crate::log::{self, LogTime};
+use crate::status::{Crashes, Program};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 const HELP: &str = "\
 tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
-left, says `offline` and ends. A second signal ends it at once. SIGHUP reads the configuration
-again: what it does not change is not disturbed, and a wrong file changes nothing.
+left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the
+configuration again: what it does not change is not disturbed, and a wrong file changes nothing.
 
 Usage: tty2mqtt run [OPTIONS]
 
@@ -38,7 +45,8 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             other => return Err(other.unexpected().into()),
         }
     }
-    log::start(&filter, time).map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
+    let log = log::start(&filter, time);
+    let log = log.map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
     let file = config;
     let (config, warnings) = load::load(&file)?;
     for warning in warnings {
@@ -47,6 +55,9 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let runtime = runtime.map_err(failed)?;
+    let (seat, crashes) = take_seat(&config.control);
+    let program = Program { started: Now::read(), crashes };
+    let place = seat.as_ref().map(|(seat, _)| seat.clone());
     let left = runtime.block_on(async {
         let signals = Signals::listen().map_err(failed)?;
         tracing::info!(
@@ -57,14 +68,51 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             config.broker.url
         );
         let (orders, receiver) = mpsc::channel(1);
-        tokio::spawn(signals.obey(file, orders));
-        Ok::<_, CliError>(app::run(config, receiver).await?)
-    })?;
+        if let Some((seat, listener)) = seat {
+            let orders = orders.downgrade();
+            let (file, program) = (file.clone(), program.clone());
+            let control = Control { file, program, log, orders };
+            if let Err(error) = control::start(control, seat, listener) {
+                tracing::warn!("no control socket: {error}");
+            }
+        }
+        tokio::spawn(signals.obey(file, orders, place.clone()));
+        Ok::<_, CliError>(app::run(config, program, receiver).await?)
+    });
+    if let Some(seat) = &place {
+        seat.leave();
+    }
+    let left = left?;
     match left {
         0 => tracing::info!("stopped"),
         left => tracing::warn!("stopped; the broker did not take {left} messages"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The control socket's place. Without it the gateway runs as well.
+fn take_seat(setting: &scalar::Control) -> (Option<(Arc<Seat>, UnixListener)>, Crashes) {
+    let Some(path) = path::of(setting) else { return (None, Crashes::default()) };
+    let (seat, listener, crashes) = match Seat::take(&path) {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::warn!("no control socket: {error}");
+            return (None, Crashes::default());
+        }
+    };
+    seat.keep_panics();
+    if crashes.count > 0 {
+        let Crashes { count, within, panic } = &crashes;
+        let times = if *count == 1 { "once" } else { &format!("{count} times") };
+        let last =
+            panic.as_ref().map(|text| format!("; the last one said: {}", text.escape_debug()));
+        tracing::warn!(
+            "the gateway ended unexpectedly {times} in the last {} min{}",
+            within.div_ceil(60).max(1),
+            last.unwrap_or_default()
+        );
+    }
+    (Some((Arc::new(seat), listener)), crashes)
 }
 
 fn when(word: &str) -> Result<LogTime, String> {
@@ -100,24 +148,21 @@ impl Signals {
 
     /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal;
     /// from then on a second one ends the process at once.
-    async fn obey(mut self, file: PathBuf, orders: mpsc::Sender<Order>) {
+    async fn obey(mut self, file: PathBuf, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
         while let Wish::Reload = self.next().await {
-            let file = file.clone();
-            // Off this thread: on a slow router reading and checking takes longer than a tty waits.
-            match tokio::task::spawn_blocking(move || load::load(&file)).await {
-                Ok(Ok((config, warnings))) => {
-                    for warning in warnings {
-                        tracing::warn!("{warning}");
-                    }
-                    let _ = orders.send(Order::Reload(Box::new(config))).await;
-                }
-                Ok(Err(error)) => tracing::error!("nothing was changed: {error}"),
-                Err(error) => tracing::error!("nothing was changed: {error}"),
-            }
+            // What came of it is in the log.
+            let _ = app::reload(file.clone(), &orders).await;
         }
         tracing::info!("stopping");
+        if let Some(seat) = &seat {
+            seat.ending();
+        }
         drop(orders);
-        self.end().await;
+        self.second().await;
+        if let Some(seat) = &seat {
+            seat.leave();
+        }
+        std::process::exit(130);
     }
 
     /// Resolves at the first signal that ends the program; from then on a second one ends the
@@ -126,12 +171,14 @@ impl Signals {
     pub(super) async fn first(mut self) {
         while let Wish::Reload = self.next().await {}
         tracing::info!("stopping");
-        tokio::spawn(self.end());
+        tokio::spawn(async {
+            self.second().await;
+            std::process::exit(130);
+        });
     }
 
-    async fn end(mut self) {
+    async fn second(mut self) {
         while let Wish::Reload = self.next().await {}
-        std::process::exit(130);
     }
 
     async fn next(&mut self) -> Wish {

@@ -93,6 +93,7 @@ impl Found<'_> {
             Span::from_secs(1),
             Span::from_secs(86_400),
         );
+        self.within("grace", config.grace, Span::from_secs(0), Span::from_secs(60));
         if broker.inflight == 0 {
             self.add("broker.inflight", "0 lets nothing through; 1 to 65535 is possible");
         }

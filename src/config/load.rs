@@ -1,6 +1,7 @@
 //! From a file to a [`Config`], or to everything that is wrong with it.
 
 use super::error::{ConfigError, Part, Place, Problem};
+use super::scalar::Control;
 use super::tree::{Mistake, Node, Path, Step, What, key_text};
 use super::{Config, Source, check};
 use serde::Deserialize;
@@ -257,6 +258,9 @@ fn resolve(config: &mut Config, folder: &std::path::Path) {
         pem.resolve(folder);
     }
     let files = [tls.key_password_file.as_mut(), broker.password_file.as_mut()];
+    if let Control::At(path) = &mut config.control {
+        *path = folder.join(&*path);
+    }
     let ports = config.ports.values_mut().map(|port| port.path.as_mut());
     let journal = config.outbox.journal.as_mut().map(|journal| &mut journal.path);
     for path in files.into_iter().chain(ports).flatten().chain(journal) {

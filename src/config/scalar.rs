@@ -6,6 +6,7 @@ use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Fingerprint, Pem, TlsVersion};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ deserialize_from_str!(
     Family: "any, 4 or 6",
     TlsVersion: "1.2 or 1.3",
     Pem: "file or PEM text",
+    Control: "file or off",
     Fingerprint: "fingerprint",
     ByteString: "bytes",
     UsbId: "USB id"
@@ -402,6 +404,37 @@ pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, ScalarError> {
         }
     }
     Ok(bytes)
+}
+
+/// Where the control socket is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Control {
+    /// Where it is by default.
+    #[default]
+    Standard,
+    /// There is none.
+    Off,
+    /// Here.
+    At(PathBuf),
+}
+
+impl Control {
+    /// The longest path of a Unix socket, in bytes (`sun_path` of unix(7) without its zero byte).
+    const LONGEST: usize = 107;
+}
+
+impl FromStr for Control {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<Control, ScalarError> {
+        match text {
+            "off" | "false" => Ok(Control::Off),
+            "" | "true" | "on" => wrong(format!("{text:?} is no path; write one, or `off`")),
+            _ if text.len() > Control::LONGEST => {
+                wrong(format!("the path of a socket has at most {} bytes", Control::LONGEST))
+            }
+            _ => Ok(Control::At(text.into())),
+        }
+    }
 }
 
 /// A USB vendor or product id: four hexadecimal digits.

@@ -16,6 +16,7 @@ use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::{Connector, Settings as Transport};
 use crate::mqtt::url::Scheme;
+use crate::status::{Crashes, Program};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,7 +156,8 @@ impl Gateway {
         let (sender, left) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ports".into()).spawn(move || {
-            match runtime.block_on(app::run(config, receiver)) {
+            let program = Program { started: Now::read(), crashes: Crashes::default() };
+            match runtime.block_on(app::run(config, program, receiver)) {
                 Ok(left) => drop(sender.send(left)),
                 Err(error) => tracing::error!("{error}"),
             }

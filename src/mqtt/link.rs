@@ -285,6 +285,19 @@ impl Link {
         }
     }
 
+    /// Connects now: skips the wait for the next try, or leaves a link that is up in good order and
+    /// makes another one at once.
+    pub fn reconnect(&mut self) {
+        match self.phase {
+            Phase::Waiting(..) => self.try_now(),
+            Phase::Up(..) => {
+                self.session.disconnect(Reason::SUCCESS);
+                self.part(Some(LinkError::Asked));
+            }
+            Phase::Dialing(_) | Phase::Parting(..) | Phase::Stopped => {}
+        }
+    }
+
     /// Leaves in good order, with DISCONNECT, and does not come back. With a reason above 0 the
     /// broker may publish the will, in 5.0.
     pub fn leave(&mut self, reason: Reason) {
@@ -422,13 +435,14 @@ impl Link {
     /// The link ended, or did not come about.
     fn down(&mut self, error: LinkError) -> Event {
         let now = now();
-        let error = self.judge(error, now);
+        let asked = matches!(error, LinkError::Asked);
+        let error = if asked { error } else { self.judge(error, now) };
         let other_version = match &error {
             LinkError::Session(error) => self.session.tries_older(error),
             _ => false,
         };
         self.session.disconnected(matches!(error, LinkError::Closed));
-        let wait = match other_version {
+        let wait = match other_version || asked {
             true => Duration::ZERO,
             false => {
                 let chance = if self.options.jitter { backoff::random() } else { u32::MAX };

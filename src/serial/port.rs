@@ -1,17 +1,21 @@
 //! The task of one port: opens it, reads and writes it, and opens it again when it went away.
 
+pub mod live;
 mod rate;
 
 use crate::backoff::Backoff;
 use crate::clock::Now;
 use crate::command::{Command, Refused};
+use crate::frame::FrameCounts;
 use crate::intake::{Full, Intake};
+use crate::last::LastValue;
 use crate::message::Message;
 use crate::mqtt::session::Token;
 use crate::mqtt::topic::Topic;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{self, Pipeline};
 use crate::status::{self, PortState};
 use bytes::{Buf, Bytes};
+use live::{Live, Monitor, Monitors};
 use rate::Rate;
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -20,7 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 /// How long a command may wait for the device to take a byte.
@@ -40,6 +44,37 @@ pub struct Inbound {
     pub retain: bool,
     /// Kept until the device has the command, or it was refused.
     pub taken: Option<Taken>,
+    /// Gets what becomes of it: one result for each command of the port that wants it. All is said
+    /// when the channel ends.
+    pub outcome: Option<Outcome>,
+}
+
+/// Where the results of a command message go: bytes written, or why not.
+pub type Outcome = mpsc::Sender<Result<usize, Refused>>;
+
+/// What somebody wants to know of a port.
+#[derive(Debug)]
+pub enum Ask {
+    /// How it is.
+    Status(oneshot::Sender<Snapshot>),
+    /// What happens on it from now on.
+    Monitor(Monitor),
+}
+
+/// How many of these may wait for a port at most.
+pub const ASKS: usize = 16;
+
+/// How a port is.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What it has done.
+    pub status: status::Port,
+    /// What its framer has seen.
+    pub frames: FrameCounts,
+    /// What became of the frames.
+    pub counts: pipeline::Counts,
+    /// The last value of each topic.
+    pub values: Vec<LastValue>,
 }
 
 /// Tells that a command message is done with, when the last copy of this goes: only then the broker
@@ -83,6 +118,8 @@ pub struct PortTask {
     pub commands: Vec<Command>,
     /// Command messages from the MQTT task.
     pub inbox: mpsc::Receiver<Inbound>,
+    /// What others want to know.
+    pub asks: mpsc::Receiver<Ask>,
     /// Where its messages go.
     pub intake: Intake,
     /// Topic of its status.
@@ -123,6 +160,7 @@ where
         next_command: now.mono,
         heard: now.mono,
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
+        monitors: Monitors::default(),
         task,
     };
     // Not jittered: a plug that was put back should work again within two seconds.
@@ -162,6 +200,10 @@ enum End {
 struct Writing {
     topic: Topic,
     _taken: Option<Taken>,
+    outcome: Option<Outcome>,
+    /// All of it, for who looks on.
+    whole: Bytes,
+    /// What is left of it.
     bytes: Bytes,
     between: Duration,
     deadline: Instant,
@@ -179,6 +221,8 @@ struct Running {
     next_complaint: Instant,
     /// Bad frames and drops that the log knows of.
     complained_of: u64,
+    /// Who looks on.
+    monitors: Monitors,
 }
 
 impl Running {
@@ -194,8 +238,10 @@ impl Running {
                 Some(inbound) = self.task.inbox.recv() => {
                     let why = self.status.last_error.clone();
                     let why = why.unwrap_or_else(|| "not opened yet".into());
-                    self.refuse(&inbound.topic, &Refused::Away(why), Now::read());
+                    let outcome = inbound.outcome.as_ref();
+                    self.refuse(&inbound.topic, outcome, &Refused::Away(why), Now::read());
                 }
+                Some(ask) = self.task.asks.recv() => self.answer(ask),
                 () = sleep_until(self.next_status.into()) => self.publish_status(Now::read()),
             }
         }
@@ -219,6 +265,7 @@ impl Running {
                         tracing::trace!(port = self.task.name, bytes = %buffer[..n].escape_ascii());
                         let now = Now::read();
                         self.heard(now);
+                        self.monitors.tell_raw(now, &buffer[..n]);
                         self.task.pipeline.push(&buffer[..n], now, &mut messages);
                     }
                     Err(error) => break End::Gone(error.to_string()),
@@ -231,6 +278,7 @@ impl Running {
                 Some(inbound) = self.task.inbox.recv(), if waiting.is_empty() => {
                     self.accept(&inbound, &mut waiting);
                 }
+                Some(ask) = self.task.asks.recv() => self.answer(ask),
                 () = sleep_until(deadline.into()) => {
                     let now = Now::read();
                     if self.task.pipeline.deadline().is_some_and(|due| due <= now.mono) {
@@ -239,7 +287,7 @@ impl Running {
                     if waiting.front().is_some_and(|front| front.deadline <= now.mono)
                         && let Some(stuck) = waiting.pop_front()
                     {
-                        self.refuse(&stuck.topic, &Refused::Stuck, now);
+                        self.refuse(&stuck.topic, stuck.outcome.as_ref(), &Refused::Stuck, now);
                     }
                     if self.silent_at().is_some_and(|due| due <= now.mono) {
                         self.change(PortState::Silent, now);
@@ -249,12 +297,13 @@ impl Running {
                     }
                 }
             }
+            self.show_frames();
             self.limit(&mut messages);
             self.pass_on(&mut messages);
             self.complain();
         };
         for cut in waiting {
-            self.refuse(&cut.topic, &Refused::Cut, Now::read());
+            self.refuse(&cut.topic, cut.outcome.as_ref(), &Refused::Cut, Now::read());
         }
         end
     }
@@ -273,6 +322,7 @@ impl Running {
 
     fn heard(&mut self, now: Now) {
         self.heard = now.mono;
+        self.status.heard = Some(now);
         if self.status.state == PortState::Silent {
             self.change(PortState::Open, now);
         }
@@ -299,6 +349,8 @@ impl Running {
                 Ok(bytes) => waiting.push_back(Writing {
                     topic: inbound.topic.clone(),
                     _taken: inbound.taken.clone(),
+                    outcome: inbound.outcome.clone(),
+                    whole: bytes.clone(),
                     bytes,
                     between: command.between,
                     deadline: now.mono.max(self.next_command) + WRITE_DEADLINE,
@@ -307,7 +359,7 @@ impl Running {
             }
         }
         for why in refused {
-            self.refuse(&inbound.topic, &why, now);
+            self.refuse(&inbound.topic, inbound.outcome.as_ref(), &why, now);
         }
     }
 
@@ -321,17 +373,54 @@ impl Running {
         }
         self.next_command = now.mono + front.between;
         self.status.commands_sent += 1;
+        tell(front.outcome.as_ref(), Ok(front.whole.len()));
+        self.monitors.tell(now, || Live::wrote(&front.topic, &front.whole));
         tracing::debug!(port = self.task.name, topic = %front.topic, "command sent");
         let report = status::command(&self.task.command_topic, front.topic.as_str(), Ok(()), now);
         self.pass_on(&mut vec![report]);
         waiting.pop_front();
     }
 
-    fn refuse(&mut self, topic: &Topic, why: &Refused, now: Now) {
+    fn refuse(&mut self, topic: &Topic, outcome: Option<&Outcome>, why: &Refused, now: Now) {
         self.status.commands_refused += 1;
+        tell(outcome, Err(why.clone()));
+        self.monitors.tell(now, || Live::Refused(topic.clone(), why.clone()));
         tracing::warn!("port {}: command {topic} refused: {why}", self.task.name);
         let report = status::command(&self.task.command_topic, topic.as_str(), Err(why), now);
         self.pass_on(&mut vec![report]);
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(reply) => {
+                let pipeline = &self.task.pipeline;
+                // Who asked may have gone.
+                let _ = reply.send(Snapshot {
+                    status: self.status.clone(),
+                    frames: pipeline.frame_counts().clone(),
+                    counts: pipeline.counts().clone(),
+                    values: pipeline.last_values().to_vec(),
+                });
+            }
+            Ask::Monitor(monitor) => {
+                self.monitors.add(monitor);
+                self.task.pipeline.show_frames(true);
+                self.monitors.tell(Now::read(), || self.status.live());
+            }
+        }
+    }
+
+    fn show_frames(&mut self) {
+        if self.monitors.is_empty() {
+            return;
+        }
+        let now = Now::read();
+        for frame in self.task.pipeline.seen() {
+            self.monitors.tell(now, || Live::Frame(frame.clone()));
+        }
+        if self.monitors.is_empty() {
+            self.task.pipeline.show_frames(false);
+        }
     }
 
     fn pass_on(&mut self, messages: &mut Vec<Message>) {
@@ -378,6 +467,7 @@ impl Running {
         if self.status.state != state {
             self.status.state = state;
             self.status.since = now;
+            self.monitors.tell(now, || self.status.live());
         }
         self.publish_status(now);
     }
@@ -403,5 +493,12 @@ impl Running {
             self.next_complaint = now + LOG_PAUSE;
             self.complained_of = total;
         }
+    }
+}
+
+/// The channel has room for the results of all commands of a port; who waits for them may have gone.
+fn tell(outcome: Option<&Outcome>, result: Result<usize, Refused>) {
+    if let Some(outcome) = outcome {
+        let _ = outcome.try_send(result);
     }
 }

@@ -133,15 +133,19 @@ impl Counter {
         self.lines.wait_for(&probe);
     }
 
-    /// The next message must be this one.
-    pub fn expect(&self, message: &str) {
+    /// The next message.
+    pub fn take_one(&self, waiting_for: &str) -> String {
         loop {
-            let line = self.lines.next(message);
+            let line = self.lines.next(waiting_for);
             if !line.starts_with("probe/") {
-                assert_eq!(line, message);
-                return;
+                return line;
             }
         }
+    }
+
+    /// The next message must be this one.
+    pub fn expect(&self, message: &str) {
+        assert_eq!(self.take_one(message), message);
     }
 
     /// Passes over messages until one of a topic that contains `topic` contains `text`.

@@ -1,7 +1,9 @@
 //! The real binary.
 
 use crate::lines::Lines;
-use std::process::{Child, Command, Stdio};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 pub struct Gateway {
@@ -10,11 +12,19 @@ pub struct Gateway {
     folder: TempDir,
 }
 
+/// With a control socket of its own, unless the configuration says where it is.
+fn in_folder(config: &str, folder: &Path) -> String {
+    match config.contains("control:") {
+        true => config.to_owned(),
+        false => format!("control: {}\n{config}", folder.join("control.sock").display()),
+    }
+}
+
 impl Gateway {
     pub fn start(config: &str) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
-        std::fs::write(&file, config).unwrap();
+        std::fs::write(&file, in_folder(config, folder.path())).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
             .args(["run", "--log", "info,uplink=debug", "--config"])
             .arg(file)
@@ -29,11 +39,24 @@ impl Gateway {
         &self.log
     }
 
+    /// Another configuration, which is not looked at yet.
+    pub fn rewrite(&self, config: &str) {
+        let folder = self.folder.path();
+        std::fs::write(folder.join("config.yaml"), in_folder(config, folder)).unwrap();
+    }
+
     /// Another configuration, and SIGHUP.
     pub fn reload(&self, config: &str) {
-        std::fs::write(self.folder.path().join("config.yaml"), config).unwrap();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        self.rewrite(config);
+        self.signal(Signal::HUP);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// kill -9
@@ -44,9 +67,8 @@ impl Gateway {
 
     /// SIGTERM; returns the whole log.
     pub fn terminate(mut self) -> String {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let status = self.child.wait().unwrap();
+        self.signal(Signal::TERM);
+        let status = self.wait();
         let log = self.log.rest();
         assert!(status.success(), "{status}:\n{log}");
         log

@@ -49,13 +49,18 @@ impl Lines {
 
     /// Passes over lines until one contains `text`.
     pub fn wait_for(&self, text: &str) -> String {
+        self.wait_for_any(&[text])
+    }
+
+    /// Passes over lines until one contains one of the texts.
+    pub fn wait_for_any(&self, texts: &[&str]) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let line = self.next(text);
-            if line.contains(text) {
+            let line = self.next(&texts.join(" or "));
+            if texts.iter().any(|text| line.contains(text)) {
                 return line;
             }
-            assert!(Instant::now() < deadline, "waiting for {text:?}, last {line:?}");
+            assert!(Instant::now() < deadline, "waiting for {texts:?}, last {line:?}");
         }
     }
 

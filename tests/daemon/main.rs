@@ -250,7 +250,19 @@ fn help_fits_a_screen_and_has_an_example() {
         String::from_utf8(out.stdout).unwrap()
     };
     assert!(help(&["--help"]).contains("tty2mqtt demo"));
-    for command in ["run", "check", "decode", "ports", "demo"] {
+    for command in [
+        "run",
+        "check",
+        "decode",
+        "ports",
+        "demo",
+        "status",
+        "reload",
+        "reconnect",
+        "send",
+        "monitor",
+        "log",
+    ] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Example"), "{text}");
         assert!(text.lines().count() <= 24 && text.lines().all(|l| l.len() <= 100), "{text}");

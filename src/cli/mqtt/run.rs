@@ -269,6 +269,7 @@ pub(super) fn link_failure(error: &LinkError, version: Version) -> Failure {
         },
         LinkError::Closed
         | LinkError::BetterBroker
+        | LinkError::Asked
         | LinkError::Io(_)
         | LinkError::ThrownOut { .. } => Exit::Lost,
         LinkError::Stuck => Exit::Silent,

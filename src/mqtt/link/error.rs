@@ -40,6 +40,9 @@ pub enum LinkError {
     /// The first of several brokers is back.
     #[error("the first broker is back")]
     BetterBroker,
+    /// Somebody asked for another link.
+    #[error("asked to connect again")]
+    Asked,
     /// The password file cannot be read.
     #[error("password_file {}: {source}", path.display())]
     Password {
@@ -120,7 +123,9 @@ impl LinkError {
             LinkError::Closed | LinkError::ThrownOut { .. } => CloseReason::ClosedByBroker,
             LinkError::Io(_) => CloseReason::NetworkError,
             LinkError::Stuck => CloseReason::Timeout,
-            LinkError::Password { .. } | LinkError::BetterBroker => CloseReason::Local,
+            LinkError::Password { .. } | LinkError::BetterBroker | LinkError::Asked => {
+                CloseReason::Local
+            }
         }
     }
 
@@ -139,7 +144,7 @@ impl LinkError {
             LinkError::Session(SessionError::Packet(_)) => -4,
             LinkError::Session(error) => i16::from(error.reason().code()),
             LinkError::Stuck => -1,
-            LinkError::Io(_) | LinkError::Closed | LinkError::BetterBroker => -2,
+            LinkError::Io(_) | LinkError::Closed | LinkError::BetterBroker | LinkError::Asked => -2,
             LinkError::ThrownOut { .. } => i16::from(Reason::SESSION_TAKEN_OVER.code()),
             LinkError::Password { .. } => i16::from(Reason::BAD_USER_NAME_OR_PASSWORD.code()),
         }

@@ -1,0 +1,57 @@
+//! From a changed file to a gateway that goes on by it.
+
+use super::{Changes, Order, StartError};
+use crate::config::error::ConfigError;
+use crate::config::load;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// It could not be put into force.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The gateway ended meanwhile.
+    #[error("the gateway is ending")]
+    Ending,
+}
+
+/// Reads the file and lets the gateway go on by it; what it does not change is not disturbed, and a
+/// wrong file changes nothing. The second part are warnings, in sentences; all is logged, too.
+pub async fn reload(
+    file: PathBuf,
+    orders: &mpsc::Sender<Order>,
+) -> Result<(Changes, Vec<String>), ReloadError> {
+    let done = read_and_order(file, orders).await;
+    match &done {
+        Ok((changes, warnings)) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            if changes.control {
+                tracing::warn!("control: the socket stays where it is until the next start");
+            }
+            tracing::info!("the changed configuration counts from now on");
+        }
+        Err(error) => tracing::error!("nothing was changed: {error}"),
+    }
+    done
+}
+
+async fn read_and_order(
+    file: PathBuf,
+    orders: &mpsc::Sender<Order>,
+) -> Result<(Changes, Vec<String>), ReloadError> {
+    // Off this thread: on a slow router reading and checking takes longer than a tty waits.
+    let loaded = tokio::task::spawn_blocking(move || load::load(&file)).await;
+    let (config, warnings) = loaded.map_err(|_| ReloadError::Ending)??;
+    let (sender, done) = oneshot::channel();
+    let order = Order::Reload(Box::new(config), sender);
+    orders.send(order).await.map_err(|_| ReloadError::Ending)?;
+    let changes = done.await.map_err(|_| ReloadError::Ending)??;
+    Ok((changes, warnings))
+}

@@ -1,0 +1,132 @@
+//! The control socket: the gateway is asked how it is and told what to do. JSON lines on a Unix
+//! socket that only its owner and root may open; `docs/CONTROL.md` has every request and answer.
+//!
+//! It has a thread of its own, because a status with many values takes longer to write than a tty
+//! waits on a slow router. Everything about a client is bounded: how many there are, how long a
+//! request is, how long it may stay silent, how slowly it may read.
+
+mod client;
+pub mod json;
+pub mod path;
+pub mod request;
+mod runs;
+pub mod seat;
+mod status;
+
+use crate::app::{Order, Roster};
+use crate::log::Filter;
+use crate::status::Program;
+use seat::Seat;
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+/// How many clients may be connected at once.
+pub const CLIENTS: usize = 8;
+
+/// How long a part of the gateway may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A gateway that has run for so long is not in a crash loop.
+const SETTLED: Duration = Duration::from_secs(600);
+
+/// What the control socket knows of the gateway and can reach.
+#[derive(Debug)]
+pub struct Control {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// What is said about the program.
+    pub program: Program,
+    /// What is logged.
+    pub log: Filter,
+    /// To the gateway. Weak, because the gateway ends when nobody gives orders any more.
+    pub orders: mpsc::WeakSender<Order>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("the gateway is ending")]
+    Ending,
+    #[error("no answer within {} s", ANSWER.as_secs())]
+    Silent,
+}
+
+/// Listens on a thread of its own until the process ends.
+pub fn start(control: Control, seat: Arc<Seat>, listener: StdListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("control".into()).spawn(move || {
+        let local = LocalSet::new();
+        local.spawn_local(async move {
+            tokio::time::sleep(SETTLED).await;
+            seat.settled();
+        });
+        let ended = local.block_on(&runtime, serve(control, listener));
+        if let Err(error) = ended {
+            tracing::warn!("no control socket any more: {error}");
+        }
+    })?;
+    Ok(())
+}
+
+async fn serve(control: Control, listener: StdListener) -> io::Result<()> {
+    let listener = UnixListener::from_std(listener)?;
+    let control = Rc::new(control);
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of descriptors, most likely; the next one may be luckier.
+            Err(error) => {
+                tracing::debug!("control: {error}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        match places.clone().try_acquire_owned() {
+            Ok(place) => {
+                let control = control.clone();
+                tokio::task::spawn_local(async move {
+                    client::talk(&control, stream).await;
+                    drop(place);
+                });
+            }
+            Err(_) => turn_away(&stream),
+        }
+    }
+}
+
+/// What fits into the socket's own buffer needs nobody who waits for it to be read.
+fn turn_away(stream: &UnixStream) {
+    let why = format!("{CLIENTS} clients are connected already; close one of them");
+    let _ = stream.try_write(json::line(&json::error(&why)).as_bytes());
+}
+
+impl Control {
+    /// Who can be asked right now.
+    pub(crate) async fn roster(&self) -> Result<Roster, AskError> {
+        let orders = self.orders.upgrade().ok_or(AskError::Ending)?;
+        ask(&orders, Order::Roster).await
+    }
+}
+
+/// Asks a task of the gateway for something.
+pub(crate) async fn ask<A, R>(
+    task: &mpsc::Sender<A>,
+    question: impl FnOnce(oneshot::Sender<R>) -> A,
+) -> Result<R, AskError> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        task.send(question(reply)).await.map_err(|_| AskError::Ending)?;
+        answer.await.map_err(|_| AskError::Ending)
+    };
+    timeout(ANSWER, asked).await.map_err(|_| AskError::Silent)?
+}

@@ -1,0 +1,287 @@
+//! One client of the control socket. It asks, waits for the answer and may ask again; a status that
+//! is watched and a monitored port go on until it leaves.
+
+use super::request::{LONGEST, Request};
+use super::{AskError, Control, ask, json, status};
+use crate::app::{self, Contact, ReloadError};
+use crate::command::Refused;
+use crate::config::scalar::Name;
+use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::serial::port::live::Monitor;
+use crate::serial::port::{self, Inbound};
+use crate::uplink;
+use serde_json::{Value, json};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// A client that asks nothing for so long makes room for others.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A client that takes no byte for so long is cut off.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// How often a watched status is sent.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// How many events of a port wait for a client; what is beyond is missed, and counted.
+const EVENTS: usize = 256;
+
+/// How long the answer to a command may take. The device may be busy with others before it.
+const SEND: Duration = Duration::from_secs(30);
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+enum Denied {
+    #[error("{0}")]
+    Ask(#[from] AskError),
+    #[error("there is no port {name:?}; there are: {}", known.join(", "))]
+    NoPort { name: String, known: Vec<String> },
+    #[error("port {0} has no commands; add some under its key `commands`")]
+    NoCommands(Name),
+    #[error("port {port} has no command {name:?}; there are: {}", known.join(", "))]
+    NoCommand { port: Name, name: String, known: Vec<String> },
+    #[error("{name:?} can be several commands: {}; write more of the topic", known.join(", "))]
+    Ambiguous { name: String, known: Vec<String> },
+    #[error("command {0} refused: {1}")]
+    Refused(Topic, Refused),
+    #[error("command {0} was not written within {seconds} s; it may still be", seconds = SEND.as_secs())]
+    Late(Topic),
+    #[error("{0}")]
+    Filter(#[from] crate::log::FilterError),
+}
+
+/// Serves a client until it goes, falls silent or stops reading.
+pub(super) async fn talk(control: &Control, stream: UnixStream) {
+    let (reader, writer) = stream.into_split();
+    let mut client = Client { reader: BufReader::new(reader), writer };
+    if let Err(error) = client.serve(control).await {
+        tracing::debug!("a client of the control socket: {error}");
+    }
+}
+
+struct Client {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+}
+
+impl Client {
+    async fn serve(&mut self, control: &Control) -> io::Result<()> {
+        loop {
+            let line = timeout(IDLE, self.line()).await;
+            let line = line.map_err(|_| io::Error::other("it asks nothing"))??;
+            if line.is_empty() {
+                return Ok(());
+            }
+            if line.len() > LONGEST {
+                // What follows belongs to the same request.
+                let why = format!("a request has at most {LONGEST} bytes");
+                return self.write(&json::error(&why)).await;
+            }
+            match Request::parse(&line) {
+                Err(why) => self.write(&json::error(&why)).await?,
+                Ok(Request::Status { watch: true }) => return self.watch(control).await,
+                Ok(Request::Monitor { port, raw }) => match find(control, &port).await {
+                    Ok((_, contact)) => return self.monitor(contact, raw).await,
+                    Err(why) => self.write(&json::error(&why.to_string())).await?,
+                },
+                Ok(request) => {
+                    let answer = answer(control, request).await;
+                    let denied = |why: Denied| json::error(&why.to_string());
+                    self.write(&answer.unwrap_or_else(denied)).await?;
+                }
+            }
+        }
+    }
+
+    /// The next line, or what there is before the end; longer than [`LONGEST`] if it is too long.
+    async fn line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.reader).take(LONGEST as u64 + 1);
+        bounded.read_until(b'\n', &mut line).await?;
+        Ok(line)
+    }
+
+    async fn write(&mut self, answer: &Value) -> io::Result<()> {
+        let line = json::line(answer);
+        let mut left = line.as_bytes();
+        while !left.is_empty() {
+            let written = timeout(WRITE, self.writer.write(left)).await;
+            let n = written.map_err(|_| io::Error::other("it does not read"))??;
+            left = &left[n..];
+        }
+        Ok(())
+    }
+
+    async fn watch(&mut self, control: &Control) -> io::Result<()> {
+        let mut ticks = interval(WATCH);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = gone(&mut self.reader) => return Ok(()),
+            }
+            let status = status::status(control).await;
+            let ended = status.is_err();
+            self.write(&status.unwrap_or_else(|why| json::error(&why.to_string()))).await?;
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn monitor(&mut self, contact: Contact, raw: bool) -> io::Result<()> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let monitor = Monitor { events: sender, raw, missed: 0 };
+        // A port that has just ended ends the channel, too.
+        let _ = contact.asks.send(port::Ask::Monitor(monitor)).await;
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = gone(&mut self.reader) => return Ok(()),
+            };
+            match event {
+                Some(event) => self.write(&json::event(&event)).await?,
+                None => {
+                    let why = "the port has ended, was set up anew, or has too many monitors";
+                    return self.write(&json!({ "event": "end", "reason": why })).await;
+                }
+            }
+        }
+    }
+}
+
+/// Resolves when the client has closed its side. What it still sends is not looked at.
+async fn gone(reader: &mut BufReader<OwnedReadHalf>) {
+    loop {
+        match reader.fill_buf().await.map(<[u8]>::len) {
+            Ok(0) | Err(_) => return,
+            Ok(n) => reader.consume(n),
+        }
+    }
+}
+
+async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
+    match request {
+        // The other two ways of watching go on, and were taken before.
+        Request::Status { .. } | Request::Monitor { .. } => Ok(status::status(control).await?),
+        Request::Reload {} => reload(control).await,
+        Request::Reconnect {} => {
+            let roster = control.roster().await?;
+            let was = ask(&roster.uplink, uplink::Ask::Reconnect).await?;
+            Ok(json!({ "ok": true, "was": was.to_string() }))
+        }
+        Request::Send { port, command, payload } => send(control, &port, &command, payload).await,
+        Request::Log { filter } => {
+            if let Some(filter) = filter {
+                control.log.set(&filter)?;
+                tracing::info!("the log's filter is {} from now on", control.log.get());
+            }
+            Ok(json!({ "ok": true, "filter": control.log.get() }))
+        }
+    }
+}
+
+async fn reload(control: &Control) -> Result<Value, Denied> {
+    let orders = control.orders.upgrade().ok_or(AskError::Ending)?;
+    Ok(match app::reload(control.file.clone(), &orders).await {
+        Ok((changes, warnings)) => json::changes(&changes, &warnings),
+        Err(ReloadError::Config(error)) => json::problems(&error),
+        Err(error) => json::error(&format!("nothing was changed: {error}")),
+    })
+}
+
+async fn find(control: &Control, name: &str) -> Result<(Name, Contact), Denied> {
+    let mut ports = control.roster().await?.ports;
+    let known = ports.keys().map(Name::to_string).collect();
+    let found = name.parse().ok().and_then(|name: Name| ports.remove_entry(&name));
+    found.ok_or_else(|| Denied::NoPort { name: name.to_owned(), known })
+}
+
+/// Writes a command to a port, by the same rules as one from the broker, and waits until the device
+/// has it.
+async fn send(
+    control: &Control,
+    port: &str,
+    command: &str,
+    payload: String,
+) -> Result<Value, Denied> {
+    let (name, contact) = find(control, port).await?;
+    let Some(route) = contact.commands else { return Err(Denied::NoCommands(name)) };
+    let topic = topic(&name, command, &route.filters)?;
+    let (outcome, mut results) = mpsc::channel(route.filters.len().max(1));
+    let inbound = Inbound {
+        topic: topic.clone(),
+        payload: payload.into(),
+        retain: false,
+        taken: None,
+        outcome: Some(outcome),
+    };
+    if route.inbox.try_send(inbound).is_err() {
+        return Err(Denied::Refused(topic, Refused::QueueFull));
+    }
+    let all = async {
+        let mut written = None;
+        while let Some(result) = results.recv().await {
+            written = Some(written.unwrap_or(0) + result?);
+        }
+        // A port that ended with the command in its inbox says nothing.
+        written.ok_or(Refused::Cut)
+    };
+    match timeout(SEND, all).await {
+        Ok(Ok(bytes)) => Ok(json!({ "ok": true, "topic": topic.as_str(), "bytes": bytes })),
+        Ok(Err(why)) => Err(Denied::Refused(topic, why)),
+        Err(_) => Err(Denied::Late(topic)),
+    }
+}
+
+/// The topic that a command's name means: one that a filter takes, or the end of one filter.
+fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Denied> {
+    if let Ok(topic) = name.parse::<Topic>()
+        && filters.iter().any(|filter| filter.matches(name))
+    {
+        return Ok(topic);
+    }
+    let ends = |filter: &&str| filter.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+    let known = || filters.iter().map(|filter| filter.as_str().to_owned()).collect();
+    let mut found: Vec<&str> = filters.iter().map(TopicFilter::as_str).filter(ends).collect();
+    found.dedup();
+    match found[..] {
+        [filter] => filter.parse().map_err(|_| Denied::NoCommand {
+            port: port.clone(),
+            name: name.to_owned(),
+            known: known(),
+        }),
+        [] => Err(Denied::NoCommand { port: port.clone(), name: name.to_owned(), known: known() }),
+        _ => Err(Denied::Ambiguous {
+            name: name.to_owned(),
+            known: found.into_iter().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_named_by_its_topic_or_the_end_of_it() {
+        let filters = ["gw/a/relay", "gw/b/relay", "gw/b/lamp", "gw/any/+"];
+        let filters = filters.map(|filter| filter.parse().unwrap());
+        let port: Name = "p".parse().unwrap();
+        let topic = |name: &str| {
+            topic(&port, name, &filters).map(|topic| topic.to_string()).map_err(|e| e.to_string())
+        };
+        assert_eq!(topic("gw/a/relay").unwrap(), "gw/a/relay");
+        assert_eq!(topic("a/relay").unwrap(), "gw/a/relay");
+        assert_eq!(topic("lamp").unwrap(), "gw/b/lamp");
+        assert_eq!(topic("gw/any/thing").unwrap(), "gw/any/thing");
+        assert!(topic("relay").unwrap_err().contains("gw/a/relay, gw/b/relay"));
+        assert!(topic("amp").unwrap_err().contains("no command \"amp\"; there are: gw/a/relay"));
+        assert!(topic("+").unwrap_err().contains("no command"));
+    }
+}

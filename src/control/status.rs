@@ -1,0 +1,77 @@
+//! The whole status: what the status topics say, and the last value of each topic.
+
+use super::{AskError, Control, ask, json};
+use crate::app::Contact;
+use crate::clock::{Now, Stamp};
+use crate::last::LastValue;
+use crate::serial::port::{self, Snapshot};
+use crate::uplink;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// The status of everything. A part that does not answer says why.
+pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
+    let roster = control.roster().await?;
+    let broker = ask(&roster.uplink, uplink::Ask::Status).await;
+    let broker = broker.unwrap_or_else(|why| json::error(&why.to_string()));
+    let mut ports = Map::new();
+    for (name, contact) in &roster.ports {
+        ports.insert(name.to_string(), port(contact).await);
+    }
+    let now = Now::read();
+    let uptime = now.mono.saturating_duration_since(control.program.started.mono);
+    Ok(json!({
+        "gateway": roster.gateway.as_str(),
+        "program": control.program.json(),
+        "pid": std::process::id(),
+        "config": control.file.display().to_string(),
+        "log": control.log.get(),
+        "time": Stamp(now.wall).to_string(),
+        "uptime": uptime.as_secs(),
+        "broker": broker,
+        "ports": ports,
+    }))
+}
+
+async fn port(contact: &Contact) -> Value {
+    let snapshot = match ask(&contact.asks, port::Ask::Status).await {
+        Ok(snapshot) => snapshot,
+        Err(why) => return json::error(&why.to_string()),
+    };
+    let Snapshot { status, frames, counts, values } = snapshot;
+    let now = Now::read();
+    let mut port = status.json(&frames, &counts);
+    port["heard_ago"] = status.heard.map(|heard| seconds(now, heard)).into();
+    let filters = contact.commands.iter().flat_map(|route| &route.filters);
+    port["command_topics"] = filters.map(|filter| filter.as_str()).collect();
+    port["values"] = values.iter().map(|value| last(value, now)).collect();
+    port
+}
+
+fn last(value: &LastValue, now: Now) -> Value {
+    let mut last = json!({
+        "topic": value.topic.as_str(),
+        "unit": value.unit,
+        "time": Stamp(value.at.wall).to_string(),
+        "ago": seconds(now, value.at),
+        "size": value.size,
+    });
+    json::payload(&mut last, whole_characters(&value.payload, value.size));
+    last
+}
+
+/// Seconds from then to now, to the millisecond.
+fn seconds(now: Now, then: Now) -> f64 {
+    let ago = now.mono.saturating_duration_since(then.mono);
+    Duration::from_millis(ago.as_millis() as u64).as_secs_f64()
+}
+
+/// A text that was cut within a character ends before it.
+fn whole_characters(bytes: &[u8], size: usize) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Err(error) if bytes.len() < size && error.error_len().is_none() => {
+            &bytes[..error.valid_up_to()]
+        }
+        _ => bytes,
+    }
+}
