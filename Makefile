@@ -35,6 +35,9 @@ cross: deps ## a static binary for TARGET=mipsel-unknown-linux-musl or another
 qemu: deps ## build for MIPS of both byte orders and run the golden cases there
 	for target in $(QEMU_TARGETS); do scripts/cross $$target && scripts/qemu $$target || exit 1; done
 
+chaos: deps ## the breaker at full scale, a cluster of brokers, millions of bad frames; SEED=n plays it again
+	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test fuzz -- --nocapture --test-threads=1
+
 bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
 	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
@@ -42,4 +45,4 @@ bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquit
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit doc cross qemu bench clean
+.PHONY: help deps test fmt lint unit doc cross qemu chaos bench clean

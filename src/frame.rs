@@ -327,6 +327,12 @@ impl Framer {
         }
     }
 
+    /// Bytes that wait for the rest of their frame; never more than the limit and what the rule
+    /// needs around it.
+    pub fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// What was seen so far.
     pub fn counts(&self) -> &FrameCounts {
         &self.counts

@@ -1,9 +1,17 @@
-//! The laws that the fuzzers check, on the inputs that are stored in `fuzz/corpus`; see
-//! `fuzz/README.md`.
+//! The laws that the fuzzers check, on the inputs that are stored in `fuzz/corpus`, and on mutants;
+//! see `fuzz/README.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[path = "chaos/chance.rs"]
+mod chance;
+#[path = "../fuzz/one/frame.rs"]
+mod frame;
+#[path = "fuzz/mutants.rs"]
+mod mutants;
 #[path = "../fuzz/one/packet.rs"]
 mod packet;
+#[path = "../fuzz/one/reading.rs"]
+mod reading;
 #[path = "../fuzz/one/session.rs"]
 mod session;
 
@@ -30,4 +38,14 @@ fn packets_of_the_corpus() {
 #[test]
 fn sessions_of_the_corpus() {
     every_input("session", session::fuzz_one);
+}
+
+#[test]
+fn frames_of_the_corpus() {
+    every_input("frame", frame::fuzz_one);
+}
+
+#[test]
+fn readings_of_the_corpus() {
+    every_input("reading", reading::fuzz_one);
 }

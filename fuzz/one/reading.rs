@@ -1,0 +1,67 @@
+//! Laws of decoding, for any frame: the first byte chooses the decoder, the rest is the frame.
+
+use serde::Deserialize;
+use std::sync::LazyLock;
+use tty2mqtt::config::tree::Node;
+use tty2mqtt::decode::{Decode, Decoder};
+use tty2mqtt::value::Value;
+
+/// A decoder and a good frame for it.
+pub const DECODERS: [(&str, &[u8]); 11] = [
+    ("text", b"21.5 C"),
+    ("bytes", b"\x01\x02\xFF"),
+    ("{bytes: {as: base64}}", b"\x01\x02\xFF"),
+    ("{fields: {names: [a, {name: b, scale: 0.1}, {name: c, type: number}]}}", b"1,205,-3.50"),
+    (
+        "{fields: {names: [{name: a, scale: -1e9, offset: 0.001}, {name: b, decimals: 3}]}}",
+        b"12345678901234567890,0.00049",
+    ),
+    ("pairs", b"temp=21.5 hum=40"),
+    (
+        r#"{pairs: {between: "\n", equals: "(", close: ")", unit: "*"}}"#,
+        b"1-0:1.7.0(00.318*kW)\n1-0:2.7.0(00.000*kW)",
+    ),
+    ("json", br#"{"a": 1.50, "b": {"c": [true, null, "x"]}}"#),
+    ("sexpr", b"(node pebble_1 ? (temperature 22.5 C))"),
+    (
+        "{binary: {fields: [{name: a, at: 1, type: i24}, {name: b, at: 0, type: f64, decimals: 3}, \
+         {name: c, at: 2, type: bcd, length: 8}, {name: d, at: 0, type: text, length: 9}]}}",
+        b"\x12\x34\x56\x78\x90\x12\x34\x56\x78\x90\x11",
+    ),
+    (
+        "{binary: {fields: [{name: e, at: 0, type: u64, bits: '60-63', scale: -1e9}, \
+         {name: f, at: 0, type: f32, scale: 0.1, offset: -40}, {name: g, at: 3, type: i16}]}}",
+        b"\x12\x34\x56\x78\x90\x12\x34\x56",
+    ),
+];
+
+static ALL: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
+    let build = |(decode, _): &(&str, _)| {
+        let tree = serde_yaml::from_str(decode).unwrap();
+        Decode::deserialize(Node(&tree)).unwrap().build().unwrap()
+    };
+    DECODERS.iter().map(build).collect()
+});
+
+/// Checks the laws for one input; panics where one does not hold.
+pub fn fuzz_one(data: &[u8]) {
+    let Some((choice, frame)) = data.split_first() else { return };
+    check(usize::from(*choice) % ALL.len(), frame);
+}
+
+/// Decodes a frame by a decoder of the list; returns how many readings it has.
+pub fn check(decoder: usize, frame: &[u8]) -> usize {
+    let decoded = ALL[decoder].decode(frame);
+    let name = DECODERS[decoder].0;
+    for reading in &decoded.readings {
+        // What is a number goes into JSON as it is.
+        if let Value::Number(number) = &reading.value {
+            let parsed = serde_json::from_str::<serde_json::Value>(number);
+            assert!(parsed.is_ok(), "{name}: {number} of {}", frame.escape_ascii());
+        }
+    }
+    // No frame makes more of itself than it has bytes, or fields.
+    let most = frame.len() + 4;
+    assert!(decoded.readings.len() + decoded.refusals.len() <= most, "{name}");
+    decoded.readings.len()
+}

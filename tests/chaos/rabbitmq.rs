@@ -1,0 +1,176 @@
+//! A cluster of RabbitMQ nodes on this machine, from where `scripts/brokers` puts RabbitMQ.
+//!
+//! Its defaults keep the queue of a session on one node: with that node it goes. So sessions are
+//! quorum queues, which promise to keep what most of the nodes have.
+
+use crate::log::Log;
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+pub const LOGIN: [&str; 2] = ["tester", "secret"];
+
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    /// Knows on which port which node talks to the others.
+    names: u16,
+    epmd: Child,
+    folder: TempDir,
+}
+
+pub struct Node {
+    name: String,
+    /// For MQTT.
+    pub port: u16,
+    inner: u16,
+    running: Option<(Child, Log)>,
+}
+
+impl Cluster {
+    /// Returns when all nodes are in it.
+    pub fn start(nodes: usize) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let cookie = folder.path().join(".erlang.cookie");
+        std::fs::write(&cookie, "CLUSTER").unwrap();
+        std::fs::set_permissions(&cookie, PermissionsExt::from_mode(0o400)).unwrap();
+        let held: Vec<_> =
+            (0..=2 * nodes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        drop(held);
+        let names = ports[2 * nodes];
+        let mut epmd = Command::new(installed("usr/lib/erlang", "erts-").join("bin/epmd"))
+            .args(["-d", "-d", "-port", &names.to_string(), "-address", "127.0.0.1"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Log::of(epmd.stderr.take().unwrap()).wait_for("entering the main select() loop");
+        let node = |n: usize| Node {
+            name: format!("n{n}x{names}@localhost"),
+            port: ports[n],
+            inner: ports[nodes + n],
+            running: None,
+        };
+        let nodes: Vec<_> = (0..nodes).map(node).collect();
+        let mut cluster = Cluster { nodes, names, epmd, folder };
+        let all = 0..cluster.nodes.len();
+        all.clone().for_each(|n| cluster.prepare(n));
+        // They wait for each other.
+        all.clone().for_each(|n| cluster.spawn(n));
+        all.for_each(|n| cluster.wait_until_up(n));
+        cluster
+    }
+
+    fn home(&self, n: usize) -> PathBuf {
+        self.folder.path().join(n.to_string())
+    }
+
+    fn prepare(&self, n: usize) {
+        std::fs::create_dir(self.home(n)).unwrap();
+        let [user, password] = LOGIN;
+        let mut config = format!(
+            "listeners.tcp = none\nlog.file = false\nlog.console = true\n\
+             default_user = {user}\ndefault_pass = {password}\nmqtt.allow_anonymous = false\n\
+             mqtt.listeners.tcp.1 = 127.0.0.1:{}\nmqtt.durable_queue_type = quorum\n\
+             mqtt.prefetch = 1000\nmqtt.subscription_ttl = 86400000\n\
+             cluster_partition_handling = ignore\nnet_ticktime = 10\n\
+             cluster_formation.peer_discovery_backend = classic_config\n",
+            self.nodes[n].port
+        );
+        for (at, node) in self.nodes.iter().enumerate() {
+            writeln!(config, "cluster_formation.classic_config.nodes.{} = {}", at + 1, node.name)
+                .unwrap();
+        }
+        std::fs::write(self.home(n).join("rabbitmq.conf"), config).unwrap();
+        std::fs::write(self.home(n).join("plugins"), "[rabbitmq_mqtt].\n").unwrap();
+    }
+
+    fn spawn(&mut self, n: usize) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", fetched("bin").display());
+        let home = self.home(n);
+        let node = &self.nodes[n];
+        let mut command = Command::new(fetched("usr/lib/rabbitmq/bin/rabbitmq-server"));
+        // With input it puts itself in the place of its shell script. Three of them and everything
+        // else share this machine, so none may spin for work.
+        command
+            .arg("-noinput")
+            .env("RABBITMQ_ALLOW_INPUT", "1")
+            .env("PATH", path)
+            .env("HOME", self.folder.path())
+            .env("ERL_EPMD_PORT", self.names.to_string())
+            .env("ERL_CRASH_DUMP", "/dev/null")
+            .env("RABBITMQ_DIST_PORT", node.inner.to_string())
+            .env("RABBITMQ_NODENAME", &node.name)
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none +sbwtdcpu none \
+                 +sbwtdio none",
+            )
+            .current_dir(&home);
+        for (name, file) in [
+            ("CONF_ENV_FILE", "none"),
+            ("CONFIG_FILE", "rabbitmq.conf"),
+            ("ADVANCED_CONFIG_FILE", "none.config"),
+            ("ENABLED_PLUGINS_FILE", "plugins"),
+            ("MNESIA_BASE", "data"),
+            ("LOG_BASE", "log"),
+            ("PLUGINS_EXPAND_DIR", "expanded"),
+            ("GENERATED_CONFIG_DIR", "generated"),
+            ("FEATURE_FLAGS_FILE", "flags"),
+            ("PID_FILE", "pid"),
+        ] {
+            command.env(format!("RABBITMQ_{name}"), home.join(file));
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("RABBITMQ is fetched: `make deps`");
+        let lines = Log::of(child.stdout.take().unwrap());
+        self.nodes[n].running = Some((child, lines));
+    }
+
+    fn wait_until_up(&self, n: usize) {
+        self.nodes[n].running.as_ref().unwrap().1.wait_for("Server startup complete");
+    }
+
+    /// kill -9
+    pub fn kill(&mut self, n: usize) {
+        if let Some((mut child, _)) = self.nodes[n].running.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Returns when it is back among the others.
+    pub fn start_again(&mut self, n: usize) {
+        self.spawn(n);
+        self.wait_until_up(n);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..self.nodes.len()).for_each(|n| self.kill(n));
+        let _ = self.epmd.kill();
+        let _ = self.epmd.wait();
+    }
+}
+
+fn fetched(path: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/brokers/rabbitmq").join(path);
+    assert!(folder.exists(), "{}: not there; `make deps` fetches it", folder.display());
+    folder
+}
+
+/// The folder in another one that begins with a name.
+fn installed(folder: &str, name: &str) -> PathBuf {
+    let mut entries = std::fs::read_dir(fetched(folder)).unwrap().map(|e| e.unwrap().path());
+    let begins = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(name);
+    entries.find(begins).unwrap()
+}
