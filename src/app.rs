@@ -334,7 +334,7 @@ fn open_journal(
     match &error {
         None => outbox.open_journal(last, &waiting),
         Some(why) => {
-            outbox.journal_failed();
+            outbox.journal_failed(0);
             tracing::warn!("journal: {why}; what waits is kept in memory until it works");
         }
     }

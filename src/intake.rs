@@ -37,14 +37,14 @@ pub struct Full(pub Vec<Message>);
 pub fn channel(bytes: usize) -> (Intake, Outlet) {
     let bytes = bytes.min(Semaphore::MAX_PERMITS);
     // A batch costs at least one message, so the bytes bound the batches too.
-    let batches = (bytes / 128).max(1);
+    let batches = (bytes / 384).max(1);
     let (sender, receiver) = mpsc::channel(batches);
     (Intake { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Outlet { receiver })
 }
 
 /// Memory for what all ports of a configuration make in two seconds at line rate. A reading as a
 /// message takes many times its bytes on the line: three short fields in a line of 15 bytes, each
-/// with a topic of its own, take 28 times as much. Room is made for 40 times; it is taken up only
+/// with a topic of its own, take 80 times as much. Room is made for 100 times; it is taken up only
 /// while the MQTT side stalls.
 pub fn two_seconds_of(config: &Config) -> usize {
     let rates = config.ports.values().map(|port| {
@@ -52,7 +52,7 @@ pub fn two_seconds_of(config: &Config) -> usize {
         let baud = port.line.map_or(115_200, |line| line.baud) as usize;
         (baud / 10).min(115_200)
     });
-    rates.sum::<usize>().saturating_mul(2 * 40).clamp(1 << 20, 32 << 20)
+    rates.sum::<usize>().saturating_mul(2 * 100).clamp(1 << 20, 32 << 20)
 }
 
 impl Intake {

@@ -51,6 +51,9 @@ pub struct Entry {
 /// What the journal has to do next, in this order.
 #[derive(Debug, Default)]
 pub struct Turn {
+    /// Of the last [`Report::Failed`] that was heard. What was told before a failure is not done:
+    /// whoever told it still has it.
+    pub epoch: u32,
     /// To be appended.
     pub entries: Vec<Entry>,
     /// Not needed any more, with their ports.
@@ -76,12 +79,12 @@ pub enum Report {
         /// How many of them waited in the journal alone.
         away: u64,
     },
-    /// It cannot write; these messages are given back.
+    /// It cannot write. It has what was reported as safe, and nothing else.
     Failed {
         /// Why, with the file's path.
         why: String,
-        /// In the order in which they came.
-        entries: Vec<Entry>,
+        /// Turns with another one are not done from now on.
+        epoch: u32,
     },
     /// It works again, and now for the first time if there is anything in it.
     Back {

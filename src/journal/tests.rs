@@ -229,7 +229,7 @@ impl World {
     }
 
     fn start(folder: &Path, order: Order) -> (Outbox, Store) {
-        let bytes = Size::from_bytes(64 << 10);
+        let bytes = Size::from_bytes(160 << 10);
         let mut outbox = Outbox::new(&OutboxBounds { bytes, order, ..OutboxBounds::default() });
         let store = Store::open(&settings(folder, 8 << 20, Drop::Oldest), &ports()).unwrap();
         outbox.share(3);
@@ -440,12 +440,18 @@ fn a_message_is_offered_when_it_is_safe_and_not_before() {
 #[test]
 fn a_journal_that_fails_gives_back_what_it_has_not_written() {
     let mut world = World::new(Order::Port);
-    (0..330).for_each(|_| world.push(1, Durability::Always));
-    let mut not_written = Vec::new();
-    while let Some(turn) = world.outbox.turn(world.now) {
-        not_written.extend(turn.entries);
-    }
-    world.outbox.hear(Report::Failed { why: "the disk is full".into(), entries: not_written });
+    let push = |world: &mut World, count| {
+        (0..count).for_each(|_| world.push(1, Durability::Always));
+    };
+    // One turn was written, another one was not, and a third is not told yet.
+    push(&mut world, 200);
+    world.journal();
+    push(&mut world, 120);
+    let not_written = world.outbox.turn(world.now).unwrap();
+    assert!(not_written.entries.iter().any(|entry| entry.away));
+    push(&mut world, 20);
+    world.outbox.hear(Report::Failed { why: "the disk is full".into(), epoch: 1 });
+    push(&mut world, 10);
     world.connect(true);
     let mut numbers = Vec::new();
     while let Some(message) = world.outbox.front() {
@@ -453,6 +459,6 @@ fn a_journal_that_fails_gives_back_what_it_has_not_written() {
         let sending = world.outbox.sent(Qos::AtLeastOnce).unwrap();
         world.outbox.acknowledged(sending, Reason::SUCCESS);
     }
-    assert_eq!(numbers, (1..=330).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=350).collect::<Vec<_>>());
     assert!(world.outbox.is_empty());
 }

@@ -71,6 +71,7 @@ pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<(Journal, Ope
         failed: answer.failure.as_ref().map(|_| Instant::now()),
         synced: Instant::now(),
         state,
+        epoch: 0,
     };
     let thread = std::thread::Builder::new().name("journal".into());
     let thread = thread.spawn(move || running.run(&receiver))?;
@@ -168,6 +169,8 @@ struct Running {
     failed: Option<Instant>,
     synced: Instant,
     state: State,
+    /// How often it has failed.
+    epoch: u32,
 }
 
 impl Running {
@@ -226,22 +229,26 @@ impl Running {
             (Order::ClockIsSet(now), Some(store)) => return store.clock_is_set(now),
             (Order::ClockIsSet(_), None) => return Ok(()),
         };
-        self.entries.extend(turn.entries);
         self.done.extend(turn.done);
-        let Some(store) = &mut self.store else { return self.give_back(None) };
-        if self.failed.is_some() {
+        let Some(store) = &mut self.store else {
+            self.done.clear();
+            return Ok(());
+        };
+        if self.failed.is_some() || turn.epoch != self.epoch {
             // What is done with is not repeated, even if that cannot be written.
             let _ = store.done(&mut self.done);
-            return self.give_back(turn.read);
+            return Ok(());
         }
-        let last = self.entries.back().map(|entry| entry.seq);
+        self.entries = turn.entries.into();
+        let any = !self.entries.is_empty();
         store.append(&mut self.entries, &mut self.lost)?;
         if self.settings.sync == SyncPolicy::Each {
             store.sync()?;
         } else if !store.is_dirty() {
             self.synced = Instant::now();
         }
-        if let Some(last) = last {
+        let last = store.last();
+        if any {
             self.tell(Report::Safe(last));
         }
         self.tell_lost();
@@ -260,27 +267,18 @@ impl Running {
         Ok(())
     }
 
-    /// Sends back what it cannot write.
-    fn give_back(&mut self, read: Option<usize>) -> Result<(), Failure> {
-        self.done.clear();
-        let entries: Vec<_> = self.entries.drain(..).collect();
-        if !entries.is_empty() {
-            self.tell(Report::Failed { why: "it does not work".into(), entries });
-        }
-        if read.is_some() {
-            self.tell(Report::Read(Vec::new()));
-        }
-        Ok(())
-    }
-
     fn fail(&mut self, failure: &Failure) {
         let why = failure.to_string();
         if self.failed.is_none() {
             tracing::warn!("journal: {why}; what waits is kept in memory until it works again");
+            // What was written is there, if only until the power fails.
+            let last = self.store.as_ref().map_or(Seq(0), Store::last);
+            self.tell(Report::Safe(last));
         }
         self.failed = Some(Instant::now());
-        let entries = self.entries.drain(..).collect();
-        self.tell(Report::Failed { why, entries });
+        self.epoch = self.epoch.wrapping_add(1);
+        self.entries.clear();
+        self.tell(Report::Failed { why, epoch: self.epoch });
         self.tell_lost();
     }
 

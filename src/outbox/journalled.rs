@@ -31,10 +31,21 @@ impl Outbox {
         }
     }
 
-    /// There is a journal, and it does not work yet.
-    pub fn journal_failed(&mut self) {
-        let nothing = self.shelf.fail().count();
-        debug_assert_eq!(nothing, 0, "it was told nothing");
+    /// The journal cannot write: what it does not have waits in memory, as far as that goes.
+    pub fn journal_failed(&mut self, epoch: u32) {
+        let entries: Vec<_> = self.shelf.fail(epoch).collect();
+        let Some(first) = entries.first().map(|entry| entry.seq) else { return };
+        for held in self.in_flight.iter_mut() {
+            held.seq = held.seq.filter(|seq| *seq < first);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.forget_stored(first));
+        for entry in entries.into_iter().filter(|entry| entry.away) {
+            let port = self.lane(entry.message.port);
+            let ticket = self.ticket();
+            self.push_unstored(ticket, port, entry.message);
+            self.lanes[port].away = self.lanes[port].away.saturating_sub(1);
+            self.shelf.away = self.shelf.away.saturating_sub(1);
+        }
     }
 
     /// Where it stands with the journal.
@@ -176,23 +187,7 @@ impl Outbox {
                 }
             }
             Report::Dropped { port, up_to, away } => self.given_up(port, up_to, away),
-            Report::Failed { entries, .. } => {
-                let not_told: Vec<_> = self.shelf.fail().collect();
-                let first = entries.iter().chain(&not_told).map(|entry| entry.seq).min();
-                if let Some(first) = first {
-                    self.in_flight.iter_mut().for_each(|held| {
-                        held.seq = held.seq.filter(|seq| *seq < first);
-                    });
-                    self.lanes.iter_mut().for_each(|lane| lane.forget_stored(first));
-                }
-                for entry in entries.into_iter().chain(not_told).filter(|entry| entry.away) {
-                    let port = self.lane(entry.message.port);
-                    self.lanes[port].away -= 1;
-                    self.shelf.away -= 1;
-                    let ticket = self.ticket();
-                    self.push_unstored(ticket, port, entry.message);
-                }
-            }
+            Report::Failed { epoch, .. } => self.journal_failed(epoch),
             Report::Back { last, waiting } => self.open_journal(last, &waiting),
             Report::State(_) => {}
         }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// A turn of the journal takes in so much at most, so that what is on its way stays little.
 const TURN: usize = 256 << 10;
 
-/// Messages in here have a second place in memory, or none: those that wait in the journal alone
-/// count until they are handed over.
+/// Messages in here have a second place in memory, or none: those that are to wait in the journal
+/// alone count until they are safe there.
 #[derive(Debug)]
 pub(super) struct Shelf {
     /// Of messages that have none of their own.
@@ -23,7 +23,13 @@ pub(super) struct Shelf {
     pub(super) is_spilling: bool,
     /// Messages in memory wait to be stored.
     pub(super) is_behind: bool,
+    /// To be handed to the journal.
     entries: VecDeque<Entry>,
+    /// Handed over, and not safe yet: the journal may fail.
+    handed: VecDeque<Entry>,
+    /// How often it has failed. What was handed over before it did is not written.
+    epoch: u32,
+    /// Memory of messages in those two that have no other place in memory.
     bytes: usize,
     done: Vec<(Seq, u16)>,
     read: Option<usize>,
@@ -55,6 +61,8 @@ impl Shelf {
             is_spilling: false,
             is_behind: false,
             entries: VecDeque::new(),
+            handed: VecDeque::new(),
+            epoch: 0,
             bytes: 0,
             done: Vec::new(),
             read: None,
@@ -70,16 +78,17 @@ impl Shelf {
         self.state = State::Working;
         self.last = self.last.max(last);
         self.safe = self.last;
-        self.is_behind = true;
+        (self.is_behind, self.is_dry) = (true, false);
     }
 
-    /// Nothing more goes to the journal.
-    pub(super) fn fail(&mut self) -> impl Iterator<Item = Entry> {
-        self.state = State::Failed;
+    /// Nothing more goes to the journal. Returns what it does not have, oldest first.
+    pub(super) fn fail(&mut self, epoch: u32) -> impl Iterator<Item = Entry> {
+        (self.state, self.epoch) = (State::Failed, epoch);
         (self.is_spilling, self.is_behind, self.is_reading, self.read) =
             (false, false, false, None);
         self.bytes = 0;
-        std::mem::take(&mut self.entries).into_iter()
+        let handed = std::mem::take(&mut self.handed);
+        handed.into_iter().chain(std::mem::take(&mut self.entries))
     }
 
     pub(super) fn is_working(&self) -> bool {
@@ -138,6 +147,10 @@ impl Shelf {
 
     pub(super) fn safe(&mut self, up_to: Seq) {
         self.safe = self.safe.max(up_to);
+        let end = self.handed.partition_point(|entry| entry.seq <= up_to);
+        for entry in self.handed.drain(..end).filter(|entry| entry.away) {
+            self.bytes -= entry.message.cost();
+        }
     }
 
     /// Wants messages of so much memory back, unless they are on their way.
@@ -164,16 +177,14 @@ impl Shelf {
             && let Some(entry) = self.entries.pop_front()
         {
             bytes += entry.message.cost();
-            if entry.away {
-                self.bytes -= entry.message.cost();
-            }
+            self.handed.push_back(entry.clone());
             entries.push(entry);
         }
         // The end of a message must not be told before its begin.
         let is_told = self.entries.is_empty();
         let done = if is_told { std::mem::take(&mut self.done) } else { Vec::new() };
         let read = if is_told { self.read.take() } else { None };
-        Turn { entries, done, read }
+        Turn { epoch: self.epoch, entries, done, read }
     }
 
     /// Whether the broker has been away for so long.

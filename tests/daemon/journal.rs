@@ -83,9 +83,8 @@ fn a_stop_without_a_broker_saves_what_is_spilled() {
     let gateway = Gateway::start(&config);
     gateway.log().wait_for("is open");
     feed(&mut port, 0..500);
-    let status = Client::new(&gateway.socket()).status(|status| {
-        status["broker"]["outbox"]["messages"].as_u64() >= Some(500)
-    });
+    let status = Client::new(&gateway.socket())
+        .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(500));
     assert_eq!(status["broker"]["journal"]["written"], 0, "{status}");
     let log = gateway.terminate();
     assert!(log.contains("500 messages wait in the journal for the next start"), "{log}");
