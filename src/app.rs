@@ -104,7 +104,8 @@ pub async fn run(
     program: Program,
     mut orders: mpsc::Receiver<Order>,
 ) -> Result<usize, StartError> {
-    let (intake, outlet) = intake::channel(intake::two_seconds_of(&config));
+    let (bounds, before) = config.bounds();
+    let (intake, outlet) = intake::channel(before);
     let (changes, changed) = mpsc::channel(1);
     let (uplink, asks) = mpsc::channel(uplink::ASKS);
     let mut gateway =
@@ -113,7 +114,7 @@ pub async fn run(
     let start = gateway.build(&gateway.config.clone(), &names)?;
     let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
     let config = &gateway.config;
-    let mut outbox = Outbox::new(&config.outbox);
+    let mut outbox = Outbox::new(&bounds);
     outbox.share(config.ports.len());
     let journal = open_journal(config, gateway.port_names(), &mut outbox)?;
     let left = start_mqtt(Uplink {
@@ -281,9 +282,10 @@ impl Gateway {
         let (routes, subscriptions) =
             all_of(kept.chain(built.iter().map(|(_, port)| &port.wiring)));
         let new_link = renamed || !self.config.is_same(&config, &["broker"]);
+        let (bounds, _) = config.bounds();
         let change = Change {
             link: match new_link {
-                true => Some(link(&config, &subscriptions, Outbox::new(&config.outbox))?),
+                true => Some(link(&config, &subscriptions, Outbox::new(&bounds))?),
                 false => None,
             },
             routes,
@@ -291,7 +293,7 @@ impl Gateway {
             topics: Topics::of(&config.gateway),
             ports: self.port_names(),
             interval: config.status.interval.duration(),
-            bounds: config.outbox.clone(),
+            bounds,
             grace: config.grace.duration(),
         };
         let (restarted, removed) =

@@ -130,6 +130,13 @@ impl Found<'_> {
             self.add("outbox.messages", "0 lets nothing through; at least 1");
         }
         self.journal(config);
+        if let Some(memory) = config.memory {
+            let least = if config.outbox.journal.is_some() { 12 << 20 } else { 8 << 20 };
+            if !(least..=1 << 30).contains(&memory.bytes()) {
+                let what = "from 8MiB to 1GiB is possible, with a journal 12MiB at least";
+                self.add("memory", what);
+            }
+        }
         if config.gateway.as_str().len() > 256 {
             self.add("gateway", "longer than 256 bytes; choose a shorter name");
         }

@@ -39,6 +39,10 @@ impl Gateway {
         &self.log
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its control socket, unless the configuration says where that is.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("control.sock")

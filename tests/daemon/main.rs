@@ -381,3 +381,35 @@ fn a_port_that_is_away_does_not_disturb_the_others() {
     let log = gateway.terminate();
     assert_eq!(log.matches("port gone:").count(), 1, "one line for a port that stays away:\n{log}");
 }
+
+/// Kilobytes that a process took at most.
+fn peak(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_flood_without_a_broker_stays_below_the_memory_that_was_set() {
+    let mut port = Port::new();
+    let yaml = config(broker::free_port(), port.path(), "memory: 16MiB\n");
+    let gateway = Gateway::start(&yaml);
+    gateway.log().wait_for("is open");
+    let before = peak(gateway.pid());
+    let mut client = client::Client::new(&gateway.socket());
+    let mut n = 0;
+    // More and more, until the outbox was full many times over.
+    loop {
+        for _ in 0..5000 {
+            port.write(format!("{n},21.50,40\r\n").as_bytes());
+            n += 1;
+        }
+        let status = client.ask(r#"{"request":"status"}"#);
+        if status["broker"]["dropped"].as_u64().unwrap() > 60_000 {
+            break;
+        }
+    }
+    // The program of a test is larger than the 6 MiB that are set apart for the real one.
+    let grown = peak(gateway.pid()) - before;
+    assert!(grown < 10 << 10, "{grown} KiB");
+}
