@@ -10,6 +10,7 @@ use crate::message::Message;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Something went wrong with a file.
@@ -23,6 +24,11 @@ pub(super) struct Failure {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     let path = path.to_owned();
     move |source| Failure { path, source }
+}
+
+/// Readings are nobody else's business.
+fn make(folder: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))
 }
 
 /// What a port has lost.
@@ -56,7 +62,7 @@ impl Store {
     /// Opens a folder, and finds what an earlier run has left in it.
     pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
         let folder = &settings.folder;
-        fs::create_dir_all(folder).map_err(at(folder))?;
+        make(folder)?;
         let lock_path = folder.join("lock");
         let lock = File::create(&lock_path).map_err(at(&lock_path))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
@@ -224,7 +230,7 @@ impl Store {
     /// After a failure: whether the disk can be written again. What is gone from it is lost.
     pub(super) fn try_again(&mut self, lost: &mut Vec<Lost>) -> Result<(), Failure> {
         let folder = self.settings.folder.clone();
-        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        make(&folder)?;
         let probe = folder.join("probe.new");
         let write = || -> io::Result<()> {
             let mut file = File::create(&probe)?;
