@@ -28,6 +28,12 @@ impl Boot {
         Boot { id, reference: (Instant::now(), millis) }
     }
 
+    /// Another boot, which began at the same moment.
+    #[cfg(test)]
+    pub(super) fn other(self, id: [u8; 16]) -> Boot {
+        Boot { id, ..self }
+    }
+
     pub(super) fn spot(&self, measured: Now) -> Spot {
         let (reference, millis) = self.reference;
         let later = signed(measured.mono.saturating_duration_since(reference));

@@ -61,6 +61,14 @@ pub(super) struct Store {
 impl Store {
     /// Opens a folder, and finds what an earlier run has left in it.
     pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
+        Store::open_in(Boot::read(), settings, ports)
+    }
+
+    pub(super) fn open_in(
+        boot: Boot,
+        settings: &Settings,
+        ports: &[String],
+    ) -> Result<Store, Failure> {
         let folder = &settings.folder;
         make(folder)?;
         let lock_path = folder.join("lock");
@@ -70,7 +78,7 @@ impl Store {
             .map_err(at(folder))?;
         let mut store = Store {
             settings: settings.clone(),
-            boot: Boot::read(),
+            boot,
             ports: ports.to_vec(),
             segments: VecDeque::new(),
             file: None,

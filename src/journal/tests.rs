@@ -1,7 +1,9 @@
 //! The journal on a real disk, and the outbox with it.
 
+use super::boot::Boot;
 use super::store::{Lost, Store};
 use super::{Entry, Report, Seq, Settings, Turn};
+use crate::clock::{Now, Stamp};
 use crate::config::scalar::Size;
 use crate::config::{Drop, Order, OutboxBounds, SyncPolicy};
 use crate::message::{Durability, Message};
@@ -12,7 +14,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const PORTS: [&str; 3] = ["meter", "dust", "chatty"];
@@ -461,4 +463,64 @@ fn a_journal_that_fails_gives_back_what_it_has_not_written() {
     }
     assert_eq!(numbers, (1..=350).collect::<Vec<_>>());
     assert!(world.outbox.is_empty());
+}
+
+/// A reading that was measured a second ago by a clock that is not set, which says 1970.
+fn undated(now: Now) -> Message {
+    let second = Duration::from_secs(1);
+    let measured = Now { mono: now.mono.checked_sub(second).unwrap(), wall: UNIX_EPOCH + second };
+    let text = format!("21.5 at {}", Stamp(measured.wall));
+    Message { measured: Some(measured), ..Message { payload: text.into(), ..message(1, 1, 1) } }
+}
+
+fn payload(message: &Message) -> &str {
+    std::str::from_utf8(&message.payload).unwrap()
+}
+
+#[test]
+fn what_waits_is_dated_when_the_clock_is_set() {
+    let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let now = Now { wall, ..Now::read() };
+    let mut world = World::new(Order::Port);
+    world.connect(true);
+    let message = Message { durability: None, ..undated(now) };
+    assert_eq!(payload(&message), "21.5 at 1970-01-01T00:00:01.000Z unsynchronised");
+    world.outbox.push(message);
+    let before = world.outbox.bytes();
+    world.outbox.correct(Now { wall: UNIX_EPOCH, ..now });
+    assert_eq!(world.outbox.bytes(), before);
+    world.outbox.correct(now);
+    assert_eq!(payload(world.outbox.front().unwrap()), "21.5 at 2027-01-15T07:59:59.000Z");
+    assert_eq!(world.outbox.bytes(), before - " unsynchronised".len());
+    world.outbox.sent(Qos::AtMostOnce);
+    assert_eq!(world.outbox.bytes(), 0);
+}
+
+#[test]
+fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
+    for was_set in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+        let boot = Boot::read();
+        let now = Now { wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000), ..Now::read() };
+        let mut store = Store::open_in(boot.other([1; 16]), &settings, &ports()).unwrap();
+        append(&mut store, [undated(now)]);
+        if was_set {
+            store.clock_is_set(now).unwrap();
+        }
+        drop(store);
+        let mut store = Store::open_in(boot.other([2; 16]), &settings, &ports()).unwrap();
+        let read = store.read(10_000, &mut Vec::new()).unwrap();
+        let expected = match was_set {
+            true => "21.5 at 2027-01-15T07:59:59",
+            false => "21.5 at 1970-01-01T00:00:01.000Z unsynchronised",
+        };
+        assert!(payload(&read[0].1).starts_with(expected), "{}", payload(&read[0].1));
+        if !was_set {
+            // Nor is it dated by the clock of this boot.
+            let mut message = read[0].1.clone();
+            message.correct(now);
+            assert_eq!(payload(&message), expected);
+        }
+    }
 }
