@@ -134,7 +134,7 @@ impl Outbox {
     pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
         self.bounds = bounds.clone();
         self.drain.set_rate(bounds.drain);
-        self.shelf.durability = bounds.durability;
+        self.shelf.set_durability(bounds.durability);
     }
 
     /// Half of the room is shared out among so many ports and the gateway itself.

@@ -524,3 +524,17 @@ fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
         }
     }
 }
+
+#[test]
+fn what_waits_is_stored_when_a_reload_asks_for_it() {
+    let mut world = World::new(Order::Port);
+    world.connect(true);
+    world.outbox.push(Message { durability: None, ..message(1, 1, 10) });
+    assert!(world.outbox.front().is_some());
+    let durability = Durability::Always;
+    world.outbox.set_bounds(&OutboxBounds { durability, ..OutboxBounds::default() });
+    assert_eq!(world.outbox.front(), None);
+    world.journal();
+    assert!(world.outbox.front().is_some());
+    assert_eq!(world.store.as_ref().unwrap().state().messages, 1);
+}

@@ -14,7 +14,7 @@ const TURN: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Shelf {
     /// Of messages that have none of their own.
-    pub(super) durability: Durability,
+    durability: Durability,
     state: State,
     last: Seq,
     /// All up to here are as safe as `sync` asks for.
@@ -71,6 +71,12 @@ impl Shelf {
             away: 0,
             down_since: None,
         }
+    }
+
+    /// What waits already may have to be stored now.
+    pub(super) fn set_durability(&mut self, durability: Durability) {
+        self.is_behind |= self.is_working() && durability != self.durability;
+        self.durability = durability;
     }
 
     /// The journal can write; what waits in memory is to be stored.

@@ -1,0 +1,102 @@
+//! What goes when the journal is full.
+
+use super::{Failure, Lost, Store, at};
+use crate::config::Drop;
+use crate::journal::record::{self, Found, Record};
+use crate::journal::segment::Segment;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+
+impl Store {
+    /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
+    pub(super) fn make_room(&mut self, bytes: u64, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
+        if self.bytes() + bytes <= self.settings.size {
+            return Ok(true);
+        }
+        self.remove_done();
+        // A whole segment's worth, so that it is not done again for each message.
+        let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
+        while self.bytes() > enough && self.segments.len() > 1 {
+            if self.settings.drop == Drop::Newest {
+                return Ok(self.bytes() + bytes <= self.settings.size);
+            }
+            let Some(port) = self.largest() else { break };
+            let last = self.segments.len() - 1;
+            let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
+            // The last segment is being written.
+            let Some(at) = self.segments.range(..last).position(has) else { break };
+            self.give_up(at, port, lost)?;
+        }
+        Ok(self.bytes() + bytes <= self.settings.size)
+    }
+
+    /// The port that takes up most.
+    fn largest(&self) -> Option<u16> {
+        let mut sizes = BTreeMap::<u16, u64>::new();
+        for segment in &self.segments {
+            for port in segment.shares.keys() {
+                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
+            }
+        }
+        let largest = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        Some(largest.0)
+    }
+
+    /// Gives up what a port has in a segment.
+    fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
+        let up_to = segment.last_live().unwrap_or(segment.first);
+        if is_alone {
+            let away = segment.forget(port);
+            fs::remove_file(&segment.path).map_err(at(&segment.path))?;
+            self.segments.remove(index);
+            lost.push(Lost { port, up_to, away });
+            return Ok(());
+        }
+        let old = fs::read(&segment.path).map_err(at(&segment.path))?;
+        let mut new = old[..record::HEADER.min(old.len())].to_vec();
+        let mut place = record::HEADER;
+        let mut gone = Vec::new();
+        loop {
+            let rest = old.get(place..).unwrap_or_default();
+            let length = match record::read(rest) {
+                Found::End => break,
+                Found::Damaged(length) => length,
+                Found::Record(found, length) => {
+                    let is_kept = match &found {
+                        Record::Message { seq, message, .. } => {
+                            let own = segment.port(message.port) == port;
+                            if own {
+                                gone.push(*seq);
+                            }
+                            !own && segment.is_live(*seq)
+                        }
+                        _ => true,
+                    };
+                    if is_kept {
+                        new.extend_from_slice(&rest[..length]);
+                    }
+                    length
+                }
+            };
+            place += length;
+        }
+        let temporary = segment.path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&new)?;
+            file.sync_data()?;
+            fs::rename(&temporary, &segment.path)
+        };
+        write().map_err(at(&segment.path))?;
+        self.state.written += new.len() as u64;
+        let away = segment.shares.get(&port).map_or(0, |share| share.away);
+        gone.into_iter().for_each(|seq| segment.done(seq, port));
+        segment.forget(port);
+        segment.rewritten(new.len() as u64);
+        lost.push(Lost { port, up_to, away });
+        self.sync_folder()
+    }
+}
