@@ -224,7 +224,13 @@ impl Outbox {
         if at != own && lane.bytes() <= share {
             return None;
         }
-        Some((at, self.lanes[at].pop_least()?))
+        if let Some(least) = self.lanes[at].pop_least() {
+            return Some((at, least));
+        }
+        // All of the largest is in the journal too.
+        let oldest = self.bounds.drop == Drop::Oldest;
+        let least = oldest.then(|| self.lanes[own].pop_least()).flatten()?;
+        Some((own, least))
     }
 
     /// A message that waited does no more.

@@ -23,6 +23,9 @@ use tokio::time::sleep_until;
 /// seconds for a megabyte.
 const LAST_SYNC: Duration = Duration::from_secs(10);
 
+/// So late the journal is told of what was acknowledged, where nothing else happens.
+const TELL: Duration = Duration::from_secs(1);
+
 /// Where the messages of some subscriptions go.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -146,7 +149,9 @@ impl Running {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
             let grace = ended.map(|ended| ended + self.uplink.grace);
             let spills = self.uplink.link.outbox.spills_at();
-            let due = [grace, spills].into_iter().flatten().fold(self.next_status, Instant::min);
+            let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
+            let due = [grace, spills, told];
+            let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event() => match event {
                     link::Event::Session(event) => self.tell(event),
@@ -157,7 +162,7 @@ impl Running {
                 },
                 Some(change) = self.uplink.changes.recv() => self.change(change),
                 Some(ask) = self.uplink.asks.recv() => self.answer(ask),
-                batch = self.uplink.outlet.next(), if self.ended.is_none() => match batch {
+                batch = self.uplink.outlet.next(), if self.takes_more() => match batch {
                     Some(messages) => self.store(messages),
                     None => self.end(),
                 },
@@ -192,6 +197,7 @@ impl Running {
     fn tell_journal(&mut self) {
         let Some((journal, _)) = &mut self.uplink.journal else { return };
         let now = Instant::now();
+        self.uplink.link.outbox.spill(now);
         while journal.has_room()
             && let Some(turn) = self.uplink.link.outbox.turn(now)
         {
@@ -199,7 +205,15 @@ impl Running {
         }
     }
 
-    fn hear(&mut self, report: Report) {
+    fn hear(&mut self, mut report: Report) {
+        if self.was_unset
+            && self.clock_is_set
+            && let Report::Read(messages) = &mut report
+        {
+            // It was on its way when the clock was set.
+            let now = Now::read();
+            messages.iter_mut().for_each(|(_, message)| message.correct(now));
+        }
         if let Some((_, status)) = &mut self.uplink.journal {
             status.hear(&report);
         }
@@ -212,7 +226,7 @@ impl Running {
         let until = Instant::now() + LAST_SYNC;
         loop {
             self.tell_journal();
-            if !self.uplink.link.outbox.has_turn() {
+            if self.uplink.link.outbox.is_saved() {
                 break;
             }
             let report = report(&mut self.uplink.journal);
@@ -321,9 +335,18 @@ impl Running {
         for _ in 0..64 {
             let Some(messages) = next else { return };
             self.push(messages);
+            if !self.takes_more() {
+                return;
+            }
             next = self.uplink.outlet.try_next();
         }
         self.push(next.unwrap_or_default());
+    }
+
+    /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
+    /// have to drop any.
+    fn takes_more(&self) -> bool {
+        self.ended.is_none() && !self.uplink.link.outbox.is_pressed()
     }
 
     fn push(&mut self, messages: Vec<Message>) {

@@ -161,8 +161,8 @@ impl Found<'_> {
             }
             return;
         };
-        if !(1 << 20..=4 << 30).contains(&(journal.size.bytes() as u64)) {
-            self.add("outbox.journal.size", "from 1MiB to 4GiB");
+        if !(1 << 20..=1 << 30).contains(&journal.size.bytes()) {
+            self.add("outbox.journal.size", "from 1MiB to 1024MiB is possible");
         }
         if let SyncPolicy::Every(span) = journal.sync {
             let least = Span::from_millis(10);

@@ -97,7 +97,7 @@ pub struct Journal {
     /// A folder of its own, on a disk that stays: `/var` and `/tmp` are memory on OpenWrt. It is
     /// made if it is not there. A relative path counts from the configuration file's folder.
     pub path: PathBuf,
-    /// Most bytes on the disk, 1MiB to 4GiB. Default: 32MiB.
+    /// Most bytes on the disk, 1MiB to 1024MiB. Default: 32MiB.
     #[serde(default = "size")]
     pub size: Size,
     /// When what was written is safe from a power failure: `each` (before a message is offered to

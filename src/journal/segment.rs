@@ -28,6 +28,10 @@ pub(super) struct Segment {
     pub(super) ports: Vec<u16>,
     /// The boot that it was written in.
     pub(super) boot: Option<[u8; 16]>,
+    /// Bytes that it began with, before any message.
+    pub(super) head: u64,
+    /// How often it could not be read.
+    pub(super) failures: u8,
 }
 
 /// What of a segment belongs to one port.
@@ -89,6 +93,8 @@ impl Segment {
             read: record::HEADER as u64,
             ports: Vec::new(),
             boot: None,
+            head: 0,
+            failures: 0,
         }
     }
 
@@ -130,6 +136,10 @@ impl Segment {
                     self.live.clear(word as u64 * 64 + bit);
                 }
             }
+        }
+        // What was written and not noted was given back, and has other numbers since.
+        for at in bits.len() as u64 * 64..self.live.words.len() as u64 * 64 {
+            self.live.clear(at);
         }
     }
 
@@ -200,12 +210,13 @@ impl Segment {
         self.shares.remove(&port).map_or(0, |share| share.away)
     }
 
-    /// Reads on where it was read up to: messages that wait in here alone, of so much memory.
+    /// Reads on where it was read up to: messages that wait in here alone, of so much memory. Returns
+    /// whether it came to the end.
     pub(super) fn read(
         &mut self,
         most: usize,
         mut take: impl FnMut(Seq, Message, Option<([u8; 16], Spot)>),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let bytes = std::fs::read(&self.path)?;
         let mut cost = 0;
         while cost < most {
@@ -222,10 +233,10 @@ impl Segment {
                     }
                 }
                 Found::Damaged(length) => self.read += length as u64,
-                Found::End => break,
+                Found::End => return Ok(true),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// What waits in here alone and was not found is lost.
@@ -252,6 +263,7 @@ impl Segment {
                     place += length;
                     if let Record::Message { seq, message, .. } = found
                         && self.is_live(seq)
+                        && !self.away.get(seq.0 - self.first.0)
                     {
                         self.add(seq, self.port(message.port), true);
                     }

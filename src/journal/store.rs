@@ -10,9 +10,9 @@ use super::segment::Segment;
 use super::{Entry, Seq, Settings, State};
 use crate::clock::Now;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Something went wrong with a file.
@@ -57,7 +57,7 @@ pub(super) struct Store {
     last: Seq,
     state: State,
     /// Held as long as this journal is in use.
-    _lock: File,
+    lock: File,
 }
 
 impl Store {
@@ -73,8 +73,8 @@ impl Store {
     ) -> Result<Store, Failure> {
         let folder = &settings.folder;
         make(folder)?;
-        let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        let path = folder.join("lock");
+        let lock = File::create(&path).map_err(at(&path))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| io::Error::other("another gateway uses this journal"))
             .map_err(at(folder))?;
@@ -88,7 +88,7 @@ impl Store {
             clocks: HashMap::new(),
             last: Seq(0),
             state: State::default(),
-            _lock: lock,
+            lock,
         };
         store.recover()?;
         Ok(store)
@@ -147,7 +147,7 @@ impl Store {
             for entry in &*entries {
                 let fits = |segment: &Segment| {
                     segment.takes(entry.seq)
-                        && segment.bytes + (out.len() as u64) < self.segment_size()
+                        && segment.bytes - segment.head + (out.len() as u64) < self.segment_size()
                 };
                 if self.file.is_none() || !self.segments.back().is_some_and(fits) {
                     break;
@@ -163,6 +163,11 @@ impl Store {
                 continue;
             }
             let has_room = self.make_room(out.len() as u64, lost)?;
+            if self.file.is_none() {
+                // To make room, the segment they were meant for was removed.
+                out.clear();
+                continue;
+            }
             if has_room {
                 self.write(&out)?;
             }
@@ -197,32 +202,42 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a segment.
+    /// Begins a segment. It says which messages of the others are needed; so it is there, and safe,
+    /// before one of those goes.
     fn begin(&mut self, first: Seq) -> Result<(), Failure> {
         self.sync()?;
         self.file = None;
-        self.remove_done();
+        self.segments.retain(|segment| segment.first != first);
+        let (own, segments) = (self.boot.id, &self.segments);
+        let is_used = |boot: &[u8; 16]| segments.iter().any(|s| s.boot.as_ref() == Some(boot));
+        self.clocks.retain(|boot, _| *boot == own || is_used(boot));
         let mut out = record::header(first);
-        record::put(&mut out, &Record::Boot(self.boot.id));
+        record::put(&mut out, &Record::Boot(own));
         record::put(&mut out, &Record::Ports(self.ports.clone()));
         for (boot, at_boot) in &self.clocks {
             record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
         }
-        // What was done is known from here on, whatever becomes of the files before.
-        self.segments.iter().for_each(|segment| record::put(&mut out, &segment.summary()));
-        let mut segment = Segment::new(&self.settings.folder, first);
-        segment.boot = Some(self.boot.id);
-        let file = OpenOptions::new().append(true).create_new(true).open(&segment.path);
-        let file = file.map_err(at(&segment.path))?;
-        self.segments.push_back(segment);
-        self.file = Some(file);
-        if let Err(failure) = self.write(&out) {
-            if let Some(segment) = self.segments.pop_back() {
-                let _ = fs::remove_file(&segment.path);
-            }
-            return Err(failure);
+        for segment in &self.segments {
+            record::put(&mut out, &segment.summary());
         }
-        self.sync_folder()
+        let mut segment = Segment::new(&self.settings.folder, first);
+        let temporary = segment.path.with_extension("new");
+        let write = || -> io::Result<File> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&out)?;
+            file.sync_data()?;
+            fs::rename(&temporary, &segment.path)?;
+            Ok(file)
+        };
+        let file = write().map_err(at(&temporary))?;
+        (segment.boot, segment.bytes, segment.head) =
+            (Some(own), out.len() as u64, out.len() as u64);
+        self.state.written += segment.bytes;
+        self.segments.push_back(segment);
+        (self.file, self.is_dirty) = (Some(file), false);
+        self.sync_folder()?;
+        self.remove_done();
+        Ok(())
     }
 
     /// Makes what was written safe from a power failure.
@@ -238,7 +253,14 @@ impl Store {
     /// After a failure: whether the disk can be written again. What is gone from it is lost.
     pub(super) fn try_again(&mut self, lost: &mut Vec<Lost>) -> Result<(), Failure> {
         let folder = self.settings.folder.clone();
-        make(&folder)?;
+        let lock = folder.join("lock");
+        let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let is_same = fs::metadata(&lock).map(of).ok() == self.lock.metadata().map(of).ok();
+        if !is_same {
+            // Under the place of a stick that was pulled out lies the router's own flash.
+            let why = io::Error::other("it is not there any more; plug the disk in again");
+            return Err(why).map_err(at(&folder));
+        }
         let probe = folder.join("probe.new");
         let write = || -> io::Result<()> {
             let mut file = File::create(&probe)?;
@@ -297,7 +319,8 @@ impl Store {
         if self.segments.is_empty() {
             return Ok(());
         }
-        if self.file.is_none() {
+        let is_full = self.segments.back().is_some_and(|s| s.bytes - s.head > self.segment_size());
+        if self.file.is_none() || is_full {
             // A segment says at its beginning what was done before.
             return self.begin(Seq(self.last.0 + 1));
         }
@@ -311,22 +334,24 @@ impl Store {
         self.segments.get_mut(behind.checked_sub(1)?)
     }
 
-    /// Removes files of which nothing is needed; the last one not before it is a quarter full, so
-    /// that not every message makes and removes one.
+    /// Removes files of which nothing is needed. The last one says what was done in the others: it
+    /// stays as long as there are any, and until it is a quarter full, so that not every message
+    /// makes and removes one.
     fn remove_done(&mut self) {
         let small = self.segment_size() / 4;
-        for index in (0..self.segments.len()).rev() {
-            let is_open = self.file.is_some() && index + 1 == self.segments.len();
-            let segment = &self.segments[index];
-            if segment.live() > 0 || is_open && segment.bytes < small {
+        let mut index = 0;
+        while let Some(segment) = self.segments.get(index) {
+            let is_last = index + 1 == self.segments.len();
+            let is_kept = index > 0 || self.file.is_some() && segment.bytes - segment.head < small;
+            if segment.live() > 0 || is_last && is_kept {
+                index += 1;
                 continue;
             }
             if let Err(error) = fs::remove_file(&segment.path) {
-                // Nothing in it is needed, as a later start finds too.
                 tracing::debug!("{}: {error}", segment.path.display());
             }
             self.segments.remove(index);
-            if is_open {
+            if is_last {
                 (self.file, self.is_dirty) = (None, false);
             }
         }
@@ -336,6 +361,9 @@ impl Store {
     pub(super) fn clock_is_set(&mut self, now: Now) -> Result<(), Failure> {
         let at_boot = self.boot.began(now);
         self.clocks.insert(self.boot.id, at_boot);
+        if self.file.is_none() && !self.segments.is_empty() {
+            return self.begin(Seq(self.last.0 + 1));
+        }
         let mut out = Vec::new();
         record::put(&mut out, &Record::Clock { boot: self.boot.id, at_boot });
         self.write(&out)

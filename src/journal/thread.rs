@@ -186,6 +186,13 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => self.due_now(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            let is_due =
+                || self.failed.is_none() && self.due().is_some_and(|d| d <= Instant::now());
+            let result = match result {
+                // Orders that come without a pause do not put it off.
+                Ok(()) if is_turn && is_due() => self.due_now(),
+                result => result,
+            };
             if let Err(failure) = result {
                 self.fail(&failure);
             }
@@ -235,8 +242,12 @@ impl Running {
             return Ok(());
         };
         if self.failed.is_some() || turn.epoch != self.epoch {
-            // What is done with is not repeated, even if that cannot be written.
+            // What is done with is not repeated, even if that cannot be written; and what waits can
+            // be read from most disks that cannot be written.
             let _ = store.done(&mut self.done);
+            if turn.epoch == self.epoch && self.read(turn.read).is_err() {
+                self.tell(Report::Read(Vec::new()));
+            }
             return Ok(());
         }
         self.entries = turn.entries.into();

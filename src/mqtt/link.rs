@@ -93,7 +93,8 @@ impl Options {
 pub enum Event {
     /// The session has something to tell.
     Session(session::Event),
-    /// [`Outbox::outcome`] has something to tell, or nothing waits for the broker any more.
+    /// [`Outbox::outcome`] has something to tell, [`Outbox::turn`] has, or nothing waits for the
+    /// broker any more.
     Drained,
     /// The link ended, or did not come about.
     Down(LinkError),
@@ -251,7 +252,10 @@ impl Link {
                     };
                     if let Err(error) = result {
                         self.part(Some(error));
-                    } else if self.outbox.has_outcome() || had && self.outbox.is_empty() {
+                    } else if self.outbox.has_outcome()
+                        || self.outbox.wants_turn()
+                        || had && self.outbox.is_empty()
+                    {
                         return Event::Drained;
                     }
                 }

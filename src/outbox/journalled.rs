@@ -7,7 +7,7 @@
 use super::{Held, Outbox, Outcome, Ticket};
 use crate::clock::Now;
 use crate::journal::{Report, Seq, Turn};
-use crate::message::Message;
+use crate::message::{COST, Message};
 use std::time::Instant;
 
 /// What the outbox says about its journal.
@@ -29,6 +29,8 @@ impl Outbox {
             self.lanes[port].away += messages;
             self.shelf.away += messages;
         }
+        // What is spilled goes behind what was.
+        self.shelf.is_spilling = self.shelf.away > 0;
     }
 
     /// The journal cannot write: what it does not have waits in memory, as far as that goes.
@@ -59,7 +61,8 @@ impl Outbox {
         let port = usize::from(message.port);
         let order = self.bounds.order;
         let is_away = self.is_short_with(&message) || self.lanes[port].is_behind_journal(order);
-        if !is_away && self.shelf.is_behind {
+        if !is_away && (self.shelf.is_behind || self.shelf.is_busy()) {
+            self.shelf.is_behind = true;
             // It is stored when it is its turn, behind those that came before it.
             return self.keep(Held { ticket, message, seq: None }, port);
         }
@@ -94,10 +97,10 @@ impl Outbox {
         if self.shelf.is_behind && !self.shelf.is_busy() {
             self.store_what_waits(1000);
         }
-        let bounds = &self.bounds;
-        let (bytes, messages) = (bounds.bytes.bytes(), bounds.messages as usize);
-        if self.bytes < bytes / 2 && self.len() < messages / 2 {
-            self.shelf.read(bytes / 8);
+        if self.has_room_to_read() {
+            let messages = (self.bounds.messages as usize / 8).max(1);
+            let most = self.bounds.bytes.bytes() / 8;
+            self.shelf.read(most.min(messages.saturating_mul(COST)));
         }
         self.shelf.has_turn().then(|| self.shelf.turn())
     }
@@ -107,8 +110,30 @@ impl Outbox {
         self.shelf.has_turn()
     }
 
+    fn has_room_to_read(&self) -> bool {
+        self.bytes < self.bounds.bytes.bytes() / 2
+            && self.len() <= self.bounds.messages as usize / 2
+    }
+
+    /// Whether [`Outbox::turn`] should be asked without delay: what waits is to be read on, or much
+    /// was acknowledged.
+    pub fn wants_turn(&self) -> bool {
+        self.shelf.has_much_done() || self.shelf.may_read() && self.has_room_to_read()
+    }
+
+    /// Whether the journal is behind by so much that nothing more should come for now: what waits
+    /// before the outbox has room for two seconds.
+    pub fn is_pressed(&self) -> bool {
+        self.shelf.bytes() > self.bounds.bytes.bytes() / 8
+    }
+
+    /// Whether the journal has all that it is to have.
+    pub fn is_saved(&self) -> bool {
+        self.shelf.is_safe()
+    }
+
     /// Begins and ends to spill.
-    fn spill(&mut self, now: Instant) {
+    pub fn spill(&mut self, now: Instant) {
         if !self.shelf.is_working() {
             return;
         }
@@ -149,7 +174,10 @@ impl Outbox {
     pub fn unstored(&mut self) -> usize {
         let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
         let all = self.in_flight.iter_mut().chain(waiting);
-        all.filter(|held| held.seq.is_none() && !held.message.latest_only).count()
+        let safe = self.shelf.safe_up_to();
+        let is_lost =
+            |held: &&mut Held| held.seq.is_none_or(|seq| seq > safe) && !held.message.latest_only;
+        all.filter(is_lost).count() + self.shelf.unsafe_away()
     }
 
     /// The clock is set now: what waits says when it was measured. What is in flight stays as the

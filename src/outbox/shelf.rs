@@ -161,10 +161,34 @@ impl Shelf {
 
     /// Wants messages of so much memory back, unless they are on their way.
     pub(super) fn read(&mut self, bytes: usize) {
-        if self.is_working() && self.away > 0 && !self.is_reading && !self.is_dry {
+        if self.may_read() {
             self.is_reading = true;
             self.read = Some(bytes);
         }
+    }
+
+    /// A disk that cannot be written can be read mostly.
+    pub(super) fn may_read(&self) -> bool {
+        self.state != State::Off && self.away > 0 && !self.is_reading && !self.is_dry
+    }
+
+    /// Whether there is so much to tell that it should not wait.
+    pub(super) fn has_much_done(&self) -> bool {
+        self.done.len() >= 256
+    }
+
+    /// Messages that were stored without a place in memory, and are not safe yet.
+    pub(super) fn unsafe_away(&self) -> usize {
+        self.handed.iter().chain(&self.entries).filter(|entry| entry.away).count()
+    }
+
+    /// Whether all that the journal is to have is safe.
+    pub(super) fn is_safe(&self) -> bool {
+        self.handed.is_empty() && !self.has_turn()
+    }
+
+    pub(super) fn safe_up_to(&self) -> Seq {
+        self.safe
     }
 
     /// The journal has answered. One that has nothing is not asked again before it got more.

@@ -119,3 +119,29 @@ fn a_journal_that_cannot_be_written_stops_nothing() {
     gateway.terminate();
     assert!(blocked.join("lock").exists());
 }
+
+#[test]
+fn a_backlog_that_memory_does_not_hold_goes_out_without_a_pause() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let proxy = Proxy::start(broker.port);
+    proxy.shut();
+    let counter = Counter::start(&broker, "test/line");
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing but the link itself happens while it goes out.
+    let config = with_journal(proxy.port, port.path(), folder.path(), "always")
+        .replace("interval: 1s", "interval: 1h")
+        .replace("keepalive: 5s", "keepalive: 60s")
+        .replace("outbox:", "outbox:\n  bytes: 1MiB");
+    let gateway = Gateway::start(&config);
+    gateway.log().wait_for("is open");
+    for start in (0..8000).step_by(500) {
+        feed(&mut port, start..start + 500);
+        Client::new(&gateway.socket()).status(|status| {
+            status["broker"]["journal"]["messages"].as_u64() >= Some(start as u64 + 500)
+        });
+    }
+    proxy.open();
+    assert_eq!(firsts(&counter, 7999), (0..8000).collect::<Vec<_>>());
+    gateway.terminate();
+}

@@ -8,6 +8,9 @@ use crate::message::Message;
 use std::collections::HashMap;
 use std::io;
 
+/// A file that could not be read so often is given up.
+const TRIES: u8 = 3;
+
 impl Store {
     /// Messages of about so much memory that wait in here alone, oldest first. They are needed
     /// still.
@@ -22,20 +25,23 @@ impl Store {
             let segment = &mut self.segments[index];
             let (boot, clocks) = (&self.boot, &self.clocks);
             let before = segment.away();
-            let mut cost = 0;
             let result = segment.read(bytes, |seq, mut message, spot| {
                 if let Some((boot_id, spot)) = spot {
                     date(&mut message, boot_id, spot, boot, clocks, now);
                 }
-                cost += message.cost();
                 messages.push((seq, message));
             });
             match result {
+                Ok(false) => break,
+                Ok(true) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => result.map_err(at(&segment.path))?,
-            }
-            if cost >= bytes {
-                break;
+                Err(error) => {
+                    // A bad sector stays bad, and must not hold up what lies behind it.
+                    segment.failures += 1;
+                    if segment.failures < TRIES {
+                        return Err(error).map_err(at(&segment.path));
+                    }
+                }
             }
             // It was read to its end: what is still missing is damaged, or the file is gone.
             if segment.away() > 0 {

@@ -22,7 +22,13 @@ impl Store {
         }
         paths.sort();
         for path in paths {
-            let bytes = fs::read(&path).map_err(at(&path))?;
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    tracing::warn!("{}: {error}; left alone", path.display());
+                    continue;
+                }
+            };
             match record::read_header(&bytes) {
                 Some(first) => self.recover_segment(path, first, &bytes),
                 None => set_aside(&path)?,

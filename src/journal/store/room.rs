@@ -14,6 +14,9 @@ impl Store {
         if self.bytes() + bytes <= self.settings.size {
             return Ok(true);
         }
+        if bytes > self.settings.size / 2 {
+            return Ok(false);
+        }
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
         let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
@@ -49,8 +52,11 @@ impl Store {
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
         let up_to = segment.last_live().unwrap_or(segment.first);
         if is_alone {
+            match fs::remove_file(&segment.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.map_err(at(&segment.path))?,
+            }
             let away = segment.forget(port);
-            fs::remove_file(&segment.path).map_err(at(&segment.path))?;
             self.segments.remove(index);
             lost.push(Lost { port, up_to, away });
             return Ok(());
