@@ -1,9 +1,9 @@
 //! A broker that runs: its processes, its ports and what it prints.
 
 use crate::certificates;
+use crate::free_port::free_port;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -78,10 +78,7 @@ impl Broker {
     pub async fn start(kind: &'static Kind) -> Broker {
         let folder = tempfile::tempdir().unwrap();
         certificates::write(folder.path());
-        let held = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [tcp, ws, tls, mutual, a, b] =
-            held.each_ref().map(|listener| listener.local_addr().unwrap().port());
-        drop(held);
+        let [tcp, ws, tls, mutual, a, b] = [(); 6].map(|()| free_port());
         let place = Place { folder: folder.path().into(), tcp, ws, tls, mutual, inner: [a, b] };
         (kind.prepare)(&place);
         let mut broker = Broker { kind, place, processes: Vec::new(), _folder: folder };

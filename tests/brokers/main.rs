@@ -6,6 +6,8 @@
 mod broker;
 mod certificates;
 mod features;
+#[path = "../daemon/free_port.rs"]
+mod free_port;
 mod kinds;
 mod notes;
 mod probe;

@@ -5,8 +5,9 @@
 
 use crate::DEADLINE;
 use crate::certificates;
+use crate::free_port::free_port;
 use rustix::process::{Pid, Signal, kill_process};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -24,9 +25,7 @@ impl Broker {
     pub fn start() -> Broker {
         let folder = tempfile::tempdir().unwrap();
         certificates::write(folder.path());
-        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, tls_port] = held.each_ref().map(|held| held.local_addr().unwrap().port());
-        drop(held);
+        let [port, tls_port] = [(); 2].map(|()| free_port());
         let place = folder.path().display();
         // As root it would give up the right to write into the folder.
         let config = format!(

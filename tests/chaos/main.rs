@@ -16,6 +16,8 @@ mod cluster;
 mod counter;
 mod device;
 mod disk;
+#[path = "../daemon/free_port.rs"]
+mod free_port;
 mod gateway;
 mod ledger;
 mod log;

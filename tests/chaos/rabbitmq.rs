@@ -3,9 +3,9 @@
 //! Its defaults keep the queue of a session on one node: with that node it goes. So sessions are
 //! quorum queues, which promise to keep what most of the nodes have.
 
+use crate::free_port::free_port;
 use crate::log::Log;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,10 +36,7 @@ impl Cluster {
         let cookie = folder.path().join(".erlang.cookie");
         std::fs::write(&cookie, "CLUSTER").unwrap();
         std::fs::set_permissions(&cookie, PermissionsExt::from_mode(0o400)).unwrap();
-        let held: Vec<_> =
-            (0..=2 * nodes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
-        drop(held);
+        let ports: Vec<_> = (0..=2 * nodes).map(|_| free_port()).collect();
         let names = ports[2 * nodes];
         let mut epmd = Command::new(installed("usr/lib/erlang", "erts-").join("bin/epmd"))
             .args(["-d", "-d", "-port", &names.to_string(), "-address", "127.0.0.1"])

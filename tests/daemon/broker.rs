@@ -1,8 +1,13 @@
 //! A mosquitto of our own on a free port, and an independent subscriber.
 
+#[path = "free_port.rs"]
+mod free_port;
+
+pub use free_port::free_port;
+
 use crate::DEADLINE;
 use crate::lines::Lines;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
@@ -13,11 +18,6 @@ pub struct Mosquitto {
     pub tls_port: u16,
     folder: TempDir,
     child: Option<Child>,
-}
-
-/// A port number that nobody uses right now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Mosquitto {

@@ -6,6 +6,8 @@
 mod bounds;
 mod certificates;
 mod dial;
+#[path = "../daemon/free_port.rs"]
+mod free_port;
 mod keys;
 mod mosquitto;
 mod proxy;

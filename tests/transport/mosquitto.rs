@@ -1,8 +1,8 @@
 //! The real mosquitto: CONNECT and CONNACK over each of its listeners.
 
 use crate::certificates::{Authority, pem};
+use crate::free_port::free_port;
 use crate::server::{connect, settings};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,10 +29,7 @@ impl Mosquitto {
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(path("server.pem"), &server.certificate).unwrap();
         std::fs::write(path("server.key"), &server.key).unwrap();
-        let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = held.each_ref().map(|listener| listener.local_addr().unwrap().port());
-        drop(held);
-        let [plain, ws, tls, wss] = ports;
+        let ports @ [plain, ws, tls, wss] = [(); 4].map(|()| free_port());
         let certificates =
             format!("certfile {}\nkeyfile {}\n", path("server.pem"), path("server.key"));
         // As root it would give up the right to read the folder.
