@@ -193,7 +193,9 @@ mod tests {
         assert_eq!((excused.lost.len(), excused.excused[&Cause::Killed]), (0, 3));
         assert_eq!(account(&[1490, 1492], &[1500]).lost, [(0, vec![1492])], "two runs");
         assert_eq!(account(&[1499, 1500], &[1500]).lost, [(0, vec![1500])], "after the kill");
-        assert_eq!(account(&[100], &[1500]).lost, [(0, vec![100])], "long before the kill");
+        let before = 1900 - ON_ITS_WAY / SHORTEST - 1;
+        assert_eq!(account(&[before], &[1900]).lost, [(0, vec![before])], "long before the kill");
+        assert_eq!(account(&[before + 1], &[1900]).lost, []);
         assert_eq!(account(&[1999], &[]).lost, [(0, vec![1999])], "the last one");
     }
 
