@@ -10,7 +10,7 @@ help: ## list the targets
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
 
-test: deps fmt lint unit doc qemu ## everything: format, lint, tests, docs, other processors
+test: deps fmt lint unit luci doc qemu ## everything: format, lint, tests, docs, other processors
 	@echo "make test: all passed"
 
 fmt: ## check the format
@@ -25,6 +25,10 @@ unit: ## every test on this machine
 	$(CARGO) test --locked
 	$(CARGO) test --locked --no-default-features --test mini
 	scripts/check-shell
+
+luci: deps ## the LuCI app in a headless Chromium against the gateway; screenshots in target/luci
+	$(CARGO) build --locked
+	target/tools/bin/python -m pytest -q -p no:cacheprovider openwrt/luci-app-tty2mqtt/tests
 
 doc: ## the docs build without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -45,4 +49,4 @@ bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquit
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit doc cross qemu chaos bench clean
+.PHONY: help deps test fmt lint unit luci doc cross qemu chaos bench clean

@@ -1,10 +1,12 @@
 //! The command line: one file per command.
 
+mod capture;
 mod check;
 mod control;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
+mod draft;
 mod golden;
 pub mod mqtt;
 mod ports;
@@ -110,6 +112,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "pub" => mqtt::publish(parser),
         "sub" => mqtt::subscribe(parser),
         "test" => mqtt::test(parser),
+        "rpcd" => control::rpcd(parser),
         "golden" => golden::main(parser),
         #[cfg(feature = "demo")]
         "demo" => demo::main(parser),
