@@ -203,8 +203,8 @@ mod tests {
         let file = folder.path().join("c.yaml");
         fs::write(&file, RIGHT).unwrap();
         let revision = read(&file).unwrap()["revision"].as_str().unwrap().to_owned();
-        let answer = save(&file, "gateway: gw\nbrokr: 1\n", &revision).unwrap();
-        assert_eq!(answer["problems"][0]["line"], 2);
+        let answer = save(&file, &RIGHT.replace("decode", "decod"), &revision).unwrap();
+        assert_eq!(answer["problems"][0]["line"], 4);
         assert_eq!(fs::read_to_string(&file).unwrap(), RIGHT);
         let theirs = format!("# theirs\n{RIGHT}");
         fs::write(&file, &theirs).unwrap();

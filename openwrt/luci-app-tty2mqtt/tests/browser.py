@@ -85,6 +85,7 @@ class Page:
         return self.browser.call(method, self.session, **params)
 
     def size(self, width, height):
+        self.width = width
         mobile = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -110,7 +111,8 @@ class Page:
         look = f"""new Promise((done) => {{
             const started = performance.now();
             const look = () => {{
-                const value = {condition};
+                const found = {condition};
+                const value = typeof(found) == 'object' ? !!found : found;
                 if (value || performance.now() - started > 1000) done(value);
                 else setTimeout(look, 20);
             }};

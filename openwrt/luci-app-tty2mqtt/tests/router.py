@@ -50,10 +50,10 @@ class Device:
     def __init__(self, path):
         self.master, slave = os.openpty()
         tty.setraw(slave)
-        # Open all the time, or the other side would be hung up at each close.
-        self.slave = slave
         self.path = path
         path.symlink_to(os.ttyname(slave))
+        # The gateway takes no port that somebody else has open.
+        os.close(slave)
 
     def says(self, data):
         os.write(self.master, data)
@@ -68,7 +68,6 @@ class Device:
 
     def close(self):
         os.close(self.master)
-        os.close(self.slave)
 
 
 def acl_grants(session, scope, name, function):
@@ -144,7 +143,14 @@ class Router:
         self.gateway.wait(DEADLINE)
 
     def ready(self):
+        """Waits until broker and devices are there."""
         until(lambda: self.ubus("status")["broker"].get("connected"), "the gateway is connected")
+        there = {name for name, device in self.devices.items() if device.path.is_symlink()}
+        until(lambda: there <= self.devices_open(), f"{there} are open")
+
+    def devices_open(self):
+        ports = self.ubus("status")["ports"].values()
+        return {str(p["device"]).rsplit("/", 1)[-1] for p in ports if p["state"] in ("open", "silent")}
 
     def ubus(self, method, **arguments):
         """Calls the plugin as rpcd does."""
@@ -241,7 +247,11 @@ def handler(router):
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            try:
+                self.wfile.write(body)
+            except OSError:
+                # The page was closed meanwhile.
+                self.close_connection = True
 
         def do_GET(self):
             url = urllib.parse.urlsplit(self.path)

@@ -33,8 +33,9 @@ Example: echo '{\"port\": \"meter\"}' | tty2mqtt rpcd call monitor
 /// The longest arguments in bytes. uhttpd takes 64 KiB.
 const LONGEST: u64 = 256 << 10;
 
-/// A call has one answer, so what happens on a port is told in pieces of this length...
-const PIECE: Duration = Duration::from_secs(1);
+/// A call has one answer, so what happens on a port is told in pieces of this length. Whoever begins
+/// the next one before the end of this one misses nothing...
+const PIECE: Duration = Duration::from_secs(2);
 
 /// ...and of so many events at most.
 const EVENTS: usize = 200;

@@ -199,8 +199,10 @@
 		}
 
 		async handleSaveApply() {
-			for (const map of form.maps)
-				await map.save();
+			for (const map of form.maps) {
+				if (!await map.save())
+					return;
+			}
 			await ubus('uci', 'apply', {});
 		}
 	}
@@ -269,12 +271,14 @@
 						const right = option.validate ? option.validate(section.name, value) : true;
 						if (right !== true) {
 							ui.addNotification(null, E('p', [ right ]), 'error');
-							throw new Error(right);
+							return false;
 						}
 						values[option.name] = value;
 					}
 					await ubus('uci', 'set', { config: this.config, section: section.name, values });
 				}
+
+				return true;
 			}
 		}
 	};

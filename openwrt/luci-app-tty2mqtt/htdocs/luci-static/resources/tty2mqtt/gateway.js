@@ -73,10 +73,18 @@ return baseclass.extend({
 	},
 
 	brokerBadge(broker) {
-		return this.badge(broker.connected ? 'good' : 'bad', broker.state || _('no answer'));
+		return this.badge(broker.connected ? 'good' : 'bad', String(broker.state || _('no answer')).replace(/ *\(.*/, ''));
 	},
 
+	/* Resolves when the app's style counts, so that nothing is shown without it. */
 	style() {
-		return E('link', { 'rel': 'stylesheet', 'href': L.resource('tty2mqtt/style.css') });
+		const href = L.resource('tty2mqtt/style.css');
+
+		return new Promise((done) => {
+			if (document.querySelector('link[href="%s"]'.format(href)))
+				return done();
+
+			document.head.appendChild(E('link', { 'rel': 'stylesheet', 'href': href, 'load': done, 'error': done }));
+		});
 	}
 });

@@ -54,8 +54,9 @@ return baseclass.extend({
 		}, samples.length > 1 ? [ curve ] : []);
 	},
 
-	/* A graph like those of LuCI's realtime pages. `series`: what each curve is called. */
-	graph(title, unit, series, span) {
+	/* A graph like those of LuCI's realtime pages. `series`: what each curve is called; `least`: what the
+	 * top stands for at least. */
+	graph(title, unit, series, span, least) {
 		const curves = series.map((name, i) => svg('polyline', { 'class': 'curve' + i }));
 		const minutes = [];
 
@@ -88,7 +89,7 @@ return baseclass.extend({
 			/* `data`: the samples of each curve. */
 			draw(data, end) {
 				const all = data.map((samples) => samples.map((sample) => sample[1]));
-				const peak = round(Math.max(1, ...all.flat()));
+				const peak = Math.max(least, round(Math.max(1, ...all.flat())));
 
 				labels.forEach((label, i) => { label.textContent = number(peak * (i + 1) / 4) });
 

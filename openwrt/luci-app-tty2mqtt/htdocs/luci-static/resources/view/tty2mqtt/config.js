@@ -18,7 +18,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return gateway.config().catch((error) => ({ error: error.message }));
+		return gateway.style().then(() => gateway.config()).catch((error) => ({ error: error.message }));
 	},
 
 	render(config) {
@@ -52,7 +52,6 @@ return view.extend({
 		});
 
 		return E('div', { 'class': 'tty2mqtt' }, [
-			gateway.style(),
 			E('h2', [ _('Configuration') ]),
 			E('p', { 'class': 'cbi-map-descr' }, [ _('Ports, devices and topics, in the file '), E('code', [ gateway.text(config.file) ]),
 				_('. A file with mistakes is not saved, and what runs goes on.') ]),
@@ -71,7 +70,7 @@ return view.extend({
 		const lines = [];
 
 		for (let line = 1; line <= count; line++)
-			lines.push(E('span', { 'class': bad.includes(line) ? 'bad' : null }, [ line + '\n' ]));
+			lines.push(E('span', { 'class': bad.includes(line) ? 'bad' : null }, [ line ]));
 
 		dom.content(this.gutter, lines);
 		this.gutter.scrollTop = this.editor.scrollTop;
@@ -101,7 +100,7 @@ return view.extend({
 
 		this.number(problems.map((problem) => problem.line));
 		dom.content(this.problems, problems.length ? problems.map((problem) => this.problem(problem)) : [
-			E('li', { 'class': 'right' }, [ gateway.text(_('The file is right: ports %s').format((answer.ports || []).join(', '))) ])
+			E('li', { 'class': 'good' }, [ gateway.text(_('The file is right: ports %s').format((answer.ports || []).join(', '))) ])
 		].concat((answer.warnings || []).map((warning) => E('li', { 'class': 'warning' }, [ gateway.text(warning) ]))));
 	},
 

@@ -7,8 +7,22 @@
 /* Events on the page, the newest first. */
 const SHOWN = 200;
 
-/* Milliseconds before a look at a port that could not be seen is tried again. */
+/* A look takes two seconds. The next one begins in the middle of it, so that nothing happens between
+ * two of them; what both have seen is shown once. */
+const NEXT = 1000;
+
+/* Milliseconds before a look that failed is tried again. */
 const AGAIN = 3000;
+
+/* How many of the last events of a look are the first ones of the next. */
+function common(before, events) {
+	let n = Math.min(before.length, events.length);
+
+	while (n > 0 && !before.slice(-n).every((event, i) => event == events[i]))
+		n--;
+
+	return n;
+}
 
 return view.extend({
 	handleSave: null,
@@ -16,7 +30,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return gateway.status().catch((error) => ({ error: error.message }));
+		return gateway.style().then(() => gateway.status()).catch((error) => ({ error: error.message }));
 	},
 
 	render(status) {
@@ -24,9 +38,11 @@ return view.extend({
 
 		this.running = true;
 		this.state = null;
-		this.port = E('select', { 'class': 'cbi-input-select', 'id': 'tty2mqtt-port', 'change': () => this.clear() },
+		this.seen = [];
+		this.turn = 0;
+		this.port = E('select', { 'class': 'cbi-input-select', 'id': 'tty2mqtt-port', 'change': () => { this.clear(); this.change() } },
 			names.map((name) => E('option', { 'value': name }, [ gateway.text(name) ])));
-		this.raw = E('input', { 'type': 'checkbox', 'id': 'tty2mqtt-raw' });
+		this.raw = E('input', { 'type': 'checkbox', 'id': 'tty2mqtt-raw', 'change': () => this.change() });
 		this.hex = E('input', { 'type': 'checkbox', 'id': 'tty2mqtt-hex', 'change': () => this.spell() });
 		this.pause = E('button', { 'class': 'btn cbi-button', 'click': () => this.handlePause() }, [ _('Pause') ]);
 		this.note = E('p', { 'class': 'tty2mqtt-result', 'role': 'status' });
@@ -42,10 +58,9 @@ return view.extend({
 			dom.content(this.note, [ gateway.text(status.error || _('The gateway has no ports.')) ]);
 
 		return E('div', { 'class': 'tty2mqtt' }, [
-			gateway.style(),
 			E('h2', [ _('Monitor') ]),
 			E('p', { 'class': 'cbi-map-descr' }, [
-				_('What happens on a port right now, the newest first. Looks are a second long, and between two of them something can be missed; “tty2mqtt monitor” in a shell shows everything.')
+				_('What happens on a port right now, the newest first.')
 			]),
 			E('div', { 'class': 'tty2mqtt-buttons' }, [
 				E('label', { 'for': 'tty2mqtt-port' }, [ _('Port') ]), this.port,
@@ -59,31 +74,53 @@ return view.extend({
 		]);
 	},
 
-	/* One look after the other, until the page is left. */
+	/* Looks until the page is left. */
 	look() {
-		const port = this.port.value;
-		const again = (wait) => window.setTimeout(() => this.look(), wait);
+		const turn = this.turn, again = (wait) => window.setTimeout(() => turn == this.turn && this.look(), wait);
 
 		if (!this.list.isConnected && this.looked)
 			return;
 
 		this.looked = true;
 
-		if (!this.running || document.hidden)
-			return again(AGAIN / 10);
+		if (!this.running || document.hidden) {
+			this.seen = [];
+			again(NEXT / 4);
+			return;
+		}
 
-		return gateway.monitor(port, this.raw.checked).catch((error) => ({ error: error.message })).then((answer) => {
+		const answer = gateway.monitor(this.port.value, this.raw.checked).catch((error) => ({ error: error.message }));
+		const next = new Promise((done) => window.setTimeout(done, NEXT));
+
+		/* In the order in which they began. */
+		this.last = Promise.all([ answer, this.last ]).then(([ answer ]) => {
+			if (turn != this.turn)
+				return;
+
 			dom.content(this.note, answer.error ? [ gateway.text(answer.error) ] : []);
 
-			if (this.running && port == this.port.value)
-				(answer.events || []).forEach((event) => this.show(event));
-
-			again(answer.error ? AGAIN : 0);
+			if (this.running)
+				this.add(answer.events || []);
 		});
+
+		/* A look that fails does so at once. */
+		Promise.race([ answer, next ]).then((failed) => again(failed?.error ? AGAIN : failed ? NEXT : 0));
+	},
+
+	/* What a look has seen; its first event is the state as it was then. */
+	add([ state, ...events ]) {
+		const texts = events.map((event) => JSON.stringify(event));
+		const n = common(this.seen, texts);
+
+		if (state)
+			this.show(state);
+
+		events.slice(n).forEach((event) => this.show(event));
+		this.seen = texts;
 	},
 
 	show(event) {
-		/* Each look begins with the state. */
+		/* Each look begins with it. */
 		if (event.event == 'state') {
 			const state = JSON.stringify([ event.state, event.error ]);
 			if (state == this.state)
@@ -146,6 +183,13 @@ return view.extend({
 	clear() {
 		this.state = null;
 		dom.content(this.list, []);
+	},
+
+	/* Another port, or other events of it: what is under way is of no use any more. */
+	change() {
+		this.turn++;
+		this.seen = [];
+		this.look();
 	},
 
 	handlePause() {

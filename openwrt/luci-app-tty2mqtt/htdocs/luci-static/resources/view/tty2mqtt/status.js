@@ -33,6 +33,11 @@ function rate(value, unit) {
 	return (value == null) ? '– ' + unit : '%s %s'.format(value < 10 ? value.toFixed(1) : value.toFixed(0), unit);
 }
 
+/* What the link waits for: the brackets of its state. */
+function why(broker) {
+	return String(broker.state || '').replace(/^[^(]*/, '');
+}
+
 /* What a counter did since; one that began anew began at 0. */
 function since(now, before) {
 	return now >= before ? now - before : now;
@@ -44,7 +49,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return this.ask();
+		return gateway.style().then(() => this.ask());
 	},
 
 	/* The status, or why there is none. */
@@ -59,8 +64,8 @@ return view.extend({
 		this.forget();
 		this.restore(status);
 
-		this.throughput = graph.graph(_('Throughput'), _('a second'), [ _('frames'), _('messages sent') ], SPAN);
-		this.outbox = graph.graph(_('Outbox'), _('messages'), [ _('waiting') ], SPAN);
+		this.throughput = graph.graph(_('Throughput'), _('a second'), [ _('frames'), _('messages sent') ], SPAN, 1);
+		this.outbox = graph.graph(_('Outbox'), _('messages'), [ _('waiting') ], SPAN, 4);
 
 		const writable = L.hasViewPermission();
 		const button = (label, handler) => E('button', {
@@ -97,7 +102,7 @@ return view.extend({
 		window.addEventListener('pagehide', () => this.store());
 
 		return E('div', { 'class': 'tty2mqtt' }, [
-			gateway.style(), E('h2', [ _('Serial to MQTT') ]), this.absent, this.present
+			E('h2', [ _('Serial to MQTT') ]), this.absent, this.present
 		]);
 	},
 
@@ -204,7 +209,8 @@ return view.extend({
 	showBroker(status) {
 		const broker = status.broker, outbox = broker.outbox || {};
 		const facts = [
-			[ _('State'), [ gateway.brokerBadge(broker), ' ', _('for %s').format(ago(gateway.seconds(broker.since, status.time))) ] ],
+			[ _('State'), [ gateway.brokerBadge(broker), ' ', gateway.text(why(broker)), ' ',
+				_('for %s').format(ago(gateway.seconds(broker.since, status.time))) ] ],
 			[ _('Address'), [ gateway.text(broker.url) ] ],
 			[ _('Outbox'), [ _('%d messages, %1024.1mB').format(outbox.messages || 0, outbox.bytes || 0) ] ],
 			[ _('Sent'), [ _('%d, acknowledged %d').format(broker.sent || 0, broker.acknowledged || 0) ] ],
@@ -217,7 +223,7 @@ return view.extend({
 		if (broker.journal)
 			facts.push([ _('Journal'), [ gateway.text(broker.journal.error || broker.journal.state) ] ]);
 
-		if (broker.error && !broker.connected)
+		if (broker.error && !broker.connected && !why(broker))
 			facts.push([ _('Last error'), [ gateway.text(broker.error) ] ]);
 
 		facts.push([ _('Gateway'), [ gateway.text(status.gateway), ' · ', gateway.text(status.program?.version), ' · ',

@@ -6,7 +6,7 @@ return baseclass.extend({
 	title: _('Serial to MQTT'),
 
 	load() {
-		return L.resolveDefault(gateway.status(), null);
+		return gateway.style().then(() => L.resolveDefault(gateway.status(), null));
 	},
 
 	render(status) {
@@ -30,8 +30,8 @@ return baseclass.extend({
 			);
 		}
 
-		return E('div', [ gateway.style(), E('table', { 'class': 'table' }, rows.map(([ name, value ]) => E('tr', { 'class': 'tr' }, [
+		return E('table', { 'class': 'table' }, rows.map(([ name, value ]) => E('tr', { 'class': 'tr' }, [
 			E('td', { 'class': 'td left', 'width': '33%' }, [ name ]), E('td', { 'class': 'td left' }, [ value ])
-		]))) ]);
+		])));
 	}
 });
