@@ -390,6 +390,26 @@ impl World {
     }
 }
 
+#[test]
+fn what_was_replaced_in_the_journal_waits_no_more() {
+    let mut world = World::new(Order::Port);
+    let small = settings(&world.folder.path().join("small"), 1 << 20, Drop::Oldest);
+    world.store = Some(Store::open(&small, &ports()).unwrap());
+    for n in 1..=5000 {
+        world.outbox.push(Message { retain: true, ..message(1, n, 500) });
+        if n % 20 == 0 {
+            world.journal();
+        }
+    }
+    world.drain();
+    let counts = world.outbox.counts();
+    let delivered = &world.delivered[&1];
+    assert_eq!(counts.dropped, 0);
+    assert!(counts.replaced > 1000, "{counts:?}");
+    assert_eq!(delivered.len() as u64 + counts.replaced, 5000);
+    assert!(delivered.is_sorted() && delivered.ends_with(&[5000]));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push(u16, u16),
