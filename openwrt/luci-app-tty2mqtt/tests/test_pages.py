@@ -149,6 +149,7 @@ def test_monitor_shows_frames_and_holds(router, look):
     page.click("Clear")
     page.js("document.querySelector('#tty2mqtt-hex').click()")
     page.enter("#tty2mqtt-port", "door")
+    page.says("port is open")
     router.devices["door"].says(b"ajar\n")
     page.says("barn/door/text ajar")
 
