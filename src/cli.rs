@@ -6,6 +6,7 @@ mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 mod golden;
+#[cfg(feature = "shell")]
 pub mod mqtt;
 mod ports;
 mod run;
@@ -107,9 +108,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "send" => control::send(parser),
         "monitor" => control::monitor(parser),
         "log" => control::log(parser),
+        #[cfg(feature = "shell")]
         "pub" => mqtt::publish(parser),
+        #[cfg(feature = "shell")]
         "sub" => mqtt::subscribe(parser),
+        #[cfg(feature = "shell")]
         "test" => mqtt::test(parser),
+        #[cfg(not(feature = "shell"))]
+        "pub" | "sub" | "test" => Err(CliError::Usage(
+            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini".into(),
+        )),
         "golden" => golden::main(parser),
         #[cfg(feature = "demo")]
         "demo" => demo::main(parser),

@@ -1,7 +1,10 @@
-"""The gateway on an emulated processor: tests/qemu/daemon.py full|mini EMULATOR... BINARY.
+"""The gateway on another processor: tests/qemu/daemon.py full|mini tty|tcp COMMAND...
 
-A device on a PTY, mosquitto and a client of another make at the other end; with TLS for the full build.
-Readings go one way, a command the other, and the end is orderly.
+A device, mosquitto and a client of another make at the other end; with TLS for the full build. Readings
+go one way, a command the other, and the end is orderly.
+
+The device is on a PTY, or behind a TCP port as with ser2net: qemu-user has no `termios2`, without which
+no tty is opened.
 """
 
 from __future__ import annotations
@@ -25,40 +28,68 @@ DEADLINE = 60
 READINGS = 200
 
 
-def main(variant: str, command: list[str]) -> None:
+def main(variant: str, kind: str, command: list[str]) -> None:
     """Ends the process with a message if something is missing."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        secure = variant == "full"
+    secure = variant == "full"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         if secure:
             write_certificates(folder)
         port, broker = start_broker(folder, secure)
-        device, line = pty.openpty()
-        tty.setraw(line)
         try:
-            messages = subscribe(folder, port, secure)
-            config = write_config(folder, port, os.ttyname(line), secure)
+            client, messages = subscribe(folder, port, secure)
+            device = Terminal() if kind == "tty" else Network()
+            config = write_config(folder, port, device.place, secure)
             gateway = subprocess.Popen([*command, "run", "--config", str(config), "--log", "warn"])
             try:
-                exchange(device, *messages)
+                expect(messages, "test/status", lambda payload: payload == b"online")
+                expect(messages, "test/status/ports/line", lambda payload: b'"state":"open"' in payload)
+                exchange(device.descriptor(), client, messages)
                 gateway.terminate()
                 status = gateway.wait(DEADLINE)
             finally:
                 gateway.kill()
                 gateway.wait()
-            expect(messages[1], "test/status", lambda payload: payload == b"offline")
+            expect(messages, "test/status", lambda payload: payload == b"offline")
             if status != 0:
                 sys.exit(f"qemu: the gateway ended with {status}")
         finally:
             broker.kill()
             broker.wait()
-    print(f"qemu: {READINGS} readings and a command {'over TLS' if secure else 'without TLS'}")
+    print(f"qemu: {READINGS} readings and a command by {kind}, {'with' if secure else 'without'} TLS")
+
+
+class Terminal:
+    """A device on a PTY."""
+
+    def __init__(self) -> None:
+        self._device, line = pty.openpty()
+        tty.setraw(line)
+        self.place = f"path: {os.ttyname(line)}"
+        # The gateway takes no port that another process has open.
+        os.close(line)
+
+    def descriptor(self) -> int:
+        """To talk to the gateway, which has opened the port."""
+        return self._device
+
+
+class Network:
+    """A device behind a TCP port."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._link: socket.socket | None = None
+        self.place = f"tcp: 127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def descriptor(self) -> int:
+        """To talk to the gateway, which has connected."""
+        self._link, _ = self._listener.accept()
+        return self._link.fileno()
 
 
 def exchange(device: int, client: mqtt.Client, messages: queue.Queue) -> None:
     """Readings to the broker, a command to the device."""
-    expect(messages, "test/status", lambda payload: payload == b"online")
-    expect(messages, "test/status/ports/line", lambda payload: b'"state":"open"' in payload)
     # Ends what may have been the rest of a line.
     os.write(device, b"\r\n")
     for number in range(READINGS):
@@ -129,18 +160,18 @@ def start_broker(folder: Path, secure: bool) -> tuple[int, subprocess.Popen]:
     sys.exit("qemu: mosquitto does not listen")
 
 
-def write_config(folder: Path, port: int, device: str, secure: bool) -> Path:
+def write_config(folder: Path, port: int, place: str, secure: bool) -> Path:
     """For the gateway."""
     scheme = "mqtts" if secure else "mqtt"
     trust = f"\n  tls: {{ca_file: {folder}/ca.pem}}" if secure else ""
     config = folder / "config.yaml"
     config.write_text(f"""gateway: test
+control: {folder}/control.sock
 broker:
   url: {scheme}://localhost:{port}{trust}
 ports:
   line:
-    path: {device}
-    line: 115200 8N1
+    {place}
     decode: {{fields: {{names: [n, temperature]}}}}
     commands:
       - {{topic: "test/line/set", send: "{{payload}}", terminator: "\\n"}}
@@ -163,4 +194,4 @@ def write_certificates(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
