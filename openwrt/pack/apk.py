@@ -202,11 +202,11 @@ def _with_lists(package: Package) -> list[Entry]:
         entries = with_file(entries, f"{base}.rusers", f"{package.user}\n".encode())
     paths = sorted(f"/{entry.path}\n" for entry in entries if entry.content is not None)
     entries = with_file(entries, f"{base}.list", "".join(paths).encode())
-    if package.keep:
-        entries = with_file(entries, f"{base}.conffiles", "".join(f"{path}\n" for path in package.keep).encode())
-        contents = {f"/{entry.path}": entry.content for entry in package.files()}
-        known = [path for path in package.keep if path in contents]
-        sums = [f"{path} {hashlib.sha256(contents[path] or b'').hexdigest()}\n" for path in known]
+    if package.conffiles:
+        contents = {f"/{entry.path}": entry.content or b"" for entry in package.files()}
+        sums = [f"{path} {hashlib.sha256(contents[path]).hexdigest()}\n" for path in package.conffiles]
+        paths = [f"{path}\n" for path in package.conffiles]
+        entries = with_file(entries, f"{base}.conffiles", "".join(paths).encode())
         entries = with_file(entries, f"{base}.conffiles_static", "".join(sums).encode())
     return entries
 

@@ -88,7 +88,7 @@ def installed_size(package: Package) -> int:
 
 def _control_files(package: Package, installed: int) -> list[Entry]:
     """What control.tar.gz has."""
-    conffiles = "".join(f"{path}\n" for path in package.conffiles())
+    conffiles = "".join(f"{path}\n" for path in package.conffiles)
     texts = {
         "conffiles": (0o644, conffiles),
         "control": (0o644, control(package, installed)),

@@ -44,8 +44,8 @@ class Package:
     """Who its postinst creates: `user:group:more=gid`; may be empty."""
     default: bool
     """Is it the one to take for a name that several packages provide?"""
-    keep: list[str]
-    """What an upgrade keeps, as the Makefile's conffiles has it: files and directories."""
+    conffiles: list[str]
+    """The files that an upgrade does not overwrite, with a leading slash."""
     entries: list[Entry]
     """Sorted by path, each after its directory."""
     time: int
@@ -57,25 +57,23 @@ class Package:
         """All that are no directories."""
         return [entry for entry in self.entries if entry.content is not None]
 
-    def conffiles(self) -> list[str]:
-        """The files that an upgrade does not overwrite: those of `keep` and below its directories that
-        the package has, with a leading slash."""
-        below = tuple(path if path.endswith("/") else f"{path}/" for path in self.keep)
-        paths = (f"/{entry.path}" for entry in self.files())
-        return [path for path in paths if path in self.keep or path.startswith(below)]
-
 
 def read(stage: Path, architecture: str, time: int) -> Package:
     """The package that openwrt/pack/sdk left in `stage`.
 
-    Raises ValueError for what is not supported: conditional dependencies, special files.
+    Raises ValueError for what is not supported: conditional dependencies, special files, conffiles that
+    are not in the package.
     """
     fields = {}
     for line in (stage / "fields").read_text().splitlines():
         key, separator, value = line.strip().partition("=")
         if separator:
             fields[key] = value
-    keep = (stage / "conffiles").read_text().split()
+    entries = _entries(stage / "root")
+    files = {f"/{entry.path}" for entry in entries if entry.content is not None}
+    conffiles = (stage / "conffiles").read_text().split()
+    if not files.issuperset(conffiles):
+        raise ValueError(f"{stage.name}: conffiles {conffiles} are not all files of the package")
     return Package(
         name=stage.name,
         version=f"{fields['PKG_VERSION']}-r{fields['PKG_RELEASE']}",
@@ -92,8 +90,8 @@ def read(stage: Path, architecture: str, time: int) -> Package:
         provides=fields["PROVIDES"].split(),
         user=fields["USERID"],
         default=fields["DEFAULT_VARIANT"] == "1",
-        keep=keep,
-        entries=_with_keep(stage.name, keep, _entries(stage / "root")),
+        conffiles=sorted(conffiles),
+        entries=entries,
         time=time,
         postinst=(stage / "postinst").read_text().strip(),
         prerm=(stage / "prerm").read_text().strip(),
@@ -125,20 +123,6 @@ def _entries(root: Path) -> list[Entry]:
             mode = stat.S_IMODE(status.st_mode)
             entries.append(Entry(str(path.relative_to(root)), mode, content))
     return sorted(entries, key=lambda entry: entry.path)
-
-
-def _with_keep(name: str, keep: list[str], entries: list[Entry]) -> list[Entry]:
-    """With the list that tells sysupgrade to keep what is not a file of the package, as OpenWrt's
-    include/package-pack.mk adds it."""
-    files = {f"/{entry.path}" for entry in entries if entry.content is not None}
-    missing = [path for path in keep if path not in files]
-    if not missing:
-        return entries
-    own = f"lib/upgrade/keep.d/{name}"
-    text = b"".join(entry.content or b"" for entry in entries if entry.path == own)
-    text += "".join(f"{path}\n" for path in missing).encode()
-    others = [entry for entry in entries if entry.path != own]
-    return with_file(others, own, text)
 
 
 def with_file(entries: list[Entry], path: str, content: bytes) -> list[Entry]:

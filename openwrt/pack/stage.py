@@ -65,8 +65,8 @@ def _make(makefile: Path, folder: Path, variant: str) -> None:
     if not (makefile / "Makefile").exists():
         print(f"pack: skipped, there is no {makefile.relative_to(ROOT)}/Makefile yet")
         return
-    command = ["make", "-s", "-C", str(makefile), f"-I{SDK}/feeds/luci/applications/app"]
-    command += [f"TOPDIR={SDK}", f"STAGE={folder}", f"BINARIES={folder}/programs", f"BUILD_VARIANT={variant}"]
+    command = ["make", "-s", "-C", str(makefile), f"TOPDIR={SDK}", f"STAGE={folder}"]
+    command += [f"BINARIES={folder}/programs", f"BUILD_VARIANT={variant}"]
     # Not what a make that called us has set: its options are not meant for this one.
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     os.umask(0o022)

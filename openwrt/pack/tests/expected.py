@@ -33,16 +33,13 @@ def program(name):
 
 
 def files(name):
-    """Modes and sources of a package's files."""
-    openwrt = ROOT / "openwrt/files"
-    sources = {
-        "etc/config/tty2mqtt": (0o600, openwrt / "tty2mqtt.config"),
-        "etc/init.d/tty2mqtt": (0o755, openwrt / "tty2mqtt.init"),
-        "etc/tty2mqtt/config.yaml": (0o644, ROOT / "config/example.yaml"),
-        "usr/bin/tty2mqtt": (0o755, program(name)),
-    }
-    found = {path: (mode, source.read_bytes()) for path, (mode, source) in sources.items()}
-    found[f"lib/upgrade/keep.d/{name}"] = (0o644, b"/etc/tty2mqtt/\n")
+    """Modes and contents of a package's files: the program, and what openwrt/files/places says."""
+    found = {"usr/bin/tty2mqtt": (0o755, program(name).read_bytes())}
+    folder = ROOT / "openwrt/files"
+    for line in (folder / "places").read_text().splitlines():
+        if not line.startswith("#"):
+            mode, source, place = line.split()
+            found[place.removeprefix("/")] = (int(mode, 8), (folder / source).read_bytes())
     return found
 
 
@@ -54,7 +51,7 @@ def apk_files(name):
     digest = hashlib.sha256(found["etc/config/tty2mqtt"][1]).hexdigest()
     lists = {
         "list": listed,
-        "conffiles": "/etc/config/tty2mqtt\n/etc/tty2mqtt/\n",
+        "conffiles": "/etc/config/tty2mqtt\n",
         "conffiles_static": f"/etc/config/tty2mqtt {digest}\n",
     }
     return found | {f"{base}.{kind}": (0o644, text.encode()) for kind, text in lists.items()}

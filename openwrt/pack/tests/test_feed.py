@@ -20,7 +20,7 @@ def feed(folder):
 def elsewhere(tmp_path_factory):
     """What packing needs, under another path; signed with a key of its own."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    for part in ("openwrt", "src", "config"):
+    for part in ("openwrt", "src"):
         shutil.copytree(expected.ROOT / part, folder / part)
     for part in ("Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE"):
         shutil.copy(expected.ROOT / part, folder)

@@ -88,7 +88,7 @@ def test_control(name, opened):
         "Description": expected.DESCRIPTION + (" This is the small one, for brokers without TLS." if mini else ""),
     }
     run("dpkg-deb", "-e", "x.deb", "control", cwd=opened)
-    assert (opened / "control/conffiles").read_text() == "/etc/config/tty2mqtt\n/etc/tty2mqtt/config.yaml\n"
+    assert (opened / "control/conffiles").read_text() == "/etc/config/tty2mqtt\n"
     parts = sorted(path.name for path in (opened / "control").iterdir())
     assert parts == ["conffiles", "control", "postinst", "prerm"]
 
@@ -127,7 +127,7 @@ def test_the_program_runs_from_the_package(name, opened):
     run("tar", "-xzf", opened / "data.tar.gz", "-C", root, "--no-same-owner")
     emulated = ["qemu-mipsel-static", "-cpu", "24Kc", str(root / "usr/bin/tty2mqtt")]
     assert run(*emulated, "--version").strip() == f"tty2mqtt {expected.VERSION.partition('-')[0]}"
-    run(*emulated, "check", str(root / "etc/tty2mqtt/config.yaml"))
+    run(*emulated, "check", str(root / "usr/share/tty2mqtt/first.yaml"))
 
 
 def test_the_program_is_static_stripped_and_tells_no_path(name):
