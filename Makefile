@@ -2,6 +2,7 @@
 
 CARGO  ?= cargo
 TARGET ?= mipsel-unknown-linux-musl
+ARCH   ?= mipsel_24kc
 QEMU_TARGETS = mipsel-unknown-linux-musl mips-unknown-linux-musl
 
 help: ## list the targets
@@ -10,7 +11,7 @@ help: ## list the targets
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
 
-test: deps fmt lint unit luci doc qemu ## everything: format, lint, tests, docs, other processors
+test: deps fmt lint unit luci doc qemu packed ## everything: format, lint, tests, docs, other processors, packages
 	@echo "make test: all passed"
 
 fmt: ## check the format
@@ -39,6 +40,19 @@ cross: deps ## a static binary for TARGET=mipsel-unknown-linux-musl or another
 qemu: deps ## build for MIPS of both byte orders and run the golden cases there
 	for target in $(QEMU_TARGETS); do scripts/cross $$target && scripts/qemu $$target || exit 1; done
 
+packed: qemu ## pack what qemu built for mipsel; other programs open the packages
+	scripts/cross mipsel-unknown-linux-musl mini
+	scripts/qemu mipsel-unknown-linux-musl mini
+	target/tools/bin/python openwrt/pack mipsel_24kc
+	target/tools/bin/python -m pytest -q openwrt/pack/tests
+
+package: deps ## packages for OpenWrt on ARCH=mipsel_24kc, in target/packages; KEY=file signs the index
+	scripts/package $(ARCH)
+
+packages: deps ## the same for every architecture in openwrt/targets
+	scripts/package all
+	target/tools/bin/python -m pytest -q openwrt/pack/tests
+
 chaos: deps ## the breaker at full scale, a cluster of brokers, millions of bad frames; SEED=n plays it again
 	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test fuzz -- --nocapture --test-threads=1
 
@@ -53,4 +67,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit luci doc cross qemu chaos bench size clean
+.PHONY: help deps test fmt lint unit luci doc cross qemu packed package packages chaos bench size clean

@@ -8,6 +8,7 @@ mod decode;
 mod demo;
 mod draft;
 mod golden;
+#[cfg(feature = "shell")]
 pub mod mqtt;
 mod ports;
 mod run;
@@ -35,7 +36,7 @@ Commands:
   status   how is the running gateway?         tty2mqtt status --watch
   monitor  what happens on a port right now?   tty2mqtt monitor meter
   send     write a command to a port           tty2mqtt send door relay on
-  reload, reconnect, log: tell the gateway     tty2mqtt reload
+  reload, reconnect, rescan, log: tell it      tty2mqtt reload
   ports    which serial ports are there?       tty2mqtt ports
   demo     see it work without any hardware    tty2mqtt demo
   pub      publish messages                    tty2mqtt pub -h broker -t door/bell -m ring
@@ -106,12 +107,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "status" => control::status(parser),
         "reload" => control::reload(parser),
         "reconnect" => control::reconnect(parser),
+        "rescan" => control::rescan(parser),
         "send" => control::send(parser),
         "monitor" => control::monitor(parser),
         "log" => control::log(parser),
+        #[cfg(feature = "shell")]
         "pub" => mqtt::publish(parser),
+        #[cfg(feature = "shell")]
         "sub" => mqtt::subscribe(parser),
+        #[cfg(feature = "shell")]
         "test" => mqtt::test(parser),
+        #[cfg(not(feature = "shell"))]
+        "pub" | "sub" | "test" => Err(CliError::Usage(
+            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini"
+                .into(),
+        )),
         "rpcd" => control::rpcd(parser),
         "golden" => golden::main(parser),
         #[cfg(feature = "demo")]

@@ -1,0 +1,62 @@
+"""What the packages must have: compared with what other programs read from them."""
+
+import hashlib
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+ARCHITECTURE = "mipsel_24kc"
+TARGET = "mipsel-unknown-linux-musl"
+FEED = ROOT / "target/packages" / ARCHITECTURE
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"] + "-r1"
+DESCRIPTION = (
+    "Reads serial devices, maps what they say to MQTT topics by one YAML file and keeps it until the"
+    " broker has it. USB adapters need their driver: kmod-usb-serial-ch341, kmod-usb-serial-cp210x,"
+    " kmod-usb-serial-ftdi, kmod-usb-serial-pl2303 or kmod-usb-acm."
+)
+USER = "tty2mqtt:tty2mqtt:dialout=20"
+
+
+def time():
+    """The time of every file: SOURCE_DATE_EPOCH, or the last commit's."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    command = ["git", "log", "-1", "--format=%ct"]
+    return int(given or subprocess.check_output(command, cwd=ROOT, text=True))
+
+
+def program(name):
+    """The program that a package must have."""
+    folder = {"tty2mqtt": "cross", "tty2mqtt-mini": "cross-mini"}[name]
+    return ROOT / "target" / folder / TARGET / "release/tty2mqtt"
+
+
+def files(name):
+    """Modes and contents of a package's files: the program, and what openwrt/files/places says."""
+    found = {"usr/bin/tty2mqtt": (0o755, program(name).read_bytes())}
+    folder = ROOT / "openwrt/files"
+    for line in (folder / "places").read_text().splitlines():
+        if not line.startswith("#"):
+            mode, source, place = line.split()
+            found[place.removeprefix("/")] = (int(mode, 8), (folder / source).read_bytes())
+    return found
+
+
+def apk_files(name):
+    """The same with the lists that OpenWrt's scripts read."""
+    base = f"lib/apk/packages/{name}"
+    found = files(name) | {f"{base}.rusers": (0o644, f"{USER}\n".encode())}
+    listed = "".join(f"/{path}\n" for path in sorted(found))
+    digest = hashlib.sha256(found["etc/config/tty2mqtt"][1]).hexdigest()
+    lists = {
+        "list": listed,
+        "conffiles": "/etc/config/tty2mqtt\n",
+        "conffiles_static": f"/etc/config/tty2mqtt {digest}\n",
+    }
+    return found | {f"{base}.{kind}": (0o644, text.encode()) for kind, text in lists.items()}
+
+
+def folders(paths):
+    """The directories that files need."""
+    return {str(folder) for path in paths for folder in Path(path).parents if str(folder) != "."}

@@ -1,0 +1,126 @@
+"""The .apk, read by apk_reader.py, and by libsolv's apk2solv where it is about metadata."""
+
+import hashlib
+import itertools
+import subprocess
+
+import expected
+import pytest
+from apk_reader import Apk
+
+PACKAGES = ["tty2mqtt", "tty2mqtt-mini"]
+
+
+def path(name):
+    return expected.FEED / f"{name}-{expected.VERSION}.apk"
+
+
+@pytest.fixture(params=PACKAGES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def package(name):
+    return Apk(path(name).read_bytes())
+
+
+def wanted_info(name):
+    """What package and index say alike."""
+    mini = name == "tty2mqtt-mini"
+    only = {"provides": [f"tty2mqtt={expected.VERSION}"]} if mini else {"depends": ["ca-bundle"], "provider-priority": 100}
+    return only | {
+        "name": name,
+        "version": expected.VERSION,
+        "description": expected.DESCRIPTION + (" This is the small one, for brokers without TLS." if mini else ""),
+        "arch": expected.ARCHITECTURE,
+        "license": "MIT OR Apache-2.0",
+        "origin": "tty2mqtt",
+        "installed-size": sum(len(content) for _, content in expected.apk_files(name).values()),
+    }
+
+
+def test_metadata(name, package):
+    info, _, _ = package.package()
+    assert len(info.pop("hashes")) == 20
+    assert info == wanted_info(name)
+
+
+def test_files(name, package):
+    _, found, _ = package.package()
+    files = expected.apk_files(name)
+    wanted = {file: (mode, "root:root", content) for file, (mode, content) in files.items()}
+    wanted |= {folder: (0o755, "root:root", None) for folder in expected.folders(files)}
+    assert found == wanted
+    assert package.time == expected.time()
+
+
+@pytest.mark.parametrize(
+    ("script", "calls"),
+    [
+        ("post-install", ["add_group_and_user", "default_postinst"]),
+        ("post-upgrade", ["add_group_and_user 1", "default_postinst 1"]),
+        ("pre-deinstall", ["default_prerm"]),
+    ],
+)
+def test_scripts_call_openwrt(name, package, script, calls, tmp_path):
+    """They tell OpenWrt's functions whose package it is, where, and whether it is an upgrade."""
+    (tmp_path / "lib").mkdir()
+    functions = ("add_group_and_user", "default_postinst", "default_prerm")
+    (tmp_path / "lib/functions.sh").write_text(
+        "".join(f"{each}() {{ echo {each} $PKG_UPGRADE $pkgname $root; }}\n" for each in functions)
+    )
+    _, _, scripts = package.package()
+    assert sorted(scripts) == ["post-install", "post-upgrade", "pre-deinstall"]
+    assert scripts[script].startswith("#!/bin/sh\n")
+    output = subprocess.check_output(
+        ["sh", "-c", scripts[script]], text=True, env={"IPKG_INSTROOT": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    )
+    assert output.splitlines() == [f"{call} {name} {tmp_path}" for call in calls]
+
+
+def test_index():
+    index = Apk((expected.FEED / "packages.adb").read_bytes()).index()
+    files = {f"{info['name']}-{info['version']}.apk": info for info in index}
+    assert sorted(files) == sorted(file.name for file in expected.FEED.glob("*.apk"))
+    for file, info in files.items():
+        raw = (expected.FEED / file).read_bytes()
+        assert info.pop("file-size") == len(raw)
+        assert info.pop("hashes") == hashlib.sha256(Apk(raw).database).digest()
+        if info["name"] in PACKAGES:
+            assert info == wanted_info(info["name"])
+
+
+@pytest.mark.parametrize("source", ["package", "index"])
+def test_libsolv_reads_the_same(name, source):
+    """Written by others from apk-tools' own sources."""
+    tools = expected.ROOT / "target/libsolv/bin"
+    arguments = [path(name)] if source == "package" else ["-r", expected.FEED / "packages.adb"]
+    solv = subprocess.check_output([tools / "apk2solv", *arguments])
+    dump = subprocess.check_output([tools / "dumpsolv"], input=solv).decode()
+    # One paragraph for each package.
+    found = next(part for part in dump.split("\nsolvable ") if f"\nsolvable:name: {name}\n" in part)
+    info = wanted_info(name)
+    # Of the newer fields it does not know the priority.
+    provides = [f"{name} = {expected.VERSION}", *(each.replace("=", " = ") for each in info.get("provides", []))]
+    wanted = {
+        "arch": info["arch"],
+        "evr": info["version"],
+        "license": info["license"],
+        "sourcename": info["origin"],
+        "installsize": str(info["installed-size"]),
+        "description": info["description"],
+    }
+    if name == info["origin"]:
+        # Its way to say: the same as the name.
+        wanted["sourcename"] = "(void)"
+    for key, value in wanted.items():
+        assert f"\nsolvable:{key}: {value}" in f"{found}\n", dump
+    assert sorted(_list(found, "provides")) == sorted(provides)
+    assert _list(found, "requires") == info.get("depends", [])
+
+
+def _list(text, key):
+    """The indented lines below a key."""
+    _, _, rest = text.partition(f"\nsolvable:{key}:\n")
+    return [line.strip() for line in itertools.takewhile(lambda line: line.startswith("  "), rest.splitlines())]

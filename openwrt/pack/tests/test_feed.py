@@ -1,0 +1,67 @@
+"""The folder of packages as a feed: signed, and the same bytes wherever it is made."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import expected
+import pytest
+
+PACK = expected.ROOT / "openwrt/pack"
+
+
+def feed(folder):
+    """All files of a feed."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """What packing needs, under another path; signed with a key of its own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for part in ("openwrt", "src"):
+        shutil.copytree(expected.ROOT / part, folder / part)
+    for part in ("Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE"):
+        shutil.copy(expected.ROOT / part, folder)
+    for name in ("tty2mqtt", "tty2mqtt-mini"):
+        program = folder / expected.program(name).relative_to(expected.ROOT)
+        program.parent.mkdir(parents=True)
+        shutil.copy(expected.program(name), program)
+    keys = ["signify-openbsd", "-G", "-n", "-p", folder / "feed.pub", "-s", folder / "feed.sec"]
+    subprocess.run(keys, check=True)
+    environment = os.environ | {"KEY": str(folder / "feed.sec"), "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
+    command = ["sh", "-c", 'umask 077; exec "$@"', "pack", sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
+    subprocess.run(command, check=True, env=environment, cwd=folder)
+    return folder
+
+
+def test_the_same_bytes_under_another_path_umask_and_zone(elsewhere):
+    again = feed(elsewhere / "target/packages" / expected.ARCHITECTURE)
+    del again["Packages.sig"]
+    assert again == feed(expected.FEED)
+
+
+def test_signature(elsewhere):
+    """OpenWrt's usign has the keys and signatures of signify."""
+    folder = elsewhere / "target/packages" / expected.ARCHITECTURE
+    verify = ["signify-openbsd", "-V", "-p", elsewhere / "feed.pub", "-m", "Packages", "-x", "Packages.sig"]
+    assert subprocess.run(verify, cwd=folder, capture_output=True).returncode == 0
+    with open(folder / "Packages", "a") as packages:
+        packages.write("\n")
+    assert subprocess.run(verify, cwd=folder, capture_output=True).returncode != 0
+
+
+def test_a_version_that_is_not_the_programs_is_refused(elsewhere):
+    makefile = elsewhere / "openwrt/Makefile"
+    makefile.write_text(makefile.read_text().replace("PKG_VERSION:=", "PKG_VERSION:=9."))
+    command = [sys.executable, elsewhere / "openwrt/pack", expected.ARCHITECTURE]
+    refused = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"SOURCE_DATE_EPOCH": "1"})
+    assert refused.returncode == 1
+    assert "but Cargo.toml says" in refused.stderr
+
+
+def test_an_unknown_architecture_is_refused():
+    refused = subprocess.run([sys.executable, PACK, "z80"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("pack: unknown architecture z80; there are mips_24kc mipsel_24kc")

@@ -1,0 +1,1 @@
+//! What docs/openwrt.md quotes.
