@@ -47,6 +47,7 @@ def test_status_shows_link_ports_and_values(router, look):
     page.wait("!document.querySelector('[data-port=weather]').innerText.includes('– bytes/s')")
     page.wait("document.querySelectorAll('.tty2mqtt-graph polyline')[2].getAttribute('points')?.includes(' ')")
     page.says("missing: 1", "[data-port=weather]")
+    page.says("Round trip")
     shot(page, "status")
     # Curves outlive a reload of the page.
     points = page.js("document.querySelectorAll('.tty2mqtt-graph polyline')[2].getAttribute('points').split(' ').length")
@@ -253,9 +254,11 @@ def test_settings_are_uci(router, look):
     page.says("An address such as")
     page.enter("[id='cbid.tty2mqtt.main.url']", "mqtts://broker.example.org")
     page.enter("[id='cbid.tty2mqtt.main.password']", "secret")
+    page.enter("[id='cbid.tty2mqtt.main.interface']", "wan wan6")
     page.click("Save & Apply")
     until(lambda: router.options().get("password") == "secret", "the settings are saved")
     assert router.options()["url"] == "mqtts://broker.example.org"
+    assert router.options()["interface"] == ["wan", "wan6"]
     shot(page, "settings")
 
 

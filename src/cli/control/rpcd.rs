@@ -38,8 +38,11 @@ const LONGEST: u64 = 256 << 10;
 /// the next one before the end of this one misses nothing...
 const PIECE: Duration = Duration::from_secs(2);
 
-/// ...and of so many events at most.
+/// ...and of so many events at most...
 const EVENTS: usize = 200;
+
+/// ...or until it has so many bytes. ubus carries a megabyte.
+const BYTES: usize = 256 << 10;
 
 /// The arguments of all methods. rpcd adds the session, which is no business of ours.
 #[derive(Debug, Default, Deserialize)]
@@ -126,9 +129,12 @@ fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError
     connection.ask(&Request::Monitor { port, raw })?;
     let end = Instant::now() + PIECE;
     let mut events = Vec::new();
+    let mut size = 0;
     while events.len() < EVENTS
+        && size < BYTES
         && let Some(event) = connection.answer_by(end)?
     {
+        size += line(&event).len();
         events.push(event);
     }
     Ok(json!({ "events": events }))
