@@ -88,6 +88,13 @@ impl Router {
         self.write("/user", &format!("{uid}:{gid}\n"));
     }
 
+    /// User and group of the gateway, by their numbers.
+    pub fn ids(&self) -> (u32, u32) {
+        let ids = self.read("/user");
+        let (uid, gid) = ids.trim().split_once(':').unwrap();
+        (uid.parse().unwrap(), gid.parse().unwrap())
+    }
+
     /// The section `main` of /etc/config/tty2mqtt, as `uci export` prints it.
     pub fn uci(&self, options: &[(&str, &str)]) {
         let options = options.iter().map(|(name, value)| {
