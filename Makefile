@@ -42,7 +42,11 @@ bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquit
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
 	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
 
+size: deps ## what the MQTT client adds to a program, with this compiler and as for a router
+	scripts/size
+	scripts/size router
+
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit doc cross qemu chaos bench clean
+.PHONY: help deps test fmt lint unit doc cross qemu chaos bench size clean

@@ -34,10 +34,19 @@ impl Backoff {
         }
         let ceiling = self.ceiling;
         self.ceiling = (ceiling * 2).min(self.longest);
-        let nanos = ceiling.as_nanos() * u128::from(random) / u128::from(u32::MAX);
-        // At most `longest`, which is far below 2^64 nanoseconds.
-        Duration::from_nanos(nanos as u64)
+        part(ceiling, random)
     }
+
+    /// How long to wait before something else is tried that may well work: as after a first failure.
+    pub fn soon(&self, random: u32) -> Duration {
+        part(self.first, random)
+    }
+}
+
+/// Of a wait, which is far below 2^64 nanoseconds.
+fn part(wait: Duration, random: u32) -> Duration {
+    let nanos = wait.as_nanos() * u128::from(random) / u128::from(u32::MAX);
+    Duration::from_nanos(nanos as u64)
 }
 
 /// Chance from the system; the middle of the range where the system has none to give, as early

@@ -79,6 +79,14 @@ pub enum Report {
         /// How many of them waited in the journal alone.
         away: u64,
     },
+    /// The journal was full: so many messages of a port, which waited in it alone, made way for
+    /// newer ones of their topics.
+    Replaced {
+        /// The port.
+        port: u16,
+        /// How many.
+        messages: u64,
+    },
     /// It cannot write. It has what was reported as safe, and nothing else.
     Failed {
         /// Why, with the file's path.

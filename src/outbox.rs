@@ -132,6 +132,9 @@ impl Outbox {
 
     /// Holds as much from now on; what is there already stays.
     pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
+        if bounds.order != self.bounds.order {
+            self.lanes.iter_mut().for_each(|lane| lane.set_order(bounds.order));
+        }
         self.bounds = bounds.clone();
         self.drain.set_rate(bounds.drain);
         self.shelf.set_durability(bounds.durability);

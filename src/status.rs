@@ -321,7 +321,10 @@ impl Journal {
                 self.error.get_or_insert_with(|| why.clone());
             }
             Report::Back { .. } => self.error = None,
-            Report::Safe(_) | Report::Read(_) | Report::Dropped { .. } => {}
+            Report::Safe(_)
+            | Report::Read(_)
+            | Report::Dropped { .. }
+            | Report::Replaced { .. } => {}
         }
     }
 

@@ -13,12 +13,14 @@ use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::demo::server::Server;
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
-use tty2mqtt::mqtt::link::{self, CloseReason, Event, Link, LinkError, Options, State};
+use tty2mqtt::mqtt::link::{
+    self, CloseReason, Dial, Dialed, Event, Link, LinkError, Options, State,
+};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::mqtt::transport::{Connector, Settings};
+use tty2mqtt::mqtt::transport::{ConnectError, Connector, Settings, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;
 use tty2mqtt::outbox::{Outbox, Outcome};
 
@@ -449,6 +451,33 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
     done.await.unwrap();
     assert!(link.outbox.is_empty());
     assert_eq!(link.outbox.counts().dropped, 0);
+}
+
+/// Three brokers that are all away.
+struct Away(usize);
+
+impl Dial for Away {
+    fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
+        self.0 += 1;
+        Box::pin(std::future::ready(Err(ConnectError::Other("away".into()))))
+    }
+
+    fn has_another(&self) -> bool {
+        !self.0.is_multiple_of(3)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slowly() {
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let options = Options { jitter: false, ..Options::default() };
+    let mut link = Link::new(Session::new(session()), outbox, Away(0), options);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(down(&mut link).await.to_string(), "away");
+        waits.push(wait(&link).as_secs());
+    }
+    assert_eq!(waits, [1, 1, 1, 1, 1, 2, 1, 1, 4, 1, 1, 8]);
 }
 
 #[tokio::test]

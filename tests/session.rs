@@ -8,9 +8,9 @@ use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::config::scalar::Size;
 use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId, Properties};
-use tty2mqtt::mqtt::packet::{Publish, Reason, SubAck, Subscription, Version};
+use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
-use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::mqtt::topic::{Qos, TopicFilter};
 use tty2mqtt::outbox::Outbox;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -502,6 +502,25 @@ fn stray_acknowledgements_and_requeued_messages_are_counted() {
     dialogue.reconnect(false);
     assert_eq!(dialogue.session.stray_acks(), 2);
     assert_eq!(dialogue.outbox.counts().requeued, 2);
+}
+
+#[test]
+fn filters_are_given_up_with_the_properties_of_their_call() {
+    let mut dialogue = Dialogue::of(Options { version: Some(Version::V5), ..options() });
+    dialogue.reconnect(false);
+    let why = |text: &str| {
+        Properties::from_iter([Property::UserProperty(Pair("why".into(), text.to_owned().into()))])
+    };
+    let filter = |text: &str| text.parse::<TopicFilter>().unwrap();
+    dialogue.session.unsubscribe_with(vec![filter("a"), filter("b")], &why("moved"));
+    dialogue.session.unsubscribe(vec![filter("c")]);
+    let said = dialogue.says().into_iter().map(|packet| match packet {
+        Packet::Unsubscribe(unsubscribe) => (unsubscribe.filters, unsubscribe.properties),
+        other => panic!("{other}"),
+    });
+    let expected =
+        [(vec![filter("a"), filter("b")], why("moved")), (vec![filter("c")], Properties::NONE)];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
 }
 
 #[test]

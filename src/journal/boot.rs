@@ -24,8 +24,9 @@ impl Boot {
             id
         });
         let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let millis = uptime.tv_sec.saturating_mul(1000).saturating_add(uptime.tv_nsec / 1_000_000);
-        Boot { id, reference: (Instant::now(), millis) }
+        // The monotonic clock is never negative.
+        let uptime = Duration::try_from(uptime).unwrap_or_default();
+        Boot { id, reference: (Instant::now(), signed(uptime)) }
     }
 
     /// Another boot, which began at the same moment.

@@ -4,6 +4,7 @@
 //! kind, length and body (4), and the body. After a damaged record the next good one is searched
 //! for by its marker.
 
+use super::segment::NUMBERS;
 use super::{Seq, Spot};
 use crate::message::{Durability, Message};
 use crate::mqtt::topic::{Qos, Topic};
@@ -108,7 +109,11 @@ pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
         }),
         Record::Live { first, bits } => framed(out, 3, |out| {
             out.put_u64_le(first.0);
-            bits.iter().for_each(|bits| out.put_u64_le(*bits));
+            // Messages are acknowledged in their order mostly: the words that are equal are many.
+            for run in bits.chunk_by(|a, b| a == b) {
+                out.put_u32_le(run.len() as u32);
+                out.put_u64_le(run[0]);
+            }
         }),
         // Names have no line breaks.
         Record::Ports(names) => framed(out, 4, |out| out.put_slice(names.join("\n").as_bytes())),
@@ -181,7 +186,14 @@ fn parse(kind: u8, mut body: &[u8]) -> Option<Record> {
         }
         3 if body.len() >= 8 => {
             let first = Seq(body.get_u64_le());
-            let bits = body.chunks_exact(8).map(|mut bits| bits.get_u64_le()).collect();
+            let mut bits = Vec::new();
+            for mut run in body.chunks_exact(12) {
+                let length = bits.len() + run.get_u32_le() as usize;
+                if length > (NUMBERS / 64) as usize {
+                    return None;
+                }
+                bits.resize(length, run.get_u64_le());
+            }
             Record::Live { first, bits }
         }
         4 => {
@@ -251,7 +263,7 @@ mod tests {
                 spot: Some(Spot { wall: -1, since_boot: 12 }),
             },
             Record::Done(vec![(Seq(9), 1), (Seq(u64::MAX), u32::MAX)]),
-            Record::Live { first: Seq(1), bits: vec![u64::MAX, 5] },
+            Record::Live { first: Seq(1), bits: vec![u64::MAX, u64::MAX, 5] },
             Record::Clock { boot: [1; 16], at_boot: 1_793_491_200_000 },
         ]
     }

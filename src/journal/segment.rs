@@ -30,6 +30,8 @@ pub(super) struct Segment {
     pub(super) boot: Option<[u8; 16]>,
     /// Bytes that it began with, before any message.
     pub(super) head: u64,
+    /// Retained messages that have newer ones of their topics.
+    pub(super) superseded: u32,
     /// How often it could not be read.
     pub(super) failures: u8,
 }
@@ -94,6 +96,7 @@ impl Segment {
             ports: Vec::new(),
             boot: None,
             head: 0,
+            superseded: 0,
             failures: 0,
         }
     }
@@ -180,6 +183,11 @@ impl Segment {
         seq >= self.first && self.live.get(seq.0 - self.first.0)
     }
 
+    /// Whether a message waits in here alone.
+    pub(super) fn is_away(&self, seq: Seq) -> bool {
+        seq >= self.first && self.away.get(seq.0 - self.first.0)
+    }
+
     pub(super) fn live(&self) -> u64 {
         self.live.ones
     }
@@ -253,7 +261,7 @@ impl Segment {
     }
 
     /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.
-    pub(super) fn count_shares(&mut self, bytes: &[u8]) {
+    pub(super) fn count_shares(&mut self, bytes: &[u8], mut see: impl FnMut(Seq, &Message)) {
         let mut place = record::HEADER;
         loop {
             match record::read(bytes.get(place..).unwrap_or_default()) {
@@ -266,6 +274,7 @@ impl Segment {
                         && !self.away.get(seq.0 - self.first.0)
                     {
                         self.add(seq, self.port(message.port), true);
+                        see(seq, &message);
                     }
                 }
             }

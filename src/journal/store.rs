@@ -2,6 +2,7 @@
 
 mod read;
 mod recover;
+mod retained;
 mod room;
 
 use super::boot::Boot;
@@ -9,6 +10,7 @@ use super::record::{self, Record};
 use super::segment::Segment;
 use super::{Entry, Seq, Settings, State};
 use crate::clock::Now;
+use retained::Newest;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -54,6 +56,9 @@ pub(super) struct Store {
     is_dirty: bool,
     /// When other boots than this one were, where that became known.
     clocks: HashMap<[u8; 16], i64>,
+    newest: Newest,
+    /// Of each port, how many messages made way for newer ones of their topics.
+    replaced: BTreeMap<u16, u64>,
     last: Seq,
     state: State,
     /// Held as long as this journal is in use.
@@ -86,6 +91,8 @@ impl Store {
             file: None,
             is_dirty: false,
             clocks: HashMap::new(),
+            newest: Newest::default(),
+            replaced: BTreeMap::new(),
             last: Seq(0),
             state: State::default(),
             lock,
@@ -175,6 +182,9 @@ impl Store {
             for entry in entries.drain(..taken) {
                 self.last = self.last.max(entry.seq);
                 let (seq, port) = (entry.seq, entry.message.port);
+                if has_room && entry.message.retain {
+                    self.note_retained(self.newest.hash(&entry.message.topic), seq);
+                }
                 match self.segments.back_mut() {
                     Some(segment) if has_room => segment.add(seq, port, entry.away),
                     _ if entry.away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),

@@ -49,6 +49,8 @@ fn obey(store: &mut Store, turn: Turn) -> Vec<Report> {
     reports.extend(last.map(Report::Safe));
     let dropped = |Lost { port, up_to, away }| Report::Dropped { port, up_to, away };
     reports.extend(lost.drain(..).map(dropped));
+    let replaced = store.take_replaced().into_iter();
+    reports.extend(replaced.map(|(port, messages)| Report::Replaced { port, messages }));
     store.done(&mut turn.done.clone()).unwrap();
     if let Some(bytes) = turn.read {
         let messages = store.read(bytes, &mut lost).unwrap();
@@ -101,6 +103,56 @@ fn what_was_not_done_is_there_after_a_restart() {
     drop(store);
     let store = Store::open(&settings, &names).unwrap();
     assert_eq!((store.state().messages, store.state().bytes), (0, 0));
+}
+
+#[test]
+fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
+    for policy in [Drop::Oldest, Drop::Newest] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, policy);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        let retained = |n: u64| Message {
+            retain: true,
+            topic: format!("t/{}", if n == 1 { 0 } else { 1 + n % 7 }).parse().unwrap(),
+            ..message(1, n, 500)
+        };
+        let mut replaced = 0;
+        for start in [1, 2001, 4001] {
+            let lost = append(&mut store, (start..start + 2000).map(retained));
+            assert_eq!(lost, [], "{policy:?}");
+            assert!(store.state().bytes <= 1 << 20);
+            replaced += store.take_replaced().remove(&1).unwrap_or_default();
+            // What an earlier run left makes way too.
+            drop(store);
+            store = Store::open(&settings, &ports()).unwrap();
+        }
+        let left = read_all(&mut store);
+        assert_eq!(left.len() as u64, 6000 - replaced);
+        assert!(left.is_sorted(), "{policy:?}");
+        assert_eq!(left[0], (1, 1), "the only one of its topic");
+        assert!(left.ends_with(&(5994..=6000).map(|n| (1, n)).collect::<Vec<_>>()));
+    }
+}
+
+#[test]
+fn what_is_not_retained_is_replaced_by_nothing() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    // Each other message is retained; of a thousand topics, so that few are older ones.
+    let mixed = |n: u64| Message {
+        retain: n % 2 == 0,
+        topic: format!("t/{}", n % 1000).parse().unwrap(),
+        ..message(1, n, 500)
+    };
+    let lost = append(&mut store, (1..=6000).map(mixed));
+    let lost: u64 = lost.iter().map(|lost| lost.away).sum();
+    let replaced = store.take_replaced().remove(&1).unwrap_or_default();
+    let left = read_all(&mut store);
+    assert_eq!(left.len() as u64 + lost + replaced, 6000);
+    assert!(lost > 0 && replaced > 0, "{lost} {replaced}");
+    let last: Vec<_> = left.iter().map(|(_, n)| *n).skip_while(|n| *n <= 5000).collect();
+    assert_eq!(last, (5001..=6000).collect::<Vec<_>>(), "the newest of each topic, and the rest");
 }
 
 #[test]
@@ -336,6 +388,26 @@ impl World {
             );
         }
     }
+}
+
+#[test]
+fn what_was_replaced_in_the_journal_waits_no_more() {
+    let mut world = World::new(Order::Port);
+    let small = settings(&world.folder.path().join("small"), 1 << 20, Drop::Oldest);
+    world.store = Some(Store::open(&small, &ports()).unwrap());
+    for n in 1..=5000 {
+        world.outbox.push(Message { retain: true, ..message(1, n, 500) });
+        if n % 20 == 0 {
+            world.journal();
+        }
+    }
+    world.drain();
+    let counts = world.outbox.counts();
+    let delivered = &world.delivered[&1];
+    assert_eq!(counts.dropped, 0);
+    assert!(counts.replaced > 1000, "{counts:?}");
+    assert_eq!(delivered.len() as u64 + counts.replaced, 5000);
+    assert!(delivered.is_sorted() && delivered.ends_with(&[5000]));
 }
 
 #[derive(Clone, Debug)]

@@ -315,6 +315,10 @@ impl Running {
         for Lost { port, up_to, away } in std::mem::take(&mut self.lost) {
             self.tell(Report::Dropped { port, up_to, away });
         }
+        let replaced = self.store.as_mut().map(Store::take_replaced).unwrap_or_default();
+        for (port, messages) in replaced {
+            self.tell(Report::Replaced { port, messages });
+        }
     }
 
     /// Somebody may wait for a report to tell more.

@@ -144,7 +144,7 @@ pub type Granted = (TopicFilter, Result<Qos, Reason>);
 enum Order {
     Publish(Message, oneshot::Sender<Outcome>),
     Subscribe(Vec<Subscription>, Properties, oneshot::Sender<Vec<Granted>>),
-    Unsubscribe(Vec<TopicFilter>, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
+    Unsubscribe(Vec<TopicFilter>, Properties, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
     Acknowledge(Token, Reason, Properties),
     Authenticate,
     Listen(mpsc::Sender<Event>),
@@ -275,8 +275,17 @@ impl Client {
         &self,
         filters: Vec<TopicFilter>,
     ) -> Result<Vec<(TopicFilter, Reason)>, Ended> {
+        self.unsubscribe_with(filters, Properties::NONE).await
+    }
+
+    /// The same with user properties, in 5.0.
+    pub async fn unsubscribe_with(
+        &self,
+        filters: Vec<TopicFilter>,
+        properties: Properties,
+    ) -> Result<Vec<(TopicFilter, Reason)>, Ended> {
         let (sender, answers) = oneshot::channel();
-        self.order(Order::Unsubscribe(filters, sender)).await?;
+        self.order(Order::Unsubscribe(filters, properties, sender)).await?;
         answers.await.map_err(|_| Ended)
     }
 
@@ -478,9 +487,9 @@ impl Running {
                     let _ = reply.send(Vec::new());
                 }
             }
-            Order::Unsubscribe(filters, reply) => {
+            Order::Unsubscribe(filters, properties, reply) => {
                 let n = filters.len();
-                let request = session.unsubscribe(filters);
+                let request = session.unsubscribe_with(filters, &properties);
                 if n > 0 {
                     self.unsubscribing.insert(request, Awaited::new(n, reply));
                 } else {

@@ -1,35 +1,31 @@
 //! A link that comes back by itself: it connects, moves bytes between a stream and the session, and
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
+mod dial;
 mod error;
 mod look_back;
 mod state;
+mod stream;
 
+pub use dial::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
 pub use state::State;
 
 use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session};
-use super::transport::{ConnectError, Connector, Stage};
+use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
-use bytes::{Buf, BufMut, BytesMut};
+use dial::Given;
 use look_back::LookBack;
-use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
-use std::io;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use stream::Stream;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
-
-/// How long the broker's side may take no byte before the link counts as dead.
-const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -39,10 +35,6 @@ const SHORT: Duration = Duration::from_secs(10);
 
 /// So many short links in a row are no accident.
 const SHORT_LINKS: u32 = 3;
-
-/// A stream to a broker.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 
 /// How a link behaves besides the protocol.
 #[derive(Clone, Debug)]
@@ -121,6 +113,7 @@ pub struct Link {
     look_back: LookBack,
 }
 
+type Dialer = Box<dyn Dial>;
 type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
 
 enum Phase {
@@ -133,52 +126,16 @@ enum Phase {
     Stopped,
 }
 
-/// Where streams come from.
-enum Dialer {
-    Network(Box<Connector>),
-    /// Streams that somebody else made, one for each link.
-    Given(VecDeque<Box<dyn Io>>),
-}
-
-impl Dialer {
-    async fn dial(
-        mut self,
-        state: watch::Sender<State>,
-    ) -> (Dialer, Result<Box<dyn Io>, ConnectError>) {
-        let stream: Result<Box<dyn Io>, _> = match &mut self {
-            Dialer::Network(connector) => {
-                let stage = |stage| {
-                    if stage == Stage::WaitingForClock {
-                        tracing::warn!("{stage}: the broker's certificate has dates");
-                    }
-                    state.send_replace(State::from(stage));
-                };
-                let stream = connector.connect(stage).await;
-                if let Ok(stream) = &stream
-                    && let Some(why) = stream.distrust()
-                {
-                    tracing::warn!("{} is not trusted: {why}", connector.broker());
-                }
-                stream.map(|stream| Box::new(stream) as Box<dyn Io>)
-            }
-            Dialer::Given(streams) => streams.pop_front().ok_or(ConnectError::NoStreamLeft),
-        };
-        (self, stream)
-    }
-}
-
-struct Stream {
-    io: Box<dyn Io>,
-    input: BytesMut,
-    /// Whether the stream may hold back what was written: TLS does.
-    unflushed: bool,
-    write_due: Option<Instant>,
-}
-
 impl Link {
-    /// A link to where a connector leads; nothing happens before it is polled.
-    pub fn new(session: Session, outbox: Outbox, connector: Connector, options: Options) -> Link {
-        Link::with(session, outbox, Dialer::Network(Box::new(connector)), options)
+    /// A link to where a dialer leads, such as a [`Connector`](super::transport::Connector);
+    /// nothing happens before it is polled.
+    pub fn new(
+        session: Session,
+        outbox: Outbox,
+        dialer: impl Dial + 'static,
+        options: Options,
+    ) -> Link {
+        Link::with(session, outbox, Box::new(dialer), options)
     }
 
     /// A link over streams that are connected already, one after the other.
@@ -188,13 +145,14 @@ impl Link {
         streams: impl IntoIterator<Item = Box<dyn Io>>,
         options: Options,
     ) -> Link {
-        let streams = streams.into_iter().collect();
-        Link::with(session, outbox, Dialer::Given(streams), options)
+        let streams = Given(streams.into_iter().collect());
+        Link::with(session, outbox, Box::new(streams), options)
     }
 
     fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
-        let mut link = Link {
+        let broker = dialer.broker().cloned();
+        let link = Link {
             session,
             outbox,
             backoff: Backoff::new(first, longest, Duration::from_secs(30)),
@@ -203,12 +161,9 @@ impl Link {
             phase: Phase::Waiting(dialer, now()),
             up_since: None,
             short_links: 0,
-            broker: None,
+            broker,
             look_back: LookBack::Never,
         };
-        if let Phase::Waiting(Dialer::Network(connector), _) = &link.phase {
-            link.broker = Some(connector.broker().clone());
-        }
         if link.session.options().keepalive.is_zero() {
             tracing::warn!("a keepalive of 0: nobody notices when the broker is gone");
         }
@@ -271,9 +226,9 @@ impl Link {
 
     fn note(&mut self, event: &session::Event) {
         if let session::Event::Connected(_) = event {
-            if let Phase::Up(Dialer::Network(connector), _) = &mut self.phase {
-                connector.established();
-                self.look_back = LookBack::start(connector, self.options.look_back);
+            if let Phase::Up(dialer, _) = &mut self.phase {
+                dialer.established();
+                self.look_back = LookBack::start(dialer.to_first(), self.options.look_back);
             }
             let now = now();
             self.backoff.up(now);
@@ -348,12 +303,20 @@ impl Link {
     fn dial(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         let Phase::Waiting(mut dialer, _) = phase else { return };
-        if let Dialer::Network(connector) = &mut dialer {
-            let in_file = self.options.password_file.is_some();
-            connector.set_credentials(in_file || self.session.has_credentials());
-        }
+        let in_file = self.options.password_file.is_some();
+        dialer.set_credentials(in_file || self.session.has_credentials());
         self.state.send_replace(State::Resolving);
-        self.phase = Phase::Dialing(Box::pin(dialer.dial(self.state.clone())));
+        let state = self.state.clone();
+        self.phase = Phase::Dialing(Box::pin(async move {
+            let mut stage = |stage| {
+                if stage == Stage::WaitingForClock {
+                    tracing::warn!("{stage}: the broker's certificate has dates");
+                }
+                state.send_replace(State::from(stage));
+            };
+            let stream = dialer.dial(&mut stage).await;
+            (dialer, stream)
+        }));
     }
 
     fn dialed(
@@ -361,14 +324,14 @@ impl Link {
         dialer: Dialer,
         result: Result<Box<dyn Io>, ConnectError>,
     ) -> Result<(), LinkError> {
-        self.take_over(&dialer);
+        self.take_over(&*dialer);
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.read_password()?;
         self.warn();
         self.session.connect(now())?;
         self.state.send_replace(State::Handshake);
-        let stream = Stream { io, input: BytesMut::new(), unflushed: false, write_due: None };
+        let stream = Stream::new(io);
         if let Phase::Waiting(dialer, _) = std::mem::replace(&mut self.phase, Phase::Stopped) {
             self.phase = Phase::Up(dialer, stream);
         }
@@ -388,9 +351,8 @@ impl Link {
     }
 
     /// Each broker of several may know us by another name.
-    fn take_over(&mut self, dialer: &Dialer) {
-        let Dialer::Network(connector) = dialer else { return };
-        let broker = connector.broker();
+    fn take_over(&mut self, dialer: &dyn Dial) {
+        let Some(broker) = dialer.broker() else { return };
         if broker.user.is_some() || broker.password.is_some() {
             self.session.set_login(broker.user.clone(), broker.password.clone());
         }
@@ -450,7 +412,11 @@ impl Link {
             true => Duration::ZERO,
             false => {
                 let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
-                self.backoff.down(now, chance).max(error.least_wait())
+                let wait = match &self.phase {
+                    Phase::Waiting(dialer, _) if dialer.has_another() => self.backoff.soon(chance),
+                    _ => self.backoff.down(now, chance),
+                };
+                wait.max(error.least_wait())
             }
         };
         match &mut self.phase {
@@ -496,130 +462,4 @@ impl fmt::Debug for Link {
 /// The time, which tests can stop.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-impl Stream {
-    /// One step of a link that is up: bytes out, bytes in, or a deadline. Cancel-safe.
-    async fn turn(
-        &mut self,
-        session: &mut Session,
-        outbox: &mut Outbox,
-        options: &Options,
-    ) -> Result<(), LinkError> {
-        outbox.tick(now());
-        session.send(outbox);
-        let waiting = self.unflushed || !session.output().is_empty();
-        if !waiting {
-            self.write_due = None;
-        } else if self.write_due.is_none() {
-            self.write_due = Some(now() + WRITE_DEADLINE);
-        }
-        let due =
-            [session.deadline(), self.write_due, outbox.deadline()].into_iter().flatten().min();
-        let is_full = session.is_full();
-        let read = options.read_buffer.clamp(1, 65_536);
-        let progress = poll_fn(|cx| self.poll_io(session, read, cx));
-        let progress = match due {
-            Some(due) => tokio::select! {
-                progress = progress => Some(progress?),
-                () = sleep_until(due.into()) => None,
-            },
-            None => Some(progress.await?),
-        };
-        let now = now();
-        match progress {
-            Some(Progress { wrote, read, closed }) => {
-                if wrote {
-                    self.write_due = None;
-                    session.wrote(now);
-                }
-                if read {
-                    session.receive(&mut self.input, outbox, now)?;
-                    if let Some(gather) = options.gather.filter(|_| is_full) {
-                        std::thread::sleep(gather);
-                    }
-                }
-                if closed { Err(LinkError::Closed) } else { Ok(()) }
-            }
-            None if self.write_due.is_some_and(|due| due <= now) => Err(LinkError::Stuck),
-            None => Ok(session.timeout(now)?),
-        }
-    }
-
-    /// Writes and reads as far as the stream lets us; ready as soon as either did anything.
-    fn poll_io(
-        &mut self,
-        session: &mut Session,
-        read: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Progress>> {
-        let mut progress = Progress::default();
-        if let Poll::Ready(wrote) = self.poll_write(session, cx) {
-            progress.wrote = wrote?;
-        }
-        if session.wants_input()
-            && let Poll::Ready(read) = self.poll_read(read, cx)
-        {
-            let n = read?;
-            (progress.read, progress.closed) = (n > 0, n == 0);
-        }
-        match progress.wrote || progress.read || progress.closed {
-            true => Poll::Ready(Ok(progress)),
-            false => Poll::Pending,
-        }
-    }
-
-    /// Writes what there is, and flushes: TLS keeps what the socket did not take until then.
-    fn poll_write(
-        &mut self,
-        session: &mut Session,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<bool>> {
-        let output = session.output();
-        if !output.is_empty() {
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, output))?;
-            if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            output.advance(n);
-            self.unflushed = true;
-            return Poll::Ready(Ok(true));
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
-            return Poll::Ready(Ok(true));
-        }
-        Poll::Pending
-    }
-
-    /// Reads at most so many bytes.
-    fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(most);
-        pin!(self.io.read_buf(&mut (&mut self.input).limit(most))).poll(cx)
-    }
-
-    /// Writes what is left, closes our side, and waits until the broker has closed its own. A socket
-    /// that is dropped with bytes nobody read is reset, and a reset takes our last words from the
-    /// broker, acknowledgements among them.
-    async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
-        while self.unflushed || !session.output().is_empty() {
-            poll_fn(|cx| self.poll_write(session, cx)).await?;
-        }
-        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
-        loop {
-            self.input.clear();
-            if poll_fn(|cx| self.poll_read(4096, cx)).await? == 0 {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// What one look at the stream brought.
-#[derive(Debug, Default)]
-struct Progress {
-    wrote: bool,
-    read: bool,
-    closed: bool,
 }

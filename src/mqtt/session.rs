@@ -243,7 +243,16 @@ impl Session {
 
     /// Wants filters no more; an [`Event::Unsubscribed`] comes for each.
     pub fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
-        let request = self.requests.unsubscribe(filters);
+        self.unsubscribe_with(filters, &Properties::NONE)
+    }
+
+    /// The same with user properties, in 5.0.
+    pub fn unsubscribe_with(
+        &mut self,
+        filters: Vec<TopicFilter>,
+        properties: &Properties,
+    ) -> Request {
+        let request = self.requests.unsubscribe(filters, properties);
         self.tell_overtaken();
         request
     }

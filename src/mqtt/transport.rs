@@ -167,6 +167,11 @@ impl Connector {
         self.current == 0
     }
 
+    /// Whether the next attempt is for another broker than the first.
+    pub fn has_another(&self) -> bool {
+        self.next != 0
+    }
+
     /// The broker at the other end of the last stream took us in (CONNACK): the next attempt
     /// begins with the first of the list, and TLS resumes its session.
     pub fn established(&mut self) {

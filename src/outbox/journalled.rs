@@ -44,9 +44,8 @@ impl Outbox {
         for entry in entries.into_iter().filter(|entry| entry.away) {
             let port = self.lane(entry.message.port);
             let ticket = self.ticket();
+            self.less_away(entry.message.port, 1);
             self.push_unstored(ticket, port, entry.message);
-            self.lanes[port].away = self.lanes[port].away.saturating_sub(1);
-            self.shelf.away = self.shelf.away.saturating_sub(1);
         }
     }
 
@@ -187,6 +186,7 @@ impl Outbox {
             let (more, less) = lane.correct(now);
             self.bytes = (self.bytes + more).saturating_sub(less);
         }
+        self.shelf.correct(now);
     }
 
     /// Stores messages that are in memory, oldest first, at most so many.
@@ -215,6 +215,10 @@ impl Outbox {
                 }
             }
             Report::Dropped { port, up_to, away } => self.given_up(port, up_to, away),
+            Report::Replaced { port, messages } => {
+                self.counts.replaced += messages;
+                self.less_away(port, messages);
+            }
             Report::Failed { epoch, .. } => self.journal_failed(epoch),
             Report::Back { last, waiting } => self.open_journal(last, &waiting),
             Report::State(_) => {}
@@ -223,9 +227,8 @@ impl Outbox {
 
     /// A message that waited in the journal alone is in memory again, behind those before it.
     fn read_back(&mut self, seq: Seq, message: Message) {
+        self.less_away(message.port, 1);
         let port = self.lane(message.port);
-        self.lanes[port].away = self.lanes[port].away.saturating_sub(1);
-        self.shelf.away = self.shelf.away.saturating_sub(1);
         self.bytes += message.cost();
         self.waiting += 1;
         let held = Held { ticket: self.ticket(), message, seq: Some(seq) };
@@ -235,6 +238,7 @@ impl Outbox {
     /// The journal was full, or what was in it is not readable: a port has lost what waited up to
     /// a message, `away` of it in the journal alone.
     fn given_up(&mut self, port: u16, up_to: Seq, away: u64) {
+        self.less_away(port, away);
         let port = self.lane(port);
         let mut gone = Vec::new();
         self.lanes[port].give_up(up_to, &mut gone);
@@ -246,7 +250,12 @@ impl Outbox {
         let lost = gone.len() as u64 + away;
         self.lanes[port].drops.journal += lost;
         self.counts.dropped += lost;
-        self.lanes[port].away = self.lanes[port].away.saturating_sub(away);
-        self.shelf.away = self.shelf.away.saturating_sub(away);
+    }
+
+    /// So many messages of a port wait in the journal alone no more.
+    fn less_away(&mut self, port: u16, messages: u64) {
+        let port = self.lane(port);
+        self.lanes[port].away = self.lanes[port].away.saturating_sub(messages);
+        self.shelf.away = self.shelf.away.saturating_sub(messages);
     }
 }

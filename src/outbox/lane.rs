@@ -97,7 +97,16 @@ impl Lane {
 
     /// All that waits is backlog from now on.
     pub(super) fn pile_up(&mut self, order: Order) {
+        if order == Order::Topic {
+            for held in self.fresh.iter_mut() {
+                *self.topics.entry(held.message.topic.clone()).or_default() += 1;
+            }
+        }
         self.backlog.append(&mut self.fresh);
+    }
+
+    /// The order is another one from now on.
+    pub(super) fn set_order(&mut self, order: Order) {
         self.topics.clear();
         if order == Order::Topic {
             for held in self.backlog.iter_mut() {

@@ -1,6 +1,7 @@
 //! The outbox's side of the journal: what is to be told to it, and how far it has come.
 
 use super::Held;
+use crate::clock::Now;
 use crate::journal::{Entry, Seq, Turn};
 use crate::message::{Durability, Message};
 use std::collections::VecDeque;
@@ -137,6 +138,16 @@ impl Shelf {
     /// Memory of what waits to be handed to the journal, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Says in the messages that have no other place in memory when they were measured: the
+    /// journal may give them back.
+    pub(super) fn correct(&mut self, now: Now) {
+        for entry in self.handed.iter_mut().chain(&mut self.entries).filter(|entry| entry.away) {
+            let before = entry.message.cost();
+            entry.message.correct(now);
+            self.bytes = (self.bytes + entry.message.cost()).saturating_sub(before);
+        }
     }
 
     /// Whether there is much to hand over already.

@@ -390,16 +390,16 @@ fn peak(pid: u32) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-#[test]
-fn a_flood_without_a_broker_stays_below_the_memory_that_was_set() {
+/// Readings come until the outbox was full many times over. Returns by how many KiB the gateway has
+/// grown.
+fn flood(more: &str) -> usize {
     let mut port = Port::new();
-    let yaml = config(broker::free_port(), port.path(), "memory: 16MiB\n");
+    let yaml = config(broker::free_port(), port.path(), more);
     let gateway = Gateway::start(&yaml);
     gateway.log().wait_for("is open");
     let before = peak(gateway.pid());
     let mut client = client::Client::new(&gateway.socket());
     let mut n = 0;
-    // More and more, until the outbox was full many times over.
     loop {
         for _ in 0..5000 {
             port.write(format!("{n},21.50,40\r\n").as_bytes());
@@ -407,10 +407,24 @@ fn a_flood_without_a_broker_stays_below_the_memory_that_was_set() {
         }
         let status = client.ask(r#"{"request":"status"}"#);
         if status["broker"]["dropped"].as_u64().unwrap() > 60_000 {
-            break;
+            return peak(gateway.pid()) - before;
         }
     }
+}
+
+#[test]
+fn a_flood_without_a_broker_stays_below_the_memory_that_was_set() {
+    let grown = flood("memory: 16MiB\n");
     // The program of a test is larger than the 6 MiB that are set apart for the real one.
-    let grown = peak(gateway.pid()) - before;
+    assert!(grown < 10 << 10, "{grown} KiB");
+}
+
+#[test]
+fn a_flood_into_a_full_journal_stays_below_the_memory_that_was_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal").display().to_string();
+    let grown = flood(&format!(
+        "memory: 16MiB\noutbox:\n  durability: always\n  journal:\n    path: {journal}\n    size: 2MiB\n"
+    ));
     assert!(grown < 10 << 10, "{grown} KiB");
 }

@@ -35,9 +35,18 @@ impl Store {
             }
         }
         self.segments.make_contiguous().sort_by_key(|segment| segment.first);
-        for segment in &mut self.segments {
+        for index in 0..self.segments.len() {
+            let (segment, newest) = (&mut self.segments[index], &self.newest);
             let bytes = fs::read(&segment.path).map_err(at(&segment.path))?;
-            segment.count_shares(&bytes);
+            let mut retained = Vec::new();
+            segment.count_shares(&bytes, |seq, message| {
+                if message.retain {
+                    retained.push((newest.hash(&message.topic), seq));
+                }
+            });
+            for (topic, seq) in retained {
+                self.note_retained(topic, seq);
+            }
         }
         self.remove_done();
         Ok(())

@@ -2,8 +2,10 @@
 
 use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
+use crate::journal::Seq;
 use crate::journal::record::{self, Found, Record};
 use crate::journal::segment::Segment;
+use crate::message::Message;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ impl Store {
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
         let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
+        self.replace_retained(enough)?;
         while self.bytes() > enough && self.segments.len() > 1 {
             if self.settings.drop == Drop::Newest {
                 return Ok(self.bytes() + bytes <= self.settings.size);
@@ -61,6 +64,24 @@ impl Store {
             lost.push(Lost { port, up_to, away });
             return Ok(());
         }
+        let away = segment.shares.get(&port).map_or(0, |share| share.away);
+        self.rewrite(index, |segment, _, message| segment.port(message.port) == port)?;
+        if let Some(segment) = self.segments.get_mut(index) {
+            // What of it could not be read too.
+            segment.forget(port);
+        }
+        lost.push(Lost { port, up_to, away });
+        Ok(())
+    }
+
+    /// Writes a segment anew without the messages that are to go and those that are not needed.
+    /// Returns the ports of those that went.
+    pub(super) fn rewrite(
+        &mut self,
+        index: usize,
+        goes: impl Fn(&Segment, Seq, &Message) -> bool,
+    ) -> Result<Vec<u16>, Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
         let old = fs::read(&segment.path).map_err(at(&segment.path))?;
         let mut new = old[..record::HEADER.min(old.len())].to_vec();
         let mut place = record::HEADER;
@@ -72,12 +93,10 @@ impl Store {
                 Found::Damaged(length) => length,
                 Found::Record(found, length) => {
                     let is_kept = match &found {
-                        Record::Message { seq, message, .. } => {
-                            let own = segment.port(message.port) == port;
-                            if own {
-                                gone.push(*seq);
-                            }
-                            !own && segment.is_live(*seq)
+                        Record::Message { seq, .. } if !segment.is_live(*seq) => false,
+                        Record::Message { seq, message, .. } if goes(segment, *seq, message) => {
+                            gone.push((*seq, segment.port(message.port)));
+                            false
                         }
                         _ => true,
                     };
@@ -98,11 +117,9 @@ impl Store {
         };
         write().map_err(at(&segment.path))?;
         self.state.written += new.len() as u64;
-        let away = segment.shares.get(&port).map_or(0, |share| share.away);
-        gone.into_iter().for_each(|seq| segment.done(seq, port));
-        segment.forget(port);
+        gone.iter().for_each(|(seq, port)| segment.done(*seq, *port));
         segment.rewritten(new.len() as u64);
-        lost.push(Lost { port, up_to, away });
-        self.sync_folder()
+        self.sync_folder()?;
+        Ok(gone.into_iter().map(|(_, port)| port).collect())
     }
 }

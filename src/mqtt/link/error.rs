@@ -1,6 +1,6 @@
 //! Why there is no link.
 
-use super::WRITE_DEADLINE;
+use super::stream::WRITE_DEADLINE;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::SessionError;
 use crate::mqtt::transport::ConnectError;

@@ -1,6 +1,6 @@
 //! Is the first of several brokers back?
 
-use crate::mqtt::transport::Connector;
+use super::Dial;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use tokio::time::{Instant, sleep_until};
 pub(super) enum LookBack {
     /// The first one serves, or there is only one.
     Never,
-    Due(Instant, Duration, Box<Connector>),
+    Due(Instant, Duration, Box<dyn Dial>),
     Looking(Looking, Duration),
 }
 
-type Looking = Pin<Box<dyn Future<Output = (Box<Connector>, bool)> + Send>>;
+type Looking = Pin<Box<dyn Future<Output = (Box<dyn Dial>, bool)> + Send>>;
 
 impl LookBack {
-    /// For a link over this connector, which the broker just took in.
-    pub(super) fn start(connector: &Connector, every: Duration) -> LookBack {
-        match connector.to_first() {
-            Some(first) => LookBack::Due(Instant::now() + every, every, Box::new(first)),
+    /// For a link that a broker just took in; `first` leads to the first one, if that is another.
+    pub(super) fn start(first: Option<Box<dyn Dial>>, every: Duration) -> LookBack {
+        match first {
+            Some(first) => LookBack::Due(Instant::now() + every, every, first),
             None => LookBack::Never,
         }
     }
@@ -37,7 +37,7 @@ impl LookBack {
                         std::mem::replace(self, LookBack::Never)
                     {
                         let looking = Box::pin(async move {
-                            let there = first.connect(|_| ()).await.is_ok();
+                            let there = first.dial(&mut |_| ()).await.is_ok();
                             (first, there)
                         });
                         *self = LookBack::Looking(looking, every);

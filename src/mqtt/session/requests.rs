@@ -16,7 +16,7 @@ pub struct Request(u64);
 pub(super) struct Requests {
     wanted: Vec<Wanted>,
     /// Filters to be given up.
-    leaving: VecDeque<(Request, TopicFilter)>,
+    leaving: VecDeque<Leaving>,
     /// What was asked on this link and not answered.
     asked: Sorted<PacketId, Asked>,
     /// Answers that the broker will not give, because a later call took the place of an earlier one.
@@ -45,9 +45,23 @@ struct Wanted {
 }
 
 #[derive(Debug)]
+struct Leaving {
+    request: Request,
+    filter: TopicFilter,
+    properties: Properties,
+}
+
+impl Leaving {
+    /// Bytes of an UNSUBSCRIBE for it alone.
+    fn len(&self, version: Version) -> usize {
+        FRAME + self.properties.len(version) + 2 + self.filter.as_str().len()
+    }
+}
+
+#[derive(Debug)]
 enum Asked {
     Subscribe(Vec<(Request, TopicFilter)>),
-    Unsubscribe(Vec<(Request, TopicFilter)>),
+    Unsubscribe(Vec<Leaving>),
 }
 
 /// What the broker said to one filter.
@@ -96,10 +110,10 @@ impl Requests {
             let same = |w: &Wanted| w.subscription.filter == subscription.filter;
             let before = self.wanted.iter().position(same).map(|at| self.wanted.remove(at));
             let earlier = before.map(Wanted::unanswered).unwrap_or_default();
-            let (stale, rest) =
-                self.leaving.drain(..).partition(|(_, filter)| *filter == subscription.filter);
+            let (stale, rest): (VecDeque<_>, _) =
+                self.leaving.drain(..).partition(|leaving| leaving.filter == subscription.filter);
             self.leaving = rest;
-            self.overtake(Kind::Unsubscribe, stale);
+            self.overtake(Kind::Unsubscribe, calls(stale));
             let properties = properties.clone();
             let (answered, asked) = (false, false);
             self.wanted.push(Wanted {
@@ -115,7 +129,11 @@ impl Requests {
     }
 
     /// Wants filters no more.
-    pub(super) fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
+    pub(super) fn unsubscribe(
+        &mut self,
+        filters: Vec<TopicFilter>,
+        properties: &Properties,
+    ) -> Request {
         let request = self.next();
         let gone = |wanted: &mut Wanted| filters.contains(&wanted.subscription.filter);
         let gone: Vec<_> = self.wanted.extract_if(.., gone).collect();
@@ -127,11 +145,12 @@ impl Requests {
             let stale = unanswered.map(|call| (call, filter.clone())).collect();
             self.overtake(Kind::Subscribe, stale);
         }
-        self.leaving.extend(filters.into_iter().map(|filter| (request, filter)));
+        let leaving = |filter| Leaving { request, filter, properties: properties.clone() };
+        self.leaving.extend(filters.into_iter().map(leaving));
         request
     }
 
-    fn overtake(&mut self, kind: Kind, calls: VecDeque<(Request, TopicFilter)>) {
+    fn overtake(&mut self, kind: Kind, calls: Vec<(Request, TopicFilter)>) {
         let reason = match kind {
             Kind::Subscribe => Reason::IMPLEMENTATION_SPECIFIC_ERROR,
             Kind::Unsubscribe => Reason::SUCCESS,
@@ -180,12 +199,11 @@ impl Requests {
     }
 
     /// Filters that the broker cannot even be asked to give up; it never had them.
-    pub(super) fn too_long(&mut self, largest: usize) -> Vec<Answer> {
-        let is_long = |filter: &TopicFilter| FRAME + 1 + 2 + filter.as_str().len() > largest;
-        let (long, rest): (Vec<_>, _) =
-            self.leaving.drain(..).partition(|(_, filter)| is_long(filter));
-        self.leaving = rest.into();
-        answers(long, std::iter::repeat(Reason::PACKET_TOO_LARGE))
+    pub(super) fn too_long(&mut self, largest: usize, version: Version) -> Vec<Answer> {
+        let (long, rest): (VecDeque<_>, _) =
+            self.leaving.drain(..).partition(|leaving| leaving.len(version) > largest);
+        self.leaving = rest;
+        answers(calls(long), std::iter::repeat(Reason::PACKET_TOO_LARGE))
     }
 
     /// The next thing to ask: as many filters of one kind as fit into a packet of `largest` bytes.
@@ -195,25 +213,30 @@ impl Requests {
         largest: usize,
         version: Version,
     ) -> Option<Packet> {
-        self.next_unsubscribe(id, largest).or_else(|| self.next_subscribe(id, largest, version))
+        self.next_unsubscribe(id, largest, version)
+            .or_else(|| self.next_subscribe(id, largest, version))
     }
 
-    fn next_unsubscribe(&mut self, id: PacketId, largest: usize) -> Option<Packet> {
-        // The length of no properties takes a byte.
-        let mut room = largest.saturating_sub(FRAME + 1);
-        let mut asked = Vec::new();
-        while let Some((_, filter)) = self.leaving.front()
-            && (asked.is_empty() || filter.as_str().len() + 2 <= room)
+    fn next_unsubscribe(
+        &mut self,
+        id: PacketId,
+        largest: usize,
+        version: Version,
+    ) -> Option<Packet> {
+        let first = self.leaving.pop_front()?;
+        let properties = first.properties.clone();
+        let mut room = largest.saturating_sub(first.len(version));
+        let mut asked = vec![first];
+        while let Some(next) = self.leaving.front()
+            && next.properties == properties
+            && next.filter.as_str().len() + 2 <= room
         {
-            room = room.saturating_sub(filter.as_str().len() + 2);
+            room -= next.filter.as_str().len() + 2;
             asked.extend(self.leaving.pop_front());
         }
-        if asked.is_empty() {
-            return None;
-        }
-        let filters = asked.iter().map(|(_, filter)| filter.clone()).collect();
+        let filters = asked.iter().map(|leaving| leaving.filter.clone()).collect();
         self.asked.insert(id, Asked::Unsubscribe(asked));
-        Some(Packet::Unsubscribe(Unsubscribe { id, filters, properties: Properties::NONE }))
+        Some(Packet::Unsubscribe(Unsubscribe { id, filters, properties }))
     }
 
     fn next_subscribe(&mut self, id: PacketId, largest: usize, version: Version) -> Option<Packet> {
@@ -267,10 +290,10 @@ impl Requests {
     ) -> Option<Vec<Answer>> {
         match self.asked.remove(id)? {
             Asked::Unsubscribe(asked) if version < Version::V5 => {
-                Some(answers(asked, std::iter::repeat(Reason::SUCCESS)))
+                Some(answers(calls(asked), std::iter::repeat(Reason::SUCCESS)))
             }
             Asked::Unsubscribe(asked) if asked.len() == reasons.len() => {
-                Some(answers(asked, reasons.iter().copied()))
+                Some(answers(calls(asked), reasons.iter().copied()))
             }
             _ => None,
         }
@@ -292,7 +315,7 @@ impl Requests {
                         let same = |w: &Wanted| w.subscription.filter == *filter && w.has(*request);
                         !self.wanted.iter().any(same)
                     });
-                    self.overtake(Kind::Subscribe, filters.into());
+                    self.overtake(Kind::Subscribe, filters);
                 }
             }
         }
@@ -302,6 +325,10 @@ impl Requests {
 /// Bytes of SUBSCRIBE and UNSUBSCRIBE besides properties and filters: the fixed header, the
 /// identifier.
 const FRAME: usize = 5 + 2;
+
+fn calls(leaving: impl IntoIterator<Item = Leaving>) -> Vec<(Request, TopicFilter)> {
+    leaving.into_iter().map(|leaving| (leaving.request, leaving.filter)).collect()
+}
 
 fn answers(
     asked: Vec<(Request, TopicFilter)>,

@@ -54,7 +54,9 @@ impl Session {
     fn ask(&mut self) {
         let refused = self.requests.refused(&self.limits, self.version);
         self.subscribed(refused);
-        for Answer { request, filter, reason } in self.requests.too_long(self.limits.largest) {
+        for Answer { request, filter, reason } in
+            self.requests.too_long(self.limits.largest, self.version)
+        {
             self.tell(Event::Unsubscribed { request, filter, reason });
         }
         while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {

@@ -112,6 +112,9 @@ pub enum ConnectError {
     /// There is no stream left of those that were given to the link.
     #[error("no stream is left")]
     NoStreamLeft,
+    /// A dialer of the program's own failed.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// It took too long.
     #[error("no stream to {host} within {} s: {step} did not end", super::DEADLINE.as_secs())]
     Deadline {

@@ -1,0 +1,155 @@
+//! Moves bytes between a stream and the session.
+
+use super::{Io, LinkError, Options, now};
+use crate::mqtt::session::Session;
+use crate::outbox::Outbox;
+use bytes::{Buf, BufMut, BytesMut};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::sleep_until;
+
+/// How long the broker's side may take no byte before the link counts as dead.
+pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A stream that is connected, and what was read of it.
+pub(super) struct Stream {
+    io: Box<dyn Io>,
+    input: BytesMut,
+    /// Whether the stream may hold back what was written: TLS does.
+    unflushed: bool,
+    write_due: Option<Instant>,
+}
+
+impl Stream {
+    pub(super) fn new(io: Box<dyn Io>) -> Stream {
+        Stream { io, input: BytesMut::new(), unflushed: false, write_due: None }
+    }
+
+    /// One step of a link that is up: bytes out, bytes in, or a deadline. Cancel-safe.
+    pub(super) async fn turn(
+        &mut self,
+        session: &mut Session,
+        outbox: &mut Outbox,
+        options: &Options,
+    ) -> Result<(), LinkError> {
+        outbox.tick(now());
+        session.send(outbox);
+        let waiting = self.unflushed || !session.output().is_empty();
+        if !waiting {
+            self.write_due = None;
+        } else if self.write_due.is_none() {
+            self.write_due = Some(now() + WRITE_DEADLINE);
+        }
+        let due =
+            [session.deadline(), self.write_due, outbox.deadline()].into_iter().flatten().min();
+        let is_full = session.is_full();
+        let read = options.read_buffer.clamp(1, 65_536);
+        let progress = poll_fn(|cx| self.poll_io(session, read, cx));
+        let progress = match due {
+            Some(due) => tokio::select! {
+                progress = progress => Some(progress?),
+                () = sleep_until(due.into()) => None,
+            },
+            None => Some(progress.await?),
+        };
+        let now = now();
+        match progress {
+            Some(Progress { wrote, read, closed }) => {
+                if wrote {
+                    self.write_due = None;
+                    session.wrote(now);
+                }
+                if read {
+                    session.receive(&mut self.input, outbox, now)?;
+                    if let Some(gather) = options.gather.filter(|_| is_full) {
+                        std::thread::sleep(gather);
+                    }
+                }
+                if closed { Err(LinkError::Closed) } else { Ok(()) }
+            }
+            None if self.write_due.is_some_and(|due| due <= now) => Err(LinkError::Stuck),
+            None => Ok(session.timeout(now)?),
+        }
+    }
+
+    /// Writes and reads as far as the stream lets us; ready as soon as either did anything.
+    fn poll_io(
+        &mut self,
+        session: &mut Session,
+        read: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Progress>> {
+        let mut progress = Progress::default();
+        if let Poll::Ready(wrote) = self.poll_write(session, cx) {
+            progress.wrote = wrote?;
+        }
+        if session.wants_input()
+            && let Poll::Ready(read) = self.poll_read(read, cx)
+        {
+            let n = read?;
+            (progress.read, progress.closed) = (n > 0, n == 0);
+        }
+        match progress.wrote || progress.read || progress.closed {
+            true => Poll::Ready(Ok(progress)),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Writes what there is, and flushes: TLS keeps what the socket did not take until then.
+    fn poll_write(
+        &mut self,
+        session: &mut Session,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let output = session.output();
+        if !output.is_empty() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, output))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            output.advance(n);
+            self.unflushed = true;
+            return Poll::Ready(Ok(true));
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+            return Poll::Ready(Ok(true));
+        }
+        Poll::Pending
+    }
+
+    /// Reads at most so many bytes.
+    fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(most);
+        pin!(self.io.read_buf(&mut (&mut self.input).limit(most))).poll(cx)
+    }
+
+    /// Writes what is left, closes our side, and waits until the broker has closed its own. A socket
+    /// that is dropped with bytes nobody read is reset, and a reset takes our last words from the
+    /// broker, acknowledgements among them.
+    pub(super) async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
+        while self.unflushed || !session.output().is_empty() {
+            poll_fn(|cx| self.poll_write(session, cx)).await?;
+        }
+        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
+        loop {
+            self.input.clear();
+            if poll_fn(|cx| self.poll_read(4096, cx)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What one look at the stream brought.
+#[derive(Debug, Default)]
+struct Progress {
+    wrote: bool,
+    read: bool,
+    closed: bool,
+}
