@@ -32,15 +32,23 @@ def program(name):
     return ROOT / "target" / folder / TARGET / "release/tty2mqtt"
 
 
+PLACES = {
+    "etc/config/tty2mqtt": (0o600, "tty2mqtt.config"),
+    "etc/hotplug.d/tty/50-tty2mqtt": (0o644, "tty2mqtt.hotplug"),
+    "etc/init.d/tty2mqtt": (0o755, "tty2mqtt.init"),
+    "etc/uci-defaults/50-tty2mqtt": (0o644, "tty2mqtt.defaults"),
+    "lib/upgrade/keep.d/tty2mqtt": (0o644, "tty2mqtt.keep"),
+    "usr/share/tty2mqtt/first-config": (0o755, "first-config"),
+    "usr/share/tty2mqtt/first.yaml": (0o644, "first.yaml"),
+}
+"""Where the files of openwrt/files go, and their modes."""
+
+
 def files(name):
-    """Modes and contents of a package's files: the program, and what openwrt/files/places says."""
+    """Modes and contents of a package's files."""
     found = {"usr/bin/tty2mqtt": (0o755, program(name).read_bytes())}
     folder = ROOT / "openwrt/files"
-    for line in (folder / "places").read_text().splitlines():
-        if not line.startswith("#"):
-            mode, source, place = line.split()
-            found[place.removeprefix("/")] = (int(mode, 8), (folder / source).read_bytes())
-    return found
+    return found | {place: (mode, (folder / source).read_bytes()) for place, (mode, source) in PLACES.items()}
 
 
 def apk_files(name):
