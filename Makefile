@@ -11,7 +11,7 @@ help: ## list the targets
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
 
-test: deps fmt lint unit doc qemu packed ## everything: format, lint, tests, docs, other processors, packages
+test: deps fmt lint unit luci doc qemu packed ## everything: format, lint, tests, docs, other processors, packages
 	@echo "make test: all passed"
 
 fmt: ## check the format
@@ -26,6 +26,10 @@ unit: ## every test on this machine
 	$(CARGO) test --locked
 	$(CARGO) test --locked --no-default-features --test mini
 	scripts/check-shell
+
+luci: deps ## the LuCI app in a headless Chromium against the gateway; screenshots in target/luci
+	$(CARGO) build --locked
+	target/tools/bin/python -m pytest -q -p no:cacheprovider openwrt/luci-app-tty2mqtt/tests
 
 doc: ## the docs build without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -63,4 +67,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit doc cross qemu packed package packages chaos bench size clean
+.PHONY: help deps test fmt lint unit luci doc cross qemu packed package packages chaos bench size clean

@@ -1,10 +1,12 @@
 //! The command line: one file per command.
 
+mod capture;
 mod check;
 mod control;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
+mod draft;
 mod golden;
 #[cfg(feature = "shell")]
 pub mod mqtt;
@@ -119,6 +121,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "pub" | "sub" | "test" => Err(CliError::Usage(
             "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini".into(),
         )),
+        "rpcd" => control::rpcd(parser),
         "golden" => golden::main(parser),
         #[cfg(feature = "demo")]
         "demo" => demo::main(parser),

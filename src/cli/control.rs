@@ -4,6 +4,7 @@
 mod connection;
 mod live;
 mod options;
+mod rpcd;
 mod screen;
 
 use super::{CliError, print};
@@ -11,6 +12,7 @@ use crate::control::json::{line, plain};
 use crate::control::request::Request;
 use connection::Connection;
 use options::{Options, read};
+pub(super) use rpcd::main as rpcd;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -1,16 +1,14 @@
 //! `tty2mqtt decode`: what becomes of captured bytes?
 
+use super::capture::Capture;
 use super::{CliError, DEFAULT_CONFIG, print};
 use crate::app::StartError;
-use crate::clock::Now;
 use crate::config::load;
 use crate::config::scalar::{Name, parse_hex};
-use crate::message::Message;
 use crate::pipeline::Pipeline;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 const HELP: &str = "\
 tty2mqtt decode: sends bytes from standard input through a port's framing, decoding and mapping,
@@ -53,20 +51,15 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     };
     let pipeline = Pipeline::build(&config.gateway, &name, port)
         .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
-    Capture { pipeline, now: Now::read(), out: Vec::new() }.run(hex)
+    Decode { capture: Capture::new(pipeline) }.run(hex)
 }
 
-/// A capture on its way through a pipeline, on a clock of its own.
-struct Capture {
-    pipeline: Pipeline,
-    now: Now,
-    out: Vec<Message>,
+struct Decode {
+    capture: Capture,
 }
 
-impl Capture {
+impl Decode {
     fn run(mut self, hex: bool) -> Result<ExitCode, CliError> {
-        self.pipeline.open(self.now.mono);
-        self.silence()?;
         let mut input = io::stdin().lock();
         let failed = |source| CliError::Io { what: "standard input".into(), source };
         if hex {
@@ -74,48 +67,35 @@ impl Capture {
                 let bytes = parse_hex(line);
                 let bytes =
                     bytes.map_err(|e| CliError::Usage(format!("input line {}: {e}", n + 1)))?;
-                self.burst(&bytes)?;
-                self.silence()?;
+                self.capture.burst(&bytes);
+                self.print()?;
+                self.capture.silence();
+                self.print()?;
             }
         } else {
             let mut buffer = [0; 4096];
             loop {
                 match input.read(&mut buffer).map_err(failed)? {
                     0 => break,
-                    n => self.burst(&buffer[..n])?,
+                    n => self.capture.burst(&buffer[..n]),
                 }
+                self.print()?;
             }
-            self.silence()?;
+            self.capture.silence();
+            self.print()?;
         }
         self.report()
     }
 
-    fn burst(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        self.pipeline.push(bytes, self.now, &mut self.out);
-        self.print()
-    }
-
-    /// Lets a second pass, in which every rule that waits for silence has had it.
-    fn silence(&mut self) -> Result<(), CliError> {
-        let end = self.now.after(Duration::from_secs(1));
-        while let Some(due) = self.pipeline.deadline().filter(|due| *due <= end.mono) {
-            let by = due.saturating_duration_since(self.now.mono);
-            self.now = self.now.after(by);
-            self.pipeline.timeout(self.now, &mut self.out);
-        }
-        self.now = end;
-        self.print()
-    }
-
     fn print(&mut self) -> Result<(), CliError> {
         let mut text = Vec::new();
-        for message in self.out.drain(..) {
+        for message in self.capture.messages.drain(..) {
             text.extend_from_slice(message.topic.as_str().as_bytes());
             text.push(b' ');
             text.extend_from_slice(&message.payload);
             text.push(b'\n');
         }
-        while let Some(complaint) = self.pipeline.complaint() {
+        while let Some(complaint) = self.capture.pipeline.complaint() {
             let frame = complaint.frame.escape_ascii();
             eprintln!("{} refused: {}: {frame}", complaint.field, complaint.cause.word());
         }
@@ -126,8 +106,8 @@ impl Capture {
     }
 
     fn report(&self) -> Result<ExitCode, CliError> {
-        let frames = self.pipeline.frame_counts();
-        let counts = self.pipeline.counts();
+        let frames = self.capture.pipeline.frame_counts();
+        let counts = self.capture.pipeline.counts();
         let bad = frames.bad_checksum + frames.too_long + frames.cut + frames.malformed;
         let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
         eprintln!(

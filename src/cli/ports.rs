@@ -1,6 +1,7 @@
 //! `tty2mqtt ports`: which serial ports are there, and how is each named in the configuration?
 
 use super::{CliError, print};
+use crate::control::json::line;
 use crate::serial::list;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,18 +10,28 @@ const HELP: &str = "\
 tty2mqtt ports: lists the serial ports of this machine, what is plugged into each, and the lines
 that name it in the configuration so that it is found again under another number.
 
-Usage: tty2mqtt ports
+Usage: tty2mqtt ports [OPTIONS]
+
+  -j, --json   as JSON: a list of objects with path, config, usb (or null) and note (or null)
 
 Example: tty2mqtt ports
 ";
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
-    if let Some(argument) = parser.next()? {
-        return match argument {
-            Short('h') | Long("help") => print(HELP),
-            other => Err(other.unexpected().into()),
-        };
+    let mut json = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return print(HELP),
+            Short('j') | Long("json") => json = true,
+            other => return Err(other.unexpected().into()),
+        }
     }
-    print(&list::table(&list::list(Path::new("/sys"), Path::new("/proc/consoles"))))
+    let found = found();
+    print(&if json { line(&list::json(&found)) } else { list::table(&found) })
+}
+
+/// The serial ports of this machine.
+pub(super) fn found() -> Vec<list::Found> {
+    list::list(Path::new("/sys"), Path::new("/proc/consoles"))
 }

@@ -51,7 +51,7 @@ pub(super) fn error(why: &str) -> Value {
 }
 
 /// What a payload says: as text, or in hexadecimal digits where it is none.
-pub(super) fn payload(value: &mut Value, bytes: &[u8]) {
+pub(crate) fn payload(value: &mut Value, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => value["payload"] = text.into(),
         Err(_) => value["hex"] = hex(bytes).into(),
@@ -83,7 +83,7 @@ pub(super) fn changes(changes: &Changes, warnings: &[String]) -> Value {
 }
 
 /// What is wrong with a configuration.
-pub(super) fn problems(error: &ConfigError) -> Value {
+pub(crate) fn problems(error: &ConfigError) -> Value {
     let problems = error.problems.iter().map(|problem| {
         let place = problem.place.as_ref();
         json!({

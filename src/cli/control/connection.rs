@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Instant;
 
 /// The longest answer that is taken, in bytes.
 const LONGEST_ANSWER: u64 = 64 << 20;
@@ -50,6 +51,22 @@ impl Connection {
     /// The next answer; an error that the gateway names is one of ours. `None`: it has ended.
     pub(super) fn answer(&mut self) -> Result<Option<Value>, CliError> {
         self.any_answer()?.map(good).transpose()
+    }
+
+    /// The next answer, if it is there in full by then.
+    pub(super) fn answer_by(&mut self, end: Instant) -> Result<Option<Value>, CliError> {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        self.stream.get_ref().set_read_timeout(Some(left)).map_err(failed)?;
+        match self.answer() {
+            // What a socket says when its time is over.
+            Err(CliError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
+                Ok(None)
+            }
+            answer => answer,
+        }
     }
 
     /// The next answer, errors too.

@@ -48,6 +48,11 @@ pub(super) fn read(
 }
 
 impl Options {
+    /// The configuration.
+    pub(super) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
     /// Where the socket may be, the likeliest place first.
     pub(super) fn sockets(&self) -> Result<Vec<PathBuf>, CliError> {
         if let Some(socket) = &self.socket {
