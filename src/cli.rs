@@ -119,7 +119,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "test" => mqtt::test(parser),
         #[cfg(not(feature = "shell"))]
         "pub" | "sub" | "test" => Err(CliError::Usage(
-            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini".into(),
+            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini"
+                .into(),
         )),
         "rpcd" => control::rpcd(parser),
         "golden" => golden::main(parser),
