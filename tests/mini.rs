@@ -19,3 +19,17 @@ fn no_tls_is_said_from_the_start() {
     let mut scram = Scram::new("user", "password".to_owned().into());
     assert!(scram.start().unwrap_err().to_string().contains("tty2mqtt-mini"));
 }
+
+#[test]
+#[cfg(not(feature = "shell"))]
+fn no_shell_is_said() {
+    for command in ["pub", "sub", "test"] {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+        let output = program.args([command, "-t", "topic", "-m", "message"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected =
+            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini";
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}

@@ -20,7 +20,8 @@ ITERATIONS = 5
 def deflate(content: bytes) -> bytes:
     """RFC 1951, without any header. Remembered: packages for several architectures share files."""
     # Between the two bytes of zlib's header and the four of its checksum.
-    return zopfli.zlib.compress(content, numiterations=ITERATIONS)[2:-4]
+    stream: bytes = zopfli.zlib.compress(content, numiterations=ITERATIONS)
+    return stream[2:-4]
 
 
 def gzip(content: bytes) -> bytes:

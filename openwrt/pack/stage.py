@@ -62,9 +62,6 @@ def packages(architecture: str, target: str, folder: Path) -> list[Package]:
 
 def _make(makefile: Path, folder: Path, variant: str) -> None:
     """Stages the packages of one variant."""
-    if not (makefile / "Makefile").exists():
-        print(f"pack: skipped, there is no {makefile.relative_to(ROOT)}/Makefile yet")
-        return
     command = ["make", "-s", "-C", str(makefile), f"TOPDIR={SDK}", f"STAGE={folder}"]
     command += [f"BINARIES={folder}/programs", f"BUILD_VARIANT={variant}"]
     # Not what a make that called us has set: its options are not meant for this one.

@@ -185,8 +185,12 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
         Request::Send { port, command, payload } => send(control, &port, &command, payload).await,
         Request::Log { filter } => {
             if let Some(filter) = filter {
+                let before = control.log.get();
                 control.log.set(&filter)?;
-                tracing::info!("the log's filter is {} from now on", control.log.get());
+                let now = control.log.get();
+                if now != before {
+                    tracing::info!("the log's filter is {now} from now on");
+                }
             }
             Ok(json!({ "ok": true, "filter": control.log.get() }))
         }

@@ -97,7 +97,7 @@ fn without_an_adapter_or_with_several_the_example_says_what_to_do() {
         let example = fs::read_to_string("openwrt/files/first.yaml").unwrap();
         assert_eq!(router.read("/etc/tty2mqtt/config.yaml"), example);
         let error = config(&router).unwrap_err();
-        assert!(error.contains("ports: there is no port; add one"), "{error}");
+        assert!(error.contains("ports: there is no port\n"), "{error}");
         assert!(!error.contains("problems"), "{error}");
         router.defaults();
         assert_eq!(router.read("/etc/tty2mqtt/config.yaml"), example);

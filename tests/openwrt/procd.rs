@@ -5,6 +5,7 @@ use crate::lines::Lines;
 use crate::router::Router;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 pub struct Procd<'a> {
@@ -75,7 +76,12 @@ impl Procd<'_> {
         let words = instance["command"].as_array().unwrap().iter();
         let words: Vec<_> = words.map(|word| self.router.rooted(word.as_str().unwrap())).collect();
         assert!(words[0].ends_with("/usr/bin/tty2mqtt"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+        let (uid, gid) = self.router.ids();
+        if rustix::process::geteuid().as_raw() != uid {
+            command.uid(uid).gid(gid);
+        }
+        let mut child = command
             .args(&words[1..])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

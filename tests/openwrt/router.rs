@@ -11,9 +11,9 @@ use tempfile::TempDir;
 const FOLDERS: [&str; 6] = ["etc", "var", "usr", "lib", "sbin", "tmp"];
 
 /// What the scripts call. Each notes its arguments and its environment.
-const PROGRAMS: [&str; 18] = [
-    "cat", "chgrp", "chmod", "chown", "cmp", "cut", "env", "grep", "id", "logger", "mkdir", "mv",
-    "rm", "sed", "tr", "tty2mqtt", "ubus", "wc",
+const PROGRAMS: [&str; 17] = [
+    "cat", "chgrp", "chmod", "chown", "cmp", "cut", "grep", "id", "logger", "mkdir", "mv", "rm",
+    "sed", "tr", "tty2mqtt", "ubus", "wc",
 ];
 
 pub struct Router {
@@ -86,6 +86,13 @@ impl Router {
     /// Who the gateway's user is.
     pub fn user(&self, uid: u32, gid: u32) {
         self.write("/user", &format!("{uid}:{gid}\n"));
+    }
+
+    /// User and group of the gateway, by their numbers.
+    pub fn ids(&self) -> (u32, u32) {
+        let ids = self.read("/user");
+        let (uid, gid) = ids.trim().split_once(':').unwrap();
+        (uid.parse().unwrap(), gid.parse().unwrap())
     }
 
     /// The section `main` of /etc/config/tty2mqtt, as `uci export` prints it.
@@ -216,19 +223,27 @@ impl Router {
     }
 }
 
-/// The lines of `openwrt/files/places`: mode, file, place.
-pub fn places() -> Vec<(u32, String, String)> {
-    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/files/places");
-    let list = fs::read_to_string(list).unwrap();
-    let lines = list.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [mode, file, place] => {
-                (u32::from_str_radix(mode, 8).unwrap(), file.into(), place.into())
-            }
-            _ => panic!("{line}"),
-        })
-        .collect()
+/// What the feed's Makefile installs of `openwrt/files`: mode, file, place.
+fn places() -> Vec<(u32, String, String)> {
+    let makefile = Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/Makefile");
+    let makefile = fs::read_to_string(makefile).unwrap();
+    let lines = makefile.lines().filter(|line| line.contains(" ./files/"));
+    let places = lines.map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [how, file, place] => {
+            let mode = match how {
+                "$(INSTALL_BIN)" => 0o755,
+                "$(INSTALL_CONF)" => 0o600,
+                "$(INSTALL_DATA)" => 0o644,
+                _ => panic!("{line}"),
+            };
+            (mode, file.replace("./files/", ""), place.replace("$(1)", ""))
+        }
+        _ => panic!("{line}"),
+    });
+    let places: Vec<_> = places.collect();
+    let all = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/files")).unwrap();
+    assert_eq!(places.len(), all.count(), "openwrt/Makefile does not install every file");
+    places
 }
 
 fn busybox() -> PathBuf {

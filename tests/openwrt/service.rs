@@ -267,8 +267,8 @@ fn from_the_sensor_to_the_broker_and_through_every_reload() {
     router.config(&as_meter);
     router.service("reload");
     procd.obey();
+    procd.info().wait_for("port meter: ");
     procd.info().wait_for("the changed configuration counts from now on");
-    procd.info().wait_for("port meter");
     port.write(b"\r\n22.5\r\n");
     counter.expect("gw/meter/text 22.5");
     let calls = router.ubus().len();

@@ -17,6 +17,7 @@ DESCRIPTION = (
     " kmod-usb-serial-ftdi, kmod-usb-serial-pl2303 or kmod-usb-acm."
 )
 USER = "tty2mqtt:tty2mqtt:dialout=20"
+LUCI = "luci-app-tty2mqtt"
 
 
 def time():
@@ -32,20 +33,46 @@ def program(name):
     return ROOT / "target" / folder / TARGET / "release/tty2mqtt"
 
 
+PLACES = {
+    "etc/config/tty2mqtt": (0o600, "tty2mqtt.config"),
+    "etc/hotplug.d/tty/50-tty2mqtt": (0o644, "tty2mqtt.hotplug"),
+    "etc/init.d/tty2mqtt": (0o755, "tty2mqtt.init"),
+    "etc/uci-defaults/50-tty2mqtt": (0o644, "tty2mqtt.defaults"),
+    "lib/upgrade/keep.d/tty2mqtt": (0o644, "tty2mqtt.keep"),
+    "usr/share/tty2mqtt/first-config": (0o755, "first-config"),
+    "usr/share/tty2mqtt/first.yaml": (0o644, "first.yaml"),
+}
+"""Where the files of openwrt/files go, and their modes."""
+
+
 def files(name):
-    """Modes and contents of a package's files: the program, and what openwrt/files/places says."""
+    """Modes and contents of a package's files."""
+    if name == LUCI:
+        return luci_files()
     found = {"usr/bin/tty2mqtt": (0o755, program(name).read_bytes())}
     folder = ROOT / "openwrt/files"
-    for line in (folder / "places").read_text().splitlines():
-        if not line.startswith("#"):
-            mode, source, place = line.split()
-            found[place.removeprefix("/")] = (int(mode, 8), (folder / source).read_bytes())
+    return found | {place: (mode, (folder / source).read_bytes()) for place, (mode, source) in PLACES.items()}
+
+
+def luci_files():
+    """LuCI's places: htdocs is the web server's folder, root the router's."""
+    found = {}
+    for source, place in (("htdocs", "www/"), ("root", "")):
+        folder = ROOT / "openwrt/luci-app-tty2mqtt" / source
+        for file in folder.rglob("*"):
+            if file.is_file():
+                content = file.read_bytes()
+                mode = 0o755 if content.startswith(b"#!") else 0o644
+                found[f"{place}{file.relative_to(folder)}"] = (mode, content)
     return found
 
 
 def apk_files(name):
     """The same with the lists that OpenWrt's scripts read."""
     base = f"lib/apk/packages/{name}"
+    if name == LUCI:
+        listed = "".join(f"/{path}\n" for path in sorted(luci_files()))
+        return luci_files() | {f"{base}.list": (0o644, listed.encode())}
     found = files(name) | {f"{base}.rusers": (0o644, f"{USER}\n".encode())}
     listed = "".join(f"/{path}\n" for path in sorted(found))
     digest = hashlib.sha256(found["etc/config/tty2mqtt"][1]).hexdigest()
@@ -55,6 +82,36 @@ def apk_files(name):
         "conffiles_static": f"/etc/config/tty2mqtt {digest}\n",
     }
     return found | {f"{base}.{kind}": (0o644, text.encode()) for kind, text in lists.items()}
+
+
+def info(name):
+    """What both formats say of a package, by apk's names."""
+    if name == LUCI:
+        only = {
+            "arch": "noarch",
+            "depends": ["luci-base", "tty2mqtt"],
+            "description": "Status, live frames and configuration of the serial to MQTT gateway",
+        }
+    elif name == "tty2mqtt-mini":
+        only = {
+            "arch": ARCHITECTURE,
+            "provides": [f"tty2mqtt={VERSION}"],
+            "description": f"{DESCRIPTION} This is the small one, for brokers without TLS.",
+        }
+    else:
+        only = {
+            "arch": ARCHITECTURE,
+            "depends": ["ca-bundle"],
+            "provider-priority": 100,
+            "description": DESCRIPTION,
+        }
+    return only | {
+        "name": name,
+        "version": VERSION,
+        "license": "MIT OR Apache-2.0",
+        "origin": LUCI if name == LUCI else "tty2mqtt",
+        "installed-size": sum(len(content) for _, content in apk_files(name).values()),
+    }
 
 
 def folders(paths):

@@ -1,6 +1,7 @@
 # What OpenWrt's /lib/functions.sh and /lib/config/uci.sh do, as far as our scripts use it. `uci
 # export` prints calls of config, option and list with values in single quotes, and the shell runs
 # them; a file of UCI is taken here as it would be printed.
+# shellcheck disable=SC1090,SC3045
 
 config_load() { . "/etc/config/$1"; }
 

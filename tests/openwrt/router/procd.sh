@@ -1,5 +1,6 @@
 # What OpenWrt's procd.sh does, as far as our script uses it: each call adds to a JSON object, which
 # is handed to procd over ubus in the end. Arguments are split where the original splits them.
+# shellcheck disable=SC2068
 
 _json=
 _mounts=
@@ -15,7 +16,7 @@ _add() { _json="$_json${_json:+,}$1"; }
 
 # A list of texts.
 _list() {
-	local out= text
+	local out="" text
 
 	for text in "$@"; do out="$out${out:+,}$(_text "$text")"; done
 	printf '[%s]' "$out"
@@ -23,7 +24,7 @@ _list() {
 
 # A table of texts from name=value.
 _table() {
-	local out= pair
+	local out="" pair
 
 	for pair in "$@"; do out="$out${out:+,}$(_text "${pair%%=*}"):$(_text "${pair#*=}")"; done
 	printf '{%s}' "$out"
