@@ -141,7 +141,7 @@ fn what_is_not_retained_is_replaced_by_nothing() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     // Each other message is retained; of a thousand topics, so that few are older ones.
     let mixed = |n: u64| Message {
-        retain: n % 2 == 0,
+        retain: n.is_multiple_of(2),
         topic: format!("t/{}", n % 1000).parse().unwrap(),
         ..message(1, n, 500)
     };
