@@ -509,7 +509,7 @@ fn filters_are_given_up_with_the_properties_of_their_call() {
     let mut dialogue = Dialogue::of(Options { version: Some(Version::V5), ..options() });
     dialogue.reconnect(false);
     let why = |text: &str| {
-        Properties::from_iter([Property::UserProperty(Pair("why".into(), text.to_owned().into()))])
+        Properties::from_iter([Property::UserProperty(Pair("why".into(), text.to_owned()))])
     };
     let filter = |text: &str| text.parse::<TopicFilter>().unwrap();
     dialogue.session.unsubscribe_with(vec![filter("a"), filter("b")], &why("moved"));

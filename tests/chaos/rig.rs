@@ -157,13 +157,13 @@ impl Rig {
             Fault::KillGateway => self.kill_gateway(),
             Fault::KillQuietGateway => self.kill_quiet_gateway(),
             Fault::KillGatewayInOutage { backlog } => {
-                self.broker.kill();
+                self.kill_broker();
                 self.emit(backlog);
                 self.kill_gateway();
                 self.start_broker();
             }
             Fault::KillBroker { away } => {
-                self.broker.kill();
+                self.kill_broker();
                 self.emit(away);
                 self.start_broker();
             }
@@ -195,9 +195,14 @@ impl Rig {
         });
     }
 
+    /// What it has acknowledged and queued for a counter that is slow would be lost with it.
+    fn kill_broker(&mut self) {
+        self.counter.wait_until_caught_up(&self.broker.access());
+        self.broker.kill();
+    }
+
     fn start_broker(&mut self) {
         self.broker.start_again();
-        // What it has queued for the counter would be lost with the next kill.
         self.counter.wait_until_caught_up(&self.broker.access());
     }
 

@@ -1,0 +1,332 @@
+//! The task that a handle talks to.
+
+use super::{EVENTS, Event, Granted, Order};
+use crate::mqtt::link::{self, Link, State};
+use crate::mqtt::packet::{Disconnect, Reason};
+use crate::mqtt::session::{self, Received, Request};
+use crate::mqtt::sorted::Sorted;
+use crate::mqtt::topic::TopicFilter;
+use crate::outbox::{Outcome, Ticket};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+pub(super) struct Running {
+    link: Link,
+    state: watch::Receiver<State>,
+    /// Whether [`Event::Connecting`] was told of the link that there is, or will be.
+    trying: bool,
+    /// As many drops of the outbox were told.
+    dropped: u64,
+    /// Whether messages are acknowledged when they were handed on.
+    automatic: bool,
+    orders: mpsc::Receiver<Order>,
+    events: mpsc::Sender<Event>,
+    /// Who listens besides.
+    listeners: Vec<Listener>,
+    /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
+    waiting: VecDeque<Event>,
+    lagged: u64,
+    receipts: Sorted<Ticket, oneshot::Sender<Outcome>>,
+    subscribing: Sorted<Request, Awaited<Granted>>,
+    unsubscribing: Sorted<Request, Awaited<(TopicFilter, Reason)>>,
+    leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
+}
+
+/// The answers to one call, which come one by one.
+struct Awaited<T> {
+    missing: usize,
+    answers: Vec<T>,
+    reply: oneshot::Sender<Vec<T>>,
+}
+
+impl<T> Awaited<T> {
+    fn new(missing: usize, reply: oneshot::Sender<Vec<T>>) -> Awaited<T> {
+        Awaited { missing, answers: Vec::new(), reply }
+    }
+}
+
+impl Running {
+    pub(super) fn new(
+        mut link: Link,
+        orders: mpsc::Receiver<Order>,
+        events: mpsc::Sender<Event>,
+    ) -> Running {
+        link.outbox.follow();
+        // Messages are acknowledged when they are in the hands of the one who takes events.
+        let automatic = !link.session.set_manual_ack(true);
+        Running {
+            state: link.state(),
+            trying: false,
+            dropped: link.outbox.counts().dropped,
+            automatic,
+            orders,
+            events,
+            listeners: Vec::new(),
+            waiting: VecDeque::new(),
+            lagged: 0,
+            receipts: Sorted::default(),
+            subscribing: Sorted::default(),
+            unsubscribing: Sorted::default(),
+            leaving: None,
+            link,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let leaving = self.leaving.as_ref().filter(|_| !self.link.is_parting());
+            let grace = leaving.map(|(_, due, _)| *due);
+            tokio::select! {
+                event = self.link.event(), if !self.is_full() => {
+                    self.look();
+                    let event = self.note(event);
+                    let stopped = self.link.is_stopped();
+                    let is_down = matches!(event, Some(Event::Down(_)));
+                    if let Some(event) = event {
+                        self.pass_on(event);
+                    }
+                    if stopped {
+                        break;
+                    }
+                    if is_down {
+                        self.will_try_again();
+                    }
+                }
+                Ok(()) = self.state.changed() => self.look(),
+                order = self.orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => break,
+                },
+                () = room(&self.events), if !self.waiting.is_empty() => {
+                    if let Some(event) = self.waiting.pop_front() {
+                        acknowledge(&mut self.link, self.automatic, &event);
+                        // There is room, or nobody listens any more.
+                        let _ = self.events.try_send(event);
+                    }
+                }
+                () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => {}
+            }
+            while let Some((ticket, outcome)) = self.link.outbox.outcome() {
+                if let Some(receipt) = self.receipts.remove(ticket) {
+                    // Who does not want to know has dropped it.
+                    let _ = receipt.send(outcome);
+                }
+            }
+            if !self.stay() {
+                break;
+            }
+        }
+        self.link.abort();
+        let left = self.link.outbox.len();
+        if let Some((_, _, reply)) = self.leaving.take() {
+            let _ = reply.send(left);
+        }
+        // Whoever waits for events has what there is room for.
+        for event in self.waiting.drain(..) {
+            let _ = self.events.try_send(event);
+        }
+    }
+
+    /// Tells that a link comes about.
+    fn look(&mut self) {
+        let idle = matches!(
+            &*self.state.borrow_and_update(),
+            State::Disconnected | State::Backoff { .. } | State::Stopped
+        );
+        if !idle && !std::mem::replace(&mut self.trying, true) {
+            self.pass_on(Event::Connecting);
+        }
+    }
+
+    fn will_try_again(&mut self) {
+        self.trying = false;
+        let until = match &*self.state.borrow_and_update() {
+            State::Backoff { until, .. } => *until,
+            _ => return,
+        };
+        self.pass_on(Event::Backoff(until));
+    }
+
+    /// `false`: the end has come, and without a link there is nothing to be said.
+    fn stay(&mut self) -> bool {
+        let Some((disconnect, due, _)) = &self.leaving else { return true };
+        let ready = *self.state.borrow() == State::Ready;
+        if self.link.is_parting() {
+            return true;
+        }
+        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
+            self.link.leave_with(disconnect.clone());
+        }
+        !self.link.is_stopped()
+    }
+
+    /// Whether somebody still waits for an answer of the broker.
+    fn is_busy(&self) -> bool {
+        !self.subscribing.is_empty() || !self.unsubscribing.is_empty()
+    }
+
+    fn obey(&mut self, order: Order) {
+        let session = &mut self.link.session;
+        match order {
+            Order::Publish(message, receipt) => {
+                let ticket = self.link.outbox.push(message);
+                self.receipts.insert(ticket, receipt);
+                let dropped = self.link.outbox.counts().dropped;
+                if dropped > self.dropped {
+                    self.dropped = dropped;
+                    self.pass_on(Event::QueueFull(dropped));
+                }
+            }
+            Order::Subscribe(filters, properties, reply) => {
+                let n = filters.len();
+                let request = session.subscribe(filters, &properties);
+                if n > 0 {
+                    self.subscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
+            }
+            Order::Unsubscribe(filters, properties, reply) => {
+                let n = filters.len();
+                let request = session.unsubscribe_with(filters, &properties);
+                if n > 0 {
+                    self.unsubscribing.insert(request, Awaited::new(n, reply));
+                } else {
+                    let _ = reply.send(Vec::new());
+                }
+            }
+            Order::Acknowledge(token, reason, properties) => {
+                session.acknowledge_with(token, reason, properties);
+            }
+            Order::Authenticate => {
+                if let Err(error) = session.authenticate_again() {
+                    tracing::warn!("{error}");
+                }
+            }
+            Order::Listen(events) => {
+                self.listeners.push(Listener { events, missed: 0, told: 0 });
+            }
+            Order::TryNow => self.link.try_now(),
+            Order::Shutdown(disconnect, grace, reply) => {
+                self.leaving = Some((disconnect, Instant::now() + grace, reply));
+            }
+            Order::Abort => self.link.abort(),
+        }
+    }
+
+    /// Answers those who wait for an event; what of it is to be told to all.
+    fn note(&mut self, event: link::Event) -> Option<Event> {
+        let event = match event {
+            link::Event::Session(event) => event,
+            link::Event::Drained => return None,
+            link::Event::Down(why) => return Some(Event::Down(Arc::new(why))),
+            link::Event::Stopped => return Some(Event::Stopped),
+        };
+        Some(match event {
+            session::Event::Connected(answer) => Event::Connected(answer),
+            session::Event::Message(message) => Event::Message(message),
+            session::Event::Oversize { topic, bytes, start, .. } => {
+                Event::Oversize { topic, bytes, start }
+            }
+            session::Event::Subscribed { request, filter, granted } => {
+                answered(&mut self.subscribing, request, (filter.clone(), granted));
+                Event::Subscribed(filter, granted)
+            }
+            session::Event::Unsubscribed { request, filter, reason } => {
+                answered(&mut self.unsubscribing, request, (filter.clone(), reason));
+                Event::Unsubscribed(filter, reason)
+            }
+            session::Event::Refused { topic, reason } => Event::Refused(topic, reason),
+            session::Event::Pong => Event::Pong,
+            session::Event::Authenticated => Event::Authenticated,
+        })
+    }
+
+    /// Messages that nobody takes hold up the next link: what the broker repeats on it would come
+    /// on top of them. A link that is up goes on, or it would not answer its broker.
+    fn is_full(&self) -> bool {
+        let is_message = |event: &&Event| matches!(event, Event::Message(_));
+        self.waiting.len() >= EVENTS
+            && self.link.is_waiting()
+            && self.waiting.iter().filter(is_message).count() >= EVENTS
+    }
+
+    /// Never waits: a link that is not polled does not answer its broker.
+    fn pass_on(&mut self, event: Event) {
+        self.listeners.retain_mut(|listener| listener.hears(&event));
+        let is_droppable = match &event {
+            Event::Message(message) => message.token.is_none(),
+            Event::Pong | Event::QueueFull(_) => true,
+            // Of these there may be any number, as long as nobody takes them.
+            _ => self.waiting.len() >= EVENTS,
+        };
+        if self.waiting.is_empty() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    acknowledge(&mut self.link, self.automatic, &event);
+                    return permit.send(event);
+                }
+                // Nobody takes events: nothing needs to be kept, and no message is in anybody's way.
+                Err(mpsc::error::TrySendError::Closed(())) => {
+                    return acknowledge(&mut self.link, self.automatic, &event);
+                }
+                Err(mpsc::error::TrySendError::Full(())) => {}
+            }
+        }
+        if is_droppable {
+            self.lagged += 1;
+            self.waiting.retain(|event| !matches!(event, Event::Lagged(_)));
+            self.waiting.push_back(Event::Lagged(self.lagged));
+        } else {
+            self.waiting.push_back(event);
+        }
+    }
+}
+
+/// Somebody who listens besides the one who started the client.
+struct Listener {
+    events: mpsc::Sender<Event>,
+    /// Events that found no room, and as many as it was told of.
+    missed: u64,
+    told: u64,
+}
+
+impl Listener {
+    /// `false` once it is gone.
+    fn hears(&mut self, event: &Event) -> bool {
+        if self.missed > self.told && self.events.try_send(Event::Lagged(self.missed)).is_ok() {
+            self.told = self.missed;
+        }
+        // What was missed comes before what follows.
+        let has_room = self.missed == self.told && self.events.try_send(event.clone()).is_ok();
+        self.missed += u64::from(!has_room);
+        !self.events.is_closed()
+    }
+}
+
+/// Waits until an event can be sent, or nobody is there to take it.
+async fn room(events: &mpsc::Sender<Event>) {
+    let _ = events.reserve().await;
+}
+
+fn acknowledge(link: &mut Link, automatic: bool, event: &Event) {
+    if let Event::Message(Received { token: Some(token), .. }) = event
+        && automatic
+    {
+        link.session.acknowledge(*token, Reason::SUCCESS);
+    }
+}
+
+/// Collects the answers to one call; the caller gets them when they are complete.
+fn answered<T>(waiting: &mut Sorted<Request, Awaited<T>>, request: Request, answer: T) {
+    let Some(awaited) = waiting.get_mut(request) else { return };
+    awaited.answers.push(answer);
+    if awaited.answers.len() >= awaited.missing
+        && let Some(Awaited { answers, reply, .. }) = waiting.remove(request)
+    {
+        // Who does not want to know has dropped it.
+        let _ = reply.send(answers);
+    }
+}
