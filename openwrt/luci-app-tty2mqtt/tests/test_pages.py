@@ -155,6 +155,23 @@ def test_monitor_shows_frames_and_holds(router, look):
     page.says("barn/door/text ajar")
 
 
+def test_monitor_misses_and_repeats_nothing(router, look):
+    page = look("monitor", more="&port=door")
+    page.says("port is open")
+    router.devices["door"].says(b"\n")
+    sent = 0
+
+    def goes_on():
+        nonlocal sent
+        sent += 1
+        router.devices["door"].says(f"{sent}\n".encode())
+        return page.js("document.querySelectorAll('.message').length") >= 100
+
+    until(goes_on, "a hundred frames")
+    shown = page.js("[...document.querySelectorAll('.message')].map((node) => parseInt(node.innerText.split(' ')[1]))")
+    assert shown[::-1] == list(range(1, len(shown) + 1))
+
+
 def test_a_wrong_file_is_marked_and_not_saved(router, look):
     page = look("config")
     page.says("The file is right: ports")
