@@ -33,7 +33,7 @@ Commands:
   status   how is the running gateway?         tty2mqtt status --watch
   monitor  what happens on a port right now?   tty2mqtt monitor meter
   send     write a command to a port           tty2mqtt send door relay on
-  reload, reconnect, log: tell the gateway     tty2mqtt reload
+  reload, reconnect, rescan, log: tell it      tty2mqtt reload
   ports    which serial ports are there?       tty2mqtt ports
   demo     see it work without any hardware    tty2mqtt demo
   pub      publish messages                    tty2mqtt pub -h broker -t door/bell -m ring
@@ -104,6 +104,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "status" => control::status(parser),
         "reload" => control::reload(parser),
         "reconnect" => control::reconnect(parser),
+        "rescan" => control::rescan(parser),
         "send" => control::send(parser),
         "monitor" => control::monitor(parser),
         "log" => control::log(parser),

@@ -7,10 +7,12 @@ mod docs;
 pub mod error;
 pub mod load;
 mod outbox;
+mod overlay;
 pub mod scalar;
 pub mod tree;
 
 pub use outbox::{Drop, Journal, Order, OutboxBounds};
+pub use overlay::Files;
 pub use scalar::SyncPolicy;
 
 use crate::decode::Decode;

@@ -14,12 +14,12 @@ pub mod seat;
 mod status;
 
 use crate::app::{Order, Roster};
+use crate::config::Files;
 use crate::log::Filter;
 use crate::status::Program;
 use seat::Seat;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ const SETTLED: Duration = Duration::from_secs(600);
 /// What the control socket knows of the gateway and can reach.
 #[derive(Debug)]
 pub struct Control {
-    /// The configuration file.
-    pub file: PathBuf,
+    /// Where the configuration is read from.
+    pub files: Files,
     /// What is said about the program.
     pub program: Program,
     /// What is logged.

@@ -1,9 +1,11 @@
-//! Lines on stderr, readable in `logread`.
+//! Lines on stderr, or on stdout and stderr by their level; readable in `logread`.
 
 use std::fmt::Display;
 use std::io::IsTerminal;
+use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -18,6 +20,17 @@ pub enum LogTime {
     On,
     /// Never.
     Off,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogTo {
+    /// All to stderr.
+    #[default]
+    Stderr,
+    /// Errors and warnings to stderr, all below to stdout. procd logs one as `daemon.err` and the
+    /// other as `daemon.info`.
+    Split,
 }
 
 /// What is logged; it can be changed while the program runs.
@@ -69,14 +82,20 @@ fn small(level: &impl Display) -> String {
 
 /// Starts logging by a filter such as `info` or `info,serial=debug,mqtt=trace`: a level, and
 /// levels for single modules of this program.
-pub fn start(filter: &str, time: LogTime) -> Result<Filter, ParseError> {
-    let stderr = std::io::stderr();
+pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, ParseError> {
     let with_time = match time {
-        LogTime::Auto => stderr.is_terminal(),
+        LogTime::Auto => std::io::stderr().is_terminal(),
         LogTime::On => true,
         LogTime::Off => false,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let writer = match to {
+        LogTo::Stderr => BoxMakeWriter::new(std::io::stderr),
+        LogTo::Split => {
+            let urgent = std::io::stderr.with_max_level(Level::WARN);
+            BoxMakeWriter::new(urgent.or_else(std::io::stdout))
+        }
+    };
+    let lines = fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
     let lines =
         if with_time { lines.with_timer(SystemTime).boxed() } else { lines.without_time().boxed() };
     let (targets, handle) = reload::Layer::new(targets(filter)?);
@@ -84,6 +103,14 @@ pub fn start(filter: &str, time: LogTime) -> Result<Filter, ParseError> {
     // A second start in one process (the demo, tests) keeps the first one's settings.
     let _ = started.try_init();
     Ok(Filter { handle })
+}
+
+/// Whether a text is a filter.
+pub fn check(filter: &str) -> Result<(), FilterError> {
+    match targets(filter) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(FilterError::Parse(filter.to_owned(), error)),
+    }
 }
 
 fn targets(filter: &str) -> Result<Targets, ParseError> {
@@ -112,7 +139,6 @@ fn level(word: &str) -> Result<LevelFilter, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing::Level;
 
     #[test]
     fn a_level_for_all_and_levels_for_single_modules() {

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use tty2mqtt::config::load;
+use tty2mqtt::config::{Config, Files, load};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -81,4 +81,101 @@ fn anchors_and_merge_keys_spare_repetition() {
                 b: {<<: *a, path: /dev/b}\n";
     let (config, _) = load::parse("c.yaml", text, Path::new("/")).unwrap();
     assert_eq!(config.ports.len(), 2);
+}
+
+/// Writes a configuration and a broker file; gives what loading them gives.
+fn laid_over(config: &str, broker: &str) -> Result<(Config, Vec<String>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files {
+        config: folder.path().join("config.yaml"),
+        broker: Some(folder.path().join("broker.yaml")),
+    };
+    fs::write(&files.config, config).unwrap();
+    fs::write(files.broker.as_ref().unwrap(), broker).unwrap();
+    let at = format!("{}/", folder.path().display());
+    match load::load_files(&files) {
+        Ok((config, warnings)) => {
+            Ok((config, warnings.iter().map(|w| w.replace(&at, "")).collect()))
+        }
+        Err(error) => Err(error.to_string().replace(&at, "")),
+    }
+}
+
+const PORTS: &str = "ports: {a: {path: /dev/a, line: 9600 8N1}}\n";
+
+#[test]
+fn a_broker_file_counts_instead_of_the_configuration() {
+    let config = format!(
+        "broker: {{url: \"mqtt://a\", user: u, password_file: pw, keepalive: 9s}}\n{PORTS}"
+    );
+    let broker = "broker:\n  url: mqtt://127.0.0.1:7\n  password: \"a\\\"\\\\\\n$(id)é\"\n";
+    let (config, warnings) = laid_over(&config, broker).unwrap();
+    assert_eq!(config.broker.url.to_string(), "mqtt://127.0.0.1:7");
+    assert_eq!(config.broker.user.as_deref(), Some("u"));
+    assert_eq!(config.broker.password.as_ref().unwrap().reveal(), "a\"\\\n$(id)é".as_bytes());
+    assert_eq!(config.broker.password_file, None);
+    assert_eq!(config.broker.keepalive.to_string(), "9s");
+    // The password is not in the configuration, which everyone may read.
+    assert_eq!(
+        warnings,
+        [
+            "broker.yaml holds a password or a key and is readable by everyone: chmod 640 broker.yaml"
+        ]
+    );
+
+    // All of `broker` may stand there alone, or nothing.
+    for broker in ["broker: {url: \"mqtt://b\"}\n", "---\nbroker:\n  url: mqtt://b\n"] {
+        assert_eq!(laid_over(PORTS, broker).unwrap().0.broker.url.to_string(), "mqtt://b:1883");
+        let empty = format!("broker:\n{PORTS}");
+        assert_eq!(laid_over(&empty, broker).unwrap().0.broker.url.to_string(), "mqtt://b:1883");
+    }
+    for broker in ["", "# nothing\n", "broker:\n", "broker: {}\n"] {
+        let config = format!("broker: {{url: \"mqtt://a\"}}\n{PORTS}");
+        assert_eq!(laid_over(&config, broker).unwrap().0.broker.url.to_string(), "mqtt://a:1883");
+    }
+}
+
+#[test]
+fn mistakes_are_shown_in_the_file_that_has_them() {
+    let config = format!("broker:\n  url: mqtt://a\n  keepalive: soon\n{PORTS}");
+    let error = laid_over(&config, "broker:\n  urll: x\n  url: http://b\n").unwrap_err();
+    let places: Vec<_> = error.lines().filter(|line| line.contains(": broker.")).collect();
+    assert_eq!(places.len(), 3, "{error}");
+    for (line, place) in places.iter().zip([
+        "config.yaml:3:14: broker.keepalive: ",
+        "broker.yaml:2:3: broker.urll: ",
+        "broker.yaml:3:8: broker.url: ",
+    ]) {
+        assert!(line.starts_with(place), "{error}");
+    }
+    assert!(error.ends_with("\n3 problems"), "{error}");
+
+    // A password without a user: whose mistake it is, is where the password stands.
+    let config = format!("broker: {{url: \"mqtt://a\"}}\n{PORTS}");
+    let error = laid_over(&config, "broker:\n  password: geheim\n").unwrap_err();
+    assert!(error.starts_with("broker.yaml:2:3: broker.password: "), "{error}");
+    assert!(!error.contains("geheim"), "{error}");
+
+    for (broker, wrong) in [
+        ("ports: {}\n", "broker.yaml:1:1: ports: only `broker` may stand in this file"),
+        ("broker: [a]\n", "broker.yaml:1:1: broker: expected a map of keys"),
+        ("mqtt://a\n", "broker.yaml:1:1: expected the key `broker`"),
+        ("broker: {url\n", "broker.yaml:"),
+    ] {
+        let error = laid_over(&config, broker).unwrap_err();
+        assert!(error.starts_with(wrong), "{error}");
+    }
+    // What is wrong about the configuration itself is not covered up.
+    let error = laid_over("broker: [a]\nports: {}\n", "broker: {url: \"mqtt://b\"}\n").unwrap_err();
+    assert!(error.starts_with("config.yaml:1:9: broker: "), "{error}");
+}
+
+#[test]
+fn a_broker_file_that_is_not_there_is_named() {
+    let files = Files {
+        broker: Some("/no/such".into()),
+        ..Files::from(root().join("config/example.yaml"))
+    };
+    let error = load::load_files(&files).unwrap_err().to_string();
+    assert!(error.starts_with("/no/such: cannot read the broker's settings: "), "{error}");
 }

@@ -43,6 +43,25 @@ fn start(local: &LocalSet) -> Stage {
 
 /// With more keys of the port.
 fn start_with(local: &LocalSet, more: &str) -> Stage {
+    let Parts { task, outlet, inbox, asks, stop } = parts(more);
+    let (devices, mut plugged) = mpsc::channel(4);
+    local.spawn_local(port::run(task, async move || match plugged.recv().await {
+        Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
+        None => Err("no more devices"),
+    }));
+    Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
+}
+
+/// A port that does not run yet, and its other ends.
+struct Parts {
+    task: PortTask,
+    outlet: Outlet,
+    inbox: mpsc::Sender<Inbound>,
+    asks: mpsc::Sender<port::Ask>,
+    stop: watch::Sender<()>,
+}
+
+fn parts(more: &str) -> Parts {
     let text = format!("{CONFIG}{more}");
     let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
     let (name, port) = config.ports.iter().next().unwrap();
@@ -50,7 +69,6 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
     let (inbox, receiver) = mpsc::channel(INBOX);
     let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
-    let (devices, mut plugged) = mpsc::channel(4);
     let topics = Topics::of(&config.gateway);
     let task = PortTask {
         name: name.to_string(),
@@ -66,11 +84,7 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
         rate_limit: port.rate_limit,
         stop: stopped,
     };
-    local.spawn_local(port::run(task, async move || match plugged.recv().await {
-        Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
-        None => Err("no more devices"),
-    }));
-    Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
+    Parts { task, outlet, inbox, asks, stop }
 }
 
 impl Stage {
@@ -252,6 +266,30 @@ async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
                 assert!(first.is_some(), "no room, though everyone before has left");
             }
             stage.plug_in().await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_rescan_ends_the_wait_for_the_next_try() {
+    let local = LocalSet::new();
+    let (tries, mut tried) = mpsc::channel(1);
+    let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
+    local.spawn_local(port::run(task, async move || {
+        tries.send(()).await.unwrap();
+        Err::<Opened<DuplexStream>, _>("not there")
+    }));
+    local
+        .run_until(async {
+            // By itself it tries every two seconds.
+            let quick = async {
+                for _ in 0..20 {
+                    tried.recv().await.unwrap();
+                    asks.send(port::Ask::Rescan).await.unwrap();
+                }
+            };
+            timeout(Duration::from_secs(10), quick).await.expect("it does not try at once");
+            drop(stop);
         })
         .await;
 }

@@ -2,8 +2,7 @@
 
 use super::{Changes, Order, StartError};
 use crate::config::error::ConfigError;
-use crate::config::load;
-use std::path::PathBuf;
+use crate::config::{Files, load};
 use tokio::sync::{mpsc, oneshot};
 
 /// Why nothing was changed.
@@ -20,13 +19,13 @@ pub enum ReloadError {
     Ending,
 }
 
-/// Reads the file and lets the gateway go on by it; what it does not change is not disturbed, and a
-/// wrong file changes nothing. The second part are warnings, in sentences; all is logged, too.
+/// Reads the files and lets the gateway go on by it; what it does not change is not disturbed, and
+/// a wrong one changes nothing. The second part are warnings, in sentences; all is logged, too.
 pub async fn reload(
-    file: PathBuf,
+    files: Files,
     orders: &mpsc::Sender<Order>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
-    let done = read_and_order(file, orders).await;
+    let done = read_and_order(files, orders).await;
     match &done {
         Ok((changes, warnings)) => {
             for warning in warnings {
@@ -43,11 +42,11 @@ pub async fn reload(
 }
 
 async fn read_and_order(
-    file: PathBuf,
+    files: Files,
     orders: &mpsc::Sender<Order>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
     // Off this thread: on a slow router reading and checking takes longer than a tty waits.
-    let loaded = tokio::task::spawn_blocking(move || load::load(&file)).await;
+    let loaded = tokio::task::spawn_blocking(move || load::load_files(&files)).await;
     let (config, warnings) = loaded.map_err(|_| ReloadError::Ending)??;
     let (sender, done) = oneshot::channel();
     let order = Order::Reload(Box::new(config), sender);

@@ -1,17 +1,30 @@
 //! `tty2mqtt check`: is a configuration file right?
 
 use super::{CliError, DEFAULT_CONFIG, print};
-use crate::config::load;
-use std::path::PathBuf;
+use crate::config::{Config, Files, load};
+use crate::control::path;
+use crate::log;
+use crate::mqtt::transport::settings::Pem;
+use crate::mqtt::url::Scheme;
+use rustix::process::{Gid, Uid, getegid, geteuid};
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
 tty2mqtt check: reads a configuration file and reports every mistake in it, with line and remedy.
 Opens no port and no connection.
 
-Usage: tty2mqtt check [FILE]
+Usage: tty2mqtt check [OPTIONS] [FILE]
 
-  FILE   configuration [/etc/tty2mqtt/config.yaml]
+  FILE                    configuration [/etc/tty2mqtt/config.yaml]
+  -b, --broker-file FILE  checked too, as `run` lays it over the configuration
+  -l, --log FILTER        checked too, as `run` takes it
+  -u, --user UID:GID      reads the files as this user; takes root
+  -p, --paths             prints the folders that the gateway needs, one a line: `read FOLDER`,
+                          `write FOLDER`, or `journal FOLDER`, which is its own
 
 Exit codes: 0 the file is right, 2 it is not.
 Example: tty2mqtt check my.yaml
@@ -20,27 +33,119 @@ Example: tty2mqtt check my.yaml
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
     let mut file = None;
+    let mut broker = None;
+    let mut paths = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
             Short('c') | Long("config") if file.is_none() => {
                 file = Some(PathBuf::from(parser.value()?));
             }
+            Short('b') | Long("broker-file") => broker = Some(parser.value()?.into()),
+            Short('l') | Long("log") => {
+                let filter = parser.value()?.string()?;
+                log::check(&filter).map_err(|e| CliError::Usage(format!("--log {e}")))?;
+            }
+            Short('u') | Long("user") => become_user(parser.value()?.parse_with(user)?)?,
+            Short('p') | Long("paths") => paths = true,
             Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
             other => return Err(other.unexpected().into()),
         }
     }
-    let file = file.unwrap_or_else(|| DEFAULT_CONFIG.into());
-    let (config, warnings) = load::load(&file)?;
+    let files = Files { config: file.unwrap_or_else(|| DEFAULT_CONFIG.into()), broker };
+    let (config, warnings) = load::load_files(&files)?;
+    if paths {
+        return print(&folders(&files, &config));
+    }
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }
     let ports: Vec<_> = config.ports.keys().map(|name| name.as_str()).collect();
     print(&format!(
         "{} is right: gateway {}, broker {}, ports {}\n",
-        file.display(),
+        files.config.display(),
         config.gateway,
         config.broker.url,
         ports.join(", ")
     ))
+}
+
+fn user(text: &str) -> Result<(Uid, Gid), String> {
+    let ids =
+        text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+    // The highest number stands for no user in the system's calls.
+    let ids = ids.filter(|(uid, gid)| *uid != u32::MAX && *gid != u32::MAX);
+    let (uid, gid) = ids.ok_or("two numbers, as in 453:453")?;
+    Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
+}
+
+/// From now on files are read with the rights of this user. The program has one thread so far.
+fn become_user((uid, gid): (Uid, Gid)) -> Result<(), CliError> {
+    if (geteuid(), getegid()) == (uid, gid) {
+        return Ok(());
+    }
+    let done = set_thread_groups(&[])
+        .and_then(|()| set_thread_gid(gid))
+        .and_then(|()| set_thread_uid(uid));
+    done.map_err(|error| CliError::Io { what: "--user".into(), source: error.into() })
+}
+
+/// What must be in reach of the gateway, for a jail. Folders, because a file that is mounted alone
+/// stays the old one when another takes its name.
+fn folders(files: &Files, config: &Config) -> String {
+    let broker = &config.broker;
+    let tls = &broker.tls;
+    let pems = [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().flatten();
+    let pems = pems.filter_map(|pem| match pem {
+        Pem::File(path) => Some(path.as_path()),
+        Pem::Text(_) => None,
+    });
+    let passwords = [&broker.password_file, &tls.key_password_file].into_iter().flatten();
+    let sockets =
+        broker.urls().filter(|url| url.scheme == Scheme::Unix).map(|url| Path::new(&url.path));
+    let read = [Some(&files.config), files.broker.as_ref()].into_iter().flatten().chain(passwords);
+    let read = read.map(PathBuf::as_path).chain(pems).chain(sockets).map(|path| ("read", path));
+    let control = path::of(&config.control);
+    let write = control.as_deref().map(|path| ("write", path));
+    let mut folders: BTreeSet<_> =
+        read.chain(write).filter_map(|(word, path)| Some((word, path.parent()?))).collect();
+    if let Some(journal) = &config.outbox.journal {
+        folders.insert(("journal", journal.path.as_path()));
+    }
+    folders.iter().fold(String::new(), |mut text, (word, folder)| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{word} {}", folder.display());
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_the_gateway_needs() {
+        let text = "control: /var/run/gw/control.sock\nbroker:\n  url: mqtts://b\n  fallback: \
+                    [\"unix:///run/mosquitto/m.sock\"]\n  user: u\n  password_file: /secret/pw\n  tls: {ca_file: ca.pem}\n\
+                    outbox: {durability: spill, journal: {path: /mnt/stick/gw}}\n\
+                    ports: {a: {path: /dev/ttyS0, line: 9600 8N1}}\n";
+        let files = Files {
+            config: "/etc/tty2mqtt/config.yaml".into(),
+            broker: Some("/var/etc/tty2mqtt/broker.yaml".into()),
+        };
+        let (config, _) = load::parse("c", text, Path::new("/etc/tty2mqtt")).unwrap();
+        assert_eq!(
+            folders(&files, &config),
+            "journal /mnt/stick/gw\nread /etc/tty2mqtt\nread /run/mosquitto\nread /secret\n\
+             read /var/etc/tty2mqtt\nwrite /var/run/gw\n"
+        );
+    }
+
+    #[test]
+    fn users_are_two_numbers() {
+        assert_eq!(user("0:7"), Ok((Uid::ROOT, Gid::from_raw(7))));
+        for wrong in ["tty2mqtt", "1", "1:", ":1", "-1:0", "4294967295:1", "1:4294967295"] {
+            assert!(user(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `tty2mqtt status`, `reload`, `reconnect`, `send`, `monitor`, `log`: what a running gateway is
+//! `tty2mqtt status`, `reload`, `reconnect`, `rescan`, `send`, `monitor`, `log`: what a running gateway is
 //! asked on its control socket.
 
 mod connection;
@@ -56,6 +56,20 @@ Usage: tty2mqtt reconnect [OPTIONS]
 
 Exit codes: 0 it tries, 1 no gateway answers, 2 wrong usage.
 Example: tty2mqtt reconnect
+";
+
+const RESCAN: &str = "\
+tty2mqtt rescan: a running gateway looks at once for the devices of ports that are away. It does so
+by itself every two seconds; this is for the script that knows of a new device.
+
+Usage: tty2mqtt rescan [OPTIONS]
+
+  -j, --json          the answer as JSON
+  -s, --socket PATH   the gateway's control socket
+  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
+
+Exit codes: 0 it looks, 1 no gateway answers, 2 wrong usage.
+Example: tty2mqtt rescan
 ";
 
 const SEND: &str = "\
@@ -163,6 +177,11 @@ pub(super) fn reconnect(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             _ => format!("connecting already: {was}\n"),
         }
     })
+}
+
+pub(super) fn rescan(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
+    let Some(options) = read(parser, &["json"], &[], 0)? else { return print(RESCAN) };
+    once(&options, &Request::Rescan {}, |_| "looking for devices now\n".into())
 }
 
 pub(super) fn send(parser: lexopt::Parser) -> Result<ExitCode, CliError> {

@@ -4,7 +4,7 @@ use super::run::Signals;
 use super::{CliError, print};
 use crate::config::scalar::{BrokerUrl, Span};
 use crate::demo::play::{self, Settings};
-use crate::log::{self, LogTime};
+use crate::log::{self, LogTime, LogTo};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -37,7 +37,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             other => return Err(other.unexpected().into()),
         }
     }
-    log::start(&filter, LogTime::Off)
+    log::start(&filter, LogTime::Off, LogTo::Stderr)
         .map(drop)
         .map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -3,11 +3,10 @@
 use super::{CliError, DEFAULT_CONFIG, print};
 use crate::app::{self, Order};
 use crate::clock::Now;
-use crate::config::load;
-use crate::config::scalar;
+use crate::config::{Files, load, scalar};
 use crate::control::seat::Seat;
 use crate::control::{self, Control, path};
-use crate::log::{self, LogTime};
+use crate::log::{self, LogTime, LogTo};
 use crate::status::{Crashes, Program};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -23,32 +22,38 @@ configuration again: what it does not change is not disturbed, and a wrong file 
 
 Usage: tty2mqtt run [OPTIONS]
 
-  -c, --config FILE     configuration [/etc/tty2mqtt/config.yaml]
-  -l, --log FILTER      error, warn, info, debug (frames), trace (bytes) [info];
-                        single modules too: info,serial=debug,mqtt=trace
-      --log-time WHEN   auto, on, off: time stamps in the log [auto: only on a terminal]
+  -c, --config FILE       configuration [/etc/tty2mqtt/config.yaml]
+  -b, --broker-file FILE  keys of `broker` that count instead of the configuration's, written as
+                          there; for a login that the system keeps elsewhere
+  -l, --log FILTER        error, warn, info, debug (frames), trace (bytes) [info];
+                          single modules too: info,serial=debug,mqtt=trace
+      --log-time WHEN     auto, on, off: time stamps in the log [auto: only on a terminal]
+      --log-split         error and warn to stderr, all below to stdout: two severities for a
+                          supervisor such as procd
 
 Example: tty2mqtt run --config my.yaml --log info,pipeline=debug
 ";
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
-    let mut config = PathBuf::from(DEFAULT_CONFIG);
+    let mut files = Files::from(PathBuf::from(DEFAULT_CONFIG));
     let mut filter = String::from("info");
     let mut time = LogTime::Auto;
+    let mut to = LogTo::Stderr;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
-            Short('c') | Long("config") => config = parser.value()?.into(),
+            Short('c') | Long("config") => files.config = parser.value()?.into(),
+            Short('b') | Long("broker-file") => files.broker = Some(parser.value()?.into()),
             Short('l') | Long("log") => filter = parser.value()?.string()?,
             Long("log-time") => time = parser.value()?.parse_with(when)?,
+            Long("log-split") => to = LogTo::Split,
             other => return Err(other.unexpected().into()),
         }
     }
-    let log = log::start(&filter, time);
+    let log = log::start(&filter, time, to);
     let log = log.map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
-    let file = config;
-    let (config, warnings) = load::load(&file)?;
+    let (config, warnings) = load::load_files(&files)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -70,13 +75,13 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         let (orders, receiver) = mpsc::channel(1);
         if let Some((seat, listener)) = seat {
             let orders = orders.downgrade();
-            let (file, program) = (file.clone(), program.clone());
-            let control = Control { file, program, log, orders };
+            let (files, program) = (files.clone(), program.clone());
+            let control = Control { files, program, log, orders };
             if let Err(error) = control::start(control, seat, listener) {
                 tracing::warn!("no control socket: {error}");
             }
         }
-        tokio::spawn(signals.obey(file, orders, place.clone()));
+        tokio::spawn(signals.obey(files, orders, place.clone()));
         Ok::<_, CliError>(app::run(config, program, receiver).await?)
     });
     if let Some(seat) = &place {
@@ -148,10 +153,10 @@ impl Signals {
 
     /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal;
     /// from then on a second one ends the process at once.
-    async fn obey(mut self, file: PathBuf, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
+    async fn obey(mut self, files: Files, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
         while let Wish::Reload = self.next().await {
             // What came of it is in the log.
-            let _ = app::reload(file.clone(), &orders).await;
+            let _ = app::reload(files.clone(), &orders).await;
         }
         tracing::info!("stopping");
         if let Some(seat) = &seat {

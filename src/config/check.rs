@@ -4,6 +4,7 @@ mod network;
 
 use super::error::{Part, Problem};
 use super::load::problem;
+use super::overlay::{Files, Texts};
 use super::scalar::Span;
 use super::tree::Path;
 use super::{Auth, Config, Port, SyncPolicy};
@@ -16,8 +17,8 @@ use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 
 /// Everything that is wrong with a configuration whose keys are right one by one.
-pub(super) fn check(config: &Config, text: &str) -> Vec<Problem> {
-    let mut found = Found { text, problems: Vec::new() };
+pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
+    let mut found = Found { texts, problems: Vec::new() };
     found.broker(config);
     if config.ports.is_empty() {
         found.add("ports", "there is no port; add one, such as `meter: {path: /dev/ttyUSB0, …}`");
@@ -47,14 +48,14 @@ pub(super) fn check(config: &Config, text: &str) -> Vec<Problem> {
 }
 
 struct Found<'a> {
-    text: &'a str,
+    texts: &'a Texts<'a>,
     problems: Vec<Problem>,
 }
 
 impl Found<'_> {
     fn add(&mut self, path: &str, what: &str) {
         let path = Path::parse(path);
-        self.problems.push(problem(self.text, &path, Part::Key, what.into(), None));
+        self.problems.push(problem(self.texts, &path, Part::Key, what.into(), None));
     }
 
     /// A mistake that came up when a port's parts were built. The keys below the one at fault stand
@@ -217,19 +218,30 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Warns of secrets that every user of the machine can read.
-pub(super) fn secrets(file: &std::path::Path, config: &Config) -> Vec<String> {
+/// Warns of secrets that every user of the machine can read. `is_over` tells which keys of `broker`
+/// come from the broker file.
+pub(super) fn secrets(
+    files: &Files,
+    config: &Config,
+    is_over: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let broker = &config.broker;
     let in_proxy = broker.proxy.as_ref().is_some_and(|proxy| proxy.password.is_some());
-    let inline = broker.password.is_some()
-        || in_proxy
-        || broker.urls().any(|url| url.password.is_some())
-        || matches!(broker.tls.key_file, Some(Pem::Text(_)));
+    let inline = [
+        ("password", broker.password.is_some()),
+        ("proxy", in_proxy),
+        ("url", broker.url.password.is_some()),
+        ("fallback", broker.fallback.iter().any(|url| url.password.is_some())),
+        ("tls", matches!(broker.tls.key_file, Some(Pem::Text(_)))),
+    ];
+    let holds = |over| inline.iter().any(|(key, given)| *given && is_over(key) == over);
+    let of_config = holds(false).then_some(files.config.as_path());
+    let of_broker = files.broker.as_deref().filter(|_| holds(true));
     let key = match &broker.tls.key_file {
         Some(Pem::File(path)) => Some(path.as_path()),
         _ => None,
     };
-    let files = inline.then_some(file).into_iter().chain(broker.password_file.as_deref());
+    let files = of_config.into_iter().chain(of_broker).chain(broker.password_file.as_deref());
     let files = files.chain(broker.tls.key_password_file.as_deref()).chain(key);
     let open = files.filter(|file| {
         std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)

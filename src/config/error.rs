@@ -17,6 +17,8 @@ pub struct ConfigError {
 /// One thing that is wrong, with its place and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The file that it is in, if that is not the configuration itself.
+    pub file: Option<String>,
     /// Line and column from 1, and the source line; where it could be found.
     pub place: Option<Place>,
     /// `ports.meter.framing`; empty for the file as a whole.
@@ -48,11 +50,12 @@ impl fmt::Display for ConfigError {
             if n > 0 {
                 writeln!(f)?;
             }
-            problem.show(&self.file, f)?;
+            problem.show(problem.file.as_ref().unwrap_or(&self.file), f)?;
         }
-        match self.problems.len() {
-            1 => Ok(()),
-            n => write!(f, "\n{n} problems in {}", self.file),
+        match (self.problems.len(), self.problems.iter().all(|p| p.file.is_none())) {
+            (1, _) => Ok(()),
+            (n, true) => write!(f, "\n{n} problems in {}", self.file),
+            (n, false) => write!(f, "\n{n} problems"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a file to a [`Config`], or to everything that is wrong with it.
 
 use super::error::{ConfigError, Part, Place, Problem};
+use super::overlay::{self, Files, Overlay, Texts};
 use super::scalar::Control;
 use super::tree::{Mistake, Node, Path, Step, What, key_text};
 use super::{Config, Source, check};
@@ -13,37 +14,51 @@ const LARGEST: u64 = 1 << 20;
 
 /// Reads and checks a configuration file. The second part are warnings, in sentences.
 pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError> {
-    let file = path.display().to_string();
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let remedy = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    Some("name another file with --config, or start from config/example.yaml")
-                }
-                io::ErrorKind::PermissionDenied => Some("it must be readable by this user"),
-                _ => None,
-            };
-            let problem = Problem {
-                place: None,
-                path: String::new(),
-                what: format!("cannot read the configuration: {error}"),
-                remedy: remedy.map(str::to_owned),
-            };
-            return Err(ConfigError { file, problems: vec![problem] });
+    load_files(&path.to_owned().into())
+}
+
+/// Reads and checks a configuration with what is laid over it.
+pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
+    let missing = "name another file with --config, or start from config/example.yaml";
+    let text = read(&files.config, "the configuration", missing)?;
+    let overlay = match &files.broker {
+        None => None,
+        Some(path) => {
+            let text = read(path, "the broker's settings", "name another file with --broker-file")?;
+            Some(Overlay::parse(&path.display().to_string(), text)?)
         }
     };
-    let folder = path.parent().unwrap_or(std::path::Path::new(""));
-    let (config, mut warnings) = parse(&file, &text, folder)?;
-    warnings.extend(check::secrets(path, &config));
+    let folder = files.config.parent().unwrap_or(std::path::Path::new(""));
+    let file = files.config.display().to_string();
+    let mut whole = tree(&file, &text)?;
+    if let Some(overlay) = &overlay {
+        overlay.lay_over(&mut whole);
+    }
+    let texts = Texts { config: &text, overlay: overlay.as_ref() };
+    let (config, mut warnings) = build(&file, whole, &texts, folder)?;
+    let is_over = |key: &str| overlay.as_ref().is_some_and(|overlay| overlay.has(key));
+    warnings.extend(check::secrets(files, &config, is_over));
     Ok((config, warnings))
 }
 
-fn read(path: &std::path::Path) -> io::Result<String> {
-    if std::fs::metadata(path)?.len() > LARGEST {
-        return Err(io::Error::other("it has more than 1 MiB"));
-    }
-    std::fs::read_to_string(path)
+/// The text of a file. `what` it is and what helps if it is `missing` are for the error.
+fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, ConfigError> {
+    let text = || {
+        if std::fs::metadata(path)?.len() > LARGEST {
+            return Err(io::Error::other("it has more than 1 MiB"));
+        }
+        std::fs::read_to_string(path)
+    };
+    text().map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => Some(missing),
+            io::ErrorKind::PermissionDenied => Some("it must be readable by this user"),
+            _ => None,
+        };
+        let mut problem = whole(&format!("cannot read {what}: {error}"));
+        problem.remedy = remedy.map(str::to_owned);
+        ConfigError { file: path.display().to_string(), problems: vec![problem] }
+    })
 }
 
 /// Reads and checks a configuration's text. Relative paths in it count from `folder`.
@@ -52,15 +67,18 @@ pub fn parse(
     text: &str,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    let failed = |problems| Err(ConfigError { file: file.to_owned(), problems });
-    let mut tree: Value = match serde_yaml::from_str::<Value>(text) {
-        Ok(tree) => tree,
-        Err(error) => return failed(vec![syntax(text, &error)]),
-    };
-    if tree.apply_merge().is_err() {
-        return failed(vec![whole("a merge key `<<` needs a map behind it")]);
+    from_tree(file, tree(file, text)?, text, folder)
+}
+
+/// A text as a YAML tree.
+pub(super) fn tree(file: &str, text: &str) -> Result<Value, ConfigError> {
+    let failed = |problem| ConfigError { file: file.to_owned(), problems: vec![problem] };
+    let mut tree: Value =
+        serde_yaml::from_str(text).map_err(|error| failed(syntax(text, &error)))?;
+    match tree.apply_merge() {
+        Ok(()) => Ok(tree),
+        Err(_) => Err(failed(whole("a merge key `<<` needs a map behind it"))),
     }
-    from_tree(file, tree, text, folder)
 }
 
 /// Reads and checks a configuration that is a YAML tree already. In `text` the mistakes are shown;
@@ -71,12 +89,21 @@ pub fn from_tree(
     text: &str,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
+    build(file, tree, &Texts { config: text, overlay: None }, folder)
+}
+
+fn build(
+    file: &str,
+    tree: Value,
+    texts: &Texts<'_>,
+    folder: &std::path::Path,
+) -> Result<(Config, Vec<String>), ConfigError> {
     let mut mistakes = Vec::new();
     let config = read_all(tree.clone(), &mut mistakes);
-    let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(text, mistake)).collect();
+    let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(texts, mistake)).collect();
     match config {
         Some(mut config) if problems.is_empty() => {
-            problems = check::check(&config, text);
+            problems = check::check(&config, texts);
             if problems.is_empty() {
                 resolve(&mut config, folder);
                 config.source = Source(tree);
@@ -86,7 +113,7 @@ pub fn from_tree(
         }
         _ => {}
     }
-    problems.sort_by_key(|p| p.place.as_ref().map(|place| (place.line, place.column)));
+    problems.sort_by_key(overlay::order);
     Err(ConfigError { file: file.to_owned(), problems })
 }
 
@@ -171,7 +198,7 @@ fn remove(tree: &mut Value, path: &[Step]) -> bool {
 }
 
 /// A mistake with its place in the text and its remedy.
-fn explain(text: &str, mistake: &Mistake) -> Problem {
+fn explain(texts: &Texts<'_>, mistake: &Mistake) -> Problem {
     let (part, remedy) = match &mistake.what {
         What::UnknownKey(allowed) => {
             let key = match mistake.path.0.last() {
@@ -186,12 +213,12 @@ fn explain(text: &str, mistake: &Mistake) -> Problem {
         }
         What::Wrong(_) => (Part::Value, None),
     };
-    problem(text, &mistake.path, part, mistake.to_string(), remedy)
+    problem(texts, &mistake.path, part, mistake.to_string(), remedy)
 }
 
 /// A problem at a path. A sentence of the form `what; remedy` is taken apart.
 pub(super) fn problem(
-    text: &str,
+    texts: &Texts<'_>,
     path: &Path,
     part: Part,
     what: String,
@@ -201,13 +228,14 @@ pub(super) fn problem(
         (Some((what, remedy)), None) => (what.to_owned(), Some(remedy.to_owned())),
         (_, remedy) => (what, remedy),
     };
+    let (text, file) = texts.of(path);
     let mut at = path.clone();
     let mut place = Place::of(text, &at, part);
     // A path into settings that were left out ends where the file does.
     while place.is_none() && at.0.pop().is_some() && !at.0.is_empty() {
         place = Place::of(text, &at, Part::Key);
     }
-    Problem { place, path: path.to_string(), what, remedy }
+    Problem { file: file.map(str::to_owned), place, path: path.to_string(), what, remedy }
 }
 
 fn suggest(word: &str, allowed: &[&str]) -> String {
@@ -237,7 +265,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 fn whole(what: &str) -> Problem {
-    Problem { place: None, path: String::new(), what: what.into(), remedy: None }
+    Problem { file: None, place: None, path: String::new(), what: what.into(), remedy: None }
 }
 
 /// A text that is no YAML at all.
@@ -258,7 +286,7 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
     } else {
         "check the indentation, and the quotes around texts with `: `, `#` or `{`".to_owned()
     };
-    Problem { place, path: String::new(), what, remedy: Some(remedy) }
+    Problem { file: None, place, path: String::new(), what, remedy: Some(remedy) }
 }
 
 /// Relative paths count from the configuration file's folder.

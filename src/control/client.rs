@@ -175,11 +175,22 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
             let was = ask(&roster.uplink, uplink::Ask::Reconnect).await?;
             Ok(json!({ "ok": true, "was": was.to_string() }))
         }
+        Request::Rescan {} => {
+            for contact in control.roster().await?.ports.values() {
+                // A port whose questions pile up is not waiting for its device.
+                let _ = contact.asks.try_send(port::Ask::Rescan);
+            }
+            Ok(json!({ "ok": true }))
+        }
         Request::Send { port, command, payload } => send(control, &port, &command, payload).await,
         Request::Log { filter } => {
             if let Some(filter) = filter {
+                let before = control.log.get();
                 control.log.set(&filter)?;
-                tracing::info!("the log's filter is {} from now on", control.log.get());
+                let now = control.log.get();
+                if now != before {
+                    tracing::info!("the log's filter is {now} from now on");
+                }
             }
             Ok(json!({ "ok": true, "filter": control.log.get() }))
         }
@@ -188,7 +199,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
 
 async fn reload(control: &Control) -> Result<Value, Denied> {
     let orders = control.orders.upgrade().ok_or(AskError::Ending)?;
-    Ok(match app::reload(control.file.clone(), &orders).await {
+    Ok(match app::reload(control.files.clone(), &orders).await {
         Ok((changes, warnings)) => json::changes(&changes, &warnings),
         Err(ReloadError::Config(error)) => json::problems(&error),
         Err(error) => json::error(&format!("nothing was changed: {error}")),

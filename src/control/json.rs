@@ -87,7 +87,7 @@ pub(super) fn problems(error: &ConfigError) -> Value {
     let problems = error.problems.iter().map(|problem| {
         let place = problem.place.as_ref();
         json!({
-            "file": error.file,
+            "file": problem.file.as_ref().unwrap_or(&error.file),
             "line": place.map(|place| place.line),
             "column": place.map(|place| place.column),
             "path": problem.path,

@@ -19,6 +19,8 @@ pub enum Request {
     Reload {},
     /// Connect to the broker now, or again.
     Reconnect {},
+    /// Look for the devices of ports that are away now.
+    Rescan {},
     /// Write a command to a port.
     Send {
         /// The port.

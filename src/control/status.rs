@@ -24,7 +24,7 @@ pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
         "gateway": roster.gateway.as_str(),
         "program": control.program.json(),
         "pid": std::process::id(),
-        "config": control.file.display().to_string(),
+        "config": control.files.config.display().to_string(),
         "log": control.log.get(),
         "time": Stamp(now.wall).to_string(),
         "uptime": uptime.as_secs(),

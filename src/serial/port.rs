@@ -24,8 +24,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep_until;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{sleep_until, timeout};
 
 /// How long a command may wait for the device to take a byte.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -59,6 +59,8 @@ pub enum Ask {
     Status(oneshot::Sender<Snapshot>),
     /// What happens on it from now on.
     Monitor(Monitor),
+    /// Try now if it is away: a device was plugged in.
+    Rescan,
 }
 
 /// How many of these may wait for a port at most.
@@ -161,6 +163,7 @@ where
         heard: now.mono,
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
         monitors: Monitors::default(),
+        nudged: Arc::new(Notify::new()),
         task,
     };
     // Not jittered: a plug that was put back should work again within two seconds.
@@ -183,7 +186,9 @@ where
         let now = Now::read();
         port.went_away(end, now);
         let wait = backoff.down(now.mono, u32::MAX);
-        if port.meanwhile(tokio::time::sleep(wait)).await.is_none() {
+        let nudged = port.nudged.clone();
+        let pause = timeout(wait, nudged.notified());
+        if port.meanwhile(pause).await.is_none() {
             break;
         }
     }
@@ -223,6 +228,9 @@ struct Running {
     complained_of: u64,
     /// Who looks on.
     monitors: Monitors,
+    /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
+    /// device may have come too late for it.
+    nudged: Arc<Notify>,
 }
 
 impl Running {
@@ -407,6 +415,7 @@ impl Running {
                 self.task.pipeline.show_frames(true);
                 self.monitors.tell(Now::read(), || self.status.live());
             }
+            Ask::Rescan => self.nudged.notify_one(),
         }
     }
 

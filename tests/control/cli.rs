@@ -79,7 +79,7 @@ fn what_is_watched_goes_on_until_the_gateway_ends() {
 }
 
 #[test]
-fn send_reload_reconnect_and_log() {
+fn send_reload_reconnect_rescan_and_log() {
     let mut stage = Stage::new();
     let (code, text, _) = run(&stage, &["send", "line", "relay", "on"]);
     assert_eq!((code, text.as_str()), (0, "test/line/relay: 11 bytes written\n"));
@@ -98,6 +98,8 @@ fn send_reload_reconnect_and_log() {
 
     let (code, text, _) = run(&stage, &["reconnect"]);
     assert_eq!((code, text.as_str()), (0, "leaving the broker and connecting again\n"));
+    let (code, text, _) = run(&stage, &["rescan"]);
+    assert_eq!((code, text.as_str()), (0, "looking for devices now\n"));
 
     stage.gateway().rewrite(&stage.config("  more:\n    path: /dev/nothing\n    line: 9600 8N1\n"));
     let (code, text, _) = run(&stage, &["reload"]);

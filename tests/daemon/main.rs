@@ -263,6 +263,7 @@ fn help_fits_a_screen_and_has_an_example() {
         "status",
         "reload",
         "reconnect",
+        "rescan",
         "send",
         "monitor",
         "log",
