@@ -42,7 +42,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// their way to it, and the program itself.
 const MEMORY: u64 = (32 + 32 + 16) << 10;
 
-/// So many acknowledgements may be on their way to the journal.
+/// So many acknowledgements may be on their way to the journal: the four turns under way, with 256
+/// each, and what comes in a tenth of a second while the disk is slow.
 const UNTOLD: u64 = 2_000;
 
 /// So many times as fast runs the gateway's time. Where link after link breaks it waits for up to a
