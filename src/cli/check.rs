@@ -6,8 +6,8 @@ use crate::control::path;
 use crate::log;
 use crate::mqtt::transport::settings::Pem;
 use crate::mqtt::url::Scheme;
+use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
-use rustix::{process::Gid, process::Uid};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,9 @@ fn user(text: &str) -> Result<(Uid, Gid), String> {
 
 /// From now on files are read with the rights of this user. The program has one thread so far.
 fn become_user((uid, gid): (Uid, Gid)) -> Result<(), CliError> {
+    if (geteuid(), getegid()) == (uid, gid) {
+        return Ok(());
+    }
     let done = set_thread_groups(&[])
         .and_then(|()| set_thread_gid(gid))
         .and_then(|()| set_thread_uid(uid));
@@ -122,8 +125,8 @@ mod tests {
 
     #[test]
     fn folders_that_the_gateway_needs() {
-        let text = "control: /var/run/gw/control.sock\nbroker:\n  url: unix:///run/mosquitto/m.sock\n  \
-                    user: u\n  password_file: /secret/pw\n  tls: {ca_file: ca.pem}\n\
+        let text = "control: /var/run/gw/control.sock\nbroker:\n  url: mqtts://b\n  fallback: \
+                    [\"unix:///run/mosquitto/m.sock\"]\n  user: u\n  password_file: /secret/pw\n  tls: {ca_file: ca.pem}\n\
                     outbox: {durability: spill, journal: {path: /mnt/stick/gw}}\n\
                     ports: {a: {path: /dev/ttyS0, line: 9600 8N1}}\n";
         let files = Files {

@@ -410,6 +410,27 @@ fn what_was_replaced_in_the_journal_waits_no_more() {
     assert!(delivered.is_sorted() && delivered.ends_with(&[5000]));
 }
 
+#[test]
+fn what_only_memory_has_keeps_nothing_that_the_journal_gave_up() {
+    let mut world = World::new(Order::Port);
+    let small = settings(&world.folder.path().join("small"), 1 << 20, Drop::Oldest);
+    world.store = Some(Store::open(&small, &ports()).unwrap());
+    // It stands in front of all that follows, as what a port says of itself does.
+    world.outbox.push(Message { latest_only: true, ..message(1, 0, 10) });
+    for n in 1..=5000 {
+        world.next.insert(1, n);
+        world.outbox.push(message(1, n, 500));
+        if n % 20 == 0 {
+            world.journal();
+        }
+    }
+    world.drain();
+    let dropped = world.outbox.counts().dropped;
+    assert!(dropped > 1000, "{dropped}");
+    let expected: Vec<_> = std::iter::once(0).chain(dropped + 1..=5000).collect();
+    assert!(world.delivered[&1] == expected, "not the oldest were dropped");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push(u16, u16),

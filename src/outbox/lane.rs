@@ -185,11 +185,12 @@ impl Lane {
     /// Takes out what the journal had to give up: all up to `last` that it holds.
     pub(super) fn give_up(&mut self, last: Seq, gone: &mut Vec<Held>) {
         for queue in [Queue::Backlog, Queue::Fresh] {
-            while let Some(held) = self.front(queue)
-                && held.seq.is_some_and(|seq| seq <= last)
-            {
-                gone.extend(self.pop(queue));
+            let mut taken = Vec::new();
+            match queue {
+                Queue::Backlog => self.backlog.give_up(last, &mut taken),
+                Queue::Fresh => self.fresh.give_up(last, &mut taken),
             }
+            gone.extend(taken.into_iter().filter_map(|held| self.less(Some(held), queue)));
         }
     }
 

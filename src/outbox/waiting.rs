@@ -1,6 +1,6 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
-use super::Held;
+use super::{Held, Seq};
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{HashMap, VecDeque};
@@ -158,6 +158,17 @@ impl Waiting {
         let is_same = |old: &mut Slot| old.held.message.retain == newer.retain;
         let slot = self.slots.get_mut(at)?.take_if(is_same)?;
         Some(self.removed(slot))
+    }
+
+    /// Takes out all up to `last` that the journal had, and has no more.
+    pub(super) fn give_up(&mut self, last: Seq, gone: &mut Vec<Held>) {
+        let is_gone = |held: &Held| held.seq.is_some_and(|seq| seq <= last);
+        if !self.slots.iter().flatten().any(|slot| is_gone(&slot.held)) {
+            return;
+        }
+        for Slot { held, .. } in std::mem::take(self).slots.into_iter().flatten() {
+            if is_gone(&held) { gone.push(held) } else { self.push_back(held) }
+        }
     }
 
     /// What waits is to be looked through for what is not in the journal: it lost some.

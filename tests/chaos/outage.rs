@@ -32,7 +32,11 @@ fn a_day_without_a_broker_costs_what_the_policy_says_and_nothing_else() {
     assert_eq!(account.delivered + dropped, emitted, "the gateway knows what it dropped");
     // The oldest are those that go.
     let lost = account.lost.first().map(|(_, numbers)| numbers.as_slice()).unwrap_or_default();
-    assert!(lost.iter().copied().eq(0..dropped), "others than the oldest were dropped");
+    assert!(
+        lost.iter().copied().eq(0..dropped),
+        "others than the oldest were dropped: {}",
+        account.losses()
+    );
     assert_eq!(
         (account.duplicates, account.disorder, account.torn),
         (0, 0, 0),

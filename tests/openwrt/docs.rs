@@ -103,6 +103,10 @@ fn every_quoted_log_line_is_printed() {
     let closed = Mosquitto::with("", "allow_anonymous false\n");
     printed.run(closed.port, &path, "", &[], &["does not let us in"], &[]);
 
+    // A killed gateway leaves its port to nobody but root as long as the other end is open.
+    let port = Port::new();
+    let tty = port.path().display().to_string();
+    let path = format!("path: {tty}");
     let mut holder = Command::new("sleep")
         .arg("300")
         .stdin(fs::File::open(port.path()).unwrap())
@@ -121,7 +125,7 @@ fn every_quoted_log_line_is_printed() {
     holder.kill().unwrap();
     holder.wait().unwrap();
 
-    whole_life(&mut printed, &broker, port);
+    whole_life(&mut printed, &broker, Port::new());
     refusals(&mut printed);
     let missing: Vec<_> = quoted().into_iter().filter(|line| !printed.0.contains(line)).collect();
     assert!(missing.is_empty(), "not printed: {missing:#?}\nprinted: {:#?}", printed.0);
