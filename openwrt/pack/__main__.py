@@ -68,7 +68,7 @@ def write_opkg_index(folder: Path, packages: list[Package], ipks: dict[str, byte
     (folder / "Packages.gz").write_bytes(compress.gzip(text))
     key = os.environ.get("KEY")
     if key:
-        command = ["signify-openbsd", "-S", "-s", key, "-m", "Packages", "-x", "Packages.sig"]
+        command = ["signify-openbsd", "-S", "-s", str(Path(key).resolve()), "-m", "Packages", "-x", "Packages.sig"]
         subprocess.run(command, check=True, cwd=folder)
 
 
@@ -80,7 +80,7 @@ def row(architecture: str, package: Package, ipk_size: int, apk_size: int) -> tu
     if architecture == "mipsel_24kc" and package.name in WANTED:
         most_program, most_ipk = WANTED[package.name]
         missed = f"{over(program, most_program)}, {over(ipk_size, most_ipk)}"
-    return architecture, package.name, f"{program:,}", f"{installed:,}", f"{ipk_size:,}", f"{apk_size:,}", missed
+    return architecture, package.name, f"{program:,}" if program else "", f"{installed:,}", f"{ipk_size:,}", f"{apk_size:,}", missed
 
 
 def over(size: int, most: int) -> str:

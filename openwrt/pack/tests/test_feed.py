@@ -31,7 +31,7 @@ def elsewhere(tmp_path_factory):
         shutil.copy(expected.program(name), program)
     keys = ["signify-openbsd", "-G", "-n", "-p", folder / "feed.pub", "-s", folder / "feed.sec"]
     subprocess.run(keys, check=True)
-    environment = os.environ | {"KEY": str(folder / "feed.sec"), "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
+    environment = os.environ | {"KEY": "feed.sec", "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
     command = ["sh", "-c", 'umask 077; exec "$@"', "pack", sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
     subprocess.run(command, check=True, env=environment, cwd=folder)
     return folder
