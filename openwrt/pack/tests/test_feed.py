@@ -32,8 +32,8 @@ def elsewhere(tmp_path_factory):
     keys = ["signify-openbsd", "-G", "-n", "-p", folder / "feed.pub", "-s", folder / "feed.sec"]
     subprocess.run(keys, check=True)
     environment = os.environ | {"KEY": "feed.sec", "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
-    command = ["sh", "-c", 'umask 077; exec "$@"', "pack", sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
-    subprocess.run(command, check=True, env=environment, cwd=folder)
+    pack = [sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
+    subprocess.run(["sh", "-c", 'umask 077; exec "$@"', "pack", *pack], check=True, env=environment, cwd=folder)
     return folder
 
 
