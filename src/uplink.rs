@@ -308,6 +308,7 @@ impl Running {
                 let mut status = self.status.json(&link.outbox, &self.uplink.ports, journal);
                 status["url"] = link.broker().map(BrokerUrl::to_string).into();
                 status["state"] = link.state().borrow().to_string().into();
+                status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
                 let _ = reply.send(status);
             }
             Ask::Reconnect(reply) => {

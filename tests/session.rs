@@ -636,6 +636,32 @@ fn the_time_for_an_acknowledgement_starts_when_its_packet_was_written() {
 }
 
 #[test]
+fn the_round_trip_is_from_the_write_of_a_packet_to_its_answer() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    assert_eq!(dialogue.session.round_trip(), None);
+    dialogue.push("a", Qos::AtLeastOnce);
+    dialogue.session.send(&mut dialogue.outbox);
+    // A stuck write is no doing of the broker's.
+    dialogue.waits(SECOND).unwrap();
+    dialogue.push("b", Qos::AtLeastOnce);
+    assert_eq!(dialogue.publishes(), ["a:1", "b:2"]);
+    dialogue.waits(2 * SECOND).unwrap();
+    dialogue.ack(2);
+    assert_eq!(dialogue.session.round_trip(), None);
+    dialogue.waits(3 * SECOND).unwrap();
+    dialogue.ack(1);
+    assert_eq!(dialogue.session.round_trip(), Some(5 * SECOND));
+    dialogue.push("c", Qos::AtLeastOnce);
+    dialogue.says();
+    dialogue.waits(SECOND / 2).unwrap();
+    assert_eq!(dialogue.session.round_trip(), Some(5 * SECOND));
+    dialogue.ack(3);
+    assert_eq!(dialogue.session.round_trip(), Some(SECOND / 2));
+    dialogue.reconnect(false);
+    assert_eq!(dialogue.session.round_trip(), None);
+}
+
+#[test]
 fn a_broker_that_talks_and_does_not_listen_is_not_listened_to() {
     let mut dialogue = Dialogue::connected(true, 10);
     let publish = publish("t", "x", 1);

@@ -2,8 +2,8 @@
 
 use super::CliError;
 use super::capture::Capture;
-use crate::config::load;
 use crate::config::scalar::{Name, parse_hex};
+use crate::config::{Files, load};
 use crate::control::json;
 use crate::message::Message;
 use crate::pipeline::Pipeline;
@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 const MESSAGES: usize = 100;
 
 /// `text`, its `revision`, and the `file` that it is in. A file that does not exist yet is empty.
-pub(super) fn read(file: &Path) -> Result<Value, CliError> {
+pub(super) fn read(files: &Files) -> Result<Value, CliError> {
+    let file = &files.config;
     let text = text(&target(file)?)?;
     Ok(json!({ "file": file.display().to_string(), "revision": revision(&text), "text": text }))
 }
 
 /// `ok` with `gateway`, `ports` and `warnings`, or `error` with `problems`.
-pub(super) fn check(file: &Path, text: &str) -> Value {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    match load::parse(&file.display().to_string(), text, folder) {
+pub(super) fn check(files: &Files, text: &str) -> Value {
+    match load::load_text(files, text) {
         Err(error) => json::problems(&error),
         Ok((config, warnings)) => json!({
             "ok": true,
@@ -41,14 +41,13 @@ pub(super) fn check(file: &Path, text: &str) -> Value {
 /// and `payload` or `hex`; `refused`, each with `field` and `cause`; `frames`, `bad` frames, `skipped`
 /// bytes and `unmatched` frames. Each line of hexadecimal digits is a burst with silence behind it.
 pub(super) fn preview(
-    file: &Path,
+    files: &Files,
     text: &str,
     port: &str,
     bytes: &str,
     hex: bool,
 ) -> Result<Value, CliError> {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let (config, _) = match load::parse(&file.display().to_string(), text, folder) {
+    let (config, _) = match load::load_text(files, text) {
         Err(error) => return Ok(json::problems(&error)),
         Ok(parsed) => parsed,
     };
@@ -98,13 +97,13 @@ fn message(message: &Message) -> Value {
 
 /// Puts a text that is right into the place of the file, which must be as it was read: `ok` with the new
 /// `revision` and `warnings`, or what [`check`] found. A crash leaves the old file or the new one.
-pub(super) fn save(file: &Path, text: &str, read: &str) -> Result<Value, CliError> {
-    let target = target(file)?;
+pub(super) fn save(files: &Files, text: &str, read: &str) -> Result<Value, CliError> {
+    let target = target(&files.config)?;
     if revision(&self::text(&target)?) != read {
         let why = "the file was changed meanwhile by somebody else; load it again";
         return Err(CliError::Failed(why.into()));
     }
-    let mut answer = check(file, text);
+    let mut answer = check(files, text);
     if answer.get("ok").is_some() {
         replace(&target, text)
             .map_err(|source| CliError::Io { what: target.display().to_string(), source })?;
@@ -181,17 +180,21 @@ mod tests {
         tempfile::tempdir().unwrap()
     }
 
+    fn files(path: &Path) -> Files {
+        path.to_owned().into()
+    }
+
     #[test]
     fn a_right_text_takes_the_place_of_the_file_and_keeps_its_mode() {
         let folder = folder();
         let file = folder.path().join("c.yaml");
         fs::write(&file, "old").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        let before = read(&file).unwrap();
+        let before = read(&files(&file)).unwrap();
         assert_eq!(before["text"], "old");
-        let answer = save(&file, RIGHT, before["revision"].as_str().unwrap()).unwrap();
+        let answer = save(&files(&file), RIGHT, before["revision"].as_str().unwrap()).unwrap();
         assert_eq!(answer["ok"], true);
-        let after = read(&file).unwrap();
+        let after = read(&files(&file)).unwrap();
         assert_eq!((&after["text"], &after["revision"]), (&json!(RIGHT), &answer["revision"]));
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -202,13 +205,13 @@ mod tests {
         let folder = folder();
         let file = folder.path().join("c.yaml");
         fs::write(&file, RIGHT).unwrap();
-        let revision = read(&file).unwrap()["revision"].as_str().unwrap().to_owned();
-        let answer = save(&file, &RIGHT.replace("decode", "decod"), &revision).unwrap();
+        let revision = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
+        let answer = save(&files(&file), &RIGHT.replace("decode", "decod"), &revision).unwrap();
         assert_eq!(answer["problems"][0]["line"], 4);
         assert_eq!(fs::read_to_string(&file).unwrap(), RIGHT);
         let theirs = format!("# theirs\n{RIGHT}");
         fs::write(&file, &theirs).unwrap();
-        let error = save(&file, RIGHT, &revision).unwrap_err().to_string();
+        let error = save(&files(&file), RIGHT, &revision).unwrap_err().to_string();
         assert!(error.contains("changed meanwhile"), "{error}");
         assert_eq!(fs::read_to_string(&file).unwrap(), theirs);
     }
@@ -218,12 +221,12 @@ mod tests {
         let folder = folder();
         let file = folder.path().join("c.yaml");
         let link = folder.path().join("link.yaml");
-        let nothing = read(&file).unwrap()["revision"].as_str().unwrap().to_owned();
-        assert_eq!(save(&file, RIGHT, &nothing).unwrap()["ok"], true);
+        let nothing = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
+        assert_eq!(save(&files(&file), RIGHT, &nothing).unwrap()["ok"], true);
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let revision = read(&link).unwrap()["revision"].as_str().unwrap().to_owned();
+        let revision = read(&files(&link)).unwrap()["revision"].as_str().unwrap().to_owned();
         let more = format!("{RIGHT}# more\n");
-        save(&link, &more, &revision).unwrap();
+        save(&files(&link), &more, &revision).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), more);
     }
@@ -236,15 +239,17 @@ mod tests {
         let link = folder.path().join("c.yaml");
         std::os::unix::fs::symlink(&secret, &link).unwrap();
         for path in [&secret, &link] {
-            assert!(read(path).unwrap_err().to_string().contains("no file that ends in .yaml"));
-            assert!(save(path, RIGHT, &revision("root:x")).is_err());
+            assert!(
+                read(&files(path)).unwrap_err().to_string().contains("no file that ends in .yaml")
+            );
+            assert!(save(&files(path), RIGHT, &revision("root:x")).is_err());
         }
         assert_eq!(fs::read_to_string(&secret).unwrap(), "root:x");
     }
 
     #[test]
     fn a_preview_has_messages_and_what_was_refused() {
-        let file = Path::new("c.yaml");
+        let file = &files(Path::new("c.yaml"));
         let seen = preview(file, RIGHT, "a", "t=21.50\nh=40\nx\n", false).unwrap();
         assert_eq!(
             seen["messages"],

@@ -20,7 +20,11 @@ pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError
 /// Reads and checks a configuration with what is laid over it.
 pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
     let missing = "name another file with --config, or start from config/example.yaml";
-    let text = read(&files.config, "the configuration", missing)?;
+    load_text(files, &read(&files.config, "the configuration", missing)?)
+}
+
+/// The same for a text that is to take the configuration's place.
+pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), ConfigError> {
     let overlay = match &files.broker {
         None => None,
         Some(path) => {
@@ -30,11 +34,11 @@ pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
     };
     let folder = files.config.parent().unwrap_or(std::path::Path::new(""));
     let file = files.config.display().to_string();
-    let mut whole = tree(&file, &text)?;
+    let mut whole = tree(&file, text)?;
     if let Some(overlay) = &overlay {
         overlay.lay_over(&mut whole);
     }
-    let texts = Texts { config: &text, overlay: overlay.as_ref() };
+    let texts = Texts { config: text, overlay: overlay.as_ref() };
     let (config, mut warnings) = build(&file, whole, &texts, folder)?;
     let is_over = |key: &str| overlay.as_ref().is_some_and(|overlay| overlay.has(key));
     warnings.extend(check::secrets(files, &config, is_over));

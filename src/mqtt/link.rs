@@ -175,6 +175,11 @@ impl Link {
         self.state.subscribe()
     }
 
+    /// How long the broker took to answer a packet lately, see [`Session::round_trip`].
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.session.round_trip()
+    }
+
     /// The next thing that happens. Cancel-safe: nothing is lost when it is dropped, and nothing
     /// moves while nobody waits for it.
     pub async fn event(&mut self) -> Event {

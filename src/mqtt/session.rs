@@ -279,6 +279,12 @@ impl Session {
         self.flights.is_full()
     }
 
+    /// How long the broker took to answer a packet lately: from the last byte's way into the link to
+    /// the answer. `None` before the first answer of a link.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.flights.round_trip()
+    }
+
     /// What is to be written to the link. The owner takes off its front what was written, and calls
     /// [`Session::wrote`].
     pub fn output(&mut self) -> &mut BytesMut {

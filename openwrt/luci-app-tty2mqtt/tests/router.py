@@ -167,14 +167,22 @@ class Router:
         ).stdout
 
     def options(self):
-        return dict(re.findall(r"^\toption (\w+) '(.*)'$", self.uci.read_text(), re.M))
+        text = self.uci.read_text()
+        options = dict(re.findall(r"^\toption (\w+) '(.*)'$", text, re.M))
+        for name, value in re.findall(r"^\tlist (\w+) '(.*)'$", text, re.M):
+            options.setdefault(name, []).append(value)
+        return options
 
     def answer_uci(self, method, arguments):
         if method == "get":
             return [0, {"values": {"main": {".type": "tty2mqtt", ".name": "main", **self.options()}}}]
         if method == "set":
-            options = {k: v for k, v in {**self.options(), **arguments["values"]}.items() if v != ""}
-            lines = "".join(f"\toption {key} '{value}'\n" for key, value in options.items())
+            lines = ""
+            for key, value in {**self.options(), **arguments["values"]}.items():
+                if isinstance(value, list):
+                    lines += "".join(f"\tlist {key} '{each}'\n" for each in value)
+                elif value:
+                    lines += f"\toption {key} '{value}'\n"
             self.uci.write_text(f"\nconfig tty2mqtt 'main'\n{lines}")
         return [0]
 

@@ -47,6 +47,7 @@ def test_status_shows_link_ports_and_values(router, look):
     page.wait("!document.querySelector('[data-port=weather]').innerText.includes('– bytes/s')")
     page.wait("document.querySelectorAll('.tty2mqtt-graph polyline')[2].getAttribute('points')?.includes(' ')")
     page.says("missing: 1", "[data-port=weather]")
+    page.says("Round trip")
     shot(page, "status")
     # Curves outlive a reload of the page.
     points = page.js("document.querySelectorAll('.tty2mqtt-graph polyline')[2].getAttribute('points').split(' ').length")
@@ -154,6 +155,23 @@ def test_monitor_shows_frames_and_holds(router, look):
     page.says("barn/door/text ajar")
 
 
+def test_monitor_misses_and_repeats_nothing(router, look):
+    page = look("monitor", more="&port=door")
+    page.says("port is open")
+    router.devices["door"].says(b"\n")
+    sent = 0
+
+    def goes_on():
+        nonlocal sent
+        sent += 1
+        router.devices["door"].says(f"{sent}\n".encode())
+        return page.js("document.querySelectorAll('.message').length") >= 100
+
+    until(goes_on, "a hundred frames")
+    shown = page.js("[...document.querySelectorAll('.message')].map((node) => parseInt(node.innerText.split(' ')[1]))")
+    assert shown[::-1] == list(range(1, len(shown) + 1))
+
+
 def test_a_wrong_file_is_marked_and_not_saved(router, look):
     page = look("config")
     page.says("The file is right: ports")
@@ -253,9 +271,11 @@ def test_settings_are_uci(router, look):
     page.says("An address such as")
     page.enter("[id='cbid.tty2mqtt.main.url']", "mqtts://broker.example.org")
     page.enter("[id='cbid.tty2mqtt.main.password']", "secret")
+    page.enter("[id='cbid.tty2mqtt.main.interface']", "wan wan6")
     page.click("Save & Apply")
     until(lambda: router.options().get("password") == "secret", "the settings are saved")
     assert router.options()["url"] == "mqtts://broker.example.org"
+    assert router.options()["interface"] == ["wan", "wan6"]
     shot(page, "settings")
 
 

@@ -1,6 +1,7 @@
 //! What the commands for a running gateway are told.
 
 use crate::cli::{CliError, DEFAULT_CONFIG};
+use crate::config::Files;
 use crate::config::scalar::Control;
 use crate::control::path;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub(super) struct Options {
     pub(super) words: Vec<String>,
     socket: Option<PathBuf>,
     config: Option<PathBuf>,
+    broker: Option<PathBuf>,
 }
 
 /// Reads the arguments; `None`: help is wanted. `flags` are those that the command has, `needed` the
@@ -35,6 +37,9 @@ pub(super) fn read(
             Short('w') | Long("watch") if has("watch") => options.watch = true,
             Short('r') | Long("raw") if has("raw") => options.raw = true,
             Short('x') | Long("hex") if has("hex") => options.hex = true,
+            Short('b') | Long("broker-file") if has("broker-file") => {
+                options.broker = Some(parser.value()?.into());
+            }
             Short('s') | Long("socket") => options.socket = Some(parser.value()?.into()),
             Short('c') | Long("config") => options.config = Some(parser.value()?.into()),
             Value(word) if options.words.len() < most => options.words.push(word.string()?),
@@ -48,9 +53,10 @@ pub(super) fn read(
 }
 
 impl Options {
-    /// The configuration.
-    pub(super) fn config(&self) -> &Path {
-        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    /// The files that make the configuration.
+    pub(super) fn files(&self) -> Files {
+        let config = self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into());
+        Files { config, broker: self.broker.clone() }
     }
 
     /// Where the socket may be, the likeliest place first.

@@ -22,9 +22,10 @@ its methods.
 Usage: tty2mqtt rpcd [OPTIONS] list
        tty2mqtt rpcd [OPTIONS] call METHOD < ARGUMENTS
 
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that is read and saved, and says where the socket is
-                      [/etc/tty2mqtt/config.yaml]
+  -s, --socket PATH       the gateway's control socket
+  -c, --config FILE       the configuration that is read and saved, and says where the socket is
+                          [/etc/tty2mqtt/config.yaml]
+  -b, --broker-file FILE  keys of `broker` that count instead, as for `run`
 
 Exit codes: 0 the answer is printed, 1 it cannot be, 2 wrong usage.
 Example: echo '{\"port\": \"meter\"}' | tty2mqtt rpcd call monitor
@@ -37,8 +38,11 @@ const LONGEST: u64 = 256 << 10;
 /// the next one before the end of this one misses nothing...
 const PIECE: Duration = Duration::from_secs(2);
 
-/// ...and of so many events at most.
+/// ...and of so many events at most...
 const EVENTS: usize = 200;
+
+/// ...or until it has so many bytes. ubus carries a megabyte.
+const BYTES: usize = 256 << 10;
 
 /// The arguments of all methods. rpcd adds the session, which is no business of ours.
 #[derive(Debug, Default, Deserialize)]
@@ -55,7 +59,9 @@ struct Arguments {
 }
 
 pub(in crate::cli) fn main(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &[], &["`list` or `call`"], 2)? else { return print(HELP) };
+    let Some(options) = read(parser, &["broker-file"], &["`list` or `call`"], 2)? else {
+        return print(HELP);
+    };
     let words: Vec<_> = options.words.iter().map(String::as_str).collect();
     let answer = match words[..] {
         ["list"] => methods(),
@@ -88,15 +94,15 @@ fn call(options: &Options, method: &str) -> Result<Result<Value, CliError>, CliE
         return Err(CliError::Usage(format!("there is no method {method:?}; see `rpcd list`")));
     }
     let Arguments { port, command, payload, raw, text, bytes, hex, revision } = arguments()?;
-    let file = options.config();
+    let files = options.files();
     Ok(match method {
         "monitor" => monitor(options, port, raw),
         "reconnect" => ask(options, &Request::Reconnect {}),
         "send" => ask(options, &Request::Send { port, command, payload }),
         "ports" => Ok(json!({ "ports": list::json(&ports::found()) })),
-        "config" => draft::read(file),
-        "check" => Ok(draft::check(file, &text)),
-        "preview" => draft::preview(file, &text, &port, &bytes, hex),
+        "config" => draft::read(&files),
+        "check" => Ok(draft::check(&files, &text)),
+        "preview" => draft::preview(&files, &text, &port, &bytes, hex),
         "save" => save(options, &text, &revision),
         _ => ask(options, &Request::Status { watch: false }),
     })
@@ -123,9 +129,12 @@ fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError
     connection.ask(&Request::Monitor { port, raw })?;
     let end = Instant::now() + PIECE;
     let mut events = Vec::new();
+    let mut size = 0;
     while events.len() < EVENTS
+        && size < BYTES
         && let Some(event) = connection.answer_by(end)?
     {
+        size += line(&event).len();
         events.push(event);
     }
     Ok(json!({ "events": events }))
@@ -133,7 +142,7 @@ fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError
 
 /// Saves what is right, and has the gateway read it if one runs.
 fn save(options: &Options, text: &str, revision: &str) -> Result<Value, CliError> {
-    let mut saved = draft::save(options.config(), text, revision)?;
+    let mut saved = draft::save(&options.files(), text, revision)?;
     if saved.get("ok").is_some() {
         let reload = || {
             let mut connection = Connection::open(options)?;

@@ -31,6 +31,19 @@ pub(super) struct Flights {
     full: bool,
     /// When the front of `sent` must have been answered; `None` until it was written.
     due: Option<Instant>,
+    probe: Option<Probe>,
+    round_trip: Option<Duration>,
+}
+
+/// One packet at a time is timed, whatever else is in flight.
+#[derive(Debug)]
+struct Probe {
+    id: PacketId,
+    /// Where it ends among all bytes of the link's output.
+    end: u64,
+    /// When it was written.
+    written: Option<Instant>,
+    answered: bool,
 }
 
 /// A window of so many messages is worth to be filled at once. In a smaller one each
@@ -82,7 +95,15 @@ impl Flights {
             window: 1,
             full: false,
             due: None,
+            probe: None,
+            round_trip: None,
         }
+    }
+
+    /// How long the broker took to answer the last packet that was timed: from its last byte's way
+    /// into the link to the answer. `None` before the first answer of a link.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// How much may be in flight on this link.
@@ -99,6 +120,7 @@ impl Flights {
     /// A packet was put into the output, where it ends at `end`.
     pub(super) fn sent(&mut self, id: PacketId, what: Sent, end: u64) {
         self.sent.push_back(Flight { id, what, end });
+        self.probe.get_or_insert(Probe { id, end, written: None, answered: false });
         self.full |= self.sent.len() >= self.window;
     }
 
@@ -155,6 +177,7 @@ impl Flights {
         if at == 0 {
             self.due = None;
         }
+        self.mark_answered(id);
         received
     }
 
@@ -184,11 +207,28 @@ impl Flights {
         if at == 0 {
             self.due = None;
         }
+        self.mark_answered(id);
         Some(flight.what)
     }
 
-    /// So much of the output was written by now: starts the time for the oldest answer.
+    fn mark_answered(&mut self, id: PacketId) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.id == id) {
+            probe.answered = true;
+        }
+    }
+
+    /// So much of the output was written by now: starts the time for the oldest answer, and for the
+    /// packet that is timed; ends that of one whose answer has come.
     pub(super) fn watch(&mut self, written: u64, now: Instant) {
+        if let Some(probe) = &mut self.probe {
+            if probe.answered {
+                let took = probe.written.map(|at| now.saturating_duration_since(at));
+                self.round_trip = took.or(self.round_trip);
+                self.probe = None;
+            } else if probe.written.is_none() && probe.end <= written {
+                probe.written = Some(now);
+            }
+        }
         if self.due.is_none() && self.sent.front().is_some_and(|flight| flight.end <= written) {
             self.due = Some(now + ANSWER_DEADLINE);
         }
@@ -206,6 +246,7 @@ impl Flights {
         self.ids.give_back_all();
         self.full = false;
         self.due = None;
+        self.probe = None;
     }
 
     /// The link is gone: its messages are to be sent again. What each link makes anew is not kept.
@@ -224,5 +265,7 @@ impl Flights {
         }
         self.full = false;
         self.due = None;
+        self.probe = None;
+        self.round_trip = None;
     }
 }

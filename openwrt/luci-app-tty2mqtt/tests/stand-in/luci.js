@@ -210,7 +210,7 @@
 	/* Options of one section of UCI, on tabs. */
 	const form = {
 		maps: [],
-		Flag: 'flag', Value: 'value', NamedSection: 'named',
+		Flag: 'flag', Value: 'value', DynamicList: 'list', NamedSection: 'named',
 
 		Map: class {
 			constructor(config, title, description) {
@@ -246,7 +246,7 @@
 			}
 
 			field(section, option) {
-				const value = this.values[section.name][option.name] ?? option.default ?? '';
+				const value = [].concat(this.values[section.name][option.name] ?? option.default ?? '').join(' ');
 				const id = 'cbid.%s.%s.%s'.format(this.config, section.name, option.name);
 				option.input = E('input', {
 					'id': id, 'class': 'cbi-input-text', 'placeholder': option.placeholder,
@@ -273,7 +273,7 @@
 							ui.addNotification(null, E('p', [ right ]), 'error');
 							return false;
 						}
-						values[option.name] = value;
+						values[option.name] = option.kind == 'list' ? value.split(' ').filter((word) => word) : value;
 					}
 					await ubus('uci', 'set', { config: this.config, section: section.name, values });
 				}

@@ -96,7 +96,9 @@ return view.extend({
 	},
 
 	mark(answer) {
-		const problems = answer.problems || (answer.error ? [ { what: answer.error } ] : []);
+		const problems = (answer.problems || (answer.error ? [ { what: answer.error } ] : []))
+			/* A line of another file, which the service lays over this one, is none of this. */
+			.map((problem) => problem.file == this.config.file ? problem : Object.assign({}, problem, { line: null }));
 
 		this.number(problems.map((problem) => problem.line));
 		dom.content(this.problems, problems.length ? problems.map((problem) => this.problem(problem)) : [

@@ -28,8 +28,8 @@ return view.extend({
 		option.default = 'info';
 		option.rmempty = false;
 
-		option = section.taboption('service', form.Value, 'interface', _('Interface'),
-			_('When it comes up, the gateway connects at once.'));
+		option = section.taboption('service', form.DynamicList, 'interface', _('Interfaces'),
+			_('When one of them comes up, the gateway connects at once.'));
 		option.placeholder = 'wan';
 
 		option = section.taboption('service', form.Flag, 'jail', _('Jail'), _('The gateway sees only the files that it needs.'));

@@ -240,7 +240,7 @@ return view.extend({
 			const trouble = troubles(port);
 
 			return E('div', { 'class': 'tty2mqtt-card', 'data-port': name }, [
-				E('header', [ E('strong', [ gateway.text(name) ]), gateway.portBadge(port) ]),
+				E('div', { 'class': 'head' }, [ E('strong', [ gateway.text(name) ]), gateway.portBadge(port) ]),
 				E('p', { 'class': 'device' }, [ gateway.text(port.device || _('no device')) ]),
 				E('p', [ rate(bytes, _('bytes/s')), ' · ', rate(frames, _('frames/s')) ]),
 				E('p', [ port.heard_ago == null ? _('nothing heard yet') : _('last byte %s ago').format(ago(port.heard_ago)) ]),
