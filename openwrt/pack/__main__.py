@@ -68,19 +68,20 @@ def write_opkg_index(folder: Path, packages: list[Package], ipks: dict[str, byte
     (folder / "Packages.gz").write_bytes(compress.gzip(text))
     key = os.environ.get("KEY")
     if key:
-        command = ["signify-openbsd", "-S", "-s", key, "-m", "Packages", "-x", "Packages.sig"]
+        command = ["signify-openbsd", "-S", "-s", str(Path(key).resolve()), "-m", "Packages", "-x", "Packages.sig"]
         subprocess.run(command, check=True, cwd=folder)
 
 
 def row(architecture: str, package: Package, ipk_size: int, apk_size: int) -> tuple[str, ...]:
     """Of the table: sizes in bytes, and by what mipsel misses what is wanted."""
-    installed = sum(len(entry.content or b"") for entry in package.entries)
-    program = next((len(entry.content or b"") for entry in package.entries if entry.path == "usr/bin/tty2mqtt"), 0)
+    contents = {entry.path: len(entry.content or b"") for entry in package.entries}
+    program = contents.get("usr/bin/tty2mqtt")
     missed = ""
-    if architecture == "mipsel_24kc" and package.name in WANTED:
+    if architecture == "mipsel_24kc" and package.name in WANTED and program:
         most_program, most_ipk = WANTED[package.name]
         missed = f"{over(program, most_program)}, {over(ipk_size, most_ipk)}"
-    return architecture, package.name, f"{program:,}", f"{installed:,}", f"{ipk_size:,}", f"{apk_size:,}", missed
+    sizes = (program, sum(contents.values()), ipk_size, apk_size)
+    return architecture, package.name, *(f"{size:,}" if size else "" for size in sizes), missed
 
 
 def over(size: int, most: int) -> str:

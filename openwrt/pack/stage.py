@@ -43,6 +43,8 @@ def packages(architecture: str, target: str, folder: Path) -> list[Package]:
 
     Raises ValueError if the Makefile's version is not the program's, CalledProcessError if make fails.
     """
+    # Folders get the mode that they have in OpenWrt, whoever packs.
+    os.umask(0o022)
     shutil.rmtree(folder, ignore_errors=True)
     for variant in VARIANTS:
         place = folder / "programs" / variant / "bin"
@@ -65,6 +67,6 @@ def _make(makefile: Path, folder: Path, variant: str) -> None:
     command = ["make", "-s", "-C", str(makefile), f"TOPDIR={SDK}", f"STAGE={folder}"]
     command += [f"BINARIES={folder}/programs", f"BUILD_VARIANT={variant}"]
     # Not what a make that called us has set: its options are not meant for this one.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    os.umask(0o022)
+    ours = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     subprocess.run(command, check=True, env=environment)

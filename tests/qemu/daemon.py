@@ -65,7 +65,7 @@ class Terminal:
     def __init__(self) -> None:
         self._device, line = pty.openpty()
         tty.setraw(line)
-        self.place = f"path: {os.ttyname(line)}"
+        self.place = f"path: {os.ttyname(line)}\n    line: 115200 8N1"
         # The gateway takes no port that another process has open.
         os.close(line)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import expected
 import pytest
@@ -30,9 +31,9 @@ def elsewhere(tmp_path_factory):
         shutil.copy(expected.program(name), program)
     keys = ["signify-openbsd", "-G", "-n", "-p", folder / "feed.pub", "-s", folder / "feed.sec"]
     subprocess.run(keys, check=True)
-    environment = os.environ | {"KEY": str(folder / "feed.sec"), "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
-    command = ["sh", "-c", 'umask 077; exec "$@"', "pack", sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
-    subprocess.run(command, check=True, env=environment, cwd=folder)
+    environment = os.environ | {"KEY": "feed.sec", "SOURCE_DATE_EPOCH": str(expected.time()), "TZ": "Asia/Kolkata"}
+    pack = [sys.executable, folder / "openwrt/pack", expected.ARCHITECTURE]
+    subprocess.run(["sh", "-c", 'umask 077; exec "$@"', "pack", *pack], check=True, env=environment, cwd=folder)
     return folder
 
 
@@ -59,6 +60,17 @@ def test_a_version_that_is_not_the_programs_is_refused(elsewhere):
     refused = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"SOURCE_DATE_EPOCH": "1"})
     assert refused.returncode == 1
     assert "but Cargo.toml says" in refused.stderr
+
+
+def test_cross_toml_has_every_target():
+    """And only keys that cross 0.2.5, the last release, knows: it refuses the file for one that it does not."""
+    settings = tomllib.loads((expected.ROOT / "Cross.toml").read_text())
+    assert list(settings) == ["target"]
+    lines = (expected.ROOT / "openwrt/targets").read_text().splitlines()
+    assert set(settings["target"]) == {line.split()[1] for line in lines if line and not line.startswith("#")}
+    for name, target in settings["target"].items():
+        assert set(target) <= {"image", "env"}, name
+        assert name in target["image"]
 
 
 def test_an_unknown_architecture_is_refused():

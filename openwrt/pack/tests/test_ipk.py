@@ -129,14 +129,17 @@ def test_index():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_runs_from_the_package(name, tmp_path):
-    """With the configuration that comes with it."""
+    """With the configuration that comes with it, once that has a port."""
     run("tar", "-xzf", ipk(name), "-C", tmp_path)
     root = tmp_path / "root"
     root.mkdir()
     run("tar", "-xzf", tmp_path / "data.tar.gz", "-C", root, "--no-same-owner")
     emulated = ["qemu-mipsel-static", "-cpu", "24Kc", str(root / "usr/bin/tty2mqtt")]
     assert run(*emulated, "--version").strip() == f"tty2mqtt {expected.VERSION.partition('-')[0]}"
-    run(*emulated, "check", str(root / "usr/share/tty2mqtt/first.yaml"))
+    first = root / "usr/share/tty2mqtt/first.yaml"
+    port = "ports: {sensor: {path: /dev/ttyS0, line: 9600 8N1}}"
+    first.write_text(first.read_text().replace("ports: {}", port))
+    run(*emulated, "check", str(first))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
