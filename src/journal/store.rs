@@ -30,9 +30,13 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |source| Failure { path, source }
 }
 
-/// Readings are nobody else's business.
+/// Readings are nobody else's business. Only the last folder is made: where the one before it is
+/// missing, a disk is not mounted yet.
 fn make(folder: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(at(folder)),
+    }
 }
 
 /// What a port has lost.

@@ -156,6 +156,18 @@ fn what_is_not_retained_is_replaced_by_nothing() {
 }
 
 #[test]
+fn where_no_disk_is_mounted_nothing_is_written() {
+    let folder = TempDir::new().unwrap();
+    let stick = folder.path().join("stick");
+    let settings = settings(&stick, 1 << 20, Drop::Oldest);
+    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    assert!(error.contains("No such file"), "{error}");
+    assert!(!stick.exists());
+    std::fs::create_dir(&stick).unwrap();
+    Store::open(&settings, &ports()).unwrap();
+}
+
+#[test]
 fn two_gateways_do_not_share_a_journal() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
@@ -393,7 +405,8 @@ impl World {
 #[test]
 fn what_was_replaced_in_the_journal_waits_no_more() {
     let mut world = World::new(Order::Port);
-    let small = settings(&world.folder.path().join("small"), 1 << 20, Drop::Oldest);
+    let small = TempDir::new().unwrap();
+    let small = settings(small.path(), 1 << 20, Drop::Oldest);
     world.store = Some(Store::open(&small, &ports()).unwrap());
     for n in 1..=5000 {
         world.outbox.push(Message { retain: true, ..message(1, n, 500) });
@@ -413,7 +426,8 @@ fn what_was_replaced_in_the_journal_waits_no_more() {
 #[test]
 fn what_only_memory_has_keeps_nothing_that_the_journal_gave_up() {
     let mut world = World::new(Order::Port);
-    let small = settings(&world.folder.path().join("small"), 1 << 20, Drop::Oldest);
+    let small = TempDir::new().unwrap();
+    let small = settings(small.path(), 1 << 20, Drop::Oldest);
     world.store = Some(Store::open(&small, &ports()).unwrap());
     // It stands in front of all that follows, as what a port says of itself does.
     world.outbox.push(Message { latest_only: true, ..message(1, 0, 10) });

@@ -3,6 +3,7 @@
 use crate::DEADLINE;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 #[derive(Default)]
 struct Lines {
@@ -55,6 +56,15 @@ impl Log {
             lines = next;
             assert!(!waited.timed_out(), "no {texts:?}: {:#?}", &lines.all[last..]);
         }
+    }
+
+    /// Whether a line that contains `text` comes, or came, within a time.
+    pub fn has_within(&self, text: &str, time: Duration) -> bool {
+        let (lines, more) = &*self.0;
+        let is_missing =
+            |lines: &mut Lines| !lines.ended && !lines.all.iter().any(|line| line.contains(text));
+        let lines = more.wait_timeout_while(lines.lock().unwrap(), time, is_missing).unwrap().0;
+        lines.all.iter().any(|line| line.contains(text))
     }
 
     /// Everything up to now, or up to its end.

@@ -3,6 +3,7 @@
 //! Its defaults keep the queue of a session on one node: with that node it goes. So sessions are
 //! quorum queues, which promise to keep what most of the nodes have.
 
+use crate::DEADLINE;
 use crate::free_port::free_port;
 use crate::log::Log;
 use std::fmt::Write as _;
@@ -10,6 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+/// The last line of a node's start.
+const UP: &str = "Server startup complete";
 
 pub const LOGIN: [&str; 2] = ["tester", "secret"];
 
@@ -133,7 +137,7 @@ impl Cluster {
     }
 
     fn wait_until_up(&self, n: usize) {
-        self.nodes[n].running.as_ref().unwrap().1.wait_for("Server startup complete");
+        self.nodes[n].running.as_ref().unwrap().1.wait_for(UP);
     }
 
     /// kill -9
@@ -144,8 +148,18 @@ impl Cluster {
         }
     }
 
-    /// Returns when it is back among the others.
+    /// Returns when it is back among the others. A node that was killed sometimes stops halfway
+    /// through its start, without a word, and has to be killed once more.
     pub fn start_again(&mut self, n: usize) {
+        for _ in 0..2 {
+            self.spawn(n);
+            let (_, log) = self.nodes[n].running.as_ref().unwrap();
+            if log.has_within(UP, DEADLINE) {
+                return;
+            }
+            println!("node {n} does not start; killed again");
+            self.kill(n);
+        }
         self.spawn(n);
         self.wait_until_up(n);
     }
