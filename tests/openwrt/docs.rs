@@ -98,8 +98,13 @@ fn every_quoted_log_line_is_printed() {
     printed.run(away, "path: /dev/no-such-tty", "", &[], &["cannot connect"], &[]);
     let usb = "usb: {vendor: ffff, product: ffff}";
     printed.run(away, usb, "", &[], &["no USB adapter"], &[("ffff:ffff", "1a86:7523")]);
-    let missing = "outbox: {durability: spill, journal: {path: /no/such/tty2mqtt}}\n";
-    printed.run(away, &path, missing, &[], &["journal: "], &[("/no/such", "/mnt/stick")]);
+    // One folder belongs to root, the other one is not mounted.
+    for path_of_journal in ["/tty2mqtt", "/no/such/tty2mqtt"] {
+        let journal =
+            format!("outbox: {{durability: spill, journal: {{path: {path_of_journal}}}}}\n");
+        let stick = (format!("journal: {path_of_journal}"), "journal: /mnt/stick/tty2mqtt");
+        printed.run(away, &path, &journal, &[], &["journal: "], &[(&stick.0, stick.1)]);
+    }
     let closed = Mosquitto::with("", "allow_anonymous false\n");
     printed.run(closed.port, &path, "", &[], &["does not let us in"], &[]);
 
