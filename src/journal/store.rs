@@ -39,6 +39,19 @@ fn make(folder: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
+    let temporary = path.with_extension("new");
+    let write = || -> io::Result<File> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&temporary, path)?;
+        Ok(file)
+    };
+    write().map_err(at(&temporary))
+}
+
 /// What a port has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
@@ -235,15 +248,7 @@ impl Store {
             record::put(&mut out, &segment.summary());
         }
         let mut segment = Segment::new(&self.settings.folder, first);
-        let temporary = segment.path.with_extension("new");
-        let write = || -> io::Result<File> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&out)?;
-            file.sync_data()?;
-            fs::rename(&temporary, &segment.path)?;
-            Ok(file)
-        };
-        let file = write().map_err(at(&temporary))?;
+        let file = write_whole(&segment.path, &out)?;
         (segment.boot, segment.bytes, segment.head) =
             (Some(own), out.len() as u64, out.len() as u64);
         self.state.written += segment.bytes;

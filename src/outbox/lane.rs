@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::config::Order;
 use crate::message::Message;
 use crate::mqtt::topic::Topic;
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 /// The messages of one port that wait, and what it lost.
@@ -80,39 +81,27 @@ impl Lane {
     /// Takes in a message that came before all that is fresh.
     pub(super) fn push_backlog(&mut self, held: Held, order: Order) {
         self.bytes += held.message.cost();
-        if order == Order::Topic {
-            *self.topics.entry(held.message.topic.clone()).or_default() += 1;
-        }
+        count(&mut self.topics, [&held], order);
         self.backlog.push_back(held);
     }
 
     /// Puts a message before the backlog.
     pub(super) fn push_front(&mut self, held: Held, order: Order) {
         self.bytes += held.message.cost();
-        if order == Order::Topic {
-            *self.topics.entry(held.message.topic.clone()).or_default() += 1;
-        }
+        count(&mut self.topics, [&held], order);
         self.backlog.push_front(held);
     }
 
     /// All that waits is backlog from now on.
     pub(super) fn pile_up(&mut self, order: Order) {
-        if order == Order::Topic {
-            for held in self.fresh.iter_mut() {
-                *self.topics.entry(held.message.topic.clone()).or_default() += 1;
-            }
-        }
+        count(&mut self.topics, self.fresh.iter_mut(), order);
         self.backlog.append(&mut self.fresh);
     }
 
     /// The order is another one from now on.
     pub(super) fn set_order(&mut self, order: Order) {
         self.topics.clear();
-        if order == Order::Topic {
-            for held in self.backlog.iter_mut() {
-                *self.topics.entry(held.message.topic.clone()).or_default() += 1;
-            }
-        }
+        count(&mut self.topics, self.backlog.iter_mut(), order);
     }
 
     pub(super) fn pop(&mut self, queue: Queue) -> Option<Held> {
@@ -197,5 +186,18 @@ impl Lane {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> (usize, usize) {
         self.fresh.capacity()
+    }
+}
+
+/// Counts messages that come to the backlog, where the order is by topic.
+fn count<H: Borrow<Held>>(
+    topics: &mut HashMap<Topic, u32>,
+    messages: impl IntoIterator<Item = H>,
+    order: Order,
+) {
+    if order == Order::Topic {
+        for held in messages {
+            *topics.entry(held.borrow().message.topic.clone()).or_default() += 1;
+        }
     }
 }

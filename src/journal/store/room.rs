@@ -1,14 +1,14 @@
 //! What goes when the journal is full.
 
-use super::{Failure, Lost, Store, at};
+use super::{Failure, Lost, Store, at, write_whole};
 use crate::config::Drop;
 use crate::journal::Seq;
 use crate::journal::record::{self, Found, Record};
 use crate::journal::segment::Segment;
 use crate::message::Message;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 
 impl Store {
     /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
@@ -108,14 +108,7 @@ impl Store {
             };
             place += length;
         }
-        let temporary = segment.path.with_extension("new");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&new)?;
-            file.sync_data()?;
-            fs::rename(&temporary, &segment.path)
-        };
-        write().map_err(at(&segment.path))?;
+        write_whole(&segment.path, &new)?;
         self.state.written += new.len() as u64;
         gone.iter().for_each(|(seq, port)| segment.done(*seq, *port));
         segment.rewritten(new.len() as u64);

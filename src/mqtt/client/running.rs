@@ -182,20 +182,12 @@ impl Running {
             Order::Subscribe(filters, properties, reply) => {
                 let n = filters.len();
                 let request = session.subscribe(filters, &properties);
-                if n > 0 {
-                    self.subscribing.insert(request, Awaited::new(n, reply));
-                } else {
-                    let _ = reply.send(Vec::new());
-                }
+                wait_for(&mut self.subscribing, request, n, reply);
             }
             Order::Unsubscribe(filters, properties, reply) => {
                 let n = filters.len();
                 let request = session.unsubscribe_with(filters, &properties);
-                if n > 0 {
-                    self.unsubscribing.insert(request, Awaited::new(n, reply));
-                } else {
-                    let _ = reply.send(Vec::new());
-                }
+                wait_for(&mut self.unsubscribing, request, n, reply);
             }
             Order::Acknowledge(token, reason, properties) => {
                 session.acknowledge_with(token, reason, properties);
@@ -316,6 +308,20 @@ fn acknowledge(link: &mut Link, automatic: bool, event: &Event) {
         && automatic
     {
         link.session.acknowledge(*token, Reason::SUCCESS);
+    }
+}
+
+/// The answers to a call for so many filters; to one for none there is nothing to wait for.
+fn wait_for<T>(
+    waiting: &mut Sorted<Request, Awaited<T>>,
+    request: Request,
+    filters: usize,
+    reply: oneshot::Sender<Vec<T>>,
+) {
+    if filters > 0 {
+        waiting.insert(request, Awaited::new(filters, reply));
+    } else {
+        let _ = reply.send(Vec::new());
     }
 }
 
