@@ -54,12 +54,20 @@ pub(super) enum Record {
 }
 
 /// What stands at a place of a file.
-#[derive(Debug, PartialEq)]
-pub(super) enum Found {
-    Record(Record, usize),
-    /// So many bytes make no record.
-    Damaged(usize),
-    End,
+pub(super) struct Found<'a> {
+    /// Where it begins.
+    pub(super) at: usize,
+    /// All of its bytes.
+    pub(super) bytes: &'a [u8],
+    /// `None`: these bytes make no record.
+    pub(super) record: Option<Record>,
+}
+
+impl Found<'_> {
+    /// Where the next one begins.
+    pub(super) fn end(&self) -> usize {
+        self.at + self.bytes.len()
+    }
 }
 
 pub(super) fn header(first: Seq) -> Vec<u8> {
@@ -144,17 +152,25 @@ fn checksum(head: &[u8], body: &[u8]) -> u32 {
     digest.finalize()
 }
 
-/// Reads what stands at the beginning of `bytes`, which go to the end of the file.
-pub(super) fn read(bytes: &[u8]) -> Found {
-    if bytes.is_empty() {
-        return Found::End;
-    }
-    if let Some((record, length)) = read_one(bytes) {
-        return Found::Record(record, length);
-    }
+/// Reads a file's `bytes` from a place on, to their end.
+pub(super) fn read_from(mut at: usize, bytes: &[u8]) -> impl Iterator<Item = Found<'_>> {
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let (record, length) = match read_one(rest) {
+            Some((record, length)) => (Some(record), length),
+            None => (None, damaged(rest)),
+        };
+        let found = Found { at, bytes: &rest[..length], record };
+        at = found.end();
+        Some(found)
+    })
+}
+
+/// How many bytes stand before the next good record.
+fn damaged(bytes: &[u8]) -> usize {
     let is_good =
         |at: &usize| bytes[*at..].starts_with(&MARKER) && read_one(&bytes[*at..]).is_some();
-    Found::Damaged((1..bytes.len()).find(is_good).unwrap_or(bytes.len()))
+    (1..bytes.len()).find(is_good).unwrap_or(bytes.len())
 }
 
 fn read_one(bytes: &[u8]) -> Option<(Record, usize)> {
@@ -268,22 +284,15 @@ mod tests {
         ]
     }
 
-    fn read_all(mut bytes: &[u8]) -> (Vec<Record>, usize) {
+    fn read_all(bytes: &[u8]) -> (Vec<Record>, usize) {
         let (mut records, mut damaged) = (Vec::new(), 0);
-        loop {
-            let length = match read(bytes) {
-                Found::Record(record, length) => {
-                    records.push(record);
-                    length
-                }
-                Found::Damaged(length) => {
-                    damaged += length;
-                    length
-                }
-                Found::End => return (records, damaged),
-            };
-            bytes = &bytes[length..];
+        for found in read_from(0, bytes) {
+            match found.record {
+                Some(record) => records.push(record),
+                None => damaged += found.bytes.len(),
+            }
         }
+        (records, damaged)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One file of the journal.
 
-use super::record::{self, Found, Record};
+use super::record::{self, Record};
 use super::{Seq, Spot};
 use crate::message::Message;
 use std::collections::BTreeMap;
@@ -227,24 +227,19 @@ impl Segment {
     ) -> io::Result<bool> {
         let bytes = std::fs::read(&self.path)?;
         let mut cost = 0;
-        while cost < most {
-            let at = usize::try_from(self.read).unwrap_or(usize::MAX);
-            let rest = bytes.get(at..).unwrap_or_default();
-            match record::read(rest) {
-                Found::Record(found, length) => {
-                    self.read += length as u64;
-                    let Record::Message { seq, mut message, spot } = found else { continue };
-                    message.port = self.port(message.port);
-                    if self.is_live(seq) && self.taken(seq, message.port) {
-                        cost += message.cost();
-                        take(seq, message, self.boot.zip(spot));
-                    }
-                }
-                Found::Damaged(length) => self.read += length as u64,
-                Found::End => return Ok(true),
+        for found in record::read_from(usize::try_from(self.read).unwrap_or(usize::MAX), &bytes) {
+            if cost >= most {
+                return Ok(false);
+            }
+            self.read = found.end() as u64;
+            let Some(Record::Message { seq, mut message, spot }) = found.record else { continue };
+            message.port = self.port(message.port);
+            if self.is_live(seq) && self.taken(seq, message.port) {
+                cost += message.cost();
+                take(seq, message, self.boot.zip(spot));
             }
         }
-        Ok(false)
+        Ok(true)
     }
 
     /// What waits in here alone and was not found is lost.
@@ -262,21 +257,13 @@ impl Segment {
 
     /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.
     pub(super) fn count_shares(&mut self, bytes: &[u8], mut see: impl FnMut(Seq, &Message)) {
-        let mut place = record::HEADER;
-        loop {
-            match record::read(bytes.get(place..).unwrap_or_default()) {
-                Found::End => return,
-                Found::Damaged(length) => place += length,
-                Found::Record(found, length) => {
-                    place += length;
-                    if let Record::Message { seq, message, .. } = found
-                        && self.is_live(seq)
-                        && !self.away.get(seq.0 - self.first.0)
-                    {
-                        self.add(seq, self.port(message.port), true);
-                        see(seq, &message);
-                    }
-                }
+        for found in record::read_from(record::HEADER, bytes) {
+            if let Some(Record::Message { seq, message, .. }) = found.record
+                && self.is_live(seq)
+                && !self.away.get(seq.0 - self.first.0)
+            {
+                self.add(seq, self.port(message.port), true);
+                see(seq, &message);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Failure, Store, at};
 use crate::journal::Seq;
-use crate::journal::record::{self, Found, Record};
+use crate::journal::record::{self, Record};
 use crate::journal::segment::Segment;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,23 +58,17 @@ impl Store {
         self.last = self.last.max(Seq(first.0.saturating_sub(1)));
         segment.path.clone_from(&path);
         self.segments.push_back(segment);
-        let mut place = record::HEADER;
-        loop {
-            let (found, length) = match record::read(&bytes[place..]) {
-                Found::End => break,
-                Found::Damaged(length) => {
-                    tracing::warn!(
-                        "{}: {length} bytes at {place} are damaged; skipped",
-                        path.display()
-                    );
-                    self.state.damaged += length as u64;
-                    place += length;
-                    continue;
-                }
-                Found::Record(found, length) => (found, length),
+        for found in record::read_from(record::HEADER, bytes) {
+            let Some(record) = found.record else {
+                let (length, place) = (found.bytes.len(), found.at);
+                tracing::warn!(
+                    "{}: {length} bytes at {place} are damaged; skipped",
+                    path.display()
+                );
+                self.state.damaged += length as u64;
+                continue;
             };
-            place += length;
-            match found {
+            match record {
                 Record::Message { seq, .. } => {
                     self.last = self.last.max(seq);
                     if let Some(segment) = self.segments.back_mut() {

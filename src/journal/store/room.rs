@@ -3,7 +3,7 @@
 use super::{Failure, Lost, Store, at, write_whole};
 use crate::config::Drop;
 use crate::journal::Seq;
-use crate::journal::record::{self, Found, Record};
+use crate::journal::record::{self, Record};
 use crate::journal::segment::Segment;
 use crate::message::Message;
 use std::collections::BTreeMap;
@@ -84,29 +84,20 @@ impl Store {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
         let old = fs::read(&segment.path).map_err(at(&segment.path))?;
         let mut new = old[..record::HEADER.min(old.len())].to_vec();
-        let mut place = record::HEADER;
         let mut gone = Vec::new();
-        loop {
-            let rest = old.get(place..).unwrap_or_default();
-            let length = match record::read(rest) {
-                Found::End => break,
-                Found::Damaged(length) => length,
-                Found::Record(found, length) => {
-                    let is_kept = match &found {
-                        Record::Message { seq, .. } if !segment.is_live(*seq) => false,
-                        Record::Message { seq, message, .. } if goes(segment, *seq, message) => {
-                            gone.push((*seq, segment.port(message.port)));
-                            false
-                        }
-                        _ => true,
-                    };
-                    if is_kept {
-                        new.extend_from_slice(&rest[..length]);
-                    }
-                    length
+        for found in record::read_from(record::HEADER, &old) {
+            let is_kept = match &found.record {
+                None => false,
+                Some(Record::Message { seq, .. }) if !segment.is_live(*seq) => false,
+                Some(Record::Message { seq, message, .. }) if goes(segment, *seq, message) => {
+                    gone.push((*seq, segment.port(message.port)));
+                    false
                 }
+                Some(_) => true,
             };
-            place += length;
+            if is_kept {
+                new.extend_from_slice(found.bytes);
+            }
         }
         write_whole(&segment.path, &new)?;
         self.state.written += new.len() as u64;
