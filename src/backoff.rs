@@ -28,18 +28,23 @@ impl Backoff {
     /// The attempt failed, or what was up went down, at `now`: how long to wait. `random` is any
     /// number, evenly spread over its range.
     pub fn down(&mut self, now: Instant, random: u32) -> Duration {
-        let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
-        if up.is_some_and(|up| up >= self.stable) {
-            self.ceiling = self.first;
-        }
+        self.went_down(now);
         let ceiling = self.ceiling;
         self.ceiling = (ceiling * 2).min(self.longest);
         part(ceiling, random)
     }
 
-    /// How long to wait before something else is tried that may well work: as after a first failure.
-    pub fn soon(&self, random: u32) -> Duration {
+    /// The same before something else is tried that may well work: as after a first failure.
+    pub fn soon(&mut self, now: Instant, random: u32) -> Duration {
+        self.went_down(now);
         part(self.first, random)
+    }
+
+    fn went_down(&mut self, now: Instant) {
+        let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
+        if up.is_some_and(|up| up >= self.stable) {
+            self.ceiling = self.first;
+        }
     }
 }
 

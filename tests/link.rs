@@ -481,6 +481,36 @@ async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slo
 }
 
 #[tokio::test]
+async fn a_broker_that_throws_us_out_does_not_keep_us_from_the_next() {
+    let (away, full, good) = (
+        Server::start().await.unwrap(),
+        Server::start().await.unwrap(),
+        Server::start().await.unwrap(),
+    );
+    let url = |server: &Server| format!("mqtt://{}", server.address()).parse().unwrap();
+    let urls: [BrokerUrl; 3] = [url(&away), url(&full), url(&good)];
+    away.restart(false, Duration::MAX).await;
+    let mut settings = Settings::new(urls[0].clone());
+    settings.urls.extend_from_slice(&urls[1..]);
+    let wait = (Duration::from_millis(20), Duration::from_millis(20));
+    let options = Options { wait, ..Options::default() };
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let connector = Connector::new(settings).unwrap();
+    let mut link = Link::new(Session::new(session()), outbox, connector, options);
+    let served = timeout(20 * SECOND, async {
+        loop {
+            if let Event::Session(session::Event::Connected(_)) = link.event().await {
+                match link.broker() == Some(&urls[1]) {
+                    true => full.hang_up().await,
+                    false => return link.broker().cloned(),
+                }
+            }
+        }
+    });
+    assert_eq!(served.await.unwrap().as_ref(), Some(&urls[2]));
+}
+
+#[tokio::test]
 async fn the_last_words_reach_a_broker_that_was_just_talking() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

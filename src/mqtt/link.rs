@@ -2,6 +2,7 @@
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
 mod dial;
+mod down;
 mod error;
 mod look_back;
 mod state;
@@ -15,7 +16,7 @@ use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
-use crate::backoff::{self, Backoff};
+use crate::backoff::Backoff;
 use crate::outbox::Outbox;
 use dial::Given;
 use look_back::LookBack;
@@ -29,12 +30,6 @@ use tokio::time::sleep_until;
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// A link that ends so soon after the broker let us in was not wanted.
-const SHORT: Duration = Duration::from_secs(10);
-
-/// So many short links in a row are no accident.
-const SHORT_LINKS: u32 = 3;
 
 /// How a link behaves besides the protocol.
 #[derive(Clone, Debug)]
@@ -108,6 +103,8 @@ pub struct Link {
     up_since: Option<Instant>,
     /// Links in a row that ended right after the broker had let us in.
     short_links: u32,
+    /// What is to be waited for at least once all of several brokers were tried.
+    least_wait: Duration,
     /// The broker of the last try.
     broker: Option<BrokerUrl>,
     look_back: LookBack,
@@ -161,6 +158,7 @@ impl Link {
             phase: Phase::Waiting(dialer, now()),
             up_since: None,
             short_links: 0,
+            least_wait: Duration::ZERO,
             broker,
             look_back: LookBack::Never,
         };
@@ -400,59 +398,6 @@ impl Link {
                 self.stop();
                 Event::Stopped
             }
-        }
-    }
-
-    /// The link ended, or did not come about.
-    fn down(&mut self, error: LinkError) -> Event {
-        let now = now();
-        let asked = matches!(error, LinkError::Asked);
-        let error = if asked { error } else { self.judge(error, now) };
-        let other_version = match &error {
-            LinkError::Session(error) => self.session.tries_older(error),
-            _ => false,
-        };
-        self.session.disconnected(matches!(error, LinkError::Closed));
-        let wait = match other_version || asked {
-            true => Duration::ZERO,
-            false => {
-                let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
-                let wait = match &self.phase {
-                    Phase::Waiting(dialer, _) if dialer.has_another() => self.backoff.soon(chance),
-                    _ => self.backoff.down(now, chance),
-                };
-                wait.max(error.least_wait())
-            }
-        };
-        match &mut self.phase {
-            Phase::Waiting(_, until) if self.options.reconnect || other_version => {
-                *until = now + wait;
-                let cause = error.to_string();
-                self.state.send_replace(State::Backoff { until: *until, cause });
-            }
-            _ => self.stop(),
-        }
-        Event::Down(error)
-    }
-
-    /// A broker that throws us out again and again right after it let us in has a reason, which
-    /// before 5.0 it cannot say.
-    fn judge(&mut self, error: LinkError, now: Instant) -> LinkError {
-        let was_short = self.up_since.take().map(|since| now < since + SHORT);
-        match was_short {
-            Some(true) => self.short_links += 1,
-            Some(false) => self.short_links = 0,
-            None => {}
-        }
-        if self.short_links < SHORT_LINKS || was_short.is_none() {
-            return error;
-        }
-        match error {
-            LinkError::Closed | LinkError::Io(_) => LinkError::ThrownOut {
-                times: self.short_links,
-                client_id: self.session.options().client_id.clone(),
-            },
-            other => other,
         }
     }
 }

@@ -172,10 +172,13 @@ impl Connector {
         self.next != 0
     }
 
-    /// The broker at the other end of the last stream took us in (CONNACK): the next attempt
-    /// begins with the first of the list, and TLS resumes its session.
+    /// The broker at the other end of the last stream took us in (CONNACK): TLS resumes its session.
     pub fn established(&mut self) {
         self.established = true;
+    }
+
+    /// The next attempt is for the first of the list, not for the next one.
+    pub fn begin_again(&mut self) {
         self.next = 0;
     }
 

@@ -145,6 +145,7 @@ async fn brokers_in_order_with_failover_and_return() {
     assert!(connector.connect(|_| ()).await.is_ok());
     assert_eq!(connector.broker().port, c.port());
     connector.established();
+    connector.begin_again();
     assert_eq!(connector.broker().port, c.port());
     // The first is asked first again, although it is still away; and after the last comes it.
     for expected in [a, b, c, a] {

@@ -26,14 +26,17 @@ pub trait Dial: Send {
     /// The broker at the other end of the last stream took us in.
     fn established(&mut self) {}
 
+    /// The next attempt is for the first of several brokers.
+    fn begin_again(&mut self) {}
+
     /// The broker of the last try, if it has an address. What it says of user and password goes
     /// before what the session has.
     fn broker(&self) -> Option<&BrokerUrl> {
         None
     }
 
-    /// Whether a broker is next that was not tried since all of them failed or one took us in: then
-    /// it is not waited for as long as after a failure of all.
+    /// Whether a broker is next that was not tried since all of them failed or since it was to begin
+    /// again: then it is not waited for as long as after a failure of all.
     fn has_another(&self) -> bool {
         false
     }
@@ -62,6 +65,10 @@ impl Dial for Connector {
 
     fn established(&mut self) {
         Connector::established(self);
+    }
+
+    fn begin_again(&mut self) {
+        Connector::begin_again(self);
     }
 
     fn broker(&self) -> Option<&BrokerUrl> {

@@ -1,0 +1,82 @@
+//! What the end of a link means: which broker is next, and after how long.
+
+use super::{Event, Link, LinkError, Phase, State, now};
+use crate::backoff;
+use std::time::{Duration, Instant};
+
+/// A link that ends so soon after the broker let us in was not wanted.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// So many short links in a row are no accident.
+const SHORT_LINKS: u32 = 3;
+
+impl Link {
+    /// The link ended, or did not come about.
+    pub(super) fn down(&mut self, error: LinkError) -> Event {
+        let now = now();
+        let asked = matches!(error, LinkError::Asked);
+        let ours = asked || matches!(error, LinkError::BetterBroker);
+        let was_short = self.up_since.take().map(|since| !ours && now < since + SHORT);
+        let error = self.judge(error, was_short);
+        if let Phase::Waiting(dialer, _) = &mut self.phase
+            && was_short == Some(false)
+        {
+            // One that throws us out right away leaves the turn to the next.
+            dialer.begin_again();
+        }
+        let other_version = match &error {
+            LinkError::Session(error) => self.session.tries_older(error),
+            _ => false,
+        };
+        self.session.disconnected(matches!(error, LinkError::Closed));
+        let wait = match other_version || asked {
+            true => Duration::ZERO,
+            false => self.wait_after(&error, now),
+        };
+        match &mut self.phase {
+            Phase::Waiting(_, until) if self.options.reconnect || other_version => {
+                *until = now + wait;
+                let cause = error.to_string();
+                self.state.send_replace(State::Backoff { until: *until, cause });
+            }
+            _ => self.stop(),
+        }
+        Event::Down(error)
+    }
+
+    /// How long to wait before the next try: shortly if another broker is next.
+    fn wait_after(&mut self, error: &LinkError, now: Instant) -> Duration {
+        let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
+        let least_wait = self.least_wait.max(error.least_wait());
+        match &self.phase {
+            Phase::Waiting(dialer, _) if dialer.has_another() => {
+                self.least_wait = least_wait;
+                self.backoff.soon(now, chance)
+            }
+            _ => {
+                self.least_wait = Duration::ZERO;
+                self.backoff.down(now, chance).max(least_wait)
+            }
+        }
+    }
+
+    /// A broker that throws us out again and again right after it let us in has a reason, which
+    /// before 5.0 it cannot say.
+    fn judge(&mut self, error: LinkError, was_short: Option<bool>) -> LinkError {
+        match was_short {
+            Some(true) => self.short_links += 1,
+            Some(false) => self.short_links = 0,
+            None => {}
+        }
+        if self.short_links < SHORT_LINKS || was_short.is_none() {
+            return error;
+        }
+        match error {
+            LinkError::Closed | LinkError::Io(_) => LinkError::ThrownOut {
+                times: self.short_links,
+                client_id: self.session.options().client_id.clone(),
+            },
+            other => other,
+        }
+    }
+}
