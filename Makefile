@@ -46,7 +46,7 @@ packed: qemu ## pack what qemu built for mipsel; other programs open the package
 	target/tools/bin/python openwrt/pack mipsel_24kc
 	target/tools/bin/python -m pytest -q openwrt/pack/tests
 
-package: deps ## packages for OpenWrt on ARCH=mipsel_24kc, in target/packages; KEY=file signs the index
+package: deps ## packages for OpenWrt on ARCH=mipsel_24kc, in target/packages; openwrt/README.md has the keys
 	scripts/package $(ARCH)
 
 packages: deps ## the same for every architecture in openwrt/targets

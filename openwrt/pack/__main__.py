@@ -1,14 +1,13 @@
 """Packs what scripts/cross built: `openwrt/pack ARCHITECTURE...`.
 
 The packages of an architecture go to target/packages/ARCHITECTURE, with the indexes that make a feed
-of the folder. KEY=secret.key signs the one of opkg; usign's keys are signify's.
+of the folder; sign.py says how they are signed.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import apk
 import compress
 import ipk
+import sign
 import stage
 from package import Package
 
@@ -61,15 +61,12 @@ def pack(architecture: str, target: str, folder: Path) -> list[tuple[str, ...]]:
 
 
 def write_opkg_index(folder: Path, packages: list[Package], ipks: dict[str, bytes]) -> None:
-    """Packages, Packages.gz, and Packages.sig if there is a key."""
+    """Packages, Packages.gz, and the signature if there is a key."""
     controls = {ipk.file_name(package): ipk.control(package, ipk.installed_size(package)) for package in packages}
     text = ipk.index(ipks, controls).encode()
     (folder / "Packages").write_bytes(text)
     (folder / "Packages.gz").write_bytes(compress.gzip(text))
-    key = os.environ.get("KEY")
-    if key:
-        command = ["signify-openbsd", "-S", "-s", str(Path(key).resolve()), "-m", "Packages", "-x", "Packages.sig"]
-        subprocess.run(command, check=True, cwd=folder)
+    sign.opkg(folder)
 
 
 def row(architecture: str, package: Package, ipk_size: int, apk_size: int) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ An .apk is a deflated ADB file: the database with everything about the package, 
 each file that has content. The fields' numbers are those of apk-tools' src/apk_adb.h, their meaning is
 in doc/apk-package.5.scd, the order of things in src/app_mkpkg.c and src/app_mkndx.c. What OpenWrt adds,
 scripts and lists below lib/apk/packages, is that of its include/package-pack.mk.
-
-Not signed: `apk add --allow-untrusted`.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 
 import adb
 import compress
+import sign
 from package import Entry, Package, with_file
 
 INFO_NAME, INFO_VERSION, INFO_HASHES, INFO_DESCRIPTION, INFO_ARCH = 1, 2, 3, 4, 5
@@ -94,6 +93,9 @@ def index(packages: list[Built]) -> bytes:
 
 
 def _container(schema: bytes, database: bytes, data: bytes) -> bytes:
+    signature = sign.apk(schema, database)
+    if signature:
+        data = adb.block(adb.BLOCK_SIGNATURE, signature) + data
     return b"ADBd" + compress.deflate(b"ADB." + schema + adb.block(adb.BLOCK_ADB, database) + data)
 
 

@@ -44,8 +44,12 @@ class Apk:
             assert plain[at + size : at + padded] == bytes(padded - size)
             at += padded
         assert at == len(plain)
-        assert [kind for kind, _ in self.blocks] == [0] + [2] * (len(self.blocks) - 1)
+        kinds = [kind for kind, _ in self.blocks]
+        signatures, data = kinds.count(1), kinds.count(2)
+        assert kinds == [0] + [1] * signatures + [2] * data
         self.database = self.blocks[0][1]
+        self.signatures = [content for _, content in self.blocks[1 : 1 + signatures]]
+        self.data = [content for _, content in self.blocks[1 + signatures :]]
         assert self.database[:4] == bytes(4), "version and reserved bytes"
 
     # Values.
@@ -111,7 +115,7 @@ class Apk:
         return found
 
     def index(self):
-        assert self.schema == "indx" and len(self.blocks) == 1
+        assert self.schema == "indx" and not self.data
         return [self.info(item) for item in self.array(self.root()[2])]
 
     def package(self):
@@ -119,7 +123,7 @@ class Apk:
         assert self.schema == "pckg"
         root = self.root()
         data = {}
-        for _, content in self.blocks[1:]:
+        for content in self.data:
             place = int.from_bytes(content[:4], "little"), int.from_bytes(content[4:8], "little")
             # In the order of the paths, which is how apk reads them.
             assert not data or place > max(data)
