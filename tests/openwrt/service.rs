@@ -26,6 +26,18 @@ fn wait_for_both(lines: &Lines, texts: [&str; 2]) {
     lines.wait_for(if first.contains(texts[0]) { texts[1] } else { texts[0] });
 }
 
+/// The package procd-ujail.
+fn with_jails(router: &Router) {
+    router.write("/sbin/ujail", "");
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(router.path("/sbin/ujail"), executable).unwrap();
+}
+
+/// What procd was told since: the methods.
+fn calls_since(router: &Router, before: usize) -> Vec<String> {
+    router.ubus().into_iter().skip(before).map(|(method, _)| method).collect()
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -50,9 +62,7 @@ fn a_fresh_installation_starts_nothing() {
 #[test]
 fn procd_is_told_all_that_it_must_know() {
     let router = router(&[("enabled", "1"), ("interface", "wan wwan")]);
-    router.write("/sbin/ujail", "");
-    let executable = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(router.path("/sbin/ujail"), executable).unwrap();
+    with_jails(&router);
     fs::create_dir_all(router.path("/mnt/stick/tty2mqtt")).unwrap();
     let journal = router.path("/mnt/stick/tty2mqtt");
     router.config(&format!(
@@ -102,10 +112,10 @@ fn procd_is_told_all_that_it_must_know() {
         "triggers": [
             ["config.change", ["if", ["eq", "package", "tty2mqtt"],
                 ["run_script", "/etc/init.d/tty2mqtt", "reload"]], 1000],
-            ["interface.*.up", ["if", ["eq", "interface", "wan"], ["run_script",
-                "/usr/bin/tty2mqtt", "reconnect", "--config", "/etc/tty2mqtt/config.yaml"]], 1000],
-            ["interface.*.up", ["if", ["eq", "interface", "wwan"], ["run_script",
-                "/usr/bin/tty2mqtt", "reconnect", "--config", "/etc/tty2mqtt/config.yaml"]], 1000],
+            ["interface.*.up", ["if", ["eq", "interface", "wan"],
+                ["run_script", "/etc/init.d/tty2mqtt", "network"]], 1000],
+            ["interface.*.up", ["if", ["eq", "interface", "wwan"],
+                ["run_script", "/etc/init.d/tty2mqtt", "network"]], 1000],
             ["mount.add", ["if", ["eq", "target", "/mnt/stick"],
                 ["run_script", "/etc/init.d/tty2mqtt", "restart"]], 1000],
         ],
@@ -152,11 +162,90 @@ fn a_wrong_configuration_is_said_once_and_nothing_starts() {
          reload"
     );
     assert_eq!(log.matches("there is no port").count(), 1);
+    // What it lacks may be on a disk that is mounted later.
+    let (_, argument) = router.ubus().pop().unwrap();
+    let later = json!(["mount.add", [["run_script", "/etc/init.d/tty2mqtt", "reload"]], 1000]);
+    assert!(argument["triggers"].as_array().unwrap().contains(&later), "{argument:#}");
 
     // It starts with the reload that follows the repair.
     router.config(&format!("broker: {{url: \"mqtt://x\"}}\n{PORTS}"));
     router.service("reload");
     assert!(router.instances().get("tty2mqtt").is_some(), "{}", router.log());
+}
+
+#[test]
+fn a_start_with_a_wrong_configuration_leaves_what_runs() {
+    let router = router(&[("enabled", "1")]);
+    router.service("start");
+    let before = router.ubus().len();
+    router.config("nonsense");
+    assert!(!router.service("start").status.success());
+    assert_eq!(router.ubus().len(), before);
+    assert!(router.log().contains("nothing was started or changed"), "{}", router.log());
+    // A stop is a stop.
+    router.service("restart");
+    assert_eq!(calls_since(&router, before), ["delete", "set"]);
+    assert_eq!(router.instances(), json!({}));
+}
+
+#[test]
+fn what_a_jail_cannot_be_given_later_takes_a_restart() {
+    let router = router(&[("enabled", "1")]);
+    with_jails(&router);
+    let certificates = router.path("/etc/own");
+    fs::create_dir_all(&certificates).unwrap();
+    let config = |broker: &str| router.config(&format!("broker: {{{broker}}}\n{PORTS}"));
+    config("url: \"mqtt://b\"");
+    router.service("start");
+    let before = router.ubus().len();
+    config("url: \"mqtt://c\"");
+    router.service("reload");
+    assert_eq!(calls_since(&router, before), ["set"]);
+    fs::write(certificates.join("password"), "x").unwrap();
+    config(&format!(
+        "url: \"mqtt://c\", user: u, password_file: {}/password",
+        certificates.display()
+    ));
+    router.service("reload");
+    assert_eq!(calls_since(&router, before), ["set", "delete", "set"], "{}", router.log());
+    let mounts = &router.instances()["tty2mqtt"]["jail"]["mount"];
+    assert_eq!(mounts["/etc/own"], "0", "{mounts:#}");
+    // Without a jail the gateway sees it all; it takes a restart to take another journal, though.
+    router.uci(&[("enabled", "1"), ("jail", "0")]);
+    router.service("reload");
+    let before = router.ubus().len();
+    config("url: \"mqtt://c\"");
+    router.service("reload");
+    assert_eq!(calls_since(&router, before), ["set"]);
+    router.config(&format!(
+        "broker: {{url: \"mqtt://c\"}}\noutbox: {{durability: spill, journal: {{path: {}}}}}\n{PORTS}",
+        router.path("/mnt").display()
+    ));
+    router.service("reload");
+    assert_eq!(calls_since(&router, before), ["set", "delete", "set"]);
+    router.uci(&[("enabled", "0")]);
+    router.service("reload");
+    assert!(!router.path("/var/etc/tty2mqtt").exists());
+}
+
+#[test]
+fn other_name_servers_take_a_restart_in_a_jail() {
+    let router = router(&[("enabled", "1")]);
+    with_jails(&router);
+    router.write("/etc/resolv.conf", "");
+    router.service("start");
+    let before = router.ubus().len();
+    router.service("network");
+    assert!(calls_since(&router, before).is_empty());
+    let asked = "\ntty2mqtt reconnect --config /etc/tty2mqtt/config.yaml\n";
+    assert_eq!(router.trace().matches(asked).count(), 1);
+    // As a network that came up writes it.
+    router.write("/etc/resolv.conf", "nameserver 192.0.2.1\n");
+    router.service("network");
+    assert_eq!(calls_since(&router, before), ["delete", "set"]);
+    router.service("network");
+    assert_eq!(calls_since(&router, before).len(), 2);
+    assert_eq!(router.trace().matches(asked).count(), 2);
 }
 
 #[test]

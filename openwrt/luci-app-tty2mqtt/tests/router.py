@@ -106,6 +106,14 @@ class Router:
         (self.at / "bin").mkdir()
         (self.at / "bin/tty2mqtt").symlink_to(PROGRAM)
         (self.at / "bin/uci").symlink_to(STAND_IN / "uci")
+        # The init script is tested with the service; here it only tells what it was asked for.
+        self.init = self.at / "init.d/tty2mqtt"
+        self.init.parent.mkdir()
+        self.init.write_text(f"#!/bin/sh\necho \"$1\" >>{self.at}/asked\n")
+        self.init.chmod(0o755)
+        self.executable = self.at / "plugin"
+        self.executable.write_text(PLUGIN.read_text().replace("/etc/init.d/", f"{self.init.parent}/"))
+        self.executable.chmod(0o755)
         self.uci.write_text(f"\nconfig tty2mqtt 'main'\n\toption enabled '1'\n\toption config '{self.config}'\n")
         self.write(config)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -162,9 +170,14 @@ class Router:
             "PATH": f"{self.at}/bin:{os.environ['PATH']}", "UCI_FILE": str(self.uci),
         }
         return subprocess.run(
-            [PLUGIN, *arguments], input=text.encode(), stdout=subprocess.PIPE, env=environment,
+            [self.executable, *arguments], input=text.encode(), stdout=subprocess.PIPE, env=environment,
             timeout=DEADLINE, check=True,
         ).stdout
+
+    def asked_of_init(self):
+        """What the init script was called with so far."""
+        asked = self.at / "asked"
+        return asked.read_text().split() if asked.exists() else []
 
     def options(self):
         text = self.uci.read_text()

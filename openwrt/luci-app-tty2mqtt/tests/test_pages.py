@@ -211,8 +211,9 @@ def test_a_right_file_is_saved_and_counts(router, look):
     page = look("config")
     page.enter(".tty2mqtt-editor .text", new)
     page.click("Save & Apply")
-    page.says("Saved. No gateway took it over")
+    page.says("Saved. No gateway was running: it starts now if it is enabled")
     assert router.config.read_text() == new
+    assert router.asked_of_init()[-1] == "reload"
 
 
 def test_every_template_publishes_its_example(router, look):

@@ -61,6 +61,10 @@ def test_scripts_call_openwrt(name, package, script, calls, tmp_path):
     if name == expected.LUCI:
         # Its own postinst would talk to the router's rpcd; below another root it does nothing.
         assert ("killall -HUP rpcd" in scripts[script]) == script.startswith("post")
+    else:
+        # After an upgrade the new program is to run; a first installation starts nothing.
+        again = '[ "${PKG_UPGRADE}" != 1 ] || /etc/init.d/tty2mqtt restart'
+        assert (again in scripts[script]) == script.startswith("post")
     output = subprocess.check_output(
         ["sh", "-c", scripts[script]], text=True, env={"IPKG_INSTROOT": str(tmp_path), "PATH": "/usr/bin:/bin"}
     )

@@ -97,6 +97,7 @@ def test_control(name, opened):
         assert "killall -HUP rpcd" in parts.pop("postinst-pkg")
     else:
         assert parts.pop("conffiles") == "/etc/config/tty2mqtt\n"
+        assert "/etc/init.d/tty2mqtt restart" in parts.pop("postinst-pkg")
     assert sorted(parts) == ["control", "postinst", "prerm"]
 
 

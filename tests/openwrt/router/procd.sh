@@ -107,4 +107,11 @@ procd_add_restart_mount_trigger() {
 	_trigger '"mount.add"' "\"target\",$(_text "${1%/*}")" "$(_list run_script "$initscript" restart)"
 }
 
+procd_add_raw_trigger() {
+	local event="$1" timeout="$2"
+
+	shift 2
+	_triggers="$_triggers${_triggers:+,}[$(_text "$event"),[$(_list run_script "$@")],$timeout]"
+}
+
 procd_kill() { ubus call service delete "{\"name\":$(_text "$1")}"; }

@@ -160,8 +160,10 @@ return view.extend({
 			const reload = answer.reload || {};
 			const changed = [].concat(reload.added || [], reload.removed || [], reload.restarted || []);
 
-			if (!reload.ok)
-				say('warning', _('Saved. No gateway took it over: %s').format(reload.text || reload.error));
+			if (reload.error)
+				say('warning', _('Saved. No gateway was running: it starts now if it is enabled, or the system log says why it cannot.'));
+			else if (!reload.ok)
+				say('warning', _('Saved. The gateway did not take it over: %s').format(reload.text));
 			else if (reload.restart_needed)
 				say('warning', _('Saved. The key “control” counts from the next start on.'));
 			else

@@ -125,7 +125,7 @@ return view.extend({
 			dom.content(this.absent, [
 				E('h4', [ _('The gateway does not run') ]),
 				E('p', [ gateway.text(status.error || _('It gave no answer.')) ]),
-				E('p', [ E('a', { 'href': L.url('admin/services/tty2mqtt/settings') }, [ _('Start it under Service and broker') ]),
+				E('p', [ E('a', { 'href': L.url('admin/services/tty2mqtt/settings') }, [ _('Is it enabled under Service and broker?') ]),
 					' · ', E('a', { 'href': L.url('admin/status/logs') }, [ _('System log') ]) ])
 			]);
 			return;
