@@ -176,35 +176,41 @@ impl Outbox {
     }
 
     fn push_unstored(&mut self, ticket: Ticket, port: usize, message: Message) {
-        if !self.could_ever_have_room_for(&message) {
+        while self.could_ever_have_room_for(&message)
+            && (message.latest_only || !self.has_room_for(&message))
+        {
+            let Some(old) = self.lanes[port].take_replaced(&message) else { break };
+            self.gone(&old);
+            self.counts.replaced += 1;
+            self.tell(old.ticket, Outcome::Replaced);
+        }
+        if self.make_way(ticket, &message) {
+            self.keep(Held { ticket, message, seq: None }, port);
+        }
+    }
+
+    /// Drops what waits by the policy until there is room for a message, or the message itself, of
+    /// which `false` tells.
+    fn make_way(&mut self, ticket: Ticket, message: &Message) -> bool {
+        let port = usize::from(message.port);
+        let may_fit = self.could_ever_have_room_for(message);
+        while may_fit && !self.has_room_for(message) {
+            let Some((at, least)) = self.victim(message) else { break };
+            self.gone(&least);
+            self.lanes[at].drops.full += 1;
+            self.dropped(least.ticket);
+        }
+        let fits = self.has_room_for(message);
+        if !fits {
             if message.cost() > self.bounds.bytes.bytes() {
                 self.counts.too_large += 1;
                 self.lanes[port].drops.too_large += 1;
             } else {
                 self.lanes[port].drops.full += 1;
             }
-            return self.dropped(ticket);
+            self.dropped(ticket);
         }
-        while message.latest_only || !self.has_room_for(&message) {
-            let Some(old) = self.lanes[port].take_replaced(&message) else { break };
-            self.gone(&old);
-            self.counts.replaced += 1;
-            self.tell(old.ticket, Outcome::Replaced);
-        }
-        while !self.has_room_for(&message) {
-            match self.victim(&message) {
-                Some((at, oldest)) => {
-                    self.gone(&oldest);
-                    self.lanes[at].drops.full += 1;
-                    self.dropped(oldest.ticket);
-                }
-                None => {
-                    self.lanes[port].drops.full += 1;
-                    return self.dropped(ticket);
-                }
-            }
-        }
-        self.keep(Held { ticket, message, seq: None }, port);
+        fits
     }
 
     /// Puts a message into its lane, behind what it must not overtake.
@@ -453,7 +459,8 @@ impl Outbox {
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, message: &Message) -> bool {
+        let taken = self.in_flight.bytes() + self.shelf.bytes();
         self.in_flight.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(self.in_flight.bytes())
+            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
 }

@@ -480,6 +480,44 @@ async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slo
     assert_eq!(waits, [1, 1, 1, 1, 1, 2, 1, 1, 4, 1, 1, 8]);
 }
 
+/// Brokers in turn, of which some are away.
+struct InTurn(Vec<bool>, usize);
+
+impl Dial for InTurn {
+    fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
+        let is_there = self.0[self.1 % self.0.len()];
+        self.1 += 1;
+        let stream = Box::new(tokio::io::duplex(64).0) as Box<dyn link::Io>;
+        let away = || ConnectError::Other("away".into());
+        Box::pin(std::future::ready(is_there.then_some(stream).ok_or_else(away)))
+    }
+
+    fn has_another(&self) -> bool {
+        !self.1.is_multiple_of(self.0.len())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_all_brokers_refuse_is_tried_slowly() {
+    for (brokers, expected) in [
+        (vec![true, false], [1, 1, 1, 2]),
+        (vec![false, true], [1, 1, 1, 2]),
+        (vec![true, true], [1, 10, 1, 10]),
+    ] {
+        // Whoever lets us in is told no password, as there is no such file.
+        let password_file = Some("/none".into());
+        let options = Options { jitter: false, password_file, ..Options::default() };
+        let outbox = Outbox::new(&OutboxBounds::default());
+        let mut link = Link::new(Session::new(session()), outbox, InTurn(brokers, 0), options);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            down(&mut link).await;
+            waits.push(wait(&link).as_secs());
+        }
+        assert_eq!(waits, expected);
+    }
+}
+
 #[tokio::test]
 async fn a_broker_that_throws_us_out_does_not_keep_us_from_the_next() {
     let (away, full, good) = (

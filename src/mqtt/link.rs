@@ -103,7 +103,8 @@ pub struct Link {
     up_since: Option<Instant>,
     /// Links in a row that ended right after the broker had let us in.
     short_links: u32,
-    /// What is to be waited for at least once all of several brokers were tried.
+    /// The least that is to be waited once all of several brokers were tried; the longest of times
+    /// before the first.
     least_wait: Duration,
     /// The broker of the last try.
     broker: Option<BrokerUrl>,
@@ -158,7 +159,7 @@ impl Link {
             phase: Phase::Waiting(dialer, now()),
             up_since: None,
             short_links: 0,
-            least_wait: Duration::ZERO,
+            least_wait: Duration::MAX,
             broker,
             look_back: LookBack::Never,
         };

@@ -72,10 +72,10 @@ impl Outbox {
         if self.shelf.is_behind {
             self.store_what_waits(usize::MAX);
         }
-        // The journal is behind by all that memory can hold.
-        if !self.has_room_for(&message) {
-            self.lanes[port].drops.full += 1;
-            return self.dropped(ticket);
+        // It takes memory only until the journal has it. If there is none for that, the journal is
+        // behind by all that memory can hold, or what memory alone has makes way.
+        if !self.make_way(ticket, &message) {
+            return;
         }
         // What is read back comes behind all that is in memory.
         self.lanes[port].pile_up(order);

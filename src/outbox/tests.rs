@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::scalar::Size;
+use crate::journal::Report;
+use crate::message::Durability;
 use proptest::prelude::*;
 
 fn message(text: &str) -> Message {
@@ -82,6 +84,35 @@ fn a_chatty_port_does_not_push_out_the_others() {
         let expected = [(1, Drops { full: 40, ..Drops::default() })];
         assert!(left.contains(&"b01".to_owned()), "{policy:?} {left:?}");
         assert_eq!(drops, expected, "{policy:?}");
+    }
+}
+
+#[test]
+fn what_only_memory_has_does_not_keep_others_from_the_journal() {
+    for policy in [Drop::Oldest, Drop::Newest] {
+        let mut outbox = outbox(1000, policy);
+        outbox.bounds.bytes = Size::from_bytes(100 * message("a000").cost());
+        outbox.share(2);
+        outbox.open_journal(Seq(0), &[]);
+        outbox.disconnected(Instant::now());
+        let from = |port, n, durability| Message {
+            port,
+            durability: Some(durability),
+            ..message(&format!("{}{n:03}", ["", "a", "b"][port as usize]))
+        };
+        let mut stored = 0;
+        for n in 0..400 {
+            outbox.push(from(1, n, Durability::Memory));
+            outbox.push(from(2, n, Durability::Always));
+            let turn = outbox.turn(Instant::now()).unwrap();
+            stored += turn.entries.len();
+            outbox.hear(Report::Safe(turn.entries.last().unwrap().seq));
+        }
+        assert_eq!(stored, 400, "{policy:?}");
+        let drops: Vec<_> = outbox.drops().collect();
+        assert!(matches!(drops[..], [(1, Drops { full: 300.., .. })]), "{policy:?} {drops:?}");
+        let waiting = outbox.journalled().away;
+        assert!((300..400).contains(&waiting) && outbox.len() > 90, "{waiting} {}", outbox.len());
     }
 }
 

@@ -110,9 +110,10 @@ fn status(config: &Path) -> serde_json::Value {
     serde_json::from_slice(&status.stdout).unwrap()
 }
 
-/// Waits until the gateway uses a node of which this is true; returns its number.
+/// Waits until the gateway uses a node of which this is true; returns its number. After many links
+/// that did not last it waits for up to a minute before it tries all of them again.
 fn wait_until_uses(gateway: &Gateway, ports: &[u16], is_it: impl Fn(usize) -> bool) -> usize {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + 3 * DEADLINE;
     loop {
         let log = gateway.log().so_far();
         let line = log.iter().rev().find(|line| line.contains("connected to mqtt://"));

@@ -47,14 +47,15 @@ impl Link {
     /// How long to wait before the next try: shortly if another broker is next.
     fn wait_after(&mut self, error: &LinkError, now: Instant) -> Duration {
         let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
-        let least_wait = self.least_wait.max(error.least_wait());
+        // One of several that may be back at any time is not kept waiting for by the others.
+        let least_wait = self.least_wait.min(error.least_wait());
         match &self.phase {
             Phase::Waiting(dialer, _) if dialer.has_another() => {
                 self.least_wait = least_wait;
                 self.backoff.soon(now, chance)
             }
             _ => {
-                self.least_wait = Duration::ZERO;
+                self.least_wait = Duration::MAX;
                 self.backoff.down(now, chance).max(least_wait)
             }
         }
