@@ -23,6 +23,9 @@ use tokio::time::sleep_until;
 /// seconds for a megabyte.
 const LAST_SYNC: Duration = Duration::from_secs(10);
 
+/// A journal that is behind and says nothing for so long holds up the ports no more: its disk hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// So late the journal is told of what was acknowledged, where nothing else happens.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -112,6 +115,7 @@ pub async fn run(uplink: Uplink) -> usize {
         next_status: now.mono + uplink.interval,
         uplink,
         status: status::Broker::away(now),
+        pressed: None,
         next_link: None,
         ended: None,
         taken,
@@ -131,6 +135,8 @@ struct Running {
     uplink: Uplink,
     status: status::Broker,
     next_status: Instant,
+    /// Since when the journal has been behind by too much, without a word.
+    pressed: Option<Instant>,
     /// Takes over when the link there is has said goodbye.
     next_link: Option<Link>,
     /// When every port had ended.
@@ -150,7 +156,8 @@ impl Running {
             let grace = ended.map(|ended| ended + self.uplink.grace);
             let spills = self.uplink.link.outbox.spills_at();
             let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
-            let due = [grace, spills, told];
+            let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
+            let due = [grace, spills, told, hangs];
             let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event() => match event {
@@ -180,6 +187,8 @@ impl Running {
                 self.look_at_the_clock();
             }
             self.tell_journal();
+            let is_pressed = self.uplink.link.outbox.is_pressed();
+            self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));
             if self.uplink.link.is_stopped() {
                 self.take_over();
             }
@@ -206,6 +215,7 @@ impl Running {
     }
 
     fn hear(&mut self, mut report: Report) {
+        self.pressed = None;
         if self.was_unset
             && self.clock_is_set
             && let Report::Read(messages) = &mut report
@@ -347,7 +357,12 @@ impl Running {
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
     /// have to drop any.
     fn takes_more(&self) -> bool {
-        self.ended.is_none() && !self.uplink.link.outbox.is_pressed()
+        self.ended.is_none() && (!self.uplink.link.outbox.is_pressed() || self.hangs())
+    }
+
+    /// Whether the journal's disk does not even fail.
+    fn hangs(&self) -> bool {
+        self.pressed.is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 
     fn push(&mut self, messages: Vec<Message>) {

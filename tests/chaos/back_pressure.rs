@@ -88,6 +88,35 @@ fn an_fsync_of_two_seconds_holds_up_no_port() {
 }
 
 #[test]
+fn a_disk_that_hangs_costs_what_was_to_go_there_and_nothing_else() {
+    let _alone = alone();
+    let durability = Durability::Always { journal: 32 };
+    let setup = Setup { durability, ports: 2, in_memory: 1, outbox: "1MiB", ..Setup::default() };
+    let mut rig = Rig::start(setup);
+    rig.devices.resume();
+    rig.emit(A_SECOND / 8);
+    rig.shim.delay_fsync(3_600_000);
+    // Nothing comes through any more, from either port.
+    let start = Instant::now();
+    let mut delivered = (0, start);
+    while delivered.1.elapsed() < Duration::from_secs(2) {
+        let now = rig.counter.ledger(|ledger| ledger.delivered());
+        if now > delivered.0 {
+            delivered = (now, Instant::now());
+        }
+        assert!(start.elapsed() < DEADLINE, "the disk does not hang");
+        std::thread::yield_now();
+    }
+    // Until it is clear that the disk will not answer.
+    let emitted = rig.devices.pause();
+    rig.devices.resume();
+    rig.counter.wait("readings that need no disk", |ledger| ledger.reached_by(1) > emitted[1]);
+    println!("a disk that hangs: the other port is heard again after {:?}", start.elapsed());
+    // The end waits for the disk, but not for ever.
+    rig.gateway.terminate();
+}
+
+#[test]
 fn a_port_that_takes_nothing_holds_up_nobody() {
     holds_up("a port that takes nothing", Durability::Memory, Link::Tcp, |rig| {
         // Nobody reads at the device's end: a tty is full after a few of these.

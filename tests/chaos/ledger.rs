@@ -113,6 +113,11 @@ impl Ledger {
         self.ports.values().map(|port| port.seen.len() as u64).sum()
     }
 
+    /// How far the numbers of one port have come.
+    pub fn reached_by(&self, port: usize) -> u64 {
+        self.ports.get(&port).map_or(0, |port| port.seen.len() as u64)
+    }
+
     /// A fault hit a port when its device had emitted so many readings.
     pub fn window(&mut self, port: usize, cause: Cause, end: u64) {
         self.ports.entry(port).or_default().windows.push(Window { cause, end });

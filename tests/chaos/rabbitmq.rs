@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The last line of a node's start.
@@ -57,12 +58,27 @@ impl Cluster {
         };
         let nodes: Vec<_> = (0..nodes).map(node).collect();
         let mut cluster = Cluster { nodes, names, epmd, folder };
-        let all = 0..cluster.nodes.len();
-        all.clone().for_each(|n| cluster.prepare(n));
-        // They wait for each other.
-        all.clone().for_each(|n| cluster.spawn(n));
-        all.for_each(|n| cluster.wait_until_up(n));
+        for _ in 0..2 {
+            if cluster.form() {
+                return cluster;
+            }
+            println!("the nodes find no leader; started anew");
+        }
+        assert!(cluster.form(), "the nodes find no leader");
         cluster
+    }
+
+    /// Starts all nodes with nothing from before; they wait for each other. Sometimes each of them
+    /// waits for ever.
+    fn form(&mut self) -> bool {
+        let all = 0..self.nodes.len();
+        for n in all.clone() {
+            self.kill(n);
+            let _ = std::fs::remove_dir_all(self.home(n));
+            self.prepare(n);
+        }
+        all.clone().for_each(|n| self.spawn(n));
+        all.clone().all(|n| self.is_up_within(n, DEADLINE))
     }
 
     fn home(&self, n: usize) -> PathBuf {
@@ -136,8 +152,8 @@ impl Cluster {
         self.nodes[n].running = Some((child, lines));
     }
 
-    fn wait_until_up(&self, n: usize) {
-        self.nodes[n].running.as_ref().unwrap().1.wait_for(UP);
+    fn is_up_within(&self, n: usize, time: Duration) -> bool {
+        self.nodes[n].running.as_ref().unwrap().1.has_within(UP, time)
     }
 
     /// kill -9
@@ -153,15 +169,14 @@ impl Cluster {
     pub fn start_again(&mut self, n: usize) {
         for _ in 0..2 {
             self.spawn(n);
-            let (_, log) = self.nodes[n].running.as_ref().unwrap();
-            if log.has_within(UP, DEADLINE) {
+            if self.is_up_within(n, DEADLINE) {
                 return;
             }
             println!("node {n} does not start; killed again");
             self.kill(n);
         }
         self.spawn(n);
-        self.wait_until_up(n);
+        assert!(self.is_up_within(n, DEADLINE), "node {n} does not start");
     }
 }
 

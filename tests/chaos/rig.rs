@@ -36,6 +36,10 @@ pub struct Setup {
     pub durability: Durability,
     pub link: Link,
     pub ports: usize,
+    /// So many of them, the last ones, keep their messages in memory alone.
+    pub in_memory: usize,
+    /// Bytes that the outbox may have, `32MiB`.
+    pub outbox: &'static str,
     /// Bytes a second of each port.
     pub line: f64,
     /// So many times as fast runs time for the gateway.
@@ -45,7 +49,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Setup {
         let (durability, link) = (Durability::Memory, Link::Tcp);
-        Setup { durability, link, ports: 8, line: LINE_RATE, time: 1 }
+        let (ports, in_memory, outbox) = (8, 0, "32MiB");
+        Setup { durability, link, ports, in_memory, outbox, line: LINE_RATE, time: 1 }
     }
 }
 
@@ -133,14 +138,16 @@ impl Rig {
             "gateway: chaos\n\
              broker: {{{broker}, keepalive: 30s, inflight: {}}}\n\
              status: {{interval: 20s}}\n\
-             outbox: {{messages: 200000, bytes: 32MiB, drain: 1000000{durability}}}\n\
+             outbox: {{messages: 200000, bytes: {}, drain: 1000000{durability}}}\n\
              ports:\n",
-            self.inflight,
+            self.inflight, self.setup.outbox,
         );
         for (port, path) in self.devices.paths.iter().enumerate() {
+            let is_in_memory = port + self.setup.in_memory >= self.setup.ports;
+            let durability = if is_in_memory { ", durability: memory" } else { "" };
             text += &format!(
                 "  p{port}:\n    path: {}\n    line: 115200 8N1\n    decode: text\n    messages: \
-                 [{{topic: \"{{gateway}}/{{port}}\", payload: \"{{value}}\"}}]\n    commands: \
+                 [{{topic: \"{{gateway}}/{{port}}\", payload: \"{{value}}\"{durability}}}]\n    commands: \
                  [{{topic: \"do/{{port}}\", send: \"{{payload}}\"}}]\n",
                 path.display()
             );
