@@ -8,6 +8,8 @@ mod open;
 pub mod port;
 #[cfg(feature = "demo")]
 pub mod pty;
+mod stream;
 pub mod usb;
 
-pub use open::{OpenError, Stream, open};
+pub use open::{OpenError, open};
+pub use stream::Stream;

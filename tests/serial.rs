@@ -48,6 +48,18 @@ async fn bytes_pass_both_ways_and_a_hang_up_is_noticed_at_once() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_shut_down_is_closed_before_the_next_opens_it() {
+    let pty = Pty::open().unwrap();
+    for _ in 0..20 {
+        let mut opened = open(&port(pty.path(), "115200 8N1")).await.unwrap();
+        timeout(DEADLINE, opened.stream.shutdown()).await.unwrap().unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(opened.stream.read(&mut buffer).await.unwrap(), 0);
+        opened.stream.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn line_settings_arrive_at_the_driver_custom_speeds_too() {
     for (line, speed) in [("9600 8N1", 9600), ("250000 8N1", 250_000), ("100000 8E2", 100_000)] {
         let pty = Pty::open().unwrap();

@@ -2,6 +2,7 @@
 
 use super::in_use;
 use super::port::Opened;
+use super::stream::Stream;
 use super::usb::{self, UsbError};
 use crate::config::scalar::{Line, Parity, TcpAddress};
 use crate::config::{Flow, ModemLine, Port};
@@ -10,11 +11,9 @@ use rustix::termios::{self, ControlModes, OptionalActions};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
 
 /// How long a serial port on the network may take to answer.
@@ -76,11 +75,18 @@ pub enum OpenError {
     Nameless,
 }
 
-/// Opens a port. Never blocks: a tty opens at once, a name on the network is looked up elsewhere.
+/// Opens a port. Nobody else on this thread waits for it: an adapter that is out of order takes its
+/// driver's time-outs, seconds, and a name on the network has to be looked up.
 pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
     if let Some(address) = &port.tcp {
         return connect(address).await;
     }
+    let port = port.clone();
+    let opened = spawn_blocking(move || open_by_name(&port)).await;
+    opened.unwrap_or_else(|e| Err(OpenError::Io { path: "opening".into(), source: e.into() }))
+}
+
+fn open_by_name(port: &Port) -> Result<Opened<Stream>, OpenError> {
     let path = match (&port.path, &port.usb) {
         (Some(path), _) => path.clone(),
         (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
@@ -205,52 +211,4 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_nodelay(true);
     Ok(Opened { stream: Stream::Tcp(stream), device: address.to_string() })
-}
-
-/// An open port.
-#[derive(Debug)]
-pub enum Stream {
-    /// A tty.
-    Tty(SerialStream),
-    /// A serial port on the network.
-    Tcp(TcpStream),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Tty(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Tty(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    /// Nothing is held back, so there is nothing to flush; on a tty this would block until the last
-    /// bit is on the wire.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Tty(_) => Poll::Ready(Ok(())),
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -313,6 +313,8 @@ impl Running {
         for cut in waiting {
             self.refuse(&cut.topic, cut.outcome.as_ref(), &Refused::Cut, Now::read());
         }
+        // A tty may take a while to close. What is left to be done with it is nothing.
+        let _ = writer.shutdown().await;
         end
     }
 

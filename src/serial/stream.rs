@@ -1,0 +1,73 @@
+//! The bytes of an open port.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_serial::SerialStream;
+
+/// An open port. Its owner shuts it down in the end: Linux closes a tty only when what was written is
+/// on the wire, for which it waits up to 30 s.
+#[derive(Debug)]
+pub enum Stream {
+    /// A tty.
+    Tty(SerialStream),
+    /// A tty that is being closed.
+    Closing(JoinHandle<()>),
+    /// A tty that was closed.
+    Closed,
+    /// A serial port on the network.
+    Tcp(TcpStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tty(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Closing(_) | Stream::Closed => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tty(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Closing(_) | Stream::Closed => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Nothing is held back, so there is nothing to flush; on a tty this would block until the last
+    /// bit is on the wire.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        *this = match std::mem::replace(this, Stream::Closed) {
+            Stream::Tty(stream) => Stream::Closing(spawn_blocking(move || drop(stream))),
+            other => other,
+        };
+        match this {
+            Stream::Tcp(stream) => return Pin::new(stream).poll_shutdown(cx),
+            // However it ended, the tty is closed.
+            Stream::Closing(closing) => drop(ready!(Pin::new(closing).poll(cx))),
+            Stream::Tty(_) | Stream::Closed => {}
+        }
+        *this = Stream::Closed;
+        Poll::Ready(Ok(()))
+    }
+}
