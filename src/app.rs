@@ -4,30 +4,24 @@
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
 //! meet in two bounded channels only.
 
+mod build;
 mod reload;
 
 pub use reload::{ReloadError, reload};
 
-use crate::backoff;
-use crate::command;
-use crate::config::scalar::{Name, Span};
-use crate::config::{Auth, Config, Port};
+use crate::config::Config;
+use crate::config::scalar::Name;
 use crate::intake::{self, Intake};
-use crate::journal::{self, Journal, Opened};
-use crate::mqtt::auth::Scram;
-use crate::mqtt::link::{self, Link};
-use crate::mqtt::packet::{Properties, Subscription, Version};
-use crate::mqtt::session::{self, Session};
-use crate::mqtt::transport::Connector;
+use crate::mqtt::packet::Subscription;
 use crate::outbox::Outbox;
-use crate::pipeline::{BuildError, Pipeline};
+use crate::pipeline::BuildError;
 use crate::serial;
-use crate::serial::port::{self, INBOX, PortTask};
-use crate::status::{self, Program, Topics};
-use crate::uplink::{self, Change, Route, Uplink};
+use crate::serial::port;
+use crate::status::{Program, Topics};
+use crate::uplink::{self, Change, Plan, Route, Uplink};
+use build::{Built, Wiring};
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
@@ -116,19 +110,14 @@ pub async fn run(
     let config = &gateway.config;
     let mut outbox = Outbox::new(&bounds);
     outbox.share(config.ports.len());
-    let journal = open_journal(config, gateway.port_names(), &mut outbox)?;
-    let left = start_mqtt(Uplink {
+    let journal = build::journal(config, gateway.port_names(), &mut outbox)?;
+    let left = build::start_mqtt(Uplink {
         journal,
-        link: link(config, &wanted, outbox)?,
+        link: build::link(config, &wanted, outbox)?,
         outlet,
         changes: changed,
         asks,
-        routes,
-        subscriptions: wanted,
-        topics: Topics::of(&config.gateway),
-        ports: gateway.port_names(),
-        interval: config.status.interval.duration(),
-        grace: config.grace.duration(),
+        plan: gateway.plan(config, routes, wanted),
         program,
     })?;
     let local = LocalSet::new();
@@ -169,12 +158,6 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// What the MQTT task must know of a port.
-struct Wiring {
-    route: Option<Route>,
-    subscriptions: Vec<Subscription>,
-}
-
 /// What the MQTT task must know of all ports.
 fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Subscription>) {
     let (mut routes, mut subscriptions) = (Vec::new(), Vec::new());
@@ -185,15 +168,6 @@ fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Sub
     (routes, subscriptions)
 }
 
-/// A port that is about to run.
-struct Built {
-    wiring: Wiring,
-    asks: mpsc::Sender<port::Ask>,
-    stop: watch::Sender<()>,
-    task: PortTask,
-    port: Port,
-}
-
 impl Gateway {
     /// Builds ports of a configuration; none runs yet.
     fn build(&mut self, config: &Config, names: &[Name]) -> Result<Vec<(Name, Built)>, StartError> {
@@ -201,7 +175,7 @@ impl Gateway {
             let port = config.ports[name].clone();
             let number = self.number(name);
             let intake = self.intake.of_port(number);
-            let built = build(config, name, &port, intake)
+            let built = build::port(config, name, &port, intake)
                 .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
             Ok((name.clone(), built))
         };
@@ -246,6 +220,18 @@ impl Gateway {
         Gateway::end(self.ports.into_values().collect()).await;
     }
 
+    fn plan(&self, config: &Config, routes: Vec<Route>, subscriptions: Vec<Subscription>) -> Plan {
+        Plan {
+            routes,
+            subscriptions,
+            topics: Topics::of(&config.gateway),
+            ports: self.port_names(),
+            interval: config.status.interval.duration(),
+            bounds: config.bounds().0,
+            grace: config.grace.duration(),
+        }
+    }
+
     fn roster(&self) -> Roster {
         let contact = |port: &Running| Contact {
             asks: port.asks.clone(),
@@ -282,20 +268,11 @@ impl Gateway {
         let (routes, subscriptions) =
             all_of(kept.chain(built.iter().map(|(_, port)| &port.wiring)));
         let new_link = renamed || !self.config.is_same(&config, &["broker"]);
-        let (bounds, _) = config.bounds();
-        let change = Change {
-            link: match new_link {
-                true => Some(link(&config, &subscriptions, Outbox::new(&bounds))?),
-                false => None,
-            },
-            routes,
-            subscriptions,
-            topics: Topics::of(&config.gateway),
-            ports: self.port_names(),
-            interval: config.status.interval.duration(),
-            bounds,
-            grace: config.grace.duration(),
+        let link = match new_link {
+            true => Some(build::link(&config, &subscriptions, Outbox::new(&config.bounds().0))?),
+            false => None,
         };
+        let change = Change { link, plan: self.plan(&config, routes, subscriptions) };
         let (restarted, removed) =
             old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
         let changes = Changes {
@@ -307,139 +284,16 @@ impl Gateway {
         };
         let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
         Gateway::end(ended).await;
-        if config.outbox.journal != self.config.outbox.journal {
-            tracing::warn!("the changed outbox.journal counts from the next start");
+        let of_journal = |config: &Config| {
+            config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
+        };
+        if of_journal(&config) != of_journal(&self.config) {
+            tracing::warn!("for the journal, the changed outbox counts from the next start");
         }
         // The MQTT task ends after the ports only.
         let _ = self.changes.send(change).await;
         self.start(built);
         self.config = config;
         Ok(changes)
-    }
-}
-
-/// Opens the journal if there is one, and tells the outbox what waits in it.
-fn open_journal(
-    config: &Config,
-    ports: Vec<String>,
-    outbox: &mut Outbox,
-) -> io::Result<Option<(Journal, status::Journal)>> {
-    let Some(journal) = &config.outbox.journal else { return Ok(None) };
-    let settings = journal::Settings {
-        folder: journal.path.clone(),
-        size: journal.size.bytes() as u64,
-        sync: journal.sync,
-        drop: config.outbox.drop,
-    };
-    let (journal, opened) = journal::open(&settings, ports)?;
-    let Opened { last, waiting, state, failure: error } = opened;
-    match &error {
-        None => outbox.open_journal(last, &waiting),
-        Some(why) => {
-            outbox.journal_failed(0);
-            tracing::warn!("journal: {why}; what waits is kept in memory until it works");
-        }
-    }
-    if state.messages > 0 {
-        tracing::info!("{} messages of an earlier run wait in the journal", state.messages);
-    }
-    Ok(Some((journal, status::Journal { state, error })))
-}
-
-/// The link to the broker of a configuration.
-fn link(
-    config: &Config,
-    subscriptions: &[Subscription],
-    outbox: Outbox,
-) -> Result<Link, StartError> {
-    let broker = &config.broker;
-    let mut session = Session::new(session_options(config, &Topics::of(&config.gateway)));
-    session.subscribe(subscriptions.to_vec(), &Properties::NONE);
-    if broker.auth == Auth::ScramSha256 {
-        let (user, password) = session.take_login();
-        session
-            .set_auth(Box::new(Scram::new(user.unwrap_or_default(), password.unwrap_or_default())));
-    }
-    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
-    let options = link::Options {
-        password_file: broker.password_file.clone(),
-        gather: Some(GATHER),
-        ..link::Options::default()
-    };
-    Ok(Link::new(session, outbox, connector, options))
-}
-
-/// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
-const GATHER: Duration = Duration::from_millis(1);
-
-/// Starts the MQTT task on a thread of its own; the receiver gets what [`uplink::run`] returns.
-fn start_mqtt(uplink: Uplink) -> io::Result<oneshot::Receiver<usize>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, receiver) = oneshot::channel();
-    std::thread::Builder::new().name("mqtt".into()).spawn(move || {
-        // Nobody listens any more when the process is ending anyhow.
-        let _ = sender.send(runtime.block_on(uplink::run(uplink)));
-        // A name look-up that hangs must not hold up the end.
-        runtime.shutdown_background();
-    })?;
-    Ok(receiver)
-}
-
-fn build(
-    config: &Config,
-    name: &Name,
-    port: &Port,
-    intake: Intake,
-) -> Result<Built, Vec<BuildError>> {
-    let pipeline = Pipeline::build(&config.gateway, name, port)?;
-    let commands = command::build_all(&config.gateway, name, port)?;
-    let topics = Topics::of(&config.gateway);
-    let (sender, inbox) = mpsc::channel(INBOX);
-    let (asks, asked) = mpsc::channel(port::ASKS);
-    let (stop, stopped) = watch::channel(());
-    let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
-    let subscriptions =
-        commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
-    let subscriptions = subscriptions.collect();
-    let route = Route { filters, inbox: sender, report: topics.commands(name) };
-    let route = (!route.filters.is_empty()).then_some(route);
-    let task = PortTask {
-        name: name.to_string(),
-        pipeline,
-        commands,
-        inbox,
-        asks: asked,
-        intake,
-        status_topic: topics.port(name),
-        command_topic: topics.commands(name),
-        interval: config.status.interval.duration(),
-        silent_after: port.silent_after.map(Span::duration),
-        rate_limit: port.rate_limit,
-        stop: stopped,
-    };
-    Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
-}
-
-fn session_options(config: &Config, topics: &Topics) -> session::Options {
-    let broker = &config.broker;
-    let client_id =
-        broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
-    session::Options {
-        client_id,
-        clean: broker.clean,
-        keepalive: broker.keepalive.duration(),
-        user: broker.user.clone().or_else(|| broker.url.user.clone()),
-        password: broker.password.clone().or_else(|| broker.url.password.clone()),
-        will: Some(status::gateway(topics, false)),
-        inflight: broker.inflight,
-        // An older one has no exchange, and would let us in without a proof.
-        version: match broker.auth {
-            Auth::Password => broker.version.0,
-            Auth::ScramSha256 => Some(Version::V5),
-        },
-        session_expiry: broker.session_expiry.duration(),
-        manual_ack: true,
-        first_id: backoff::random() as u16,
-        ..session::Options::default()
     }
 }

@@ -1,30 +1,26 @@
 //! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
 //! and the broker is told how the gateway is.
 
+mod saving;
+
 use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::OutboxBounds;
 use crate::intake::Outlet;
-use crate::journal::{Journal, Report};
+use crate::journal::Journal;
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
-use crate::mqtt::session::{Event, Received, Token};
+use crate::mqtt::session::{Event, Received, Session, Token};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Taken};
 use crate::status;
+use saving::{PATIENCE, report};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
-
-/// How long the journal may take to write what it was told when the gateway ends: slow flash takes
-/// seconds for a megabyte.
-const LAST_SYNC: Duration = Duration::from_secs(10);
-
-/// A journal that is behind and says nothing for so long holds up the ports no more: its disk hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So late the journal is told of what was acknowledged, where nothing else happens.
 const TELL: Duration = Duration::from_secs(1);
@@ -53,18 +49,8 @@ pub struct Uplink {
     pub changes: mpsc::Receiver<Change>,
     /// What others want of this task.
     pub asks: mpsc::Receiver<Ask>,
-    /// Where inbound messages go.
-    pub routes: Vec<Route>,
-    /// What was subscribed to for them.
-    pub subscriptions: Vec<Subscription>,
-    /// Topics of the gateway's own status.
-    pub topics: status::Topics,
-    /// Names of the ports, by their numbers from 1 on.
-    pub ports: Vec<String>,
-    /// How often the broker's status is published when nothing changes.
-    pub interval: Duration,
-    /// How long the outbox may take to empty itself when the gateway ends.
-    pub grace: Duration,
+    /// What the configuration says.
+    pub plan: Plan,
     /// What is said about the program at each connect.
     pub program: status::Program,
 }
@@ -82,25 +68,32 @@ pub enum Ask {
 /// How many of these may wait at most.
 pub const ASKS: usize = 16;
 
+/// What the configuration says about the MQTT task, besides the link.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where inbound messages go.
+    pub routes: Vec<Route>,
+    /// What is subscribed to for them.
+    pub subscriptions: Vec<Subscription>,
+    /// Topics of the gateway's own status.
+    pub topics: status::Topics,
+    /// Names of the ports, by their numbers from 1 on.
+    pub ports: Vec<String>,
+    /// How often the broker's status is published when nothing changes.
+    pub interval: Duration,
+    /// How much the outbox may hold.
+    pub bounds: OutboxBounds,
+    /// How long the outbox may take to empty itself when the gateway ends.
+    pub grace: Duration,
+}
+
 /// What a changed configuration means to the MQTT task.
 #[derive(Debug)]
 pub struct Change {
     /// Another link, in place of the one that there is; its outbox is empty.
     pub link: Option<Link>,
-    /// See [`Uplink::routes`].
-    pub routes: Vec<Route>,
-    /// See [`Uplink::subscriptions`].
-    pub subscriptions: Vec<Subscription>,
-    /// See [`Uplink::topics`].
-    pub topics: status::Topics,
-    /// See [`Uplink::ports`].
-    pub ports: Vec<String>,
-    /// See [`Uplink::interval`].
-    pub interval: Duration,
-    /// How much the outbox may hold.
-    pub bounds: OutboxBounds,
-    /// See [`Uplink::grace`].
-    pub grace: Duration,
+    /// What it says now.
+    pub plan: Plan,
 }
 
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
@@ -112,7 +105,7 @@ pub async fn run(uplink: Uplink) -> usize {
     let mut running = Running {
         clock_is_set,
         was_unset: !clock_is_set,
-        next_status: now.mono + uplink.interval,
+        next_status: now.mono + uplink.plan.interval,
         uplink,
         status: status::Broker::away(now),
         pressed: None,
@@ -153,7 +146,7 @@ impl Running {
     async fn run(mut self) -> usize {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
-            let grace = ended.map(|ended| ended + self.uplink.grace);
+            let grace = ended.map(|ended| ended + self.uplink.plan.grace);
             let spills = self.uplink.link.outbox.spills_at();
             let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
             let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
@@ -202,59 +195,6 @@ impl Running {
         self.save().await
     }
 
-    /// Gives the journal what there is for it, as far as it has room.
-    fn tell_journal(&mut self) {
-        let Some((journal, _)) = &mut self.uplink.journal else { return };
-        let now = Instant::now();
-        self.uplink.link.outbox.spill(now);
-        while journal.has_room()
-            && let Some(turn) = self.uplink.link.outbox.turn(now)
-        {
-            journal.turn(turn);
-        }
-    }
-
-    fn hear(&mut self, mut report: Report) {
-        self.pressed = None;
-        if self.was_unset
-            && self.clock_is_set
-            && let Report::Read(messages) = &mut report
-        {
-            // It was on its way when the clock was set.
-            let now = Now::read();
-            messages.iter_mut().for_each(|(_, message)| message.correct(now));
-        }
-        if let Some((_, status)) = &mut self.uplink.journal {
-            status.hear(&report);
-        }
-        self.uplink.link.outbox.hear(report);
-    }
-
-    /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
-    async fn save(mut self) -> usize {
-        self.uplink.link.outbox.store_all();
-        let until = Instant::now() + LAST_SYNC;
-        loop {
-            self.tell_journal();
-            if self.uplink.link.outbox.is_saved() {
-                break;
-            }
-            let report = report(&mut self.uplink.journal);
-            match tokio::time::timeout_at(until.into(), report).await {
-                Ok(report) => self.hear(report),
-                Err(_) => break,
-            }
-        }
-        if let Some((journal, status)) = self.uplink.journal.take() {
-            let state = journal.close(until.saturating_duration_since(Instant::now())).await;
-            let waiting = state.unwrap_or(status.state).messages;
-            if waiting > 0 {
-                tracing::info!("{waiting} messages wait in the journal for the next start");
-            }
-        }
-        self.uplink.link.outbox.unstored()
-    }
-
     /// A router without a clock chip learns the time minutes after its boot.
     fn look_at_the_clock(&mut self) {
         let now = Now::read();
@@ -270,17 +210,16 @@ impl Running {
     }
 
     /// Goes on by a changed configuration. The outbox stays as it is.
-    fn change(&mut self, change: Change) {
-        let Change { link, routes, subscriptions, topics, ports, interval, bounds, grace } = change;
+    fn change(&mut self, Change { link, plan }: Change) {
         let uplink = &mut self.uplink;
-        if topics != uplink.topics {
+        if plan.topics != uplink.plan.topics {
             // Under its old name the gateway is gone.
-            uplink.link.outbox.push(status::gateway(&uplink.topics, false));
+            uplink.link.outbox.push(status::gateway(&uplink.plan.topics, false));
         }
-        uplink.link.outbox.set_bounds(&bounds);
-        uplink.link.outbox.share(ports.len());
+        uplink.link.outbox.set_bounds(&plan.bounds);
+        uplink.link.outbox.share(plan.ports.len());
         if let Some((journal, _)) = &mut uplink.journal {
-            journal.name_ports(ports.clone());
+            journal.name_ports(plan.ports.clone());
         }
         match link {
             Some(link) => {
@@ -288,24 +227,12 @@ impl Running {
                 uplink.link.leave(Reason::SUCCESS);
             }
             None => {
-                let is_gone =
-                    |old: &&Subscription| !subscriptions.iter().any(|s| s.filter == old.filter);
-                let gone = uplink.subscriptions.iter().filter(is_gone);
-                let gone: Vec<_> = gone.map(|old| old.filter.clone()).collect();
-                let is_new = |new: &&Subscription| !uplink.subscriptions.contains(new);
-                let new: Vec<_> = subscriptions.iter().filter(is_new).cloned().collect();
-                let session = &mut uplink.link.session;
-                if !gone.is_empty() {
-                    session.unsubscribe(gone);
-                }
-                if !new.is_empty() {
-                    session.subscribe(new, &Properties::NONE);
-                }
+                // Of two reloads in a second the first may have named another broker.
+                let link = self.next_link.as_mut().unwrap_or(&mut uplink.link);
+                subscribe(&mut link.session, &uplink.plan.subscriptions, &plan.subscriptions);
             }
         }
-        (uplink.routes, uplink.subscriptions) = (routes, subscriptions);
-        (uplink.topics, uplink.ports, uplink.interval) = (topics, ports, interval);
-        uplink.grace = grace;
+        uplink.plan = plan;
         self.publish_status(Now::read());
     }
 
@@ -315,7 +242,7 @@ impl Running {
         match ask {
             Ask::Status(reply) => {
                 let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
-                let mut status = self.status.json(&link.outbox, &self.uplink.ports, journal);
+                let mut status = self.status.json(&link.outbox, &self.uplink.plan.ports, journal);
                 status["url"] = link.broker().map(BrokerUrl::to_string).into();
                 status["state"] = link.state().borrow().to_string().into();
                 status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
@@ -354,17 +281,6 @@ impl Running {
         self.push(next.unwrap_or_default());
     }
 
-    /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
-    /// have to drop any.
-    fn takes_more(&self) -> bool {
-        self.ended.is_none() && (!self.uplink.link.outbox.is_pressed() || self.hangs())
-    }
-
-    /// Whether the journal's disk does not even fail.
-    fn hangs(&self) -> bool {
-        self.pressed.is_some_and(|since| since.elapsed() >= PATIENCE)
-    }
-
     fn push(&mut self, messages: Vec<Message>) {
         for mut message in messages {
             if self.was_unset && self.clock_is_set {
@@ -379,7 +295,7 @@ impl Running {
     fn end(&mut self) {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
-        self.uplink.link.outbox.push(status::gateway(&self.uplink.topics, false));
+        self.uplink.link.outbox.push(status::gateway(&self.uplink.plan.topics, false));
     }
 
     /// Whether nothing is left to be sent, or there is no more time for it. Without a link nothing
@@ -387,7 +303,9 @@ impl Running {
     fn may_leave(&self) -> bool {
         let Some(ended) = self.ended else { return false };
         let nothing_left = self.uplink.link.outbox.is_empty();
-        nothing_left || !self.status.is_connected() || Instant::now() >= ended + self.uplink.grace
+        nothing_left
+            || !self.status.is_connected()
+            || Instant::now() >= ended + self.uplink.plan.grace
     }
 
     fn tell(&mut self, event: Event) {
@@ -421,8 +339,8 @@ impl Running {
         let session = if answer.session_present { ", session resumed" } else { "" };
         tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         self.status.connected(now);
-        self.uplink.link.outbox.push_first(status::gateway(&self.uplink.topics, true));
-        self.uplink.link.outbox.push(self.uplink.program.message(&self.uplink.topics));
+        self.uplink.link.outbox.push_first(status::gateway(&self.uplink.plan.topics, true));
+        self.uplink.link.outbox.push(self.uplink.program.message(&self.uplink.plan.topics));
         self.publish_status(now);
     }
 
@@ -431,7 +349,7 @@ impl Running {
     fn route(&mut self, message: Received) {
         let Received { topic, payload, retain, token, .. } = message;
         let taken = token.map(|token| Taken::new(token, self.taken.clone()));
-        for route in &self.uplink.routes {
+        for route in &self.uplink.plan.routes {
             if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
                 continue;
             }
@@ -468,18 +386,23 @@ impl Running {
     }
 
     fn publish_status(&mut self, now: Now) {
-        self.next_status = now.mono + self.uplink.interval;
-        let Uplink { link, topics, ports, journal, .. } = &mut self.uplink;
+        self.next_status = now.mono + self.uplink.plan.interval;
+        let Uplink { link, plan: Plan { topics, ports, .. }, journal, .. } = &mut self.uplink;
         let journal = journal.as_ref().map(|(_, status)| status);
         let message = self.status.message(topics, &link.outbox, ports, journal);
         link.outbox.push(message);
     }
 }
 
-/// What the journal says next; never, if there is none.
-async fn report(journal: &mut Option<(Journal, status::Journal)>) -> Report {
-    match journal {
-        Some((journal, _)) => journal.report().await,
-        None => std::future::pending().await,
+/// Subscribes to what is new, and ends what is gone.
+fn subscribe(session: &mut Session, old: &[Subscription], new: &[Subscription]) {
+    let is_gone = |old: &&Subscription| !new.iter().any(|new| new.filter == old.filter);
+    let gone: Vec<_> = old.iter().filter(is_gone).map(|old| old.filter.clone()).collect();
+    let added: Vec<_> = new.iter().filter(|new| !old.contains(new)).cloned().collect();
+    if !gone.is_empty() {
+        session.unsubscribe(gone);
+    }
+    if !added.is_empty() {
+        session.subscribe(added, &Properties::NONE);
     }
 }

@@ -1,0 +1,163 @@
+//! What a configuration is made into, before any of it runs.
+
+use super::StartError;
+use crate::backoff;
+use crate::command;
+use crate::config::scalar::{Name, Span};
+use crate::config::{Auth, Config, Port};
+use crate::intake::Intake;
+use crate::journal::{self, Journal, Opened};
+use crate::mqtt::auth::Scram;
+use crate::mqtt::link::{self, Link};
+use crate::mqtt::packet::{Properties, Subscription, Version};
+use crate::mqtt::session::{self, Session};
+use crate::mqtt::transport::Connector;
+use crate::outbox::Outbox;
+use crate::pipeline::{BuildError, Pipeline};
+use crate::serial::port::{self, INBOX, PortTask};
+use crate::status::{self, Topics};
+use crate::uplink::{self, Route, Uplink};
+use std::io;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the MQTT task must know of a port.
+pub(super) struct Wiring {
+    pub(super) route: Option<Route>,
+    pub(super) subscriptions: Vec<Subscription>,
+}
+
+/// A port that is about to run.
+pub(super) struct Built {
+    pub(super) wiring: Wiring,
+    pub(super) asks: mpsc::Sender<port::Ask>,
+    pub(super) stop: watch::Sender<()>,
+    pub(super) task: PortTask,
+    pub(super) port: Port,
+}
+
+/// Opens the journal if there is one, and tells the outbox what waits in it.
+pub(super) fn journal(
+    config: &Config,
+    ports: Vec<String>,
+    outbox: &mut Outbox,
+) -> io::Result<Option<(Journal, status::Journal)>> {
+    let Some(journal) = &config.outbox.journal else { return Ok(None) };
+    let settings = journal::Settings {
+        folder: journal.path.clone(),
+        size: journal.size.bytes() as u64,
+        sync: journal.sync,
+        drop: config.outbox.drop,
+    };
+    let (journal, opened) = journal::open(&settings, ports)?;
+    let Opened { last, waiting, state, failure: error } = opened;
+    match &error {
+        None => outbox.open_journal(last, &waiting),
+        Some(why) => {
+            outbox.journal_failed(0);
+            tracing::warn!("journal: {why}; what waits is kept in memory until it works");
+        }
+    }
+    if state.messages > 0 {
+        tracing::info!("{} messages of an earlier run wait in the journal", state.messages);
+    }
+    Ok(Some((journal, status::Journal { state, error })))
+}
+
+/// The link to the broker of a configuration.
+pub(super) fn link(
+    config: &Config,
+    subscriptions: &[Subscription],
+    outbox: Outbox,
+) -> Result<Link, StartError> {
+    let broker = &config.broker;
+    let mut session = Session::new(session_options(config, &Topics::of(&config.gateway)));
+    session.subscribe(subscriptions.to_vec(), &Properties::NONE);
+    if broker.auth == Auth::ScramSha256 {
+        let (user, password) = session.take_login();
+        session
+            .set_auth(Box::new(Scram::new(user.unwrap_or_default(), password.unwrap_or_default())));
+    }
+    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
+    let options = link::Options {
+        password_file: broker.password_file.clone(),
+        gather: Some(GATHER),
+        ..link::Options::default()
+    };
+    Ok(Link::new(session, outbox, connector, options))
+}
+
+/// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// Starts the MQTT task on a thread of its own; the receiver gets what [`uplink::run`] returns.
+pub(super) fn start_mqtt(uplink: Uplink) -> io::Result<oneshot::Receiver<usize>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new().name("mqtt".into()).spawn(move || {
+        // Nobody listens any more when the process is ending anyhow.
+        let _ = sender.send(runtime.block_on(uplink::run(uplink)));
+        // A name look-up that hangs must not hold up the end.
+        runtime.shutdown_background();
+    })?;
+    Ok(receiver)
+}
+
+pub(super) fn port(
+    config: &Config,
+    name: &Name,
+    port: &Port,
+    intake: Intake,
+) -> Result<Built, Vec<BuildError>> {
+    let pipeline = Pipeline::build(&config.gateway, name, port)?;
+    let commands = command::build_all(&config.gateway, name, port)?;
+    let topics = Topics::of(&config.gateway);
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let (asks, asked) = mpsc::channel(port::ASKS);
+    let (stop, stopped) = watch::channel(());
+    let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
+    let subscriptions =
+        commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
+    let subscriptions = subscriptions.collect();
+    let route = Route { filters, inbox: sender, report: topics.commands(name) };
+    let route = (!route.filters.is_empty()).then_some(route);
+    let task = PortTask {
+        name: name.to_string(),
+        pipeline,
+        commands,
+        inbox,
+        asks: asked,
+        intake,
+        status_topic: topics.port(name),
+        command_topic: topics.commands(name),
+        interval: config.status.interval.duration(),
+        silent_after: port.silent_after.map(Span::duration),
+        rate_limit: port.rate_limit,
+        stop: stopped,
+    };
+    Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
+}
+
+fn session_options(config: &Config, topics: &Topics) -> session::Options {
+    let broker = &config.broker;
+    let client_id =
+        broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
+    session::Options {
+        client_id,
+        clean: broker.clean,
+        keepalive: broker.keepalive.duration(),
+        user: broker.user.clone().or_else(|| broker.url.user.clone()),
+        password: broker.password.clone().or_else(|| broker.url.password.clone()),
+        will: Some(status::gateway(topics, false)),
+        inflight: broker.inflight,
+        // An older one has no exchange, and would let us in without a proof.
+        version: match broker.auth {
+            Auth::Password => broker.version.0,
+            Auth::ScramSha256 => Some(Version::V5),
+        },
+        session_expiry: broker.session_expiry.duration(),
+        manual_ack: true,
+        first_id: backoff::random() as u16,
+        ..session::Options::default()
+    }
+}

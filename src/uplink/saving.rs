@@ -1,0 +1,88 @@
+//! What the MQTT task does with the journal.
+
+use super::Running;
+use crate::clock::Now;
+use crate::journal::{Journal, Report};
+use crate::status;
+use std::time::{Duration, Instant};
+
+/// How long the journal may take to write what it was told when the gateway ends: slow flash takes
+/// seconds for a megabyte.
+const LAST_SYNC: Duration = Duration::from_secs(10);
+
+/// A journal that is behind and says nothing for so long holds up the ports no more: its disk hangs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Running {
+    /// Gives the journal what there is for it, as far as it has room.
+    pub(super) fn tell_journal(&mut self) {
+        let Some((journal, _)) = &mut self.uplink.journal else { return };
+        let now = Instant::now();
+        self.uplink.link.outbox.spill(now);
+        while journal.has_room()
+            && let Some(turn) = self.uplink.link.outbox.turn(now)
+        {
+            journal.turn(turn);
+        }
+    }
+
+    pub(super) fn hear(&mut self, mut report: Report) {
+        self.pressed = None;
+        if self.was_unset
+            && self.clock_is_set
+            && let Report::Read(messages) = &mut report
+        {
+            // It was on its way when the clock was set.
+            let now = Now::read();
+            messages.iter_mut().for_each(|(_, message)| message.correct(now));
+        }
+        if let Some((_, status)) = &mut self.uplink.journal {
+            status.hear(&report);
+        }
+        self.uplink.link.outbox.hear(report);
+    }
+
+    /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
+    pub(super) async fn save(mut self) -> usize {
+        self.uplink.link.outbox.store_all();
+        let until = Instant::now() + LAST_SYNC;
+        loop {
+            self.tell_journal();
+            if self.uplink.link.outbox.is_saved() {
+                break;
+            }
+            let report = report(&mut self.uplink.journal);
+            match tokio::time::timeout_at(until.into(), report).await {
+                Ok(report) => self.hear(report),
+                Err(_) => break,
+            }
+        }
+        if let Some((journal, status)) = self.uplink.journal.take() {
+            let state = journal.close(until.saturating_duration_since(Instant::now())).await;
+            let waiting = state.unwrap_or(status.state).messages;
+            if waiting > 0 {
+                tracing::info!("{waiting} messages wait in the journal for the next start");
+            }
+        }
+        self.uplink.link.outbox.unstored()
+    }
+
+    /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
+    /// have to drop any.
+    pub(super) fn takes_more(&self) -> bool {
+        self.ended.is_none() && (!self.uplink.link.outbox.is_pressed() || self.hangs())
+    }
+
+    /// Whether the journal's disk does not even fail.
+    pub(super) fn hangs(&self) -> bool {
+        self.pressed.is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+}
+
+/// What the journal says next; never, if there is none.
+pub(super) async fn report(journal: &mut Option<(Journal, status::Journal)>) -> Report {
+    match journal {
+        Some((journal, _)) => journal.report().await,
+        None => std::future::pending().await,
+    }
+}
