@@ -1,5 +1,5 @@
-//! Three nodes of RabbitMQ, and the one that the gateway uses is killed, again and again: it goes on
-//! with the next, keeps the order and loses nothing.
+//! Three nodes of RabbitMQ, of which the gateway knows two, and the one that it uses is killed, again
+//! and again: it goes on with the other, keeps the order and loses nothing.
 //!
 //! What the gateway gave up, its status says: if that is nothing and nothing waits, the cluster has
 //! acknowledged every reading, and one that is missing then is the cluster's own loss.
@@ -27,9 +27,10 @@ fn a_cluster_whose_node_in_use_is_killed_gets_every_reading_in_order() {
     let start = Instant::now();
     let mut cluster = Cluster::start(3);
     println!("3 nodes after {:?}", start.elapsed());
-    let ports: Vec<_> = cluster.nodes.iter().map(|node| node.port).collect();
-    // The counter prefers the nodes in another order, so that it is not always hit as well.
-    let door = Proxy::start(ports.iter().rev().copied().collect());
+    let mut ports: Vec<_> = cluster.nodes.iter().map(|node| node.port).collect();
+    // The counter has a node of its own, which lives. What a killed one had sent to a subscriber and
+    // was not acknowledged yet RabbitMQ sends again, at times after what came later.
+    let door = Proxy::start(ports.pop().into_iter().collect());
     let counter = Counter::start(&Access { port: door.port, login: Some(LOGIN) }, 1);
     let devices = Devices::start(PORTS, RATE);
     let folder = tempfile::tempdir().unwrap();
@@ -41,7 +42,6 @@ fn a_cluster_whose_node_in_use_is_killed_gets_every_reading_in_order() {
     devices.resume();
     for _ in 0..kills {
         devices.wait_for(devices.emitted() + 200);
-        // It looks back to the first only after minutes.
         let used = wait_until_uses(&gateway, &ports, |_| true);
         cluster.kill(used);
         let before = devices.emitted();
