@@ -1,6 +1,7 @@
 //! A link that comes back by itself: it connects, moves bytes between a stream and the session, and
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
+mod brokers;
 mod dial;
 mod down;
 mod error;
@@ -18,6 +19,7 @@ use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::backoff::Backoff;
 use crate::outbox::Outbox;
+use brokers::Brokers;
 use dial::Given;
 use look_back::LookBack;
 use std::fmt;
@@ -105,8 +107,7 @@ pub struct Link {
     short_links: u32,
     /// What is to be waited for at least once all of several brokers were tried.
     least_wait: Duration,
-    /// The broker of the last try.
-    broker: Option<BrokerUrl>,
+    brokers: Brokers,
     look_back: LookBack,
 }
 
@@ -148,7 +149,7 @@ impl Link {
 
     fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
-        let broker = dialer.broker().cloned();
+        let brokers = Brokers::new(dialer.broker().cloned());
         let link = Link {
             session,
             outbox,
@@ -159,7 +160,7 @@ impl Link {
             up_since: None,
             short_links: 0,
             least_wait: Duration::ZERO,
-            broker,
+            brokers,
             look_back: LookBack::Never,
         };
         if link.session.options().keepalive.is_zero() {
@@ -233,6 +234,7 @@ impl Link {
                 dialer.established();
                 self.look_back = LookBack::start(dialer.to_first(), self.options.look_back);
             }
+            self.brokers.let_in();
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
@@ -327,7 +329,7 @@ impl Link {
         dialer: Dialer,
         result: Result<Box<dyn Io>, ConnectError>,
     ) -> Result<(), LinkError> {
-        self.take_over(&*dialer);
+        self.brokers.take_over(&*dialer, &mut self.session);
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.read_password()?;
@@ -353,20 +355,9 @@ impl Link {
         }
     }
 
-    /// Each broker of several may know us by another name.
-    fn take_over(&mut self, dialer: &dyn Dial) {
-        let Some(broker) = dialer.broker() else { return };
-        if broker.user.is_some() || broker.password.is_some() {
-            self.session.set_login(broker.user.clone(), broker.password.clone());
-        }
-        if self.broker.as_ref() != Some(broker) {
-            self.broker = Some(broker.clone());
-        }
-    }
-
     /// The broker of the last try; `None` for streams that somebody else made.
     pub fn broker(&self) -> Option<&BrokerUrl> {
-        self.broker.as_ref()
+        self.brokers.current()
     }
 
     fn read_password(&mut self) -> Result<(), LinkError> {
