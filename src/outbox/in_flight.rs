@@ -45,6 +45,11 @@ impl InFlight {
         held.map(|held| &held.message)
     }
 
+    pub(super) fn get_mut(&mut self, sending: Sending) -> Option<&mut Held> {
+        let at = self.find(sending)?;
+        self.messages.get_mut(at)?.1.as_mut()
+    }
+
     pub(super) fn remove(&mut self, sending: Sending) -> Option<Held> {
         let at = self.find(sending)?;
         let held = self.messages.get_mut(at)?.1.take()?;

@@ -54,7 +54,7 @@ impl Session {
                 None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
-                    self.handle(packet, outbox)?;
+                    self.handle(packet, outbox, now)?;
                 }
                 Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
             }
@@ -141,7 +141,12 @@ impl Session {
         Ok(())
     }
 
-    fn handle(&mut self, packet: Packet, outbox: &mut Outbox) -> Result<(), SessionError> {
+    fn handle(
+        &mut self,
+        packet: Packet,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SessionError> {
         match packet {
             Packet::ConnAck(answer) => return self.connected(answer, outbox),
             Packet::Auth(auth) => return self.authenticate(auth),
@@ -157,11 +162,11 @@ impl Session {
                 {
                     self.downgraded();
                 }
-                self.settled(answered, ack.reason, outbox);
+                self.answered(answered, ack.reason, outbox, now);
             }
             Packet::PubRec(ack) if ack.reason.is_error() => {
                 let answered = self.flights.rejected(ack.id);
-                self.settled(answered, ack.reason, outbox);
+                self.answered(answered, ack.reason, outbox, now);
             }
             Packet::PubRec(ack) => self.received(ack.id),
             Packet::PubComp(ack) => {
@@ -338,6 +343,23 @@ impl Session {
             return Err(SessionError::Protocol(reason, "more messages at once than we take"));
         }
         Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        answered: Option<Sent>,
+        reason: Reason,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) {
+        // The exchange is over (4.4). What is put off goes as a new message, in another one.
+        if let Some(Sent::Message(sending, _)) = answered
+            && reason.may_pass()
+            && outbox.put_off(sending, reason, now)
+        {
+            return;
+        }
+        self.settled(answered, reason, outbox);
     }
 
     pub(super) fn settled(&mut self, answered: Option<Sent>, reason: Reason, outbox: &mut Outbox) {

@@ -20,6 +20,7 @@ impl Session {
             self.ask();
         }
         while self.output.len() < OUTPUT_LIMIT
+            && !outbox.is_resting()
             && let Some((id, what)) = self.flights.again()
         {
             self.send_again(id, what, outbox);
