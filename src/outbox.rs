@@ -385,6 +385,11 @@ impl Outbox {
         self.in_flight.get(sending)
     }
 
+    /// What a message in flight was called when it was pushed.
+    pub fn ticket_of(&self, sending: Sending) -> Option<Ticket> {
+        self.in_flight.held(sending).map(|held| held.ticket)
+    }
+
     /// A message that is being sent once more.
     pub fn again(&mut self, sending: Sending) -> Option<&Message> {
         let message = self.in_flight.get(sending)?;

@@ -8,6 +8,7 @@ mod error;
 mod look_back;
 mod state;
 mod stream;
+mod suspect;
 
 pub use dial::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use stream::Stream;
+use suspect::Suspect;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -108,6 +110,7 @@ pub struct Link {
     /// What is to be waited for at least once all of several brokers were tried.
     least_wait: Duration,
     brokers: Brokers,
+    suspect: Suspect,
     look_back: LookBack,
 }
 
@@ -161,6 +164,7 @@ impl Link {
             short_links: 0,
             least_wait: Duration::ZERO,
             brokers,
+            suspect: Suspect::default(),
             look_back: LookBack::Never,
         };
         if link.session.options().keepalive.is_zero() {

@@ -25,6 +25,7 @@ use super::packet::{Disconnect, Oversize, Packet};
 use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
 use crate::config::scalar::Secret;
+use crate::outbox::Sending;
 use aliases::Aliases;
 use bytes::BytesMut;
 use flights::Flights;
@@ -279,6 +280,11 @@ impl Session {
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
         self.flights.is_full()
+    }
+
+    /// The oldest packet of this link that was written and not answered, if it is a message.
+    pub(super) fn oldest_unanswered(&self) -> Option<Sending> {
+        self.flights.oldest_message(self.written())
     }
 
     /// How long the broker took to answer a packet lately: from the last byte's way into the link to
