@@ -49,7 +49,7 @@ impl Backoff {
 }
 
 /// Of a wait, which is far below 2^64 nanoseconds.
-fn part(wait: Duration, random: u32) -> Duration {
+pub(crate) fn part(wait: Duration, random: u32) -> Duration {
     let nanos = wait.as_nanos() * u128::from(random) / u128::from(u32::MAX);
     Duration::from_nanos(nanos as u64)
 }

@@ -121,7 +121,10 @@ pub struct Broker {
     /// `user` and `password` win over it.
     pub url: BrokerUrl,
     /// Addresses of other brokers, tried in order while the first does not take us in. Each new
-    /// link prefers the first again. TLS settings and login are those of the first.
+    /// link prefers the first again. TLS settings and login are those of the first. Each is spoken
+    /// to in its own version. Once a message of QoS 2 went either way, going from one broker to
+    /// another begins a new session: what was in flight is sent again, so that brokers which share
+    /// sessions may have it twice; what the other one kept for us from an earlier session is gone.
     #[serde(default)]
     pub fallback: Vec<BrokerUrl>,
     /// Client identifier, unique at the broker. Default: `tty2mqtt-` and the gateway's name.

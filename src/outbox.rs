@@ -5,6 +5,7 @@ mod drain;
 mod in_flight;
 mod journalled;
 mod lane;
+mod rest;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::mqtt::topic::Qos;
 use drain::Drain;
 use in_flight::InFlight;
 use lane::{Lane, Queue};
+use rest::Rest;
 use shelf::Shelf;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -57,6 +59,7 @@ pub struct Outbox {
     /// Whether a message of the backlog is next where a fresh one could be sent too.
     backlog_next: bool,
     shelf: Shelf,
+    rest: Rest,
     /// What became of messages, where somebody wants to know.
     outcomes: Option<VecDeque<(Ticket, Outcome)>>,
     counts: Counts,
@@ -77,6 +80,8 @@ struct Held {
     message: Message,
     /// Its number in the journal, if it is or will be there too.
     seq: Option<Seq>,
+    /// How often the broker did not take it for the time being.
+    tries: u8,
 }
 
 /// How a message left the outbox.
@@ -127,6 +132,7 @@ impl Outbox {
             old: (Ticket(0), Seq(0)),
             backlog_next: false,
             shelf: Shelf::new(bounds.durability),
+            rest: Rest::default(),
             outcomes: None,
             counts: Counts::default(),
         }
@@ -185,7 +191,7 @@ impl Outbox {
             self.tell(old.ticket, Outcome::Replaced);
         }
         if self.make_way(ticket, &message) {
-            self.keep(Held { ticket, message, seq: None }, port);
+            self.keep(Held { ticket, message, seq: None, tries: 0 }, port);
         }
     }
 
@@ -292,14 +298,18 @@ impl Outbox {
         }
     }
 
-    /// The time goes on: more of the backlog may go out.
+    /// The time goes on: more of the backlog may go out, and a rest may be over.
     pub fn tick(&mut self, now: Instant) {
+        self.end_rest(now);
         self.drain.tick(now);
     }
 
     /// When [`Outbox::front`] may have more than now, because the backlog goes out at a bounded
-    /// rate.
+    /// rate or the broker is given a rest.
     pub fn deadline(&self) -> Option<Instant> {
+        if let Some(until) = self.rest.until() {
+            return Some(until);
+        }
         let due = self.drain.deadline()?;
         let waits = |lane: &Lane| {
             lane.front(Queue::Backlog).is_some_and(|held| self.is_old(held) && self.is_safe(held))
@@ -340,6 +350,9 @@ impl Outbox {
         if self.urgent.is_some() {
             return self.urgent.as_ref();
         }
+        if self.is_resting() {
+            return None;
+        }
         let (at, queue) = self.next()?;
         self.lanes[at].front(queue).map(|held| &held.message)
     }
@@ -378,6 +391,11 @@ impl Outbox {
         self.in_flight.get(sending)
     }
 
+    /// What a message in flight was called when it was pushed.
+    pub fn ticket_of(&self, sending: Sending) -> Option<Ticket> {
+        self.in_flight.held(sending).map(|held| held.ticket)
+    }
+
     /// A message that is being sent once more.
     pub fn again(&mut self, sending: Sending) -> Option<&Message> {
         let message = self.in_flight.get(sending)?;
@@ -408,6 +426,7 @@ impl Outbox {
             self.tell(held.ticket, Outcome::Refused(reason));
         } else {
             self.counts.acknowledged += 1;
+            self.rest.worked();
             self.tell(held.ticket, Outcome::Delivered(reason));
         }
     }
@@ -415,6 +434,7 @@ impl Outbox {
     /// The broker's session was lost: what was in flight waits again, before all else.
     pub fn requeue(&mut self) {
         self.counts.requeued += self.in_flight.len() as u64;
+        self.rest.requeued();
         for lane in &mut self.lanes {
             lane.pile_up(self.bounds.order);
         }

@@ -4,6 +4,8 @@
 
 #[path = "link/peer.rs"]
 mod peer;
+#[path = "link/several.rs"]
+mod several;
 
 use peer::{Peer, link, link_of, session};
 use std::time::Duration;

@@ -108,7 +108,10 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 /// Room for everything: the commands themselves see to it that little is under way.
 fn outbox() -> Outbox {
     let bytes = Size::from_bytes(usize::MAX / 2);
-    Outbox::new(&OutboxBounds { messages: u32::MAX, bytes, ..OutboxBounds::default() })
+    let bounds = OutboxBounds { messages: u32::MAX, bytes, ..OutboxBounds::default() };
+    let mut outbox = Outbox::new(&bounds);
+    outbox.try_once();
+    outbox
 }
 
 /// Runs a command's body on a link that is at its begin, and ends it in good order.

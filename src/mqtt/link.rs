@@ -1,12 +1,14 @@
 //! A link that comes back by itself: it connects, moves bytes between a stream and the session, and
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
+mod brokers;
 mod dial;
 mod down;
 mod error;
 mod look_back;
 mod state;
 mod stream;
+mod suspect;
 
 pub use dial::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
@@ -18,6 +20,7 @@ use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::backoff::Backoff;
 use crate::outbox::Outbox;
+use brokers::Brokers;
 use dial::Given;
 use look_back::LookBack;
 use std::fmt;
@@ -25,6 +28,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use stream::Stream;
+use suspect::Suspect;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -106,8 +110,8 @@ pub struct Link {
     /// The least that is to be waited once all of several brokers were tried; the longest of times
     /// before the first.
     least_wait: Duration,
-    /// The broker of the last try.
-    broker: Option<BrokerUrl>,
+    brokers: Brokers,
+    suspect: Suspect,
     look_back: LookBack,
 }
 
@@ -149,7 +153,7 @@ impl Link {
 
     fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
-        let broker = dialer.broker().cloned();
+        let brokers = Brokers::new(dialer.broker().cloned());
         let link = Link {
             session,
             outbox,
@@ -160,7 +164,8 @@ impl Link {
             up_since: None,
             short_links: 0,
             least_wait: Duration::MAX,
-            broker,
+            brokers,
+            suspect: Suspect::default(),
             look_back: LookBack::Never,
         };
         if link.session.options().keepalive.is_zero() {
@@ -234,6 +239,7 @@ impl Link {
                 dialer.established();
                 self.look_back = LookBack::start(dialer.to_first(), self.options.look_back);
             }
+            self.brokers.let_in();
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
@@ -328,7 +334,7 @@ impl Link {
         dialer: Dialer,
         result: Result<Box<dyn Io>, ConnectError>,
     ) -> Result<(), LinkError> {
-        self.take_over(&*dialer);
+        self.brokers.take_over(&*dialer, &mut self.session);
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.read_password()?;
@@ -354,20 +360,9 @@ impl Link {
         }
     }
 
-    /// Each broker of several may know us by another name.
-    fn take_over(&mut self, dialer: &dyn Dial) {
-        let Some(broker) = dialer.broker() else { return };
-        if broker.user.is_some() || broker.password.is_some() {
-            self.session.set_login(broker.user.clone(), broker.password.clone());
-        }
-        if self.broker.as_ref() != Some(broker) {
-            self.broker = Some(broker.clone());
-        }
-    }
-
     /// The broker of the last try; `None` for streams that somebody else made.
     pub fn broker(&self) -> Option<&BrokerUrl> {
-        self.broker.as_ref()
+        self.brokers.current()
     }
 
     fn read_password(&mut self) -> Result<(), LinkError> {

@@ -2,6 +2,7 @@
 //! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
 mod aliases;
+mod dialect;
 mod event;
 mod flights;
 mod ids;
@@ -13,6 +14,7 @@ mod receive;
 mod requests;
 mod send;
 
+pub(super) use dialect::Dialect;
 pub use event::{Event, Received, SessionError};
 pub use inbound::Token;
 pub use options::{Clean, OnOversize, Options};
@@ -23,6 +25,7 @@ use super::packet::{Disconnect, Oversize, Packet};
 use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
 use crate::config::scalar::Secret;
+use crate::outbox::Sending;
 use aliases::Aliases;
 use bytes::BytesMut;
 use flights::Flights;
@@ -55,11 +58,13 @@ pub struct Session {
     auth: Option<Box<dyn Authenticate>>,
     /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
     method_is_named: bool,
-    version: Version,
-    /// Whether the broker ever answered in this version.
-    version_is_settled: bool,
+    dialect: Dialect,
     /// Whether the broker ever let us in.
     was_connected: bool,
+    /// Whether the next link is to another broker than the session, and that matters.
+    is_elsewhere: bool,
+    /// Whether a message of QoS 2 went either way: brokers remember identifiers of such.
+    had_qos_2: bool,
     state: State,
     limits: Limits,
     output: BytesMut,
@@ -77,8 +82,6 @@ pub struct Session {
     events: VecDeque<Occurrence>,
     stray_acks: u64,
     downgrade_is_told: bool,
-    /// Connects in a row, in this version, that the broker left unanswered.
-    unanswered: u32,
     /// Whether this link goes on with a session that the broker kept.
     is_resumed: bool,
 }
@@ -117,13 +120,14 @@ impl Session {
     /// A session that was never connected.
     pub fn new(options: Options) -> Session {
         Session {
-            version: options.version.unwrap_or(Version::V5),
-            version_is_settled: options.version.is_some(),
+            dialect: Dialect::new(options.version),
             flights: Flights::new(options.first_id),
             options,
             auth: None,
             method_is_named: false,
             was_connected: false,
+            is_elsewhere: false,
+            had_qos_2: false,
             state: State::Down,
             limits: Limits::default(),
             output: BytesMut::new(),
@@ -136,7 +140,6 @@ impl Session {
             events: VecDeque::new(),
             stray_acks: 0,
             downgrade_is_told: false,
-            unanswered: 0,
             is_resumed: false,
         }
     }
@@ -171,7 +174,21 @@ impl Session {
 
     /// What is spoken, or was last.
     pub fn version(&self) -> Version {
-        self.version
+        self.dialect.version()
+    }
+
+    /// The next link is to another broker, of which this is known. Returns what is known of the one
+    /// before.
+    pub(super) fn change_dialect(&mut self, dialect: Option<Dialect>) -> Dialect {
+        let dialect = dialect.unwrap_or_else(|| Dialect::new(self.options.version));
+        std::mem::replace(&mut self.dialect, dialect)
+    }
+
+    /// Whether the next link is to another broker than the one that let us in last. A session that
+    /// it has of us may not be this one: identifiers of QoS 2 in it stand for other messages then.
+    /// Without such it is gone on with, for the sake of what a cluster keeps for us.
+    pub(super) fn set_elsewhere(&mut self, is_elsewhere: bool) {
+        self.is_elsewhere = is_elsewhere && self.had_qos_2;
     }
 
     /// What it was opened with; the client identifier may be one that the broker made up.
@@ -186,8 +203,9 @@ impl Session {
 
     /// A link is up: asks the broker to let us in.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
-        let mut connect = self.options.connect(self.version, !self.was_connected);
-        self.method_is_named = self.version == Version::V5 && self.auth.is_some();
+        let mut connect = self.options.connect(self.version(), !self.was_connected);
+        connect.clean |= self.is_elsewhere;
+        self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
             && let Some(auth) = &mut self.auth
         {
@@ -200,22 +218,11 @@ impl Session {
         Ok(())
     }
 
-    fn try_older(&mut self) {
-        self.unanswered = 0;
-        if !self.version_is_settled {
-            self.version = match self.version {
-                Version::V5 => Version::V311,
-                Version::V311 => Version::V31,
-                Version::V31 => Version::V5,
-            };
-        }
-    }
-
     /// Whether the broker is held to our receive maximum. Before 5.0 it cannot know the number; and
     /// mosquitto sends what it kept of a session at once, whatever the number: to part would make
     /// it do the same again, for ever.
     fn keeps_to_maximum(&self) -> bool {
-        self.version == Version::V5 && !self.is_resumed
+        self.version() == Version::V5 && !self.is_resumed
     }
 
     /// Whether more should be read. A broker that sends and does not read would otherwise make
@@ -270,13 +277,18 @@ impl Session {
     fn put(&mut self, packet: &Packet) {
         tracing::trace!("sending {packet}");
         let before = self.output.len();
-        packet.encode(&mut self.output, self.version);
+        packet.encode(&mut self.output, self.dialect.version());
         self.queued += (self.output.len() - before) as u64;
     }
 
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
         self.flights.is_full()
+    }
+
+    /// The oldest packet of this link that was written and not answered, if it is a message.
+    pub(super) fn oldest_unanswered(&self) -> Option<Sending> {
+        self.flights.oldest_message(self.written())
     }
 
     /// How long the broker took to answer a packet lately: from the last byte's way into the link to
@@ -321,12 +333,7 @@ impl Session {
         let ask = match &self.state {
             State::Down => return Ok(()),
             State::Connecting { due, .. } if *due <= now => {
-                self.unanswered += 1;
-                // Some brokers do not answer a version that they do not know. A slow one gets two
-                // tries, for what it answers at last is kept to.
-                if self.unanswered >= 2 {
-                    self.try_older();
-                }
+                self.dialect.silence();
                 return Err(SessionError::NoConnAck);
             }
             State::Connecting { .. } => return Ok(()),
@@ -372,7 +379,7 @@ impl Session {
     /// The same with a `ReasonString` and user properties, in 5.0. They are left out if they would
     /// make the packet larger than the broker takes (3.4.2.2.2).
     pub fn acknowledge_with(&mut self, token: Token, reason: Reason, properties: Properties) {
-        let fits = FRAME + properties.len(self.version) <= self.limits.largest;
+        let fits = FRAME + properties.len(self.version()) <= self.limits.largest;
         let properties = if fits { properties } else { Properties::NONE };
         self.inbound.answer(token, reason, properties);
         self.answer();
@@ -399,7 +406,7 @@ impl Session {
     /// two are left out if they would make the packet larger than the broker takes (3.14.2.2.3).
     pub fn disconnect_with(&mut self, mut disconnect: Disconnect) {
         if let State::Up(_) = self.state {
-            if FRAME + disconnect.properties.len(self.version) > self.limits.largest {
+            if FRAME + disconnect.properties.len(self.version()) > self.limits.largest {
                 let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));
                 disconnect.properties.0.retain(kept);
             }
@@ -413,7 +420,7 @@ impl Session {
     pub fn disconnected(&mut self, closed: bool) {
         // Some brokers close the link where they do not know the version.
         if closed && matches!(self.state, State::Connecting { .. }) {
-            self.try_older();
+            self.dialect.suspect();
         }
         self.state = State::Down;
         self.output = BytesMut::new();

@@ -40,9 +40,17 @@ impl InFlight {
         }
     }
 
+    pub(super) fn held(&self, sending: Sending) -> Option<&Held> {
+        self.messages.get(self.find(sending)?)?.1.as_ref()
+    }
+
     pub(super) fn get(&self, sending: Sending) -> Option<&Message> {
-        let held = self.messages.get(self.find(sending)?)?.1.as_ref();
-        held.map(|held| &held.message)
+        self.held(sending).map(|held| &held.message)
+    }
+
+    pub(super) fn get_mut(&mut self, sending: Sending) -> Option<&mut Held> {
+        let at = self.find(sending)?;
+        self.messages.get_mut(at)?.1.as_mut()
     }
 
     pub(super) fn remove(&mut self, sending: Sending) -> Option<Held> {

@@ -63,11 +63,11 @@ impl Outbox {
         if !is_away && (self.shelf.is_behind || self.shelf.is_busy()) {
             self.shelf.is_behind = true;
             // It is stored when it is its turn, behind those that came before it.
-            return self.keep(Held { ticket, message, seq: None }, port);
+            return self.keep(Held { ticket, message, seq: None, tries: 0 }, port);
         }
         if !is_away {
             let seq = Some(self.shelf.store(message.clone(), false));
-            return self.keep(Held { ticket, message, seq }, port);
+            return self.keep(Held { ticket, message, seq, tries: 0 }, port);
         }
         if self.shelf.is_behind {
             self.store_what_waits(usize::MAX);
@@ -231,7 +231,7 @@ impl Outbox {
         let port = self.lane(message.port);
         self.bytes += message.cost();
         self.waiting += 1;
-        let held = Held { ticket: self.ticket(), message, seq: Some(seq) };
+        let held = Held { ticket: self.ticket(), message, seq: Some(seq), tries: 0 };
         self.lanes[port].push_backlog(held, self.bounds.order);
     }
 

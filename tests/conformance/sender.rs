@@ -149,7 +149,7 @@ fn mqtt_4_4_0_1_nothing_is_repeated_while_the_link_stands() {
 
 #[test]
 fn mqtt_4_4_0_2_what_is_refused_is_not_repeated() {
-    let refusal = || Ack::new(id(1), Reason::QUOTA_EXCEEDED);
+    let refusal = || Ack::new(id(1), Reason::NOT_AUTHORIZED);
     for (answer, qos) in
         [(Packet::PubAck(refusal()), AtLeastOnce), (Packet::PubRec(refusal()), ExactlyOnce)]
     {
@@ -162,6 +162,74 @@ fn mqtt_4_4_0_2_what_is_refused_is_not_repeated() {
         assert!(talk.hears().is_empty());
         assert!(talk.outbox.is_empty());
     }
+}
+
+#[test]
+fn mqtt_4_4_0_2_what_is_not_taken_now_goes_as_a_new_message_later() {
+    for reason in
+        [Reason::QUOTA_EXCEEDED, Reason::UNSPECIFIED_ERROR, Reason::IMPLEMENTATION_SPECIFIC_ERROR]
+    {
+        let mut talk = Talk::up(Vec::new());
+        for (text, qos) in [("a", AtLeastOnce), ("b", ExactlyOnce), ("c", AtLeastOnce)] {
+            talk.publish(text, qos);
+        }
+        assert_eq!(talk.hears(), ["PUBLISH a 1", "PUBLISH b 2", "PUBLISH c 3"]);
+        talk.say(Said(Packet::PubRec(Ack::new(id(2), reason)))).unwrap();
+        talk.say(Said(Packet::PubAck(Ack::new(id(1), reason)))).unwrap();
+        talk.say(ack(Packet::PubAck, 3)).unwrap();
+        talk.publish("d", AtLeastOnce);
+        assert!(talk.hears().is_empty(), "the broker has a rest");
+        talk.again();
+        assert!(talk.hears().is_empty(), "over a reconnect, too");
+        let due = talk.outbox.deadline().unwrap();
+        assert!(due >= talk.now + SECOND / 2 && due <= talk.now + SECOND);
+        talk.outbox.tick(due);
+        // In their old order, under new identifiers and without DUP.
+        assert_eq!(talk.hears(), ["PUBLISH a 4", "PUBLISH b 5", "PUBLISH d 6"]);
+        assert_eq!(talk.outbox.counts().refused, 0);
+    }
+}
+
+#[test]
+fn what_is_never_taken_is_given_up_after_ten_tries() {
+    let mut talk = Talk::up(Vec::new());
+    let start = talk.now;
+    talk.publish("a", AtLeastOnce);
+    talk.publish("b", AtLeastOnce);
+    for n in 0..10 {
+        assert_eq!(talk.outbox.counts().refused, 0, "after {n}");
+        for packet in talk.hear() {
+            let Packet::Publish(publish) = packet else { panic!("{packet}") };
+            let answer = Ack::new(publish.id.unwrap(), Reason::QUOTA_EXCEEDED);
+            talk.say(Said(Packet::PubAck(answer))).unwrap();
+        }
+        if let Some(due) = talk.outbox.deadline() {
+            assert!(due <= talk.now + 60 * SECOND);
+            talk.now = due;
+            talk.outbox.tick(due);
+        }
+    }
+    assert!(talk.now >= start + 120 * SECOND, "a minute over the quota costs nothing");
+    assert_eq!(talk.outbox.counts().refused, 2);
+    assert!(talk.outbox.is_empty() && talk.hears().is_empty());
+    // Nobody waits for a minute behind a broker that takes messages again.
+    talk.publish("c", AtLeastOnce);
+    talk.publish("d", AtLeastOnce);
+    assert_eq!(talk.hears(), ["PUBLISH c 21", "PUBLISH d 22"]);
+    talk.say(ack(Packet::PubAck, 21)).unwrap();
+    talk.say(Said(Packet::PubAck(Ack::new(id(22), Reason::QUOTA_EXCEEDED)))).unwrap();
+    assert!(talk.outbox.deadline().unwrap() <= talk.now + SECOND);
+}
+
+#[test]
+fn who_waits_for_the_answer_hears_a_refusal_at_once() {
+    let mut talk = Talk::up(Vec::new());
+    talk.outbox.try_once();
+    talk.publish("a", AtLeastOnce);
+    talk.hear();
+    talk.say(Said(Packet::PubAck(Ack::new(id(1), Reason::QUOTA_EXCEEDED)))).unwrap();
+    assert_eq!(talk.outbox.counts().refused, 1);
+    assert!(talk.outbox.is_empty());
 }
 
 #[test]

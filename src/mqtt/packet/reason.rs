@@ -92,6 +92,17 @@ impl Reason {
         self.0 >= 0x80
     }
 
+    /// Whether the same message may be taken a while later: so says a broker that is over a quota,
+    /// and one that does not say why.
+    pub fn may_pass(self) -> bool {
+        let passing = [
+            Reason::QUOTA_EXCEEDED,
+            Reason::UNSPECIFIED_ERROR,
+            Reason::IMPLEMENTATION_SPECIFIC_ERROR,
+        ];
+        passing.contains(&self)
+    }
+
     /// A reason as it came in a packet; `None` where the standard does not allow it there.
     pub(super) fn in_packet(code: u8, carrier: Carrier) -> Option<Reason> {
         let allowed: &[u8] = match carrier {

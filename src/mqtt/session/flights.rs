@@ -234,6 +234,16 @@ impl Flights {
         }
     }
 
+    /// The oldest packet, if it is a message and was written.
+    pub(super) fn oldest_message(&self, written: u64) -> Option<Sending> {
+        match self.sent.front()? {
+            Flight { what: Sent::Message(sending, _), end, .. } if *end <= written => {
+                Some(*sending)
+            }
+            _ => None,
+        }
+    }
+
     /// When the oldest answer is overdue.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.due

@@ -50,11 +50,11 @@ impl Session {
         }
         loop {
             self.skip(input);
-            match Packet::decode(input, self.options.largest, self.version)? {
+            match Packet::decode(input, self.options.largest, self.version())? {
                 None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
-                    self.handle(packet, outbox)?;
+                    self.handle(packet, outbox, now)?;
                 }
                 Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
             }
@@ -66,7 +66,7 @@ impl Session {
     /// An error ends the link; a broker of 5.0 that broke the protocol is told (4.13).
     fn leave(&mut self, error: &SessionError) {
         let unanswered = matches!(self.state, State::Connecting { .. });
-        if error.is_told() && self.version == Version::V5 && !unanswered {
+        if error.is_told() && self.version() == Version::V5 && !unanswered {
             self.put(&Packet::Disconnect(Disconnect::new(error.reason())));
         }
         if unanswered && !matches!(error, SessionError::Auth(_)) {
@@ -77,13 +77,14 @@ impl Session {
 
     /// A broker that does not answer in our version may do so in an older one.
     fn fall_back(&mut self, error: &SessionError) {
-        let unknown = match error {
-            SessionError::Refused(answer) => answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION,
-            SessionError::Packet(_) => true,
-            _ => false,
-        };
-        if unknown {
-            self.try_older();
+        match error {
+            SessionError::Refused(answer)
+                if answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION =>
+            {
+                self.dialect.unknown();
+            }
+            SessionError::Packet(_) => self.dialect.suspect(),
+            _ => {}
         }
     }
 
@@ -91,8 +92,7 @@ impl Session {
     /// another one: in an older version.
     pub fn tries_older(&self, error: &SessionError) -> bool {
         let unsupported = Reason::UNSUPPORTED_PROTOCOL_VERSION;
-        !self.version_is_settled
-            && self.version != Version::V5
+        self.dialect.is_older()
             && matches!(error, SessionError::Refused(answer) if answer.reason == unsupported)
     }
 
@@ -125,13 +125,19 @@ impl Session {
         }
     }
 
+    /// See [`Inbound::came`](super::inbound::Inbound::came).
+    fn came(&mut self, qos: Qos, id: Option<PacketId>) -> Option<Option<Token>> {
+        self.had_qos_2 |= qos == Qos::ExactlyOnce;
+        self.inbound.came(qos, id)
+    }
+
     fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
         self.must_be_up()?;
         if self.options.on_oversize == OnOversize::Disconnect {
             let what = "a message larger than we take";
             return Err(SessionError::Protocol(Reason::PACKET_TOO_LARGE, what));
         }
-        let came = self.inbound.came(oversize.qos, oversize.id);
+        let came = self.came(oversize.qos, oversize.id);
         if came.is_none() {
             self.answer();
         }
@@ -141,7 +147,12 @@ impl Session {
         Ok(())
     }
 
-    fn handle(&mut self, packet: Packet, outbox: &mut Outbox) -> Result<(), SessionError> {
+    fn handle(
+        &mut self,
+        packet: Packet,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SessionError> {
         match packet {
             Packet::ConnAck(answer) => return self.connected(answer, outbox),
             Packet::Auth(auth) => return self.authenticate(auth),
@@ -157,11 +168,11 @@ impl Session {
                 {
                     self.downgraded();
                 }
-                self.settled(answered, ack.reason, outbox);
+                self.answered(answered, ack.reason, outbox, now);
             }
             Packet::PubRec(ack) if ack.reason.is_error() => {
                 let answered = self.flights.rejected(ack.id);
-                self.settled(answered, ack.reason, outbox);
+                self.answered(answered, ack.reason, outbox, now);
             }
             Packet::PubRec(ack) => self.received(ack.id),
             Packet::PubComp(ack) => {
@@ -183,7 +194,8 @@ impl Session {
             }
             Packet::UnsubAck(answer) => {
                 let known = self.flights.answered(answer.id);
-                let answers = self.requests.unsubscribed(answer.id, &answer.reasons, self.version);
+                let answers =
+                    self.requests.unsubscribed(answer.id, &answer.reasons, self.version());
                 let Some(answers) = answers.filter(|_| known) else {
                     return Err(protocol("an UNSUBACK that does not answer an UNSUBSCRIBE"));
                 };
@@ -195,7 +207,7 @@ impl Session {
                 keepalive.answered();
                 self.tell(Event::Pong);
             }
-            Packet::Disconnect(disconnect) if self.version == Version::V5 => {
+            Packet::Disconnect(disconnect) if self.version() == Version::V5 => {
                 return Err(SessionError::Disconnected(disconnect));
             }
             Packet::Connect(_)
@@ -225,16 +237,17 @@ impl Session {
         if answer.reason.is_error() {
             return Err(SessionError::Refused(answer));
         }
-        let asked_for_none = self.options.connect(self.version, !self.was_connected).clean;
+        let asked_for_none =
+            self.is_elsewhere || self.options.connect(self.version(), !self.was_connected).clean;
         if answer.session_present && asked_for_none {
             return Err(protocol("a session where a new one was asked for"));
         }
-        if self.version == Version::V31 {
+        if self.version() == Version::V31 {
             // Its CONNACK does not tell. What is repeated with DUP does no harm if it was lost.
             answer.session_present = self.was_connected && !asked_for_none;
         }
         let properties = &answer.properties;
-        if self.version == Version::V5
+        if self.version() == Version::V5
             && let Some(auth) = &mut self.auth
             && properties.auth_method().is_some()
         {
@@ -252,9 +265,9 @@ impl Session {
             self.options.client_id.clone_from(client_id);
         }
         self.state = State::Up(keepalive);
-        self.version_is_settled = true;
+        self.dialect.let_in();
         self.was_connected = true;
-        self.unanswered = 0;
+        self.is_elsewhere = false;
         self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
@@ -317,7 +330,7 @@ impl Session {
             .resolve(&mut publish, self.options.topic_aliases)
             .map_err(|()| SessionError::Protocol(alias, "a topic alias that stands for nothing"))?;
         let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
-        let Some(token) = self.inbound.came(qos, id) else {
+        let Some(token) = self.came(qos, id) else {
             self.answer();
             return Ok(());
         };
@@ -336,6 +349,23 @@ impl Session {
             return Err(SessionError::Protocol(reason, "more messages at once than we take"));
         }
         Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        answered: Option<Sent>,
+        reason: Reason,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) {
+        // The exchange is over (4.4). What is put off goes as a new message, in another one.
+        if let Some(Sent::Message(sending, _)) = answered
+            && reason.may_pass()
+            && outbox.put_off(sending, reason, now)
+        {
+            return;
+        }
+        self.settled(answered, reason, outbox);
     }
 
     pub(super) fn settled(&mut self, answered: Option<Sent>, reason: Reason, outbox: &mut Outbox) {

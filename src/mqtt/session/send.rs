@@ -20,6 +20,7 @@ impl Session {
             self.ask();
         }
         while self.output.len() < OUTPUT_LIMIT
+            && !outbox.is_resting()
             && let Some((id, what)) = self.flights.again()
         {
             self.send_again(id, what, outbox);
@@ -52,16 +53,16 @@ impl Session {
     }
 
     fn ask(&mut self) {
-        let refused = self.requests.refused(&self.limits, self.version);
+        let refused = self.requests.refused(&self.limits, self.version());
         self.subscribed(refused);
         for Answer { request, filter, reason } in
-            self.requests.too_long(self.limits.largest, self.version)
+            self.requests.too_long(self.limits.largest, self.version())
         {
             self.tell(Event::Unsubscribed { request, filter, reason });
         }
         while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {
             let Some(id) = self.flights.id() else { return };
-            let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version)
+            let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version())
             else {
                 return self.flights.give_up(id);
             };
@@ -104,11 +105,12 @@ impl Session {
         id: Option<PacketId>,
         dup: bool,
     ) -> Result<(), Reason> {
+        self.had_qos_2 |= qos == Qos::ExactlyOnce;
         let retain = self.limits.retain(message.retain);
         let mut properties = std::mem::take(&mut self.scratch);
         properties.0.clear();
         let (topic, payload) = (Some(message.topic.clone()), message.payload.clone());
-        if self.version == Version::V5
+        if self.version() == Version::V5
             && let Some(more) = &message.properties
         {
             // Subscriptions are numbered by the broker only (3.3.4-6), aliases by the session.
@@ -119,7 +121,7 @@ impl Session {
         }
         let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
         // Room for the alias too.
-        let fits = publish.size(self.version) + 4 <= self.limits.largest;
+        let fits = publish.size(self.version()) + 4 <= self.limits.largest;
         if fits {
             if let Some((alias, known)) = self.aliases.of(&message.topic) {
                 publish.properties.0.push(Property::TopicAlias(alias));
