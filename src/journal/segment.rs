@@ -1,6 +1,7 @@
 //! One file of the journal.
 
 use super::record::{self, Record};
+use super::store::Lost;
 use super::{Seq, Spot};
 use crate::message::Message;
 use std::collections::BTreeMap;
@@ -213,11 +214,6 @@ impl Segment {
         (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
-    /// All of a port is given up. Returns how many waited in here alone.
-    pub(super) fn forget(&mut self, port: u16) -> u64 {
-        self.shares.remove(&port).map_or(0, |share| share.away)
-    }
-
     /// Reads on where it was read up to: messages that wait in here alone, of so much memory. Returns
     /// whether it came to the end.
     pub(super) fn read(
@@ -243,16 +239,17 @@ impl Segment {
     }
 
     /// What waits in here alone and was not found is lost.
-    pub(super) fn lose_away(&mut self) {
+    pub(super) fn lose_away(&mut self, lost: &mut Vec<Lost>) {
+        for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.away > 0) {
+            lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
+            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
+        }
         for (live, away) in self.live.words.iter_mut().zip(&mut self.away.words) {
             let lost = std::mem::take(away);
             self.live.ones -= u64::from((*live & lost).count_ones());
             *live &= !lost;
         }
         self.away.ones = 0;
-        for share in self.shares.values_mut() {
-            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
-        }
     }
 
     /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.

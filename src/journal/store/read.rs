@@ -34,7 +34,7 @@ impl Store {
             match result {
                 Ok(false) => break,
                 Ok(true) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock.check()?,
                 Err(error) => {
                     // A bad sector stays bad, and must not hold up what lies behind it.
                     segment.failures += 1;
@@ -50,10 +50,7 @@ impl Store {
                     segment.path.display(),
                     segment.away()
                 );
-                for (port, share) in segment.shares.iter().filter(|(_, share)| share.away > 0) {
-                    lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
-                }
-                segment.lose_away();
+                segment.lose_away(lost);
             }
             if !messages.is_empty() {
                 break;

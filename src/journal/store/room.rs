@@ -1,6 +1,7 @@
 //! What goes when the journal is full.
 
-use super::{Failure, Lost, Store, at, write_whole};
+use super::disk::write_whole;
+use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
 use crate::journal::Seq;
 use crate::journal::record::{self, Record};
@@ -8,7 +9,6 @@ use crate::journal::segment::Segment;
 use crate::message::Message;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 
 impl Store {
     /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
@@ -51,24 +51,19 @@ impl Store {
 
     /// Gives up what a port has in a segment.
     fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        let Some(segment) = self.segments.get(index) else { return Ok(()) };
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
         let up_to = segment.last_live().unwrap_or(segment.first);
-        if is_alone {
-            match fs::remove_file(&segment.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => result.map_err(at(&segment.path))?,
-            }
-            let away = segment.forget(port);
-            self.segments.remove(index);
-            lost.push(Lost { port, up_to, away });
-            return Ok(());
-        }
         let away = segment.shares.get(&port).map_or(0, |share| share.away);
-        self.rewrite(index, |segment, _, message| segment.port(message.port) == port)?;
-        if let Some(segment) = self.segments.get_mut(index) {
-            // What of it could not be read too.
-            segment.forget(port);
+        let goes = |segment: &Segment, _, message: &Message| segment.port(message.port) == port;
+        if is_alone {
+            self.drop_segment(index)?;
+        } else {
+            self.rewrite(index, goes)?;
+            if let Some(segment) = self.segments.get_mut(index) {
+                // What of it could not be read too.
+                segment.shares.remove(&port);
+            }
         }
         lost.push(Lost { port, up_to, away });
         Ok(())

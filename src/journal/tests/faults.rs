@@ -1,0 +1,155 @@
+//! Disks that are gone, full, worn or somebody else's.
+
+use super::*;
+use std::fs;
+use std::path::PathBuf;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let mut files = files(folder);
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in files(from) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+fn done(store: &mut Store, numbers: impl IntoIterator<Item = u64>) {
+    store.done(&mut numbers.into_iter().map(|n| (Seq(n), 1)).collect()).unwrap();
+}
+
+fn numbers(store: &mut Store) -> Vec<u64> {
+    read_all(store).into_iter().map(|(_, n)| n).collect()
+}
+
+#[test]
+fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, (1..=3000).map(|n| message(1, n, 100)));
+    done(&mut store, 1..=100);
+    let away = folder.path().join("pulled out");
+    fs::rename(&settings.folder, &away).unwrap();
+    fs::create_dir(&settings.folder).unwrap();
+    let mut lost = Vec::new();
+    let mut entries: VecDeque<_> = (3001..=4000)
+        .map(|n| Entry { seq: Seq(n), message: message(1, n, 100), away: true })
+        .collect();
+    for failure in [
+        store.read(10_000, &mut lost).unwrap_err(),
+        store.append(&mut entries, &mut lost).unwrap_err(),
+        store.try_again(&mut lost).unwrap_err(),
+        store.done(&mut (101..=2000).map(|n| (Seq(n), 1)).collect()).unwrap_err(),
+        store.read(10_000, &mut lost).unwrap_err(),
+    ] {
+        assert!(failure.to_string().contains("plug the disk in again"), "{failure}");
+    }
+    assert_eq!(files(&settings.folder), [""; 0].map(PathBuf::from));
+    fs::remove_dir(&settings.folder).unwrap();
+    fs::rename(&away, &settings.folder).unwrap();
+    store.try_again(&mut lost).unwrap();
+    let sizes: u64 =
+        segments(&settings.folder).iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert_eq!(store.state().bytes, sizes, "no file is forgotten");
+    // Nothing is written any more, and still nothing of it comes again.
+    drop(store);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    let written = 4000 - entries.len() as u64;
+    assert_eq!(numbers(&mut store), (2001..=written).collect::<Vec<_>>());
+    assert_eq!(lost, []);
+}
+
+#[test]
+fn a_stick_that_comes_back_as_another_device_is_taken_back() {
+    // That of an older version was empty; the other one is what a power failure left.
+    for lock in [&[][..], &[0; 16]] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+        fs::create_dir(&settings.folder).unwrap();
+        fs::write(settings.folder.join("lock"), lock).unwrap();
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        append(&mut store, (1..=1000).map(|n| message(1, n, 100)));
+        let away = folder.path().join("pulled out");
+        fs::rename(&settings.folder, &away).unwrap();
+        // Another stick is none of ours.
+        drop(Store::open(&settings, &ports()).unwrap());
+        let mut lost = Vec::new();
+        let error = store.try_again(&mut lost).unwrap_err().to_string();
+        assert!(error.contains("plug the disk in again"), "{error}");
+        assert_eq!(files(&settings.folder), [settings.folder.join("lock")]);
+        fs::remove_dir_all(&settings.folder).unwrap();
+        copy(&away, &settings.folder);
+        // Somebody has it meanwhile.
+        let other = Store::open(&settings, &ports()).unwrap();
+        for _ in 0..2 {
+            let error = store.try_again(&mut lost).unwrap_err().to_string();
+            assert!(error.ends_with("another gateway uses this journal"), "{error}");
+        }
+        drop(other);
+        store.try_again(&mut lost).unwrap();
+        let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+        assert!(error.ends_with("another gateway uses this journal"), "{error}");
+        append(&mut store, (1001..=1100).map(|n| message(1, n, 100)));
+        assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
+        drop(store);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
+        assert_eq!(lost, []);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_is_not_forgotten() {
+    for is_restarted in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        append(&mut store, (1..=2000).map(|n| message(1, n, 100)));
+        let path = segments(&settings.folder).swap_remove(0);
+        let good = path.with_extension("good");
+        let size = path.metadata().unwrap().len();
+        // A folder is nothing that could be removed like a file.
+        fs::rename(&path, &good).unwrap();
+        fs::create_dir(&path).unwrap();
+        for start in [0, 2000, 4000] {
+            append(&mut store, (start.max(2000) + 1..=start + 2000).map(|n| message(1, n, 100)));
+            done(&mut store, start + 1..start + 2000);
+        }
+        assert!(store.state().bytes > size, "{:?}", store.state());
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&good, &path).unwrap();
+        match is_restarted {
+            true => drop(store),
+            false => done(&mut store, [2000]),
+        }
+        if is_restarted {
+            store = Store::open(&settings, &ports()).unwrap();
+            assert_eq!(numbers(&mut store), [2000, 4000, 6000]);
+        }
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    let in_the_way = settings.folder.join(format!("{:020}.journal", 1));
+    fs::create_dir(&in_the_way).unwrap();
+    let mut entries =
+        VecDeque::from([Entry { seq: Seq(1), message: message(1, 1, 100), away: true }]);
+    store.append(&mut entries, &mut Vec::new()).unwrap_err();
+    assert_eq!(files(&settings.folder), [in_the_way, settings.folder.join("lock")]);
+}
