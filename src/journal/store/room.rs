@@ -1,6 +1,7 @@
 //! What goes when the journal is full.
 
 use super::disk::write_whole;
+use super::read::TRIES;
 use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
 use crate::journal::Seq;
@@ -22,7 +23,7 @@ impl Store {
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
         let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
-        self.replace_retained(enough)?;
+        self.replace_retained(enough, lost)?;
         while self.bytes() > enough && self.segments.len() > 1 {
             if self.settings.drop == Drop::Newest {
                 return Ok(self.bytes() + bytes <= self.settings.size);
@@ -58,26 +59,40 @@ impl Store {
         let goes = |segment: &Segment, _, message: &Message| segment.port(message.port) == port;
         if is_alone {
             self.drop_segment(index)?;
-        } else {
-            self.rewrite(index, goes)?;
-            if let Some(segment) = self.segments.get_mut(index) {
-                // What of it could not be read too.
-                segment.shares.remove(&port);
-            }
+        } else if self.rewrite(index, lost, goes)?.is_none() {
+            return Ok(());
+        } else if let Some(segment) = self.segments.get_mut(index) {
+            // What of it could not be read too.
+            segment.shares.remove(&port);
         }
         lost.push(Lost { port, up_to, away });
         Ok(())
     }
 
     /// Writes a segment anew without the messages that are to go and those that are not needed.
-    /// Returns the ports of those that went.
+    /// Returns the ports of those that went; `None` if the whole segment had to.
     pub(super) fn rewrite(
         &mut self,
         index: usize,
+        lost: &mut Vec<Lost>,
         goes: impl Fn(&Segment, Seq, &Message) -> bool,
-    ) -> Result<Vec<u16>, Failure> {
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
-        let old = fs::read(&segment.path).map_err(at(&segment.path))?;
+    ) -> Result<Option<Vec<u16>>, Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let old = match fs::read(&segment.path) {
+            Ok(old) => old,
+            Err(error) => {
+                segment.failures = segment.failures.saturating_add(1);
+                let failure = at(&segment.path)(error);
+                if segment.failures < TRIES {
+                    return Err(failure);
+                }
+                // A bad sector stays bad, and nothing new could be stored for ever.
+                tracing::warn!("{failure}; given up");
+                segment.lose_away(lost);
+                return self.drop_segment(index).map(|()| None);
+            }
+        };
+        segment.failures = 0;
         let mut new = old[..record::HEADER.min(old.len())].to_vec();
         let mut gone = Vec::new();
         for found in record::read_from(record::HEADER, &old) {
@@ -99,6 +114,6 @@ impl Store {
         gone.iter().for_each(|(seq, port)| segment.done(*seq, *port));
         segment.rewritten(new.len() as u64);
         self.sync_folder()?;
-        Ok(gone.into_iter().map(|(_, port)| port).collect())
+        Ok(Some(gone.into_iter().map(|(_, port)| port).collect()))
     }
 }

@@ -24,6 +24,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Something that can be removed, but not read.
+fn spoil(path: &Path) -> PathBuf {
+    let good = path.with_extension("good");
+    fs::rename(path, &good).unwrap();
+    std::os::unix::fs::symlink(".", path).unwrap();
+    good
+}
+
 fn done(store: &mut Store, numbers: impl IntoIterator<Item = u64>) {
     store.done(&mut numbers.into_iter().map(|n| (Seq(n), 1)).collect()).unwrap();
 }
@@ -152,4 +160,59 @@ fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
         VecDeque::from([Entry { seq: Seq(1), message: message(1, 1, 100), away: true }]);
     store.append(&mut entries, &mut Vec::new()).unwrap_err();
     assert_eq!(files(&settings.folder), [in_the_way, settings.folder.join("lock")]);
+}
+
+#[test]
+fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
+    for is_retained in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        // Both ports have something everywhere.
+        let of = |n: u64| Message {
+            retain: is_retained,
+            topic: format!("t/{}", n % 7).parse().unwrap(),
+            ..message(if n.is_multiple_of(10) { 1 } else { 3 }, n, 500)
+        };
+        assert_eq!(append(&mut store, (1..=1500).map(of)), []);
+        let paths = segments(&settings.folder);
+        spoil(&paths[0]);
+        let second: u64 = paths[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let mut entries: VecDeque<_> =
+            (1501..=3000).map(|n| Entry { seq: Seq(n), message: of(n), away: true }).collect();
+        let (mut lost, mut failures) = (Vec::new(), 0);
+        while store.append(&mut entries, &mut lost).is_err() {
+            failures += 1;
+            assert_eq!((failures <= 2, &lost[..]), (true, &[][..]));
+            store.try_again(&mut lost).unwrap();
+        }
+        assert_eq!((failures, entries.len()), (2, 0));
+        assert!(fs::symlink_metadata(&paths[0]).is_err());
+        let quiet: u64 = lost.iter().filter(|lost| lost.port == 1).map(|lost| lost.away).sum();
+        assert_eq!(quiet, (1..second).filter(|n| n.is_multiple_of(10)).count() as u64);
+        let all: u64 = lost.iter().map(|lost| lost.away).sum();
+        let replaced: u64 = store.take_replaced().into_values().sum();
+        assert_eq!(replaced > 0, is_retained);
+        assert_eq!(read_all(&mut store).len() as u64 + all + replaced, 3000);
+    }
+}
+
+#[test]
+fn a_segment_that_was_readable_again_has_all_its_tries() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, (1..=300).map(|n| message(1, n, 100)));
+    let path = segments(&settings.folder).swap_remove(0);
+    let (mut lost, mut count) = (Vec::new(), 0);
+    for _ in 0..3 {
+        let good = spoil(&path);
+        for _ in 0..2 {
+            store.read(10_000, &mut lost).unwrap_err();
+        }
+        fs::rename(&good, &path).unwrap();
+        count += store.read(10_000, &mut lost).unwrap().len();
+    }
+    count += read_all(&mut store).len();
+    assert_eq!((count, lost.len()), (300, 0));
 }
