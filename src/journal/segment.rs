@@ -134,17 +134,11 @@ impl Segment {
 
     /// Only these of an earlier run were needed.
     pub(super) fn keep(&mut self, bits: &[u64]) {
-        for (word, kept) in bits.iter().enumerate() {
-            for bit in 0..64 {
-                if kept >> bit & 1 == 0 {
-                    self.live.clear(word as u64 * 64 + bit);
-                }
-            }
+        for (at, word) in self.live.words.iter_mut().enumerate() {
+            // What was written and not noted was given back, and has other numbers since.
+            *word &= bits.get(at).copied().unwrap_or(0);
         }
-        // What was written and not noted was given back, and has other numbers since.
-        for at in bits.len() as u64 * 64..self.live.words.len() as u64 * 64 {
-            self.live.clear(at);
-        }
+        self.live.ones = self.live.words.iter().map(|word| u64::from(word.count_ones())).sum();
     }
 
     pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
@@ -265,8 +259,8 @@ impl Segment {
         }
     }
 
-    /// It was rewritten: what is to be read stands elsewhere.
+    /// It was rewritten: it has no summary, and what is to be read stands elsewhere.
     pub(super) fn rewritten(&mut self, bytes: u64) {
-        (self.bytes, self.read) = (bytes, record::HEADER as u64);
+        (self.bytes, self.head, self.read) = (bytes, 0, record::HEADER as u64);
     }
 }

@@ -103,6 +103,8 @@ impl Store {
                     gone.push((*seq, segment.port(message.port)));
                     false
                 }
+                // This one is not the newest, which says as much of every segment, or more.
+                Some(Record::Live { .. } | Record::Done(_)) => false,
                 Some(_) => true,
             };
             if is_kept {

@@ -1,6 +1,8 @@
 //! Disks that are gone, full, worn or somebody else's.
 
 use super::*;
+use crate::journal::record::{self, Record};
+use crate::journal::segment::Segment;
 use std::fs;
 use std::path::PathBuf;
 
@@ -215,4 +217,104 @@ fn a_segment_that_was_readable_again_has_all_its_tries() {
     }
     count += read_all(&mut store).len();
     assert_eq!((count, lost.len()), (300, 0));
+}
+
+#[test]
+fn what_is_written_anew_keeps_no_summary() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    // One in a hundred is the quiet port's, and half of those are done soon after.
+    let (mut expected, mut lost) = (Vec::new(), Vec::new());
+    for start in (0..20_000).step_by(100) {
+        let port = |n: u64| if n == start + 50 { 1 } else { 3 };
+        lost.extend(append(
+            &mut store,
+            (start + 1..=start + 100).map(|n| message(port(n), n, 500)),
+        ));
+        match start % 200 {
+            0 => done(&mut store, [start + 50]),
+            _ => expected.push(start + 50),
+        }
+    }
+    assert!(lost.iter().all(|lost| lost.port == 3), "{lost:?}");
+    let (mut summaries, mut all) = (0, 0);
+    for path in segments(&settings.folder) {
+        let bytes = fs::read(path).unwrap();
+        all += bytes.len();
+        for found in record::read_from(record::HEADER, &bytes) {
+            if matches!(found.record, Some(Record::Live { .. } | Record::Done(_))) {
+                summaries += found.bytes.len();
+            }
+        }
+    }
+    assert!(summaries * 10 < all, "{summaries} of {all} bytes are summaries");
+    drop(store);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    let quiet: Vec<_> =
+        read_all(&mut store).into_iter().filter(|(port, _)| *port == 1).map(|(_, n)| n).collect();
+    assert_eq!(quiet, expected);
+}
+
+#[test]
+fn of_a_segment_only_what_its_summary_keeps_is_needed() {
+    let mut segment = Segment::new(Path::new(""), Seq(1000));
+    (1000..1200).for_each(|n| segment.found(Seq(n)));
+    segment.keep(&[1 << 63, 3, 1 << 7 | 1 << 40]);
+    let kept: Vec<_> = (1000..1200).filter(|n| segment.is_live(Seq(*n))).collect();
+    assert_eq!((kept, segment.live()), (vec![1063, 1064, 1065, 1135, 1168], 5));
+    segment.keep(&[u64::MAX, 1]);
+    assert_eq!((segment.live(), segment.last_live()), (2, Some(Seq(1064))));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u16, u64),
+    /// Each so-manieth of those that are not, from one on.
+    Done(usize, usize),
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1..=3_u16, 1..100_u64).prop_map(|(port, count)| Step::Append(port, count)),
+        3 => (0..500_usize, 1..20_usize).prop_map(|(from, each)| Step::Done(from, each)),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However much was written anew to make room, a restart finds what was needed before it.
+    #[test]
+    fn no_restart_brings_back_what_was_done(steps in prop::collection::vec(step(), 0..80)) {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut needed = Vec::new();
+        for step in steps.into_iter().chain([Step::Restart]) {
+            match step {
+                Step::Append(port, count) => {
+                    let first = store.last().0 + 1;
+                    append(&mut store, (first..first + count).map(|n| message(port, n, 2000)));
+                    needed.extend((first..first + count).map(|n| (port, n)));
+                }
+                Step::Done(from, each) => {
+                    let mut done: Vec<_> = needed.iter().skip(from).step_by(each).copied().collect();
+                    needed.retain(|one| !done.contains(one));
+                    store.done(&mut done.drain(..).map(|(port, n)| (Seq(n), port)).collect()).unwrap();
+                }
+                Step::Restart => {
+                    let count = store.state().messages;
+                    drop(store);
+                    store = Store::open(&settings, &ports()).unwrap();
+                    let found = read_all(&mut store);
+                    prop_assert_eq!(found.len() as u64, count);
+                    prop_assert!(found.iter().all(|one| needed.contains(one)));
+                    needed = found;
+                }
+            }
+        }
+    }
 }
