@@ -1,6 +1,7 @@
 //! One file of the journal.
 
 use super::record::{self, Record};
+use super::store::Lost;
 use super::{Seq, Spot};
 use crate::message::Message;
 use std::collections::BTreeMap;
@@ -133,17 +134,11 @@ impl Segment {
 
     /// Only these of an earlier run were needed.
     pub(super) fn keep(&mut self, bits: &[u64]) {
-        for (word, kept) in bits.iter().enumerate() {
-            for bit in 0..64 {
-                if kept >> bit & 1 == 0 {
-                    self.live.clear(word as u64 * 64 + bit);
-                }
-            }
+        for (at, word) in self.live.words.iter_mut().enumerate() {
+            // What was written and not noted was given back, and has other numbers since.
+            *word &= bits.get(at).copied().unwrap_or(0);
         }
-        // What was written and not noted was given back, and has other numbers since.
-        for at in bits.len() as u64 * 64..self.live.words.len() as u64 * 64 {
-            self.live.clear(at);
-        }
+        self.live.ones = self.live.words.iter().map(|word| u64::from(word.count_ones())).sum();
     }
 
     pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
@@ -213,11 +208,6 @@ impl Segment {
         (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
-    /// All of a port is given up. Returns how many waited in here alone.
-    pub(super) fn forget(&mut self, port: u16) -> u64 {
-        self.shares.remove(&port).map_or(0, |share| share.away)
-    }
-
     /// Reads on where it was read up to: messages that wait in here alone, of so much memory. Returns
     /// whether it came to the end.
     pub(super) fn read(
@@ -243,16 +233,17 @@ impl Segment {
     }
 
     /// What waits in here alone and was not found is lost.
-    pub(super) fn lose_away(&mut self) {
+    pub(super) fn lose_away(&mut self, lost: &mut Vec<Lost>) {
+        for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.away > 0) {
+            lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
+            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
+        }
         for (live, away) in self.live.words.iter_mut().zip(&mut self.away.words) {
             let lost = std::mem::take(away);
             self.live.ones -= u64::from((*live & lost).count_ones());
             *live &= !lost;
         }
         self.away.ones = 0;
-        for share in self.shares.values_mut() {
-            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
-        }
     }
 
     /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.
@@ -268,8 +259,8 @@ impl Segment {
         }
     }
 
-    /// It was rewritten: what is to be read stands elsewhere.
+    /// It was rewritten: it has no summary, and what is to be read stands elsewhere.
     pub(super) fn rewritten(&mut self, bytes: u64) {
-        (self.bytes, self.read) = (bytes, record::HEADER as u64);
+        (self.bytes, self.head, self.read) = (bytes, 0, record::HEADER as u64);
     }
 }

@@ -1,5 +1,6 @@
 //! The files of the journal, as one list of messages.
 
+mod disk;
 mod read;
 mod recover;
 mod retained;
@@ -10,11 +11,11 @@ use super::record::{self, Record};
 use super::segment::Segment;
 use super::{Entry, Seq, Settings, State};
 use crate::clock::Now;
+use disk::Lock;
 use retained::Newest;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Something went wrong with a file.
@@ -28,28 +29,6 @@ pub(super) struct Failure {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     let path = path.to_owned();
     move |source| Failure { path, source }
-}
-
-/// Readings are nobody else's business. Only the last folder is made: where the one before it is
-/// missing, a disk is not mounted yet.
-fn make(folder: &Path) -> Result<(), Failure> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result.map_err(at(folder)),
-    }
-}
-
-/// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
-    let temporary = path.with_extension("new");
-    let write = || -> io::Result<File> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&temporary, path)?;
-        Ok(file)
-    };
-    write().map_err(at(&temporary))
 }
 
 /// What a port has lost.
@@ -78,8 +57,7 @@ pub(super) struct Store {
     replaced: BTreeMap<u16, u64>,
     last: Seq,
     state: State,
-    /// Held as long as this journal is in use.
-    lock: File,
+    lock: Lock,
 }
 
 impl Store {
@@ -93,13 +71,7 @@ impl Store {
         settings: &Settings,
         ports: &[String],
     ) -> Result<Store, Failure> {
-        let folder = &settings.folder;
-        make(folder)?;
-        let path = folder.join("lock");
-        let lock = File::create(&path).map_err(at(&path))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| io::Error::other("another gateway uses this journal"))
-            .map_err(at(folder))?;
+        disk::make(&settings.folder)?;
         let mut store = Store {
             settings: settings.clone(),
             boot,
@@ -112,7 +84,7 @@ impl Store {
             replaced: BTreeMap::new(),
             last: Seq(0),
             state: State::default(),
-            lock,
+            lock: Lock::take(&settings.folder)?,
         };
         store.recover()?;
         Ok(store)
@@ -217,12 +189,12 @@ impl Store {
         let (Some(file), Some(segment)) = (&mut self.file, self.segments.back_mut()) else {
             return Ok(());
         };
-        let result = file.write_all(bytes);
-        if result.is_err() {
+        if let Err(error) = file.write_all(bytes) {
+            let failure = at(&segment.path)(error);
             // What was written of it is no record; nothing is appended behind that.
-            self.file = None;
+            self.close();
+            return Err(failure);
         }
-        result.map_err(at(&segment.path))?;
         segment.bytes += bytes.len() as u64;
         self.state.written += bytes.len() as u64;
         self.is_dirty = true;
@@ -234,9 +206,10 @@ impl Store {
     fn begin(&mut self, first: Seq) -> Result<(), Failure> {
         self.sync()?;
         self.file = None;
-        self.segments.retain(|segment| segment.first != first);
+        self.lock.check()?;
         let (own, segments) = (self.boot.id, &self.segments);
-        let is_used = |boot: &[u8; 16]| segments.iter().any(|s| s.boot.as_ref() == Some(boot));
+        let others = || segments.iter().filter(|segment| segment.first != first);
+        let is_used = |boot: &[u8; 16]| others().any(|s| s.boot.as_ref() == Some(boot));
         self.clocks.retain(|boot, _| *boot == own || is_used(boot));
         let mut out = record::header(first);
         record::put(&mut out, &Record::Boot(own));
@@ -244,19 +217,25 @@ impl Store {
         for (boot, at_boot) in &self.clocks {
             record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
         }
-        for segment in &self.segments {
-            record::put(&mut out, &segment.summary());
-        }
+        others().for_each(|segment| record::put(&mut out, &segment.summary()));
         let mut segment = Segment::new(&self.settings.folder, first);
-        let file = write_whole(&segment.path, &out)?;
+        let file = disk::write_whole(&segment.path, &out)?;
         (segment.boot, segment.bytes, segment.head) =
             (Some(own), out.len() as u64, out.len() as u64);
         self.state.written += segment.bytes;
+        // One without messages is replaced.
+        self.segments.retain(|segment| segment.first != first);
         self.segments.push_back(segment);
-        (self.file, self.is_dirty) = (Some(file), false);
         self.sync_folder()?;
+        self.file = Some(file);
         self.remove_done();
         Ok(())
+    }
+
+    /// Nothing more is appended to the last segment.
+    pub(super) fn close(&mut self) {
+        let _ = self.sync();
+        (self.file, self.is_dirty) = (None, false);
     }
 
     /// Makes what was written safe from a power failure.
@@ -269,53 +248,8 @@ impl Store {
         Ok(())
     }
 
-    /// After a failure: whether the disk can be written again. What is gone from it is lost.
-    pub(super) fn try_again(&mut self, lost: &mut Vec<Lost>) -> Result<(), Failure> {
-        let folder = self.settings.folder.clone();
-        let lock = folder.join("lock");
-        let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let is_same = fs::metadata(&lock).map(of).ok() == self.lock.metadata().map(of).ok();
-        if !is_same {
-            // Under the place of a stick that was pulled out lies the router's own flash.
-            let why = io::Error::other("it is not there any more; plug the disk in again");
-            return Err(why).map_err(at(&folder));
-        }
-        let probe = folder.join("probe.new");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&probe)?;
-            file.write_all(&[0; 4096])?;
-            file.sync_data()?;
-            fs::remove_file(&probe)
-        };
-        write().map_err(at(&probe))?;
-        self.file = None;
-        for index in (0..self.segments.len()).rev() {
-            if self.segments[index].path.exists() {
-                continue;
-            }
-            if let Some(segment) = self.segments.remove(index) {
-                let away = segment.shares.iter().filter(|(_, share)| share.away > 0);
-                lost.extend(away.map(|(port, share)| Lost {
-                    port: *port,
-                    up_to: Seq(0),
-                    away: share.away,
-                }));
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn is_dirty(&self) -> bool {
         self.is_dirty
-    }
-
-    fn sync_folder(&self) -> Result<(), Failure> {
-        let folder = &self.settings.folder;
-        // Some file systems cannot sync a folder; they keep names as they keep bytes.
-        match File::open(folder).and_then(|folder| folder.sync_all()) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            result => result.map_err(at(folder)),
-        }
     }
 
     /// Messages are needed no more.
@@ -366,10 +300,12 @@ impl Store {
                 index += 1;
                 continue;
             }
-            if let Err(error) = fs::remove_file(&segment.path) {
-                tracing::debug!("{}: {error}", segment.path.display());
+            if let Err(failure) = self.drop_segment(index) {
+                // It is tried again; until then the newest segment says that nothing of it is needed.
+                tracing::debug!("{failure}");
+                index += 1;
+                continue;
             }
-            self.segments.remove(index);
             if is_last {
                 (self.file, self.is_dirty) = (None, false);
             }

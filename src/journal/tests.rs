@@ -1,5 +1,7 @@
 //! The journal on a real disk, and the outbox with it.
 
+mod faults;
+
 use super::boot::Boot;
 use super::store::{Lost, Store};
 use super::{Entry, Report, Seq, Settings, Turn};
@@ -258,6 +260,8 @@ fn a_disk_that_cannot_be_written_gives_all_back() {
     assert!(entries.len() > 1000, "what was not written is still there");
     let error = store.try_again(&mut lost).unwrap_err().to_string();
     assert!(error.contains("plug the disk in again") && !settings.folder.exists(), "{error}");
+    let error = store.read(10_000, &mut lost).unwrap_err().to_string();
+    assert!(error.contains("plug the disk in again"), "{error}");
     std::fs::rename(&away, &settings.folder).unwrap();
     store.try_again(&mut lost).unwrap();
     store.append(&mut entries, &mut lost).unwrap();

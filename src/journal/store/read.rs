@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 
 /// A file that could not be read so often is given up.
-const TRIES: u8 = 3;
+pub(super) const TRIES: u8 = 3;
 
 impl Store {
     /// Messages of about so much memory that wait in here alone, oldest first. They are needed
@@ -31,13 +31,16 @@ impl Store {
                 }
                 messages.push((seq, message));
             });
+            if result.is_ok() {
+                segment.failures = 0;
+            }
             match result {
                 Ok(false) => break,
                 Ok(true) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock.check()?,
                 Err(error) => {
                     // A bad sector stays bad, and must not hold up what lies behind it.
-                    segment.failures += 1;
+                    segment.failures = segment.failures.saturating_add(1);
                     if segment.failures < TRIES {
                         return Err(error).map_err(at(&segment.path));
                     }
@@ -50,10 +53,7 @@ impl Store {
                     segment.path.display(),
                     segment.away()
                 );
-                for (port, share) in segment.shares.iter().filter(|(_, share)| share.away > 0) {
-                    lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
-                }
-                segment.lose_away();
+                segment.lose_away(lost);
             }
             if !messages.is_empty() {
                 break;

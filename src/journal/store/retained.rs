@@ -1,7 +1,7 @@
 //! Retained messages: of each topic only the newest counts, so the older ones go first when the
 //! journal is full.
 
-use super::{Failure, Store};
+use super::{Failure, Lost, Store};
 use crate::journal::Seq;
 use crate::journal::segment::Segment;
 use crate::mqtt::topic::Topic;
@@ -51,28 +51,33 @@ impl Store {
 
     /// Takes retained messages that wait in here alone, and have a newer one of their topic, out of
     /// the oldest segments until so few bytes are left.
-    pub(super) fn replace_retained(&mut self, enough: u64) -> Result<(), Failure> {
+    pub(super) fn replace_retained(
+        &mut self,
+        enough: u64,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Failure> {
         // One that would keep most of what it has is not worth the writing.
         let is_worth_it = |segment: &Segment| {
             segment.superseded > 0 && u64::from(segment.superseded) * 4 >= segment.live()
         };
         // The last segment is being written.
-        for index in 0..self.segments.len().saturating_sub(1) {
-            if self.bytes() <= enough {
-                break;
-            }
+        let mut index = 0;
+        while index + 1 < self.segments.len() && self.bytes() > enough {
             if !is_worth_it(&self.segments[index]) {
+                index += 1;
                 continue;
             }
             let newest = std::mem::take(&mut self.newest);
-            let gone = self.rewrite(index, |segment, seq, message| {
+            let gone = self.rewrite(index, lost, |segment, seq, message| {
                 message.retain && segment.is_away(seq) && newest.is_newer_than(seq, &message.topic)
             });
             self.newest = newest;
-            for port in gone? {
+            let Some(gone) = gone? else { continue };
+            for port in gone {
                 *self.replaced.entry(port).or_default() += 1;
             }
             self.segments[index].superseded = 0;
+            index += 1;
         }
         self.remove_done();
         Ok(())

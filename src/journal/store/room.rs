@@ -1,6 +1,8 @@
 //! What goes when the journal is full.
 
-use super::{Failure, Lost, Store, at, write_whole};
+use super::disk::write_whole;
+use super::read::TRIES;
+use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
 use crate::journal::Seq;
 use crate::journal::record::{self, Record};
@@ -8,7 +10,6 @@ use crate::journal::segment::Segment;
 use crate::message::Message;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 
 impl Store {
     /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
@@ -22,7 +23,7 @@ impl Store {
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
         let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
-        self.replace_retained(enough)?;
+        self.replace_retained(enough, lost)?;
         while self.bytes() > enough && self.segments.len() > 1 {
             if self.settings.drop == Drop::Newest {
                 return Ok(self.bytes() + bytes <= self.settings.size);
@@ -51,38 +52,47 @@ impl Store {
 
     /// Gives up what a port has in a segment.
     fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        let Some(segment) = self.segments.get(index) else { return Ok(()) };
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
         let up_to = segment.last_live().unwrap_or(segment.first);
-        if is_alone {
-            match fs::remove_file(&segment.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => result.map_err(at(&segment.path))?,
-            }
-            let away = segment.forget(port);
-            self.segments.remove(index);
-            lost.push(Lost { port, up_to, away });
-            return Ok(());
-        }
         let away = segment.shares.get(&port).map_or(0, |share| share.away);
-        self.rewrite(index, |segment, _, message| segment.port(message.port) == port)?;
-        if let Some(segment) = self.segments.get_mut(index) {
+        let goes = |segment: &Segment, _, message: &Message| segment.port(message.port) == port;
+        if is_alone {
+            self.drop_segment(index)?;
+        } else if self.rewrite(index, lost, goes)?.is_none() {
+            return Ok(());
+        } else if let Some(segment) = self.segments.get_mut(index) {
             // What of it could not be read too.
-            segment.forget(port);
+            segment.shares.remove(&port);
         }
         lost.push(Lost { port, up_to, away });
         Ok(())
     }
 
     /// Writes a segment anew without the messages that are to go and those that are not needed.
-    /// Returns the ports of those that went.
+    /// Returns the ports of those that went; `None` if the whole segment had to.
     pub(super) fn rewrite(
         &mut self,
         index: usize,
+        lost: &mut Vec<Lost>,
         goes: impl Fn(&Segment, Seq, &Message) -> bool,
-    ) -> Result<Vec<u16>, Failure> {
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(Vec::new()) };
-        let old = fs::read(&segment.path).map_err(at(&segment.path))?;
+    ) -> Result<Option<Vec<u16>>, Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let old = match fs::read(&segment.path) {
+            Ok(old) => old,
+            Err(error) => {
+                segment.failures = segment.failures.saturating_add(1);
+                let failure = at(&segment.path)(error);
+                if segment.failures < TRIES {
+                    return Err(failure);
+                }
+                // A bad sector stays bad, and nothing new could be stored for ever.
+                tracing::warn!("{failure}; given up");
+                segment.lose_away(lost);
+                return self.drop_segment(index).map(|()| None);
+            }
+        };
+        segment.failures = 0;
         let mut new = old[..record::HEADER.min(old.len())].to_vec();
         let mut gone = Vec::new();
         for found in record::read_from(record::HEADER, &old) {
@@ -93,6 +103,8 @@ impl Store {
                     gone.push((*seq, segment.port(message.port)));
                     false
                 }
+                // This one is not the newest, which says as much of every segment, or more.
+                Some(Record::Live { .. } | Record::Done(_)) => false,
                 Some(_) => true,
             };
             if is_kept {
@@ -104,6 +116,6 @@ impl Store {
         gone.iter().for_each(|(seq, port)| segment.done(*seq, *port));
         segment.rewritten(new.len() as u64);
         self.sync_folder()?;
-        Ok(gone.into_iter().map(|(_, port)| port).collect())
+        Ok(Some(gone.into_iter().map(|(_, port)| port).collect()))
     }
 }
