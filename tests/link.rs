@@ -4,6 +4,8 @@
 
 #[path = "link/peer.rs"]
 mod peer;
+#[path = "link/poison.rs"]
+mod poison;
 #[path = "link/several.rs"]
 mod several;
 

@@ -2,6 +2,7 @@
 //! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
 mod aliases;
+mod careful;
 mod dialect;
 mod event;
 mod flights;
@@ -14,6 +15,7 @@ mod receive;
 mod requests;
 mod send;
 
+use careful::Careful;
 pub(super) use dialect::Dialect;
 pub use event::{Event, Received, SessionError};
 pub use inbound::Token;
@@ -65,6 +67,9 @@ pub struct Session {
     is_elsewhere: bool,
     /// Whether a message of QoS 2 went either way: brokers remember identifiers of such.
     had_qos_2: bool,
+    careful: Option<Careful>,
+    /// How many may be in flight on this link otherwise.
+    window: u16,
     state: State,
     limits: Limits,
     output: BytesMut,
@@ -128,6 +133,8 @@ impl Session {
             was_connected: false,
             is_elsewhere: false,
             had_qos_2: false,
+            careful: None,
+            window: 1,
             state: State::Down,
             limits: Limits::default(),
             output: BytesMut::new(),
@@ -204,7 +211,7 @@ impl Session {
     /// A link is up: asks the broker to let us in.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
         let mut connect = self.options.connect(self.version(), !self.was_connected);
-        connect.clean |= self.is_elsewhere;
+        connect.clean |= self.is_elsewhere || self.careful.is_some();
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
             && let Some(auth) = &mut self.auth

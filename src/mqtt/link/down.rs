@@ -14,9 +14,7 @@ impl Link {
     /// The link ended, or did not come about.
     pub(super) fn down(&mut self, error: LinkError) -> Event {
         let now = now();
-        if let Some(text) = self.suspect.ended(&error, &self.session, &self.outbox) {
-            tracing::error!("{text}");
-        }
+        self.suspect.ended(&error, &mut self.session, &mut self.outbox);
         let asked = matches!(error, LinkError::Asked);
         let ours = asked || matches!(error, LinkError::BetterBroker);
         let was_short = self.up_since.take().map(|since| !ours && now < since + SHORT);

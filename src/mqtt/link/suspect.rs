@@ -5,45 +5,64 @@ use crate::mqtt::packet::Reason;
 use crate::mqtt::session::{Session, SessionError};
 use crate::outbox::{Outbox, Ticket};
 
-/// So many links in a row are no accident.
+/// So many links in a row are no accident. From then on the message goes alone.
 const TIMES: u32 = 3;
 
-/// The message at which the broker ended the last links. It stays: a broker that is overloaded, or
-/// that another client of our name keeps busy, looks the same, and that must cost no reading.
+/// When so many links more ended at the message, although the broker had answered what went before it
+/// and nothing else was in flight, it will never be taken.
+const ALONE: u32 = 10;
+
+/// The message at which the broker ended the last links. A broker that is overloaded, or that another
+/// client of our name keeps busy, looks much the same, and that must cost no reading: it would have
+/// to happen between two packets, each time.
 #[derive(Debug, Default)]
 pub(super) struct Suspect {
     ticket: Option<Ticket>,
     times: u32,
+    alone: u32,
 }
 
 impl Suspect {
-    /// A link ended, and the session does not know yet. Says what to tell the operator: at the third
-    /// time, and then ever more seldom.
-    pub(super) fn ended(
-        &mut self,
-        error: &LinkError,
-        session: &Session,
-        outbox: &Outbox,
-    ) -> Option<String> {
+    /// A link ended, and the session does not know yet.
+    pub(super) fn ended(&mut self, error: &LinkError, session: &mut Session, outbox: &mut Outbox) {
         // A network that fails proves nothing, in neither direction.
         if !is_by_broker(error) {
-            return None;
+            return;
         }
         let oldest = session.oldest_unanswered();
         let ticket = oldest.and_then(|sending| outbox.ticket_of(sending));
         if ticket.is_none() || ticket != self.ticket {
-            (self.ticket, self.times) = (ticket, 0);
+            *self = Suspect { ticket, ..Suspect::default() };
         }
         self.times += 1;
-        let topic = &outbox.message(oldest?)?.topic;
+        self.alone += u32::from(session.is_alone());
+        session.set_careful(ticket.filter(|_| self.times >= TIMES));
+        let Some(sending) = oldest else { return };
+        let Some(topic) = outbox.message(sending).map(|message| message.topic.clone()) else {
+            return;
+        };
         let times = self.times;
-        let is_told = times.is_multiple_of(TIMES) && (times / TIMES).is_power_of_two();
-        is_told.then(|| {
-            format!(
+        if self.alone >= ALONE {
+            tracing::error!(
+                "a message to {topic} is lost: the broker ended {times} links at it, and takes others"
+            );
+            outbox.acknowledged(sending, reason(error));
+            *self = Suspect::default();
+            session.set_careful(None);
+        } else if times == TIMES {
+            tracing::error!(
                 "the broker ended {times} links at the same message to {topic}, which holds up all \
                  others; may we publish there, and is it not too large?"
-            )
-        })
+            );
+        }
+    }
+}
+
+/// Why the broker did not take it.
+fn reason(error: &LinkError) -> Reason {
+    match error {
+        LinkError::Session(SessionError::Disconnected(it)) => it.reason,
+        _ => Reason::UNSPECIFIED_ERROR,
     }
 }
 
@@ -60,80 +79,5 @@ fn is_by_broker(error: &LinkError) -> bool {
         LinkError::Closed => true,
         LinkError::Session(SessionError::Disconnected(it)) => reasons.contains(&it.reason),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::OutboxBounds;
-    use crate::message::Message;
-    use crate::mqtt::packet::{Ack, ConnAck, Packet, PacketId, Version};
-    use crate::mqtt::session::Options;
-    use bytes::BytesMut;
-    use std::time::Instant;
-
-    struct World {
-        session: Session,
-        outbox: Outbox,
-        suspect: Suspect,
-        now: Instant,
-    }
-
-    impl World {
-        fn broker(&mut self, packet: Packet) {
-            let mut bytes = BytesMut::new();
-            packet.encode(&mut bytes, Version::V311);
-            self.session.receive(&mut bytes, &mut self.outbox, self.now).unwrap();
-        }
-
-        /// A link on which the messages go out, the first `acks` identifiers are acknowledged, and
-        /// that ends so.
-        fn link(&mut self, acks: u16, error: &LinkError) -> Option<String> {
-            self.session.connect(self.now).unwrap();
-            self.broker(Packet::ConnAck(ConnAck::new(false, Reason::SUCCESS)));
-            self.session.send(&mut self.outbox);
-            self.session.output().clear();
-            self.session.wrote(self.now);
-            for id in 1..=acks {
-                let id = PacketId::new(id).unwrap();
-                self.broker(Packet::PubAck(Ack::new(id, Reason::SUCCESS)));
-            }
-            let told = self.suspect.ended(error, &self.session, &self.outbox);
-            self.session.disconnected(false);
-            told
-        }
-    }
-
-    #[test]
-    fn a_message_at_which_the_broker_ends_each_link_is_named_and_kept() {
-        let options =
-            Options { client_id: "c".into(), version: Some(Version::V311), ..Options::default() };
-        let mut world = World {
-            session: Session::new(options),
-            outbox: Outbox::new(&OutboxBounds::default()),
-            suspect: Suspect::default(),
-            now: Instant::now(),
-        };
-        for topic in ["forbidden", "good"] {
-            world.outbox.push(Message::new(topic.parse().unwrap(), "x"));
-        }
-        let mut told = Vec::new();
-        for n in 1..=24 {
-            // What the network does between does not count.
-            assert_eq!(world.link(0, &LinkError::Stuck), None);
-            if let Some(text) = world.link(0, &LinkError::Closed) {
-                assert!(text.contains("to forbidden") && text.contains(&n.to_string()), "{text}");
-                told.push(n);
-            }
-        }
-        assert_eq!(told, [3, 6, 12, 24]);
-        assert_eq!((world.outbox.len(), world.outbox.counts().refused), (2, 0));
-        // It was not the message after all.
-        assert_eq!(world.link(1, &LinkError::Closed), None);
-        assert_eq!(world.link(0, &LinkError::Closed), None);
-        assert!(world.link(0, &LinkError::Closed).is_some_and(|text| text.contains("to good")));
-        // A link without anything unanswered says nothing.
-        assert_eq!(world.link(1, &LinkError::Closed), None);
     }
 }

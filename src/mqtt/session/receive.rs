@@ -237,8 +237,9 @@ impl Session {
         if answer.reason.is_error() {
             return Err(SessionError::Refused(answer));
         }
-        let asked_for_none =
-            self.is_elsewhere || self.options.connect(self.version(), !self.was_connected).clean;
+        let asked_for_none = self.is_elsewhere
+            || self.careful.is_some()
+            || self.options.connect(self.version(), !self.was_connected).clean;
         if answer.session_present && asked_for_none {
             return Err(protocol("a session where a new one was asked for"));
         }
@@ -271,7 +272,8 @@ impl Session {
         self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
-        self.flights.set_window(self.options.inflight.min(window));
+        self.window = self.options.inflight.min(window);
+        self.flights.set_window(if self.careful.is_some() { 1 } else { self.window });
         let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
         self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
         if !answer.session_present {
@@ -377,6 +379,7 @@ impl Session {
                     let topic = message.topic.clone();
                     self.tell(Event::Refused { topic, reason });
                 }
+                self.care_less(outbox.ticket_of(ticket));
                 outbox.acknowledged(ticket, reason);
             }
             Some(_) => {}
