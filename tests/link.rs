@@ -457,33 +457,6 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
     assert_eq!(link.outbox.counts().dropped, 0);
 }
 
-/// Three brokers that are all away.
-struct Away(usize);
-
-impl Dial for Away {
-    fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
-        self.0 += 1;
-        Box::pin(std::future::ready(Err(ConnectError::Other("away".into()))))
-    }
-
-    fn has_another(&self) -> bool {
-        !self.0.is_multiple_of(3)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slowly() {
-    let outbox = Outbox::new(&OutboxBounds::default());
-    let options = Options { jitter: false, ..Options::default() };
-    let mut link = Link::new(Session::new(session()), outbox, Away(0), options);
-    let mut waits = Vec::new();
-    for _ in 0..12 {
-        assert_eq!(down(&mut link).await.to_string(), "away");
-        waits.push(wait(&link).as_secs());
-    }
-    assert_eq!(waits, [1, 1, 1, 1, 1, 2, 1, 1, 4, 1, 1, 8]);
-}
-
 /// Brokers in turn, of which some are away.
 struct InTurn(Vec<bool>, usize);
 
@@ -499,6 +472,19 @@ impl Dial for InTurn {
     fn has_another(&self) -> bool {
         !self.1.is_multiple_of(self.0.len())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slowly() {
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let options = Options { jitter: false, ..Options::default() };
+    let mut link = Link::new(Session::new(session()), outbox, InTurn(vec![false; 3], 0), options);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(down(&mut link).await.to_string(), "away");
+        waits.push(wait(&link).as_secs());
+    }
+    assert_eq!(waits, [1, 1, 1, 1, 1, 2, 1, 1, 4, 1, 1, 8]);
 }
 
 #[tokio::test(start_paused = true)]

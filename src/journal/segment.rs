@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A file that could not be read so often is given up.
+const TRIES: u8 = 3;
+
 /// A file, and which of its messages are needed.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -257,6 +260,12 @@ impl Segment {
                 see(seq, &message);
             }
         }
+    }
+
+    /// It could not be read: whether that was often enough to give it up.
+    pub(super) fn failed_again(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failures >= TRIES
     }
 
     /// It was rewritten: it has no summary, and what is to be read stands elsewhere.

@@ -198,6 +198,11 @@ impl Session {
         self.is_elsewhere = is_elsewhere && self.had_qos_2;
     }
 
+    /// Whether this link wants a new session, whatever the options say.
+    fn begins_anew(&self) -> bool {
+        self.is_elsewhere || self.careful.is_some()
+    }
+
     /// What it was opened with; the client identifier may be one that the broker made up.
     pub fn options(&self) -> &Options {
         &self.options
@@ -211,7 +216,7 @@ impl Session {
     /// A link is up: asks the broker to let us in.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
         let mut connect = self.options.connect(self.version(), !self.was_connected);
-        connect.clean |= self.is_elsewhere || self.careful.is_some();
+        connect.clean |= self.begins_anew();
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
             && let Some(auth) = &mut self.auth

@@ -71,8 +71,7 @@ impl Cluster {
     /// Starts the nodes with nothing from before, each when the one before is up. Together they come up
     /// too, but sometimes not as members of one group that elects a leader.
     fn form(&mut self) -> bool {
-        let all = 0..self.nodes.len();
-        for n in all.clone() {
+        for n in 0..self.nodes.len() {
             self.kill(n);
             let _ = std::fs::remove_dir_all(self.home(n));
             self.prepare(n);

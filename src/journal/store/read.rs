@@ -8,9 +8,6 @@ use crate::message::Message;
 use std::collections::HashMap;
 use std::io;
 
-/// A file that could not be read so often is given up.
-pub(super) const TRIES: u8 = 3;
-
 impl Store {
     /// Messages of about so much memory that wait in here alone, oldest first. They are needed
     /// still.
@@ -40,8 +37,7 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock.check()?,
                 Err(error) => {
                     // A bad sector stays bad, and must not hold up what lies behind it.
-                    segment.failures = segment.failures.saturating_add(1);
-                    if segment.failures < TRIES {
+                    if !segment.failed_again() {
                         return Err(error).map_err(at(&segment.path));
                     }
                 }

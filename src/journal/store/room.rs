@@ -1,7 +1,6 @@
 //! What goes when the journal is full.
 
 use super::disk::write_whole;
-use super::read::TRIES;
 use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
 use crate::journal::Seq;
@@ -81,9 +80,8 @@ impl Store {
         let old = match fs::read(&segment.path) {
             Ok(old) => old,
             Err(error) => {
-                segment.failures = segment.failures.saturating_add(1);
                 let failure = at(&segment.path)(error);
-                if segment.failures < TRIES {
+                if !segment.failed_again() {
                     return Err(failure);
                 }
                 // A bad sector stays bad, and nothing new could be stored for ever.

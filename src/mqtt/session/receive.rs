@@ -237,9 +237,8 @@ impl Session {
         if answer.reason.is_error() {
             return Err(SessionError::Refused(answer));
         }
-        let asked_for_none = self.is_elsewhere
-            || self.careful.is_some()
-            || self.options.connect(self.version(), !self.was_connected).clean;
+        let asked_for_none =
+            self.begins_anew() || self.options.connect(self.version(), !self.was_connected).clean;
         if answer.session_present && asked_for_none {
             return Err(protocol("a session where a new one was asked for"));
         }
