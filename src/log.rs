@@ -1,5 +1,7 @@
 //! Lines on stderr, or on stdout and stderr by their level; readable in `logread`.
 
+pub mod lasting;
+
 use std::fmt::Display;
 use std::io::IsTerminal;
 use tracing::Level;
