@@ -106,7 +106,11 @@ impl Config {
     }
 
     fn written(&self, path: &[&str]) -> Option<&serde_yaml::Value> {
-        path.iter().try_fold(&self.source.0, |value, key| value.get(*key))
+        path.iter().try_fold(&self.source.0, |value, wanted| {
+            // A key may be a number, as in `ports: {1: …}`, which `get` with a text does not find.
+            let keys = value.as_mapping()?.iter();
+            keys.filter(|(key, _)| tree::key_text(key) == *wanted).map(|(_, value)| value).next()
+        })
     }
 }
 

@@ -179,3 +179,66 @@ fn a_broker_file_that_is_not_there_is_named() {
     let error = load::load_files(&files).unwrap_err().to_string();
     assert!(error.starts_with("/no/such: cannot read the broker's settings: "), "{error}");
 }
+
+#[test]
+fn no_line_is_too_long_to_be_shown() {
+    let blanks = " ".repeat(70_000);
+    let value = "x".repeat(70_000);
+    for (text, wanted) in [
+        (format!("status: {{interval: 60s, {blanks} bad: 1}}\n"), "status.bad: unknown key"),
+        (format!("ports: {{a: {{line: {value}}}}}\n"), "ports.a.line: "),
+    ] {
+        let error = load::parse("c.yaml", &text, Path::new("/")).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{}", error.chars().take(500).collect::<String>());
+        let caret = error.lines().find(|line| line.contains('^')).unwrap();
+        assert!(caret.chars().count() < 200);
+    }
+}
+
+/// Whether a port is as it was in the other text.
+fn is_kept(port: &str, before: &str, after: &str) -> bool {
+    let [before, after] = [before, after].map(|text| {
+        let text = format!("broker: {{url: \"mqtt://x\"}}\n{text}");
+        load::parse("c.yaml", &text, Path::new("/")).unwrap().0
+    });
+    before.is_same(&after, &["ports", port])
+}
+
+#[test]
+fn a_change_is_noticed_whatever_a_port_is_called() {
+    for name in ["1", "1.5", "true", "a", "a.b", "0x10"] {
+        let ports = |line| format!("ports: {{{name}: {{path: /dev/a, line: {line}}}}}\n");
+        let name = if name == "0x10" { "16" } else { name };
+        assert!(is_kept(name, &ports("9600 8N1"), &ports("9600 8N1")), "{name}");
+        assert!(!is_kept(name, &ports("9600 8N1"), &ports("2400 8N1")), "{name}");
+    }
+}
+
+#[test]
+fn two_ports_are_never_one_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let tty = folder.path().join("ttyS1");
+    fs::write(&tty, "").unwrap();
+    std::os::unix::fs::symlink(&tty, folder.path().join("by-id")).unwrap();
+    let at = folder.path().display();
+    let usb = "usb: {vendor: \"1a86\", product: \"7523\"}, line: 9600";
+    for (a, b, same) in [
+        (format!("path: {at}/ttyS1, line: 9600"), format!("path: {at}/by-id, line: 9600"), true),
+        ("path: /no/x, line: 9600".into(), "path: /no/./x, line: 9600".into(), true),
+        ("path: /no/x, line: 9600".into(), "path: /no/y, line: 9600".into(), false),
+        (usb.into(), usb.into(), true),
+        (usb.into(), "usb: {vendor: \"1a86\", product: \"7524\"}, line: 9600".into(), false),
+        ("tcp: \"Host:1\"".into(), "tcp: \"host:1\"".into(), true),
+        ("tcp: \"host:1\"".into(), "tcp: \"host:2\"".into(), false),
+    ] {
+        let text = format!("broker: {{url: \"mqtt://x\"}}\nports: {{a: {{{a}}}, b: {{{b}}}}}\n");
+        let parsed = load::parse("c.yaml", &text, Path::new("/"));
+        match parsed {
+            Ok(_) => assert!(!same, "{text}"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(same && error.contains("port a is the same device"), "{error}");
+            }
+        }
+    }
+}

@@ -15,6 +15,7 @@ use crate::mqtt::transport::settings::Pem;
 use crate::pipeline::Pipeline;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// Everything that is wrong with a configuration whose keys are right one by one.
 pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
@@ -23,17 +24,17 @@ pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
     if config.ports.is_empty() {
         found.add("ports", "there is no port; add one, such as `meter: {path: /dev/ttyUSB0, …}`");
     }
-    let mut paths = HashMap::new();
+    let mut devices = HashMap::new();
     for (name, port) in &config.ports {
         let path = format!("ports.{name}");
         found.port(&path, port);
-        if let Some(tty) = &port.path
-            && let Some(other) = paths.insert(tty, name)
+        if let Some((key, device)) = Device::of(port)
+            && let Some(other) = devices.insert(device, name)
         {
             found.add(
-                &format!("{path}.path"),
+                &format!("{path}.{key}"),
                 &format!(
-                    "port {other} has the same path; \
+                    "port {other} is the same device; \
                 one port can have several kinds of frames, see `frames`"
                 ),
             );
@@ -45,6 +46,32 @@ pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
         }
     }
     found.problems
+}
+
+/// What a port names, to tell whether two ports are one device. Whoever names it otherwise, by a link
+/// or with `/./` in the path, has it as well.
+#[derive(PartialEq, Eq, Hash)]
+enum Device {
+    Path(PathBuf),
+    Usb(u16, u16, Option<String>, Option<u8>),
+    Tcp(String, u16),
+}
+
+impl Device {
+    /// The key that names it stands in front.
+    fn of(port: &Port) -> Option<(&'static str, Device)> {
+        if let Some(path) = &port.path {
+            // A device that is not there now is compared as it is written, `/./` and `//` left out.
+            let plain = || path.components().collect();
+            return Some(("path", Device::Path(path.canonicalize().unwrap_or_else(|_| plain()))));
+        }
+        if let Some(usb) = &port.usb {
+            let (serial, interface) = (usb.serial.clone(), usb.interface);
+            return Some(("usb", Device::Usb(usb.vendor.0, usb.product.0, serial, interface)));
+        }
+        let tcp = port.tcp.as_ref()?;
+        Some(("tcp", Device::Tcp(tcp.host.to_ascii_lowercase(), tcp.port)))
+    }
 }
 
 struct Found<'a> {

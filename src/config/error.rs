@@ -71,16 +71,35 @@ impl Problem {
         }
         writeln!(f, ": {}", self.what)?;
         if let Some(Place { line, column, source, width }) = &self.place {
-            let pad = column - 1;
-            let width = *width;
-            writeln!(f, "{line:5} | {source}")?;
-            writeln!(f, "      | {:pad$}{:^<width$}", "", "")?;
+            let (shown, pad, width) = window(source, column - 1, *width);
+            writeln!(f, "{line:5} | {shown}")?;
+            // Not as a width of the format: those end at 65,535.
+            writeln!(f, "      | {}{}", " ".repeat(pad), "^".repeat(width))?;
         }
         match &self.remedy {
             Some(remedy) => writeln!(f, "      = {remedy}"),
             None => Ok(()),
         }
     }
+}
+
+/// Most characters of a source line that are shown.
+const SHOWN: usize = 120;
+
+/// What is shown of a source line: all, or a window around the `width` characters behind the first
+/// `before`; and how many characters stand in front of these, and how many of them there are.
+fn window(source: &str, before: usize, width: usize) -> (String, usize, usize) {
+    let length = source.chars().count();
+    if length <= SHOWN {
+        return (source.to_owned(), before.min(SHOWN), width.min(SHOWN));
+    }
+    let from = before.saturating_sub(SHOWN / 3).min(length);
+    let to = (from + SHOWN).min(length);
+    let head = if from > 0 { "…" } else { "" };
+    let tail = if to < length { "…" } else { "" };
+    let cut: String = source.chars().skip(from).take(to - from).collect();
+    let pad = before.min(length) - from + head.chars().count();
+    (format!("{head}{cut}{tail}"), pad, width.min(to - from).max(1))
 }
 
 /// What of a node to point at.
