@@ -3,7 +3,7 @@
 use crate::config::scalar::{Name, parse_hex};
 use crate::config::{CommandRule, Port};
 use crate::map::{Names, Slot, Template};
-use crate::mqtt::topic::{Qos, TopicFilter};
+use crate::mqtt::topic::{Qos, TopicFilter, check_fit};
 use crate::pipeline::BuildError;
 use bytes::Bytes;
 use std::time::Duration;
@@ -83,7 +83,8 @@ impl Command {
     pub fn build(rule: &CommandRule, names: &Names<'_>) -> Result<Command, String> {
         let known = names.slots();
         let topic = rule.topic.fix(&known, &[]).map_err(|e| format!("topic: {e}"))?;
-        let filter = topic.as_text().unwrap_or_default().parse::<TopicFilter>();
+        let text = topic.as_text().unwrap_or_default();
+        let filter = check_fit(text).and_then(|()| text.parse::<TopicFilter>());
         let filter = filter.map_err(|e| format!("topic: {e}"))?;
         let send = rule.send.fix(&known, &[Slot::Payload]).map_err(|e| format!("send: {e}"))?;
         let (mut pieces, hex) = pieces(&send).map_err(|e| format!("send: {e}"))?;

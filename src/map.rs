@@ -8,7 +8,7 @@ use crate::clock::{Now, Stamp};
 use crate::config::Port;
 use crate::config::scalar::Name;
 use crate::message::{Durability, Message};
-use crate::mqtt::topic::{Qos, Topic};
+use crate::mqtt::topic::{self, Qos, Topic};
 use crate::value::{Reading, Value};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use std::io::Write;
 pub struct Mapping {
     /// Where to, with `{gateway}` `{port}` `{device}` `{node}`, and one message per field also
     /// `{field}` `{value}` `{unit}`. What a device sends cannot change the topic's levels: `/`,
-    /// `+`, `#` and control characters in it become `_`.
+    /// `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
     pub topic: Template,
     /// What is said. Besides the topic's placeholders there are `{time}` and `{json}`. Default:
     /// `{value}`, or `{json}` for a whole frame.
@@ -113,14 +113,17 @@ impl Mapping {
         if let Some(text) = topic.as_text() {
             text.parse::<Topic>().map_err(|e| format!("topic: {e}"))?;
         }
-        let mut wildcard = None;
+        let (mut wildcard, mut unfit) = (None, None);
         topic.render(|piece| {
-            if let Ok(text) = piece
-                && text.contains(['+', '#', '\0'])
-            {
+            let Ok(text) = piece else { return };
+            if text.contains(['+', '#']) {
                 wildcard = Some(text.to_owned());
             }
+            unfit = unfit.take().or_else(|| topic::check_fit(text).err());
         });
+        if let Some(error) = unfit {
+            return Err(format!("topic: {error}"));
+        }
         if let Some(text) = wildcard {
             return Err(format!("topic: {text:?} has a wildcard; wildcards are for subscriptions"));
         }
@@ -236,19 +239,24 @@ impl Mapper {
 }
 
 /// Writes what came from the wire into a topic, as part of one level and never as more: `/`, `+`,
-/// `#`, NUL and control characters become `_`, and so does `$` at the topic's very start.
+/// `#` and what a broker may refuse become `_`, and so does `$` at the topic's very start.
 fn put_level(topic: &mut BytesMut, text: &str) {
     if text.is_empty() {
         topic.put_u8(b'_');
     }
     let start = topic.len();
-    topic.put_slice(text.as_bytes());
-    let first = start == 0;
-    for (n, byte) in topic[start..].iter_mut().enumerate() {
-        let special = matches!(byte, b'/' | b'+' | b'#') || *byte < 0x20 || *byte == 0x7f;
-        if special || first && n == 0 && *byte == b'$' {
-            *byte = b'_';
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'+' | b'#');
+    if text.bytes().all(is_plain) {
+        topic.put_slice(text.as_bytes());
+    } else {
+        for c in text.chars() {
+            let is_special = matches!(c, '/' | '+' | '#') || topic::is_unfit(c);
+            let c = if is_special { '_' } else { c };
+            topic.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
+    }
+    if let (0, Some(first @ b'$')) = (start, topic.first_mut()) {
+        *first = b'_';
     }
 }
 
@@ -383,6 +391,11 @@ mod tests {
     #[test]
     fn a_value_never_smuggles_a_level_or_a_wildcard() {
         let evil = "$SYS/+/#\0\n";
+        let refused = "\u{85}\u{FDD0}ä\u{FFFF}\u{10FFFE}";
+        assert_eq!(
+            mapped("{topic: '{field}', payload: x}", &[number(refused, "1")]),
+            one("__ä__", "x")
+        );
         let readings = [reading(evil, Value::Text(evil.into()), None)];
         assert_eq!(mapped("{topic: '{field}', payload: x}", &readings), one("_SYS______", "x"));
         assert_eq!(mapped("{topic: 'a/{value}', payload: x}", &readings), one("a/$SYS______", "x"));
@@ -405,6 +418,8 @@ mod tests {
             ("{topic: 'a/+'}", "wildcard"),
             ("{topic: 'a/#/{field}'}", "wildcard"),
             ("{topic: ''}", "empty"),
+            ("{topic: \"a\\u0085/{field}\"}", "U+0085 at byte 1"),
+            ("{topic: \"a\\u0085\"}", "U+0085 at byte 1"),
             ("{topic: '{time}'}", "{time} has no meaning here"),
             ("{topic: '{field}', per: frame}", "{field} has no meaning here"),
             ("{topic: a, payload: '{value}', per: frame}", "{value} has no meaning here"),

@@ -3,8 +3,13 @@
 
 use proptest::prelude::*;
 use serde::Deserialize;
+use std::borrow::Cow;
+use tty2mqtt::clock::Now;
 use tty2mqtt::config::tree::Node;
 use tty2mqtt::decode::Decode;
+use tty2mqtt::map::{Mapping, Names};
+use tty2mqtt::mqtt::topic;
+use tty2mqtt::value::{Reading, Value};
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
     let tree = serde_yaml::from_str(yaml).unwrap();
@@ -17,6 +22,15 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         b"\r\n$*/!\xC0\xDB\xDC\xDD\x7E\x7D\x5E\x10\x02\x03\xFF\x42\x09\x00".to_vec(),
     );
     prop::collection::vec(prop_oneof![special, any::<u8>()], 0..400)
+}
+
+/// Text in which everything that a topic must not hold is common.
+fn text() -> impl Strategy<Value = String> {
+    let special =
+        "/+#$\0\n\u{7F}\u{80}\u{85}\u{9F}\u{FDD0}\u{FDEF}\u{FFFE}\u{FFFF}\u{5FFFE}\u{10FFFF}";
+    let special = prop::sample::select(special.chars().collect::<Vec<_>>());
+    let chars = prop::collection::vec(prop_oneof![special, any::<char>()], 0..8);
+    chars.prop_map(|chars| chars.into_iter().collect())
 }
 
 proptest! {
@@ -45,5 +59,35 @@ proptest! {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(number).is_ok(), "{}", number);
             }
         }
+    }
+
+    #[test]
+    fn no_device_makes_a_topic_that_a_broker_may_refuse(
+        (node, field, value, unit) in (text(), text(), text(), text()),
+        n in 0_usize..5,
+    ) {
+        let (template, levels) = [
+            ("{node}", 1),
+            ("{field}/{node}", 2),
+            ("{value}", 1),
+            ("{unit}{field}/a/{value}", 3),
+            ("{gateway}/{node}/{field}", 3),
+        ][n];
+        let mapping: Mapping = read(&format!("{{topic: '{template}', payload: x}}"));
+        let names = Names { gateway: "gw", port: "p", device: "d" };
+        let reading = Reading {
+            node: Some(Cow::from(&node)),
+            field: Cow::from(&field),
+            value: Value::Text(Cow::from(&value)),
+            unit: Some(Cow::from(&unit)),
+        };
+        let mut topics = Vec::new();
+        let mapper = mapping.build(&names).unwrap();
+        let mut out = |message: tty2mqtt::message::Message, _: Option<&str>| topics.push(message.topic);
+        prop_assert_eq!(mapper.map(&[reading], Now::read(), &mut out), 0);
+        let topic = topics[0].as_str();
+        prop_assert_eq!(topic::check_fit(topic), Ok(()));
+        prop_assert!(!topic.starts_with('$') && !topic.contains(['+', '#']), "{}", topic);
+        prop_assert_eq!(topic.split('/').count(), levels, "{}", topic);
     }
 }

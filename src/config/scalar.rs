@@ -2,6 +2,7 @@
 
 pub use crate::mqtt::url::BrokerUrl;
 
+use crate::mqtt::topic::is_unfit;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Fingerprint, Pem, TlsVersion};
 use serde::{Deserialize, Deserializer, de};
@@ -264,7 +265,8 @@ impl fmt::Display for Line {
     }
 }
 
-/// A name that is one level of a topic: not empty, without `/`, `+`, `#` and control characters.
+/// A name that is one level of a topic: not empty, without `/`, `+`, `#`, control characters and
+/// noncharacters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
@@ -287,7 +289,7 @@ impl FromStr for Name {
         if text.is_empty() || text.starts_with('$') {
             return wrong(format!("{text:?} is no name; it must not be empty nor begin with `$`"));
         }
-        match text.chars().find(|c| matches!(c, '/' | '+' | '#') || c.is_control()) {
+        match text.chars().find(|c| matches!(c, '/' | '+' | '#') || is_unfit(*c)) {
             Some(c) => {
                 wrong(format!("{text:?} is no name, {c:?} has a meaning in topics; leave it out"))
             }

@@ -41,6 +41,16 @@ pub enum TopicError {
         /// The filter.
         text: String,
     },
+    /// A character that a broker may end the link at (MQTT 5.0, 1.5.4).
+    #[error("{text:?} has {} at byte {at}; brokers may refuse it, leave it out", code_point(*what))]
+    Unfit {
+        /// The topic or filter.
+        text: String,
+        /// The character.
+        what: char,
+        /// Where it stands, counted from 0.
+        at: usize,
+    },
     /// A QoS other than 0, 1 and 2.
     #[error("there is no QoS {0}; write 0, 1 or 2")]
     Qos(u64),
@@ -104,6 +114,29 @@ fn check_common(text: &str) -> Result<(), TopicError> {
         Some(at) => Err(TopicError::Nul(at)),
         None => Ok(()),
     }
+}
+
+/// Whether MQTT lets a broker end the link at a character: control characters and noncharacters
+/// (5.0, 1.5.4).
+pub fn is_unfit(c: char) -> bool {
+    let is_noncharacter = matches!(c, '\u{FDD0}'..='\u{FDEF}') || u32::from(c) & 0xFFFE == 0xFFFE;
+    c.is_control() || is_noncharacter
+}
+
+/// Checks a topic or filter of ours for characters that a broker may refuse. What others publish
+/// is taken with such, because MQTT lets them.
+///
+/// # Errors
+/// [`TopicError::Unfit`] names the first of them.
+pub fn check_fit(text: &str) -> Result<(), TopicError> {
+    match text.char_indices().find(|(_, c)| is_unfit(*c)) {
+        Some((at, what)) => Err(TopicError::Unfit { text: text.into(), what, at }),
+        None => Ok(()),
+    }
+}
+
+fn code_point(c: char) -> String {
+    format!("U+{:04X}", u32::from(c))
 }
 
 /// What a filter begins with whose messages are shared out among several subscribers.
@@ -175,7 +208,9 @@ impl FromStr for TopicFilter {
 
 impl<'de> Deserialize<'de> for TopicFilter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TopicFilter, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        check_fit(&text).map_err(de::Error::custom)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -275,6 +310,33 @@ mod tests {
         assert_eq!(Topic::from_str("a\0"), Err(TopicError::Nul(1)));
         assert_eq!(Topic::from_str(""), Err(TopicError::Empty));
         assert_eq!(Topic::from_str(&"x".repeat(65_536)), Err(TopicError::TooLong(65_536)));
+    }
+
+    #[test]
+    fn characters_that_a_broker_may_refuse_are_named() {
+        for (c, fits) in [
+            ('\u{1F}', false),
+            (' ', true),
+            ('\u{7F}', false),
+            ('\u{80}', false),
+            ('\u{9F}', false),
+            ('\u{A0}', true),
+            ('\u{2028}', true),
+            ('\u{FDCF}', true),
+            ('\u{FDD0}', false),
+            ('\u{FDEF}', false),
+            ('\u{FDF0}', true),
+            ('\u{FFFD}', true),
+            ('\u{FFFE}', false),
+            ('\u{FFFF}', false),
+            ('\u{1FFFE}', false),
+            ('\u{10FFFD}', true),
+            ('\u{10FFFF}', false),
+        ] {
+            assert_eq!(check_fit(&format!("a/{c}")).is_ok(), fits, "{c:?}");
+        }
+        let error = check_fit("a/\u{85}").unwrap_err().to_string();
+        assert!(error.contains("U+0085 at byte 2"), "{error}");
     }
 
     #[test]
