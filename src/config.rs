@@ -18,6 +18,7 @@ pub use scalar::SyncPolicy;
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};
 use crate::map::{Mapping, Template};
+use crate::mqtt::auth::Login;
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
 use crate::mqtt::topic::Qos;
@@ -122,7 +123,7 @@ pub struct Broker {
     /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS; `ws://host:80/mqtt` or
     /// `wss://host:443/mqtt` for WebSocket; `unix:///run/mosquitto.sock`. Ports and the path
     /// `/mqtt` may be left out. `user:password@` may stand in front of the host, percent-encoded;
-    /// `user` and `password` win over it.
+    /// `user`, `password` and `password_file` win over it.
     pub url: BrokerUrl,
     /// Addresses of other brokers, tried in order while the first does not take us in. Each new
     /// link prefers the first again. TLS settings and login are those of the first. Each is spoken
@@ -140,7 +141,8 @@ pub struct Broker {
     /// Password in the clear. Better: `password_file`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// File that holds the password in its first line. Read again at each connect.
+    /// File that holds the password in its first line, at most 64 KiB. Read again before each try,
+    /// and at a reload.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// How the broker proves who it is, and we to it. For `mqtts://` and `wss://`.
@@ -191,10 +193,19 @@ impl Broker {
         std::iter::once(&self.url).chain(&self.fallback)
     }
 
-    /// What a connection needs to know.
+    /// User name and password for all brokers: the keys, or else what stands in the first address.
+    pub fn login(&self) -> Login {
+        Login {
+            user: self.user.clone().or_else(|| self.url.user.clone()),
+            password: self.password.clone().or_else(|| self.url.password.clone()),
+        }
+    }
+
+    /// What a connection needs to know. The addresses are without a login: [`Broker::login`] has
+    /// it.
     pub fn transport(&self) -> transport::Settings {
         transport::Settings {
-            urls: self.urls().cloned().collect(),
+            urls: self.urls().map(|url| url.without_login()).collect(),
             proxy: self.proxy.clone(),
             tls: self.tls.clone(),
             network: Network {
@@ -203,11 +214,7 @@ impl Broker {
                 family: self.family,
             },
             // A login in the first address goes to the fallback brokers too.
-            credentials: self.user.is_some()
-                || self.password.is_some()
-                || self.password_file.is_some()
-                || self.url.user.is_some()
-                || self.url.password.is_some(),
+            credentials: self.login() != Login::default() || self.password_file.is_some(),
         }
     }
 

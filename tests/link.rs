@@ -10,8 +10,10 @@ mod poison;
 mod several;
 
 use peer::{Peer, link, link_of, session};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::demo::server::Server;
@@ -457,20 +459,36 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
     assert_eq!(link.outbox.counts().dropped, 0);
 }
 
-/// Brokers in turn, of which some are away.
-struct InTurn(Vec<bool>, usize);
+/// Brokers in turn, of which some are away and the others refuse our login.
+struct InTurn {
+    refuse: Vec<bool>,
+    tries: usize,
+    streams: Vec<DuplexStream>,
+}
+
+impl InTurn {
+    fn new(refuse: &[bool]) -> InTurn {
+        InTurn { refuse: refuse.to_vec(), tries: 0, streams: Vec::new() }
+    }
+}
 
 impl Dial for InTurn {
     fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
-        let is_there = self.0[self.1 % self.0.len()];
-        self.1 += 1;
-        let stream = Box::new(tokio::io::duplex(64).0) as Box<dyn link::Io>;
-        let away = || ConnectError::Other("away".into());
-        Box::pin(std::future::ready(is_there.then_some(stream).ok_or_else(away)))
+        let refuses = self.refuse[self.tries % self.refuse.len()];
+        self.tries += 1;
+        Box::pin(async move {
+            if !refuses {
+                return Err(ConnectError::Other("away".into()));
+            }
+            let (ours, mut theirs) = duplex(1024);
+            theirs.write_all(b"\x20\x03\x00\x87\x00").await.unwrap();
+            self.streams.push(theirs);
+            Ok(Box::new(ours) as Box<dyn link::Io>)
+        })
     }
 
     fn has_another(&self) -> bool {
-        !self.1.is_multiple_of(self.0.len())
+        !self.tries.is_multiple_of(self.refuse.len())
     }
 }
 
@@ -478,7 +496,7 @@ impl Dial for InTurn {
 async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slowly() {
     let outbox = Outbox::new(&OutboxBounds::default());
     let options = Options { jitter: false, ..Options::default() };
-    let mut link = Link::new(Session::new(session()), outbox, InTurn(vec![false; 3], 0), options);
+    let mut link = Link::new(Session::new(session()), outbox, InTurn::new(&[false; 3]), options);
     let mut waits = Vec::new();
     for _ in 0..12 {
         assert_eq!(down(&mut link).await.to_string(), "away");
@@ -490,15 +508,13 @@ async fn the_next_of_several_brokers_is_tried_soon_and_all_of_them_ever_more_slo
 #[tokio::test(start_paused = true)]
 async fn only_what_all_brokers_refuse_is_tried_slowly() {
     for (brokers, expected) in [
-        (vec![true, false], [1, 1, 1, 2]),
-        (vec![false, true], [1, 1, 1, 2]),
-        (vec![true, true], [1, 10, 1, 10]),
+        ([true, false], [1, 1, 1, 2]),
+        ([false, true], [1, 1, 1, 2]),
+        ([true, true], [1, 60, 1, 60]),
     ] {
-        // Whoever lets us in is told no password, as there is no such file.
-        let password_file = Some("/none".into());
-        let options = Options { jitter: false, password_file, ..Options::default() };
+        let options = Options { jitter: false, ..Options::default() };
         let outbox = Outbox::new(&OutboxBounds::default());
-        let mut link = Link::new(Session::new(session()), outbox, InTurn(brokers, 0), options);
+        let mut link = Link::new(Session::new(session()), outbox, InTurn::new(&brokers), options);
         let mut waits = Vec::new();
         for _ in 0..4 {
             down(&mut link).await;
@@ -506,6 +522,39 @@ async fn only_what_all_brokers_refuse_is_tried_slowly() {
         }
         assert_eq!(waits, expected);
     }
+}
+
+/// Counts the tries.
+struct Nowhere(Arc<AtomicUsize>);
+
+impl Dial for Nowhere {
+    fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(Err(ConnectError::Other("away".into()))))
+    }
+
+    fn has_another(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_password_nobody_is_dialled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    let tries = Arc::new(AtomicUsize::new(0));
+    let password_file = Some(path.clone());
+    let options = Options { jitter: false, password_file, ..Options::default() };
+    let outbox = Outbox::new(&OutboxBounds::default());
+    let mut link = Link::new(Session::new(session()), outbox, Nowhere(Arc::clone(&tries)), options);
+    for _ in 0..3 {
+        let why = down(&mut link).await;
+        assert!(matches!(why, LinkError::Password { .. }), "{why}");
+    }
+    assert_eq!(tries.load(Ordering::Relaxed), 0);
+    std::fs::write(&path, "secret\n").unwrap();
+    assert_eq!(down(&mut link).await.to_string(), "away");
+    assert_eq!(tries.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 #![cfg(not(feature = "tls"))]
 
-use tty2mqtt::mqtt::auth::{Authenticate, Scram};
+use tty2mqtt::mqtt::auth::{Authenticate, Login, Scram};
 use tty2mqtt::mqtt::transport::{Connector, Settings};
 
 #[test]
@@ -16,8 +16,8 @@ fn no_tls_is_said_from_the_start() {
     for url in ["mqtt://localhost", "ws://localhost", "unix:///run/mosquitto.sock"] {
         assert!(Connector::new(Settings::new(url.parse().unwrap())).is_ok(), "{url}");
     }
-    let mut scram = Scram::new("user", "password".to_owned().into());
-    assert!(scram.start().unwrap_err().to_string().contains("tty2mqtt-mini"));
+    let mut scram = Scram::new();
+    assert!(scram.start(&Login::default()).unwrap_err().to_string().contains("tty2mqtt-mini"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::Intake;
 use crate::journal::{self, Journal, Opened};
-use crate::mqtt::auth::Scram;
+use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
 use crate::mqtt::session::{self, Session};
@@ -74,9 +74,7 @@ pub(super) fn link(
     let mut session = Session::new(session_options(config, &Topics::of(&config.gateway)));
     session.subscribe(subscriptions.to_vec(), &Properties::NONE);
     if broker.auth == Auth::ScramSha256 {
-        let (user, password) = session.take_login();
-        session
-            .set_auth(Box::new(Scram::new(user.unwrap_or_default(), password.unwrap_or_default())));
+        session.set_auth(Box::new(Scram::new()));
     }
     let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let options = link::Options {
@@ -142,12 +140,13 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
     let broker = &config.broker;
     let client_id =
         broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
+    let Login { user, password } = broker.login();
     session::Options {
         client_id,
         clean: broker.clean,
         keepalive: broker.keepalive.duration(),
-        user: broker.user.clone().or_else(|| broker.url.user.clone()),
-        password: broker.password.clone().or_else(|| broker.url.password.clone()),
+        user,
+        password,
         will: Some(status::gateway(topics, false)),
         inflight: broker.inflight,
         // An older one has no exchange, and would let us in without a proof.

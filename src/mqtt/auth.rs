@@ -13,16 +13,28 @@ pub use without::Scram;
 use crate::config::scalar::Secret;
 use bytes::Bytes;
 
+/// User name and password at one broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+}
+
 /// One way to prove who we are, step by step. It is used for one exchange after the other.
 pub trait Authenticate: std::fmt::Debug + Send {
     /// Its name, which broker and client agree on: `SCRAM-SHA-256`.
     fn method(&self) -> &str;
 
-    /// Takes another password from the next exchange on, where the method has one.
-    fn set_password(&mut self, _password: Secret) {}
+    /// Whether user name and password are for the exchange alone: then no CONNECT carries either.
+    fn hides_login(&self) -> bool {
+        false
+    }
 
-    /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries.
-    fn start(&mut self) -> Result<Bytes, AuthError>;
+    /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries. `login` is the one
+    /// for the broker of this link.
+    fn start(&mut self, login: &Login) -> Result<Bytes, AuthError>;
 
     /// The answer to what the broker sent.
     fn answer(&mut self, challenge: &[u8]) -> Result<Bytes, AuthError>;

@@ -14,6 +14,7 @@ pub use dial::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
 pub use state::State;
 
+use super::files;
 use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session};
 use super::transport::{ConnectError, Stage};
@@ -38,7 +39,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How a link behaves besides the protocol.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// File with the password, read at each connect so that a new one needs no restart.
+    /// File with the password in its first line, read before each try so that a new one needs no
+    /// restart. A password in a broker's own address goes before it.
     pub password_file: Option<PathBuf>,
     /// Whether to try again after an end.
     pub reconnect: bool,
@@ -196,7 +198,9 @@ impl Link {
                 Phase::Stopped => return std::future::pending().await,
                 Phase::Waiting(_, until) => {
                     sleep_until((*until).into()).await;
-                    self.dial();
+                    if let Err(error) = self.dial() {
+                        return self.down(error);
+                    }
                 }
                 Phase::Dialing(dialing) => {
                     let (dialer, result) = dialing.await;
@@ -310,11 +314,17 @@ impl Link {
         self.state.send_replace(State::Stopped);
     }
 
-    fn dial(&mut self) {
+    fn dial(&mut self) -> Result<(), LinkError> {
+        if let Err(error) = self.read_password() {
+            if let Phase::Waiting(dialer, _) = &mut self.phase {
+                // The next broker would get no password either.
+                dialer.begin_again();
+            }
+            return Err(error);
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
-        let Phase::Waiting(mut dialer, _) = phase else { return };
-        let in_file = self.options.password_file.is_some();
-        dialer.set_credentials(in_file || self.session.has_credentials());
+        let Phase::Waiting(mut dialer, _) = phase else { return Ok(()) };
+        dialer.set_credentials(self.session.has_credentials());
         self.state.send_replace(State::Resolving);
         let state = self.state.clone();
         self.phase = Phase::Dialing(Box::pin(async move {
@@ -327,6 +337,7 @@ impl Link {
             let stream = dialer.dial(&mut stage).await;
             (dialer, stream)
         }));
+        Ok(())
     }
 
     fn dialed(
@@ -337,7 +348,6 @@ impl Link {
         self.brokers.take_over(&*dialer, &mut self.session);
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
-        self.read_password()?;
         self.warn();
         self.session.connect(now())?;
         self.state.send_replace(State::Handshake);
@@ -355,7 +365,8 @@ impl Link {
             let id = &options.client_id;
             tracing::warn!("the client identifier {id:?} has not the 1 to 23 bytes of MQTT 3.1");
         }
-        if version < Version::V5 && options.password.is_some() && options.user.is_none() {
+        let login = self.session.login();
+        if version < Version::V5 && login.password.is_some() && login.user.is_none() {
             tracing::warn!("MQTT {version} has no password without a user: it is not sent");
         }
     }
@@ -367,10 +378,9 @@ impl Link {
 
     fn read_password(&mut self) -> Result<(), LinkError> {
         let Some(path) = &self.options.password_file else { return Ok(()) };
-        let text = std::fs::read_to_string(path)
+        let password = files::password(path)
             .map_err(|source| LinkError::Password { path: path.clone(), source })?;
-        let password = text.lines().next().unwrap_or_default();
-        self.session.set_password(password.to_owned().into());
+        self.session.set_password(password);
         Ok(())
     }
 

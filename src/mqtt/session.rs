@@ -22,7 +22,7 @@ pub use inbound::Token;
 pub use options::{Clean, OnOversize, Options};
 pub use requests::Request;
 
-use super::auth::Authenticate;
+use super::auth::{Authenticate, Login};
 use super::packet::{Disconnect, Oversize, Packet};
 use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
@@ -58,6 +58,10 @@ const EVENT_LIMIT: usize = 1000;
 pub struct Session {
     options: Options,
     auth: Option<Box<dyn Authenticate>>,
+    /// The login in the address of the link's broker, if it has one of its own.
+    of_broker: Option<Login>,
+    /// From [`Session::set_password`].
+    password: Option<Secret>,
     /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
     method_is_named: bool,
     dialect: Dialect,
@@ -129,6 +133,8 @@ impl Session {
             flights: Flights::new(options.first_id),
             options,
             auth: None,
+            of_broker: None,
+            password: None,
             method_is_named: false,
             was_connected: false,
             is_elsewhere: false,
@@ -151,25 +157,33 @@ impl Session {
         }
     }
 
-    /// Replaces the password from the next connect on.
+    /// Replaces the password of the options from the next connect on.
     pub fn set_password(&mut self, password: Secret) {
-        match &mut self.auth {
-            Some(auth) => auth.set_password(password),
-            None => self.options.password = Some(password),
+        self.password = Some(password);
+    }
+
+    /// The address of the next link's broker has this login, and no other broker gets it.
+    pub(super) fn set_login_of_broker(&mut self, login: Option<Login>) {
+        self.of_broker = login;
+    }
+
+    /// User name and password at the link's broker: those in its address before all others. An
+    /// address that has a user name only leaves the password to [`Session::set_password`].
+    pub(super) fn login(&self) -> Login {
+        let password = self.password.clone();
+        match &self.of_broker {
+            Some(Login { user, password: own }) => {
+                Login { user: user.clone(), password: own.clone().or(password) }
+            }
+            None => Login {
+                user: self.options.user.clone(),
+                password: password.or_else(|| self.options.password.clone()),
+            },
         }
     }
 
-    /// Replaces user name and password from the next connect on.
-    pub fn set_login(&mut self, user: Option<String>, password: Option<Secret>) {
-        (self.options.user, self.options.password) = (user, password);
-    }
-
-    /// Takes user name and password out, so that CONNECT does not send them.
-    pub fn take_login(&mut self) -> (Option<String>, Option<Secret>) {
-        (self.options.user.take(), self.options.password.take())
-    }
-
-    /// Proves who we are in an exchange of 5.0, from the next connect on.
+    /// Proves who we are in an exchange of 5.0, from the next connect on. With SCRAM the login is for
+    /// the exchange, and goes out in no CONNECT.
     pub fn set_auth(&mut self, auth: Box<dyn Authenticate>) {
         self.auth = Some(auth);
     }
@@ -210,19 +224,23 @@ impl Session {
 
     /// Whether the next connect gives away what only a trusted broker may know.
     pub fn has_credentials(&self) -> bool {
-        self.options.user.is_some() || self.options.password.is_some() || self.auth.is_some()
+        self.login() != Login::default() || self.auth.is_some()
     }
 
     /// A link is up: asks the broker to let us in.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
         let mut connect = self.options.connect(self.version(), !self.was_connected);
         connect.clean |= self.begins_anew();
+        let login = self.login();
+        if !self.auth.as_ref().is_some_and(|auth| auth.hides_login()) {
+            (connect.user, connect.password) = (login.user.clone(), login.password.clone());
+        }
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
             && let Some(auth) = &mut self.auth
         {
             connect.properties.0.push(Property::AuthMethod(auth.method().into()));
-            connect.properties.0.push(Property::AuthData(auth.start()?));
+            connect.properties.0.push(Property::AuthData(auth.start(&login)?));
         }
         let keepalive = KeepAlive::new(self.options.keepalive, now);
         self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };

@@ -2,8 +2,6 @@
 
 mod dial;
 pub mod error;
-#[cfg(feature = "tls")]
-mod files;
 mod head;
 pub mod proxy;
 pub mod settings;

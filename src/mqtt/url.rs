@@ -110,6 +110,12 @@ impl BrokerUrl {
         BrokerUrl { scheme, user: None, password: None, host, port, path, query: None }
     }
 
+    /// The same address without user and password.
+    #[must_use]
+    pub fn without_login(&self) -> BrokerUrl {
+        BrokerUrl { user: None, password: None, ..self.clone() }
+    }
+
     /// Whether the bytes go through TLS.
     pub fn is_tls(&self) -> bool {
         self.scheme.is_tls()

@@ -2,8 +2,7 @@
 
 use crate::talk::{Said, Talk, options};
 use bytes::Bytes;
-use tty2mqtt::config::scalar::Secret;
-use tty2mqtt::mqtt::auth::{AuthError, Authenticate};
+use tty2mqtt::mqtt::auth::{AuthError, Authenticate, Login};
 use tty2mqtt::mqtt::packet::{Auth, ConnAck, Packet, Properties, Property, Reason, Subscription};
 use tty2mqtt::mqtt::topic::Qos::AtMostOnce;
 
@@ -15,8 +14,7 @@ impl Authenticate for Method {
     fn method(&self) -> &str {
         "method"
     }
-    fn set_password(&mut self, _: Secret) {}
-    fn start(&mut self) -> Result<Bytes, AuthError> {
+    fn start(&mut self, _: &Login) -> Result<Bytes, AuthError> {
         Ok(Bytes::from_static(b"hello"))
     }
     fn answer(&mut self, challenge: &[u8]) -> Result<Bytes, AuthError> {

@@ -11,6 +11,7 @@ mod client;
 mod gateway;
 mod journal;
 mod lines;
+mod login;
 mod port;
 mod proxy;
 

@@ -37,13 +37,20 @@ impl Dial for Streams {
 
 /// A link that comes to these brokers one after the other, and their ends of its streams.
 fn link_to(brokers: &str) -> (Link, VecDeque<Peer>) {
+    link_to_addresses(brokers.chars().map(|name| format!("mqtt://{name}")), session())
+}
+
+fn link_to_addresses(
+    addresses: impl Iterator<Item = String>,
+    session: session::Options,
+) -> (Link, VecDeque<Peer>) {
     let (mut ours, mut theirs) = (VecDeque::new(), VecDeque::new());
-    for name in brokers.chars() {
+    for address in addresses {
         let (our, stream) = duplex(64 * 1024);
-        ours.push_back((format!("mqtt://{name}").parse().unwrap(), our));
+        ours.push_back((address.parse().unwrap(), our));
         theirs.push_back(Peer { stream, input: Default::default(), version: Version::V5 });
     }
-    let options = session::Options { first_id: 1, ..session() };
+    let options = session::Options { first_id: 1, ..session };
     let outbox = Outbox::new(&OutboxBounds::default());
     let streams = Streams(ours, None);
     let options_of_link = Options { jitter: false, ..Options::default() };
@@ -251,4 +258,26 @@ async fn a_broker_that_did_not_let_us_in_ends_no_session() {
     assert!(!clean(comes(&mut link, &mut peers, Does::LetIn).await));
     assert!(clean(comes(&mut link, &mut peers, Does::HangUp).await));
     assert!(!clean(comes(&mut link, &mut peers, Does::LetIn).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_login_of_one_broker_is_told_to_no_other() {
+    let addresses = ["a", "user:secret@b", "a", "me@c", "a"].map(|it| format!("mqtt://{it}"));
+    for own in [None, Some(("own", "word"))] {
+        let user = own.map(|(user, _)| user.to_owned());
+        let password = own.map(|(_, password)| password.to_owned().into());
+        let options = session::Options { user, password, ..session() };
+        let (mut link, mut peers) = link_to_addresses(addresses.iter().cloned(), options);
+        let mut logins = Vec::new();
+        for _ in 0..addresses.len() {
+            let (_, connect) = comes(&mut link, &mut peers, Does::LetIn).await;
+            let password =
+                connect.password.map(|it| String::from_utf8(it.reveal().into()).unwrap());
+            logins.push((connect.user, password));
+        }
+        let told = |user: &str, password: &str| (Some(user.to_owned()), Some(password.to_owned()));
+        let own = own.map_or((None, None), |(user, password)| told(user, password));
+        let of_c = (Some("me".to_owned()), None);
+        assert_eq!(logins, [own.clone(), told("user", "secret"), own.clone(), of_c, own]);
+    }
 }

@@ -322,6 +322,6 @@ async fn files_that_are_no_certificates() {
         let error = failure(settings.clone()).await;
         assert!(error.contains(expected), "{error}");
     }
-    std::fs::write(&file, vec![b'x'; 5 << 20]).unwrap();
-    assert!(failure(settings).await.contains("more than 4 MiB"));
+    std::fs::write(&file, vec![b'x'; (1 << 20) + 1]).unwrap();
+    assert!(failure(settings).await.contains("more than 1024 KiB"));
 }

@@ -5,7 +5,7 @@ use super::options::connection::{ClientId, Connection, Password};
 use super::options::property::Given;
 use crate::config::scalar::Secret;
 use crate::message::Message;
-use crate::mqtt::auth::{AuthError, Authenticate, Scram};
+use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
 use crate::mqtt::packet::{Properties, Property, Version};
 use crate::mqtt::session::{Clean, Options};
 use crate::mqtt::transport::settings::{Network, Pem, TlsSettings, TlsVersion, Verify};
@@ -76,12 +76,11 @@ pub(super) fn session(
     let auth: Option<Box<dyn Authenticate>> = match method {
         None => None,
         Some(method) if method == "SCRAM-SHA-256" && data.is_empty() => {
-            let (Some(user), Some(password)) = (options.user.take(), options.password.take())
-            else {
+            if options.user.is_none() || options.password.is_none() {
                 let text = "SCRAM-SHA-256 needs a user name (-u) and a password (--password-file)";
                 return Err(Failure::new(Exit::Usage, text));
-            };
-            Some(Box::new(Scram::new(user, password)))
+            }
+            Some(Box::new(Scram::new()))
         }
         Some(method) => Some(Box::new(Fixed { method, data })),
     };
@@ -150,8 +149,7 @@ impl Authenticate for Fixed {
     fn method(&self) -> &str {
         &self.method
     }
-    fn set_password(&mut self, _: Secret) {}
-    fn start(&mut self) -> Result<Bytes, AuthError> {
+    fn start(&mut self, _: &Login) -> Result<Bytes, AuthError> {
         Ok(self.data.clone())
     }
     fn answer(&mut self, _: &[u8]) -> Result<Bytes, AuthError> {

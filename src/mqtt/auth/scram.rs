@@ -2,7 +2,7 @@
 //! nobody. User names and passwords are taken as they are; those beyond ASCII must be normalised
 //! already (SASLprep).
 
-use super::{AuthError, Authenticate};
+use super::{AuthError, Authenticate, Login};
 use crate::config::scalar::Secret;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
@@ -18,10 +18,10 @@ const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=200_000;
 const HEADER: &str = "n,,";
 const HEADER_BASE64: &str = "biws";
 
-/// SCRAM-SHA-256 with a user name and a password.
+/// SCRAM-SHA-256 with the user name and the password of the link's broker.
 #[derive(Debug)]
 pub struct Scram {
-    user: String,
+    /// Of the exchange that is under way.
     password: Secret,
     nonce: fn() -> [u8; 18],
     state: State,
@@ -37,9 +37,15 @@ enum State {
 }
 
 impl Scram {
-    /// For a user.
-    pub fn new(user: impl Into<String>, password: Secret) -> Scram {
-        Scram { user: user.into(), password, nonce: random, state: State::Idle }
+    /// For one exchange after the other.
+    pub fn new() -> Scram {
+        Scram { password: Secret::default(), nonce: random, state: State::Idle }
+    }
+}
+
+impl Default for Scram {
+    fn default() -> Scram {
+        Scram::new()
     }
 }
 
@@ -48,12 +54,14 @@ impl Authenticate for Scram {
         "SCRAM-SHA-256"
     }
 
-    fn set_password(&mut self, password: Secret) {
-        self.password = password;
+    fn hides_login(&self) -> bool {
+        true
     }
 
-    fn start(&mut self) -> Result<Bytes, AuthError> {
-        let user = self.user.replace('=', "=3D").replace(',', "=2C");
+    fn start(&mut self, login: &Login) -> Result<Bytes, AuthError> {
+        self.password = login.password.clone().unwrap_or_default();
+        let user =
+            login.user.as_deref().unwrap_or_default().replace('=', "=3D").replace(',', "=2C");
         let nonce = Base64::encode_string(&(self.nonce)());
         let first = format!("n={user},r={nonce}");
         let message = format!("{HEADER}{first}");
@@ -141,7 +149,7 @@ mod tests {
 
     /// RFC 7677, section 3.
     fn example() -> Scram {
-        let mut scram = Scram::new("user", "pencil".to_owned().into());
+        let mut scram = Scram::new();
         scram.nonce = || {
             let mut nonce = [0; 18];
             let text = Base64::decode_vec("rOprNGfwEbeRWgbNEkqO").unwrap();
@@ -154,16 +162,21 @@ mod tests {
     const CHALLENGE: &str =
         "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
+    fn login() -> Login {
+        Login { user: Some("user".into()), password: Some("pencil".to_owned().into()) }
+    }
+
     /// Our nonces have 18 bytes, the standard's example has 15.
     fn started() -> Scram {
         let mut scram = example();
+        scram.password = login().password.unwrap();
         scram.state = State::Started("n=user,r=rOprNGfwEbeRWgbNEkqO".into());
         scram
     }
 
     #[test]
     fn the_exchange_of_rfc_7677() {
-        assert_eq!(example().start().unwrap(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqOAAAA");
+        assert_eq!(example().start(&login()).unwrap(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqOAAAA");
         let mut scram = started();
         let answer = scram.answer(CHALLENGE.as_bytes()).unwrap();
         assert_eq!(
@@ -184,7 +197,7 @@ mod tests {
         }
         // One that is content at once has proved nothing.
         let mut scram = example();
-        scram.start().unwrap();
+        scram.start(&login()).unwrap();
         assert_eq!(scram.finish(None), Err(AuthError::Impostor));
     }
 

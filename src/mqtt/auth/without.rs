@@ -1,7 +1,6 @@
 //! SCRAM where there is no library for its hashes.
 
-use super::{AuthError, Authenticate};
-use crate::config::scalar::Secret;
+use super::{AuthError, Authenticate, Login};
 use bytes::Bytes;
 
 const WHY: AuthError = AuthError::Unacceptable(
@@ -9,12 +8,12 @@ const WHY: AuthError = AuthError::Unacceptable(
 );
 
 /// SCRAM-SHA-256, which this build does not have: each exchange fails.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Scram;
 
 impl Scram {
-    /// For a user.
-    pub fn new(_user: impl Into<String>, _password: Secret) -> Scram {
+    /// For one exchange after the other.
+    pub fn new() -> Scram {
         Scram
     }
 }
@@ -24,7 +23,11 @@ impl Authenticate for Scram {
         "SCRAM-SHA-256"
     }
 
-    fn start(&mut self) -> Result<Bytes, AuthError> {
+    fn hides_login(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, _login: &Login) -> Result<Bytes, AuthError> {
         Err(WHY)
     }
 

@@ -1,6 +1,7 @@
 //! Which of several brokers is which.
 
 use super::Dial;
+use crate::mqtt::auth::Login;
 use crate::mqtt::session::{Dialect, Session};
 use crate::mqtt::url::BrokerUrl;
 
@@ -36,9 +37,8 @@ impl Brokers {
     /// Each broker may know us by another name, speak another version, and has a session of its own.
     pub(super) fn take_over(&mut self, dialer: &dyn Dial, session: &mut Session) {
         let Some(broker) = dialer.broker() else { return };
-        if broker.user.is_some() || broker.password.is_some() {
-            session.set_login(broker.user.clone(), broker.password.clone());
-        }
+        let login = Login { user: broker.user.clone(), password: broker.password.clone() };
+        session.set_login_of_broker((login != Login::default()).then_some(login));
         if self.current.as_ref() != Some(broker) {
             let at = self.known.iter().position(|(known, _)| known == broker);
             let dialect = at.map(|at| self.known.remove(at).1);

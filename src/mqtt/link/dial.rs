@@ -29,8 +29,8 @@ pub trait Dial: Send {
     /// The next attempt is for the first of several brokers.
     fn begin_again(&mut self) {}
 
-    /// The broker of the last try, if it has an address. What it says of user and password goes
-    /// before what the session has.
+    /// The broker of the last try, if it has an address. A user or a password in it is this
+    /// broker's login, in place of the session's, and no other broker gets it.
     fn broker(&self) -> Option<&BrokerUrl> {
         None
     }

@@ -132,7 +132,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// CONNECT in a version. `first`: there was no session yet.
+    /// CONNECT in a version, without a login. `first`: there was no session yet.
     pub(super) fn connect(&self, version: Version, first: bool) -> Connect {
         // Without an identifier there is nothing to find a kept session by (3.1.1, 3.1.3.1).
         let nameless = self.client_id.is_empty() && version < Version::V5;
@@ -168,8 +168,8 @@ impl Options {
             clean,
             keep_alive: u16::try_from(seconds(self.keepalive)).unwrap_or(u16::MAX),
             will,
-            user: self.user.clone(),
-            password: self.password.clone(),
+            user: None,
+            password: None,
             properties,
         }
     }

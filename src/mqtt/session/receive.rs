@@ -311,10 +311,11 @@ impl Session {
 
     /// Proves anew who we are, on the link that stands (4.12.1).
     pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
+        let login = self.login();
         if let (State::Up(_), true, Some(auth)) =
             (&self.state, self.method_is_named, &mut self.auth)
         {
-            let (method, data) = (auth.method().to_owned(), auth.start()?);
+            let (method, data) = (auth.method().to_owned(), auth.start(&login)?);
             self.put_auth(Reason::RE_AUTHENTICATE, method, data);
         }
         Ok(())

@@ -3,6 +3,8 @@
 
 use super::proxy::ProxyUrl;
 use crate::config::scalar::{Secret, parse_hex};
+#[cfg(feature = "tls")]
+use crate::mqtt::files;
 use crate::mqtt::url::BrokerUrl;
 use serde::Deserialize;
 use std::fmt;
@@ -39,7 +41,7 @@ impl Settings {
     }
 
     /// Whether something would go out that only a trusted broker may get. A login in the address of
-    /// one broker counts for all: it may still be the session's when the next one is tried.
+    /// one broker counts for all: they are trusted or not as one list.
     pub(crate) fn has_credentials(&self) -> bool {
         let login = |url: &BrokerUrl| url.user.is_some() || url.password.is_some();
         self.credentials || self.urls.iter().any(login) || self.tls.cert_file.is_some()
@@ -198,7 +200,7 @@ impl Pem {
     #[cfg(feature = "tls")]
     pub(super) fn read(&self) -> std::io::Result<Vec<u8>> {
         match self {
-            Pem::File(path) => super::files::read(path),
+            Pem::File(path) => files::pem(path),
             Pem::Text(text) => Ok(text.reveal().to_vec()),
         }
     }

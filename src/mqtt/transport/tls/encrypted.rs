@@ -4,7 +4,7 @@ use rustls_pki_types::PrivateKeyDer;
 
 /// Builds without the feature, 160 KB smaller, cannot.
 #[cfg(not(feature = "encrypted-keys"))]
-pub(super) fn open(_: &str, _: &str) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn open(_: &str, _: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     Err("is encrypted, and this build cannot open it (feature `encrypted-keys`); store it open, \
          readable by this user only: openssl pkcs8 -topk8 -nocrypt"
         .into())
@@ -30,7 +30,7 @@ mod with_pkcs8 {
     /// The key in a PEM text, from its first line to its last.
     pub(in crate::mqtt::transport::tls) fn open(
         pem: &str,
-        password: &str,
+        password: &[u8],
     ) -> Result<PrivateKeyDer<'static>, String> {
         let unread = |error: String| format!("cannot be read as an encrypted key: {error}");
         let (_, document) = SecretDocument::from_pem(pem).map_err(|e| unread(e.to_string()))?;

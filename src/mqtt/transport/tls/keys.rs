@@ -2,8 +2,8 @@
 
 use super::client::certificates_of;
 use super::encrypted;
+use crate::mqtt::files;
 use crate::mqtt::transport::error::TlsFileError;
-use crate::mqtt::transport::files;
 use crate::mqtt::transport::settings::{Pem, TlsSettings};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -43,12 +43,12 @@ fn private_key(settings: &TlsSettings, file: &Pem) -> Result<PrivateKeyDer<'stat
                 "is encrypted; name its password's file in key_password_file".into(),
             ));
         };
-        let password = files::first_line(path).map_err(|source| TlsFileError::Read {
+        let password = files::password(path).map_err(|source| TlsFileError::Read {
             key: "tls.key_password_file",
             file: path.display().to_string(),
             source,
         })?;
-        return encrypted::open(&rest[..to], &password).map_err(wrong);
+        return encrypted::open(&rest[..to], password.reveal()).map_err(wrong);
     }
     PrivateKeyDer::from_pem_slice(&bytes)
         .map_err(|error| wrong(format!("{error}; it must hold a private key in PEM")))
