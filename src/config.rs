@@ -273,7 +273,10 @@ pub struct Port {
     /// these lines for each adapter.
     #[serde(default)]
     pub usb: Option<Usb>,
-    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters.
+    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. Its line is
+    /// set there; here it must be raw TCP, neither telnet nor RFC 2217. What comes in the first
+    /// second of a link is held back until the link has lasted: a serial server that cannot serve
+    /// says why and closes.
     #[serde(default)]
     pub tcp: Option<TcpAddress>,
     /// Speed and character format, `115200 8N1`. Any speed that the driver takes. Needed for

@@ -101,6 +101,21 @@ fn laid_over(config: &str, broker: &str) -> Result<(Config, Vec<String>), String
     }
 }
 
+#[test]
+fn a_line_beside_tcp_is_said_to_do_nothing_where_it_does_nothing() {
+    let of = |framing: &str| {
+        let text = format!(
+            "broker: {{url: \"mqtt://a\"}}\nports: {{a: {{tcp: \"h:1\", line: 9600 8N1{framing}}}}}\n"
+        );
+        load::parse("c.yaml", &text, Path::new("/")).unwrap().1
+    };
+    let told = ["ports.a.line: does nothing beside `tcp`; the serial server sets the line"];
+    assert_eq!(of(""), told);
+    assert_eq!(of(", framing: {gap: {after: 5ms}}"), told);
+    // 3.5 characters of this speed.
+    assert_eq!(of(", framing: gap"), [""; 0]);
+}
+
 const PORTS: &str = "ports: {a: {path: /dev/a, line: 9600 8N1}}\n";
 
 #[test]

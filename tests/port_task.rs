@@ -11,7 +11,7 @@ use tty2mqtt::config::load;
 use tty2mqtt::intake::{self, Outlet};
 use tty2mqtt::pipeline::Pipeline;
 use tty2mqtt::serial::port::live::{MONITORS, Monitor};
-use tty2mqtt::serial::port::{self, INBOX, Inbound, Opened, PortTask};
+use tty2mqtt::serial::port::{self, INBOX, Inbound, Link, Opened, PortTask};
 use tty2mqtt::status::{PortState, Topics};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -43,10 +43,14 @@ fn start(local: &LocalSet) -> Stage {
 
 /// With more keys of the port.
 fn start_with(local: &LocalSet, more: &str) -> Stage {
+    start_on(local, more, Link::Tty)
+}
+
+fn start_on(local: &LocalSet, more: &str, link: Link) -> Stage {
     let Parts { task, outlet, inbox, asks, stop } = parts(more);
     let (devices, mut plugged) = mpsc::channel(4);
     local.spawn_local(port::run(task, async move || match plugged.recv().await {
-        Some(stream) => Ok(Opened { stream, device: "pipe".into() }),
+        Some(stream) => Ok(Opened { stream, device: "pipe".into(), link }),
         None => Err("no more devices"),
     }));
     Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
@@ -290,6 +294,92 @@ async fn a_rescan_ends_the_wait_for_the_next_try() {
             };
             timeout(Duration::from_secs(10), quick).await.expect("it does not try at once");
             drop(stop);
+        })
+        .await;
+}
+
+/// What ser2net 4.3.11 says where it cannot serve, before it closes.
+const LAST_WORDS: [&str; 2] =
+    ["Port already in use\r\n", "Device open failure: Value or file not found\r\n"];
+
+#[tokio::test]
+async fn last_words_of_a_serial_server_are_quoted_and_are_none_of_the_device() {
+    let local = LocalSet::new();
+    let mut stage = start_on(&local, "", Link::Network);
+    local
+        .run_until(async {
+            for words in LAST_WORDS {
+                let (mut device, port) = tokio::io::duplex(64);
+                stage.devices.send(port).await.unwrap();
+                device.write_all(words.as_bytes()).await.unwrap();
+                drop(device);
+                let away = stage.expect(words.trim_end()).await;
+                for part in [
+                    r#""state":"away""#,
+                    r#""bytes":0,"#,
+                    r#""skipped":0"#,
+                    r#""heard":null"#,
+                    r#""opens":0"#,
+                ] {
+                    assert!(away.contains(part), "{part}: {away}");
+                }
+            }
+            // A link that lasts loses nothing of what came until then.
+            let (mut device, port) = tokio::io::duplex(64);
+            stage.devices.send(port).await.unwrap();
+            device.write_all(b"half a line\nfirst\n").await.unwrap();
+            let open = stage.expect(r#""state":"open""#).await;
+            assert!(open.contains(r#""opens":1"#), "{open}");
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text first");
+            device.write_all(b"second\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text second");
+            assert!(!stage.waiting.iter().any(|m| m.contains(r#""state":"open""#)));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn telnet_is_noticed_before_a_byte_of_it_is_published() {
+    let local = LocalSet::new();
+    let mut stage = start_on(&local, "    framing: {raw: {after: 10ms}}\n", Link::Network);
+    local
+        .run_until(async {
+            let (mut device, port) = tokio::io::duplex(64);
+            stage.devices.send(port).await.unwrap();
+            device.write_all(b"\xFF\xFB\x03\xFF\xFD\x03").await.unwrap();
+            device.write_all(b"21.5\r\n").await.unwrap();
+            let away = stage.expect("speaks telnet").await;
+            assert!(away.contains(r#""state":"away""#) && away.contains(r#""bytes":0,"#), "{away}");
+            // It is let go of: who listens there sees the end.
+            let mut buffer = [0; 8];
+            assert_eq!(timeout(DEADLINE, device.read(&mut buffer)).await.unwrap().unwrap(), 0);
+            assert!(
+                stage.waiting.iter().all(|m| m.starts_with("gw/status/")),
+                "{:?}",
+                stage.waiting
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_tty_that_opens_and_ends_at_once_is_open_once_until_it_lasts() {
+    let local = LocalSet::new();
+    let mut stage = start(&local);
+    local
+        .run_until(async {
+            for _ in 0..4 {
+                let (device, port) = tokio::io::duplex(64);
+                drop(device);
+                stage.devices.send(port).await.unwrap();
+            }
+            stage.expect("closed it at once").await;
+            let (mut device, port) = tokio::io::duplex(64);
+            stage.devices.send(port).await.unwrap();
+            device.write_all(b"\n").await.unwrap();
+            stage.expect(r#""opens":2"#).await;
+            let open = stage.waiting.iter().filter(|m| m.contains(r#""state":"open""#)).count();
+            assert_eq!(open, 1, "{:?}", stage.waiting);
         })
         .await;
 }

@@ -9,6 +9,7 @@ use super::scalar::Span;
 use super::tree::Path;
 use super::{Auth, Config, Port, SyncPolicy};
 use crate::command;
+use crate::frame::Framing;
 use crate::message::Durability;
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
@@ -239,6 +240,14 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             warnings.push(format!(
                 "broker: user and password go over the network to {url} in the clear; mqtts:// \
                  encrypts them"
+            ));
+        }
+    }
+    for (name, port) in &config.ports {
+        let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
+        if port.tcp.is_some() && port.line.is_some() && !by_speed {
+            warnings.push(format!(
+                "ports.{name}.line: does nothing beside `tcp`; the serial server sets the line"
             ));
         }
     }

@@ -316,6 +316,16 @@ pub struct TcpAddress {
 impl FromStr for TcpAddress {
     type Err = ScalarError;
     fn from_str(text: &str) -> Result<TcpAddress, ScalarError> {
+        if let Some((scheme, address)) = text.split_once("://") {
+            let address = address.trim_end_matches('/');
+            return wrong(match scheme {
+                "telnet" | "rfc2217" => format!(
+                    "{scheme} is not spoken here; set the serial server to raw TCP (ser2net: \
+                     `tcp` without `telnet`), with its own line settings, and write `{address}`"
+                ),
+                _ => format!("only raw TCP is spoken here; write `{address}` without {scheme}://"),
+            });
+        }
         match split_host_port(text, 0) {
             Ok((host, port)) if port != 0 => Ok(TcpAddress { host, port }),
             _ => wrong(format!("{text:?} is no address; write host:port, as in 192.168.1.7:2000")),

@@ -1,7 +1,7 @@
 //! Opens a port in the state that the configuration asks for.
 
 use super::in_use;
-use super::port::Opened;
+use super::port::{Link, Opened};
 use super::stream::Stream;
 use super::usb::{self, UsbError};
 use crate::config::scalar::{Line, Parity, TcpAddress};
@@ -94,7 +94,7 @@ fn open_by_name(port: &Port) -> Result<Opened<Stream>, OpenError> {
     };
     let line = port.line.unwrap_or(Line::DEFAULT);
     let stream = open_tty(&path, line, port.flow, port.dtr, port.rts)?;
-    Ok(Opened { stream: Stream::Tty(stream), device: path.display().to_string() })
+    Ok(Opened { stream: Stream::Tty(stream), device: path.display().to_string(), link: Link::Tty })
 }
 
 fn open_tty(
@@ -210,5 +210,5 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_nodelay(true);
-    Ok(Opened { stream: Stream::Tcp(stream), device: address.to_string() })
+    Ok(Opened { stream: Stream::Tcp(stream), device: address.to_string(), link: Link::Network })
 }

@@ -2,8 +2,9 @@
 
 pub mod live;
 mod rate;
+mod retry;
+mod trial;
 
-use crate::backoff::Backoff;
 use crate::clock::Now;
 use crate::command::{Command, Refused};
 use crate::frame::FrameCounts;
@@ -17,6 +18,7 @@ use crate::status::{self, PortState};
 use bytes::{Buf, Bytes};
 use live::{Live, Monitor, Monitors};
 use rate::Rate;
+use retry::{Attempt, Retry};
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -145,6 +147,17 @@ pub struct Opened<S> {
     pub stream: S,
     /// What was opened, `/dev/ttyUSB1`.
     pub device: String,
+    /// What there is between us and the device.
+    pub link: Link,
+}
+
+/// What there is between us and a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A tty.
+    Tty,
+    /// A serial server on the network, which may speak itself before the device does.
+    Network,
 }
 
 /// Runs a port until the gateway ends. `open` is called again and again while the port is away.
@@ -164,28 +177,21 @@ where
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
         monitors: Monitors::default(),
         nudged: Arc::new(Notify::new()),
+        retry: Retry::new(),
         task,
     };
-    // Not jittered: a plug that was put back should work again within two seconds.
-    let mut backoff =
-        Backoff::new(Duration::from_millis(250), Duration::from_secs(2), Duration::from_secs(5));
     loop {
-        let end = match port.meanwhile(open()).await {
+        let (how, why) = match port.meanwhile(open()).await {
             None => break,
-            Some(Err(error)) => error.to_string(),
-            Some(Ok(opened)) => {
-                let now = Now::read();
-                backoff.up(now.mono);
-                port.opened(opened.device, now);
-                match port.serve(opened.stream).await {
-                    End::Stop => break,
-                    End::Gone(why) => why,
-                }
-            }
+            Some(Err(error)) => (Attempt::Failed, error.to_string()),
+            Some(Ok(opened)) => match port.attempt(opened).await {
+                None => break,
+                Some(end) => end,
+            },
         };
         let now = Now::read();
-        port.went_away(end, now);
-        let wait = backoff.down(now.mono, u32::MAX);
+        port.went_away(how, why, now);
+        let wait = port.retry.pause(now.mono);
         let nudged = port.nudged.clone();
         let pause = timeout(wait, nudged.notified());
         if port.meanwhile(pause).await.is_none() {
@@ -231,6 +237,7 @@ struct Running {
     /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
     /// device may have come too late for it.
     nudged: Arc<Notify>,
+    retry: Retry,
 }
 
 impl Running {
@@ -255,11 +262,49 @@ impl Running {
         }
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> End {
+    /// Has an opened port until it ends: how, and why. `None` when the gateway ends.
+    async fn attempt<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        opened: Opened<S>,
+    ) -> Option<(Attempt, String)> {
+        let Opened { stream, device, link } = opened;
+        let mut stream = pin!(stream);
+        let since = Now::read();
+        let mut held = trial::Held::new();
+        if link == Link::Network || self.retry.distrusts() {
+            match self.meanwhile(trial::pass(&mut stream, link)).await? {
+                Ok(came) => held = came,
+                Err(why) => {
+                    // The end of a link that was none is of no interest.
+                    let _ = stream.shutdown().await;
+                    return Some((Attempt::Brief, format!("{device}: {why}")));
+                }
+            }
+        }
+        self.opened(device, since);
+        match self.serve(stream, held).await {
+            End::Stop => None,
+            End::Gone(why) => {
+                let heard = self.status.heard.is_some_and(|heard| heard.mono >= since.mono);
+                Some((retry::of_link(since.mono.elapsed(), heard), why))
+            }
+        }
+    }
+
+    /// `held` came before the port was known to be open.
+    async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S, held: trial::Held) -> End {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; 4096];
         let mut waiting: VecDeque<Writing> = VecDeque::new();
         let mut messages = Vec::new();
+        for (at, bytes) in held {
+            // The silences between these reads have passed already.
+            while let Some(due) = self.task.pipeline.deadline().filter(|due| *due <= at.mono) {
+                self.task.pipeline.timeout(Now { mono: due, ..at }, &mut messages);
+            }
+            self.take(&bytes, at, &mut messages);
+            self.settle(&mut messages);
+        }
         let end = loop {
             let front = waiting.front();
             let may_write = front.is_some() && self.next_command <= Instant::now();
@@ -270,11 +315,7 @@ impl Running {
                 read = reader.read(&mut buffer) => match read {
                     Ok(0) => break End::Gone("unplugged, or closed by the other end".into()),
                     Ok(n) => {
-                        tracing::trace!(port = self.task.name, bytes = %buffer[..n].escape_ascii());
-                        let now = Now::read();
-                        self.heard(now);
-                        self.monitors.tell_raw(now, &buffer[..n]);
-                        self.task.pipeline.push(&buffer[..n], now, &mut messages);
+                        self.take(&buffer[..n], Now::read(), &mut messages);
                     }
                     Err(error) => break End::Gone(error.to_string()),
                 },
@@ -305,10 +346,7 @@ impl Running {
                     }
                 }
             }
-            self.show_frames();
-            self.limit(&mut messages);
-            self.pass_on(&mut messages);
-            self.complain();
+            self.settle(&mut messages);
         };
         for cut in waiting {
             self.refuse(&cut.topic, cut.outcome.as_ref(), &Refused::Cut, Now::read());
@@ -316,6 +354,22 @@ impl Running {
         // A tty may take a while to close. What is left to be done with it is nothing.
         let _ = writer.shutdown().await;
         end
+    }
+
+    /// Takes bytes as they were read.
+    fn take(&mut self, bytes: &[u8], now: Now, messages: &mut Vec<Message>) {
+        tracing::trace!(port = self.task.name, bytes = %bytes.escape_ascii());
+        self.heard(now);
+        self.monitors.tell_raw(now, bytes);
+        self.task.pipeline.push(bytes, now, messages);
+    }
+
+    /// Tells everybody what came of the last step.
+    fn settle(&mut self, messages: &mut Vec<Message>) {
+        self.show_frames();
+        self.limit(messages);
+        self.pass_on(messages);
+        self.complain();
     }
 
     fn deadline(&self, front: Option<&Writing>, may_write: bool) -> Instant {
@@ -448,21 +502,26 @@ impl Running {
         self.pass_on(&mut vec![message]);
     }
 
-    fn opened(&mut self, device: String, now: Now) {
+    /// The port is open, and has been `since` then.
+    fn opened(&mut self, device: String, since: Now) {
+        let now = Now::read();
         let again = if self.status.opens > 0 { " again" } else { "" };
-        tracing::info!("port {}: {device} is open{again}", self.task.name);
+        if self.retry.up(now.mono) {
+            tracing::info!("port {}: {device} is open{again}", self.task.name);
+        }
         self.status.opens += 1;
         self.status.device = Some(device);
-        self.heard = now.mono;
-        self.task.pipeline.open(now.mono);
+        self.heard = since.mono;
+        self.task.pipeline.open(since.mono);
         self.change(PortState::Open, now);
     }
 
-    fn went_away(&mut self, why: String, now: Now) {
-        let was_open = matches!(self.status.state, PortState::Open | PortState::Silent);
-        // A port that fails every two seconds is worth one line, until it fails in another way.
-        if was_open || self.status.last_error.as_ref() != Some(&why) {
-            tracing::warn!("port {}: {why}; trying again until it works", self.task.name);
+    fn went_away(&mut self, how: Attempt, why: String, now: Now) {
+        if let Some(again) = self.retry.down(how, &why, now.mono) {
+            tracing::warn!("{}", retry::line(&self.task.name, &why, again));
+        }
+        let is_known = self.status.last_error.as_ref() == Some(&why);
+        if self.status.state != PortState::Away || !is_known {
             self.status.last_error = Some(why);
             self.status.device = None;
             self.change(PortState::Away, now);

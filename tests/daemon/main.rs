@@ -14,6 +14,7 @@ mod lines;
 mod login;
 mod port;
 mod proxy;
+mod ser2net;
 
 use broker::{Counter, Mosquitto};
 use gateway::Gateway;

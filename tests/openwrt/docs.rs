@@ -6,6 +6,7 @@ use crate::procd::Procd;
 use crate::router::Router;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -98,6 +99,14 @@ fn every_quoted_log_line_is_printed() {
     printed.run(away, "path: /dev/no-such-tty", "", &[], &["cannot connect"], &[]);
     let usb = "usb: {vendor: ffff, product: ffff}";
     printed.run(away, usb, "", &[], &["no USB adapter"], &[("ffff:ffff", "1a86:7523")]);
+    for (hello, text) in [
+        (&b"Port already in use\r\n"[..], "closed it at once"),
+        (b"\xFF\xFB\x03\xFF\xFD\x03\xFF\xFB\x01", "speaks telnet"),
+    ] {
+        let server = says_and_closes(hello);
+        let tcp = (server.as_str(), "192.168.1.7:2000");
+        printed.run(away, &format!("tcp: \"{server}\""), "", &[], &[text], &[tcp]);
+    }
     // One folder belongs to root, the other one is not mounted.
     for path_of_journal in ["/tty2mqtt", "/no/such/tty2mqtt"] {
         let journal =
@@ -135,6 +144,19 @@ fn every_quoted_log_line_is_printed() {
     let missing: Vec<_> = quoted().into_iter().filter(|line| !printed.0.contains(line)).collect();
     assert!(missing.is_empty(), "not printed: {missing:#?}\nprinted: {:#?}", printed.0);
     assert!(quoted().len() >= 15);
+}
+
+/// A serial server that says this to whoever comes, and closes. Its address.
+fn says_and_closes(hello: &'static [u8]) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Who came may have left.
+            let _ = stream.unwrap().write_all(hello);
+        }
+    });
+    address
 }
 
 /// A port that is opened, says something wrong, and is pulled and put back.
