@@ -8,6 +8,8 @@ mod peer;
 mod poison;
 #[path = "link/several.rs"]
 mod several;
+#[path = "link/will.rs"]
+mod will;
 
 use peer::{Peer, link, link_of, session};
 use std::sync::Arc;

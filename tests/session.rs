@@ -695,3 +695,46 @@ fn the_birth_message_goes_before_a_backlog_and_is_not_repeated() {
     dialogue.outbox.push_first(message("online", Qos::AtLeastOnce));
     assert_eq!(dialogue.publishes(), ["backlog:2!", "online:3"]);
 }
+
+#[test]
+fn an_identifier_that_we_gave_is_never_replaced() {
+    let assigned = |client_id: &str, by_broker: &str| {
+        let options = Options { client_id: client_id.into(), clean: Clean::Never, ..options() };
+        let mut dialogue = Dialogue::of(Options { version: Some(Version::V5), ..options });
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            dialogue.session.connect(dialogue.now).unwrap();
+            let [Packet::Connect(connect)] = &dialogue.says()[..] else { panic!("no CONNECT") };
+            ids.push(connect.client_id.clone());
+            let properties = Properties(vec![Property::AssignedClientId(by_broker.into())]);
+            let answer = ConnAck { properties, ..ConnAck::new(false, Reason::SUCCESS) };
+            dialogue.broker(Packet::ConnAck(answer)).unwrap();
+            dialogue.session.disconnected(true);
+        }
+        ids
+    };
+    assert_eq!(assigned("mine", "evil"), ["mine", "mine"]);
+    assert_eq!(assigned("", "made-up"), ["", "made-up"]);
+}
+
+#[test]
+fn a_return_code_that_brokers_give_for_two_things_names_both_remedies() {
+    let told = |code: u8| {
+        let version = Some(Version::V311);
+        let mut dialogue = Dialogue::of(Options { version, ..options() });
+        dialogue.session.connect(dialogue.now).unwrap();
+        let mut input = BytesMut::from(&[0x20, 2, 0, code][..]);
+        let result = dialogue.session.receive(&mut input, &mut dialogue.outbox, dialogue.now);
+        result.unwrap_err().to_string()
+    };
+    let both = [
+        (1, ["this version of MQTT", "malformed"]),
+        (2, ["`broker.client_id`", "`broker.keepalive`"]),
+        (3, ["not available", "`broker.will`"]),
+        (5, ["`broker.user`", "`broker.client_id`"]),
+    ];
+    for (code, remedies) in both {
+        let text = told(code);
+        assert!(remedies.iter().all(|remedy| text.contains(remedy)), "{code}: {text}");
+    }
+}

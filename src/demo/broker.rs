@@ -296,6 +296,13 @@ impl Broker {
         if let Some(l) = self.links.get_mut(&link) {
             l.version = connect.version.min(newest);
         }
+        if let Some(reason) = self.refusal_of_will(&connect) {
+            // Before 5.0 there is no return code for it.
+            if connect.version == Version::V5 {
+                self.put(link, &Packet::ConnAck(ConnAck::new(false, reason)));
+            }
+            return self.end(link);
+        }
         if let Some(reason) = self.faults.refuse.or_else(|| self.refusal(&connect)) {
             self.put(link, &Packet::ConnAck(ConnAck::new(false, reason)));
             return self.end(link);
@@ -341,6 +348,20 @@ impl Broker {
             return self.part(link, Reason::ADMINISTRATIVE_ACTION);
         }
         self.deliver(&client);
+    }
+
+    /// Whether the will asks for more than there is (MQTT 5.0, 3.2.2.3.4 and .5).
+    fn refusal_of_will(&self, connect: &Connect) -> Option<Reason> {
+        let will = connect.will.as_ref()?;
+        let newest = self.faults.newest.unwrap_or(Version::V5);
+        if connect.version > newest {
+            return None;
+        }
+        if self.limits.maximum_qos().is_some_and(|most| will.qos.bits() > *most) {
+            return Some(Reason::QOS_NOT_SUPPORTED);
+        }
+        let is_kept = will.retain && self.limits.retain_available() == Some(&false);
+        is_kept.then_some(Reason::RETAIN_NOT_SUPPORTED)
     }
 
     fn refusal(&self, connect: &Connect) -> Option<Reason> {

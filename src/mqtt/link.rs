@@ -16,7 +16,7 @@ pub use state::State;
 
 use super::files;
 use super::packet::{Disconnect, Reason, Version};
-use super::session::{self, Session};
+use super::session::{self, Session, WillLimit};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::backoff::Backoff;
@@ -244,10 +244,20 @@ impl Link {
                 self.look_back = LookBack::start(dialer.to_first(), self.options.look_back);
             }
             self.brokers.let_in();
+            self.tell_of_will();
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
             self.state.send_replace(State::Ready);
+        }
+    }
+
+    fn tell_of_will(&mut self) {
+        let Some(limit) = self.session.will_news() else { return };
+        let broker = self.broker().map(BrokerUrl::to_string).unwrap_or_default();
+        match limit {
+            WillLimit::WHOLE => tracing::info!("{broker} lets us in with the whole will again"),
+            less => tracing::warn!("{broker} lets us in {less} only"),
         }
     }
 

@@ -14,6 +14,7 @@ mod profiles;
 mod receive;
 mod requests;
 mod send;
+mod will;
 
 use careful::Careful;
 pub(super) use dialect::Dialect;
@@ -21,6 +22,7 @@ pub use event::{Event, Received, SessionError};
 pub use inbound::Token;
 pub use options::{Clean, OnOversize, Options};
 pub use requests::Request;
+pub use will::WillLimit;
 
 use super::auth::{Authenticate, Login};
 use super::packet::{Disconnect, Oversize, Packet};
@@ -65,6 +67,10 @@ pub struct Session {
     /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
     method_is_named: bool,
     dialect: Dialect,
+    /// Whether the next CONNECT differs from the one that failed, in what the broker did not take.
+    is_other: bool,
+    /// What the broker has taken of the will, if that is news.
+    will_news: Option<WillLimit>,
     /// Whether the broker ever let us in.
     was_connected: bool,
     /// Whether the next link is to another broker than the session, and that matters.
@@ -130,6 +136,8 @@ impl Session {
     pub fn new(options: Options) -> Session {
         Session {
             dialect: Dialect::new(options.version),
+            is_other: false,
+            will_news: None,
             flights: Flights::new(options.first_id),
             options,
             auth: None,
@@ -235,6 +243,8 @@ impl Session {
         if !self.auth.as_ref().is_some_and(|auth| auth.hides_login()) {
             (connect.user, connect.password) = (login.user.clone(), login.password.clone());
         }
+        connect.will = connect.will.and_then(|will| self.dialect.will().of(will));
+        self.is_other = false;
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
             && let Some(auth) = &mut self.auth
@@ -363,7 +373,7 @@ impl Session {
         let ask = match &self.state {
             State::Down => return Ok(()),
             State::Connecting { due, .. } if *due <= now => {
-                self.dialect.silence();
+                self.dialect.silence(self.options.adaptable_will().as_ref());
                 return Err(SessionError::NoConnAck);
             }
             State::Connecting { .. } => return Ok(()),
@@ -448,9 +458,9 @@ impl Session {
     /// The link is gone; `closed` if the broker closed it without a word. What was in flight is
     /// remembered, in case the broker remembers it too.
     pub fn disconnected(&mut self, closed: bool) {
-        // Some brokers close the link where they do not know the version.
+        // Some brokers close the link where they do not know the version, or do not take the will.
         if closed && matches!(self.state, State::Connecting { .. }) {
-            self.dialect.suspect();
+            self.is_other = self.dialect.suspect(self.options.adaptable_will().as_ref());
         }
         self.state = State::Down;
         self.output = BytesMut::new();

@@ -15,6 +15,7 @@ mod login;
 mod port;
 mod proxy;
 mod ser2net;
+mod will;
 
 use broker::{Counter, Mosquitto};
 use gateway::Gateway;

@@ -316,3 +316,36 @@ fn any_version_is_the_newest_that_the_broker_speaks() {
         assert_eq!(broker.join().unwrap(), [5, 4, 3][..usize::from(6 - knows)]);
     }
 }
+
+#[test]
+fn any_version_is_found_at_a_broker_that_hangs_up_on_newer_ones() {
+    use std::io::{Read, Write};
+    // As many of 3.1.1 do; or that answers 5.0 in the words of 3.1.1, without having looked at it.
+    for answer in [&b""[..], b"\x20\x02\0\0"] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let broker = std::thread::spawn(move || {
+            let mut levels = Vec::new();
+            loop {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut start = [0; 9];
+                client.read_exact(&mut start).unwrap();
+                levels.push(start[8]);
+                if start[8] == 5 {
+                    client.write_all(answer).unwrap();
+                    // Not with bytes unread, or it would be a reset.
+                    client.shutdown(std::net::Shutdown::Write).unwrap();
+                    client.read_to_end(&mut Vec::new()).unwrap_or_default();
+                    continue;
+                }
+                client.write_all(b"\x20\x02\0\0").unwrap();
+                let mut rest = Vec::new();
+                client.read_to_end(&mut rest).unwrap();
+                assert!(rest.ends_with(b"\x30\x04\0\x01ax\xE0\0"), "{rest:?}");
+                return levels;
+            }
+        });
+        ours(&["pub", "-p", &port, "-V", "auto", "-t", "a", "-m", "x"], b"", 0);
+        assert_eq!(broker.join().unwrap(), [5, 4], "{answer:?}");
+    }
+}

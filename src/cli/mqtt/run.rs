@@ -302,16 +302,19 @@ fn why(properties: &Properties) -> Option<&str> {
 fn remedy(reason: Reason) -> &'static str {
     match reason {
         Reason::UNSUPPORTED_PROTOCOL_VERSION => "; try another -V, or -V auto",
-        Reason::CLIENT_IDENTIFIER_NOT_VALID => "; try another -i",
+        Reason::CLIENT_IDENTIFIER_NOT_VALID => "; try another -i, or before MQTT 5 a shorter -k",
         Reason::BAD_USER_NAME_OR_PASSWORD => "; see -u and --password-file",
-        Reason::NOT_AUTHORIZED => "; does it want -u and a password?",
+        Reason::NOT_AUTHORIZED => {
+            "; does it want -u and a password, or another -i or --will-topic?"
+        }
+        Reason::QOS_NOT_SUPPORTED | Reason::RETAIN_NOT_SUPPORTED => "; it does not take the will",
         _ => "",
     }
 }
 
 /// The texts of link and transport name keys of the configuration; here they are options.
 fn in_options(text: &str) -> String {
-    const NAMES: [(&str, &str); 16] = [
+    const NAMES: [(&str, &str); 18] = [
         ("`tls.verify: none`", "--insecure"),
         ("`tls.ca_file`", "--cafile"),
         ("`tls.cert_file`", "--cert"),
@@ -328,6 +331,8 @@ fn in_options(text: &str) -> String {
         ("set `broker.client_id` to one of our own", "give one of your own with -i"),
         ("`broker.client_id`", "-i"),
         ("`broker.version`", "-V"),
+        ("`broker.keepalive`", "-k"),
+        ("`broker.will`", "--will-topic"),
     ];
     NAMES.iter().fold(text.to_owned(), |text, (key, option)| text.replace(key, option))
 }

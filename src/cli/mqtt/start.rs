@@ -53,6 +53,8 @@ pub(super) fn session(
         user: connection.user.clone(),
         password: password(connection)?,
         will,
+        // Who asks for a will by hand wants this one.
+        adapt_will: false,
         inflight: connection.max_inflight,
         receive_maximum,
         largest: LARGEST,

@@ -25,17 +25,18 @@ impl Link {
             // One that throws us out right away leaves the turn to the next.
             dialer.begin_again();
         }
-        let other_version = match &error {
-            LinkError::Session(error) => self.session.tries_older(error),
+        let at_once = match &error {
+            LinkError::Session(error) => self.session.tries_again_at_once(error),
             _ => false,
         };
-        self.session.disconnected(matches!(error, LinkError::Closed));
-        let wait = match other_version || asked {
+        self.session.disconnected(error.is_hang_up());
+        let has_another_way = self.session.has_another_way();
+        let wait = match at_once || asked {
             true => Duration::ZERO,
             false => self.wait_after(&error, now),
         };
         match &mut self.phase {
-            Phase::Waiting(_, until) if self.options.reconnect || other_version => {
+            Phase::Waiting(_, until) if self.options.reconnect || has_another_way => {
                 *until = now + wait;
                 let cause = error.to_string();
                 self.state.send_replace(State::Backoff { until: *until, cause });

@@ -107,6 +107,19 @@ impl LinkError {
         }
     }
 
+    /// Whether the other side closed the stream without a word, by an end or by a reset.
+    pub(super) fn is_hang_up(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match self {
+            LinkError::Closed => true,
+            LinkError::Io(error) => matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+            ),
+            _ => false,
+        }
+    }
+
     /// The kind of the end.
     pub fn close_reason(&self) -> CloseReason {
         match self {

@@ -29,9 +29,12 @@ impl ConnAck {
     pub(super) fn read(body: &mut Reader, version: Version) -> Result<ConnAck, PacketError> {
         let flags = body.u8()?;
         let code = body.u8()?;
-        // A broker of 3.x answers a CONNECT of 5.0 in its own words (3.1.1, 3.1.2.2).
+        // A broker of 3.x refuses a CONNECT of 5.0 in its own words (3.1.1, 3.1.2.2). Without
+        // properties, not even their length, it lets nobody of 5.0 in ([MQTT-2.2.2-1]): it did not
+        // look at the version, and would take that length for a part of each message.
         let reason = match version.is_5() && !body.is_empty() {
             true => Reason::in_packet(code, Carrier::ConnAck),
+            false if version.is_5() && code == 0 => return Err(PacketError::Short(KIND)),
             false => Reason::from_return_code(code),
         };
         let reason = reason.ok_or(PacketError::Reason { kind: KIND, code })?;

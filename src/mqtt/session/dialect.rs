@@ -1,8 +1,17 @@
-//! The version of MQTT in which a broker is spoken to.
+//! How a broker is spoken to: in which version of MQTT, and with how much of the will.
 
-use crate::mqtt::packet::Version;
+use super::will::WillLimit;
+use crate::mqtt::packet::{Reason, Version, Will};
 
-/// What is known of one broker's version.
+/// So many connects in a row that the broker left without an answer are no accident: the will may be
+/// the cause. Three, because each version has its turn before.
+const HANG_UPS: u32 = 3;
+
+/// The same for a broker that has let us in with the whole will before. It is more likely a load
+/// balancer whose broker is away.
+const HANG_UPS_OF_HOST: u32 = 10;
+
+/// What is known of one broker.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mqtt) struct Dialect {
     version: Version,
@@ -12,55 +21,128 @@ pub(in crate::mqtt) struct Dialect {
     is_settled: bool,
     /// Connects in a row, in this version, that the broker left unanswered.
     unanswered: u32,
+    /// Connects in a row that it hung up on.
+    hang_ups: u32,
+    /// What of the will the next CONNECT has.
+    will: WillLimit,
+    /// Whether the broker itself, or a second experience, spoke against more of the will.
+    will_is_settled: bool,
+    /// What the broker took where it had hung up on more. That may have been chance, so the next
+    /// link asks for the whole will again.
+    guess: Option<WillLimit>,
+    /// With what it let us in last.
+    told: WillLimit,
 }
 
 impl Dialect {
     /// Nothing but what the user wants is known.
     pub(super) fn new(wanted: Option<Version>) -> Dialect {
         let (is_fixed, version) = (wanted.is_some(), wanted.unwrap_or(Version::V5));
-        Dialect { version, is_fixed, is_settled: false, unanswered: 0 }
+        Dialect {
+            version,
+            is_fixed,
+            is_settled: false,
+            unanswered: 0,
+            hang_ups: 0,
+            will: WillLimit::WHOLE,
+            will_is_settled: false,
+            guess: None,
+            told: WillLimit::WHOLE,
+        }
     }
 
     pub(super) fn version(&self) -> Version {
         self.version
     }
 
-    /// Whether the next connect is in a version that the broker has not refused, if it refused the
-    /// one before.
-    pub(super) fn is_older(&self) -> bool {
-        !self.is_fixed && self.version != Version::V5
+    pub(super) fn will(&self) -> WillLimit {
+        self.will
     }
 
-    pub(super) fn let_in(&mut self) {
-        (self.is_settled, self.unanswered) = (true, 0);
+    /// The broker let us in. `Some`: with another part of the will than before.
+    pub(super) fn let_in(&mut self) -> Option<WillLimit> {
+        (self.is_settled, self.unanswered, self.hang_ups) = (true, 0, 0);
+        let used = self.will;
+        if used == WillLimit::WHOLE {
+            self.guess = None;
+        } else if self.will_is_settled || self.guess == Some(used) {
+            self.will_is_settled = true;
+        } else {
+            self.guess = Some(used);
+            self.will = WillLimit::WHOLE;
+        }
+        (std::mem::replace(&mut self.told, used) != used).then_some(used)
     }
 
     /// The broker says that it does not know the version. It may be another program by now than the
-    /// one that did.
-    pub(super) fn unknown(&mut self) {
+    /// one that did. Whether there is an older one to try.
+    pub(super) fn unknown(&mut self) -> bool {
         self.is_settled = false;
-        self.suspect();
+        self.unanswered = 0;
+        self.turn_to_older();
+        !self.is_fixed && self.version != Version::V5
+    }
+
+    /// The broker gives a reason why it does not let us in. Whether it may be the will, so that
+    /// another CONNECT is worth a try.
+    pub(super) fn refused(&mut self, reason: Reason, will: Option<&Will>) -> bool {
+        let Some(less) = will.and_then(|will| self.will.after(reason, will)) else { return false };
+        (self.will, self.will_is_settled) = (less, true);
+        true
     }
 
     /// The broker hung up on CONNECT, or answered something that is no MQTT. A load balancer whose
-    /// broker is away does that too: behind the oldest version the newest has its turn again.
-    pub(super) fn suspect(&mut self) {
+    /// broker is away does that too: behind the oldest version the newest has its turn again. A
+    /// broker of 3.x also hangs up on a will that it does not take. Whether the next CONNECT is one
+    /// that it has not hung up on.
+    pub(super) fn suspect(&mut self, will: Option<&Will>) -> bool {
         self.unanswered = 0;
-        if !self.is_fixed && !self.is_settled {
-            self.version = match self.version {
-                Version::V5 => Version::V311,
-                Version::V311 => Version::V31,
-                Version::V31 => Version::V5,
-            };
+        self.hang_ups += 1;
+        if self.will == WillLimit::WHOLE
+            && let Some(guess) = self.guess
+        {
+            self.will = guess;
+            return true;
         }
+        let most = if self.is_settled { HANG_UPS_OF_HOST } else { HANG_UPS };
+        if self.hang_ups < most {
+            return self.turn_to_older();
+        }
+        let is_free = !self.is_fixed && !self.is_settled;
+        match will.and_then(|will| self.will.next(will)) {
+            Some(less) => {
+                // Where 5.0 is understood, the broker says what is wrong with the will.
+                self.version = if is_free { Version::V311 } else { self.version };
+                (self.will, self.will_is_settled) = (less, false);
+                true
+            }
+            None => {
+                self.version = if is_free { Version::V5 } else { self.version };
+                (self.will, self.guess, self.hang_ups) = (WillLimit::WHOLE, None, 0);
+                false
+            }
+        }
+    }
+
+    /// Whether there was another version to turn to, before the newest has its turn again.
+    fn turn_to_older(&mut self) -> bool {
+        if self.is_fixed || self.is_settled {
+            return false;
+        }
+        self.version = match self.version {
+            Version::V5 => Version::V311,
+            Version::V311 => Version::V31,
+            Version::V31 => Version::V5,
+        };
+        self.version != Version::V5
     }
 
     /// The broker did not answer CONNECT. Some do not answer a version that they do not know. A slow
     /// one gets two tries, for what it answers at last is kept to.
-    pub(super) fn silence(&mut self) {
+    pub(super) fn silence(&mut self, will: Option<&Will>) {
         self.unanswered += 1;
         if self.unanswered >= 2 {
-            self.suspect();
+            self.suspect(will);
         }
     }
 }

@@ -145,19 +145,38 @@ impl SessionError {
     }
 }
 
+/// What it means, and what can be done. A return code of 3.x may stand for more than one thing:
+/// brokers use the five that there are for whatever they refuse.
 fn remedy(reason: Reason) -> String {
     let remedy = match reason {
         Reason::UNSUPPORTED_PROTOCOL_VERSION => {
-            "it does not speak this version of MQTT; leave out `broker.version`"
+            "it does not speak this version of MQTT, or takes CONNECT for malformed; leave out \
+             `broker.version`"
         }
         Reason::CLIENT_IDENTIFIER_NOT_VALID => {
-            "it does not accept the client identifier; set `broker.client_id`"
+            "it does not accept the client identifier, or before MQTT 5 a keepalive above its \
+             maximum; set `broker.client_id`, or a shorter `broker.keepalive`"
         }
-        Reason::SERVER_UNAVAILABLE => "it is not available right now",
+        Reason::SERVER_UNAVAILABLE => {
+            "it is not available right now; that may also be its answer to more clients or connects \
+             than it allows, or to a will that it does not take: set `broker.will`"
+        }
         Reason::BAD_USER_NAME_OR_PASSWORD => {
             "wrong user or password; see `broker.user` and `broker.password_file`"
         }
-        Reason::NOT_AUTHORIZED => "not authorized; does it want `broker.user` and a password?",
+        Reason::NOT_AUTHORIZED => {
+            "not authorized; does it want `broker.user` and a password, or another \
+             `broker.client_id` or `broker.will`?"
+        }
+        Reason::BANNED => {
+            "we are banned; it may have seen too many connects, or too many logins fail"
+        }
+        Reason::QOS_NOT_SUPPORTED
+        | Reason::RETAIN_NOT_SUPPORTED
+        | Reason::TOPIC_NAME_INVALID
+        | Reason::PAYLOAD_FORMAT_INVALID => {
+            return format!("it does not take the will; set `broker.will`: {reason}");
+        }
         other => return other.to_string(),
     };
     remedy.into()

@@ -28,6 +28,9 @@ pub struct Options {
     pub password: Option<Secret>,
     /// What the broker publishes when we are lost; a `WillDelay` may be among its properties.
     pub will: Option<Message>,
+    /// Whether a broker that does not take the will as it is gets a smaller one: not retained, of a
+    /// lower QoS, or none. Else it does not let us in.
+    pub adapt_will: bool,
     /// How many QoS 1 and 2 messages may wait for their acknowledgement at once, 1 to 65,000; what
     /// lies outside counts as the nearest of these. The broker may allow less.
     pub inflight: u16,
@@ -117,6 +120,7 @@ impl Default for Options {
             user: None,
             password: None,
             will: None,
+            adapt_will: true,
             inflight: 20,
             receive_maximum: 64,
             first_id: 1,
@@ -155,23 +159,33 @@ impl Options {
             let aliases = self.topic_aliases;
             properties.0.extend((aliases > 0).then_some(Property::TopicAliasMaximum(aliases)));
         }
-        let will = self.will.as_ref().map(|message| Will {
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
-            qos: message.qos,
-            retain: message.retain,
-            properties: message.properties.as_deref().cloned().unwrap_or_default(),
-        });
         Connect {
             version,
             client_id: self.client_id.clone(),
             clean,
             keep_alive: u16::try_from(seconds(self.keepalive)).unwrap_or(u16::MAX),
-            will,
+            will: self.will(),
             user: None,
             password: None,
             properties,
         }
+    }
+}
+
+impl Options {
+    fn will(&self) -> Option<Will> {
+        self.will.as_ref().map(|message| Will {
+            topic: message.topic.clone(),
+            payload: message.payload.clone(),
+            qos: message.qos,
+            retain: message.retain,
+            properties: message.properties.as_deref().cloned().unwrap_or_default(),
+        })
+    }
+
+    /// The will, if a smaller one may be tried.
+    pub(super) fn adaptable_will(&self) -> Option<Will> {
+        self.will().filter(|_| self.adapt_will)
     }
 }
 

@@ -6,7 +6,8 @@ use super::inbound::Token;
 use super::keepalive::KeepAlive;
 use super::options::{Limits, OnOversize};
 use super::requests::Answer;
-use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, flights, protocol, requests};
+use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, WillLimit};
+use super::{flights, protocol, requests};
 use crate::mqtt::packet::{
     Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketId, Properties, Property,
     Publish, Reason, Version,
@@ -75,25 +76,37 @@ impl Session {
         self.state = State::Down;
     }
 
-    /// A broker that does not answer in our version may do so in an older one.
+    /// A broker that does not let us in may do so with another CONNECT: in an older version, or with
+    /// a smaller will.
     fn fall_back(&mut self, error: &SessionError) {
-        match error {
+        let will = self.options.adaptable_will();
+        self.is_other = match error {
             SessionError::Refused(answer)
                 if answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION =>
             {
-                self.dialect.unknown();
+                self.dialect.unknown()
             }
-            SessionError::Packet(_) => self.dialect.suspect(),
-            _ => {}
-        }
+            SessionError::Refused(answer) => self.dialect.refused(answer.reason, will.as_ref()),
+            SessionError::Packet(_) => self.dialect.suspect(will.as_ref()),
+            _ => false,
+        };
     }
 
-    /// Whether a connect that failed with this is worth to be repeated at once, because it will be
-    /// another one: in an older version.
-    pub fn tries_older(&self, error: &SessionError) -> bool {
-        let unsupported = Reason::UNSUPPORTED_PROTOCOL_VERSION;
-        self.dialect.is_older()
-            && matches!(error, SessionError::Refused(answer) if answer.reason == unsupported)
+    /// Whether the next CONNECT differs from the one that failed in what the broker did not take, or
+    /// may not have taken: in an older version, or with a smaller will.
+    pub fn has_another_way(&self) -> bool {
+        self.is_other
+    }
+
+    /// Whether a connect that failed with this is worth to be repeated at once, because the broker
+    /// said what it does not take and the next one has it no more.
+    pub fn tries_again_at_once(&self, error: &SessionError) -> bool {
+        self.is_other && matches!(error, SessionError::Refused(_))
+    }
+
+    /// What of the will the broker has taken, if that is another part than before.
+    pub fn will_news(&mut self) -> Option<WillLimit> {
+        self.will_news.take()
     }
 
     /// Passes over bytes of a message too large for us.
@@ -261,11 +274,16 @@ impl Session {
         if let Some(seconds) = properties.server_keep_alive() {
             keepalive.set_interval(Duration::from_secs(u64::from(*seconds)));
         }
-        if let Some(client_id) = properties.assigned_client_id() {
+        // It stands for an empty one only (3.2.2.3.7): under another than ours we would not find our
+        // session again.
+        if let Some(client_id) = properties.assigned_client_id()
+            && self.options.client_id.is_empty()
+        {
             self.options.client_id.clone_from(client_id);
         }
         self.state = State::Up(keepalive);
-        self.dialect.let_in();
+        let news = self.dialect.let_in().filter(|_| self.options.will.is_some());
+        self.will_news = news.or(self.will_news);
         self.was_connected = true;
         self.is_elsewhere = false;
         self.is_resumed = answer.session_present;
