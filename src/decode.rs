@@ -18,7 +18,7 @@ pub use pairs::Pairs;
 pub use sexpr::Sexpr;
 pub use text::Text;
 
-use crate::value::{Cause, Convert, Reading, Refusal, Value};
+use crate::value::{Cause, Convert, NoValue, Reading, Refusal, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -92,6 +92,10 @@ pub struct Decoded<'a> {
     pub readings: Vec<Reading<'a>>,
     /// What was refused.
     pub refusals: Vec<Refusal<'a>>,
+    /// Fields without a value.
+    pub no_values: Vec<NoValue<'a>>,
+    /// Items of [`Decode::Pairs`] that are none and no damage either.
+    pub passed_over: u64,
 }
 
 impl Decoder {
@@ -112,12 +116,13 @@ impl Decoder {
 }
 
 impl<'a> Decoded<'a> {
-    /// Adds what a field's conversion gave.
+    /// Adds what a field's conversion gave; `found` is what it was made from.
     fn add(
         &mut self,
         field: impl Into<Cow<'a, str>>,
         unit: Option<&'a str>,
         value: Result<Option<Value<'a>>, Cause>,
+        found: impl FnOnce() -> Cow<'a, [u8]>,
     ) {
         let field = field.into();
         match value {
@@ -125,13 +130,24 @@ impl<'a> Decoded<'a> {
                 let unit = unit.map(Cow::Borrowed);
                 self.readings.push(Reading { node: None, field, value, unit });
             }
-            Ok(None) => {}
-            Err(cause) => self.refusals.push(Refusal { field, cause }),
+            Ok(None) => self.no_values.push(NoValue { field, found: found() }),
+            Err(cause) => self.refuse(field, cause, cause.expected(), found()),
         }
     }
 
-    fn refuse(&mut self, field: impl Into<Cow<'a, str>>, cause: Cause) {
-        self.refusals.push(Refusal { field: field.into(), cause });
+    fn refuse(
+        &mut self,
+        field: impl Into<Cow<'a, str>>,
+        cause: Cause,
+        expected: &'static str,
+        found: impl Into<Cow<'a, [u8]>>,
+    ) {
+        self.refusals.push(Refusal { field: field.into(), cause, expected, found: found.into() });
+    }
+
+    /// The frame has no such field.
+    fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
+        self.refuse(field, Cause::Missing, Cause::Missing.expected(), &[][..]);
     }
 }
 

@@ -327,6 +327,18 @@ impl Framer {
         }
     }
 
+    /// No more bytes will come, as at the end of a capture: a line is taken without its terminator.
+    /// Returns whether that was so. Call [`Framer::frame`] afterwards.
+    pub fn finish(&mut self) -> bool {
+        match &self.rule {
+            Rule::Lines(rule) if !self.buffer.is_empty() => {
+                self.buffer.extend_from_slice(&rule.terminator);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Bytes that wait for the rest of their frame; never more than the limit and what the rule
     /// needs around it.
     pub fn waiting(&self) -> usize {

@@ -171,6 +171,8 @@ impl Case {
                 "malformed" => frames.malformed,
                 "readings" => counts.readings,
                 "refused" => counts.refused.values().sum(),
+                "no_value" => counts.no_value,
+                "passed_over" => counts.passed_over,
                 "unmatched" => counts.unmatched,
                 _ => return Err(format!("no count {name}")),
             };

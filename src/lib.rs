@@ -38,6 +38,7 @@ pub mod message;
 pub mod mqtt;
 pub mod outbox;
 pub mod pipeline;
+pub mod plain;
 pub mod serial;
 pub mod status;
 pub mod uplink;

@@ -24,8 +24,9 @@ pub struct Mapping {
     /// `{field}` `{value}` `{unit}`. What a device sends cannot change the topic's levels: `/`,
     /// `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
     pub topic: Template,
-    /// What is said. Besides the topic's placeholders there are `{time}` and `{json}`. Default:
-    /// `{value}`, or `{json}` for a whole frame.
+    /// What is said. Besides the topic's placeholders there are `{time}` and `{json}`. Where there is
+    /// no `{unit}`, there is no blank before it either. Default: `{value}`, or `{json}` for a whole
+    /// frame.
     #[serde(default)]
     pub payload: Option<Template>,
     /// `field`: one message per field. `frame`: one message for all fields of a frame.
@@ -200,14 +201,22 @@ impl Mapper {
             Err(slot) => put_level(&mut buffer, self.text_of(slot, first)),
         });
         let topic = buffer.split().freeze();
-        self.payload.render(|piece| match piece {
-            Ok(text) => buffer.put_slice(text.as_bytes()),
-            Err(Slot::Time) => put(&mut buffer, format_args!("{time}")),
-            Err(Slot::Json) => match self.per {
-                Per::Field => put_reading(&mut buffer, first, time),
-                Per::Frame => put_readings(&mut buffer, group),
-            },
-            Err(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
+        let mut is_after_blank = false;
+        self.payload.render(|piece| {
+            match piece {
+                Ok(text) => buffer.put_slice(text.as_bytes()),
+                Err(Slot::Time) => put(&mut buffer, format_args!("{time}")),
+                Err(Slot::Json) => match self.per {
+                    Per::Field => put_reading(&mut buffer, first, time),
+                    Per::Frame => put_readings(&mut buffer, group),
+                },
+                // The blank before a unit belongs to it.
+                Err(Slot::Unit) if is_after_blank && self.text_of(Slot::Unit, first).is_empty() => {
+                    buffer.truncate(buffer.len() - 1);
+                }
+                Err(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
+            }
+            is_after_blank = piece.is_ok_and(|text| text.ends_with(' '));
         });
         match Topic::from_utf8(topic) {
             Ok(topic) => {

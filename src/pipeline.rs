@@ -8,9 +8,11 @@ use crate::frame::{FrameCounts, Framer};
 use crate::last::{LastValue, LastValues};
 use crate::map::{Mapper, Mapping, Names};
 use crate::message::Message;
-use crate::value::{Cause, Refusal};
+use crate::plain::plain;
+use crate::value::{Cause, NoValue, Refusal};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What a port's bytes become.
@@ -36,8 +38,53 @@ pub struct FrameSeen {
     pub matched: bool,
     /// What it says, at most [`FrameSeen::MOST`].
     pub messages: Vec<Message>,
-    /// Fields that were refused, with the cause, at most [`FrameSeen::MOST`].
-    pub refused: Vec<(String, Cause)>,
+    /// Fields that were refused, at most [`FrameSeen::MOST`].
+    pub refused: Vec<Refused>,
+    /// Fields without a value, with what stood in its place, at most [`FrameSeen::MOST`].
+    pub no_values: Vec<(String, String)>,
+}
+
+/// A field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name.
+    pub field: String,
+    /// What was wrong.
+    pub cause: Cause,
+    /// What was expected, and what was found in its place.
+    pub what: String,
+}
+
+impl Refused {
+    fn of(refusal: &Refusal<'_>) -> Refused {
+        let what = match refusal.cause {
+            Cause::Missing => "missing".to_owned(),
+            _ => format!("expected {}, found {}", refusal.expected, quoted(&refusal.found)),
+        };
+        Refused { field: short(&refusal.field), cause: refusal.cause, what }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused: {}", self.field, self.what)
+    }
+}
+
+fn short(field: &str) -> String {
+    field.chars().take(64).collect()
+}
+
+/// The first bytes of a value, of which nothing can steer a terminal.
+fn quoted(bytes: &[u8]) -> String {
+    const MOST: usize = 64;
+    let more = if bytes.len() > MOST { "…" } else { "" };
+    let shown = &bytes[..bytes.len().min(MOST)];
+    let shown = match std::str::from_utf8(shown) {
+        Ok(text) => plain(text),
+        Err(_) => shown.escape_ascii().to_string(),
+    };
+    format!("\"{shown}\"{more}")
 }
 
 impl FrameSeen {
@@ -62,10 +109,23 @@ pub struct Counts {
     pub readings: u64,
     /// Readings refused, by cause.
     pub refused: BTreeMap<Cause, u64>,
+    /// Readings for which the device had no value.
+    pub no_value: u64,
+    /// Items of frames that are no pairs, and no damage either.
+    pub passed_over: u64,
     /// Frames that no entry of `frames` wanted.
     pub unmatched: u64,
     /// Messages whose topic would have been longer than MQTT allows.
     pub unmappable: u64,
+}
+
+/// Bytes at the end of a capture that are no whole frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// How many.
+    pub bytes: usize,
+    /// Whether they were taken as a line that only lacks its terminator.
+    pub is_line: bool,
 }
 
 /// A mistake in the configuration of a port, with the key that holds it.
@@ -78,15 +138,11 @@ pub struct BuildError {
     pub why: String,
 }
 
-/// A line for the log: something was refused, shown with the bytes it was found in.
+/// A line for the log: something was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
-    /// What was wrong.
-    pub cause: Cause,
-    /// Field that was refused.
-    pub field: String,
-    /// The whole frame, cut to 128 bytes.
-    pub frame: Bytes,
+    /// What, and why.
+    pub refused: Refused,
     /// How many more of this cause were passed over in silence since the last complaint.
     pub more: u64,
 }
@@ -143,6 +199,15 @@ impl Pipeline {
         self.take_frames(now, out);
     }
 
+    /// No more bytes will come, as at the end of a capture: what was left over. A line without its
+    /// terminator is taken all the same.
+    pub fn finish(&mut self, now: Now, out: &mut Vec<Message>) -> Rest {
+        let bytes = self.framer.waiting();
+        let is_line = self.framer.finish();
+        self.take_frames(now, out);
+        Rest { bytes, is_line }
+    }
+
     /// What the framer has seen.
     pub fn frame_counts(&self) -> &FrameCounts {
         self.framer.counts()
@@ -195,11 +260,13 @@ impl Pipeline {
                 self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
             }
             if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
-                seen.took(&out[before..], &decoded.refusals);
+                seen.took(&out[before..], &decoded.refusals, &decoded.no_values);
             }
+            self.counts.no_value += decoded.no_values.len() as u64;
+            self.counts.passed_over += decoded.passed_over;
             for refusal in &decoded.refusals {
                 *self.counts.refused.entry(refusal.cause).or_default() += 1;
-                self.complaints.add(refusal.cause, &refusal.field, &frame, now.mono);
+                self.complaints.add(refusal, now.mono);
             }
         }
     }
@@ -214,14 +281,16 @@ impl FrameSeen {
             matched: false,
             messages: Vec::new(),
             refused: Vec::new(),
+            no_values: Vec::new(),
         }
     }
 
-    fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>]) {
+    fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>], no_values: &[NoValue<'_>]) {
         self.matched = true;
         self.messages = messages.iter().take(FrameSeen::MOST).cloned().collect();
-        let refused = refused.iter().take(FrameSeen::MOST);
-        self.refused = refused.map(|r| (r.field.chars().take(64).collect(), r.cause)).collect();
+        self.refused = refused.iter().take(FrameSeen::MOST).map(Refused::of).collect();
+        let no_values = no_values.iter().take(FrameSeen::MOST);
+        self.no_values = no_values.map(|n| (short(&n.field), quoted(&n.found))).collect();
     }
 }
 
@@ -259,8 +328,8 @@ struct Complaints {
 impl Complaints {
     const PAUSE: Duration = Duration::from_secs(60);
 
-    fn add(&mut self, cause: Cause, field: &str, frame: &Bytes, at: Instant) {
-        let more = match self.last.get_mut(&cause) {
+    fn add(&mut self, refusal: &Refusal<'_>, at: Instant) {
+        let more = match self.last.get_mut(&refusal.cause) {
             Some((last, passed_over)) if at.saturating_duration_since(*last) < Self::PAUSE => {
                 *passed_over += 1;
                 return;
@@ -268,11 +337,8 @@ impl Complaints {
             Some((_, passed_over)) => *passed_over,
             None => 0,
         };
-        self.last.insert(cause, (at, 0));
-        // The text is copied, so that a waiting complaint does not hold a whole read buffer.
-        let frame = Bytes::copy_from_slice(&frame[..frame.len().min(128)]);
-        let field: String = field.chars().take(64).collect();
-        self.waiting.push(Complaint { cause, field, frame, more });
+        self.last.insert(refusal.cause, (at, 0));
+        self.waiting.push(Complaint { refused: Refused::of(refusal), more });
     }
 }
 
@@ -284,13 +350,33 @@ mod tests {
     fn a_complaint_a_minute_for_each_cause() {
         let mut complaints = Complaints::default();
         let start = Instant::now();
-        let frame = Bytes::from_static(b"temp=x");
+        let refusal = |field: &'static str, cause: Cause, found: &'static [u8]| Refusal {
+            field: field.into(),
+            cause,
+            expected: cause.expected(),
+            found: found.into(),
+        };
         for second in 0..=60 {
             let at = start + Duration::from_secs(second);
-            complaints.add(Cause::NotANumber, "temp", &frame, at);
+            complaints.add(&refusal("temp", Cause::NotANumber, b"000007,4"), at);
         }
-        complaints.add(Cause::Missing, "hum", &frame, start);
-        let made: Vec<_> = complaints.waiting.iter().map(|c| (c.cause, c.more)).collect();
-        assert_eq!(made, [(Cause::NotANumber, 0), (Cause::NotANumber, 59), (Cause::Missing, 0)]);
+        complaints.add(&refusal("hum", Cause::Missing, b""), start);
+        let made: Vec<_> =
+            complaints.waiting.iter().map(|c| (c.refused.to_string(), c.more)).collect();
+        let number = "temp refused: expected a number, found \"000007,4\"".to_owned();
+        let missing = "hum refused: missing".to_owned();
+        assert_eq!(made, [(number.clone(), 0), (number, 59), (missing, 0)]);
+    }
+
+    #[test]
+    fn what_was_found_is_shown_short_and_steers_no_terminal() {
+        for (found, expected) in [
+            (&b"21,5 \xC2\xB0C"[..], "\"21,5 °C\""),
+            (b"\x1B[2J\xE2\x80\xAE1", "\"\\u{1b}[2J\\u{202e}1\""),
+            (b"2\xFF", "\"2\\xff\""),
+            (&[b'7'; 65], &format!("\"{}\"…", "7".repeat(64))),
+        ] {
+            assert_eq!(quoted(found), expected);
+        }
     }
 }

@@ -191,6 +191,8 @@ impl Port {
             },
             "readings": counts.readings,
             "refused": refused,
+            "no_value": counts.no_value,
+            "passed_over": counts.passed_over,
             "unmatched": counts.unmatched,
             "unmappable": counts.unmappable,
             "dropped": self.dropped,

@@ -3,7 +3,7 @@
 mod convert;
 mod decimal;
 
-pub use convert::{Convert, Kind, Token};
+pub use convert::{Convert, Kind, Token, Wire};
 pub use decimal::Decimal;
 
 use std::borrow::Cow;
@@ -59,6 +59,20 @@ pub struct Refusal<'a> {
     pub field: Cow<'a, str>,
     /// What was wrong.
     pub cause: Cause,
+    /// What should have stood there.
+    pub expected: &'static str,
+    /// What stood there instead; nothing where it is missing.
+    pub found: Cow<'a, [u8]>,
+}
+
+/// A field for which the device has no value just now: it says so, or has a word where a number
+/// belongs. That is no damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoValue<'a> {
+    /// Name of the field.
+    pub field: Cow<'a, str>,
+    /// What stood in its place.
+    pub found: Cow<'a, [u8]>,
 }
 
 /// Why a reading was refused. Counted one by one in a port's status.
@@ -75,6 +89,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// What should have stood there, where the format says no more about it.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Cause::NotUtf8 => "text in UTF-8",
+            Cause::Missing => "a value",
+            Cause::NotANumber => "a number",
+            Cause::Malformed => "what the format says",
+        }
+    }
+
     /// The word that stands for it in a status.
     pub fn word(self) -> &'static str {
         match self {

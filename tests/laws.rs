@@ -90,4 +90,33 @@ proptest! {
         prop_assert!(!topic.starts_with('$') && !topic.contains(['+', '#']), "{}", topic);
         prop_assert_eq!(topic.split('/').count(), levels, "{}", topic);
     }
+
+    #[test]
+    fn a_bare_column_is_published_as_it_came(text in "[-+0-9.eE ]{0,20}|[ -~]{0,12}") {
+        let decode: Decode = read("{fields: {separator: ';', names: [a]}}");
+        let decoder = decode.build().unwrap();
+        let decoded = decoder.decode(text.as_bytes());
+        let column = text.split(';').next().unwrap().trim();
+        match &decoded.readings[..] {
+            [reading] => prop_assert_eq!(reading.value.as_str(), column),
+            _ => prop_assert!(column.is_empty() && decoded.no_values.len() == 1),
+        }
+    }
+
+    #[test]
+    fn a_number_is_never_published_as_another(text in "[-+]?0{0,3}[0-9]{0,6}(\\.[0-9]{0,4})?|[ -~]{0,12}") {
+        let decode: Decode = read("{fields: {separator: ';', names: [{name: a, unit: V}]}}");
+        let decoder = decode.build().unwrap();
+        let decoded = decoder.decode(text.as_bytes());
+        let column = text.split(';').next().unwrap().trim();
+        // One of value, refusal and neither, and a value is the number that stands there.
+        let (readings, refusals) = (&decoded.readings, &decoded.refusals);
+        prop_assert_eq!(readings.len() + refusals.len() + decoded.no_values.len(), 1);
+        if let [reading] = &readings[..] {
+            let (came, went) = (column.parse::<f64>().unwrap(), reading.value.as_str().parse::<f64>().unwrap());
+            prop_assert_eq!(came, went);
+        } else {
+            prop_assert!(!column.starts_with(|c: char| c.is_ascii_digit()) || refusals.len() == 1, "{}", column);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::Now;
 use crate::message::Message;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Rest};
 use std::time::Duration;
 
 pub(super) struct Capture {
@@ -24,6 +24,12 @@ impl Capture {
     /// Bytes that come together.
     pub(super) fn burst(&mut self, bytes: &[u8]) {
         self.pipeline.push(bytes, self.now, &mut self.messages);
+    }
+
+    /// The end of the input, after a silence: what was left over.
+    pub(super) fn end(&mut self) -> Rest {
+        self.silence();
+        self.pipeline.finish(self.now, &mut self.messages)
     }
 
     /// Lets a second pass, in which every rule that waits for silence has had it.

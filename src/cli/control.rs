@@ -8,8 +8,9 @@ mod rpcd;
 mod screen;
 
 use super::{CliError, print};
-use crate::control::json::{line, plain};
+use crate::control::json::line;
 use crate::control::request::Request;
+use crate::plain::plain;
 use connection::Connection;
 use options::{Options, read};
 pub(super) use rpcd::main as rpcd;

@@ -5,14 +5,17 @@ use super::{CliError, DEFAULT_CONFIG, print};
 use crate::app::StartError;
 use crate::config::load;
 use crate::config::scalar::{Name, parse_hex};
-use crate::pipeline::Pipeline;
-use std::io::{self, Read, Write};
+use crate::pipeline::{FrameSeen, Pipeline, Rest};
+use crate::plain::plain;
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
 tty2mqtt decode: sends bytes from standard input through a port's framing, decoding and mapping,
-and prints each message as topic and payload. What was refused goes to standard error.
+and prints each message as topic and payload. What was refused, fields without a value and what was
+left over at the end go to standard error. A last line needs no terminator.
 
 Usage: tty2mqtt decode [OPTIONS] --port NAME < CAPTURE
 
@@ -20,7 +23,8 @@ Usage: tty2mqtt decode [OPTIONS] --port NAME < CAPTURE
   -p, --port NAME     the port whose settings are used; may be left out if there is only one
   -x, --hex           the input is hexadecimal; each line is one burst, with silence behind it
 
-Exit codes: 0 all was understood, 1 something was refused or skipped, 2 wrong usage.
+Exit codes: 0 all was understood, 1 something was refused, skipped or left over at the end,
+2 wrong usage.
 Example: echo '01 03 02 01 2C B8 09' | tty2mqtt decode --config my.yaml --port meter --hex
 ";
 
@@ -51,14 +55,22 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     };
     let pipeline = Pipeline::build(&config.gateway, &name, port)
         .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
-    Decode { capture: Capture::new(pipeline) }.run(hex)
+    Decode::new(Capture::new(pipeline)).run(hex)
 }
 
 struct Decode {
     capture: Capture,
+    /// Fields without a value that were told of.
+    told: BTreeSet<String>,
+    is_terminal: bool,
 }
 
 impl Decode {
+    fn new(mut capture: Capture) -> Decode {
+        capture.pipeline.show_frames(true);
+        Decode { capture, told: BTreeSet::new(), is_terminal: io::stdout().is_terminal() }
+    }
+
     fn run(mut self, hex: bool) -> Result<ExitCode, CliError> {
         let mut input = io::stdin().lock();
         let failed = |source| CliError::Io { what: "standard input".into(), source };
@@ -81,40 +93,64 @@ impl Decode {
                 }
                 self.print()?;
             }
-            self.capture.silence();
-            self.print()?;
         }
-        self.report()
+        let rest = self.capture.end();
+        self.print()?;
+        self.report(rest)
     }
 
+    /// Prints what came out since the last call: messages as they are, on a terminal without what
+    /// steers it; each refusal; and each field without a value once.
     fn print(&mut self) -> Result<(), CliError> {
         let mut text = Vec::new();
         for message in self.capture.messages.drain(..) {
+            let start = text.len();
             text.extend_from_slice(message.topic.as_str().as_bytes());
             text.push(b' ');
             text.extend_from_slice(&message.payload);
+            if self.is_terminal {
+                let shown = plain(&String::from_utf8_lossy(&text[start..]));
+                text.truncate(start);
+                text.extend_from_slice(shown.as_bytes());
+            }
             text.push(b'\n');
-        }
-        while let Some(complaint) = self.capture.pipeline.complaint() {
-            let frame = complaint.frame.escape_ascii();
-            eprintln!("{} refused: {}: {frame}", complaint.field, complaint.cause.word());
         }
         io::stdout()
             .lock()
             .write_all(&text)
-            .map_err(|source| CliError::Io { what: "standard output".into(), source })
+            .map_err(|source| CliError::Io { what: "standard output".into(), source })?;
+        for frame in self.capture.pipeline.seen() {
+            for refused in frame.refused {
+                eprintln!("{}", plain(&refused.to_string()));
+            }
+            for (field, found) in frame.no_values {
+                if self.told.len() < FrameSeen::MOST && self.told.insert(field.clone()) {
+                    eprintln!("{} has no value: {found} (said once)", plain(&field));
+                }
+            }
+        }
+        Ok(())
     }
 
-    fn report(&self) -> Result<ExitCode, CliError> {
+    fn report(&self, rest: Rest) -> Result<ExitCode, CliError> {
         let frames = self.capture.pipeline.frame_counts();
         let counts = self.capture.pipeline.counts();
         let bad = frames.bad_checksum + frames.too_long + frames.cut + frames.malformed;
         let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
+        match rest {
+            Rest { bytes: 0, .. } => {}
+            Rest { bytes, is_line: true } => eprintln!(
+                "{bytes} bytes at the end without a terminator, taken as a line; a port would wait for the terminator"
+            ),
+            Rest { bytes, is_line: false } => {
+                eprintln!("{bytes} bytes at the end that are no whole frame");
+            }
+        }
         eprintln!(
-            "{} frames, {} readings; {bad} bad frames, {} bytes skipped, {refused} refused, {} unmatched",
-            frames.frames, counts.readings, frames.skipped, counts.unmatched
+            "{} frames, {} readings; {bad} bad frames, {} bytes skipped, {refused} refused, {} unmatched, {} without a value",
+            frames.frames, counts.readings, frames.skipped, counts.unmatched, counts.no_value
         );
-        let clean = bad + frames.skipped + refused == 0;
+        let clean = bad + frames.skipped + refused == 0 && rest.bytes == 0;
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -38,8 +38,9 @@ pub(super) fn check(files: &Files, text: &str) -> Value {
 }
 
 /// What becomes of these bytes on a port of this configuration: `messages`, the first 100 with `topic`
-/// and `payload` or `hex`; `refused`, each with `field` and `cause`; `frames`, `bad` frames, `skipped`
-/// bytes and `unmatched` frames. Each line of hexadecimal digits is a burst with silence behind it.
+/// and `payload` or `hex`; `refused`, the first of each cause with `field`, `cause` and `what`; `frames`,
+/// `bad` frames, `skipped` bytes, `unmatched` frames, fields with `no_value`, and the bytes that are
+/// `left` at the end. A last line needs no terminator. Each line of hexadecimal digits is a burst with silence behind it.
 pub(super) fn preview(
     files: &Files,
     text: &str,
@@ -68,15 +69,15 @@ pub(super) fn preview(
         }
     } else {
         capture.burst(bytes.as_bytes());
-        capture.silence();
     }
     Ok(report(capture))
 }
 
 fn report(mut capture: Capture) -> Value {
+    let rest = capture.end();
     let mut refused = Vec::new();
     while let Some(complaint) = capture.pipeline.complaint() {
-        refused.push(json!({ "field": complaint.field, "cause": complaint.cause.word() }));
+        refused.push(json::refused(&complaint.refused));
     }
     let frames = capture.pipeline.frame_counts();
     json!({
@@ -86,6 +87,8 @@ fn report(mut capture: Capture) -> Value {
         "bad": frames.bad_checksum + frames.too_long + frames.cut + frames.malformed,
         "skipped": frames.skipped,
         "unmatched": capture.pipeline.counts().unmatched,
+        "no_value": capture.pipeline.counts().no_value,
+        "left": if rest.is_line { 0 } else { rest.bytes },
     })
 }
 

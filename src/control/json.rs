@@ -4,7 +4,8 @@ use crate::app::Changes;
 use crate::clock::Stamp;
 use crate::config::error::ConfigError;
 use crate::message::Message;
-use crate::pipeline::FrameSeen;
+use crate::pipeline::{FrameSeen, Refused};
+use crate::plain::steers;
 use crate::serial::port::live::{Event, Live};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -27,22 +28,6 @@ pub fn line(value: &Value) -> String {
     }
     line.push('\n');
     line
-}
-
-/// A text for a terminal: what steers it is shown as an escape sequence.
-pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
-}
-
-/// Control characters, and those that turn the direction of a text around or cannot be seen.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Why there is no other answer.
@@ -127,8 +112,8 @@ pub(super) fn event(event: &Event) -> Value {
 }
 
 fn seen(frame: &FrameSeen) -> Value {
-    let refused = frame.refused.iter();
-    let refused = refused.map(|(field, cause)| json!({ "field": field, "cause": cause.word() }));
+    let no_values = frame.no_values.iter();
+    let no_values = no_values.map(|(field, found)| json!({ "field": field, "found": found }));
     json!({
         "event": "frame",
         "direction": "in",
@@ -137,8 +122,14 @@ fn seen(frame: &FrameSeen) -> Value {
         "text": frame.frame.escape_ascii().to_string(),
         "matched": frame.matched,
         "messages": frame.messages.iter().map(message).collect::<Vec<_>>(),
-        "refused": refused.collect::<Vec<_>>(),
+        "refused": frame.refused.iter().map(refused).collect::<Vec<_>>(),
+        "no_value": no_values.collect::<Vec<_>>(),
     })
+}
+
+/// A field that was refused.
+pub(crate) fn refused(refused: &Refused) -> Value {
+    json!({ "field": refused.field, "cause": refused.cause.word(), "what": refused.what })
 }
 
 fn message(message: &Message) -> Value {
@@ -155,6 +146,7 @@ fn message(message: &Message) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plain::plain;
 
     #[test]
     fn nothing_that_steers_a_terminal_gets_through() {

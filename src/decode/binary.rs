@@ -3,7 +3,7 @@
 use super::Decoded;
 use super::bytes::Spelling;
 use crate::frame::Endian;
-use crate::value::{Cause, Convert, Kind, Token, Value};
+use crate::value::{Cause, Convert, Kind, Token, Value, Wire};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};
 
@@ -86,13 +86,14 @@ pub enum Type {
     U64,
     /// Signed, 8 bytes.
     I64,
-    /// Floating point (IEEE 754), 4 bytes.
+    /// Floating point (IEEE 754), 4 bytes. NaN and the infinities are no values.
     F32,
     /// Floating point (IEEE 754), 8 bytes.
     F64,
     /// Binary-coded decimal, two digits a byte.
     Bcd,
-    /// Text in UTF-8; NULs and spaces around it are dropped.
+    /// Text in UTF-8; NULs and spaces around it are dropped. With `unit`, `scale`, `offset` or
+    /// `decimals` it is a number in digits.
     Text,
     /// Bytes, spelled in hexadecimal.
     Bytes,
@@ -176,6 +177,16 @@ impl Binary {
 }
 
 impl BinaryField {
+    /// A text that is nothing else: one with a unit, or to be calculated with, is a number in digits.
+    fn is_text(&self) -> bool {
+        let calculates = self.scale.is_some() || self.offset.is_some() || self.decimals.is_some();
+        self.kind == Type::Text && !self.is_measure() && !calculates
+    }
+
+    fn is_measure(&self) -> bool {
+        self.unit.as_deref().is_some_and(|unit| !unit.is_empty())
+    }
+
     fn build(&self, endian: Endian) -> Result<Running, String> {
         if self.name.is_empty() {
             return Err("a field needs a name".into());
@@ -195,7 +206,8 @@ impl BinaryField {
             return Err("bits: the type must be unsigned and have so many bits".into());
         }
         let convert = Convert::build(
-            if self.kind == Type::Text { Kind::Text } else { Kind::Number },
+            if self.is_text() { Kind::Text } else { Kind::Number },
+            self.is_measure(),
             self.scale.as_ref(),
             self.offset.as_ref(),
             self.decimals,
@@ -235,9 +247,17 @@ struct Running {
 impl Decoder {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
         for field in &self.fields {
-            let bytes = frame.get(field.at.clone()).ok_or(Cause::Missing);
-            let value = bytes.and_then(|bytes| field.value(bytes));
-            out.add(&field.name, field.unit.as_deref(), value);
+            let Some(bytes) = frame.get(field.at.clone()) else {
+                out.missing(&field.name);
+                continue;
+            };
+            match field.value(bytes) {
+                Err(Cause::Malformed) => {
+                    let expected = "two decimal digits a byte";
+                    out.refuse(&field.name, Cause::Malformed, expected, bytes);
+                }
+                value => out.add(&field.name, field.unit.as_deref(), value, || bytes.into()),
+            }
         }
     }
 }
@@ -248,7 +268,7 @@ impl Running {
             Type::Text => {
                 let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?;
                 let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-                self.convert.token(text)
+                self.convert.text(text.as_bytes(), Wire::Bare)
             }
             Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
             Type::Bcd => self.convert.integer(bcd(bytes, self.endian)?),
@@ -286,9 +306,9 @@ impl Running {
     /// The shortest spelling that reads as the same number; Rust prints none with an exponent.
     fn float<'a>(&'a self, finite: bool, text: &str) -> Result<Option<Value<'a>>, Cause> {
         if !finite {
-            return Err(Cause::NotANumber);
+            return Ok(None);
         }
-        Ok(self.convert.token(text)?.map(Value::into_owned))
+        Ok(self.convert.token(text, Wire::Number)?.map(Value::into_owned))
     }
 }
 

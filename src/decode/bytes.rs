@@ -54,7 +54,8 @@ impl Spelling {
 
 impl Bytes {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        out.add(&self.field, None, Ok(Some(Value::Text(self.spelling.of(frame).into()))));
+        let text = Value::Text(self.spelling.of(frame).into());
+        out.add(&self.field, None, Ok(Some(text)), || frame.into());
     }
 }
 

@@ -21,7 +21,7 @@ pub struct FieldSettings {
     /// as `/main/temp`. Default: `name`. Columns of `fields` are taken in order.
     #[serde(default)]
     pub from: Option<Token>,
-    /// Unit of measurement, for `{unit}`.
+    /// Unit of measurement, for `{unit}`. A field with a unit is a number.
     #[serde(default)]
     pub unit: Option<String>,
     /// What a value is taken for.
@@ -39,8 +39,8 @@ pub struct FieldSettings {
     /// What single values stand for: `{0: off, 1: on}`. Others are published as they are.
     #[serde(default)]
     pub lookup: BTreeMap<Token, Token>,
-    /// Values with which the device says that it has none: `[-127, ""]`; `-127.00` is the
-    /// same number. Nothing is published then.
+    /// Values with which the device says that it has none: `[-127, none]`; `-127.00` is the
+    /// same number. Nothing is published then. An empty one is no value anyway.
     #[serde(default)]
     pub unavailable: Vec<Token>,
 }
@@ -102,6 +102,7 @@ impl Running {
             }
             let convert = Convert::build(
                 field.kind,
+                field.unit.as_deref().is_some_and(|unit| !unit.is_empty()),
                 field.scale.as_ref(),
                 field.offset.as_ref(),
                 field.decimals,

@@ -3,10 +3,10 @@
 use super::Decoded;
 use super::field::{Field, Running};
 use crate::config::scalar::ByteString;
-use crate::value::Cause;
+use crate::value::Wire;
 use serde::Deserialize;
 
-/// Values in columns: `21.50,40,300`. Columns beyond the names are ignored.
+/// Values in columns: `21.50,40,300`. Columns beyond the names are ignored, an empty one is no value.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -50,9 +50,12 @@ impl Decoder {
             if field.name == "_" {
                 continue;
             }
-            let value = column.ok_or(Cause::Missing);
-            let value = value.and_then(|column| field.convert.text(column));
-            out.add(&field.name, field.unit.as_deref(), value);
+            let Some(column) = column else {
+                out.missing(&field.name);
+                continue;
+            };
+            let value = field.convert.text(column, Wire::Bare);
+            out.add(&field.name, field.unit.as_deref(), value, || column.into());
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use super::Decoded;
 use super::field::{Field, Running};
-use crate::value::{Cause, Convert, Value};
+use crate::value::{Cause, Convert, Value, Wire};
 use serde::Deserialize;
 use serde_json::Value as Json_;
 use std::borrow::Cow;
 
-/// JSON (RFC 8259). Numbers keep their spelling; `null` is a value that the device does not have.
+/// JSON (RFC 8259). Numbers keep their spelling, and texts are texts unless the field is a number by
+/// its settings. `null` is a value that the device does not have, and so are the words that sketches
+/// print for a float that is none: `nan`, `inf`, `infinity`, `ovf`, in any case, with or without sign.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -54,6 +56,8 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
 /// of what a frame becomes in proportion to the frame.
 const LONGEST_NAME: usize = 255;
 
+const SHORT_NAME: &str = "a name of at most 255 bytes";
+
 /// See [`Json`].
 #[derive(Debug)]
 pub struct Decoder {
@@ -64,23 +68,25 @@ pub struct Decoder {
 
 impl Decoder {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        let root: Json_ = match serde_json::from_slice(frame) {
-            Ok(root) => root,
-            Err(_) => {
-                let not_utf8 = std::str::from_utf8(frame).is_err();
-                return out
-                    .refuse("json", if not_utf8 { Cause::NotUtf8 } else { Cause::Malformed });
-            }
+        let root = serde_json::from_slice(frame).ok();
+        let root = root.or_else(|| serde_json::from_slice(&with_nulls(frame)?).ok());
+        let Some(root): Option<Json_> = root else {
+            let is_text = std::str::from_utf8(frame).is_ok();
+            let cause = if is_text { Cause::Malformed } else { Cause::NotUtf8 };
+            let expected = if is_text { "JSON" } else { cause.expected() };
+            return out.refuse("json", cause, expected, frame);
         };
         if self.fields.is_empty() {
             self.add_all(&root, &mut String::new(), out);
         }
         for field in &self.fields {
-            let value = match root.pointer(&field.from) {
-                Some(value) => convert(&field.convert, value),
-                None => Err(Cause::Missing),
-            };
-            out.add(&field.name, field.unit.as_deref(), value);
+            match root.pointer(&field.from) {
+                Some(value) => {
+                    let converted = convert(&field.convert, value);
+                    out.add(&field.name, field.unit.as_deref(), converted, || shown(value));
+                }
+                None => out.missing(&field.name),
+            }
         }
         let node = self.node.as_ref().and_then(|pointer| root.pointer(pointer));
         let node = match node {
@@ -88,9 +94,10 @@ impl Decoder {
             Some(Json_::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        if node.as_ref().is_some_and(|node| node.len() > LONGEST_NAME) {
+        if let Some(node) = node.as_ref().filter(|node| node.len() > LONGEST_NAME) {
             out.readings.clear();
-            return out.refuse("node", Cause::Malformed);
+            let found = node.clone().into_bytes();
+            return out.refuse("node", Cause::Malformed, SHORT_NAME, found);
         }
         for reading in &mut out.readings {
             reading.node = node.clone().map(Cow::Owned);
@@ -112,7 +119,7 @@ impl Decoder {
             }
             scalar => {
                 let name = if name.is_empty() { "value" } else { name.as_str() };
-                out.add(name.to_owned(), None, convert(&self.all, scalar));
+                out.add(name.to_owned(), None, convert(&self.all, scalar), || shown(scalar));
             }
         }
     }
@@ -121,7 +128,8 @@ impl Decoder {
         let before = name.len();
         if before + 1 + key.len() > LONGEST_NAME {
             let shown = if name.is_empty() { "json" } else { name.as_str() };
-            return out.refuse(shown.to_owned(), Cause::Malformed);
+            let found = key.as_bytes().to_owned();
+            return out.refuse(shown.to_owned(), Cause::Malformed, SHORT_NAME, found);
         }
         if before > 0 {
             name.push('_');
@@ -133,30 +141,66 @@ impl Decoder {
 }
 
 fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, Cause> {
-    let text = match value {
+    let (text, wire) = match value {
         Json_::Null => return Ok(None),
         Json_::Bool(yes) => {
             // A lookup table may say what they stand for.
-            return Ok(convert.token(if *yes { "true" } else { "false" })?.map(
-                |value| match value {
-                    Value::Text(text) if text == "true" => Value::Bool(true),
-                    Value::Text(text) if text == "false" => Value::Bool(false),
-                    other => other.into_owned(),
-                },
-            ));
+            let value = convert.token(if *yes { "true" } else { "false" }, Wire::Text)?;
+            return Ok(value.map(|value| match value {
+                Value::Text(text) if text == "true" => Value::Bool(true),
+                Value::Text(text) if text == "false" => Value::Bool(false),
+                other => other.into_owned(),
+            }));
         }
-        Json_::String(text) => {
-            let value = convert.token(text)?.map(Value::into_owned);
-            // What the device marks as text stays text, unless the settings want a number.
-            return Ok(match value {
-                Some(Value::Number(_)) if !convert.wants_number() => {
-                    Some(Value::Text(text.clone().into()))
-                }
-                value => value,
-            });
-        }
-        Json_::Number(number) => number.to_string(),
-        Json_::Array(_) | Json_::Object(_) => value.to_string(),
+        Json_::String(text) => return Ok(convert.token(text, Wire::Text)?.map(Value::into_owned)),
+        Json_::Number(number) => (number.to_string(), Wire::Number),
+        Json_::Array(_) | Json_::Object(_) => (value.to_string(), Wire::Text),
     };
-    Ok(convert.token(&text)?.map(Value::into_owned))
+    Ok(convert.token(&text, wire)?.map(Value::into_owned))
+}
+
+fn shown(value: &Json_) -> Cow<'static, [u8]> {
+    let text = match value {
+        Json_::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.into_bytes().into()
+}
+
+/// The frame with `null` for each bare word that C's and Arduino's `print` write for a float that is
+/// none; `None` if it has no such word.
+fn with_nulls(frame: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(frame.len() + 16);
+    let mut rest = frame;
+    let mut found = false;
+    while let Some(first) = rest.first() {
+        let n = match first {
+            b'"' => text_of(rest),
+            _ => rest.iter().position(|b| !is_of_word(*b)).unwrap_or(rest.len()).max(1),
+        };
+        let (piece, after) = rest.split_at(n);
+        let word = piece.strip_prefix(b"-").or(piece.strip_prefix(b"+")).unwrap_or(piece);
+        let is_none = ["nan", "inf", "infinity", "ovf"]
+            .iter()
+            .any(|none| word.eq_ignore_ascii_case(none.as_bytes()));
+        out.extend_from_slice(if is_none { b"null" } else { piece });
+        found |= is_none;
+        rest = after;
+    }
+    found.then_some(out)
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)
+}
+
+/// Bytes of the text in quotes with which some JSON begins.
+fn text_of(json: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = json.iter().skip(1).position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(json.len(), |end| end + 2)
 }

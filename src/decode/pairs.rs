@@ -4,12 +4,15 @@ use super::Decoded;
 use super::field::{Field, Running};
 use super::fields::split;
 use crate::config::scalar::ByteString;
-use crate::value::{Cause, Convert};
+use crate::value::{Cause, Convert, Wire};
 use serde::Deserialize;
-use std::borrow::Cow;
 
 /// Names with values: `temp=21.5 hum=40`. Also the lines of a DSMR P1 telegram, with
 /// `{between: "\r\n", equals: "(", close: ")", unit: "*"}`.
+///
+/// A name with nothing behind it has no value. What stands before the first pair of a frame is passed
+/// over, as is an item without letters and digits behind it; both are counted as `passed_over`. Any
+/// other item without `equals` is refused, unless `fields` says what is wanted.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -20,10 +23,12 @@ pub struct Pairs {
     /// What stands between name and value.
     #[serde(default = "Pairs::default_equals")]
     pub equals: ByteString,
-    /// What stands behind a value and is not part of it: `")"`.
+    /// The bytes with which each item must end, and which are not part of its value: `")"`. Where an
+    /// item has several values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one counts.
     #[serde(default)]
     pub close: ByteString,
-    /// What stands between a value and its unit, where the device sends units: `"*"`.
+    /// What stands between a value and its unit, where the device sends units: `"*"`. A value with
+    /// a unit is a number.
     #[serde(default)]
     pub unit: ByteString,
     /// The fields that are wanted, each with the device's name for it as `from`; all others are
@@ -73,21 +78,64 @@ pub struct Decoder {
     all: Convert,
 }
 
+/// Why an item is no pair.
+#[derive(Clone, Copy, Debug)]
+enum NoPair {
+    /// It has no `equals`.
+    Bare,
+    /// It does not end with `close`.
+    Open,
+    /// Nothing stands before `equals`.
+    Nameless,
+}
+
+impl NoPair {
+    fn expected(self) -> &'static str {
+        match self {
+            NoPair::Bare => "a name, `equals` and a value",
+            NoPair::Open => "`close` at the end",
+            NoPair::Nameless => "a name before `equals`",
+        }
+    }
+}
+
 impl Decoder {
+    /// What stands before the first pair is the frame's head: the identification of a meter, the
+    /// numbers and the sensor's name of RFLink. Behind it an item without `equals` is damage, unless
+    /// it has neither letter nor digit, as the `!` that ends a meter's readout; and so is a frame
+    /// without any pair, which is what a wrong `equals` makes.
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
         let mut came = vec![false; self.fields.len()];
-        for pair in split(frame, self.pairs.between.as_bytes()) {
-            let Some((name, value)) = self.name_and_value(pair) else {
-                if self.fields.is_empty() && !pair.trim_ascii().is_empty() {
-                    out.refuse(String::from_utf8_lossy(pair.trim_ascii()), Cause::Malformed);
+        let (mut head, mut is_first) = (0, true);
+        for item in split(frame, self.pairs.between.as_bytes()) {
+            let item = item.trim_ascii();
+            let (name, value) = match self.name_and_value(item) {
+                Ok(pair) => pair,
+                Err(_) if item.is_empty() || !self.fields.is_empty() => continue,
+                Err(NoPair::Bare) if is_first => {
+                    head += 1;
+                    continue;
                 }
-                continue;
+                Err(NoPair::Bare) if item.iter().all(u8::is_ascii_punctuation) => {
+                    out.passed_over += 1;
+                    continue;
+                }
+                Err(why) => {
+                    let name = String::from_utf8_lossy(item);
+                    out.refuse(name, Cause::Malformed, why.expected(), item);
+                    continue;
+                }
             };
+            is_first = false;
             let (value, unit) = self.value_and_unit(value);
+            let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
             if self.fields.is_empty() {
                 match std::str::from_utf8(name) {
-                    Ok(name) => out.add(name, unit, self.all.text(value)),
-                    Err(_) => out.refuse(String::from_utf8_lossy(name), Cause::NotUtf8),
+                    Ok(name) => out.add(name, unit, self.all.text(value, wire), || value.into()),
+                    Err(_) => {
+                        let (shown, cause) = (String::from_utf8_lossy(name), Cause::NotUtf8);
+                        out.refuse(shown, cause, "a name in UTF-8", name);
+                    }
                 }
                 continue;
             }
@@ -95,30 +143,35 @@ impl Decoder {
                 if field.from.as_bytes() == name && !*came {
                     *came = true;
                     let unit = field.unit.as_deref().or(unit);
-                    out.add(&field.name, unit, field.convert.text(value));
+                    out.add(&field.name, unit, field.convert.text(value, wire), || value.into());
                 }
             }
         }
+        if !is_first {
+            out.passed_over += head;
+        } else if head > 0 {
+            out.refuse("pairs", Cause::Malformed, NoPair::Bare.expected(), frame);
+        }
         for (field, _) in self.fields.iter().zip(came).filter(|(_, came)| !came) {
-            out.refuse(Cow::Borrowed(field.name.as_str()), Cause::Missing);
+            out.missing(&field.name);
         }
     }
 
     /// Several values in brackets, such as a gas meter's time and volume in DSMR P1, stand one
     /// behind the other; the last one is the reading.
-    fn name_and_value<'a>(&self, pair: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        let pair = pair.trim_ascii();
+    fn name_and_value<'a>(&self, item: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), NoPair> {
         let equals = self.pairs.equals.as_bytes();
-        let at = pair.windows(equals.len()).position(|window| window == equals)?;
-        let name = pair[..at].trim_ascii();
-        let mut value = pair[at + equals.len()..].trim_ascii();
+        let at = item.windows(equals.len()).position(|window| window == equals);
+        let at = at.ok_or(NoPair::Bare)?;
+        let name = item[..at].trim_ascii();
+        let mut value = item[at + equals.len()..].trim_ascii();
         let close = self.pairs.close.as_bytes();
         if !close.is_empty() {
-            value = value.strip_suffix(close)?;
+            value = value.strip_suffix(close).ok_or(NoPair::Open)?;
             let last = value.windows(equals.len()).rposition(|window| window == equals);
             value = last.map_or(value, |at| &value[at + equals.len()..]);
         }
-        (!name.is_empty()).then_some((name, value))
+        if name.is_empty() { Err(NoPair::Nameless) } else { Ok((name, value)) }
     }
 
     fn value_and_unit<'a>(&self, value: &'a [u8]) -> (&'a [u8], Option<&'a str>) {

@@ -1,13 +1,14 @@
 //! Node lines of the Aiko platform.
 
 use super::Decoded;
-use crate::value::{Cause, Convert, Reading, Value};
+use crate::value::{Cause, Convert, Reading, Value, Wire};
 use serde::Deserialize;
 use std::borrow::Cow;
 
 /// Node lines of the Aiko platform: `(node NAME TIME (name value unit) …)`, TIME being `?` where
 /// the node has no clock, and else published as the field `time`. `;` begins a comment. Events
-/// outside of a node, such as `(status boot)`, are readings of the port's own device.
+/// outside of a node, such as `(status boot)`, are readings of the port's own device. A value with a
+/// unit is a number, one in double quotes a text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -24,6 +25,16 @@ enum Token<'a> {
     Word(&'a [u8]),
     /// A text in double quotes.
     Quoted(&'a [u8]),
+}
+
+impl<'a> Token<'a> {
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Token::Open => b"(",
+            Token::Close => b")",
+            Token::Word(bytes) | Token::Quoted(bytes) => bytes,
+        }
+    }
 }
 
 /// Cuts a line into brackets and words; a `;` ends it. `Err` for a quote that is not closed.
@@ -78,13 +89,13 @@ pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<
                     node = head(&words, out);
                     node_depth = depth;
                 } else if !words.is_empty() {
-                    out.refuse(shown(&words), Cause::Malformed);
+                    refuse(&words, out);
                     pass_to = depth.checked_sub(1);
                 }
                 words.clear();
                 depth += 1;
                 if depth > DEEPEST {
-                    return out.refuse("node line", Cause::Malformed);
+                    return no_node_line(frame, out);
                 }
             }
             Ok(Token::Close) => {
@@ -95,7 +106,7 @@ pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<
                 }
                 words.clear();
                 if depth == 0 {
-                    return out.refuse("node line", Cause::Malformed);
+                    return no_node_line(frame, out);
                 }
                 if node.is_some() && depth == node_depth {
                     node = None;
@@ -103,17 +114,30 @@ pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<
                 depth -= 1;
             }
             // Words outside of all brackets are what a device prints for people.
-            Ok(_) if depth == 0 => return out.refuse("node line", Cause::Malformed),
+            Ok(_) if depth == 0 => return no_node_line(frame, out),
             Ok(word) => words.push(word),
-            Err(()) => return out.refuse("node line", Cause::Malformed),
+            Err(()) => return no_node_line(frame, out),
         }
     }
     if depth > 0 {
-        out.refuse(
-            if words.is_empty() { "node line".into() } else { shown(&words) },
-            Cause::Malformed,
-        );
+        let field = if words.is_empty() { "node line".into() } else { shown(&words) };
+        out.refuse(field, Cause::Malformed, "a closing bracket", frame);
     }
+}
+
+fn no_node_line<'a>(frame: &'a [u8], out: &mut Decoded<'a>) {
+    out.refuse("node line", Cause::Malformed, "(node NAME TIME (name value unit) …)", frame);
+}
+
+fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
+    let mut found = Vec::new();
+    for word in words {
+        if !found.is_empty() {
+            found.push(b' ');
+        }
+        found.extend_from_slice(word.bytes());
+    }
+    out.refuse(shown(words), Cause::Malformed, "(name value unit)", found);
 }
 
 fn shown(words: &[Token<'_>]) -> Cow<'static, str> {
@@ -132,12 +156,18 @@ fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
         _ => None,
     };
     if name.is_none() {
-        out.refuse("node", Cause::Malformed);
+        out.refuse(
+            "node",
+            Cause::Malformed,
+            "a name in UTF-8",
+            words.get(1).map_or(&b""[..], |name| name.bytes()),
+        );
     }
     match words.get(2) {
         Some(Token::Word(time) | Token::Quoted(time)) if *time != b"?" => {
-            let time = std::str::from_utf8(time).map_err(|_| Cause::NotUtf8);
-            add(name, "time", None, time.map(|time| Some(Value::Text(time.into()))), out);
+            let text = std::str::from_utf8(time).map_err(|_| Cause::NotUtf8);
+            let text = text.map(|text| Some(Value::Text(text.into())));
+            add(name, "time", None, text, time, out);
         }
         _ => {}
     }
@@ -156,19 +186,21 @@ fn event<'a>(
         [Token::Word(name), value, Token::Word(unit) | Token::Quoted(unit)] => {
             (*name, *value, std::str::from_utf8(unit).ok())
         }
-        _ => return out.refuse(shown(words), Cause::Malformed),
+        _ => return refuse(words, out),
     };
     let Ok(name) = std::str::from_utf8(name) else {
-        return out.refuse(shown(words), Cause::NotUtf8);
+        return out.refuse(shown(words), Cause::NotUtf8, "a name in UTF-8", name);
     };
+    let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
+    let found = value.bytes();
     let value = match value {
-        Token::Word(word) => plain.text(word),
+        Token::Word(word) => plain.text(word, wire),
         Token::Quoted(text) => std::str::from_utf8(text)
             .map(|text| Some(Value::Text(text.into())))
             .map_err(|_| Cause::NotUtf8),
         Token::Open | Token::Close => Err(Cause::Malformed),
     };
-    add(node, name, unit, value, out);
+    add(node, name, unit, value, found, out);
 }
 
 fn add<'a>(
@@ -176,10 +208,11 @@ fn add<'a>(
     field: &'a str,
     unit: Option<&'a str>,
     value: Result<Option<Value<'a>>, Cause>,
+    found: &'a [u8],
     out: &mut Decoded<'a>,
 ) {
     let before = out.readings.len();
-    out.add(field, unit, value);
+    out.add(field, unit, value, || found.into());
     for reading in &mut out.readings[before..] {
         *reading = Reading { node: node.map(Cow::Borrowed), ..reading.clone() };
     }

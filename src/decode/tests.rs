@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::tree::Node;
 
-/// `field=value unit` of each reading, `!field cause` of each refusal.
+/// `field=value unit` of each reading, `!field cause` of each refusal, `-field` of each without a value.
 fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
     let tree = serde_yaml::from_str(yaml).unwrap();
     let decode = Decode::deserialize(Node(&tree)).unwrap_or_else(|e| panic!("{yaml}: {e}"));
@@ -19,7 +19,18 @@ fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
         format!("{node}{}={value}{unit}", reading.field)
     });
     let refusals = out.refusals.iter().map(|r| format!("!{} {}", r.field, r.cause.word()));
-    readings.chain(refusals).collect()
+    let none = out.no_values.iter().map(|none| format!("-{}", none.field));
+    readings.chain(refusals).chain(none).collect()
+}
+
+/// `field: expected; found` of each refusal.
+fn refused(yaml: &str, frame: &[u8]) -> Vec<String> {
+    let tree = serde_yaml::from_str(yaml).unwrap();
+    let decoder = Decode::deserialize(Node(&tree)).unwrap().build().unwrap();
+    let out = decoder.decode(frame);
+    let shown = |found: &[u8]| found.escape_ascii().to_string();
+    let refused = out.refusals.iter();
+    refused.map(|r| format!("{}: {}; {}", r.field, r.expected, shown(&r.found))).collect()
 }
 
 fn build_error(yaml: &str) -> String {
@@ -48,10 +59,46 @@ fn columns_keep_their_spelling() {
 }
 
 #[test]
-fn an_empty_column_is_missing_unless_the_settings_know_it() {
-    assert_eq!(decoded("{fields: {names: [a, b]}}", b",2"), ["b=2", "!a missing"]);
+fn an_empty_column_is_no_value_unless_the_settings_know_it() {
+    assert_eq!(decoded("{fields: {names: [a, b, c]}}", b",2"), ["b=2", "!c missing", "-a"]);
     let yaml = r#"{fields: {names: [{name: a, unavailable: [""]}, {name: b, scale: 0.1}]}}"#;
-    assert_eq!(decoded(yaml, b","), ["!b missing"]);
+    assert_eq!(decoded(yaml, b","), ["-a", "-b"]);
+    let yaml = r#"{fields: {names: [{name: a, lookup: {"": none}}, {name: b, type: text}]}}"#;
+    assert_eq!(decoded(yaml, b","), ["a=\"none\"", "-b"]);
+}
+
+#[test]
+fn a_refusal_shows_the_value_and_what_was_expected() {
+    for (yaml, frame, expected) in [
+        (
+            "{fields: {names: [_, {name: p, unit: kW}]}}",
+            &b"1,000007;4"[..],
+            "p: a number; 000007;4",
+        ),
+        ("{fields: {names: [a, b]}}", b"1,2\xFF", "b: text in UTF-8; 2\\xff"),
+        ("{pairs: {fields: [{name: p, from: P, scale: 1}]}}", b"P=1,2", "p: a number; 1,2"),
+        ("pairs", b"ready set", "pairs: a name, `equals` and a value; ready set"),
+        ("pairs", b"a=1 =2", "=2: a name before `equals`; =2"),
+        ("{pairs: {close: ')'}}", b"a=1) b=2", "b=2: `close` at the end; b=2"),
+        ("json", b"{\"a\":", "json: JSON; {\"a\":"),
+        ("{json: {fields: [{name: a, unit: V}]}}", br#"{"a":"2x"}"#, "a: a number; 2x"),
+        ("sexpr", b"(node a ? (t 1 C D))", "t: (name value unit); t 1 C D"),
+        (
+            "{binary: {fields: [{name: b, at: 0, type: bcd, length: 1}]}}",
+            b"\x1F",
+            "b: two decimal digits a byte; \\x1f",
+        ),
+    ] {
+        assert_eq!(refused(yaml, frame), [expected.replace('"', "\\\"")], "{yaml}");
+    }
+}
+
+#[test]
+fn a_text_cut_out_of_bytes_is_a_number_with_a_unit() {
+    let yaml = "{binary: {fields: [{name: w, at: 0, type: text, length: 6, unit: kg},
+        {name: s, at: 6, type: text, length: 2, scale: 0.1}, {name: t, at: 6, type: text, length: 2}]}}";
+    assert_eq!(decoded(yaml, b"001.2300"), ["w=1.23 kg", "s=0.0", "t=\"00\""]);
+    assert_eq!(decoded(yaml, b"----  \0\0"), ["-w", "-s", "-t"]);
 }
 
 #[test]
@@ -65,7 +112,7 @@ fn settings_of_a_field() {
         {name: f, scale: 2, decimals: 1}]}}";
     assert_eq!(
         decoded(yaml, b"235,1,007,x,-999,1.25"),
-        ["a=-16.5 C", "b=\"on\"", "c=\"007\"", "f=2.5", "!d not_a_number"]
+        ["a=-16.5 C", "b=\"on\"", "c=\"007\"", "f=2.5", "-d", "-e"]
     );
 }
 
@@ -80,9 +127,9 @@ fn nmea_gga_of_a_gps() {
         [
             "time=123519",
             "latitude=4807.038",
-            "longitude=1131.000",
+            "longitude=\"01131.000\"",
             "quality=1",
-            "satellites=8",
+            "satellites=\"08\"",
             "hdop=0.9",
             "altitude=545.4 m"
         ]
@@ -92,10 +139,7 @@ fn nmea_gga_of_a_gps() {
 #[test]
 fn pairs_of_an_arduino() {
     assert_eq!(decoded("pairs", b"temp=21.50 hum=40"), ["temp=21.50", "hum=40"]);
-    assert_eq!(
-        decoded("pairs", b"temp= 5 boot"),
-        ["!temp missing", "!5 malformed", "!boot malformed"]
-    );
+    assert_eq!(decoded("pairs", b"temp= 5 boot"), ["!5 malformed", "!boot malformed", "-temp"]);
     let yaml = "{pairs: {between: ';', equals: ':', fields: [{name: t, from: T, unit: C}, h]}}";
     assert_eq!(decoded(yaml, b"T: 1;x:2"), ["t=1 C", "!h missing"]);
     let yaml = "{pairs: {fields: [{name: raw, from: t}, {name: t, scale: 0.1}]}}";
@@ -113,7 +157,7 @@ fn a_dsmr_telegram() {
         0-1:24.2.1(101209112500W)(12785.123*m3)\r\n";
     assert_eq!(
         decoded(yaml, frame),
-        ["tariff=2", "energy_low=123456.789 kWh", "power=1.193 kW", "gas=12785.123 m3"]
+        ["tariff=\"0002\"", "energy_low=123456.789 kWh", "power=1.193 kW", "gas=12785.123 m3"]
     );
 }
 
@@ -122,7 +166,7 @@ fn json_by_pointer_and_whole() {
     let frame = br#"{"id":"n1","main":{"temp":21.50,"ok":true},"list":[1,null],"s":"007"}"#;
     assert_eq!(
         decoded("json", frame),
-        ["id=\"n1\"", "main_temp=21.50", "main_ok=true", "list_0=1", "s=\"007\""]
+        ["id=\"n1\"", "main_temp=21.50", "main_ok=true", "list_0=1", "s=\"007\"", "-list_1"]
     );
     let yaml = "{json: {node: /id, fields: [{name: t, from: /main/temp, unit: C}, s,
         {name: x, from: /none}, {name: n, from: /s, type: number}]}}";
@@ -153,7 +197,8 @@ fn binary_numbers_of_every_kind() {
             "bit=1",
             "bits=1",
             "scaled=235.0 V",
-            "!beyond missing"
+            "!beyond missing",
+            "-none"
         ]
     );
 }
@@ -182,23 +227,23 @@ fn binary_floats_digits_and_text() {
     );
     let nan = f32::NAN.to_be_bytes();
     let yaml = "{binary: {fields: [{name: f, at: 0, type: f32}]}}";
-    assert_eq!(decoded(yaml, &nan), ["!f not_a_number"]);
+    assert_eq!(decoded(yaml, &nan), ["-f"]);
 }
 
 #[test]
 fn a_value_is_unavailable_in_any_spelling() {
     let yaml = "{fields: {names: [{name: a, unavailable: [-127]}, {name: b, lookup: {2: on}}]}}";
-    assert_eq!(decoded(yaml, b"-127.00,02"), ["b=\"on\""]);
+    assert_eq!(decoded(yaml, b"-127.00,02"), ["b=\"on\"", "-a"]);
     assert_eq!(decoded(yaml, b"-127.01,2.1"), ["a=-127.01", "b=2.1"]);
     let yaml = "{fields: {names: [{name: a, type: text, unavailable: [0]}]}}";
     assert_eq!(decoded(yaml, b"00"), ["a=\"00\""]);
     let yaml = "{binary: {fields: [{name: a, at: 0, type: i16, unavailable: [0x8000]},
         {name: b, at: 0, type: i16, unavailable: [-32768]},
         {name: c, at: 2, type: f32, unavailable: [0x7F800001]}]}}";
-    assert!(decoded(yaml, b"\x80\x00\x7F\x80\x00\x01").is_empty());
+    assert_eq!(decoded(yaml, b"\x80\x00\x7F\x80\x00\x01"), ["-a", "-b", "-c"]);
     let yaml = "{binary: {fields: [{name: a, at: 0, type: u8, bits: 4-7, unavailable: [3]}]}}";
     assert_eq!(decoded(yaml, &[0x03]), ["a=0"]);
-    assert!(decoded(yaml, &[0x35]).is_empty());
+    assert_eq!(decoded(yaml, &[0x35]), ["-a"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ impl Default for Text {
 impl Text {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
         let text = std::str::from_utf8(frame).map_err(|_| Cause::NotUtf8);
-        out.add(&self.field, None, text.map(|text| Some(Value::Text(text.into()))));
+        out.add(&self.field, None, text.map(|text| Some(Value::Text(text.into()))), || {
+            frame.into()
+        });
     }
 }

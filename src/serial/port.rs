@@ -546,9 +546,8 @@ impl Running {
     fn complain(&mut self) {
         let name = &self.task.name;
         while let Some(complaint) = self.task.pipeline.complaint() {
-            let (field, cause) = (&complaint.field, complaint.cause.word());
-            let (frame, more) = (complaint.frame.escape_ascii(), complaint.more);
-            tracing::warn!("port {name}: {field} refused: {cause}: {frame} ({more} more unlogged)");
+            let (refused, more) = (&complaint.refused, complaint.more);
+            tracing::warn!("port {name}: {refused} ({more} more unlogged)");
         }
         let counts = self.task.pipeline.frame_counts();
         let bad = counts.bad_checksum + counts.too_long + counts.cut + counts.malformed;

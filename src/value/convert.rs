@@ -1,6 +1,6 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
-use super::decimal::spelled;
+use super::decimal::{is_plain, spelled};
 use super::{Cause, Decimal, Value};
 use serde::{Deserialize, Deserializer, de};
 use std::borrow::Cow;
@@ -57,13 +57,30 @@ impl schemars::JsonSchema for Token {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A number if it reads as one, else a text.
+    /// A number if the field has `unit`, `scale`, `offset` or `decimals`, or if a unit came with the
+    /// value. Without any of these it is published exactly as it came: as a number if it is spelled
+    /// as JSON spells one, without exponent and with at most 15 digits before the point (`21.50`,
+    /// `-3`, `0`), and as a text if not (`0042`, `12E5`, `+5`, `-0`, `.5`, `ready`).
     #[default]
     Auto,
-    /// A number; anything else is refused.
+    /// A number. Its decimals stay, zeros and a `+` in front of it go: `0021.50` is `21.50`. A word
+    /// or nothing in its place (`nan`, `inf`, `ovf`, `--`, `Booting v1.2`) is no value: it is not
+    /// published, and counted as `no_value`. What begins as a number and is none (`21;5`, `0x1F`)
+    /// is damage: it is refused, and counted as `not_a_number`.
     Number,
-    /// A text, even if it reads as a number: serial numbers, postcodes.
+    /// A text as it came, even if it reads as a number: serial numbers, postcodes, times.
     Text,
+}
+
+/// What a format says about a value, besides its spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Nothing.
+    Bare,
+    /// It is marked as a text, as by quotes.
+    Text,
+    /// It is marked as a number: a unit comes with it, or the format has numbers of its own.
+    Number,
 }
 
 /// How one field's values are converted.
@@ -115,9 +132,10 @@ impl<T: Clone> Table<T> {
 }
 
 impl Convert {
-    /// From the settings of a field. The error names the key.
+    /// From the settings of a field; `is_measure`: it has a unit. The error names the key.
     pub fn build(
         kind: Kind,
+        is_measure: bool,
         scale: Option<&Token>,
         offset: Option<&Token>,
         decimals: Option<u8>,
@@ -140,6 +158,10 @@ impl Convert {
         if calculates && kind == Kind::Text {
             return Err("type: a text has no scale, offset and decimals".into());
         }
+        let kind = match kind {
+            Kind::Auto if calculates || is_measure => Kind::Number,
+            kind => kind,
+        };
         let lookup = lookup.iter().map(|(token, meaning)| (token.0.clone(), meaning.0.clone()));
         let lookup = Table::new(kind, lookup);
         let unavailable = unavailable.iter().map(|token| (token.0.clone(), ()));
@@ -147,37 +169,40 @@ impl Convert {
         Ok(Convert { kind, scale, offset, decimals, lookup, unavailable })
     }
 
-    /// The value of bytes that are text; `Ok(None)` when the device says that it has none. White
-    /// space around it is dropped. Nothing at all is a missing value, unless the settings know it.
-    pub fn text<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Value<'a>>, Cause> {
+    /// The value of bytes that are text; `Ok(None)` when the device has none. White space around it
+    /// is dropped. Nothing at all is no value, unless the settings know it.
+    pub fn text<'a>(&'a self, bytes: &'a [u8], wire: Wire) -> Result<Option<Value<'a>>, Cause> {
         let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?.trim();
-        match self.token(text) {
-            Err(_) if text.is_empty() => Err(Cause::Missing),
-            Ok(Some(Value::Text(value))) if text.is_empty() && value.is_empty() => {
-                Err(Cause::Missing)
-            }
-            value => value,
-        }
+        let value = self.token(text, wire)?;
+        let is_nothing = text.is_empty() && value.as_ref().is_some_and(|v| v.as_str().is_empty());
+        Ok(value.filter(|_| !is_nothing))
     }
 
     /// The same for a text that is what it is, even if it is empty.
-    pub fn token<'a>(&'a self, text: &'a str) -> Result<Option<Value<'a>>, Cause> {
+    pub fn token<'a>(&'a self, text: &'a str, wire: Wire) -> Result<Option<Value<'a>>, Cause> {
         if self.is_unavailable(text) {
             return Ok(None);
         }
         if let Some(meaning) = self.lookup.by_text(text) {
             return Ok(Some(Value::Text(meaning.into())));
         }
-        if self.calculates() {
-            let number = Decimal::read(text).ok_or(Cause::NotANumber)?;
-            return self.calculate(number).map(Some);
+        match (self.kind, wire) {
+            (Kind::Number, _) | (Kind::Auto, Wire::Number) => self.number(text.trim()),
+            (Kind::Auto, Wire::Bare) if is_plain(text) => Ok(Some(Value::Number(text.into()))),
+            (Kind::Auto | Kind::Text, _) => Ok(Some(Value::Text(text.into()))),
         }
-        let number = if self.kind == Kind::Text { None } else { spelled(text) };
-        match (number, self.kind) {
-            (Some(number), _) => Ok(Some(Value::Number(number))),
-            (None, Kind::Number) => Err(Cause::NotANumber),
-            (None, _) => Ok(Some(Value::Text(text.into()))),
+    }
+
+    /// The number that a text is. A word in its place says that there is none.
+    fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, Cause> {
+        let number = match self.calculates() {
+            true => Decimal::read(text).map(|number| self.calculate(number)).transpose()?,
+            false => spelled(text).map(Value::Number),
+        };
+        if number.is_some() || is_word(text) {
+            return Ok(number);
         }
+        Err(Cause::NotANumber)
     }
 
     /// The same for a whole number.
@@ -203,11 +228,6 @@ impl Convert {
         self.unavailable.by_amount(Decimal::from(i128::from(bits))).is_some()
     }
 
-    /// Whether only a number will do.
-    pub fn wants_number(&self) -> bool {
-        self.kind == Kind::Number || self.calculates()
-    }
-
     fn calculates(&self) -> bool {
         self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
     }
@@ -219,4 +239,11 @@ impl Convert {
         let number = rounded.ok_or(Cause::NotANumber)?;
         Ok(Value::Number(Cow::Owned(number.to_string())))
     }
+}
+
+/// Whether a text is no attempt at a number: nothing, a word, a mark such as `--`. A damaged number
+/// begins with a digit, or with what belongs to no word.
+fn is_word(text: &str) -> bool {
+    let marks = |c: char| c.is_ascii_punctuation() || c == ' ';
+    text.trim_start_matches(marks).chars().next().is_none_or(char::is_alphabetic)
 }

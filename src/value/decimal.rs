@@ -166,6 +166,17 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{sign}{significant}{point}{fraction}{exponent}")))
 }
 
+/// Whether a text is beyond doubt a number, and its spelling worth nothing but its amount: as JSON
+/// spells it, without exponent. More digits than a 64-bit float holds exactly are an identifier, and
+/// no number for those who read JSON.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_padded = whole.len() > 1 && whole.starts_with('0');
+    all_digits(whole) && all_digits(fraction) && !is_padded && whole.len() <= 15 && text != "-0"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -179,7 +179,7 @@ fn whole_life(printed: &mut Printed, broker: &Mosquitto, mut port: Port) {
         let line = procd.info().wait_for_any(&["connected to", "is open"]);
         printed.add("daemon.info", &line, &names);
     }
-    port.write(b"\r\nERR,40\r\n");
+    port.write(b"\r\n2x.5,40\r\n");
     let mut err = |text: &str| printed.add("daemon.err", &procd.err().wait_for(text), &names);
     err("temperature refused");
     port.write(b"a line that is too long\r\n");

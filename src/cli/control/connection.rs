@@ -2,8 +2,9 @@
 
 use super::options::Options;
 use crate::cli::CliError;
-use crate::control::json::{line, plain};
+use crate::control::json::line;
 use crate::control::request::{LONGEST, Request};
+use crate::plain::plain;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;

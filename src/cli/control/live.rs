@@ -1,6 +1,6 @@
 //! What happens on a port, for people.
 
-use crate::control::json::plain;
+use crate::plain::plain;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -45,8 +45,13 @@ pub(super) fn event(event: &Value, hex: bool) -> String {
     }
     for refused in list(&event["refused"]) {
         let field = plain(refused["field"].as_str().unwrap_or_default());
-        let cause = plain(refused["cause"].as_str().unwrap_or_default());
-        let _ = writeln!(out, "    {field} refused: {cause}");
+        let what = plain(refused["what"].as_str().unwrap_or_default());
+        let _ = writeln!(out, "    {field} refused: {what}");
+    }
+    for none in list(&event["no_value"]) {
+        let field = plain(none["field"].as_str().unwrap_or_default());
+        let found = plain(none["found"].as_str().unwrap_or_default());
+        let _ = writeln!(out, "    {field} has no value: {found}");
     }
     out
 }

@@ -1,6 +1,6 @@
 //! The status for people.
 
-use crate::control::json::plain;
+use crate::plain::plain;
 use serde_json::Value;
 use std::fmt::Write;
 

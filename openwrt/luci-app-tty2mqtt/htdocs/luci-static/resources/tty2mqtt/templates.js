@@ -20,7 +20,11 @@ return baseclass.extend({
 			id: 'pairs',
 			name: _('Pairs: name=value'),
 			line: '9600 8N1',
-			body: [ 'decode: pairs' ],
+			body: [
+				'decode:',
+				'  pairs:',
+				'    fields: [{name: temperature, unit: °C}, {name: humidity, unit: "%"}]'
+			],
 			bytes: 'temperature=21.50 humidity=40\n'
 		},
 		{
@@ -85,7 +89,7 @@ return baseclass.extend({
 				'  - starts: GPGGA',
 				'    decode:',
 				'      fields:',
-				'        names: [_, time, latitude, _, longitude, _, quality, satellites, hdop, {name: altitude, unit: m}]',
+				'        names: [_, _, latitude, _, longitude, _, _, {name: satellites, type: number}, _, {name: altitude, unit: m}]',
 				'    messages:',
 				'      - {topic: "{gateway}/{port}/{field}", fields: [latitude, longitude, satellites, altitude]}'
 			],

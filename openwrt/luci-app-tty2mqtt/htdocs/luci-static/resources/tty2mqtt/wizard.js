@@ -137,7 +137,7 @@ return baseclass.extend({
 			lost.push(_('%d bad frames, %d bytes skipped').format(answer.bad, answer.skipped));
 
 		for (const refused of answer.refused)
-			lost.push(_('%s refused: %s').format(refused.field, refused.cause));
+			lost.push(_('%s refused: %s').format(refused.field, refused.what));
 
 		return [
 			answer.messages.length ? E('table', { 'class': 'tty2mqtt-values' }, answer.messages.map((message) => E('tr', [

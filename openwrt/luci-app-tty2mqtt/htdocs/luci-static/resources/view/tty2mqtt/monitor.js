@@ -139,7 +139,7 @@ return view.extend({
 			]));
 
 		for (const refused of event.refused || [])
-			item.appendChild(E('div', { 'class': 'error' }, [ gateway.text(_('%s refused: %s').format(refused.field, refused.cause)) ]));
+			item.appendChild(E('div', { 'class': 'error' }, [ gateway.text(_('%s refused: %s').format(refused.field, refused.what)) ]));
 
 		if (event.event == 'frame' && event.matched === false)
 			item.appendChild(E('div', { 'class': 'error' }, [ _('no entry of “frames” wants it') ]));
