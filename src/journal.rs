@@ -6,6 +6,7 @@
 //! works.
 
 mod boot;
+mod files;
 mod record;
 mod segment;
 mod store;
@@ -29,7 +30,7 @@ pub struct Seq(pub u64);
 pub struct Settings {
     /// A folder of its own. It is made if it is not there.
     pub folder: PathBuf,
-    /// Bytes on the disk at most; the file that is being rewritten comes on top, at most 1 MiB.
+    /// Bytes on the disk at most, also of a file that is being rewritten.
     pub size: u64,
     /// When what was written is to be safe from a power failure.
     pub sync: SyncPolicy,

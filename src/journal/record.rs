@@ -2,14 +2,17 @@
 //!
 //! A record is a marker of two bytes, its kind (1 byte), the length of its body (4), a CRC-32C of
 //! kind, length and body (4), and the body. After a damaged record the next good one is searched
-//! for by its marker.
+//! for by its marker. Records are read behind a damaged header too, so a later version whose
+//! records mean something else needs another marker.
+
+pub(super) mod sums;
 
 use super::segment::NUMBERS;
 use super::{Seq, Spot};
 use crate::message::{Durability, Message};
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::{Buf, BufMut, Bytes};
-use crc::{CRC_32_ISCSI, Crc, Table};
+use sums::{Sums, checksum};
 
 /// The first bytes of a file, with the version of what follows at their end.
 const MAGIC: &[u8; 10] = b"tty2mqtt\x01\0";
@@ -22,10 +25,18 @@ const MARKER: [u8; 2] = [0xD7, b'R'];
 /// Bytes of a record besides its body.
 pub(super) const FRAME: usize = 11;
 
-/// A body has at most so many bytes: the largest message that a frame can make, and more.
-const LARGEST: usize = 16 << 20;
+/// A record has at most so many bytes, its frame included.
+pub(super) const LARGEST: usize = 1 << 20;
 
-static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
+/// A file has at most so many bytes: a segment, what its last record goes beyond it by, and the
+/// summary of the others at its beginning. What stands behind that is not read.
+pub(super) const FILE: u64 = 4 << 20;
+
+/// A record of messages that are not needed any more has at most so many runs of them.
+const RUNS: usize = 4096;
+
+/// Numbers beyond this are never given: at a million messages a second it takes 100,000 years.
+const GREATEST: u64 = 1 << 61;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +70,7 @@ pub(super) struct Found<'a> {
     pub(super) at: usize,
     /// All of its bytes.
     pub(super) bytes: &'a [u8],
-    /// `None`: these bytes make no record.
+    /// `None`: these bytes are no record.
     pub(super) record: Option<Record>,
 }
 
@@ -83,7 +94,27 @@ pub(super) fn read_header(mut bytes: &[u8]) -> Option<Seq> {
         return None;
     }
     bytes.advance(MAGIC.len());
-    Some(Seq(bytes.get_u64_le()))
+    is_number(bytes.get_u64_le())
+}
+
+/// The name of a file, by the number of its first message.
+pub(super) fn name(first: Seq) -> String {
+    format!("{:020}.journal", first.0)
+}
+
+/// The number of a file's first message by its name.
+pub(super) fn read_name(name: &str) -> Option<Seq> {
+    let digits = name.strip_suffix(".journal").filter(|digits| digits.len() == 20)?;
+    is_number(digits.parse().ok()?)
+}
+
+pub(super) fn is_number(number: u64) -> Option<Seq> {
+    (number < GREATEST).then_some(Seq(number))
+}
+
+/// Bytes of a message's record, or a few more.
+pub(super) fn size(message: &Message) -> usize {
+    FRAME + 29 + message.topic.len() + message.payload.len()
 }
 
 /// Writes a record of a message.
@@ -109,12 +140,16 @@ pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, message: &Message, spot: 
 pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
     match record {
         Record::Message { seq, message, spot } => put_message(out, *seq, message, *spot),
-        Record::Done(ranges) => framed(out, 2, |out| {
-            for (first, count) in ranges {
-                out.put_u64_le(first.0);
-                out.put_u32_le(*count);
+        Record::Done(ranges) => {
+            for ranges in ranges.chunks(RUNS) {
+                framed(out, 2, |out| {
+                    for (first, count) in ranges {
+                        out.put_u64_le(first.0);
+                        out.put_u32_le(*count);
+                    }
+                });
             }
-        }),
+        }
         Record::Live { first, bits } => framed(out, 3, |out| {
             out.put_u64_le(first.0);
             // Messages are acknowledged in their order mostly: the words that are equal are many.
@@ -141,53 +176,69 @@ fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     body(out);
     let length = (out.len() - start - FRAME) as u32;
     out[start + 3..start + 7].copy_from_slice(&length.to_le_bytes());
-    let crc = checksum(&out[start + 2..start + 7], &out[start + FRAME..]);
+    let crc = checksum(&[&out[start + 2..start + 7], &out[start + FRAME..]]);
     out[start + 7..start + FRAME].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn checksum(head: &[u8], body: &[u8]) -> u32 {
-    let mut digest = CRC.digest();
-    digest.update(head);
-    digest.update(body);
-    digest.finalize()
+/// Reads a file's `bytes` from a place on, to their end. The time for it grows with their number,
+/// whatever is damaged in them and whatever they say.
+pub(super) fn read_from(at: usize, bytes: &[u8]) -> impl Iterator<Item = Found<'_>> {
+    Records { bytes, at, sums: None }
 }
 
-/// Reads a file's `bytes` from a place on, to their end.
-pub(super) fn read_from(mut at: usize, bytes: &[u8]) -> impl Iterator<Item = Found<'_>> {
-    std::iter::from_fn(move || {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        let (record, length) = match read_one(rest) {
+struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// There since the first bytes that are no record.
+    sums: Option<Sums<'a>>,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let (record, length) = match self.read_one(self.at) {
             Some((record, length)) => (Some(record), length),
-            None => (None, damaged(rest)),
+            None => (None, self.damaged()),
         };
-        let found = Found { at, bytes: &rest[..length], record };
-        at = found.end();
+        let found = Found { at: self.at, bytes: &rest[..length], record };
+        self.at = found.end();
         Some(found)
-    })
+    }
 }
 
-/// How many bytes stand before the next good record.
-fn damaged(bytes: &[u8]) -> usize {
-    let is_good =
-        |at: &usize| bytes[*at..].starts_with(&MARKER) && read_one(&bytes[*at..]).is_some();
-    (1..bytes.len()).find(is_good).unwrap_or(bytes.len())
-}
+impl Records<'_> {
+    /// How many bytes stand before the next good record.
+    fn damaged(&mut self) -> usize {
+        let bytes = self.bytes;
+        self.sums.get_or_insert_with(|| Sums::of(bytes));
+        let end = bytes.len();
+        let next = (self.at + 1..end).find(|at| self.read_one(*at).is_some());
+        next.unwrap_or(end) - self.at
+    }
 
-fn read_one(bytes: &[u8]) -> Option<(Record, usize)> {
-    let head = bytes.get(..FRAME)?;
-    if !head.starts_with(&MARKER) {
-        return None;
+    fn read_one(&self, at: usize) -> Option<(Record, usize)> {
+        let bytes = self.bytes.get(at..)?;
+        let head = bytes.get(..FRAME)?;
+        if !head.starts_with(&MARKER) {
+            return None;
+        }
+        let (mut length, mut crc) = (&head[3..7], &head[7..]);
+        let (length, crc) = (length.get_u32_le() as usize, crc.get_u32_le());
+        if length > LARGEST {
+            return None;
+        }
+        let body = bytes.get(FRAME..FRAME + length)?;
+        let sum = match &self.sums {
+            None => checksum(&[&head[2..7], body]),
+            Some(sums) => sums.behind(&head[2..7], at + FRAME..at + FRAME + length),
+        };
+        if sum != crc {
+            return None;
+        }
+        Some((parse(head[2], body)?, FRAME + length))
     }
-    let (mut length, mut crc) = (&head[3..7], &head[7..]);
-    let (length, crc) = (length.get_u32_le() as usize, crc.get_u32_le());
-    if length > LARGEST {
-        return None;
-    }
-    let body = bytes.get(FRAME..FRAME + length)?;
-    if checksum(&head[2..7], body) != crc {
-        return None;
-    }
-    Some((parse(head[2], body)?, FRAME + length))
 }
 
 fn parse(kind: u8, mut body: &[u8]) -> Option<Record> {
@@ -204,10 +255,8 @@ fn parse(kind: u8, mut body: &[u8]) -> Option<Record> {
             let first = Seq(body.get_u64_le());
             let mut bits = Vec::new();
             for mut run in body.chunks_exact(12) {
-                let length = bits.len() + run.get_u32_le() as usize;
-                if length > (NUMBERS / 64) as usize {
-                    return None;
-                }
+                let length = bits.len().checked_add(run.get_u32_le() as usize);
+                let length = length.filter(|length| *length <= (NUMBERS / 64) as usize)?;
                 bits.resize(length, run.get_u64_le());
             }
             Record::Live { first, bits }
@@ -228,7 +277,7 @@ fn message(mut body: &[u8]) -> Option<Record> {
     if body.len() < 13 {
         return None;
     }
-    let (seq, port, flags) = (Seq(body.get_u64_le()), body.get_u16_le(), body.get_u8());
+    let (seq, port, flags) = (is_number(body.get_u64_le())?, body.get_u16_le(), body.get_u8());
     let mut spot = None;
     if flags & 0x10 != 0 {
         if body.len() < 18 {

@@ -1,5 +1,6 @@
 //! One file of the journal.
 
+use super::files;
 use super::record::{self, Record};
 use super::store::Lost;
 use super::{Seq, Spot};
@@ -19,6 +20,8 @@ pub(super) struct Segment {
     pub(super) first: Seq,
     /// Bytes on the disk.
     pub(super) bytes: u64,
+    /// Where its records begin: behind the header, unless that is damaged.
+    pub(super) start: u64,
     /// Messages that are needed.
     live: Bits,
     /// Those of them that wait in here alone.
@@ -51,18 +54,38 @@ pub(super) struct Share {
 
 /// Bits by number, as many as there are.
 #[derive(Debug, Default)]
-struct Bits {
+pub(super) struct Bits {
     words: Vec<u64>,
     ones: u64,
 }
 
 impl Bits {
-    fn get(&self, at: u64) -> bool {
+    /// Only what is set here too stays; without an end, what is not said here is not.
+    pub(super) fn keep(&mut self, others: &[u64]) {
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word &= others.get(at).copied().unwrap_or(0);
+        }
+        self.count();
+    }
+
+    /// What is set here too goes.
+    pub(super) fn remove(&mut self, others: &Bits) {
+        for (word, others) in self.words.iter_mut().zip(&others.words) {
+            *word &= !others;
+        }
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.ones = self.words.iter().map(|word| u64::from(word.count_ones())).sum();
+    }
+
+    pub(super) fn get(&self, at: u64) -> bool {
         let word = usize::try_from(at / 64).ok().and_then(|word| self.words.get(word));
         word.is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    fn set(&mut self, at: u64) {
+    pub(super) fn set(&mut self, at: u64) {
         let word = (at / 64) as usize;
         if self.words.len() <= word {
             self.words.resize(word + 1, 0);
@@ -84,15 +107,19 @@ impl Bits {
     }
 }
 
+/// So much of a file is read at once at least.
+const WINDOW: usize = 64 << 10;
+
 /// A segment holds so many numbers at most, so that the bits for them stay few.
 pub(super) const NUMBERS: u64 = 1 << 17;
 
 impl Segment {
     pub(super) fn new(folder: &Path, first: Seq) -> Segment {
         Segment {
-            path: folder.join(format!("{:020}.journal", first.0)),
+            path: folder.join(record::name(first)),
             first,
             bytes: 0,
+            start: record::HEADER as u64,
             live: Bits::default(),
             away: Bits::default(),
             shares: BTreeMap::new(),
@@ -103,6 +130,11 @@ impl Segment {
             superseded: 0,
             failures: 0,
         }
+    }
+
+    /// A file that an earlier run has left.
+    pub(super) fn found(path: PathBuf, first: Seq, start: u64, bytes: u64) -> Segment {
+        Segment { path, start, bytes, read: start, ..Segment::new(Path::new(""), first) }
     }
 
     /// The number that a port has now; one that there is no more is the gateway itself.
@@ -116,32 +148,6 @@ impl Segment {
     /// Whether a number may stand in here.
     pub(super) fn takes(&self, seq: Seq) -> bool {
         seq >= self.first && seq.0 - self.first.0 < NUMBERS
-    }
-
-    /// A message of an earlier run stands in it; whether it is needed is not known yet.
-    pub(super) fn found(&mut self, seq: Seq) {
-        if self.takes(seq) {
-            self.live.set(seq.0 - self.first.0);
-        }
-    }
-
-    /// Messages of an earlier run were not needed any more.
-    pub(super) fn gone(&mut self, first: Seq, count: u32) {
-        let start = first.0.max(self.first.0) - self.first.0;
-        let end =
-            (first.0.saturating_add(u64::from(count)).saturating_sub(self.first.0)).min(NUMBERS);
-        for at in start..end {
-            self.live.clear(at);
-        }
-    }
-
-    /// Only these of an earlier run were needed.
-    pub(super) fn keep(&mut self, bits: &[u64]) {
-        for (at, word) in self.live.words.iter_mut().enumerate() {
-            // What was written and not noted was given back, and has other numbers since.
-            *word &= bits.get(at).copied().unwrap_or(0);
-        }
-        self.live.ones = self.live.words.iter().map(|word| u64::from(word.count_ones())).sum();
     }
 
     pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
@@ -218,21 +224,40 @@ impl Segment {
         most: usize,
         mut take: impl FnMut(Seq, Message, Option<([u8; 16], Spot)>),
     ) -> io::Result<bool> {
-        let bytes = std::fs::read(&self.path)?;
+        let file = files::open(&self.path)?;
+        let size = file.metadata()?.len().min(record::FILE);
+        // Messages take more memory than bytes on the disk.
+        let mut window = most.clamp(WINDOW, record::FILE as usize);
         let mut cost = 0;
-        for found in record::read_from(usize::try_from(self.read).unwrap_or(usize::MAX), &bytes) {
-            if cost >= most {
-                return Ok(false);
+        loop {
+            let start = self.read;
+            let bytes = files::read_at(&file, start, size, window)?;
+            let is_last = start + bytes.len() as u64 >= size || bytes.len() < window;
+            for found in record::read_from(0, &bytes) {
+                if cost >= most {
+                    return Ok(false);
+                }
+                if !is_last && found.record.is_none() && found.end() == bytes.len() {
+                    // The rest of it may stand behind the window.
+                    break;
+                }
+                self.read = start + found.end() as u64;
+                let Some(Record::Message { seq, mut message, spot }) = found.record else {
+                    continue;
+                };
+                message.port = self.port(message.port);
+                if self.is_live(seq) && self.taken(seq, message.port) {
+                    cost += message.cost();
+                    take(seq, message, self.boot.zip(spot));
+                }
             }
-            self.read = found.end() as u64;
-            let Some(Record::Message { seq, mut message, spot }) = found.record else { continue };
-            message.port = self.port(message.port);
-            if self.is_live(seq) && self.taken(seq, message.port) {
-                cost += message.cost();
-                take(seq, message, self.boot.zip(spot));
+            if is_last {
+                return Ok(true);
+            }
+            if self.read == start {
+                window = window.saturating_mul(2);
             }
         }
-        Ok(true)
     }
 
     /// What waits in here alone and was not found is lost.
@@ -249,19 +274,6 @@ impl Segment {
         self.away.ones = 0;
     }
 
-    /// Finds out whose the messages of an earlier run are; all that are needed wait in here alone.
-    pub(super) fn count_shares(&mut self, bytes: &[u8], mut see: impl FnMut(Seq, &Message)) {
-        for found in record::read_from(record::HEADER, bytes) {
-            if let Some(Record::Message { seq, message, .. }) = found.record
-                && self.is_live(seq)
-                && !self.away.get(seq.0 - self.first.0)
-            {
-                self.add(seq, self.port(message.port), true);
-                see(seq, &message);
-            }
-        }
-    }
-
     /// It could not be read: whether that was often enough to give it up.
     pub(super) fn failed_again(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
@@ -270,6 +282,7 @@ impl Segment {
 
     /// It was rewritten: it has no summary, and what is to be read stands elsewhere.
     pub(super) fn rewritten(&mut self, bytes: u64) {
-        (self.bytes, self.head, self.read) = (bytes, 0, record::HEADER as u64);
+        let start = record::HEADER as u64;
+        (self.bytes, self.head, self.start, self.read) = (bytes, 0, start, start);
     }
 }

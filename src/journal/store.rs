@@ -9,7 +9,7 @@ mod room;
 use super::boot::Boot;
 use super::record::{self, Record};
 use super::segment::Segment;
-use super::{Entry, Seq, Settings, State};
+use super::{Entry, Seq, Settings, State, files};
 use crate::clock::Now;
 use disk::Lock;
 use retained::Newest;
@@ -71,7 +71,8 @@ impl Store {
         settings: &Settings,
         ports: &[String],
     ) -> Result<Store, Failure> {
-        disk::make(&settings.folder)?;
+        let folder = &settings.folder;
+        files::make_folder(folder).map_err(at(folder))?;
         let mut store = Store {
             settings: settings.clone(),
             boot,
@@ -84,8 +85,15 @@ impl Store {
             replaced: BTreeMap::new(),
             last: Seq(0),
             state: State::default(),
-            lock: Lock::take(&settings.folder)?,
+            lock: Lock::take(folder)?,
         };
+        if let Some(why) = files::is_open_to_others(folder).map_err(at(folder))? {
+            tracing::warn!(
+                "{}: {why}: whoever may write there can alter and delete what waits; chown and \
+                 chmod 700 it",
+                folder.display()
+            );
+        }
         store.recover()?;
         Ok(store)
     }
@@ -138,12 +146,22 @@ impl Store {
         lost: &mut Vec<Lost>,
     ) -> Result<(), Failure> {
         let mut out = Vec::new();
-        while !entries.is_empty() {
+        while let Some(first) = entries.front() {
+            if record::size(&first.message) > record::LARGEST {
+                // No reader would take it for a record.
+                let Some(Entry { seq, message, away }) = entries.pop_front() else { break };
+                self.last = self.last.max(seq);
+                if away {
+                    lost.push(Lost { port: message.port, up_to: Seq(0), away: 1 });
+                }
+                continue;
+            }
             let mut taken = 0;
             for entry in &*entries {
                 let fits = |segment: &Segment| {
                     segment.takes(entry.seq)
                         && segment.bytes - segment.head + (out.len() as u64) < self.segment_size()
+                        && record::size(&entry.message) <= record::LARGEST
                 };
                 if self.file.is_none() || !self.segments.back().is_some_and(fits) {
                     break;
@@ -272,13 +290,12 @@ impl Store {
         if self.segments.is_empty() {
             return Ok(());
         }
-        let is_full = self.segments.back().is_some_and(|s| s.bytes - s.head > self.segment_size());
-        if self.file.is_none() || is_full {
+        let mut out = Vec::new();
+        record::put(&mut out, &Record::Done(ranges));
+        if self.file.is_none() || self.is_full_of_notes(out.len() as u64) {
             // A segment says at its beginning what was done before.
             return self.begin(Seq(self.last.0 + 1));
         }
-        let mut out = Vec::new();
-        record::put(&mut out, &Record::Done(ranges));
         self.write(&out)
     }
 

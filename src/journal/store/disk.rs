@@ -1,10 +1,10 @@
 //! The disk: it may go, and come back.
 
 use super::{Failure, Lost, Store, at};
-use crate::journal::Seq;
-use std::fs::{self, File, OpenOptions};
+use crate::journal::{Seq, files};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What tells one journal from another.
@@ -25,9 +25,7 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Lock, Failure> {
         let path = path(folder);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).map_err(at(&path))?;
+        let mut file = files::open_or_make(&path).map_err(at(&path))?;
         lock(&file, folder)?;
         // Without an id only this very file will do.
         let id = id_of(&mut file).or_else(|| give_id(&file).ok());
@@ -39,7 +37,7 @@ impl Lock {
         let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
         let held = self.file.as_ref().and_then(|file| file.metadata().ok());
         held.is_some_and(|held| {
-            fs::metadata(path(&self.folder)).is_ok_and(|meta| of(meta) == of(held))
+            fs::symlink_metadata(path(&self.folder)).is_ok_and(|meta| of(meta) == of(held))
         })
     }
 
@@ -61,8 +59,7 @@ impl Lock {
         if self.is_there() {
             return Ok(());
         }
-        let file = OpenOptions::new().read(true).write(true).open(path(&self.folder));
-        let mut file = file.map_err(|_| self.gone())?;
+        let mut file = files::open_both(&path(&self.folder)).map_err(|_| self.gone())?;
         if self.id.is_none() || id_of(&mut file) != self.id {
             return Err(self.gone());
         }
@@ -98,27 +95,10 @@ fn give_id(file: &File) -> io::Result<Id> {
     Ok(id)
 }
 
-/// Readings are nobody else's business. Only the last folder is made: where the one before it is
-/// missing, a disk is not mounted yet.
-pub(super) fn make(folder: &Path) -> Result<(), Failure> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result.map_err(at(folder)),
-    }
-}
-
 /// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
     let temporary = path.with_extension("new");
-    let write = || -> io::Result<File> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&temporary, path)?;
-        Ok(file)
-    };
-    // What there is of it would take the room that is missing.
-    write().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(at(&temporary))
+    files::write_whole(&temporary, path, bytes).map_err(at(&temporary))
 }
 
 impl Store {
@@ -128,7 +108,7 @@ impl Store {
         self.lock.take_again()?;
         let probe = self.settings.folder.join("probe.new");
         let write = || -> io::Result<()> {
-            let mut file = File::create(&probe)?;
+            let mut file = files::make(&probe)?;
             file.write_all(&[0; 4096])?;
             file.sync_data()
         };

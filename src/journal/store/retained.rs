@@ -40,9 +40,11 @@ impl Store {
                 return;
             }
         }
-        let older = newest.insert(topic, seq);
-        if let Some(older) = older
-            && let Some(segment) = self.segment(older)
+        let Some(other) = newest.insert(topic, seq) else { return };
+        // A start finds the newest first.
+        newest.insert(topic, seq.max(other));
+        let older = seq.min(other);
+        if let Some(segment) = self.segment(older)
             && segment.is_away(older)
         {
             segment.superseded += 1;

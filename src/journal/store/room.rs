@@ -3,29 +3,28 @@
 use super::disk::write_whole;
 use super::{Failure, Lost, Store, at};
 use crate::config::Drop;
-use crate::journal::Seq;
 use crate::journal::record::{self, Record};
 use crate::journal::segment::Segment;
+use crate::journal::{Seq, files};
 use crate::message::Message;
 use std::collections::BTreeMap;
-use std::fs;
 
 impl Store {
     /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
     pub(super) fn make_room(&mut self, bytes: u64, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
-        if self.bytes() + bytes <= self.settings.size {
+        if self.bytes() + bytes <= self.room() {
             return Ok(true);
         }
-        if bytes > self.settings.size / 2 {
+        if bytes > self.room() / 2 {
             return Ok(false);
         }
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
-        let enough = self.settings.size.saturating_sub(bytes + self.segment_size() / 2);
+        let enough = self.room().saturating_sub(bytes + self.segment_size() / 2);
         self.replace_retained(enough, lost)?;
         while self.bytes() > enough && self.segments.len() > 1 {
             if self.settings.drop == Drop::Newest {
-                return Ok(self.bytes() + bytes <= self.settings.size);
+                return Ok(self.bytes() + bytes <= self.room());
             }
             let Some(port) = self.largest() else { break };
             let last = self.segments.len() - 1;
@@ -34,7 +33,22 @@ impl Store {
             let Some(at) = self.segments.range(..last).position(has) else { break };
             self.give_up(at, port, lost)?;
         }
-        Ok(self.bytes() + bytes <= self.settings.size)
+        Ok(self.bytes() + bytes <= self.room())
+    }
+
+    /// Bytes that messages may take. The rest of `size` is for what is not asked whether there is
+    /// room: notes of what was acknowledged, the beginning of a segment, and one that is being
+    /// rewritten.
+    fn room(&self) -> u64 {
+        self.settings.size.saturating_sub(2 * self.segment_size())
+    }
+
+    /// Whether notes have no place in the segment that is being written any more: the next one says
+    /// in few bytes what they do.
+    pub(super) fn is_full_of_notes(&self, bytes: u64) -> bool {
+        let is_long = |s: &Segment| s.bytes - s.head > self.segment_size();
+        self.segments.back().is_some_and(is_long)
+            || self.bytes() + bytes > self.room() + self.segment_size() / 2
     }
 
     /// The port that takes up most.
@@ -77,7 +91,7 @@ impl Store {
         goes: impl Fn(&Segment, Seq, &Message) -> bool,
     ) -> Result<Option<Vec<u16>>, Failure> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
-        let old = match fs::read(&segment.path) {
+        let old = match files::read(&segment.path) {
             Ok(old) => old,
             Err(error) => {
                 let failure = at(&segment.path)(error);
@@ -91,9 +105,9 @@ impl Store {
             }
         };
         segment.failures = 0;
-        let mut new = old[..record::HEADER.min(old.len())].to_vec();
+        let mut new = record::header(segment.first);
         let mut gone = Vec::new();
-        for found in record::read_from(record::HEADER, &old) {
+        for found in record::read_from(segment.start as usize, &old) {
             let is_kept = match &found.record {
                 None => false,
                 Some(Record::Message { seq, .. }) if !segment.is_live(*seq) => false,

@@ -1,8 +1,8 @@
 //! Disks that are gone, full, worn or somebody else's.
 
 use super::*;
-use crate::journal::record::{self, Record};
-use crate::journal::segment::Segment;
+use crate::journal::record::{self, Record, sums};
+use crate::journal::segment::Bits;
 use std::fs;
 use std::path::PathBuf;
 
@@ -258,13 +258,213 @@ fn what_is_written_anew_keeps_no_summary() {
 
 #[test]
 fn of_a_segment_only_what_its_summary_keeps_is_needed() {
-    let mut segment = Segment::new(Path::new(""), Seq(1000));
-    (1000..1200).for_each(|n| segment.found(Seq(n)));
-    segment.keep(&[1 << 63, 3, 1 << 7 | 1 << 40]);
-    let kept: Vec<_> = (1000..1200).filter(|n| segment.is_live(Seq(*n))).collect();
-    assert_eq!((kept, segment.live()), (vec![1063, 1064, 1065, 1135, 1168], 5));
-    segment.keep(&[u64::MAX, 1]);
-    assert_eq!((segment.live(), segment.last_live()), (2, Some(Seq(1064))));
+    let mut bits = Bits::default();
+    (0..200).for_each(|n| bits.set(n));
+    let kept = |bits: &Bits| (0..200).filter(|n| bits.get(*n)).collect::<Vec<_>>();
+    bits.keep(&[1 << 63, 3, 1 << 7 | 1 << 40]);
+    assert_eq!(kept(&bits), [63, 64, 65, 135, 168]);
+    bits.keep(&[u64::MAX, 1]);
+    assert_eq!(kept(&bits), [63, 64]);
+    let mut done = Bits::default();
+    (64..70).for_each(|n| done.set(n));
+    bits.remove(&done);
+    assert_eq!(kept(&bits), [63]);
+}
+
+/// Every file of a folder, whatever its name.
+fn size_of(folder: &Path) -> u64 {
+    files(folder).iter().map(|path| fs::symlink_metadata(path).map_or(0, |meta| meta.len())).sum()
+}
+
+/// Flips each bit of the header of each segment in turn: every message comes, or is counted.
+#[test]
+fn no_bit_of_a_header_costs_a_message() {
+    let folder = TempDir::new().unwrap();
+    let good = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&good, &ports()).unwrap();
+    append(&mut store, (1..=250).map(|n| message(1, n, 1000)));
+    done(&mut store, 1..=40);
+    drop(store);
+    let count = segments(&good.folder).len();
+    assert!(count >= 3, "{count} segments");
+    for index in 0..count {
+        for bit in 0..record::HEADER * 8 {
+            let copied = folder.path().join("copy");
+            copy(&good.folder, &copied);
+            let path = segments(&copied).swap_remove(index);
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bytes).unwrap();
+            let settings = Settings { folder: copied.clone(), ..good.clone() };
+            let mut store = Store::open(&settings, &ports()).unwrap();
+            let damaged = store.state().damaged;
+            let came = numbers(&mut store);
+            assert!(came == (41..=250).collect::<Vec<_>>(), "bit {bit}: {} came", came.len());
+            assert_eq!(damaged, record::HEADER as u64, "bit {bit}");
+            drop(store);
+            fs::remove_dir_all(&copied).unwrap();
+        }
+    }
+}
+
+/// A file under the name of another: its header is right.
+#[test]
+fn a_name_that_is_wrong_costs_no_message() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, (1..=150).map(|n| message(1, n, 1000)));
+    drop(store);
+    let paths = segments(&settings.folder);
+    fs::rename(&paths[0], settings.folder.join(record::name(Seq(500_000)))).unwrap();
+    // And one that was copied comes once.
+    fs::copy(&paths[1], settings.folder.join("copy.journal")).unwrap();
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    assert_eq!(numbers(&mut store), (1..=150).collect::<Vec<_>>());
+}
+
+/// Records that belong elsewhere are counted, not passed over.
+#[test]
+fn what_does_not_fit_to_its_segment_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, [message(1, 1, 100)]);
+    drop(store);
+    let path = segments(&settings.folder).swap_remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let before = bytes.len();
+    record::put_message(&mut bytes, Seq(9_000_000), &message(1, 2, 100), None);
+    fs::write(&path, &bytes).unwrap();
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    assert_eq!(store.state().damaged, (bytes.len() - before) as u64);
+    assert_eq!(numbers(&mut store), [1]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_neither_read_nor_written() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, [message(1, 1, 100)]);
+    drop(store);
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "short").unwrap();
+    let at = |name: &str| settings.folder.join(name);
+    let link = |name: &str| std::os::unix::fs::symlink(&victim, at(name)).unwrap();
+    let pipe = |name: &str| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, at(name), 0o600.into()).unwrap();
+    };
+    pipe("0.journal");
+    pipe("probe.new");
+    fs::create_dir(at("00000000000000000002.journal")).unwrap();
+    link("00000000000000000003.journal");
+    link("00000000000000000002.new");
+    // A FAT stick has such files after a power failure.
+    let sparse = fs::File::create(at("00000000000000000007.journal")).unwrap();
+    sparse.set_len(3 << 30).unwrap();
+    fs::hard_link(&victim, at("00000000000000000009.new")).unwrap();
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, [message(1, 2, 100)]);
+    link("probe.new");
+    store.try_again(&mut Vec::new()).unwrap();
+    append(&mut store, [message(1, 3, 100)]);
+    assert_eq!(numbers(&mut store), [1, 2, 3]);
+    drop(store);
+    assert_eq!(fs::read(&victim).unwrap(), b"short");
+    let asides = files(&settings.folder);
+    let asides = asides.iter().filter(|path| path.to_string_lossy().contains("aside")).count();
+    assert_eq!(asides, 4, "pipe, folder, link and the file of zeros");
+    for stranger in [&link as &dyn Fn(&str), &pipe] {
+        fs::remove_file(at("lock")).unwrap();
+        stranger("lock");
+        let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+        assert!(error.contains("lock: is "), "{error}");
+        assert_eq!(fs::read(&victim).unwrap(), b"short");
+    }
+    fs::remove_file(at("lock")).unwrap();
+    fs::hard_link(&victim, at("lock")).unwrap();
+    Store::open(&settings, &ports()).unwrap_err();
+    assert_eq!(fs::read(&victim).unwrap(), b"short");
+}
+
+#[test]
+fn its_files_are_for_its_user_alone() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
+    fs::create_dir(&settings.folder).unwrap();
+    fs::set_permissions(&settings.folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let why = crate::journal::files::is_open_to_others(&settings.folder).unwrap().unwrap();
+    assert!(why.contains("mode 0777"), "{why}");
+    let mut store = Store::open(&settings, &ports()).unwrap();
+    append(&mut store, [message(1, 1, 100)]);
+    for path in files(&settings.folder) {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+    }
+    fs::set_permissions(&settings.folder, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(crate::journal::files::is_open_to_others(&settings.folder).unwrap(), None);
+}
+
+/// Half of the size is heads of records that claim all that follows, by turns with good ones: each
+/// could be the next after the damage before it.
+fn full_of_claims(size: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut n = 0;
+    while bytes.len() < size {
+        n += 1;
+        for _ in 0..20 {
+            let claim = size.saturating_sub(bytes.len() + 50) as u32;
+            bytes.extend_from_slice(&[0xD7, b'R', 1]);
+            bytes.extend_from_slice(&claim.to_le_bytes());
+            bytes.extend_from_slice(&[1, 2, 3, 4]);
+        }
+        record::put_message(&mut bytes, Seq(n), &message(1, n, 100), None);
+    }
+    bytes
+}
+
+#[test]
+fn the_search_behind_damage_takes_a_time_that_grows_with_the_file() {
+    let work = |size| {
+        let bytes = full_of_claims(size);
+        let mut good = 0;
+        let work = sums::work::of(|| {
+            good = record::read_from(0, &bytes).filter(|found| found.record.is_some()).count();
+        });
+        assert!(good > size / 1000, "{good} records");
+        work
+    };
+    let (small, large) = (work(64 << 10), work(256 << 10));
+    assert!(large < 5 * small, "{small} bytes of work for 64 KiB, {large} for 256 KiB");
+    println!("{small} bytes of work for 64 KiB, {large} for 256 KiB");
+}
+
+/// Whatever comes and goes, no more is on the disk than was allowed.
+#[test]
+fn the_size_is_never_exceeded() {
+    for policy in [Drop::Oldest, Drop::Newest] {
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), 1 << 20, policy);
+        let mut store = Store::open(&settings, &ports()).unwrap();
+        let check = |store: &Store| {
+            let (size, said) = (size_of(&settings.folder), store.state().bytes);
+            assert!(size <= 1 << 20, "{size} bytes, {said} of them said");
+        };
+        for n in 1..=6000 {
+            let port = if n % 7 == 0 { 1 } else { 3 };
+            append(&mut store, [Message { retain: n % 3 == 0, ..message(port, n, 300) }]);
+            check(&store);
+            // Far apart, so that no file goes and each of them takes up most room.
+            if n % 5 == 0 {
+                done(&mut store, [n - 2]);
+                check(&store);
+            }
+        }
+        for n in (1..=6000).step_by(2) {
+            done(&mut store, [n]);
+            check(&store);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

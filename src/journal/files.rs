@@ -1,0 +1,112 @@
+//! Files of the journal's folder. What stands in it may be anything: a power failure leaves files of
+//! any size, and whoever may write there pipes, devices and links to files of others. So a file is
+//! used only if it is a regular one, and nothing is waited for.
+
+use super::record;
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Readings are nobody else's business. Only the last folder is made: where the one before it is
+/// missing, a disk is not mounted yet.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Why somebody else could change what stands in a folder, if so.
+pub(super) fn is_open_to_others(folder: &Path) -> io::Result<Option<String>> {
+    let meta = fs::metadata(folder)?;
+    let own = rustix::process::geteuid().as_raw();
+    Ok(if meta.uid() != own {
+        Some(format!("it belongs to user {}, and the gateway runs as {own}", meta.uid()))
+    } else if meta.mode() & 0o022 != 0 {
+        Some(format!("others may write into it (mode {:04o})", meta.mode() & 0o7777))
+    } else {
+        None
+    })
+}
+
+/// Opens a file to read it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// Opens a file to read and to write it, and makes it if it is not there.
+pub(super) fn open_or_make(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    regular(&mut options, path)
+}
+
+/// Opens a file to read and to write it.
+pub(super) fn open_both(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).write(true), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // A pipe, or a device, must not be waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path);
+    let file = file.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+        Some(rustix::io::Errno::LOOP) => io::Error::other("is a symbolic link"),
+        _ => error,
+    })?;
+    let meta = file.metadata()?;
+    match meta.is_file() {
+        // By its other name it may be somebody else's.
+        true if meta.nlink() > 1 => Err(io::Error::other("has a second name (a hard link)")),
+        true => Ok(file),
+        false => Err(io::Error::other("is not a regular file")),
+    }
+}
+
+/// A file that is not there yet, in the place of whatever is.
+pub(super) fn make(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
+pub(super) fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let write = || {
+        let mut file = make(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(temporary, path)?;
+        Ok(file)
+    };
+    // What there is of it would take the room that is missing.
+    write().inspect_err(|_| drop(fs::remove_file(temporary)))
+}
+
+/// What is in a file, as far as a segment can go.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(record::FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The next bytes of a file from a place on, `most` unless it ends before, at `size` at the latest.
+pub(super) fn read_at(file: &File, start: u64, size: u64, most: usize) -> io::Result<Vec<u8>> {
+    let most = (most as u64).min(size.saturating_sub(start)) as usize;
+    let mut bytes = vec![0; most];
+    let mut read = 0;
+    while read < most {
+        match file.read_at(&mut bytes[read..], start + read as u64) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
