@@ -200,7 +200,8 @@ impl Gateway {
     /// Must be called within the [`LocalSet`].
     fn start(&mut self, built: Vec<(Name, Built)>) {
         for (name, Built { wiring, asks, stop, task, port }) in built {
-            let open = async move || serial::open(&port).await;
+            let mut opener = serial::Opener::new(port);
+            let open = async move || opener.open().await;
             let task = tokio::task::spawn_local(port::run(task, open));
             self.ports.insert(name, Running { wiring, asks, stop, task });
         }

@@ -11,5 +11,5 @@ pub mod pty;
 mod stream;
 pub mod usb;
 
-pub use open::{OpenError, open};
+pub use open::{OpenError, Opener, open};
 pub use stream::Stream;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
@@ -91,6 +93,44 @@ async fn what_cannot_be_opened_says_why() {
     assert!(matches!(again, OpenError::InUse { .. }), "{again}");
 }
 
+#[tokio::test]
+async fn a_virtual_port_whose_other_end_keeps_it_open_is_not_in_use() {
+    // As socat does without `waitslave`, and all that is made with Python's `openpty`.
+    let script = "import os, pty, sys, tty\n\
+                  master, port = pty.openpty()\n\
+                  tty.setraw(port)\n\
+                  print(os.ttyname(port), flush=True)\n\
+                  sys.stdin.readline()\n\
+                  os.write(master, b'hello')\n\
+                  sys.stdin.readline()\n";
+    let mut other_end = Command::new("python3")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut path = String::new();
+    BufReader::new(other_end.stdout.take().unwrap()).read_line(&mut path).unwrap();
+    let path = Path::new(path.trim_end());
+    let mut opened = open(&port(path, "9600")).await.unwrap();
+    let mut orders = other_end.stdin.take().unwrap();
+    orders.write_all(b"write\n").unwrap();
+    let mut buffer = [0; 8];
+    let n = timeout(DEADLINE, opened.stream.read(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!(&buffer[..n], b"hello");
+    drop(opened);
+
+    // A third program that reads it would take bytes away.
+    let thief = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut thief = Command::new("sleep").arg("300").stdin(thief).spawn().unwrap();
+    let taken = open(&port(path, "9600")).await.unwrap_err();
+    assert!(taken.to_string().contains("in use by sleep"), "{taken}");
+    thief.kill().unwrap();
+    thief.wait().unwrap();
+    drop(orders);
+    other_end.wait().unwrap();
+}
+
 /// A sysfs with two twins of one kind, one adapter with two interfaces, a UART and an empty slot.
 fn sysfs() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -157,7 +197,10 @@ fn the_list_names_each_port_so_that_it_is_found_again() {
     let found = list::list(root.path(), &consoles);
     let names: Vec<_> = found.iter().map(|port| port.tty.as_str()).collect();
     assert_eq!(names, ["ttyS0", "ttyACM0", "ttyUSB0", "ttyUSB1", "ttyUSB2", "ttyUSB3"]);
-    assert!(found[0].note.as_ref().unwrap().contains("console"));
+    let note = found[0].note.as_ref().unwrap();
+    for part in ["console", "/etc/inittab", "serial-getty@ttyS0.service"] {
+        assert!(note.contains(part), "{note}");
+    }
     // What is printed must be what finds the port.
     for port in &found[1..] {
         let text = port.config.strip_prefix("usb: ").unwrap();

@@ -34,8 +34,11 @@ pub fn list(sysfs: &Path, consoles: &Path) -> Vec<Found> {
         }
         let console = consoles.lines().any(|line| line.split_whitespace().next() == Some(&name));
         let note = console.then(|| {
-            "this machine's console is on it; free it in /etc/inittab and on the kernel's command line"
-                .to_owned()
+            format!(
+                "this machine's console is on it; free it in /etc/inittab, or with systemd by \
+                 `systemctl disable --now serial-getty@{name}.service`, and on the kernel's command \
+                 line"
+            )
         });
         found.push(Found { config: format!("path: /dev/{name}"), tty: name, adapter: None, note });
     }

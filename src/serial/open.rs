@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, ControlModes, OptionalActions};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -36,7 +37,7 @@ pub enum OpenError {
         /// Name and process id of the other program, as far as they can be seen.
         by: String,
         /// What to do, where that is known.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A file, but no tty.
     #[error("{0} is no serial port")]
@@ -75,42 +76,77 @@ pub enum OpenError {
     Nameless,
 }
 
-/// Opens a port. Nobody else on this thread waits for it: an adapter that is out of order takes its
-/// driver's time-outs, seconds, and a name on the network has to be looked up.
-pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
-    if let Some(address) = &port.tcp {
-        return connect(address).await;
-    }
-    let port = port.clone();
-    let opened = spawn_blocking(move || open_by_name(&port)).await;
-    opened.unwrap_or_else(|e| Err(OpenError::Io { path: "opening".into(), source: e.into() }))
+/// Opens one port, whenever it is asked to.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    port: Port,
+    /// Who had the tty the last time.
+    in_use_by: Option<in_use::Process>,
 }
 
-fn open_by_name(port: &Port) -> Result<Opened<Stream>, OpenError> {
-    let path = match (&port.path, &port.usb) {
-        (Some(path), _) => path.clone(),
-        (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
-        (None, None) => return Err(OpenError::Nameless),
-    };
-    let line = port.line.unwrap_or(Line::DEFAULT);
-    let stream = open_tty(&path, line, port.flow, port.dtr, port.rts)?;
-    Ok(Opened { stream: Stream::Tty(stream), device: path.display().to_string(), link: Link::Tty })
+/// Opens a port for the first time.
+pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
+    Opener::new(port.clone()).open().await
+}
+
+impl Opener {
+    /// Of this port.
+    pub fn new(port: Port) -> Opener {
+        Opener { port, in_use_by: None }
+    }
+
+    /// Opens the port. Nobody else on this thread waits for it: an adapter that is out of order
+    /// takes its driver's time-outs, seconds, and a name on the network has to be looked up.
+    pub async fn open(&mut self) -> Result<Opened<Stream>, OpenError> {
+        if let Some(address) = &self.port.tcp {
+            return connect(address).await;
+        }
+        let mut away = self.clone();
+        let opened = spawn_blocking(move || (away.open_by_name(), away.in_use_by)).await;
+        match opened {
+            Ok((opened, in_use_by)) => {
+                self.in_use_by = in_use_by;
+                opened
+            }
+            Err(e) => Err(OpenError::Io { path: "opening".into(), source: e.into() }),
+        }
+    }
+
+    fn open_by_name(&mut self) -> Result<Opened<Stream>, OpenError> {
+        let port = &self.port;
+        let path = match (&port.path, &port.usb) {
+            (Some(path), _) => path.clone(),
+            (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
+            (None, None) => return Err(OpenError::Nameless),
+        };
+        let line = port.line.unwrap_or(Line::DEFAULT);
+        let stream = open_tty(&path, line, port, &mut self.in_use_by)?;
+        let device = path.display().to_string();
+        Ok(Opened { stream: Stream::Tty(stream), device, link: Link::Tty })
+    }
 }
 
 fn open_tty(
     path: &Path,
     line: Line,
-    flow: Flow,
-    dtr: ModemLine,
-    rts: ModemLine,
+    port: &Port,
+    in_use_by: &mut Option<in_use::Process>,
 ) -> Result<SerialStream, OpenError> {
+    let (flow, dtr, rts) = (port.flow, port.dtr, port.rts);
     let shown = path.display().to_string();
+    let mut by_another = |real: &Path| {
+        *in_use_by = in_use::by_another(Path::new("/proc"), real, in_use_by.as_ref());
+        in_use_by.clone()
+    };
     // By its real name: the other end of a symlink is what others have open, too.
-    let real = path.canonicalize().map_err(|e| explain(&shown, path, e))?;
-    if let Some(by) = in_use::by_another(Path::new("/proc"), &real) {
+    let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
+    // Opened first, because most of what can be wrong shows then, and costs less than a search.
+    let first = first_open(&real).map_err(|e| explain(&shown, e, || by_another(&real)))?;
+    if let Some(by) = by_another(&real) {
         return Err(taken(&shown, Some(by)));
     }
-    keep_modem_lines(&real).map_err(|e| explain(&shown, &real, e))?;
+    keep_modem_lines(&first).map_err(|e| explain(&shown, e, || None))?;
+    drop(first);
     let parity = match line.parity {
         Parity::None => tokio_serial::Parity::None,
         Parity::Even => tokio_serial::Parity::Even,
@@ -168,32 +204,36 @@ fn set(
     }
 }
 
-/// Clears HUPCL, so that DTR does not fall when the port is closed: an Arduino resets when it
-/// rises again at the next opening.
-fn keep_modem_lines(path: &Path) -> io::Result<()> {
+fn first_open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let tty = rustix::fs::open(path, flags, Mode::empty())?;
-    let mut settings = termios::tcgetattr(&tty)?;
-    settings.control_modes.remove(ControlModes::HUPCL);
-    Ok(termios::tcsetattr(&tty, OptionalActions::Now, &settings)?)
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-fn explain(shown: &str, real: &Path, error: io::Error) -> OpenError {
+/// Clears HUPCL, so that DTR does not fall when the port is closed: an Arduino resets when it
+/// rises again at the next opening.
+fn keep_modem_lines(tty: &OwnedFd) -> io::Result<()> {
+    let mut settings = termios::tcgetattr(tty)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    Ok(termios::tcsetattr(tty, OptionalActions::Now, &settings)?)
+}
+
+fn explain(
+    shown: &str,
+    error: io::Error,
+    by: impl FnOnce() -> Option<in_use::Process>,
+) -> OpenError {
     use rustix::io::Errno;
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => OpenError::NotFound(shown.into()),
         Some(Errno::ACCESS | Errno::PERM) => OpenError::Permission(shown.into()),
         Some(Errno::NOTTY) => OpenError::NoTty(shown.into()),
-        Some(Errno::BUSY) => taken(shown, in_use::by_another(Path::new("/proc"), real)),
+        Some(Errno::BUSY) => taken(shown, by()),
         _ => OpenError::Io { path: shown.into(), source: error },
     }
 }
 
 fn taken(path: &str, by: Option<in_use::Process>) -> OpenError {
-    let remedy = match &by {
-        Some(by) if by.is_console() => "; it is this machine's console, see /etc/inittab",
-        _ => "",
-    };
+    let remedy = by.as_ref().map(|by| by.remedy(Path::new(path))).unwrap_or_default();
     let by = by.map_or_else(|| "another program".into(), |by| by.to_string());
     OpenError::InUse { path: path.into(), by, remedy }
 }
