@@ -230,6 +230,9 @@ impl Running {
                 // Of two reloads in a second the first may have named another broker.
                 let link = self.next_link.as_mut().unwrap_or(&mut uplink.link);
                 subscribe(&mut link.session, &uplink.plan.subscriptions, &plan.subscriptions);
+                if link.refresh() {
+                    tracing::info!("certificates or the password were renewed");
+                }
             }
         }
         uplink.plan = plan;

@@ -115,6 +115,8 @@ pub struct Link {
     brokers: Brokers,
     suspect: Suspect,
     look_back: LookBack,
+    /// Whether files may have been renewed since they were read for the try that goes on.
+    is_doubted: bool,
 }
 
 type Dialer = Box<dyn Dial>;
@@ -169,6 +171,7 @@ impl Link {
             brokers,
             suspect: Suspect::default(),
             look_back: LookBack::Never,
+            is_doubted: false,
         };
         if link.session.options().keepalive.is_zero() {
             tracing::warn!("a keepalive of 0: nobody notices when the broker is gone");
@@ -281,6 +284,36 @@ impl Link {
         }
     }
 
+    /// Somebody may have renewed the files that the link is made with: certificates, authorities,
+    /// the password. If they hold something else than they did, another link is made by them, as
+    /// by [`Link::reconnect`]; if not, nothing happens. Returns whether one is made.
+    pub fn refresh(&mut self) -> bool {
+        let is_stale = match &self.phase {
+            Phase::Dialing(_) => {
+                self.is_doubted = true;
+                false
+            }
+            Phase::Waiting(dialer, _) | Phase::Up(dialer, _) => self.is_stale(&**dialer),
+            Phase::Parting(..) | Phase::Stopped => false,
+        };
+        if is_stale {
+            self.reconnect();
+        }
+        is_stale
+    }
+
+    fn is_stale(&self, dialer: &dyn Dial) -> bool {
+        let password = match self.options.password_file.as_deref().map(files::password) {
+            Some(Ok(password)) => !self.session.has_password(&password),
+            Some(Err(why)) => {
+                tracing::warn!("password_file: {why}; the link stays as it is");
+                false
+            }
+            None => false,
+        };
+        password || dialer.is_stale()
+    }
+
     /// Leaves in good order, with DISCONNECT, and does not come back. With a reason above 0 the
     /// broker may publish the will, in 5.0.
     pub fn leave(&mut self, reason: Reason) {
@@ -356,6 +389,11 @@ impl Link {
         result: Result<Box<dyn Io>, ConnectError>,
     ) -> Result<(), LinkError> {
         self.brokers.take_over(&*dialer, &mut self.session);
+        let is_doubted = std::mem::take(&mut self.is_doubted);
+        if is_doubted && result.is_ok() && self.is_stale(&*dialer) {
+            self.phase = Phase::Waiting(dialer, now());
+            return Ok(());
+        }
         self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.warn();

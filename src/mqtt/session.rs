@@ -170,6 +170,11 @@ impl Session {
         self.password = Some(password);
     }
 
+    /// Whether [`Session::set_password`] got this one last.
+    pub(super) fn has_password(&self, password: &Secret) -> bool {
+        self.password.as_ref() == Some(password)
+    }
+
     /// The address of the next link's broker has this login, and no other broker gets it.
     pub(super) fn set_login_of_broker(&mut self, login: Option<Login>) {
         self.of_broker = login;

@@ -15,6 +15,8 @@ pub use stream::Stream;
 
 use super::url::{BrokerUrl, Scheme};
 use crate::clock::{Now, Stamp};
+#[cfg(feature = "tls")]
+use crate::log::lasting::Lasting;
 use error::ConnectError as Error;
 use proxy::{ProxyKind, ProxyUrl, Target};
 use std::fmt;
@@ -118,11 +120,13 @@ pub struct Connector {
     established: bool,
     /// Whether the session has something to tell that only a trusted broker may get.
     secrets: bool,
-    /// Built at the first use and kept while things go well: reading the bundle costs a slow
-    /// router 0.1 s, and sessions are resumed. After a failure it is built anew, so that renewed
-    /// files count.
+    /// Built at the first use. The files are read again before each attempt, and what they hold
+    /// counts; while it is the same and things go well, sessions are resumed.
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
+    /// Our certificate cannot be read again, and the one before is used.
+    #[cfg(feature = "tls")]
+    kept: Lasting,
 }
 
 impl Connector {
@@ -152,6 +156,8 @@ impl Connector {
             secrets: false,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            kept: Lasting::default(),
         })
     }
 
@@ -213,11 +219,11 @@ impl Connector {
         self.current = self.next;
         self.next = (self.next + 1) % self.settings.urls.len();
         let _established = std::mem::take(&mut self.established);
-        #[cfg(feature = "tls")]
-        if !_established {
-            self.tls = None;
-        }
         let url = self.broker().clone();
+        #[cfg(feature = "tls")]
+        if url.is_tls() {
+            self.read_files(!_established)?;
+        }
         loop {
             match self.attempt(&url, stage).await {
                 Err(error) if is_early(&error) && !self.clock_is_set() => {
@@ -265,6 +271,38 @@ impl Connector {
         Ok(Stream::WebSocket(Box::new(socket.map_err(failed)?)))
     }
 
+    /// Certificates, key and authorities may have been renewed since the last attempt.
+    #[cfg(feature = "tls")]
+    fn read_files(&mut self, forget: bool) -> Result<(), ConnectError> {
+        let Some(tls) = &mut self.tls else {
+            self.tls = Some(Tls::new(&self.settings.tls, &self.environment)?);
+            return Ok(());
+        };
+        let now = Instant::now().into_std();
+        match tls.renew(&self.settings.tls, &self.environment, forget)? {
+            None => drop(self.kept.over(now)),
+            Some(why) => {
+                if let Some(again) = self.kept.occurred(now) {
+                    tracing::warn!("{why}; the certificate and key of before are used{again}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file that the last attempt went by holds something else now. One that cannot be
+    /// read is logged, and is no reason to leave a broker.
+    pub fn is_stale(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_ref().filter(|_| self.broker().is_tls()) {
+            return tls.is_stale(&self.settings.tls).unwrap_or_else(|why| {
+                tracing::warn!("{why}; the link stays as it is");
+                false
+            });
+        }
+        false
+    }
+
     #[cfg(feature = "tls")]
     async fn shake_hands(
         &mut self,
@@ -275,8 +313,8 @@ impl Connector {
     ) -> Result<Stream, ConnectError> {
         stage(Stage::Tls);
         let credentials = self.secrets || self.settings.has_credentials();
-        let tls = match self.tls.take() {
-            Some(tls) => self.tls.insert(tls),
+        let tls = match &self.tls {
+            Some(tls) => tls,
             None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
         };
         let handshake = tls.handshake(&url.host, tcp, credentials);

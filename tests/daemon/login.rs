@@ -6,6 +6,7 @@ use base64ct::{Base64, Encoding};
 use bytes::{Bytes, BytesMut};
 use ring::hmac::{self, HMAC_SHA256, Key};
 use ring::{digest, pbkdf2};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU32;
@@ -38,8 +39,11 @@ impl Scripted {
         let port = listener.local_addr().unwrap().port();
         let (sender, told) = channel();
         std::thread::spawn(move || {
+            let mut links = Vec::new();
             for stream in listener.incoming() {
-                let Some(it) = Peer::new(stream.unwrap()).let_in(password) else { continue };
+                let mut peer = Peer::new(stream.unwrap());
+                let Some(it) = peer.let_in(password) else { continue };
+                links.push(peer);
                 if sender.send(it).is_err() {
                     return;
                 }
@@ -84,8 +88,8 @@ impl Peer {
         self.stream.write_all(&bytes).unwrap();
     }
 
-    /// The link ends as soon as it was let in, or not.
-    fn let_in(mut self, password: &str) -> Option<Told> {
+    /// Lets one in who proves what he must.
+    fn let_in(&mut self, password: &str) -> Option<Told> {
         let Some(Packet::Connect(connect)) = self.hears() else { return None };
         self.version = connect.version;
         let (mut proved, mut properties) = (None, Properties::NONE);
@@ -194,4 +198,43 @@ fn keys_win_over_the_address() {
         assert_eq!(connect.password.unwrap().reveal(), password.as_bytes(), "{keys}");
         assert_eq!(proved, None);
     }
+}
+
+#[test]
+fn a_renewed_password_makes_a_new_link_at_a_reload_and_an_old_one_makes_none() {
+    let broker = Scripted::start("");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "first").unwrap();
+    let keys = format!(
+        "url: 'mqtt://127.0.0.1:{}', user: u, password_file: '{}'",
+        broker.port,
+        file.display()
+    );
+    let gateway = Gateway::start(&format!(
+        "gateway: g\nbroker: {{{keys}}}\nports: {{p: {{tcp: \"127.0.0.1:1\"}}}}\n"
+    ));
+    let password = || {
+        let Told { connect, .. } = broker.next();
+        String::from_utf8(connect.password.unwrap().reveal().to_vec()).unwrap()
+    };
+    assert_eq!(password(), "first");
+    gateway.log().wait_for("connected to");
+    let reload = || {
+        gateway.signal(Signal::HUP);
+        gateway.log().wait_for("the changed configuration counts from now on");
+    };
+    reload();
+    std::fs::write(&file, "second").unwrap();
+    reload();
+    // The one between made no link.
+    assert_eq!(password(), "second");
+    gateway.log().wait_for("connected to");
+    // A file that is gone is no reason to leave.
+    std::fs::remove_file(&file).unwrap();
+    reload();
+    std::fs::write(&file, "third").unwrap();
+    reload();
+    assert_eq!(password(), "third");
+    gateway.kill();
 }

@@ -182,6 +182,31 @@ fn tls_with_user_and_password_by_our_own_authority() {
 }
 
 #[test]
+fn a_withdrawn_authority_does_not_outlive_a_reload() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ca = certificates::write(folder.path());
+    let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
+    let port = Port::new();
+    let gateway = Gateway::start(&config(broker.tls_port, port.path(), "").replace(
+        "url: mqtt://127.0.0.1",
+        &format!(
+            "tls: {{ca_file: {}}}\n  user: meter\n  password: secret\n  url: mqtts://localhost",
+            ca.display()
+        ),
+    ));
+    gateway.log().wait_for("connected to mqtts://localhost");
+    let ours = std::fs::read(&ca).unwrap();
+    std::fs::copy(certificates::write(other.path()), &ca).unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.log().wait_for("certificates or the password were renewed");
+    gateway.log().wait_for("was not signed by an authority we trust");
+    std::fs::write(&ca, ours).unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.log().wait_for("connected to mqtts://localhost");
+    gateway.terminate();
+}
+
+#[test]
 fn a_port_on_the_network() {
     let broker = Mosquitto::start();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -148,7 +148,7 @@ pub struct Seen {
     /// The handshake came to its end.
     pub done: bool,
     pub name: Option<String>,
-    pub certificate: bool,
+    pub certificate: Option<CertificateDer<'static>>,
     pub resumed: bool,
     /// How many bytes of data.
     pub data: usize,
@@ -181,7 +181,7 @@ fn look(stream: &TlsStream<TcpStream>) -> Seen {
     Seen {
         done: true,
         name: connection.server_name().map(str::to_owned),
-        certificate: connection.peer_certificates().is_some(),
+        certificate: connection.peer_certificates().map(|chain| chain[0].clone().into_owned()),
         resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         data: 0,
     }

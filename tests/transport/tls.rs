@@ -1,6 +1,8 @@
 //! TLS: right and wrong certificates, and what is negotiated.
 
-use crate::certificates::{Authority, Server, in_year, localhost, pem, self_signed, start};
+use crate::certificates::{
+    Authority, Identity, Server, in_year, localhost, pem, self_signed, start,
+};
 use crate::proxy::http_proxy;
 use crate::server::{Stages, connect, echo, failure, serve, settings, works};
 use crate::websocket::shake_hands;
@@ -9,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tty2mqtt::mqtt::transport::settings::{Pem, TlsVersion};
+use tty2mqtt::mqtt::transport::settings::{Pem, TlsSettings, TlsVersion};
 use tty2mqtt::mqtt::transport::tls::{CertificateFault, TlsFault};
-use tty2mqtt::mqtt::transport::{ConnectError, Connector, Environment, Stage};
+use tty2mqtt::mqtt::transport::{ConnectError, Connector, Environment, Settings, Stage};
 
 #[tokio::test]
 async fn a_right_certificate_with_name_alpn_and_resumption() {
@@ -324,4 +326,79 @@ async fn files_that_are_no_certificates() {
     }
     std::fs::write(&file, vec![b'x'; (1 << 20) + 1]).unwrap();
     assert!(failure(settings).await.contains("more than 1024 KiB"));
+}
+
+/// Our own certificate, its key and the broker's authority in files of a folder.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(identity: &Identity, authority: &Authority) -> Files {
+        let files = Files(tempfile::tempdir().unwrap());
+        files.write("own.pem", &identity.certificate);
+        files.write("own.key", &identity.key);
+        files.trust(authority);
+        files
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn trust(&self, authority: &Authority) {
+        let Some(Pem::Text(text)) = authority.pem() else { panic!() };
+        self.write("ca.pem", std::str::from_utf8(text.reveal()).unwrap());
+    }
+
+    fn of(&self, settings: Settings) -> Settings {
+        let file = |name| Some(Pem::File(self.0.path().join(name)));
+        let (ca_file, cert_file, key_file) = (file("ca.pem"), file("own.pem"), file("own.key"));
+        let tls = TlsSettings { ca_file, cert_file, key_file, ..settings.tls };
+        Settings { tls, ..settings }
+    }
+}
+
+#[tokio::test]
+async fn renewed_files_count_from_the_next_link_on() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let (old, new) = (ours.sign(&["old"], |_| ()), ours.sign(&["new"], |_| ()));
+    let server = Server { clients: ours.pem(), ..Server::default() };
+    let (address, mut seen) = start(server, &ours.sign(&["localhost"], |_| ())).await;
+    let files = Files::new(&old, &ours);
+    let mut connector = Connector::new(files.of(localhost(address, &ours))).unwrap();
+    let mut connect = async || {
+        let mut stream = connector.connect(|_| ()).await?;
+        works(&mut stream).await;
+        stream.shutdown().await.unwrap();
+        // All goes well: what is kept is not kept because of a failure.
+        connector.established();
+        let seen = seen.recv().await.unwrap();
+        Ok::<_, ConnectError>((seen.certificate.unwrap(), seen.resumed, connector.is_stale()))
+    };
+    assert_eq!(connect().await.unwrap(), (old.der(), false, false));
+    assert_eq!(connect().await.unwrap(), (old.der(), true, false), "unchanged files are no reason");
+    // Half of a renewal.
+    files.write("own.pem", &new.certificate);
+    assert_eq!(connect().await.unwrap().0, old.der());
+    std::fs::remove_file(files.0.path().join("own.key")).unwrap();
+    assert_eq!(connect().await.unwrap().0, old.der());
+    files.write("own.key", &new.key);
+    assert_eq!(connect().await.unwrap(), (new.der(), false, false));
+    assert_eq!(connect().await.unwrap(), (new.der(), true, false));
+    // An authority that was withdrawn; and one that may have been.
+    files.trust(&theirs);
+    let error = connect().await.unwrap_err().to_string();
+    assert!(error.contains("not signed by an authority we trust"), "{error}");
+    files.trust(&ours);
+    let before = seen.recv().await.unwrap();
+    assert!(!before.done);
+    let mut connector = Connector::new(files.of(localhost(address, &ours))).unwrap();
+    drop(connector.connect(|_| ()).await.unwrap());
+    assert!(!connector.is_stale());
+    connector.established();
+    files.trust(&theirs);
+    assert!(connector.is_stale());
+    std::fs::remove_file(files.0.path().join("ca.pem")).unwrap();
+    assert!(!connector.is_stale(), "a link is not left for a file that cannot be read");
+    let error = connector.connect(|_| ()).await.unwrap_err().to_string();
+    assert!(error.contains("tls.ca_file") && error.contains("No such file"), "{error}");
 }

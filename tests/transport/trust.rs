@@ -46,7 +46,7 @@ async fn an_untrusted_broker_is_refused_before_it_gets_anything() {
             };
             assert_eq!(*found, fault);
             let seen = seen.recv().await.unwrap();
-            assert!(!seen.done && !seen.certificate && seen.data == 0);
+            assert!(!seen.done && seen.certificate.is_none() && seen.data == 0);
         }
     }
     // Nobody is trusted who was not looked at.

@@ -41,6 +41,12 @@ pub trait Dial: Send {
         false
     }
 
+    /// Whether a file that the last stream was made with, such as a certificate, holds something
+    /// else now.
+    fn is_stale(&self) -> bool {
+        false
+    }
+
     /// A dialer to nothing but the first of several brokers, if that is not the one at the other
     /// end.
     fn to_first(&self) -> Option<Box<dyn Dial>> {
@@ -77,6 +83,10 @@ impl Dial for Connector {
 
     fn has_another(&self) -> bool {
         Connector::has_another(self)
+    }
+
+    fn is_stale(&self) -> bool {
+        Connector::is_stale(self)
     }
 
     fn to_first(&self) -> Option<Box<dyn Dial>> {

@@ -127,7 +127,9 @@ pub struct TlsSettings {
     /// PEM file of our own certificate, with its intermediate ones, or the PEM text itself.
     pub cert_file: Option<Pem>,
     /// PEM file of the key to `cert_file`, or the PEM text itself: PKCS#8, PKCS#1 or SEC1. A PKCS#8
-    /// key may be encrypted. Files are read again after each failed attempt.
+    /// key may be encrypted. All files of `tls` are read again before each try, at a reload and at
+    /// `tty2mqtt reconnect`; while certificate and key do not fit together, the pair of before is
+    /// shown.
     pub key_file: Option<Pem>,
     /// File that holds the password of an encrypted key in its first line.
     pub key_password_file: Option<PathBuf>,

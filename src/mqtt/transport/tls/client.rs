@@ -4,11 +4,11 @@ use super::fault::{CertificateFault, TlsFault};
 use super::keys;
 use super::verify::{Check, Verifier};
 use crate::mqtt::transport::error::{ConnectError, TlsFileError};
-use crate::mqtt::transport::settings::{Pem, TlsSettings, TlsVersion, Verify};
+use crate::mqtt::transport::settings::{Fingerprint, Pem, TlsSettings, TlsVersion, Verify};
 use crate::mqtt::transport::{Clock, Environment};
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub(in crate::mqtt::transport) struct Tls {
     config: Arc<ClientConfig>,
     check: Check,
     verify: Verify,
+    known: Known,
 }
 
 impl std::fmt::Debug for Tls {
@@ -59,36 +60,75 @@ impl Tls {
         settings: &TlsSettings,
         environment: &Environment,
     ) -> Result<Tls, TlsFileError> {
-        let check = match (settings.verify, settings.fingerprint) {
-            (Verify::None, _) => Check::Nothing,
-            (_, Some(pin)) => Check::Pin(pin),
-            (_, None) => Check::Authorities(Arc::new(match &settings.ca_file {
-                Some(file) => authorities_of(file)?,
-                None => authorities_of_system()?,
-            })),
-        };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let time = Arc::new(Time(environment.now.clone()));
-        let versions: &[_] = match settings.min_version {
-            TlsVersion::V12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            TlsVersion::V13 => &[&rustls::version::TLS13],
-        };
-        let builder = ClientConfig::builder_with_details(provider, time)
-            .with_protocol_versions(versions)
-            .map_err(TlsFileError::Rustls)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::strict(check.clone())));
-        let mut config = match keys::identity(settings)? {
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(TlsFileError::Rustls)?
+        let trust = Trust::read(settings)?;
+        let identity = keys::read(settings)?;
+        let known = Known { trust: trust.digest(), identity: keys::digest(identity.as_ref()) };
+        let config = match identity {
+            Some(identity) => {
+                let (chain, key) = identity.open(settings)?;
+                let with = |builder: Builder| builder.with_client_auth_cert(chain, key);
+                config(settings, environment, trust.check()?, with)?
             }
-            None => builder.with_no_client_auth(),
+            None => {
+                config(settings, environment, trust.check()?, |it| Ok(it.with_no_client_auth()))?
+            }
         };
-        // A few brokers: as many sessions to resume are enough, 256 would only take memory.
-        config.resumption = Resumption::in_memory_sessions(4);
-        config.alpn_protocols =
-            settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
-        Ok(Tls { config: Arc::new(config), check, verify: settings.verify })
+        let check = trust.check()?;
+        Ok(Tls { config: Arc::new(config), check, verify: settings.verify, known })
+    }
+
+    /// Reads the files again. If they hold something else, it counts from the next handshake on, and
+    /// no session of before is resumed; nor is one with `forget`. Authorities that cannot be read are
+    /// an error: those of before may have been withdrawn. A certificate and a key that cannot be read
+    /// or do not fit together yet are not: the pair before goes on, and the reason is returned.
+    pub(in crate::mqtt::transport) fn renew(
+        &mut self,
+        settings: &TlsSettings,
+        environment: &Environment,
+        forget: bool,
+    ) -> Result<Option<TlsFileError>, TlsFileError> {
+        let trust = Trust::read(settings)?;
+        let identity = keys::read(settings);
+        let digest = match &identity {
+            Ok(files) => keys::digest(files.as_ref()),
+            Err(_) => self.known.identity,
+        };
+        let is_new = digest != self.known.identity;
+        let trust_digest = trust.digest();
+        if !forget && !is_new && trust_digest == self.known.trust {
+            return Ok(identity.err());
+        }
+        let check = trust.check()?;
+        let before = self.config.client_auth_cert_resolver.clone();
+        let as_before = |builder: Builder| Ok(builder.with_client_cert_resolver(before));
+        let renewed = match identity {
+            Ok(Some(identity)) if is_new => identity.open(settings).and_then(|(chain, key)| {
+                let with = |builder: Builder| builder.with_client_auth_cert(chain, key);
+                config(settings, environment, check.clone(), with)
+            }),
+            Err(why) => Err(why),
+            Ok(_) => config(settings, environment, check.clone(), as_before.clone()),
+        };
+        let (config, kept) = match renewed {
+            Ok(config) => {
+                self.known.identity = digest;
+                (config, None)
+            }
+            Err(why) => (config(settings, environment, check.clone(), as_before)?, Some(why)),
+        };
+        self.known.trust = trust_digest;
+        (self.config, self.check) = (Arc::new(config), check);
+        Ok(kept)
+    }
+
+    /// Whether the files hold something else than what the last handshake went by.
+    pub(in crate::mqtt::transport) fn is_stale(
+        &self,
+        settings: &TlsSettings,
+    ) -> Result<bool, TlsFileError> {
+        let trust = Trust::read(settings)?.digest();
+        let identity = keys::digest(keys::read(settings)?.as_ref());
+        Ok(self.known != Known { trust, identity })
     }
 
     /// The handshake. `host` is the broker's name, which its certificate must carry. With
@@ -127,23 +167,117 @@ impl Tls {
     }
 }
 
-fn authorities_of(file: &Pem) -> Result<RootCertStore, TlsFileError> {
-    const KEY: &str = "tls.ca_file";
-    let certificates = certificates_of(KEY, file)?;
-    let mut roots = RootCertStore::empty();
-    match roots.add_parsable_certificates(certificates) {
-        (0, _) => Err(TlsFileError::content(KEY, file, "holds no certificate that can be read")),
-        _ => Ok(roots),
+type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
+
+/// What handshakes go by; `with` adds who we are.
+fn config(
+    settings: &TlsSettings,
+    environment: &Environment,
+    check: Check,
+    with: impl FnOnce(Builder) -> Result<ClientConfig, rustls::Error>,
+) -> Result<ClientConfig, TlsFileError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let time = Arc::new(Time(environment.now.clone()));
+    let versions: &[_] = match settings.min_version {
+        TlsVersion::V12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::V13 => &[&rustls::version::TLS13],
+    };
+    let builder = ClientConfig::builder_with_details(provider, time)
+        .with_protocol_versions(versions)
+        .map_err(TlsFileError::Rustls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier::strict(check)));
+    let mut config = with(builder).map_err(TlsFileError::Rustls)?;
+    // A few brokers: as many sessions to resume are enough, 256 would only take memory.
+    config.resumption = Resumption::in_memory_sessions(4);
+    config.alpn_protocols = settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
+    Ok(config)
+}
+
+/// What brokers are checked by, as it was read.
+enum Trust {
+    Nothing,
+    Pin(Fingerprint),
+    /// The setting `ca_file`, and what it holds.
+    File(Pem, Vec<u8>),
+    System(Vec<CertificateDer<'static>>),
+}
+
+impl Trust {
+    fn read(settings: &TlsSettings) -> Result<Trust, TlsFileError> {
+        Ok(match (settings.verify, settings.fingerprint, &settings.ca_file) {
+            (Verify::None, ..) => Trust::Nothing,
+            (_, Some(pin), _) => Trust::Pin(pin),
+            (_, None, Some(file)) => {
+                let text = file.read().map_err(|e| TlsFileError::read(CA_FILE, file, e))?;
+                Trust::File(file.clone(), text)
+            }
+            (_, None, None) => Trust::System(authorities_of_system()?),
+        })
     }
+
+    fn digest(&self) -> Digest {
+        match self {
+            // The settings have these, and no file.
+            Trust::Nothing | Trust::Pin(_) => digest_of(&[]),
+            Trust::File(_, text) => digest_of(&[text]),
+            Trust::System(certificates) => {
+                digest_of(&certificates.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn check(&self) -> Result<Check, TlsFileError> {
+        let mut roots = RootCertStore::empty();
+        let (added, why) = match self {
+            Trust::Nothing => return Ok(Check::Nothing),
+            Trust::Pin(pin) => return Ok(Check::Pin(*pin)),
+            Trust::File(file, text) => {
+                let certificates = certificates_of(CA_FILE, file, text)?;
+                let why = "holds no certificate that can be read";
+                let why = TlsFileError::content(CA_FILE, file, why);
+                (roots.add_parsable_certificates(certificates).0, why)
+            }
+            Trust::System(certificates) => {
+                let why = TlsFileError::NoAuthorities(String::new());
+                (roots.add_parsable_certificates(certificates.iter().cloned()).0, why)
+            }
+        };
+        if added > 0 { Ok(Check::Authorities(Arc::new(roots))) } else { Err(why) }
+    }
+}
+
+const CA_FILE: &str = "tls.ca_file";
+
+/// Tells what files hold apart, without keeping it.
+pub(super) type Digest = [u8; 32];
+
+/// Of several byte strings, each of which ends where it does.
+pub(super) fn digest_of(parts: &[&[u8]]) -> Digest {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    bytes
+}
+
+/// What the files held that a configuration was made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Known {
+    trust: Digest,
+    identity: Digest,
 }
 
 /// All certificates of a PEM text, at least one.
 pub(super) fn certificates_of(
     key: &'static str,
     file: &Pem,
+    text: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let text = file.read().map_err(|source| TlsFileError::read(key, file, source))?;
-    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| {
         TlsFileError::content(key, file, format!("{error}; it must hold PEM certificates"))
     })?;
@@ -154,12 +288,10 @@ pub(super) fn certificates_of(
     Ok(certificates)
 }
 
-fn authorities_of_system() -> Result<RootCertStore, TlsFileError> {
+fn authorities_of_system() -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
+    if !found.certs.is_empty() {
+        return Ok(found.certs);
     }
     let why = found.errors.first().map(|e| format!(" ({e})")).unwrap_or_default();
     Err(TlsFileError::NoAuthorities(why))
