@@ -15,12 +15,32 @@ mod run;
 
 use crate::app::StartError;
 use crate::config::error::ConfigError;
+use crate::config::load::distance;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
+
+/// The commands that people type.
+const COMMANDS: [&str; 15] = [
+    "run",
+    "check",
+    "decode",
+    "ports",
+    "status",
+    "reload",
+    "reconnect",
+    "rescan",
+    "send",
+    "monitor",
+    "log",
+    "pub",
+    "sub",
+    "test",
+    "demo",
+];
 
 const VERSION: &str = concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -128,8 +148,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "demo" => demo::main(parser),
         #[cfg(not(feature = "demo"))]
         "demo" => Err(CliError::Usage("this build has no demo (feature `demo`)".into())),
-        "help" => print(HELP),
-        other => Err(CliError::Usage(format!("unknown command {other:?}; see tty2mqtt --help"))),
+        "help" => match parser.next()? {
+            Some(Value(word)) if word != "help" => main(["tty2mqtt".into(), word, "--help".into()]),
+            _ => print(HELP),
+        },
+        other => {
+            let nearest = COMMANDS.iter().map(|known| (distance(other, known), known)).min();
+            let nearest = nearest.filter(|(distance, _)| *distance <= 2);
+            let hint =
+                nearest.map(|(_, known)| format!(" did you mean {known}?")).unwrap_or_default();
+            Err(CliError::Usage(format!("unknown command {other:?};{hint} see tty2mqtt --help")))
+        }
     }
 }
 
@@ -141,5 +170,28 @@ fn print(text: &str) -> Result<ExitCode, CliError> {
             Err(CliError::Io { what: "standard output".into(), source })
         }
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(words: &[&str]) -> String {
+        let words = ["tty2mqtt"].iter().chain(words).map(OsString::from);
+        main(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_command_that_is_none_is_answered_by_the_nearest() {
+        assert_eq!(
+            error(&["chekc"]),
+            "unknown command \"chekc\"; did you mean check? see tty2mqtt --help"
+        );
+        assert_eq!(error(&["frobnicate"]), "unknown command \"frobnicate\"; see tty2mqtt --help");
+        assert!(error(&["help", "chekc"]).contains("did you mean check?"));
+        for command in COMMANDS {
+            assert!(HELP.contains(command), "{command}");
+        }
     }
 }

@@ -50,6 +50,9 @@ pub enum FilterError {
          single modules behind commas, as in info,serial=debug"
     )]
     Parse(String, ParseError),
+    /// It names a module that this program does not have.
+    #[error("no module {0:?} logs anything; there are: {list}", list = MODULES.join(", "))]
+    Module(String),
     /// This is not the filter of the log.
     #[error("the log has another filter: {0}")]
     Other(#[from] reload::Error),
@@ -73,8 +76,7 @@ impl Filter {
 
     /// Logs by another filter from now on.
     pub fn set(&self, filter: &str) -> Result<(), FilterError> {
-        let targets = targets(filter).map_err(|e| FilterError::Parse(filter.to_owned(), e))?;
-        Ok(self.handle.reload(targets)?)
+        Ok(self.handle.reload(targets(filter)?)?)
     }
 }
 
@@ -84,7 +86,7 @@ fn small(level: &impl Display) -> String {
 
 /// Starts logging by a filter such as `info` or `info,serial=debug,mqtt=trace`: a level, and
 /// levels for single modules of this program.
-pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, ParseError> {
+pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, FilterError> {
     let with_time = match time {
         LogTime::Auto => std::io::stderr().is_terminal(),
         LogTime::On => true,
@@ -109,23 +111,31 @@ pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, ParseErro
 
 /// Whether a text is a filter.
 pub fn check(filter: &str) -> Result<(), FilterError> {
-    match targets(filter) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(FilterError::Parse(filter.to_owned(), error)),
-    }
+    targets(filter).map(drop)
 }
 
-fn targets(filter: &str) -> Result<Targets, ParseError> {
+/// Modules of this program that log, and that a filter may name, alone or with one below them:
+/// `serial`, `serial::port`.
+pub const MODULES: [&str; 10] =
+    ["app", "cli", "control", "demo", "journal", "mqtt", "outbox", "pipeline", "serial", "uplink"];
+
+fn targets(filter: &str) -> Result<Targets, FilterError> {
+    let wrong = |e| FilterError::Parse(filter.to_owned(), e);
     let mut targets = Targets::new().with_default(LevelFilter::INFO);
     for word in filter.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.split_once('=') {
             None => {
-                let level: LevelFilter = level(word)?;
+                let level: LevelFilter = level(word).map_err(wrong)?;
                 targets = targets.with_default(level);
             }
             Some((module, word)) => {
                 let module = module.trim().trim_start_matches("tty2mqtt::").replace('/', "::");
-                targets = targets.with_target(format!("tty2mqtt::{module}"), level(word.trim())?);
+                let first = module.split("::").next().unwrap_or_default();
+                if !MODULES.contains(&first) {
+                    return Err(FilterError::Module(first.to_owned()));
+                }
+                let level = level(word.trim()).map_err(wrong)?;
+                targets = targets.with_target(format!("tty2mqtt::{module}"), level);
             }
         }
     }
@@ -143,6 +153,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_modules_are_those_that_log() {
+        fn logs(path: &std::path::Path) -> bool {
+            match std::fs::read_dir(path) {
+                Ok(entries) => entries.into_iter().any(|entry| logs(&entry.unwrap().path())),
+                Err(_) => {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    ["error", "warn", "info", "debug", "trace"]
+                        .iter()
+                        .any(|level| text.contains(&format!("tracing::{level}!")))
+                }
+            }
+        }
+        let source = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+        let mut found = std::collections::BTreeSet::new();
+        for entry in std::fs::read_dir(source).unwrap() {
+            let path = entry.unwrap().path();
+            if logs(&path) {
+                found.insert(path.file_stem().unwrap().to_string_lossy().into_owned());
+            }
+        }
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), MODULES);
+    }
+
+    #[test]
     fn a_level_for_all_and_levels_for_single_modules() {
         let targets = targets("warn, serial=debug").unwrap();
         assert!(targets.would_enable("tty2mqtt::serial::port", &Level::DEBUG));
@@ -150,6 +184,8 @@ mod tests {
         assert!(!targets.would_enable("tty2mqtt::mqtt", &Level::INFO));
         assert!(super::targets("loud").is_err());
         assert!(super::targets("info,serial=loud").is_err());
+        assert!(super::targets("info,serail=debug").unwrap_err().to_string().contains("serial"));
+        assert!(super::targets("info,serial::port=debug,mqtt/link=trace").is_ok());
         assert!(!super::targets("off").unwrap().would_enable("tty2mqtt::mqtt", &Level::ERROR));
     }
 }

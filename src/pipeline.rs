@@ -8,7 +8,7 @@ use crate::frame::{FrameCounts, Framer};
 use crate::last::{LastValue, LastValues};
 use crate::map::{Mapper, Mapping, Names};
 use crate::message::Message;
-use crate::plain::plain;
+use crate::plain::plain_bytes;
 use crate::value::{Cause, NoValue, Refusal};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -79,12 +79,7 @@ fn short(field: &str) -> String {
 fn quoted(bytes: &[u8]) -> String {
     const MOST: usize = 64;
     let more = if bytes.len() > MOST { "…" } else { "" };
-    let shown = &bytes[..bytes.len().min(MOST)];
-    let shown = match std::str::from_utf8(shown) {
-        Ok(text) => plain(text),
-        Err(_) => shown.escape_ascii().to_string(),
-    };
-    format!("\"{shown}\"{more}")
+    format!("\"{}\"{more}", plain_bytes(&bytes[..bytes.len().min(MOST)]))
 }
 
 impl FrameSeen {

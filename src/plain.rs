@@ -2,9 +2,26 @@
 
 /// A text for a terminal: what steers it is shown as an escape sequence.
 pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
+    tame(text.as_bytes(), steers)
+}
+
+/// The same for bytes; those that are no UTF-8 are shown as `\xff`.
+pub fn plain_bytes(bytes: &[u8]) -> String {
+    tame(bytes, steers)
+}
+
+/// The same for what has lines: line breaks and tabs stay.
+pub fn plain_lines(bytes: &[u8]) -> String {
+    tame(bytes, |c| steers(c) && c != '\n' && c != '\t')
+}
+
+fn tame(bytes: &[u8], hides: impl Fn(char) -> bool) -> String {
+    let mut plain = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if hides(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
+        }
+        plain.extend(chunk.invalid().escape_ascii().map(char::from));
     }
     plain
 }
@@ -14,4 +31,19 @@ pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_and_all_else_stays() {
+        let hostile = b"\x1b[2J\n\t\xC2\x9b\xE2\x80\xAE\xFF\xC3\xA9";
+        assert_eq!(
+            plain_bytes(hostile),
+            r"\u{1b}[2J\n\t\u{9b}\u{202e}\xff\u{e9}".replace(r"\u{e9}", "é")
+        );
+        assert_eq!(plain_lines(hostile), "\\u{1b}[2J\n\t\\u{9b}\\u{202e}\\xffé");
+    }
 }

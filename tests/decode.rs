@@ -14,7 +14,7 @@ fn decode(port: &str) -> (tempfile::TempDir, Command) {
     let file = folder.path().join("config.yaml");
     std::fs::write(&file, format!("{HEAD}{port}}}\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
-    command.arg("decode").arg("--config").arg(file).stdin(Stdio::piped());
+    command.arg("decode").arg(file).stdin(Stdio::piped());
     (folder, command)
 }
 

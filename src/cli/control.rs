@@ -82,7 +82,7 @@ says when the device has it.
 Usage: tty2mqtt send [OPTIONS] PORT COMMAND [PAYLOAD]
 
   PORT                name of the port in the configuration
-  COMMAND             topic of one of its commands, or the end of it: relay for barn/door/relay
+  COMMAND             topic of one of its commands, or the end of it: relay for barn/door/relay/set
   PAYLOAD             takes the place of {payload} [empty]
   -j, --json          the answer as JSON
   -s, --socket PATH   the gateway's control socket
@@ -115,7 +115,8 @@ tty2mqtt log: what a running gateway logs, and from now on this, until it ends.
 Usage: tty2mqtt log [OPTIONS] [FILTER]
 
   FILTER              error, warn, info, debug (frames), trace (bytes), off;
-                      single modules too: info,serial=debug,mqtt=trace [as it is]
+                      single modules too: info,serial=debug,mqtt=trace [as it is]; of app, cli,
+                      control, demo, journal, mqtt, outbox, pipeline, serial, uplink
   -j, --json          the answer as JSON
   -s, --socket PATH   the gateway's control socket
   -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]

@@ -1,12 +1,12 @@
 //! `tty2mqtt decode`: what becomes of captured bytes?
 
-use super::capture::Capture;
+use super::capture::{Capture, burst};
 use super::{CliError, DEFAULT_CONFIG, print};
 use crate::app::StartError;
 use crate::config::load;
-use crate::config::scalar::{Name, parse_hex};
+use crate::config::scalar::Name;
 use crate::pipeline::{FrameSeen, Pipeline, Rest};
-use crate::plain::plain;
+use crate::plain::{plain, plain_bytes};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -17,11 +17,13 @@ tty2mqtt decode: sends bytes from standard input through a port's framing, decod
 and prints each message as topic and payload. What was refused, fields without a value and what was
 left over at the end go to standard error. A last line needs no terminator.
 
-Usage: tty2mqtt decode [OPTIONS] --port NAME < CAPTURE
+Usage: tty2mqtt decode [OPTIONS] [FILE] < CAPTURE
 
-  -c, --config FILE   configuration [/etc/tty2mqtt/config.yaml]
+  FILE                configuration [/etc/tty2mqtt/config.yaml]; also behind -c or --config
   -p, --port NAME     the port whose settings are used; may be left out if there is only one
-  -x, --hex           the input is hexadecimal; each line is one burst, with silence behind it
+  -x, --hex           the input is hexadecimal, as in data sheets (42 4D, 0x42,0x4D, 42:4d) or as
+                      `tty2mqtt monitor --raw --hex` prints it; each line is one burst, with silence
+                      behind it
 
 Exit codes: 0 all was understood, 1 something was refused, skipped or left over at the end,
 2 wrong usage.
@@ -30,18 +32,20 @@ Example: echo '01 03 02 01 2C B8 09' | tty2mqtt decode --config my.yaml --port m
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
-    let mut file = PathBuf::from(DEFAULT_CONFIG);
+    let mut file = None;
     let mut port = None;
     let mut hex = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
-            Short('c') | Long("config") => file = parser.value()?.into(),
+            Short('c') | Long("config") => file = Some(parser.value()?),
+            Value(path) if file.is_none() => file = Some(path),
             Short('p') | Long("port") => port = Some(parser.value()?.parse::<Name>()?),
             Short('x') | Long("hex") => hex = true,
             other => return Err(other.unexpected().into()),
         }
     }
+    let file = file.map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from);
     let (config, _) = load::load(&file)?;
     let names: Vec<_> = config.ports.keys().map(Name::as_str).collect();
     let names = names.join(", ");
@@ -76,7 +80,7 @@ impl Decode {
         let failed = |source| CliError::Io { what: "standard input".into(), source };
         if hex {
             for (n, line) in io::read_to_string(input).map_err(failed)?.lines().enumerate() {
-                let bytes = parse_hex(line);
+                let bytes = burst(line);
                 let bytes =
                     bytes.map_err(|e| CliError::Usage(format!("input line {}: {e}", n + 1)))?;
                 self.capture.burst(&bytes);
@@ -109,7 +113,7 @@ impl Decode {
             text.push(b' ');
             text.extend_from_slice(&message.payload);
             if self.is_terminal {
-                let shown = plain(&String::from_utf8_lossy(&text[start..]));
+                let shown = plain_bytes(&text[start..]);
                 text.truncate(start);
                 text.extend_from_slice(shown.as_bytes());
             }

@@ -39,7 +39,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     }
     log::start(&filter, LogTime::Off, LogTo::Stderr)
         .map(drop)
-        .map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
+        .map_err(|e| CliError::Usage(format!("--log {e}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let tally = runtime.map_err(failed)?.block_on(async {

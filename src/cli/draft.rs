@@ -1,8 +1,8 @@
 //! The configuration as a text that somebody edits elsewhere: read, checked, tried and saved.
 
 use super::CliError;
-use super::capture::Capture;
-use crate::config::scalar::{Name, parse_hex};
+use super::capture::{Capture, burst};
+use crate::config::scalar::Name;
 use crate::config::{Files, load};
 use crate::control::json;
 use crate::message::Message;
@@ -62,7 +62,7 @@ pub(super) fn preview(
     let mut capture = Capture::new(pipeline);
     if hex {
         for (n, line) in bytes.lines().enumerate() {
-            let bytes = parse_hex(line);
+            let bytes = burst(line);
             let bytes = bytes.map_err(|e| CliError::Failed(format!("line {}: {e}", n + 1)))?;
             capture.burst(&bytes);
             capture.silence();

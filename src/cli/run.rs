@@ -20,13 +20,13 @@ tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then 
 left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the
 configuration again: what it does not change is not disturbed, and a wrong file changes nothing.
 
-Usage: tty2mqtt run [OPTIONS]
+Usage: tty2mqtt run [OPTIONS] [FILE]
 
-  -c, --config FILE       configuration [/etc/tty2mqtt/config.yaml]
+  FILE                    configuration [/etc/tty2mqtt/config.yaml]; also behind -c or --config
   -b, --broker-file FILE  keys of `broker` that count instead of the configuration's, written as
                           there; for a login that the system keeps elsewhere
   -l, --log FILTER        error, warn, info, debug (frames), trace (bytes) [info];
-                          single modules too: info,serial=debug,mqtt=trace
+                          single modules too: info,serial=debug,mqtt=trace; `log --help` has all
       --log-time WHEN     auto, on, off: time stamps in the log [auto: only on a terminal]
       --log-split         error and warn to stderr, all below to stdout: two severities for a
                           supervisor such as procd
@@ -36,23 +36,27 @@ Example: tty2mqtt run --config my.yaml --log info,pipeline=debug
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
-    let mut files = Files::from(PathBuf::from(DEFAULT_CONFIG));
+    let mut file = None;
+    let mut broker = None;
     let mut filter = String::from("info");
     let mut time = LogTime::Auto;
     let mut to = LogTo::Stderr;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
-            Short('c') | Long("config") => files.config = parser.value()?.into(),
-            Short('b') | Long("broker-file") => files.broker = Some(parser.value()?.into()),
+            Short('c') | Long("config") => file = Some(parser.value()?),
+            Short('b') | Long("broker-file") => broker = Some(parser.value()?.into()),
+            Value(path) if file.is_none() => file = Some(path),
             Short('l') | Long("log") => filter = parser.value()?.string()?,
             Long("log-time") => time = parser.value()?.parse_with(when)?,
             Long("log-split") => to = LogTo::Split,
             other => return Err(other.unexpected().into()),
         }
     }
+    let config = file.map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from);
+    let files = Files { config, broker };
     let log = log::start(&filter, time, to);
-    let log = log.map_err(|e| CliError::Usage(format!("--log {filter}: {e}")))?;
+    let log = log.map_err(|e| CliError::Usage(format!("--log {e}")))?;
     let (config, warnings) = load::load_files(&files)?;
     for warning in warnings {
         tracing::warn!("{warning}");

@@ -254,7 +254,7 @@ fn suggest(word: &str, allowed: &[&str]) -> String {
 }
 
 /// Levenshtein's distance: how many letters to change, add or leave out.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().take(64).enumerate() {

@@ -250,16 +250,25 @@ async fn send(
     }
 }
 
-/// The topic that a command's name means: one that a filter takes, or the end of one filter.
+/// The topic that a command's name means: one that a filter takes, or the end of one filter; `/set`
+/// at its end need not be said.
 fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Denied> {
     if let Ok(topic) = name.parse::<Topic>()
         && filters.iter().any(|filter| filter.matches(name))
     {
         return Ok(topic);
     }
-    let ends = |filter: &&str| filter.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
     let known = || filters.iter().map(|filter| filter.as_str().to_owned()).collect();
-    let mut found: Vec<&str> = filters.iter().map(TopicFilter::as_str).filter(ends).collect();
+    let ending = |end: &str| {
+        let end = format!("{name}{end}");
+        let ends =
+            |filter: &&str| filter.strip_suffix(&end).is_some_and(|rest| rest.ends_with('/'));
+        filters.iter().map(TopicFilter::as_str).filter(ends).collect::<Vec<_>>()
+    };
+    let mut found = ending("");
+    if found.is_empty() {
+        found = ending("/set");
+    }
     found.dedup();
     match found[..] {
         [filter] => filter.parse().map_err(|_| Denied::NoCommand {
@@ -281,7 +290,8 @@ mod tests {
 
     #[test]
     fn a_command_is_named_by_its_topic_or_the_end_of_it() {
-        let filters = ["gw/a/relay", "gw/b/relay", "gw/b/lamp", "gw/any/+"];
+        let filters =
+            ["gw/a/relay", "gw/b/relay", "gw/b/lamp", "gw/any/+", "gw/c/lamp/set", "gw/c/fan/set"];
         let filters = filters.map(|filter| filter.parse().unwrap());
         let port: Name = "p".parse().unwrap();
         let topic = |name: &str| {
@@ -290,6 +300,9 @@ mod tests {
         assert_eq!(topic("gw/a/relay").unwrap(), "gw/a/relay");
         assert_eq!(topic("a/relay").unwrap(), "gw/a/relay");
         assert_eq!(topic("lamp").unwrap(), "gw/b/lamp");
+        assert_eq!(topic("fan").unwrap(), "gw/c/fan/set");
+        assert_eq!(topic("c/lamp").unwrap(), "gw/c/lamp/set");
+        assert!(topic("set").unwrap_err().contains("gw/c/lamp/set, gw/c/fan/set"));
         assert_eq!(topic("gw/any/thing").unwrap(), "gw/any/thing");
         assert!(topic("relay").unwrap_err().contains("gw/a/relay, gw/b/relay"));
         assert!(topic("amp").unwrap_err().contains("no command \"amp\"; there are: gw/a/relay"));

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 use tty2mqtt::cli::mqtt::format::time::Moment;
 use tty2mqtt::cli::mqtt::format::zone::Zone;
+use tty2mqtt::serial::pty::Pty;
 
 /// Messages that a broker keeps, so that whoever comes gets the same.
 fn keep(broker: &Mosquitto) -> usize {
@@ -254,4 +255,28 @@ fn the_time_is_printed_as_date_prints_it() {
         }
         assert_eq!(found, expected, "{zone}");
     }
+}
+
+#[test]
+fn no_message_steers_the_terminal() {
+    let broker = Mosquitto::start();
+    let port = broker.port.to_string();
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}a";
+    ours(&["pub", "-p", &port, "-r", "-t", "t", "-m", hostile], b"", 0);
+    let arguments = ["sub", "-p", &port, "-t", "t", "-C", "1"];
+    assert_eq!(ours(&arguments, b"", 0).0, format!("{hostile}\n").as_bytes());
+    let pty = Pty::open().unwrap();
+    let terminal = std::fs::OpenOptions::new().read(true).write(true).open(pty.path()).unwrap();
+    let mut ours = command(&[OURS], &arguments).stdout(terminal).spawn().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut seen = Vec::new();
+    runtime.block_on(async {
+        while !seen.ends_with(b"\n") {
+            let mut buffer = [0; 1024];
+            let read = tokio::time::timeout(Duration::from_secs(60), pty.read(&mut buffer)).await;
+            seen.extend_from_slice(&buffer[..read.unwrap().unwrap()]);
+        }
+    });
+    assert_eq!(String::from_utf8(seen).unwrap(), "\\u{1b}[2J\\u{9b}31m\\u{202e}a\n");
+    assert!(ours.wait().unwrap().success());
 }

@@ -17,7 +17,7 @@ pub(super) fn event(event: &Value, hex: bool) -> String {
     let word = |key: &str| plain(event[key].as_str().unwrap_or_default());
     let time = word("time");
     let bytes = match hex {
-        true => word("hex"),
+        true => pairs(&word("hex")),
         false => word("text"),
     };
     let size = &event["size"];
@@ -54,6 +54,12 @@ pub(super) fn event(event: &Value, hex: bool) -> String {
         let _ = writeln!(out, "    {field} has no value: {found}");
     }
     out
+}
+
+/// Hexadecimal digits as data sheets write them, with a blank behind each byte.
+fn pairs(digits: &str) -> String {
+    let pairs: Vec<_> = digits.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
+    pairs.join(" ")
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -140,11 +140,16 @@ pub(super) fn changes(answer: &Value) -> String {
     out
 }
 
-/// Columns as wide as their longest cell; the last one as it comes.
+/// The most characters that a cell shows: a device's name may have 64 KiB.
+const WIDEST: usize = 120;
+
+/// Columns as wide as their longest cell.
 fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+    let rows: Vec<_> =
+        rows.iter().map(|row| row.each_ref().map(|cell| short(cell, WIDEST))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, "{cell:width$}  ");
@@ -220,5 +225,16 @@ barn/weather/t  21.50 °C    1 min 1 s
 barn/weather/x  hex:ff      0 s
 ";
         assert_eq!(screen(&status), expected);
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_shown_cut() {
+        let name = "\u{202e}".repeat(12_000);
+        let value =
+            json!({"topic": format!("gw/{name}"), "payload": "1", "unit": name, "ago": 1.0});
+        let port = json!({"state": "open", "device": name, "frames": 7, "values": [value]});
+        let text = screen(&json!({"ports": {name.as_str(): port}}));
+        assert!(text.lines().all(|line| line.chars().count() < 500), "{text}");
+        assert!(text.contains("gw/\\u{202e}"), "{text}");
     }
 }

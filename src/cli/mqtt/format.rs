@@ -10,6 +10,7 @@ pub mod zone;
 pub use parse::FormatError;
 
 use crate::mqtt::packet::{Pair, Property, Varint};
+use crate::plain::plain_lines;
 use time::Moment;
 
 /// A message to be printed.
@@ -123,10 +124,42 @@ impl Format {
         eol: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), NotJson> {
+        self.put(message, at, eol, &|_, _| {}, out)
+    }
+
+    /// The same for a terminal: what steers one is shown, unless the format itself says it.
+    pub fn print_plain(
+        &self,
+        message: &Printed<'_>,
+        at: &Moment,
+        eol: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotJson> {
+        let tame = |from: usize, out: &mut Vec<u8>| {
+            let shown = plain_lines(&out[from..]);
+            out.truncate(from);
+            out.extend_from_slice(shown.as_bytes());
+        };
+        self.put(message, at, eol, &tame, out)
+    }
+
+    /// `tame` is called behind each piece that comes from the message, with where it begins.
+    fn put(
+        &self,
+        message: &Printed<'_>,
+        at: &Moment,
+        eol: bool,
+        tame: &dyn Fn(usize, &mut Vec<u8>),
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotJson> {
         let mut result = Ok(());
+        let start = out.len();
         match self {
             Format::Payload if message.payload.is_empty() => return Ok(()),
-            Format::Payload => out.extend_from_slice(message.payload),
+            Format::Payload => {
+                out.extend_from_slice(message.payload);
+                tame(start, out);
+            }
             Format::Verbose if message.payload.is_empty() && !eol => return Ok(()),
             Format::Verbose => {
                 out.extend_from_slice(message.topic.as_bytes());
@@ -135,17 +168,23 @@ impl Format {
                     [] => b"(null)",
                     payload => payload,
                 });
+                tame(start, out);
             }
             Format::Custom(pieces) => {
                 for piece in pieces {
+                    let start = out.len();
                     match piece {
                         Piece::Literal(bytes) => out.extend_from_slice(bytes),
                         Piece::Time(letter) => at.format(*letter, out),
                         Piece::Field(Field::Json(payload, pretty), _) => {
                             let printed = json::print(message, at, *payload, *pretty, out);
                             result = result.and(printed);
+                            tame(start, out);
                         }
-                        Piece::Field(field, layout) => layout.field(*field, message, at, out),
+                        Piece::Field(field, layout) => {
+                            layout.field(*field, message, at, out);
+                            tame(start, out);
+                        }
                     }
                 }
             }

@@ -7,6 +7,7 @@ use crate::mqtt::packet::{ConnAck, Properties, Reason, Version};
 use crate::mqtt::session::{self, SessionError};
 use crate::mqtt::transport::ConnectError;
 use crate::outbox::{Outcome, Ticket};
+use crate::plain::plain;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -209,7 +210,7 @@ impl Run {
     /// Says what is not quite as it was asked for.
     pub(super) fn warn(&self, text: &str) {
         if !self.quiet {
-            eprintln!("tty2mqtt: {text}");
+            eprintln!("tty2mqtt: {}", plain(text));
         }
     }
 

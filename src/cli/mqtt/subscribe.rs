@@ -14,7 +14,7 @@ use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::outbox::Ticket;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Runs the command; the link is at its begin.
 pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), Failure> {
@@ -206,10 +206,14 @@ impl Subscriber<'_> {
         let at = Moment::new(Now::read().wall, &self.zone);
         let mut text = Vec::with_capacity(message.payload.len() + 128);
         let own = &self.options.own;
-        if let Err(NotJson) = own.format.print(&printed, &at, !own.no_eol, &mut text) {
+        let mut out = io::stdout().lock();
+        let shown = match out.is_terminal() {
+            true => own.format.print_plain(&printed, &at, !own.no_eol, &mut text),
+            false => own.format.print(&printed, &at, !own.no_eol, &mut text),
+        };
+        if let Err(NotJson) = shown {
             run.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
         }
-        let mut out = io::stdout().lock();
         match out.write_all(&text).and_then(|()| out.flush()) {
             Ok(()) => Ok(()),
             // A reader that has seen enough (`| head`).

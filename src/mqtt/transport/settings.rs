@@ -144,6 +144,7 @@ pub struct TlsSettings {
 
 /// Whether the broker's certificate is checked. A broker whose certificate was not found right never
 /// gets a user name, a password or a client certificate: with any of these the link is refused.
+/// Whether it was revoked is not asked: there is no CRL and no OCSP.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -230,3 +230,23 @@ fn zone_files_are_read_whole_or_not_at_all() {
         let _ = Zone::from_file(&wrong).map(|zone| zone.at(0));
     }
 }
+
+#[test]
+fn on_a_terminal_only_the_format_may_steer_it() {
+    let hostile = "\u{1b}[2J\u{9b}31m\u{202e}a\nb\tc";
+    let shown = "\\u{1b}[2J\\u{9b}31m\\u{202e}a\nb\tc";
+    let properties = [Property::UserProperty(Pair("k".into(), "\u{1b}c".into()))];
+    let message = Printed { topic: "x/\u{7}", ..message(hostile.as_bytes(), &properties) };
+    let plain = |format: &Format| {
+        let mut out = Vec::new();
+        format.print_plain(&message, &at(0, "UTC0"), true, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(plain(&Format::Payload), format!("{shown}\n"));
+    assert_eq!(plain(&Format::Verbose), format!("x/\\u{{7}} {shown}\n"));
+    let colours = Format::parse(br"\e[31m%t %P %p\e[0m", false).unwrap();
+    assert_eq!(plain(&colours), format!("\u{1b}[31mx/\\u{{7}} k:\\u{{1b}}c {shown}\u{1b}[0m\n"));
+    let mut out = Vec::new();
+    Format::Payload.print(&message, &at(0, "UTC0"), true, &mut out).unwrap();
+    assert_eq!(out, format!("{hostile}\n").as_bytes());
+}

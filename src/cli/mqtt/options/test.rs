@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::{Own, UsageError, Values, wrong};
 use crate::mqtt::topic::Topic;
 use std::ffi::OsString;
+use std::num::NonZeroU16;
 
 /// The options of `tty2mqtt test` besides those of the connection.
 #[derive(Clone, Debug)]
@@ -65,7 +66,22 @@ impl Own for TestOptions {
                 connection.url(&format!("{host}{slash}"), "HOST").map(drop)
             }
             false => {
+                // One colon is before a port; an IPv6 address has more.
+                let port = match host.rsplit_once(':') {
+                    Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
+                        Some((name, port))
+                    }
+                    _ => None,
+                };
+                let host = port.map_or(host, |(name, _)| name);
                 connection.host = host.trim_start_matches('[').trim_end_matches(']').into();
+                if let Some((_, port)) = port {
+                    let number: Option<NonZeroU16> = port.parse().ok();
+                    let Some(number) = number else {
+                        return wrong(format!("{port:?} is no port; write HOST:1883"));
+                    };
+                    connection.port = Some(number.get());
+                }
                 Ok(())
             }
         }

@@ -304,6 +304,19 @@ fn test_takes_a_host_in_any_form() {
     let of = |line: &str| run::<TestOptions>(line, &[]);
     assert_eq!(of("broker").unwrap().connection.host, "broker");
     assert_eq!(of("[::1] -p 7").unwrap().connection.host, "::1");
+    for (host, expected) in [
+        ("127.0.0.1:18841", "127.0.0.1"),
+        ("broker.lan:18841", "broker.lan"),
+        ("[::1]:18841", "::1"),
+    ] {
+        let options = of(host).unwrap();
+        assert_eq!(
+            (options.connection.host.as_str(), options.connection.port()),
+            (expected, 18841)
+        );
+    }
+    assert_eq!(of("fe80::1").unwrap().connection.host, "fe80::1");
+    assert!(of("broker:x").unwrap_err().contains("\"x\" is no port; write HOST:1883"));
     let options = of("mqtts://me:pw@broker:8884 --json").unwrap();
     assert!(options.connection.tls.on && options.own.self_check && options.own.json);
     assert_eq!(options.connection.port(), 8884);

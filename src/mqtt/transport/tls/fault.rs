@@ -30,7 +30,7 @@ pub enum TlsFault {
     #[error("{0:?} is no name that a certificate can carry; use in `broker.url` one that is")]
     NoName(String),
     /// The stream below broke.
-    #[error("the link broke: {0}")]
+    #[error("the link broke: {0}; does that port speak TLS?")]
     Io(io::Error),
     /// Anything else.
     #[error("{0}")]
