@@ -2,7 +2,7 @@
 //!
 //! Two threads: the caller's runs the ports, because a tty's kernel buffer overflows after a third
 //! of a second; `mqtt` runs the link, because a TLS handshake on a slow router takes longer. They
-//! meet in two bounded channels only.
+//! meet in bounded channels only. A third has the journal, if there is one, and opens it too.
 
 mod build;
 mod reload;

@@ -18,7 +18,7 @@ use crate::config::{Drop, SyncPolicy};
 use crate::message::Message;
 use std::path::PathBuf;
 
-pub use thread::{Journal, Opened, open};
+pub use thread::{Journal, open};
 
 /// The number of a message in the journal, from 1 on. A newer one has a greater number; not every
 /// number has a message.
@@ -95,7 +95,7 @@ pub enum Report {
         /// Turns with another one are not done from now on.
         epoch: u32,
     },
-    /// It works again, and now for the first time if there is anything in it.
+    /// It works again, or for the first time.
     Back {
         /// The numbers up to here are given.
         last: Seq,

@@ -8,6 +8,7 @@ use crate::command::Refused;
 use crate::config::OutboxBounds;
 use crate::intake::Outlet;
 use crate::journal::Journal;
+use crate::log::lasting::Lasting;
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
@@ -102,6 +103,7 @@ pub async fn run(uplink: Uplink) -> usize {
     let now = Now::read();
     let (taken, takes) = mpsc::channel(TAKEN);
     let clock_is_set = Stamp(now.wall).is_synchronised();
+    let has_journal = uplink.journal.is_some();
     let mut running = Running {
         clock_is_set,
         was_unset: !clock_is_set,
@@ -111,6 +113,8 @@ pub async fn run(uplink: Uplink) -> usize {
         pressed: None,
         next_link: None,
         ended: None,
+        opening: has_journal.then(|| now.mono + PATIENCE),
+        hanging: Lasting::default(),
         taken,
         takes,
     };
@@ -134,6 +138,10 @@ struct Running {
     next_link: Option<Link>,
     /// When every port had ended.
     ended: Option<Instant>,
+    /// The journal was not opened yet: when that is too long.
+    opening: Option<Instant>,
+    /// Its disk hangs, for the log.
+    hanging: Lasting,
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<Token>,
     takes: mpsc::Receiver<Token>,
@@ -150,7 +158,7 @@ impl Running {
             let spills = self.uplink.link.outbox.spills_at();
             let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
             let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
-            let due = [grace, spills, told, hangs];
+            let due = [grace, spills, told, hangs, self.opening];
             let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event() => match event {
@@ -179,6 +187,7 @@ impl Running {
             if !self.clock_is_set {
                 self.look_at_the_clock();
             }
+            self.look_at_the_disk();
             self.tell_journal();
             let is_pressed = self.uplink.link.outbox.is_pressed();
             self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));

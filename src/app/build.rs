@@ -6,7 +6,7 @@ use crate::command;
 use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::Intake;
-use crate::journal::{self, Journal, Opened};
+use crate::journal::{self, Journal};
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
@@ -36,7 +36,7 @@ pub(super) struct Built {
     pub(super) port: Port,
 }
 
-/// Opens the journal if there is one, and tells the outbox what waits in it.
+/// Starts the journal if there is one: it is opened while all else begins.
 pub(super) fn journal(
     config: &Config,
     ports: Vec<String>,
@@ -49,19 +49,8 @@ pub(super) fn journal(
         sync: journal.sync,
         drop: config.outbox.drop,
     };
-    let (journal, opened) = journal::open(&settings, ports)?;
-    let Opened { last, waiting, state, failure: error } = opened;
-    match &error {
-        None => outbox.open_journal(last, &waiting),
-        Some(why) => {
-            outbox.journal_failed(0);
-            tracing::warn!("journal: {why}; what waits is kept in memory until it works");
-        }
-    }
-    if state.messages > 0 {
-        tracing::info!("{} messages of an earlier run wait in the journal", state.messages);
-    }
-    Ok(Some((journal, status::Journal { state, error })))
+    outbox.await_journal();
+    Ok(Some((journal::open(&settings, ports)?, status::Journal::default())))
 }
 
 /// The link to the broker of a configuration.

@@ -43,7 +43,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let tally = runtime.map_err(failed)?.block_on(async {
-        let signals = Signals::listen().map_err(failed)?;
+        let signals = Signals::listen(|| ()).map_err(failed)?;
         // A reader that went away (`| head`) does not stop the demo.
         let print = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
         play::play(settings, print, signals.first())

@@ -8,12 +8,13 @@ use crate::control::seat::Seat;
 use crate::control::{self, Control, path};
 use crate::log::{self, LogTime, LogTo};
 use crate::status::{Crashes, Program};
+use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 const HELP: &str = "\
 tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
@@ -67,8 +68,10 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let (seat, crashes) = take_seat(&config.control);
     let program = Program { started: Now::read(), crashes };
     let place = seat.as_ref().map(|(seat, _)| seat.clone());
+    let socket = place.clone();
+    let leave = move || socket.iter().for_each(|seat| seat.leave());
+    let signals = Signals::listen(leave).map_err(failed)?;
     let left = runtime.block_on(async {
-        let signals = Signals::listen().map_err(failed)?;
         tracing::info!(
             "tty2mqtt {} as {} with {} ports, broker {}",
             env!("CARGO_PKG_VERSION"),
@@ -91,6 +94,8 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     if let Some(seat) = &place {
         seat.leave();
     }
+    // A file that is being read, or a name looked up, must not hold up the end.
+    runtime.shutdown_background();
     let left = left?;
     match left {
         0 => tracing::info!("stopped"),
@@ -133,11 +138,73 @@ fn when(word: &str) -> Result<LogTime, String> {
     }
 }
 
-/// What ends the gateway, and what makes it read its configuration again.
+/// What signals ask for. They are heard by a thread of its own: a second one ends the process
+/// whatever all others wait for.
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+    /// Becomes true at the first signal that ends the program.
+    ending: watch::Receiver<bool>,
+    /// SIGHUP; several that come meanwhile count as one.
+    hang_ups: mpsc::Receiver<()>,
+}
+
+impl Signals {
+    /// From now on signals are heard. The second one that ends the program calls `last` and ends the
+    /// process at once.
+    pub(super) fn listen(last: impl FnOnce() + Send + 'static) -> io::Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (end, ending) = watch::channel(false);
+        let (hang_up, hang_ups) = mpsc::channel(1);
+        let mut ears = {
+            let _inside = runtime.enter();
+            Ears::open()?
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    while let Wish::Reload = ears.next().await {
+                        let _ = hang_up.try_send(());
+                    }
+                    if end.send_replace(true) {
+                        break;
+                    }
+                }
+            });
+            last();
+            std::process::exit(130);
+        })?;
+        Ok(Signals { ending, hang_ups })
+    }
+
+    /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal,
+    /// also while it reads.
+    async fn obey(mut self, files: Files, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
+        let reloads = async {
+            while let Some(()) = self.hang_ups.recv().await {
+                // What came of it is in the log.
+                let _ = app::reload(files.clone(), &orders).await;
+            }
+        };
+        tokio::select! {
+            () = reloads => {}
+            () = ended(&mut self.ending) => {}
+        }
+        tracing::info!("stopping");
+        if let Some(seat) = &seat {
+            seat.ending();
+        }
+    }
+
+    /// Resolves at the first signal that ends the program.
+    #[cfg(feature = "demo")]
+    pub(super) async fn first(mut self) {
+        ended(&mut self.ending).await;
+        tracing::info!("stopping");
+    }
+}
+
+/// The thread that hears signals ends with the process only.
+async fn ended(ending: &mut watch::Receiver<bool>) {
+    let _ = ending.wait_for(|ending| *ending).await;
 }
 
 /// What a signal asks for.
@@ -146,48 +213,19 @@ enum Wish {
     Reload,
 }
 
-impl Signals {
-    pub(super) fn listen() -> std::io::Result<Signals> {
-        Ok(Signals {
+struct Ears {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Ears {
+    fn open() -> io::Result<Ears> {
+        Ok(Ears {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
-    }
-
-    /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal;
-    /// from then on a second one ends the process at once.
-    async fn obey(mut self, files: Files, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
-        while let Wish::Reload = self.next().await {
-            // What came of it is in the log.
-            let _ = app::reload(files.clone(), &orders).await;
-        }
-        tracing::info!("stopping");
-        if let Some(seat) = &seat {
-            seat.ending();
-        }
-        drop(orders);
-        self.second().await;
-        if let Some(seat) = &seat {
-            seat.leave();
-        }
-        std::process::exit(130);
-    }
-
-    /// Resolves at the first signal that ends the program; from then on a second one ends the
-    /// process at once.
-    #[cfg(feature = "demo")]
-    pub(super) async fn first(mut self) {
-        while let Wish::Reload = self.next().await {}
-        tracing::info!("stopping");
-        tokio::spawn(async {
-            self.second().await;
-            std::process::exit(130);
-        });
-    }
-
-    async fn second(mut self) {
-        while let Wish::Reload = self.next().await {}
     }
 
     async fn next(&mut self) -> Wish {

@@ -277,6 +277,8 @@ struct World {
     order: Order,
     outbox: Outbox,
     store: Option<Store>,
+    /// The journal was read, and the outbox knows.
+    is_open: bool,
     in_flight: VecDeque<(Sending, u16, u64)>,
     next: BTreeMap<u16, u64>,
     delivered: BTreeMap<u16, Vec<u64>>,
@@ -293,6 +295,7 @@ impl World {
             order,
             outbox,
             store: Some(store),
+            is_open: false,
             in_flight: VecDeque::new(),
             next: BTreeMap::new(),
             delivered: BTreeMap::new(),
@@ -306,7 +309,7 @@ impl World {
         let mut outbox = Outbox::new(&OutboxBounds { bytes, order, ..OutboxBounds::default() });
         let store = Store::open(&settings(folder, 8 << 20, Drop::Oldest), &ports()).unwrap();
         outbox.share(3);
-        outbox.open_journal(store.last(), &store.away());
+        outbox.await_journal();
         outbox.disconnected(Instant::now());
         (outbox, store)
     }
@@ -318,9 +321,12 @@ impl World {
         self.outbox.push(message);
     }
 
-    /// The journal does what it is told.
+    /// The journal does what it is told; before that it is opened.
     fn journal(&mut self) {
         let store = self.store.as_mut().unwrap();
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.outbox.open_journal(store.last(), &store.away());
+        }
         while let Some(turn) = self.outbox.turn(self.now) {
             for report in obey(store, turn) {
                 self.outbox.hear(report);
@@ -361,7 +367,7 @@ impl World {
     /// kill -9 between two turns.
     fn kill(&mut self) {
         self.journal();
-        self.store = None;
+        (self.store, self.is_open) = (None, false);
         let (outbox, store) = World::start(self.folder.path(), self.order);
         (self.outbox, self.store) = (outbox, Some(store));
         self.in_flight.clear();
@@ -551,6 +557,39 @@ fn a_message_is_offered_when_it_is_safe_and_not_before() {
     assert_eq!(world.outbox.front().unwrap().port, 2);
     world.journal();
     assert_eq!(world.outbox.front().unwrap().port, 1);
+}
+
+#[test]
+fn what_comes_before_the_journal_is_open_waits_and_goes_behind_it() {
+    for order in [Order::Port, Order::Topic, Order::None] {
+        for hangs in [false, true] {
+            let mut world = World::new(order);
+            (0..300).for_each(|_| world.push(1, Durability::Always));
+            world.kill();
+            world.connect(true);
+            (0..20).for_each(|_| world.push(1, Durability::Always));
+            (0..20).for_each(|_| world.push(3, Durability::Spill));
+            world.send();
+            assert!(
+                world.in_flight.is_empty(),
+                "what is to be stored must not overtake the journal"
+            );
+            world.push(2, Durability::Memory);
+            world.send();
+            assert_eq!(world.in_flight.iter().map(|(_, port, _)| *port).collect::<Vec<_>>(), [2]);
+            if hangs {
+                // It is not waited for any longer, and its messages come all the same.
+                world.outbox.journal_failed(0);
+                world.send();
+                assert!(world.in_flight.len() > 10);
+            }
+            world.drain();
+            if hangs {
+                world.delivered.values_mut().for_each(|numbers| numbers.sort_unstable());
+            }
+            world.judge(&[1, 2, 3]);
+        }
+    }
 }
 
 #[test]

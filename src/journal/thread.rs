@@ -4,6 +4,7 @@ use super::store::{Failure, Lost, Store};
 use super::{Entry, Report, Seq, Settings, State, Turn};
 use crate::clock::Now;
 use crate::config::SyncPolicy;
+use crate::log::lasting::Lasting;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
@@ -34,50 +35,30 @@ enum Order {
     ClockIsSet(Now),
 }
 
-/// What an earlier run has left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// The numbers up to here are given.
-    pub last: Seq,
-    /// Of each port, how many messages wait.
-    pub waiting: Vec<(u16, u64)>,
-    /// How it stands.
-    pub state: State,
-    /// Why nothing can be written; [`Report::Back`] comes when it can.
-    pub failure: Option<String>,
-}
-
-/// Opens the journal and starts its thread. `ports` are the names of the ports, by their numbers
-/// from 1 on.
-pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<(Journal, Opened)> {
+/// Starts the journal's thread, which opens it and reads what an earlier run has left: that takes
+/// as long as the disk takes, and ends in [`Report::Back`] or [`Report::Failed`]. `ports` are the
+/// names of the ports, by their numbers from 1 on.
+pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
     let (orders, receiver) = mpsc::sync_channel(TURNS);
     let (sender, reports) = tokio::sync::mpsc::channel(2 * TURNS);
-    let opened = Store::open(settings, &ports);
-    let state = opened.as_ref().map(Store::state).unwrap_or_default();
-    let answer = Opened {
-        last: opened.as_ref().map_or(Seq(0), Store::last),
-        waiting: opened.as_ref().map(Store::away).unwrap_or_default(),
-        state,
-        failure: opened.as_ref().err().map(Failure::to_string),
-    };
     let mut running = Running {
         settings: settings.clone(),
         ports,
-        store: opened.ok(),
+        store: None,
         entries: VecDeque::new(),
         lost: Vec::new(),
         done: Vec::new(),
         reports: sender,
-        failed: answer.failure.as_ref().map(|_| Instant::now()),
+        failed: None,
+        failing: Lasting::default(),
         synced: Instant::now(),
-        state,
+        clock: None,
+        state: State::default(),
         epoch: 0,
     };
     let thread = std::thread::Builder::new().name("journal".into());
     let thread = thread.spawn(move || running.run(&receiver))?;
-    let journal =
-        Journal { orders: Some(orders), held: VecDeque::new(), reports, thread: Some(thread) };
-    Ok((journal, answer))
+    Ok(Journal { orders: Some(orders), held: VecDeque::new(), reports, thread: Some(thread) })
 }
 
 impl Journal {
@@ -121,6 +102,10 @@ impl Journal {
     }
 
     fn give(&mut self, order: Order) {
+        if let Order::Ports(_) = &order {
+            // While a disk hangs there may be any number of reloads.
+            self.held.retain(|held| !matches!(held, Order::Ports(_)));
+        }
         self.held.push_back(order);
         self.has_room();
     }
@@ -165,9 +150,13 @@ struct Running {
     lost: Vec<Lost>,
     done: Vec<(Seq, u16)>,
     reports: tokio::sync::mpsc::Sender<Report>,
-    /// Since when it cannot write.
+    /// When it was found last that it cannot write.
     failed: Option<Instant>,
+    /// For the log.
+    failing: Lasting,
     synced: Instant,
+    /// The wall clock was set, before the folder could be opened.
+    clock: Option<Now>,
     state: State,
     /// How often it has failed.
     epoch: u32,
@@ -175,6 +164,10 @@ struct Running {
 
 impl Running {
     fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+        if let Err(failure) = self.open() {
+            self.fail(&failure);
+        }
+        self.tell_state(true);
         loop {
             let order = match self.due() {
                 Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
@@ -234,7 +227,10 @@ impl Running {
                 return store.as_mut().map_or(Ok(()), |store| store.name_ports(ports));
             }
             (Order::ClockIsSet(now), Some(store)) => return store.clock_is_set(now),
-            (Order::ClockIsSet(_), None) => return Ok(()),
+            (Order::ClockIsSet(now), None) => {
+                self.clock = Some(now);
+                return Ok(());
+            }
         };
         self.done.extend(turn.done);
         let Some(store) = &mut self.store else {
@@ -279,14 +275,15 @@ impl Running {
     }
 
     fn fail(&mut self, failure: &Failure) {
-        let why = failure.to_string();
-        if self.failed.is_none() {
-            tracing::warn!("journal: {why}; what waits is kept in memory until it works again");
-            // What was written is there, if only until the power fails.
-            let last = self.store.as_ref().map_or(Seq(0), Store::last);
-            self.tell(Report::Safe(last));
+        let (why, now) = (failure.to_string(), Instant::now());
+        if let Some(again) = self.failing.occurred(now) {
+            tracing::warn!("journal: {why}; what waits is kept in memory until it works{again}");
         }
-        self.failed = Some(Instant::now());
+        if let (None, Some(store)) = (self.failed, &self.store) {
+            // What was written is there, if only until the power fails.
+            self.tell(Report::Safe(store.last()));
+        }
+        self.failed = Some(now);
         self.epoch = self.epoch.wrapping_add(1);
         self.entries.clear();
         self.tell(Report::Failed { why, epoch: self.epoch });
@@ -295,20 +292,33 @@ impl Running {
 
     fn try_again(&mut self) -> Result<(), Failure> {
         self.failed = Some(Instant::now());
-        let (mut last, mut waiting) = (Seq(0), Vec::new());
         match &mut self.store {
-            Some(store) => store.try_again(&mut self.lost)?,
-            None => {
-                let store = Store::open(&self.settings, &self.ports)?;
-                (last, waiting) = (store.last(), store.away());
-                self.store = Some(store);
+            Some(store) => {
+                store.try_again(&mut self.lost)?;
+                self.failed = None;
+                self.tell(Report::Back { last: Seq(0), waiting: Vec::new() });
             }
+            None => self.open()?,
         }
-        self.failed = None;
         tracing::info!("journal: works again");
-        self.tell(Report::Back { last, waiting });
         self.tell_lost();
         Ok(())
+    }
+
+    /// Opens the folder for the first time.
+    fn open(&mut self) -> Result<(), Failure> {
+        let store = Store::open(&self.settings, &self.ports)?;
+        let (last, waiting, messages) = (store.last(), store.away(), store.state().messages);
+        self.store = Some(store);
+        self.failed = None;
+        if messages > 0 {
+            tracing::info!("{messages} messages of an earlier run wait in the journal");
+        }
+        self.tell(Report::Back { last, waiting });
+        match (self.clock.take(), &mut self.store) {
+            (Some(now), Some(store)) => store.clock_is_set(now),
+            _ => Ok(()),
+        }
     }
 
     fn tell_lost(&mut self) {

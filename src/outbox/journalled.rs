@@ -20,9 +20,22 @@ pub struct Journalled {
 }
 
 impl Outbox {
+    /// There is a journal, which has yet to be read: until [`Outbox::open_journal`] or
+    /// [`Outbox::journal_failed`] what is to be stored waits in memory, so that it does not overtake
+    /// what an earlier run has left.
+    pub fn await_journal(&mut self) {
+        self.shelf.is_to_open();
+    }
+
+    /// Whether the journal has yet to be read.
+    pub fn awaits_journal(&self) -> bool {
+        self.shelf.is_opening()
+    }
+
     /// There is a journal now: the numbers up to `last` are given, and of each port so many
     /// messages wait in it.
     pub fn open_journal(&mut self, last: Seq, waiting: &[(u16, u64)]) {
+        let was_awaited = self.shelf.is_opening();
         self.shelf.open(last);
         for (port, messages) in waiting {
             let port = self.lane(*port);
@@ -31,6 +44,24 @@ impl Outbox {
         }
         // What is spilled goes behind what was.
         self.shelf.is_spilling = self.shelf.away > 0;
+        if was_awaited {
+            self.queue_behind_journal();
+        }
+    }
+
+    /// What came while the journal was opened goes behind what that has of its port.
+    fn queue_behind_journal(&mut self) {
+        let (order, shelf) = (self.bounds.order, &self.shelf);
+        let mut moved = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_behind_journal(order)) {
+            lane.take_out(|held| held.seq.is_none() && shelf.takes(&held.message), &mut moved);
+        }
+        moved.sort_unstable_by_key(|held| held.ticket);
+        for held in moved {
+            self.bytes -= held.message.cost();
+            self.waiting -= 1;
+            self.push_stored(held.ticket, held.message);
+        }
     }
 
     /// The journal cannot write: what it does not have waits in memory, as far as that goes.
@@ -158,6 +189,13 @@ impl Outbox {
     /// The link is gone; see `after`.
     pub fn disconnected(&mut self, now: Instant) {
         self.shelf.down_since.get_or_insert(now);
+    }
+
+    /// Whether something waits in memory alone that is to be stored.
+    pub fn has_unstored(&mut self) -> bool {
+        let shelf = &self.shelf;
+        let mut waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
+        waiting.any(|held| held.seq.is_none() && shelf.is_meant_for(&held.message))
     }
 
     /// The gateway ends: what may be stored is stored.

@@ -173,13 +173,18 @@ impl Lane {
 
     /// Takes out what the journal had to give up: all up to `last` that it holds.
     pub(super) fn give_up(&mut self, last: Seq, gone: &mut Vec<Held>) {
+        self.take_out(|held| held.seq.is_some_and(|seq| seq <= last), gone);
+    }
+
+    /// Takes out all that is meant.
+    pub(super) fn take_out(&mut self, is_meant: impl Fn(&Held) -> bool, out: &mut Vec<Held>) {
         for queue in [Queue::Backlog, Queue::Fresh] {
             let mut taken = Vec::new();
             match queue {
-                Queue::Backlog => self.backlog.give_up(last, &mut taken),
-                Queue::Fresh => self.fresh.give_up(last, &mut taken),
+                Queue::Backlog => self.backlog.take_out(&is_meant, &mut taken),
+                Queue::Fresh => self.fresh.take_out(&is_meant, &mut taken),
             }
-            gone.extend(taken.into_iter().filter_map(|held| self.less(Some(held), queue)));
+            out.extend(taken.into_iter().filter_map(|held| self.less(Some(held), queue)));
         }
     }
 

@@ -47,6 +47,9 @@ pub(super) struct Shelf {
 enum State {
     /// There is no journal.
     Off,
+    /// It is read what an earlier run has left. What is to be stored waits: it must not overtake
+    /// that.
+    Opening,
     Working,
     /// It cannot write; what comes waits in memory.
     Failed,
@@ -78,6 +81,15 @@ impl Shelf {
     pub(super) fn set_durability(&mut self, durability: Durability) {
         self.is_behind |= self.is_working() && durability != self.durability;
         self.durability = durability;
+    }
+
+    /// There will be a journal.
+    pub(super) fn is_to_open(&mut self) {
+        self.state = State::Opening;
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        self.state == State::Opening
     }
 
     /// The journal can write; what waits in memory is to be stored.
@@ -113,9 +125,16 @@ impl Shelf {
     pub(super) fn may_send(&self, message: &Message, seq: Option<Seq>) -> bool {
         // A message that is to be stored has its number before it can be sent.
         let is_stored = |seq| seq <= self.safe;
-        message.outlives(self.durability) != Some(Durability::Always)
-            || !self.is_working()
-            || seq.is_some_and(is_stored)
+        match (self.state, message.outlives(self.durability)) {
+            (State::Opening, durability) => durability.is_none(),
+            (State::Working, Some(Durability::Always)) => seq.is_some_and(is_stored),
+            _ => true,
+        }
+    }
+
+    /// Whether a message is to be stored as soon as there is a journal.
+    pub(super) fn is_meant_for(&self, message: &Message) -> bool {
+        message.outlives(self.durability).is_some()
     }
 
     /// Gives a message to the journal, with a place in memory besides or `away`.
@@ -180,7 +199,7 @@ impl Shelf {
 
     /// A disk that cannot be written can be read mostly.
     pub(super) fn may_read(&self) -> bool {
-        self.state != State::Off && self.away > 0 && !self.is_reading && !self.is_dry
+        self.away > 0 && !self.is_reading && !self.is_dry
     }
 
     /// Whether there is so much to tell that it should not wait.

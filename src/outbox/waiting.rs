@@ -1,6 +1,6 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
-use super::{Held, Seq};
+use super::Held;
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{HashMap, VecDeque};
@@ -160,14 +160,13 @@ impl Waiting {
         Some(self.removed(slot))
     }
 
-    /// Takes out all up to `last` that the journal had, and has no more.
-    pub(super) fn give_up(&mut self, last: Seq, gone: &mut Vec<Held>) {
-        let is_gone = |held: &Held| held.seq.is_some_and(|seq| seq <= last);
-        if !self.slots.iter().flatten().any(|slot| is_gone(&slot.held)) {
+    /// Takes out all that is meant.
+    pub(super) fn take_out(&mut self, is_meant: impl Fn(&Held) -> bool, out: &mut Vec<Held>) {
+        if !self.slots.iter().flatten().any(|slot| is_meant(&slot.held)) {
             return;
         }
         for Slot { held, .. } in std::mem::take(self).slots.into_iter().flatten() {
-            if is_gone(&held) { gone.push(held) } else { self.push_back(held) }
+            if is_meant(&held) { out.push(held) } else { self.push_back(held) }
         }
     }
 

@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 /// seconds for a megabyte.
 const LAST_SYNC: Duration = Duration::from_secs(10);
 
-/// A journal that is behind and says nothing for so long holds up the ports no more: its disk hangs.
+/// A journal that is behind and says nothing for so long holds up nobody any more: its disk hangs.
+/// The same holds for one that is being opened.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a disk still hangs.
+const LOOK: Duration = Duration::from_secs(60);
 
 impl Running {
     /// Gives the journal what there is for it, as far as it has room.
@@ -26,8 +30,33 @@ impl Running {
         }
     }
 
+    /// A disk that hangs at the start: what is to be stored waits for it no more.
+    pub(super) fn look_at_the_disk(&mut self) {
+        let now = Instant::now();
+        if self.opening.is_none_or(|due| due > now) {
+            return;
+        }
+        self.opening = Some(now + LOOK);
+        if self.uplink.link.outbox.awaits_journal() {
+            self.uplink.link.outbox.journal_failed(0);
+        }
+        let seconds = PATIENCE.as_secs();
+        if let Some((_, status)) = &mut self.uplink.journal {
+            status.error = Some(format!("it was not opened within {seconds} s"));
+        }
+        if let Some(again) = self.hanging.occurred(now) {
+            tracing::warn!(
+                "journal: it was not opened within {seconds} s, its disk is slow or hangs; what is \
+                 to be stored waits in memory and is sent without it{again}"
+            );
+        }
+    }
+
     pub(super) fn hear(&mut self, mut report: Report) {
         self.pressed = None;
+        if let Report::Back { .. } | Report::Failed { .. } = &report {
+            self.opening = None;
+        }
         if self.was_unset
             && self.clock_is_set
             && let Report::Read(messages) = &mut report
@@ -44,8 +73,11 @@ impl Running {
 
     /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
     pub(super) async fn save(mut self) -> usize {
+        let mut until = Instant::now() + LAST_SYNC;
+        if self.opening.is_some() {
+            until = self.wait_for_opening().await;
+        }
         self.uplink.link.outbox.store_all();
-        let until = Instant::now() + LAST_SYNC;
         loop {
             self.tell_journal();
             if self.uplink.link.outbox.is_saved() {
@@ -65,6 +97,25 @@ impl Running {
             }
         }
         self.uplink.link.outbox.unstored()
+    }
+
+    /// The gateway ends before the journal was opened. If there is something for it, that may take as
+    /// long as `grace`; a disk that hangs already is not waited for. Returns until when what follows
+    /// may take.
+    async fn wait_for_opening(&mut self) -> Instant {
+        let now = Instant::now();
+        let outbox = &mut self.uplink.link.outbox;
+        if outbox.awaits_journal() && outbox.has_unstored() {
+            let until = self.ended.unwrap_or(now) + self.uplink.plan.grace;
+            while self.opening.is_some() {
+                let report = report(&mut self.uplink.journal);
+                match tokio::time::timeout_at(until.into(), report).await {
+                    Ok(report) => self.hear(report),
+                    Err(_) => break,
+                }
+            }
+        }
+        if self.opening.is_some() { now } else { Instant::now() + LAST_SYNC }
     }
 
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would

@@ -22,15 +22,19 @@ fn in_folder(config: &str, folder: &Path) -> String {
 
 impl Gateway {
     pub fn start(config: &str) -> Gateway {
+        Gateway::start_with(config, |_| ())
+    }
+
+    /// With another environment.
+    pub fn start_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, in_folder(config, folder.path())).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
-            .args(["run", "--log", "info,uplink=debug", "--config"])
-            .arg(file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+        command.args(["run", "--log", "info,uplink=debug", "--config"]);
+        command.arg(file).stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap();
         let log = Lines::of(child.stderr.take().unwrap());
         Gateway { child, log, folder }
     }

@@ -4,9 +4,12 @@ use crate::broker::{Counter, Mosquitto};
 use crate::client::Client;
 use crate::config;
 use crate::gateway::Gateway;
+use crate::hang::Hang;
 use crate::port::Port;
 use crate::proxy::Proxy;
+use rustix::process::Signal;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn with_journal(broker: u16, tty: &Path, folder: &Path, durability: &str) -> String {
     let outbox = format!(
@@ -143,5 +146,104 @@ fn a_backlog_that_memory_does_not_hold_goes_out_without_a_pause() {
     }
     proxy.open();
     assert_eq!(firsts(&counter, 7999), (0..8000).collect::<Vec<_>>());
+    gateway.terminate();
+}
+
+#[test]
+fn what_comes_while_the_journal_is_opened_is_sent_behind_what_it_has() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let proxy = Proxy::start(broker.port);
+    proxy.shut();
+    let counter = Counter::start(&broker, "test/line");
+    let folder = tempfile::tempdir().unwrap();
+    for durability in ["always", "spill"] {
+        let config = with_journal(proxy.port, port.path(), folder.path(), durability);
+        let gateway = Gateway::start(&config);
+        gateway.log().wait_for("is open");
+        feed(&mut port, 0..500);
+        Client::new(&gateway.socket())
+            .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(500));
+        gateway.terminate();
+        // The port is read before the disk has answered.
+        proxy.open();
+        let hang = Hang::of(folder.path());
+        let gateway = Gateway::start_with(&config, |command| hang.preload(command));
+        gateway.log().wait_for("connected to");
+        gateway.log().wait_for("is open");
+        feed(&mut port, 500..600);
+        Client::new(&gateway.socket())
+            .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(100));
+        hang.end();
+        assert_eq!(firsts(&counter, 599), (0..600).collect::<Vec<_>>(), "{durability}");
+        gateway.terminate();
+        proxy.shut();
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_at_the_start_costs_ten_seconds() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let counter = Counter::start(&broker, "test/line");
+    let folder = tempfile::tempdir().unwrap();
+    let hang = Hang::of(folder.path());
+    let config = with_journal(broker.port, port.path(), folder.path(), "always");
+    let start = Instant::now();
+    let gateway = Gateway::start_with(&config, |command| hang.preload(command));
+    gateway.log().wait_for("is open");
+    feed(&mut port, 0..100);
+    gateway.log().wait_for("journal: it was not opened within 10 s");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(firsts(&counter, 99), (0..100).collect::<Vec<_>>());
+    let status = Client::new(&gateway.socket()).ask(r#"{"request":"status"}"#);
+    let error = status["broker"]["journal"]["error"].as_str().unwrap();
+    assert!(error.contains("was not opened"), "{error}");
+    // The end does not wait for it.
+    let start = Instant::now();
+    gateway.terminate();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_a_gateway_whose_disk_hangs() {
+    let mut port = Port::new();
+    let folder = tempfile::tempdir().unwrap();
+    let hang = Hang::of(folder.path());
+    let away = crate::broker::free_port();
+    let config = with_journal(away, port.path(), folder.path(), "always") + "grace: 60s\n";
+    let mut gateway = Gateway::start_with(&config, |command| hang.preload(command));
+    gateway.log().wait_for("is open");
+    feed(&mut port, 0..100);
+    Client::new(&gateway.socket())
+        .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(100));
+    // There is something to be saved, so that the end waits for the disk.
+    gateway.signal(Signal::TERM);
+    gateway.log().wait_for("stopping");
+    let start = Instant::now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(130));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(!gateway.socket().exists());
+}
+
+#[test]
+fn pipes_and_devices_in_the_journals_folder_are_not_waited_for() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let counter = Counter::start(&broker, "test/line");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("0.journal"), 0o600.into()).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("lock"), 0o600.into()).unwrap();
+    let config = with_journal(broker.port, port.path(), folder.path(), "always");
+    let gateway = Gateway::start(&config);
+    gateway.log().wait_for("lock: is not a regular file");
+    gateway.log().wait_for("is open");
+    feed(&mut port, 0..100);
+    assert_eq!(firsts(&counter, 99), (0..100).collect::<Vec<_>>());
+    std::fs::remove_file(at("lock")).unwrap();
+    gateway.log().wait_for("0.journal: is not a regular file; set aside");
+    gateway.log().wait_for("journal: works again");
     gateway.terminate();
 }

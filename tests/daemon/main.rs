@@ -9,6 +9,7 @@ mod certificates;
 #[allow(dead_code)]
 mod client;
 mod gateway;
+mod hang;
 mod journal;
 mod lines;
 mod login;
