@@ -15,7 +15,7 @@ mod run;
 
 use crate::app::StartError;
 use crate::config::error::ConfigError;
-use crate::config::load::distance;
+use crate::config::hint::distance;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn command(yaml: &str) -> Result<Command, String> {
-        let rule: CommandRule = serde_yaml::from_str(yaml).unwrap();
+        let rule: CommandRule = crate::config::tree::parse(yaml).unwrap();
         Command::build(&rule, &Names { gateway: "gw", port: "p", device: "dev" })
     }
 

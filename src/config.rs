@@ -5,11 +5,16 @@ mod check;
 #[cfg(test)]
 mod docs;
 pub mod error;
+mod excerpt;
+pub mod file;
+pub(crate) mod hint;
 pub mod load;
 mod outbox;
 mod overlay;
 pub mod scalar;
 pub mod tree;
+mod warn;
+pub mod yaml;
 
 pub use outbox::{Drop, Journal, Order, OutboxBounds};
 pub use overlay::Files;
@@ -63,6 +68,7 @@ pub struct Config {
     #[serde(default = "Config::default_grace")]
     pub grace: Span,
     /// The serial ports, each under a name of your choice.
+    #[serde(deserialize_with = "tree::map")]
     pub ports: BTreeMap<Name, Port>,
     /// The file as it was written, to tell what has changed since.
     #[serde(skip)]
@@ -71,7 +77,7 @@ pub struct Config {
 
 /// A configuration as it was written, secrets and all: it is not printed.
 #[derive(Clone, Default, PartialEq)]
-pub struct Source(pub serde_yaml::Value);
+pub struct Source(pub yaml::Tree);
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,12 +112,8 @@ impl Config {
         Span::from_secs(5)
     }
 
-    fn written(&self, path: &[&str]) -> Option<&serde_yaml::Value> {
-        path.iter().try_fold(&self.source.0, |value, wanted| {
-            // A key may be a number, as in `ports: {1: …}`, which `get` with a text does not find.
-            let keys = value.as_mapping()?.iter();
-            keys.filter(|(key, _)| tree::key_text(key) == *wanted).map(|(_, value)| value).next()
-        })
+    fn written(&self, path: &[&str]) -> Option<&yaml::Tree> {
+        path.iter().try_fold(&self.source.0, |value, key| value.get(key))
     }
 }
 
@@ -308,14 +310,14 @@ pub struct Port {
     #[serde(default)]
     pub decode: Option<Decode>,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tree::optional_list")]
     pub messages: Option<Vec<Mapping>>,
     /// Several kinds of frames on one port, instead of `decode` and `messages`: the first whose
     /// `starts` matches takes the frame.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tree::list")]
     pub frames: Vec<FrameKind>,
     /// Messages from the broker that are written to the port.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tree::list")]
     pub commands: Vec<CommandRule>,
     /// After so long without a byte the port's status says `silent`: `5min`, at least 1s. Default:
     /// never.
@@ -340,7 +342,7 @@ pub struct FrameKind {
     pub decode: Decode,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`. An empty
     /// list ignores such frames.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tree::optional_list")]
     pub messages: Option<Vec<Mapping>>,
 }
 

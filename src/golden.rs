@@ -4,11 +4,11 @@
 use crate::clock::Now;
 use crate::config::scalar::{Name, Span, parse_hex};
 use crate::config::tree::Node;
+use crate::config::yaml::{Tree, Value};
 use crate::config::{Config, Port, load};
 use crate::message::Message;
 use crate::pipeline::Pipeline;
-use serde::Deserialize;
-use serde_yaml::{Mapping, Value};
+use serde::{Deserialize, Deserializer, de};
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,7 +19,8 @@ pub struct Golden {
     /// Where the bytes come from: the device, and the document that publishes its format.
     pub source: String,
     /// The port's settings, as in a configuration file.
-    pub port: Value,
+    #[serde(deserialize_with = "later")]
+    pub port: Tree,
     /// The cases.
     pub cases: Vec<Case>,
 }
@@ -79,11 +80,19 @@ pub struct Expected {
     pub payload: String,
 }
 
+/// The settings are taken as they are written, and read as a configuration's port later.
+fn later<'de, D: Deserializer<'de>>(from: D) -> Result<Tree, D::Error> {
+    de::IgnoredAny::deserialize(from).map(|_| Tree::default())
+}
+
 impl Golden {
     /// Reads a file of cases.
     pub fn parse(text: &str) -> Result<Golden, String> {
-        let tree: Value = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
-        Golden::deserialize(Node(&tree)).map_err(|wrong| format!("{}: {wrong}", wrong.path))
+        let tree = Tree::read(text).map_err(|fault| fault.what)?;
+        let golden = Golden::deserialize(Node::new(&tree));
+        let mut golden = golden.map_err(|wrong| wrong.with_path(&tree))?;
+        golden.port = tree.get("port").cloned().unwrap_or_default();
+        Ok(golden)
     }
 
     /// Runs all cases; a text for each that went wrong.
@@ -98,23 +107,23 @@ impl Golden {
     /// The port's settings, by the same road as a configuration file's.
     fn settings(&self) -> Result<Port, String> {
         let mut port = self.port.clone();
-        if let Some(keys) = port.as_mapping_mut()
-            && !keys.contains_key("path")
-        {
-            keys.insert("path".into(), "/dev/null".into());
-            if !keys.contains_key("line") {
-                keys.insert("line".into(), "9600 8N1".into());
+        if let Value::Map(keys) = &mut port.value {
+            let has = |keys: &[(Tree, Tree)], wanted| {
+                keys.iter().any(|(key, _)| key.key_text() == wanted)
+            };
+            if !has(keys, "path") {
+                keys.push((Tree::text("path"), Tree::text("/dev/null")));
+                if !has(keys, "line") {
+                    keys.push((Tree::text("line"), Tree::text("9600 8N1")));
+                }
             }
         }
-        let map = |entries: Vec<(&str, Value)>| -> Value {
-            entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Mapping>().into()
-        };
-        let tree = map(vec![
-            ("gateway", "gw".into()),
-            ("broker", map(vec![("url", "mqtt://x".into())])),
-            ("ports", map(vec![("port", port)])),
+        let tree = Tree::map(vec![
+            ("gateway", Tree::text("gw")),
+            ("broker", Tree::map(vec![("url", Tree::text("mqtt://x"))])),
+            ("ports", Tree::map(vec![("port", port)])),
         ]);
-        let parsed = load::from_tree("golden", tree, "", std::path::Path::new("/"));
+        let parsed = load::from_tree("golden", tree, std::path::Path::new("/"));
         let (config, _): (Config, _) = parsed.map_err(|e| e.to_string())?;
         config.ports.into_values().next().ok_or_else(|| "no port".into())
     }

@@ -333,7 +333,7 @@ mod tests {
     }
 
     fn mapped(yaml: &str, readings: &[Reading<'_>]) -> Vec<(String, String)> {
-        let mapping: Mapping = serde_yaml::from_str(yaml).unwrap();
+        let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
         let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
         let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
@@ -433,7 +433,7 @@ mod tests {
             ("{topic: '{field}', per: frame}", "{field} has no meaning here"),
             ("{topic: a, payload: '{value}', per: frame}", "{value} has no meaning here"),
         ] {
-            let mapping: Mapping = serde_yaml::from_str(yaml).unwrap();
+            let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
             let error = mapping.build(&NAMES).unwrap_err();
             assert!(error.contains(expected), "{yaml}: {error}");
         }

@@ -252,8 +252,245 @@ fn two_ports_are_never_one_device() {
             Ok(_) => assert!(!same, "{text}"),
             Err(error) => {
                 let error = error.to_string();
-                assert!(same && error.contains("port a is the same device"), "{error}");
+                assert!(same && error.contains("port \"a\" is the same device"), "{error}");
             }
+        }
+    }
+}
+
+#[test]
+fn no_mistake_shows_a_secret() {
+    // Letters only, so that no number or word of ours is it. A key is shown: it is no secret.
+    const SECRET: &str = "Gehgeheim";
+    let spellings = [
+        "  passwrod: X\n",
+        "  Password: X\n",
+        "  pass: X\n",
+        "  password: X\n  bad: 1\n",
+        "  password: a@X\n  keepalive: soon\n",
+        "  password: 'X'\n  password: Y\n",
+        "  \"password\": \"X\"\n  'bad': 1\n",
+        "  ? password\n  : X\n  bad: 1\n",
+        "  password:\n    X\n  inflight: -1\n",
+        "  password: >\n    a\n    X\n  inflight: -1\n",
+        "  password: &p X\n  user: *p\n  bad: *p\n",
+        "  password: !secret X\n",
+        "  password: [X]\n",
+        "  password: {a: X}\n",
+        "  password: \"X\n",
+        "  password: \"a\\X\"\n",
+        "  password:X\n",
+        "  password = X\n",
+        "  password: X: X\n",
+        "  password: # X\n   bad: 1\n",
+        "  keepalive: X\n",
+        "  keepalive: 5s # X\n  bad: 1\n",
+        "  clean: X\n",
+        "  auth: X\n",
+        "  version: X\n",
+        "  family: X\n",
+        "  inflight: X\n",
+        "  local_address: X\n",
+        "  proxy: X\n",
+        "  proxy: socks5://u:X@[::1\n",
+        "  fallback: ['u:X@h']\n",
+        "  fallback: X\n",
+        "  user: [X]\n",
+        "  X\n",
+        "  - X\n",
+        "  {X\n",
+        "  tls: {key_file: X, bad: X}\n",
+        "  tls: X\n",
+        "  tls: {verify: X}\n",
+        "  tls: {fingerprint: X}\n",
+        "  tls: {min_version: X}\n",
+        "  tls:\n    key_file: |\n      -----BEGIN PRIVATE KEY-----\n      X\n    bad: X\n",
+        "\tpassword: X\n",
+        "  password: %X\n",
+        "  password: @X\n",
+        "  password: *X\n",
+        "  password: X\u{1}\n",
+    ];
+    let flow = [
+        "{'password': X, bad: 1}",
+        "{password: X, bad: 1}",
+        "{password:\n  X, bad: 1}",
+        "{password:X}",
+        "{user: me, X}",
+        "{\"password\":\"X\",\"bad\":1}",
+        "{url: 'u:X@h'}",
+        "{url: 'mqtt://u:X@h:99999'}",
+        "{url: 'mqtt://u:X@[::1'}",
+        "{url: 'X://h'}",
+        "{url: 'mqtt://h/X'}",
+        "{url: 'unix://X'}",
+        "{url: 'mqtt://u:X%zz@h'}",
+        "mqtt://u:X@h",
+        "[X]",
+        "{password: X",
+        "{password: X}}",
+        "{<<: X}",
+        "{<<: {password: X}, bad: 1}",
+    ];
+    let block = spellings.iter().map(|text| format!("broker:\n  url: mqtt://h\n{text}{PORTS}"));
+    let flow = flow.iter().flat_map(|text| {
+        [
+            format!("broker: {text}\n{PORTS}"),
+            format!("{PORTS}broker: {text}\n"),
+            format!("{{ports: {{a: {{path: /dev/a, line: 9600}}}}, broker: {text}}}\n"),
+            format!("brokr: {text}\n{PORTS}"),
+        ]
+    });
+    let elsewhere = [
+        "ports:\n  a: {path: /dev/a, passwrod: X, line: 9600}\nbroker: {url: 'mqtt://h'}\n".into(),
+        format!("mqtt: {{a: [X, {{b: X}}]}}\nbroker: {{url: 'mqtt://h'}}\n{PORTS}"),
+        "X\n".into(),
+        "- X\n".into(),
+    ];
+    for text in block.chain(flow).chain(elsewhere) {
+        let text = text.replace('X', SECRET);
+        let Err(error) = load::parse("c.yaml", &text, Path::new("/")) else { continue };
+        let shown = error.to_string();
+        assert!(!shown.contains(SECRET) && !shown.contains("eheim"), "{text}\n{shown}");
+        for problem in &error.problems {
+            assert!(!format!("{problem:?}").contains(SECRET), "{text}\n{problem:?}");
+        }
+        assert!(!error.problems.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_is_shown_where_it_is_whatever_it_is_called() {
+    let problem = |ports: &str| {
+        let text = format!("broker: {{url: \"mqtt://x\"}}\nports:\n{ports}");
+        let mut problems = load::parse("c.yaml", &text, Path::new("/")).unwrap_err().problems;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.remove(0)
+    };
+    // One port's name begins with the other's.
+    let found = problem(
+        "  a: {path: /dev/a, line: 9600, decode: json}\n  \
+           a.decode: {path: /dev/b, line: 9600, decode: {json: {fields: [x, x]}}}\n",
+    );
+    assert_eq!(found.place.unwrap().line, 4);
+    assert!(found.path.starts_with("ports.a.decode.decode.json"), "{}", found.path);
+    // What separates a sentence from its remedy stands in what the user wrote.
+    let found = problem(
+        "  a: {path: /dev/a, line: 9600, messages: [{topic: \"a; b/+\"}, {topic: \"a: b\"}]}\n",
+    );
+    assert!(found.what.contains("\"a; b/+\" has a wildcard"), "{}", found.what);
+    let found = problem(
+        "  a: {path: /dev/a, line: 9600, decode: {json: {fields: [\"x; y\", \"x; y\"]}}}\n",
+    );
+    assert!(found.what.contains("\"x; y\""), "{}", found.what);
+    let found = problem(
+        "  a: {path: /dev/a, line: 9600, decode: {json: {fields: [\"x: y\", \"x: y\"]}}}\n",
+    );
+    assert!(found.what.contains("\"x: y\""), "{}", found.what);
+}
+
+#[test]
+fn nothing_in_a_mistake_steers_a_terminal() {
+    for text in [
+        "\"\\e[2J\\e[31mkey\": 1\n",
+        "broker: {url: \"mqtt://h\"}\nports: {a: {path: /dev/a, line: 9600, \"\\e[2J\\u202e\": 1}}\n",
+        "broker: {url: \"mqtt://h\"}\nports: {a: {path: /dev/a, line: \"\\e[2J\\u009b\"}}\n",
+        "broker: {url: \"mqtt://h\"}\nports: {\"a\u{202e}\": {path: /dev/a, line: x}}\n",
+        "ports: \u{1b}[2J\n",
+        "ports:\n  a: b\n \u{1b}[2J: c\n",
+    ] {
+        let error = load::parse("c\u{1b}.yaml", text, Path::new("/")).unwrap_err().to_string();
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!error.contains(steers), "{error:?}");
+    }
+}
+
+#[test]
+fn fifty_problems_are_told_and_the_others_counted() {
+    let keys: String = (0..300).map(|n| format!("k{n}: 1\n")).collect();
+    let text = format!("{keys}broker: {{url: \"mqtt://x\"}}\n{PORTS}");
+    let error = load::parse("c.yaml", &text, Path::new("/")).unwrap_err();
+    assert_eq!((error.problems.len(), error.more), (50, 250));
+    assert!(error.to_string().ends_with("\nthe first 50 problems in c.yaml, and 250 more"));
+    // Two mistakes in each of many ports, and in each of many fields of one.
+    let ports: String = (0..200)
+        .map(|n| format!("  p{n}: {{path: /dev/p{n}, line: fast, flow: x, a: 1}}\n"))
+        .collect();
+    let error = load::parse(
+        "c",
+        &format!("broker: {{url: \"mqtt://x\"}}\nports:\n{ports}"),
+        Path::new("/"),
+    );
+    let error = error.unwrap_err();
+    assert_eq!((error.problems.len(), error.more), (50, 550));
+    let fields: String = (0..200).map(|n| format!("{{name: f{n}, decimals: x, a: 1}}, ")).collect();
+    let port = format!("{{path: /dev/a, line: 9600, decode: {{json: {{fields: [{fields}]}}}}}}");
+    let error = load::parse(
+        "c",
+        &format!("broker: {{url: \"mqtt://x\"}}\nports: {{a: {port}}}\n"),
+        Path::new("/"),
+    );
+    let error = error.unwrap_err();
+    assert_eq!((error.problems.len(), error.more), (50, 350));
+}
+
+#[test]
+fn texts_that_are_too_much_are_refused() {
+    let many = |text: &str, n| format!("x: {}\n", text.repeat(n));
+    for text in [
+        "[".repeat(1 << 20),
+        "- ".repeat(1 << 19),
+        "? ".repeat(1 << 19),
+        many("[a, ", 200),
+        format!("x: [{}]\n", "a,".repeat(1 << 19)),
+        format!("[{}]\n", "a: b,".repeat(1 << 17)),
+        format!("{{{}}}\n", "a,".repeat(1 << 19)),
+        format!("x: [{}]\n", "&a ".repeat(1 << 18)),
+        "- a\n".repeat(1 << 18),
+        "---\n".repeat(1 << 18),
+        "\u{feff}".repeat(1 << 18),
+    ] {
+        let error = load::parse("c.yaml", &text, Path::new("/")).unwrap_err();
+        assert_eq!(error.problems.len(), 1);
+        assert!(error.to_string().len() < 1000, "{}", &error.to_string()[..1000]);
+    }
+}
+
+/// Whatever a text is, it is taken or refused.
+#[test]
+fn mutilated_texts_never_stop_the_reader() {
+    let sources: Vec<_> = ["tests/config", "config", "tests/golden"]
+        .into_iter()
+        .flat_map(yaml_files)
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let special: Vec<char> =
+        "{}[]:,-?&*!|>'\"%@`#\n\n  \t\u{feff}\0\u{85}é0xX<~.\\".chars().collect();
+    let mut state = 1_u64;
+    let mut random = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % n.max(1) as u64) as usize
+    };
+    for round in 0..6_000 {
+        let mut text: Vec<char> = sources[round % sources.len()].chars().collect();
+        for _ in 0..1 + random(8) {
+            let (at, to) = (random(text.len()), random(text.len()));
+            match random(4) {
+                0 => drop(text.drain(at..(at + random(40)).min(text.len()))),
+                1 => text.insert(at, special[random(special.len())]),
+                2 if !text.is_empty() => text[at] = special[random(special.len())],
+                _ => {
+                    let copy: Vec<_> = text[at..(at + random(80)).min(text.len())].to_vec();
+                    text.splice(to..to, copy);
+                }
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(error) = load::parse("c.yaml", &text, Path::new("/")) {
+            assert!(!error.problems.is_empty(), "{text}");
+            let _ = error.to_string();
         }
     }
 }

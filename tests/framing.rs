@@ -6,7 +6,6 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
-use tty2mqtt::config::tree::Node;
 use tty2mqtt::frame::{Checksum, FrameCounts, Framer, Framing};
 
 const LIMIT: usize = 64;
@@ -53,8 +52,7 @@ const RULES: [Rule; 15] = [
 ];
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    T::deserialize(Node(&tree)).unwrap()
+    tty2mqtt::config::tree::parse(yaml).unwrap()
 }
 
 fn framer(framing: &str, checksum: Option<&str>) -> Framer {

@@ -5,15 +5,13 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use std::borrow::Cow;
 use tty2mqtt::clock::Now;
-use tty2mqtt::config::tree::Node;
 use tty2mqtt::decode::Decode;
 use tty2mqtt::map::{Mapping, Names};
 use tty2mqtt::mqtt::topic;
 use tty2mqtt::value::{Reading, Value};
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    T::deserialize(Node(&tree)).unwrap()
+    tty2mqtt::config::tree::parse(yaml).unwrap()
 }
 
 /// Bytes among which the special ones of all rules are common.

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
-use tty2mqtt::config::tree::Node;
 use tty2mqtt::frame::{Checksum, Framer, Framing};
 
 /// The most that a frame of these rules may have.
@@ -59,8 +58,7 @@ pub fn fuzz_one(data: &[u8]) {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    T::deserialize(Node(&tree)).unwrap()
+    tty2mqtt::config::tree::parse(yaml).unwrap()
 }
 
 /// A port's framer over a long time.

@@ -1,8 +1,7 @@
 //! Laws of decoding, for any frame: the first byte chooses the decoder, the rest is the frame.
 
-use serde::Deserialize;
 use std::sync::LazyLock;
-use tty2mqtt::config::tree::Node;
+use tty2mqtt::config::tree;
 use tty2mqtt::decode::{Decode, Decoder};
 use tty2mqtt::value::Value;
 
@@ -36,10 +35,7 @@ pub const DECODERS: [(&str, &[u8]); 11] = [
 ];
 
 static ALL: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
-    let build = |(decode, _): &(&str, _)| {
-        let tree = serde_yaml::from_str(decode).unwrap();
-        Decode::deserialize(Node(&tree)).unwrap().build().unwrap()
-    };
+    let build = |(decode, _): &(&str, _)| tree::parse::<Decode>(decode).unwrap().build().unwrap();
     DECODERS.iter().map(build).collect()
 });
 

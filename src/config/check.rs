@@ -2,11 +2,10 @@
 
 mod network;
 
-use super::error::{Part, Problem};
-use super::load::problem;
-use super::overlay::{Files, Texts};
+use super::load::{At, Found};
+use super::overlay::Files;
 use super::scalar::Span;
-use super::tree::Path;
+use super::tree::{Path, Step};
 use super::{Auth, Config, Port, SyncPolicy};
 use crate::command;
 use crate::frame::Framing;
@@ -19,23 +18,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// Everything that is wrong with a configuration whose keys are right one by one.
-pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
-    let mut found = Found { texts, problems: Vec::new() };
+pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     found.broker(config);
     if config.ports.is_empty() {
         found.add("ports", "there is no port; add one, such as `meter: {path: /dev/ttyUSB0, …}`");
     }
     let mut devices = HashMap::new();
     for (name, port) in &config.ports {
-        let path = format!("ports.{name}");
+        let path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
         found.port(&path, port);
         if let Some((key, device)) = Device::of(port)
             && let Some(other) = devices.insert(device, name)
         {
+            let other = other.to_string();
             found.add(
-                &format!("{path}.{key}"),
+                path.below(key),
                 &format!(
-                    "port {other} is the same device; \
+                    "port {other:?} is the same device; \
                 one port can have several kinds of frames, see `frames`"
                 ),
             );
@@ -46,7 +45,6 @@ pub(super) fn check(config: &Config, texts: &Texts<'_>) -> Vec<Problem> {
             found.built(&path, &error.key, &error.why);
         }
     }
-    found.problems
 }
 
 /// What a port names, to tell whether two ports are one device. Whoever names it otherwise, by a link
@@ -75,36 +73,30 @@ impl Device {
     }
 }
 
-struct Found<'a> {
-    texts: &'a Texts<'a>,
-    problems: Vec<Problem>,
-}
-
 impl Found<'_> {
-    fn add(&mut self, path: &str, what: &str) {
-        let path = Path::parse(path);
-        self.problems.push(problem(self.texts, &path, Part::Key, what.into(), None));
-    }
-
     /// A mistake that came up when a port's parts were built. The keys below the one at fault stand
     /// before the sentence: `names[0]: scale: what is wrong`.
-    fn built(&mut self, port: &str, key: &str, why: &str) {
-        let mut path = format!("{port}.{key}");
+    fn built(&mut self, port: &Path, key: &str, why: &str) {
+        let mut path = port.below(key);
         let mut why = why;
         let is_key = |text: &str| {
             let name = text.split('[').next().unwrap_or_default();
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
         };
         while let Some((below, rest)) = why.split_once(": ").filter(|(below, _)| is_key(below)) {
-            path = format!("{path}.{below}");
+            path = path.below(below);
             why = rest;
         }
-        self.add(&path, why);
+        // A key that is not there is missed by what lacks it.
+        self.add(path, why);
     }
 
-    fn within(&mut self, path: &str, span: Span, least: Span, most: Span) {
+    fn within(&mut self, path: impl At, span: Span, least: Span, most: Span) {
         if span < least || span > most {
-            self.add(path, &format!("{span} is out of range; from {least} to {most} is possible"));
+            self.add(
+                path.path(),
+                &format!("{span} is out of range; from {least} to {most} is possible"),
+            );
         }
     }
 
@@ -136,7 +128,7 @@ impl Found<'_> {
             ] {
                 if given {
                     let what = "MQTT has no password without a user; add `user`";
-                    self.add(&format!("broker.{key}"), what);
+                    self.add(format!("broker.{key}"), what);
                 }
             }
         }
@@ -199,10 +191,10 @@ impl Found<'_> {
         }
     }
 
-    fn port(&mut self, path: &str, port: &Port) {
+    fn port(&mut self, path: &Path, port: &Port) {
         if let Some(after) = port.silent_after {
-            let key = format!("{path}.silent_after");
-            self.within(&key, after, Span::from_secs(1), Span::from_secs(31 * 86_400));
+            let key = path.below("silent_after");
+            self.within(key, after, Span::from_secs(1), Span::from_secs(31 * 86_400));
         }
         let ways = [port.path.is_some(), port.usb.is_some(), port.tcp.is_some()];
         match ways.into_iter().filter(|given| *given).count() {
@@ -224,7 +216,7 @@ impl Found<'_> {
                 if given {
                     let what =
                         "belongs into each entry of `frames`, which is given too; move it there";
-                    self.add(&format!("{path}.{key}"), what);
+                    self.add(path.below(key), what);
                 }
             }
         }

@@ -1,16 +1,15 @@
 //! From a file to a [`Config`], or to everything that is wrong with it.
 
-use super::error::{ConfigError, Part, Place, Problem};
-use super::overlay::{self, Files, Overlay, Texts};
+use super::error::{ConfigError, Part, Problem, SHOWN};
+use super::excerpt::{Shown, is_hidden_key};
+use super::file::{self, FileError};
+use super::overlay::{self, Files, Overlay};
 use super::scalar::Control;
-use super::tree::{Mistake, Node, Path, Step, What, key_text};
-use super::{Config, Source, check};
-use serde::Deserialize;
-use serde_yaml::Value;
+use super::tree::{Mistake, Path, Reading, Step, What};
+use super::yaml::{Fault, Tree};
+use super::{Config, Source, check, hint, warn};
+use crate::plain::plain;
 use std::io;
-
-/// A whole configuration takes a few kilobytes; more than this is a wrong file.
-const LARGEST: u64 = 1 << 20;
 
 /// Reads and checks a configuration file. The second part are warnings, in sentences.
 pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError> {
@@ -19,7 +18,8 @@ pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError
 
 /// Reads and checks a configuration with what is laid over it.
 pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
-    let missing = "name another file with --config, or start from config/example.yaml";
+    let missing = "name another file with --config; docs/CONFIG.md says what it holds, and LuCI or \
+                   config/example.yaml of the source has one to start from";
     load_text(files, &read(&files.config, "the configuration", missing)?)
 }
 
@@ -38,8 +38,8 @@ pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), Con
     if let Some(overlay) = &overlay {
         overlay.lay_over(&mut whole);
     }
-    let texts = Texts { config: text, overlay: overlay.as_ref() };
-    let (config, mut warnings) = build(&file, whole, &texts, folder)?;
+    let texts = Texts { file: &file, config: text, overlay: overlay.as_ref() };
+    let (config, mut warnings) = build(whole, &texts, folder)?;
     let is_over = |key: &str| overlay.as_ref().is_some_and(|overlay| overlay.has(key));
     warnings.extend(check::secrets(files, &config, is_over));
     Ok((config, warnings))
@@ -47,21 +47,28 @@ pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), Con
 
 /// The text of a file. `what` it is and what helps if it is `missing` are for the error.
 fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, ConfigError> {
-    let text = || {
-        if std::fs::metadata(path)?.len() > LARGEST {
-            return Err(io::Error::other("it has more than 1 MiB"));
-        }
-        std::fs::read_to_string(path)
-    };
-    text().map_err(|error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => Some(missing),
-            io::ErrorKind::PermissionDenied => Some("it must be readable by this user"),
+    file::read(path).map_err(|error| {
+        let remedy = match &error {
+            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => Some(missing),
+            FileError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some("it must be readable by this user")
+            }
             _ => None,
         };
-        let mut problem = whole(&format!("cannot read {what}: {error}"));
-        problem.remedy = remedy.map(str::to_owned);
-        ConfigError { file: path.display().to_string(), problems: vec![problem] }
+        let why = match &error {
+            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "there is no such file".into()
+            }
+            FileError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "permission denied".into()
+            }
+            error => error.to_string(),
+        };
+        let (why, own) = split_remedy(&why);
+        let remedy = remedy.map(str::to_owned).or(own.map(str::to_owned));
+        let what = format!("cannot read {what}: {why}");
+        let problem = Problem { file: None, place: None, path: String::new(), what, remedy };
+        ConfigError { file: path.display().to_string(), problems: vec![problem], more: 0 }
     })
 }
 
@@ -71,226 +78,298 @@ pub fn parse(
     text: &str,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    from_tree(file, tree(file, text)?, text, folder)
+    build(tree(file, text)?, &Texts { file, config: text, overlay: None }, folder)
 }
 
 /// A text as a YAML tree.
-pub(super) fn tree(file: &str, text: &str) -> Result<Value, ConfigError> {
-    let failed = |problem| ConfigError { file: file.to_owned(), problems: vec![problem] };
-    let mut tree: Value =
-        serde_yaml::from_str(text).map_err(|error| failed(syntax(text, &error)))?;
-    match tree.apply_merge() {
-        Ok(()) => Ok(tree),
-        Err(_) => Err(failed(whole("a merge key `<<` needs a map behind it"))),
-    }
+pub(super) fn tree(file: &str, text: &str) -> Result<Tree, ConfigError> {
+    Tree::read(text).map_err(|fault| {
+        let problem = syntax(text, fault);
+        ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
+    })
 }
 
-/// Reads and checks a configuration that is a YAML tree already. In `text` the mistakes are shown;
-/// it may be empty.
+/// Reads and checks a configuration that is a YAML tree already.
 pub fn from_tree(
     file: &str,
-    tree: Value,
-    text: &str,
+    tree: Tree,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    build(file, tree, &Texts { config: text, overlay: None }, folder)
+    build(tree, &Texts { file, config: "", overlay: None }, folder)
+}
+
+/// The texts that a configuration was read from.
+struct Texts<'a> {
+    file: &'a str,
+    config: &'a str,
+    overlay: Option<&'a Overlay>,
 }
 
 fn build(
-    file: &str,
-    tree: Value,
+    tree: Tree,
     texts: &Texts<'_>,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    let mut mistakes = Vec::new();
-    let config = read_all(tree.clone(), &mut mistakes);
-    let mut problems: Vec<_> = mistakes.iter().map(|mistake| explain(texts, mistake)).collect();
-    match config {
-        Some(mut config) if problems.is_empty() => {
-            problems = check::check(&config, texts);
-            if problems.is_empty() {
-                resolve(&mut config, folder);
-                config.source = Source(tree);
-                let warnings = check::warnings(&config);
-                return Ok((config, warnings));
+    let reading = Reading::default();
+    let config = reading.read::<Config>(&tree);
+    let (mistakes, more) = reading.mistakes();
+    let shown = texts.shown(&tree, &mistakes);
+    let mut found = Found { tree: &tree, shown: &shown, problems: Vec::new(), more };
+    mistakes.iter().for_each(|mistake| found.mistake(mistake));
+    if let (Some(mut config), true) = (config, mistakes.is_empty()) {
+        resolve(&mut config, folder);
+        check::check(&config, &mut found);
+        if found.problems.is_empty() {
+            let mut warned = Found { tree: &tree, shown: &shown, problems: Vec::new(), more: 0 };
+            warn::warn(&config, &tree, &mut warned);
+            warned.problems.sort_by_key(overlay::order);
+            let mut warnings: Vec<_> =
+                warned.problems.iter().map(|problem| problem.in_one_line(texts.file)).collect();
+            if warned.more > 0 {
+                warnings.push(format!("{} more of these", warned.more));
             }
+            warnings.extend(check::warnings(&config));
+            config.source = Source(tree);
+            return Ok((config, warnings));
         }
-        _ => {}
     }
+    let Found { mut problems, more, .. } = found;
     problems.sort_by_key(overlay::order);
-    Err(ConfigError { file: file.to_owned(), problems })
+    Err(ConfigError { file: texts.file.to_owned(), problems, more })
 }
 
-/// Deserializes again and again: whatever is wrong is noted and cut out of the tree, until the
-/// rest is right or nothing is left. So the user sees all mistakes at once.
-fn read_all(mut tree: Value, mistakes: &mut Vec<Mistake>) -> Option<Config> {
-    // Where something was cut out, in the places of the whole tree.
-    let mut cut: Vec<Path> = Vec::new();
-    loop {
-        let mut mistake = match Config::deserialize(Node(&tree)) {
-            Ok(config) => return Some(config),
-            Err(mistake) => *mistake,
+impl<'a> Texts<'a> {
+    /// The configuration, and what is laid over it.
+    fn shown(&self, tree: &Tree, mistakes: &[Mistake]) -> [Shown<'a>; 2] {
+        let (file, text) = match self.overlay {
+            Some(overlay) => (Some(overlay.file.as_str()), overlay.text.as_str()),
+            None => (None, ""),
         };
-        let mut path = mistake.path.clone();
-        mistake.path = before_cuts(&path, &cut);
-        let follows = match &mistake.what {
-            // A key that is missing because it was cut out was reported already.
+        [
+            Shown::new(None, self.config, Some(tree), mistakes),
+            Shown::new(file, text, self.overlay.map(|over| &over.tree), mistakes),
+        ]
+    }
+}
+
+/// What was found to be wrong, or not to be meant, with the places.
+pub(super) struct Found<'a> {
+    tree: &'a Tree,
+    /// The configuration, and what is laid over it.
+    shown: &'a [Shown<'a>; 2],
+    problems: Vec<Problem>,
+    more: usize,
+}
+
+/// Where something was found: the keys from the top, as text if no name of the user's is among them.
+pub(super) trait At {
+    /// As a path.
+    fn path(&self) -> Path;
+}
+
+impl At for &str {
+    fn path(&self) -> Path {
+        Path::default().below(self)
+    }
+}
+
+impl At for String {
+    fn path(&self) -> Path {
+        self.as_str().path()
+    }
+}
+
+impl At for &Path {
+    fn path(&self) -> Path {
+        (*self).clone()
+    }
+}
+
+impl At for Path {
+    fn path(&self) -> Path {
+        self.clone()
+    }
+}
+
+impl Found<'_> {
+    /// A sentence about a key. The remedy stands behind the first `; ` of it.
+    pub(super) fn add(&mut self, at: impl At, sentence: &str) {
+        let (what, remedy) = split_remedy(sentence);
+        self.problem(at.path(), Part::Key, what.into(), remedy.map(str::to_owned));
+    }
+
+    fn mistake(&mut self, mistake: &Mistake) {
+        let sentence = mistake.to_string();
+        let (what, remedy) = split_remedy(&sentence);
+        let mut what = what.to_owned();
+        let mut path = Path::of(self.tree, mistake.node).unwrap_or_default();
+        let (key, value) = match path.find(self.tree) {
+            Some((key, value)) => (key, Some(value)),
+            None => (None, None),
+        };
+        let mut remedy = match &mistake.what {
+            What::UnknownKey(allowed) => {
+                let name = key.map(Tree::key_text).unwrap_or_default();
+                Some(hint::for_key(&name, allowed))
+            }
+            What::UnknownWord(word, allowed) => Some(hint::suggest(word, allowed)),
             What::MissingKey(key) => {
-                let mut missing = mistake.path.clone();
-                missing.0.push(Step::Key((*key).into()));
-                cut.contains(&missing)
+                Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes"))
             }
-            _ => false,
+            What::Wrong(_) => remedy.map(str::to_owned),
         };
-        if !follows {
-            mistakes.push(mistake);
+        if let Some((what_else, remedy_else)) = hint::for_value(&path, value, &mistake.what) {
+            what = what_else.unwrap_or(what);
+            remedy = Some(remedy_else);
         }
-        // What cannot be cut out goes with the nearest thing around it.
-        let mut whole = before_cuts(&path, &cut);
-        while !path.0.is_empty() && !remove(&mut tree, &path.0) {
-            path.0.pop();
-            whole.0.pop();
-        }
-        if path.0.is_empty() {
-            return None;
-        }
-        cut.push(whole);
-    }
-}
-
-/// The place in the whole tree of a place in the tree that is left: items that were cut out of a
-/// list before it are counted again.
-fn before_cuts(path: &Path, cut: &[Path]) -> Path {
-    let mut whole: Vec<Step> = Vec::new();
-    for step in &path.0 {
-        let step = match step {
-            Step::Key(_) => step.clone(),
-            Step::Item(left) => {
-                let gone = |at: &usize| {
-                    let steps = whole.iter().cloned().chain([Step::Item(*at)]);
-                    cut.iter().any(|path| path.0.iter().cloned().eq(steps.clone()))
-                };
-                let mut kept = (0..).filter(|at| !gone(at));
-                Step::Item(kept.nth(*left).unwrap_or(*left))
-            }
-        };
-        whole.push(step);
-    }
-    Path(whole)
-}
-
-/// Cuts a node out.
-fn remove(tree: &mut Value, path: &[Step]) -> bool {
-    match (tree, path) {
-        (Value::Mapping(keys), [Step::Key(key)]) => {
-            let found = keys.keys().find(|k| key_text(k) == *key).cloned();
-            found.is_some_and(|key| keys.remove(&key).is_some())
-        }
-        (Value::Sequence(items), [Step::Item(at)]) if *at < items.len() => {
-            items.remove(*at);
-            true
-        }
-        (Value::Mapping(keys), [Step::Key(key), rest @ ..]) => {
-            let found = keys.iter_mut().find(|(k, _)| key_text(k) == *key);
-            found.is_some_and(|(_, value)| remove(value, rest))
-        }
-        (Value::Sequence(items), [Step::Item(at), rest @ ..]) => {
-            items.get_mut(*at).is_some_and(|item| remove(item, rest))
-        }
-        _ => false,
-    }
-}
-
-/// A mistake with its place in the text and its remedy.
-fn explain(texts: &Texts<'_>, mistake: &Mistake) -> Problem {
-    let (part, remedy) = match &mistake.what {
-        What::UnknownKey(allowed) => {
-            let key = match mistake.path.0.last() {
-                Some(Step::Key(key)) => key.as_str(),
-                _ => "",
+        let is_value = mistake.what.part() == Part::Value;
+        if let Some(value) = value.filter(|value| is_value && self.hides(value)) {
+            what = match mistake.what {
+                What::UnknownWord(..) => "this word is not possible here".into(),
+                _ => without(&what, value),
             };
-            (Part::Key, Some(suggest(key, allowed)))
+            remedy = remedy.map(|remedy| without(&remedy, value));
         }
-        What::UnknownWord(word, allowed) => (Part::Value, Some(suggest(word, allowed))),
-        What::MissingKey(key) => {
-            (Part::Key, Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes")))
+        if let (What::UnknownKey(allowed), Some(key), Some(value)) = (&mistake.what, key, value)
+            && is_hidden_key(&key.key_text(), value, allowed)
+        {
+            path.0.pop();
+            path.0.push(Step::Key("***".into()));
+            let place = self.place(Some(key), Some(value), Part::Key);
+            return self.put(place, path, what, remedy);
         }
-        What::Wrong(_) => (Part::Value, None),
+        self.problem(path, mistake.what.part(), what, remedy);
+    }
+
+    fn hides(&self, node: &Tree) -> bool {
+        let over = usize::from(node.id >= overlay::IDS);
+        self.shown[over].hides(node.span.start)
+    }
+
+    fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
+        let mut at = path.clone();
+        // A path into settings that were left out ends where the file does.
+        let (key, value, part) = loop {
+            match at.find(self.tree) {
+                Some((key, value)) if at == path => break (key, Some(value), part),
+                Some((key, value)) => break (key, Some(value), Part::Key),
+                None if at.0.pop().is_some() => {}
+                None => break (None, None, part),
+            }
+        };
+        let place = self.place(key, value, part);
+        self.put(place, path, what, remedy);
+    }
+
+    fn put(
+        &mut self,
+        place: Option<(usize, super::error::Place)>,
+        path: Path,
+        what: String,
+        remedy: Option<String>,
+    ) {
+        if self.problems.len() >= SHOWN {
+            self.more += 1;
+            return;
+        }
+        let (over, place) = match place {
+            Some((over, place)) => (over, Some(place)),
+            None => (0, None),
+        };
+        self.problems.push(Problem {
+            file: self.shown[over].file.map(str::to_owned),
+            place,
+            path: plain(&path.to_string()),
+            what: plain(&what),
+            remedy: remedy.map(|remedy| plain(&remedy)),
+        });
+    }
+
+    fn place(
+        &self,
+        key: Option<&Tree>,
+        value: Option<&Tree>,
+        part: Part,
+    ) -> Option<(usize, super::error::Place)> {
+        let node = match part {
+            Part::Key => key.or(value)?,
+            Part::Value => value?,
+        };
+        let over = usize::from(node.id >= overlay::IDS);
+        Some((over, self.shown[over].place(node.span)?))
+    }
+}
+
+/// One mistake in a text that is no whole configuration. `key` is the one at fault, at the top.
+pub(super) fn wrong(file: &str, text: &str, tree: &Tree, key: &str, what: &str) -> ConfigError {
+    let shown = Shown::new(None, text, Some(tree), &[]);
+    let (path, node) = match tree.entry(key) {
+        Some((node, _)) => (plain(key), node),
+        None => (String::new(), tree),
     };
-    problem(texts, &mistake.path, part, mistake.to_string(), remedy)
+    let place = shown.place(node.span);
+    let problem = Problem { file: None, place, path, what: what.into(), remedy: None };
+    ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
 }
 
-/// A problem at a path. A sentence of the form `what; remedy` is taken apart.
-pub(super) fn problem(
-    texts: &Texts<'_>,
-    path: &Path,
-    part: Part,
-    what: String,
-    remedy: Option<String>,
-) -> Problem {
-    let (what, remedy) = match (what.split_once("; "), remedy) {
-        (Some((what, remedy)), None) => (what.to_owned(), Some(remedy.to_owned())),
-        (_, remedy) => (what, remedy),
-    };
-    let (text, file) = texts.of(path);
-    let mut at = path.clone();
-    let mut place = Place::of(text, &at, part);
-    // A path into settings that were left out ends where the file does.
-    while place.is_none() && at.0.pop().is_some() && !at.0.is_empty() {
-        place = Place::of(text, &at, Part::Key);
+/// A sentence without what it quotes of a value.
+fn without(sentence: &str, value: &Tree) -> String {
+    let mut left = String::new();
+    let mut rest = sentence;
+    while let Some((before, behind)) = rest.split_once('"') {
+        left += before;
+        left += "\"***\"";
+        rest = behind_quote(behind);
     }
-    Problem { file: file.map(str::to_owned), place, path: path.to_string(), what, remedy }
-}
-
-fn suggest(word: &str, allowed: &[&str]) -> String {
-    let list = allowed.join(", ");
-    let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
-    match nearest {
-        Some((steps, known)) if steps <= 1 + known.len() / 4 => {
-            format!("did you mean `{known}`? Possible are: {list}")
-        }
-        _ => format!("possible are: {list}"),
+    left += rest;
+    match &value.value {
+        super::yaml::Value::Scalar { text, .. } if text.len() > 2 => left.replace(&**text, "***"),
+        _ => left,
     }
 }
 
-/// Levenshtein's distance: how many letters to change, add or leave out.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let here = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], here);
+/// What stands behind the end of a text in quotes.
+fn behind_quote(text: &str) -> &str {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return &text[at + 1..],
+            _ => {}
         }
     }
-    row[b.len()]
+    ""
 }
 
-fn whole(what: &str) -> Problem {
-    Problem { file: None, place: None, path: String::new(), what: what.into(), remedy: None }
+/// What is wrong, and the remedy behind the first `; ` of a sentence that is not within quotes: what a
+/// user wrote stands in quotes.
+fn split_remedy(sentence: &str) -> (&str, Option<&str>) {
+    let mut rest = sentence;
+    loop {
+        let quote = rest.find('"').unwrap_or(rest.len());
+        if let Some(at) = rest[..quote].find("; ") {
+            let at = sentence.len() - rest.len() + at;
+            return (&sentence[..at], Some(&sentence[at + 2..]));
+        }
+        match rest.get(quote + 1..) {
+            Some(behind) => rest = behind_quote(behind),
+            None => return (sentence, None),
+        }
+    }
 }
 
 /// A text that is no YAML at all.
-fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
-    let mut place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
-    let mut what = error.to_string();
-    if let Some(end) = what.find(" at line ") {
-        what.truncate(end);
+fn syntax(text: &str, fault: Fault) -> Problem {
+    let shown = Shown::new(None, text, None, &[]);
+    let place = fault.at.and_then(|at| shown.place(at).or_else(|| shown.last()));
+    Problem {
+        file: None,
+        place,
+        path: String::new(),
+        what: plain(&fault.what),
+        remedy: Some(plain(&fault.remedy)),
     }
-    let has_tab = text
-        .lines()
-        .any(|line| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty());
-    let remedy = if has_tab {
-        "YAML does not allow tabs for indentation; use spaces".to_owned()
-    } else if what.contains("duplicate entry") {
-        place = Place::of_duplicate(text).or(place);
-        "each key stands once; remove or rename one of the two".to_owned()
-    } else {
-        "check the indentation, and the quotes around texts with `: `, `#` or `{`".to_owned()
-    };
-    Problem { file: None, place, path: String::new(), what, remedy: Some(remedy) }
 }
 
 /// Relative paths count from the configuration file's folder.
@@ -308,5 +387,58 @@ fn resolve(config: &mut Config, folder: &std::path::Path) {
     let journal = config.outbox.journal.as_mut().map(|journal| &mut journal.path);
     for path in files.into_iter().chain(ports).flatten().chain(journal) {
         *path = folder.join(&*path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes that are looked at until all of a text is read, or all its mistakes are found.
+    fn steps(text: &str) -> usize {
+        let tree = Tree::read(text).unwrap();
+        let reading = Reading::default();
+        let _ = reading.read::<Config>(&tree);
+        reading.steps()
+    }
+
+    #[test]
+    fn four_times_the_text_takes_four_times_the_work() {
+        const HEAD: &str = "broker: {url: \"mqtt://x\"}\nports:\n";
+        let many = |n: usize, one: &dyn Fn(usize) -> String| (0..n).map(one).collect::<String>();
+        let port =
+            |inside: String| format!("{HEAD}  a:\n    path: /dev/a\n    line: 9600\n{inside}");
+        let shapes: [(&str, &dyn Fn(usize) -> String); 9] = [
+            ("unknown keys", &|n| many(n, &|n| format!("k{n}: 1\n")) + HEAD),
+            ("unknown keys of a port", &|n| port(many(n, &|n| format!("    k{n}: 1\n")))),
+            ("right ports", &|n| {
+                HEAD.to_owned() + &many(n, &|n| format!("  p{n}: {{path: /d/{n}, line: 9600}}\n"))
+            }),
+            ("wrong ports", &|n| {
+                let one = |n| format!("  p{n}: {{path: [], line: fast, flow: x, a: 1}}\n");
+                HEAD.to_owned() + &many(n, &one)
+            }),
+            ("wrong names of ports", &|n| {
+                HEAD.to_owned() + &many(n, &|n| format!("  p/{n}: {{path: /d/{n}, line: 9600}}\n"))
+            }),
+            ("wrong messages", &|n| {
+                let one = |_| "      - {topic: [], qos: 7, retain: on, bad: 1}\n".to_owned();
+                port("    messages:\n".to_owned() + &many(n, &one))
+            }),
+            ("wrong fields", &|n| {
+                let one = |_| "          - {name: [], decimals: x, lookup: 3, bad: 1}\n".to_owned();
+                port("    decode:\n      json:\n        fields:\n".to_owned() + &many(n, &one))
+            }),
+            ("a long list where a word belongs", &|n| {
+                port(format!("    flow: [{}]\n", "a, ".repeat(n)))
+            }),
+            ("one long line", &|n| port(format!("    flow: {}\n    bad: 1\n", "x".repeat(n)))),
+        ];
+        for (name, shape) in shapes {
+            for n in [4, 16, 64, 256, 1024] {
+                let (small, large) = (steps(&shape(n)), steps(&shape(4 * n)));
+                assert!(large <= 5 * small, "{name}: {n}: {small}, {large}");
+            }
+        }
     }
 }

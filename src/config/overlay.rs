@@ -1,10 +1,9 @@
 //! A second file whose keys count instead of those of the configuration's `broker`: for systems
 //! that keep address and login in settings of their own, as OpenWrt does in UCI.
 
-use super::error::{ConfigError, Part, Problem};
+use super::error::{ConfigError, Problem};
 use super::load;
-use super::tree::{Path, Step, key_text};
-use serde_yaml::{Mapping, Value};
+use super::yaml::{Tree, Value};
 use std::path::PathBuf;
 
 /// The files that make a configuration.
@@ -23,82 +22,68 @@ impl From<PathBuf> for Files {
     }
 }
 
+/// The numbers of an overlay's nodes begin here, those of a configuration end before.
+pub(super) const IDS: u32 = 1 << 30;
+
 /// The keys of a broker file.
 pub(super) struct Overlay {
-    file: String,
-    text: String,
-    broker: Mapping,
+    pub(super) file: String,
+    pub(super) text: String,
+    pub(super) tree: Tree,
 }
 
 impl Overlay {
     pub(super) fn parse(file: &str, text: String) -> Result<Overlay, ConfigError> {
-        let tree = load::tree(file, &text)?;
-        let wrong = |key: &str, what: &str| {
-            let path = Path(vec![Step::Key(key.to_owned())]);
-            let texts = Texts { config: &text, overlay: None };
-            let problem = load::problem(&texts, &path, Part::Key, what.into(), None);
-            Err(ConfigError { file: file.to_owned(), problems: vec![problem] })
-        };
-        let broker = match tree {
-            Value::Null => Mapping::new(),
-            Value::Mapping(mut keys) => {
-                let broker = keys.remove("broker");
-                if let Some(key) = keys.keys().next() {
-                    return wrong(&key_text(key), "only `broker` may stand in this file");
+        let mut tree = load::tree(file, &text)?;
+        tree.renumber(IDS);
+        let wrong = |keys: &str, what: &str| Err(load::wrong(file, &text, &tree, keys, what));
+        match &tree.value {
+            _ if tree.is_null() => {}
+            Value::Map(keys) => {
+                if let Some((key, _)) = keys.iter().find(|(key, _)| key.key_text() != "broker") {
+                    return wrong(&key.key_text(), "only `broker` may stand in this file");
                 }
-                match broker {
-                    Some(Value::Mapping(broker)) => broker,
-                    None | Some(Value::Null) => Mapping::new(),
-                    Some(_) => return wrong("broker", "expected a map of keys"),
+                let broker = tree.get("broker");
+                if !broker.is_none_or(|broker| broker.keys().is_some() || broker.is_null()) {
+                    return wrong("broker", "expected a map of keys");
                 }
             }
             _ => return wrong("", "expected the key `broker`"),
-        };
-        Ok(Overlay { file: file.to_owned(), text, broker })
+        }
+        Ok(Overlay { file: file.to_owned(), text, tree })
+    }
+
+    /// Its keys.
+    fn broker(&self) -> &[(Tree, Tree)] {
+        self.tree.get("broker").and_then(Tree::keys).unwrap_or_default()
     }
 
     /// Puts its keys in the place of the configuration's. What is no map there stays, and is a
     /// mistake of the configuration.
-    pub(super) fn lay_over(&self, tree: &mut Value) {
-        let Value::Mapping(keys) = tree else { return };
-        let below = keys.entry("broker".into()).or_insert_with(|| Mapping::new().into());
+    pub(super) fn lay_over(&self, tree: &mut Tree) {
+        let Value::Map(keys) = &mut tree.value else { return };
+        let at = keys.iter().position(|(key, _)| key.key_text() == "broker").unwrap_or_else(|| {
+            keys.push((Tree::text("broker"), Tree::map(Vec::new())));
+            keys.len() - 1
+        });
+        let below = &mut keys[at].1;
         if below.is_null() {
-            *below = Mapping::new().into();
+            below.value = Value::Map(Vec::new());
         }
-        let Value::Mapping(below) = below else { return };
+        let Value::Map(below) = &mut below.value else { return };
         // Each of the two takes the other's place.
         for (given, replaced) in [("password", "password_file"), ("password_file", "password")] {
-            if self.broker.contains_key(given) {
-                below.remove(replaced);
+            if self.has(given) {
+                below.retain(|(key, _)| key.key_text() != replaced);
             }
         }
-        below.extend(self.broker.clone());
+        below.retain(|(key, _)| !self.has(&key.key_text()));
+        below.extend(self.broker().iter().cloned());
     }
 
     /// Whether a key of `broker` comes from here.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.broker.contains_key(key)
-    }
-}
-
-/// The texts that a configuration was read from, to show its mistakes in.
-pub(super) struct Texts<'a> {
-    pub(super) config: &'a str,
-    pub(super) overlay: Option<&'a Overlay>,
-}
-
-impl<'a> Texts<'a> {
-    /// The text that a place of the tree was read from, and its file if that is not the
-    /// configuration.
-    pub(super) fn of(&self, path: &Path) -> (&'a str, Option<&'a str>) {
-        match (path.0.as_slice(), self.overlay) {
-            ([Step::Key(first), Step::Key(second), ..], Some(overlay))
-                if first == "broker" && overlay.has(second) =>
-            {
-                (&overlay.text, Some(&overlay.file))
-            }
-            _ => (self.config, None),
-        }
+        self.broker().iter().any(|(own, _)| own.key_text() == key)
     }
 }
 

@@ -25,7 +25,7 @@ macro_rules! deserialize_from_str {
     ($($name:ident: $kind:literal),*) => {$(
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                deserializer.deserialize_any(Word)?.parse().map_err(de::Error::custom)
+                deserializer.deserialize_str(Word)?.parse().map_err(de::Error::custom)
             }
         }
         #[cfg(test)]

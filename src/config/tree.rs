@@ -1,17 +1,20 @@
-//! From a YAML tree to the config types, with the path of every mistake.
+//! From a YAML tree to the config types, with the place of every mistake.
 //!
-//! This is a serde deserializer over [`Value`] for two reasons: it knows the path of what it reads,
-//! and it reads an enum as users write it, `lines` or `{lines: {limit: 1KiB}}`, where the word
-//! alone stands for a variant without settings.
+//! This is a serde deserializer over [`Tree`] for three reasons: it knows which node it reads, it
+//! reads an enum as users write it, `lines` or `{lines: {limit: 1KiB}}`, where the word alone stands
+//! for a variant without settings, and it goes on behind a mistake.
 
+use super::error::Part;
+use super::yaml::{Scalar, Tree, Value};
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer,
+    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
-use serde_yaml::{Mapping, Value};
-use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 /// A place in the configuration: `ports.meter.frames[1].decode`.
@@ -28,9 +31,9 @@ pub enum Step {
 }
 
 impl Path {
-    /// From its printed form; keys with dots or brackets in them are not found again.
-    pub fn parse(text: &str) -> Path {
-        let mut steps = Vec::new();
+    /// From the printed form of keys without dots and brackets in them, below another path.
+    pub fn below(&self, text: &str) -> Path {
+        let mut steps = self.0.clone();
         for part in text.split('.') {
             let (key, items) = part.split_once('[').unwrap_or((part, ""));
             if !key.is_empty() {
@@ -40,6 +43,39 @@ impl Path {
             steps.extend(items.map(Step::Item));
         }
         Path(steps)
+    }
+
+    /// The path of a node, and the node, by its number.
+    pub fn of(tree: &Tree, id: u32) -> Option<Path> {
+        fn find(tree: &Tree, id: u32, steps: &mut Vec<Step>) -> bool {
+            if tree.id == id {
+                return true;
+            }
+            match &tree.value {
+                Value::List(items) => items.iter().enumerate().any(|(n, item)| {
+                    steps.push(Step::Item(n));
+                    find(item, id, steps) || steps.pop().is_none()
+                }),
+                Value::Map(keys) => keys.iter().any(|(key, value)| {
+                    steps.push(Step::Key(key.key_text().into_owned()));
+                    key.id == id || find(value, id, steps) || steps.pop().is_none()
+                }),
+                _ => false,
+            }
+        }
+        let mut steps = Vec::new();
+        find(tree, id, &mut steps).then_some(Path(steps))
+    }
+
+    /// The key and the value that it leads to. An item of a list has no key.
+    pub fn find<'a>(&self, tree: &'a Tree) -> Option<(Option<&'a Tree>, &'a Tree)> {
+        self.0.iter().try_fold((None, tree), |(_, tree), step| match (step, &tree.value) {
+            (Step::Key(key), Value::Map(_)) => {
+                tree.entry(key).map(|(key, value)| (Some(key), value))
+            }
+            (Step::Item(at), Value::List(items)) => items.get(*at).map(|item| (None, item)),
+            _ => None,
+        })
     }
 }
 
@@ -59,16 +95,18 @@ impl fmt::Display for Path {
 /// One thing that is wrong with the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where. For a missing key: what lacks it.
-    pub path: Path,
+    /// The number of the node that is wrong. For a missing key: of what lacks it.
+    pub node: u32,
     /// What.
     pub what: What,
+    /// It would not be there without another mistake.
+    follows: bool,
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A key that means nothing here; the path ends with it.
+    /// A key that means nothing here; the node is the key.
     UnknownKey(&'static [&'static str]),
     /// A word that is none of those possible.
     UnknownWord(String, &'static [&'static str]),
@@ -78,17 +116,111 @@ pub enum What {
     Wrong(String),
 }
 
+impl What {
+    /// What of the node to point at.
+    pub fn part(&self) -> Part {
+        match self {
+            What::UnknownKey(_) | What::MissingKey(_) => Part::Key,
+            What::UnknownWord(..) | What::Wrong(_) => Part::Value,
+        }
+    }
+}
+
 /// A [`Mistake`] on its way out. In a box: serde's code for every field of every type passes it on.
 type Error = Box<Mistake>;
 
+/// The number of no node: the mistake does not know yet where it is.
+const NOWHERE: u32 = u32::MAX;
+
 impl Mistake {
     fn boxed(what: What) -> Error {
-        Box::new(Mistake { path: Path::default(), what })
+        Box::new(Mistake { node: NOWHERE, what, follows: false })
     }
 
-    fn inside(mut self: Box<Mistake>, step: Step) -> Error {
-        self.path.0.insert(0, step);
+    /// The mistake is in this node, unless it is known to be further inside.
+    fn inside(mut self: Box<Mistake>, node: &Tree) -> Error {
+        if self.node == NOWHERE {
+            self.node = node.id;
+        }
         self
+    }
+}
+
+/// One reading of a tree: what was found to be wrong so far.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The first of the mistakes, at most as many as are shown.
+    mistakes: RefCell<Vec<Mistake>>,
+    /// How many there are beyond.
+    more: Cell<usize>,
+    /// Nodes that are passed over because they are wrong.
+    cut: RefCell<HashSet<u32>>,
+    /// How many nodes were looked at.
+    steps: Cell<usize>,
+}
+
+/// How often a list's item, or a map's entry, is read again behind a mistake in it.
+const PASSES: usize = 100;
+
+impl Reading {
+    /// Reads all of a tree, or notes what is wrong. `None` with nothing noted does not happen.
+    pub fn read<T: for<'de> Deserialize<'de>>(&self, tree: &Tree) -> Option<T> {
+        for _ in 0..PASSES {
+            match T::deserialize(Node { tree, reading: Some(self) }) {
+                Ok(read) => return Some(read),
+                Err(mistake) => {
+                    if !self.note(*mistake.inside(tree), tree) {
+                        break;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The mistakes, and how many there are beyond these.
+    pub fn mistakes(self) -> (Vec<Mistake>, usize) {
+        (self.mistakes.into_inner(), self.more.get())
+    }
+
+    /// How many nodes were looked at.
+    pub fn steps(&self) -> usize {
+        self.steps.get()
+    }
+
+    /// Notes a mistake in a part of `tree` and cuts it out. `false` if nothing is left.
+    fn note(&self, mistake: Mistake, tree: &Tree) -> bool {
+        let Mistake { node, follows, .. } = mistake;
+        let mut cut = self.cut.borrow_mut();
+        let is_new = cut.insert(node);
+        if is_new && !follows {
+            self.add(mistake);
+        }
+        if is_new || node == tree.id {
+            return node != tree.id;
+        }
+        // What cannot be cut out goes with the nearest thing around it.
+        let Some(mut path) = Path::of(tree, node) else { return false };
+        while path.0.pop().is_some() {
+            let around = path.find(tree).map_or(tree.id, |(_, node)| node.id);
+            if cut.insert(around) {
+                return around != tree.id;
+            }
+        }
+        false
+    }
+
+    fn add(&self, mistake: Mistake) {
+        let mut mistakes = self.mistakes.borrow_mut();
+        if mistakes.len() < super::error::SHOWN {
+            mistakes.push(mistake);
+        } else {
+            self.more.set(self.more.get() + 1);
+        }
+    }
+
+    fn is_cut(&self, node: &Tree) -> bool {
+        self.cut.borrow().contains(&node.id)
     }
 }
 
@@ -111,19 +243,19 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
+        const BELOW: &str = "; write its keys below it, each `key: value`";
         let wanted = in_plain_words(&expected.to_string());
         let (found, remedy) = match found {
             Unexpected::Map if wanted == "a text" || wanted == "a word" => {
                 ("a map", "; put quotes around a text that begins with `{`")
             }
+            Unexpected::Map if wanted == "a list" => {
+                ("a map of keys", "; put `- ` in front of each entry, or write [a, b]")
+            }
             Unexpected::Map | Unexpected::StructVariant => ("a map of keys", ""),
-            Unexpected::Seq if wanted == "a map of keys" => {
-                ("a list", "; write its keys below it, each `key: value`")
-            }
+            Unexpected::Seq if wanted == "a map of keys" => ("a list", BELOW),
             Unexpected::Seq => ("a list", ""),
-            Unexpected::Unit if wanted == "a map of keys" => {
-                ("nothing", "; write its keys below it, each `key: value`")
-            }
+            Unexpected::Unit if wanted == "a map of keys" => ("nothing", BELOW),
             Unexpected::Unit => ("nothing", ""),
             Unexpected::Bool(_) if wanted == "a text" => {
                 ("true or false", "; put quotes around it")
@@ -136,6 +268,28 @@ impl de::Error for Error {
             }
             Unexpected::Unsigned(_) | Unexpected::Signed(_) => ("a whole number", ""),
             Unexpected::Float(_) => ("a number with decimals", ""),
+            Unexpected::Str(text) if wanted == "true or false" => {
+                match text.trim().to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "true" | "1" | "y" => {
+                        ("a text", "; write `true`, without quotes")
+                    }
+                    "no" | "off" | "false" | "0" | "n" => {
+                        ("a text", "; write `false`, without quotes")
+                    }
+                    _ => ("a text", "; write `true` or `false`, without quotes"),
+                }
+            }
+            Unexpected::Str(text) if wanted.contains("number") => {
+                if text.trim().parse::<f64>().is_ok() {
+                    ("a text", "; leave the quotes out")
+                } else {
+                    ("a text", "; write the number alone")
+                }
+            }
+            Unexpected::Str(_) if wanted == "a map of keys" => ("a text", BELOW),
+            Unexpected::Str(_) if wanted == "a list" => {
+                ("a text", "; put it in brackets, [a, b], or write `- a` in lines of their own")
+            }
             Unexpected::Str(_) => ("a text", ""),
             _ => ("something else", ""),
         };
@@ -175,6 +329,10 @@ fn in_plain_words(expected: &str) -> String {
         "u16" => "a whole number from 0 to 65535".into(),
         "u32" | "u64" | "usize" => "a whole number that is not negative".into(),
         "i64" | "i32" => "a whole number".into(),
+        // serde's words for `NonZero`.
+        "a nonzero u8" => "a whole number from 1 to 255".into(),
+        "a nonzero u16" => "a whole number from 1 to 65535".into(),
+        other if other.starts_with("a nonzero") => "a whole number from 1 on".into(),
         "a map" => "a map of keys".into(),
         other if other.starts_with("struct ") => "a map of keys".into(),
         other => other.into(),
@@ -182,32 +340,191 @@ fn in_plain_words(expected: &str) -> String {
 }
 
 /// A node of the tree on its way into a type.
-pub struct Node<'a>(pub &'a Value);
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    tree: &'a Tree,
+    /// Where mistakes are noted so that what stands behind them is read too; without it the first
+    /// one ends everything.
+    reading: Option<&'a Reading>,
+}
 
-impl<'de> Deserializer<'de> for Node<'_> {
+/// Reads a text as a type, for what is no whole configuration. The first mistake ends it.
+pub fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
+    let tree = Tree::read(text).map_err(|fault| fault.what)?;
+    T::deserialize(Node::new(&tree)).map_err(|mistake| mistake.with_path(&tree))
+}
+
+impl Mistake {
+    /// The sentence, with the path in front.
+    pub fn with_path(&self, tree: &Tree) -> String {
+        match Path::of(tree, self.node).filter(|path| !path.0.is_empty()) {
+            Some(path) => format!("{path}: {self}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// The name under which [`list`] and [`map`] ask for what goes on behind a mistake.
+const ONE_BY_ONE: &str = "one by one";
+
+/// For `deserialize_with`: reads a list so that a mistake in one item does not hide those in others.
+pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct OneByOne<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneByOne<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+            Vec::deserialize(from)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            loop {
+                // A mistake is noted, and each call goes further: see `Items`.
+                match items.next_element() {
+                    Ok(Some(item)) => list.push(item),
+                    Ok(None) => return Ok(list),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    from.deserialize_newtype_struct(ONE_BY_ONE, OneByOne(PhantomData))
+}
+
+/// The same for a list that may be left out.
+pub fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct OneByOne<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneByOne<T> {
+        type Value = Option<Vec<T>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+        fn visit_none<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
+            Ok(None)
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Option<Vec<T>>, D::Error> {
+            list(from).map(Some)
+        }
+    }
+    from.deserialize_option(OneByOne(PhantomData))
+}
+
+/// For `deserialize_with`: reads a map so that a mistake in one entry does not hide those in others.
+pub fn map<'de, D, K, T>(from: D) -> Result<BTreeMap<K, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    T: Deserialize<'de>,
+{
+    struct OneByOne<K, T>(PhantomData<(K, T)>);
+    impl<'de, K: Deserialize<'de> + Ord, T: Deserialize<'de>> Visitor<'de> for OneByOne<K, T> {
+        type Value = BTreeMap<K, T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_newtype_struct<D: Deserializer<'de>>(
+            self,
+            from: D,
+        ) -> Result<BTreeMap<K, T>, D::Error> {
+            BTreeMap::deserialize(from)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<BTreeMap<K, T>, A::Error> {
+            let mut map = BTreeMap::new();
+            loop {
+                // A mistake is noted, and each call goes further: see `Keys`.
+                match keys.next_entry() {
+                    Ok(Some((key, value))) => drop(map.insert(key, value)),
+                    Ok(None) => return Ok(map),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    from.deserialize_newtype_struct(ONE_BY_ONE, OneByOne(PhantomData))
+}
+
+impl<'a> Node<'a> {
+    /// A tree of which the first mistake ends the reading.
+    pub fn new(tree: &'a Tree) -> Node<'a> {
+        Node { tree, reading: None }
+    }
+
+    fn at(self, tree: &'a Tree) -> Node<'a> {
+        if let Some(reading) = self.reading {
+            reading.steps.set(reading.steps.get() + 1);
+        }
+        Node { tree, ..self }
+    }
+
+    fn items(self, items: &'a [Tree], one_by_one: bool) -> Items<'a> {
+        Items { node: self, items: items.iter(), again: None, one_by_one }
+    }
+
+    fn keys(
+        self,
+        keys: &'a [(Tree, Tree)],
+        known: Option<&'static [&'static str]>,
+        one_by_one: bool,
+    ) -> Keys<'a> {
+        Keys { node: self, entries: keys.iter(), entry: None, again: None, known, one_by_one }
+    }
+
+    /// A map with the keys of a struct.
+    fn known<V: Visitor<'a>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let Value::Map(keys) = &self.tree.value else {
+            return Err(unexpected(self.tree, &visitor));
+        };
+        visitor.visit_map(self.keys(keys, Some(fields), false)).map_err(|mut error| {
+            // A key that is missing because it was wrong, or spelled wrong, was reported already.
+            if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
+                let cut = |key: &str| {
+                    let entry = self.tree.entry(key);
+                    let reading = self.reading.zip(entry);
+                    reading.is_some_and(|(reading, (key, value))| {
+                        reading.is_cut(key) || reading.is_cut(value)
+                    })
+                };
+                let meant = |(other, _): &(Tree, Tree)| {
+                    let other = other.key_text();
+                    !fields.contains(&&*other) && super::hint::is_near(&other, key)
+                };
+                error.follows = cut(key) || keys.iter().any(meant);
+            }
+            error
+        })
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(yes) => visitor.visit_bool(*yes),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(n), _, _) => visitor.visit_u64(n),
-                (_, Some(n), _) => visitor.visit_i64(n),
-                (_, _, n) => visitor.visit_f64(n.unwrap_or(f64::NAN)),
-            },
-            Value::String(text) => visitor.visit_str(text),
-            Value::Sequence(items) => visitor.visit_seq(Items { items, next: 0 }),
-            Value::Mapping(keys) => visitor.visit_map(Keys { entries: keys.iter(), entry: None }),
-            Value::Tagged(_) => Err(unexpected(self.0, &visitor)),
+        match (&self.tree.value, self.tree.scalar()) {
+            (Value::List(items), _) => visitor.visit_seq(self.items(items, false)),
+            (Value::Map(keys), _) => visitor.visit_map(self.keys(keys, None, false)),
+            (_, Some(Scalar::Null)) => visitor.visit_unit(),
+            (_, Some(Scalar::Bool(yes))) => visitor.visit_bool(yes),
+            (_, Some(Scalar::Unsigned(number))) => visitor.visit_u64(number),
+            (_, Some(Scalar::Signed(number))) => visitor.visit_i64(number),
+            (_, Some(Scalar::Float(number))) => visitor.visit_f64(number),
+            (_, Some(Scalar::Text(text))) => visitor.visit_str(text),
+            (_, None) => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+        if self.tree.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     // What can only be one kind of node asks for that one: for each type that is read, serde's
@@ -217,46 +534,64 @@ impl<'de> Deserializer<'de> for Node<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
+        self.known(fields, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Mapping(keys) => visitor.visit_map(Keys { entries: keys.iter(), entry: None }),
-            other => Err(unexpected(other, &visitor)),
+        match &self.tree.value {
+            Value::Map(keys) => visitor.visit_map(self.keys(keys, None, false)),
+            _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Sequence(items) => visitor.visit_seq(Items { items, next: 0 }),
-            other => Err(unexpected(other, &visitor)),
+        match &self.tree.value {
+            Value::List(items) => visitor.visit_seq(self.items(items, false)),
+            _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::String(text) => visitor.visit_str(text),
-            other => Err(unexpected(other, &visitor)),
+        match self.tree.scalar() {
+            Some(Scalar::Text(text)) => visitor.visit_str(text),
+            _ => Err(unexpected(self.tree, &visitor)),
+        }
+    }
+
+    /// A word of any kind, as it is written: `0x1a86` stays that.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match (self.tree.scalar(), &self.tree.value) {
+            (Some(Scalar::Bool(yes)), _) => visitor.visit_str(if yes { "true" } else { "false" }),
+            (None | Some(Scalar::Null), _) => Err(unexpected(self.tree, &visitor)),
+            (_, Value::Scalar { text, .. }) => visitor.visit_str(text),
+            _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Value::Bool(yes) => visitor.visit_bool(*yes),
-            other => Err(unexpected(other, &visitor)),
+        match self.tree.scalar() {
+            Some(Scalar::Bool(yes)) => visitor.visit_bool(yes),
+            _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+        if name != ONE_BY_ONE {
+            return visitor.visit_newtype_struct(self);
+        }
+        match &self.tree.value {
+            _ if self.reading.is_none() => visitor.visit_newtype_struct(self),
+            Value::List(items) => visitor.visit_seq(self.items(items, true)),
+            Value::Map(keys) => visitor.visit_map(self.keys(keys, None, true)),
+            _ => Err(unexpected(self.tree, &visitor)),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -265,111 +600,182 @@ impl<'de> Deserializer<'de> for Node<'_> {
         words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(Choice::of(self.0, words)?)
+        visitor.visit_enum(Choice::of(self, words)?)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str bytes byte_buf unit
-        unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit
+        unit_struct tuple tuple_struct identifier
     }
 }
 
 /// A node of another kind than the one that is wanted.
-fn unexpected(node: &Value, wanted: &dyn Expected) -> Error {
-    let found = match node {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(yes) => Unexpected::Bool(*yes),
-        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-            (Some(n), _, _) => Unexpected::Unsigned(n),
-            (_, Some(n), _) => Unexpected::Signed(n),
-            (_, _, n) => Unexpected::Float(n.unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Unexpected::Str(text),
-        Value::Sequence(_) => Unexpected::Seq,
-        Value::Mapping(_) => Unexpected::Map,
-        Value::Tagged(tagged) => {
-            let why = format!("YAML tags such as {} mean nothing here", tagged.tag);
+fn unexpected(node: &Tree, wanted: &dyn Expected) -> Error {
+    let found = match (&node.value, node.scalar()) {
+        (Value::List(_), _) => Unexpected::Seq,
+        (Value::Map(_), _) => Unexpected::Map,
+        (Value::Tagged(tag), _) => {
+            let why = match &**tag {
+                "!secret" | "!include" | "!env" | "!env_var" => format!(
+                    "there is no {tag} here; a password stands in a file of its own, named by \
+                     `password_file`"
+                ),
+                _ => format!("YAML tags such as {tag} mean nothing here; remove it"),
+            };
             return Mistake::boxed(What::Wrong(why));
         }
+        (_, Some(Scalar::Bool(yes))) => Unexpected::Bool(yes),
+        (_, Some(Scalar::Unsigned(number))) => Unexpected::Unsigned(number),
+        (_, Some(Scalar::Signed(number))) => Unexpected::Signed(number),
+        (_, Some(Scalar::Float(number))) => Unexpected::Float(number),
+        (_, Some(Scalar::Text(text))) => Unexpected::Str(text),
+        (_, Some(Scalar::Null) | None) => Unexpected::Unit,
     };
     de::Error::invalid_type(found, wanted)
 }
 
+/// The items of a list. One by one: whatever is wrong in an item is noted and cut out, and the next
+/// call reads the same item once more, or the next one if nothing of it is left.
 struct Items<'a> {
-    items: &'a [Value],
-    next: usize,
+    node: Node<'a>,
+    items: std::slice::Iter<'a, Tree>,
+    /// An item that is read once more, and how often it was.
+    again: Option<(&'a Tree, usize)>,
+    one_by_one: bool,
 }
 
-impl<'de> SeqAccess<'de> for Items<'_> {
+impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let at = self.next;
-        let Some(item) = self.items.get(at) else { return Ok(None) };
-        self.next += 1;
-        seed.deserialize(Node(item)).map(Some).map_err(|e| e.inside(Step::Item(at)))
+        let (item, passes) = match self.again.take() {
+            Some(again) => again,
+            None => match self.node.next(&mut self.items, |item| [item, item]) {
+                Some(item) => (item, 0),
+                None => return Ok(None),
+            },
+        };
+        let error = match seed.deserialize(self.node.at(item)) {
+            Ok(read) => return Ok(Some(read)),
+            Err(error) => error.inside(item),
+        };
+        if let (true, Some(reading)) = (self.one_by_one, self.node.reading)
+            && reading.note((*error).clone(), item)
+            && passes < PASSES
+        {
+            self.again = Some((item, passes + 1));
+        }
+        Err(error)
     }
 }
 
-struct Keys<'a> {
-    entries: serde_yaml::mapping::Iter<'a>,
-    /// The key that was read, and its value, which was not.
-    entry: Option<(&'a Value, &'a Value)>,
+impl<'a> Node<'a> {
+    /// The next thing that is not cut out.
+    fn next<T>(
+        &self,
+        from: &mut std::slice::Iter<'a, T>,
+        nodes: impl Fn(&T) -> [&Tree; 2],
+    ) -> Option<&'a T> {
+        let is_cut = |item: &&T| {
+            let reading = self.reading.filter(|reading| !reading.cut.borrow().is_empty());
+            reading.is_some_and(|reading| nodes(item).iter().any(|node| reading.is_cut(node)))
+        };
+        from.find(|item| !is_cut(item))
+    }
 }
 
-impl<'de> MapAccess<'de> for Keys<'_> {
+type Entry = (Tree, Tree);
+
+/// The entries of a map; one by one as [`Items`] are.
+struct Keys<'a> {
+    node: Node<'a>,
+    entries: std::slice::Iter<'a, Entry>,
+    /// The entry whose key was read, and whose value was not.
+    entry: Option<(&'a Entry, usize)>,
+    again: Option<(&'a Entry, usize)>,
+    /// All keys that may stand here, if that is known.
+    known: Option<&'static [&'static str]>,
+    one_by_one: bool,
+}
+
+impl<'de> MapAccess<'de> for Keys<'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        self.entry = self.entries.next();
-        let Some((key, _)) = self.entry else { return Ok(None) };
-        let name = key_text(key);
+        let (entry, passes) = loop {
+            let again = self.again.take();
+            let mut next = || self.node.next(&mut self.entries, |(key, value)| [key, value]);
+            let Some((entry, passes)) = again.or_else(|| next().map(|entry| (entry, 0))) else {
+                return Ok(None);
+            };
+            let (Some(known), Some(reading)) = (self.known, self.node.reading) else {
+                break (entry, passes);
+            };
+            if known.contains(&&*entry.0.key_text()) {
+                break (entry, passes);
+            }
+            reading.note(
+                Mistake { node: entry.0.id, what: What::UnknownKey(known), follows: false },
+                self.node.tree,
+            );
+        };
+        self.entry = Some((entry, passes));
+        let key = self.node.at(&entry.0).tree;
+        let name = key.key_text();
         let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
-        seed.deserialize(word).map(Some).map_err(|error| below(error, key))
+        seed.deserialize(word).map(Some).map_err(|error| {
+            let error = error.inside(key);
+            if let (true, Some(reading)) = (self.one_by_one, self.node.reading) {
+                reading.note((*error).clone(), self.node.tree);
+            }
+            error
+        })
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let Some((key, value)) = self.entry.take() else {
+        let Some((entry, passes)) = self.entry.take() else {
             return Err(de::Error::custom("a value without its key"));
         };
-        seed.deserialize(Node(value)).map_err(|error| below(error, key))
-    }
-}
-
-fn below(error: Error, key: &Value) -> Error {
-    error.inside(Step::Key(key_text(key).into_owned()))
-}
-
-/// A key as text: `0: off` in a lookup table has a number for its key.
-pub fn key_text(key: &Value) -> Cow<'_, str> {
-    match key {
-        Value::String(text) => text.into(),
-        Value::Number(number) => number.to_string().into(),
-        Value::Bool(yes) => yes.to_string().into(),
-        _ => "".into(),
+        let value = &entry.1;
+        let error = match seed.deserialize(self.node.at(value)) {
+            Ok(read) => return Ok(read),
+            Err(error) => error.inside(value),
+        };
+        if let (true, Some(reading)) = (self.one_by_one, self.node.reading)
+            && reading.note((*error).clone(), value)
+            && passes < PASSES
+        {
+            self.again = Some((entry, passes + 1));
+        }
+        Err(error)
     }
 }
 
 /// One of several variants: its word, and its settings where there are some.
 struct Choice<'a> {
+    node: Node<'a>,
     word: &'a str,
-    settings: Option<&'a Value>,
+    settings: Option<&'a Tree>,
 }
 
-impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
+impl<'de> EnumAccess<'de> for Choice<'de> {
     type Error = Error;
-    type Variant = Choice<'a>;
+    type Variant = Choice<'de>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(
         self,
         seed: V,
-    ) -> Result<(V::Value, Choice<'a>), Error> {
+    ) -> Result<(V::Value, Choice<'de>), Error> {
         let word: StrDeserializer<'_, Error> = self.word.into_deserializer();
         Ok((seed.deserialize(word)?, self))
     }
@@ -377,56 +783,59 @@ impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
 
 /// For a variant whose word stands alone. `fixed` alone lacks its size then, and there is nothing
 /// below the word to point at.
-static NO_SETTINGS: LazyLock<Value> = LazyLock::new(|| Value::Mapping(Mapping::new()));
+static NO_SETTINGS: LazyLock<Tree> =
+    LazyLock::new(|| Tree { id: NOWHERE, ..Tree::map(Vec::new()) });
 
 impl<'a> Choice<'a> {
-    fn of(node: &'a Value, words: &[&str]) -> Result<Choice<'a>, Error> {
-        match node {
-            Value::String(word) => Ok(Choice { word, settings: None }),
-            Value::Bool(yes) => {
-                Ok(Choice { word: if *yes { "true" } else { "false" }, settings: None })
-            }
-            Value::Mapping(keys) => match keys.iter().next() {
-                Some((Value::String(word), settings)) if keys.len() == 1 => {
-                    Ok(Choice { word, settings: Some(settings) })
-                }
+    fn of(node: Node<'a>, words: &[&str]) -> Result<Choice<'a>, Error> {
+        let one_of = || {
+            Mistake::boxed(What::Wrong(format!("expected one of the words {}", words.join(", "))))
+        };
+        match (&node.tree.value, node.tree.scalar()) {
+            (Value::Map(keys), _) => match keys.as_slice() {
+                [(key, settings)] => match key.scalar() {
+                    Some(Scalar::Text(word)) => Ok(Choice { node, word, settings: Some(settings) }),
+                    _ => Err(one_of()),
+                },
                 _ => {
                     let words = words.join(", ");
                     let why = format!("more or less than one choice; keep exactly one of {words}");
                     Err(Mistake::boxed(What::Wrong(why)))
                 }
             },
-            _ => {
-                let why = format!("expected one of the words {}", words.join(", "));
-                Err(Mistake::boxed(What::Wrong(why)))
+            (_, Some(Scalar::Text(word))) => Ok(Choice { node, word, settings: None }),
+            (_, Some(Scalar::Bool(yes))) => {
+                Ok(Choice { node, word: if yes { "true" } else { "false" }, settings: None })
             }
+            (Value::Tagged(_), _) => Err(unexpected(node.tree, &"a word")),
+            _ => Err(one_of()),
         }
     }
 
     fn settings(&self) -> Node<'a> {
-        match self.settings {
-            None | Some(Value::Null) => Node(&NO_SETTINGS),
-            Some(settings) => Node(settings),
+        match self.settings.filter(|settings| !settings.is_null()) {
+            None => self.node.at(&NO_SETTINGS),
+            Some(settings) => self.node.at(settings),
         }
     }
 
     /// A mistake in the settings, where there are some.
     fn inside(&self, error: Error) -> Error {
-        match self.settings {
-            None | Some(Value::Null) => error,
-            Some(_) => error.inside(Step::Key(self.word.to_owned())),
+        match self.settings.filter(|settings| !settings.is_null()) {
+            None => error,
+            Some(settings) => error.inside(settings),
         }
     }
 }
 
-impl<'de> VariantAccess<'de> for Choice<'_> {
+impl<'de> VariantAccess<'de> for Choice<'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        match self.settings {
-            None | Some(Value::Null) => Ok(()),
+        match self.settings.filter(|settings| !settings.is_null()) {
+            None => Ok(()),
             Some(_) => {
-                let why = format!("`{}` has no settings", self.word);
+                let why = format!("`{}` has no settings; write the word alone", self.word);
                 Err(self.inside(Mistake::boxed(What::Wrong(why))))
             }
         }
@@ -442,9 +851,9 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.settings().deserialize_map(visitor).map_err(|error| self.inside(error))
+        self.settings().known(fields, visitor).map_err(|error| self.inside(error))
     }
 }

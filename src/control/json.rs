@@ -83,6 +83,7 @@ pub(crate) fn problems(error: &ConfigError) -> Value {
     json!({
         "error": "the configuration is wrong; nothing was changed",
         "problems": problems.collect::<Vec<_>>(),
+        "more": error.more,
         "text": error.to_string(),
     })
 }

@@ -16,6 +16,7 @@ pub struct Binary {
     #[serde(default)]
     pub endian: Endian,
     /// The fields.
+    #[serde(deserialize_with = "crate::config::tree::list")]
     pub fields: Vec<BinaryField>,
 }
 
@@ -167,7 +168,10 @@ impl Binary {
         let mut fields = Vec::new();
         for (n, field) in self.fields.iter().enumerate() {
             if !names.insert(&field.name) {
-                return Err(format!("fields[{n}]: there is a field {} already", field.name));
+                return Err(format!(
+                    "fields[{n}]: there is a field {:?} already; each has a name of its own",
+                    field.name
+                ));
             }
             let running = field.build(self.endian).map_err(|why| format!("fields[{n}]: {why}"));
             fields.push(running?);

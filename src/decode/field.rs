@@ -98,7 +98,10 @@ impl Running {
                 return Err(wrong("a field needs a name".into()));
             }
             if field.name != "_" && !names.insert(&field.name) {
-                return Err(wrong(format!("there is a field {} already", field.name)));
+                return Err(wrong(format!(
+                    "there is a field {:?} already; each has a name of its own",
+                    field.name
+                )));
             }
             let convert = Convert::build(
                 field.kind,

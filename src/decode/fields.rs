@@ -15,6 +15,7 @@ pub struct Fields {
     #[serde(default = "Fields::default_separator")]
     pub separator: ByteString,
     /// The columns in their order, each a name or a map with settings; `_` passes over one.
+    #[serde(deserialize_with = "crate::config::tree::list")]
     pub names: Vec<Field>,
 }
 

@@ -33,7 +33,7 @@ pub struct Pairs {
     pub unit: ByteString,
     /// The fields that are wanted, each with the device's name for it as `from`; all others are
     /// ignored, and one that does not come is counted as missing. Default: all that come.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::tree::list")]
     pub fields: Vec<Field>,
 }
 

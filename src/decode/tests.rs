@@ -1,12 +1,11 @@
 //! Each format by what real devices send.
 
 use super::*;
-use crate::config::tree::Node;
+use crate::config::tree;
 
 /// `field=value unit` of each reading, `!field cause` of each refusal, `-field` of each without a value.
 fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    let decode = Decode::deserialize(Node(&tree)).unwrap_or_else(|e| panic!("{yaml}: {e}"));
+    let decode: Decode = tree::parse(yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"));
     let decoder = decode.build().unwrap();
     let out = decoder.decode(frame);
     let readings = out.readings.iter().map(|reading| {
@@ -25,8 +24,7 @@ fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
 
 /// `field: expected; found` of each refusal.
 fn refused(yaml: &str, frame: &[u8]) -> Vec<String> {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    let decoder = Decode::deserialize(Node(&tree)).unwrap().build().unwrap();
+    let decoder = tree::parse::<Decode>(yaml).unwrap().build().unwrap();
     let out = decoder.decode(frame);
     let shown = |found: &[u8]| found.escape_ascii().to_string();
     let refused = out.refusals.iter();
@@ -34,10 +32,9 @@ fn refused(yaml: &str, frame: &[u8]) -> Vec<String> {
 }
 
 fn build_error(yaml: &str) -> String {
-    let tree = serde_yaml::from_str(yaml).unwrap();
-    match Decode::deserialize(Node(&tree)) {
+    match tree::parse::<Decode>(yaml) {
         Ok(decode) => decode.build().unwrap_err(),
-        Err(error) => error.to_string(),
+        Err(error) => error,
     }
 }
 

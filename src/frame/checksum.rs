@@ -217,8 +217,7 @@ mod tests {
             ("xor8", 0x31),
             ("sum16", 0x01DD),
         ] {
-            let tree = serde_yaml::from_str(checksum).unwrap();
-            let checksum = Checksum::deserialize(crate::config::tree::Node(&tree)).unwrap();
+            let checksum: Checksum = crate::config::tree::parse(checksum).unwrap();
             assert_eq!(checksum.build().unwrap().sum.of(b"123456789"), expected, "{checksum:?}");
         }
     }

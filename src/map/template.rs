@@ -71,7 +71,7 @@ pub enum TemplateError {
     #[error("{0:?} has a brace without its partner; a brace that is meant as such is doubled")]
     Unbalanced(String),
     /// No such placeholder.
-    #[error("unknown placeholder {{{0}}}; there are {1}")]
+    #[error("unknown placeholder {0:?}; there are {1}")]
     Unknown(String, String),
     /// A placeholder that has no meaning where the template stands.
     #[error("{0} has no meaning here; possible are {1}")]
@@ -107,7 +107,7 @@ impl FromStr for Template {
                 None if name.contains('{') => return Err(unbalanced()),
                 None => {
                     let known = list(Slot::ALL.map(|(_, slot)| slot));
-                    return Err(TemplateError::Unknown(name.into(), known));
+                    return Err(TemplateError::Unknown(format!("{{{name}}}"), known));
                 }
             }
             rest = after;
@@ -219,9 +219,8 @@ mod tests {
 
     #[test]
     fn mistakes_name_what_is_possible() {
-        assert!(
-            shown("{feild}").unwrap_err().starts_with("unknown placeholder {feild}; there are")
-        );
+        let unknown = "unknown placeholder \"{feild}\"; there are";
+        assert!(shown("{feild}").unwrap_err().starts_with(unknown));
         for unbalanced in ["a{", "a}", "{gateway", "{gateway{port}"] {
             assert!(shown(unbalanced).unwrap_err().contains("partner"), "{unbalanced}");
         }

@@ -2,8 +2,12 @@
 
 use crate::cli::{CliError, DEFAULT_CONFIG};
 use crate::config::Files;
+use crate::config::file::{self, FileError};
 use crate::config::scalar::Control;
+use crate::config::tree::Node;
+use crate::config::yaml::Tree;
 use crate::control::path;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Default)]
@@ -86,10 +90,13 @@ impl Options {
 /// What a configuration says about the socket. Nothing else in it is looked at: it may be wrong by
 /// now, while the gateway runs on by what it was.
 fn setting(file: &Path) -> std::io::Result<Control> {
-    let text = std::fs::read_to_string(file)?;
-    let tree: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_default();
-    let setting = tree.get("control").cloned();
-    let setting: Option<Control> = setting.and_then(|value| serde_yaml::from_value(value).ok());
+    let text = file::read(file).map_err(|error| match error {
+        FileError::Io(error) => error,
+        error => std::io::Error::other(error.to_string()),
+    })?;
+    let tree = Tree::read(&text).unwrap_or_default();
+    let setting = tree.get("control");
+    let setting = setting.and_then(|value| Control::deserialize(Node::new(value)).ok());
     Ok(match setting.unwrap_or_default() {
         Control::At(path) => Control::At(file.parent().unwrap_or(Path::new("")).join(path)),
         other => other,

@@ -1,0 +1,143 @@
+//! A file's text, read within bounds.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// A whole configuration takes a few kilobytes; more than this is a wrong file.
+pub const LARGEST: u64 = 1 << 20;
+
+/// Why a file has no text for us.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system does not give it out.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is none that ends, or none with a text.
+    #[error("it is {0}; name a file")]
+    Kind(&'static str),
+    /// It is longer than [`LARGEST`].
+    #[error("it has more than 1 MiB; is this the right file?")]
+    TooLarge,
+    /// Its bytes are no UTF-8.
+    #[error("{what}; save it as UTF-8")]
+    Encoding {
+        /// Which encoding they are in, or where they are none.
+        what: String,
+        /// The line with the first byte that is none, from 1.
+        line: usize,
+    },
+}
+
+/// The text of a file, without its byte order mark. At most [`LARGEST`] bytes are read, whatever the
+/// file is; pipes and standard input are read, other devices are not.
+pub fn read(path: &Path) -> Result<String, FileError> {
+    // Before it is opened: to open a tty may wait, or reset what is on it.
+    kind(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    kind(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(FileError::TooLarge);
+    }
+    text(bytes)
+}
+
+fn kind(file: &fs::Metadata) -> Result<(), FileError> {
+    let kind = file.file_type();
+    if kind.is_dir() {
+        Err(FileError::Kind("a folder"))
+    } else if kind.is_socket() {
+        Err(FileError::Kind("a socket"))
+    } else if (kind.is_char_device() || kind.is_block_device()) && !is_standard_input(file) {
+        Err(FileError::Kind("a device"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A terminal at standard input is a device, too; whoever names it types the text.
+fn is_standard_input(file: &fs::Metadata) -> bool {
+    use std::io::IsTerminal;
+    let input = io::stdin().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    io::stdin().is_terminal() && input.is_ok_and(|input| input.rdev() == file.rdev())
+}
+
+/// Bytes as a text, without its byte order mark.
+pub fn text(bytes: Vec<u8>) -> Result<String, FileError> {
+    let encoding = |what: &str, line| FileError::Encoding { what: what.into(), line };
+    let zeros = bytes.iter().take(64).filter(|byte| **byte == 0).count();
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(encoding("it is UTF-16", 1)),
+        _ if zeros >= 4 && zeros * 3 > bytes.len().min(64) => {
+            return Err(encoding("it is UTF-16, or no text at all", 1));
+        }
+        _ => {}
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(match text.strip_prefix('\u{feff}') {
+            Some(text) => text.to_owned(),
+            None => text,
+        }),
+        Err(error) => {
+            let bytes = error.as_bytes();
+            let at = error.utf8_error().valid_up_to();
+            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            let byte = bytes[at];
+            Err(FileError::Encoding {
+                what: format!("line {line} has the byte {byte:02X}, which is not UTF-8 (Latin-1?)"),
+                line,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_encodings_are_named() {
+        assert_eq!(text(b"\xef\xbb\xbfa: 1".to_vec()).unwrap(), "a: 1");
+        let wrong = |bytes: &[u8]| text(bytes.to_vec()).unwrap_err().to_string();
+        assert!(wrong(b"\xff\xfea\0:\0").contains("UTF-16"));
+        assert!(wrong(b"\xfe\xff\0a\0:").contains("UTF-16"));
+        assert!(wrong(b"a\0:\0 \x001\0\n\0").contains("UTF-16"));
+        let latin = wrong(b"a: 1\nb: 2\nunit: \xb0C\n");
+        assert_eq!(
+            latin,
+            "line 3 has the byte B0, which is not UTF-8 (Latin-1?); save it as UTF-8"
+        );
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        for (path, is) in [("/dev/zero", "a device"), ("/dev/null", "a device"), ("/", "a folder")]
+        {
+            assert!(read(Path::new(path)).unwrap_err().to_string().contains(is), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_the_bound_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(status.success());
+        let end = pipe.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = File::options().write(true).open(end).unwrap();
+            let mut written = 0_u64;
+            while let Ok(n) = io::Write::write(&mut pipe, &[b'#'; 4096]) {
+                written += n as u64;
+            }
+            written
+        });
+        assert!(matches!(read(&pipe), Err(FileError::TooLarge)));
+        // A pipe holds 64 KiB besides.
+        assert!(writer.join().unwrap() <= LARGEST + (128 << 10));
+    }
+}

@@ -1,0 +1,123 @@
+//! What somebody most likely meant.
+
+use super::tree::{Path, What};
+use super::yaml::Tree;
+
+/// The remedy for an unknown key: what else it is called, or which of the possible ones is near.
+pub(super) fn for_key(key: &str, allowed: &[&str]) -> String {
+    known_elsewhere(key, allowed).map_or_else(|| suggest(key, allowed), str::to_owned)
+}
+
+/// Keys of other programs and of other times. What stands here is told apart by what may stand here.
+fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
+    let has = |wanted| allowed.contains(&wanted);
+    let key = key.to_ascii_lowercase();
+    let port = has("line");
+    let broker = has("client_id");
+    let anywhere = match key.as_str() {
+        "poll" | "polls" | "polling" | "poll_interval" | "update_interval" | "scan_interval"
+        | "request" | "registers" => Some(
+            "polling is not there yet: the gateway reads what a device sends of itself, or what another \
+             program asks it for",
+        ),
+        "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
+        | "device_class" | "state_class" => Some(
+            "Home Assistant's discovery is not there yet; write its `mqtt: sensor:` entries by hand",
+        ),
+        "modbus" | "slave" | "slave_id" | "unit_id" => Some(
+            "Modbus is not there yet: answers that another master asks for are read with \
+             `framing: gap`, `checksum: crc16-modbus` and `decode: {binary: …}`",
+        ),
+        _ => None,
+    };
+    let of_port = match key.as_str() {
+        "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "stopbits" | "stop_bits"
+        | "bits" | "databits" | "data_bits" | "bytesize" => {
+            Some("write speed, data bits, parity and stop bits together: `line: 9600 8N1`")
+        }
+        "serial" | "tty" | "dev" => Some("write `path: /dev/ttyUSB0`"),
+        "host" | "address" | "ip" => Some("write `tcp: host:port`"),
+        "rtscts" | "xonxoff" | "handshake" => Some("write `flow: hardware` or `flow: software`"),
+        "topic" | "topics" | "publish" => Some("write `messages: [{topic: …}]`"),
+        _ => None,
+    };
+    let of_broker = match key.as_str() {
+        "host" | "hostname" | "server" | "address" | "broker" | "ip" | "port" | "uri" => {
+            Some("host and port are one address: `url: mqtt://HOST:1883`")
+        }
+        "username" | "login" => Some("write `user`"),
+        "pass" | "passwd" | "passphrase" => Some("write `password`, or better `password_file`"),
+        "clientid" | "client" | "id" => Some("write `client_id`"),
+        "clean_session" | "cleansession" | "clean_start" => Some("write `clean: true` or `false`"),
+        "keep_alive" => Some("write `keepalive: 60s`"),
+        "cafile" | "ca" | "cert" | "certificate" | "key" | "ssl" => {
+            Some("write `url: mqtts://…` and, below `tls`, `ca_file`, `cert_file` and `key_file`")
+        }
+        _ => None,
+    };
+    let of_root = match key.as_str() {
+        "mqtt" => Some("write `broker`"),
+        "serial" | "port" | "devices" | "device" => {
+            Some("write `ports`, and below it each port's name")
+        }
+        _ => None,
+    };
+    // What is right, or nearly so, needs no such hint.
+    let near = allowed.iter().any(|known| distance(&key, known) <= 1);
+    anywhere
+        .or(of_port.filter(|_| port))
+        .or(of_broker.filter(|_| broker))
+        .or(of_root.filter(|_| has("ports")))
+        .filter(|_| !near || broker && key == "port")
+}
+
+/// The nearest of the words that are possible, and all of them.
+pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
+    let list = allowed.join(", ");
+    // `crc16` may be any of those that begin so.
+    let begin: Vec<_> = match word.len() {
+        0..=2 => Vec::new(),
+        _ => allowed.iter().filter(|known| known.starts_with(&word.to_lowercase())).collect(),
+    };
+    if begin.len() > 1 {
+        let begin: Vec<_> = begin.iter().map(|known| format!("`{known}`")).collect();
+        return format!("did you mean one of {}? Possible are: {list}", begin.join(", "));
+    }
+    let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
+    match nearest {
+        Some((_, known)) if is_near(word, known) => {
+            format!("did you mean `{known}`? Possible are: {list}")
+        }
+        _ => format!("possible are: {list}"),
+    }
+}
+
+/// Whether a word looks like another one with a slip.
+pub(super) fn is_near(word: &str, known: &str) -> bool {
+    distance(word, known) <= 1 + known.len() / 4
+}
+
+/// Levenshtein's distance: how many letters to change, add or leave out. The first 64 letters count.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let here = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row[b.len()]
+}
+
+/// For a value that is wrong: what is wrong in other words, where there are better ones, and the
+/// remedy.
+pub(super) fn for_value(
+    _path: &Path,
+    _value: Option<&Tree>,
+    _what: &What,
+) -> Option<(Option<String>, String)> {
+    None
+}

@@ -1,0 +1,592 @@
+//! A YAML text as a tree that knows the place of every node, read once and within bounds.
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// Keys and values of a text, those that aliases repeat included. A large configuration has some
+/// thousands.
+const MOST_NODES: usize = 100_000;
+
+/// Maps and lists within each other. A configuration has nine.
+const DEEPEST: usize = 64;
+
+/// What the parser may have to hold back of a text before it knows what it is: about so many tokens.
+const MOST_TOKENS: usize = 250_000;
+
+/// A node and its place.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    /// What it is.
+    pub value: Value,
+    /// Where it stands; of a map or list where it begins.
+    pub span: Span,
+    /// The same for a node and for what an alias repeats of it, different for all others.
+    pub id: u32,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A text, a number or another word.
+    Scalar {
+        /// As it is written, without quotes.
+        text: Box<str>,
+        /// Without quotes: it may be a number, true, false or nothing.
+        plain: bool,
+    },
+    /// A list.
+    List(Vec<Tree>),
+    /// Keys with their values, each key once.
+    Map(Vec<(Tree, Tree)>),
+    /// Something with a tag such as `!secret`.
+    Tagged(Box<str>),
+}
+
+/// What a scalar says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number that is not negative.
+    Unsigned(u64),
+    /// A whole number.
+    Signed(i64),
+    /// A number with decimals.
+    Float(f64),
+    /// Anything else.
+    Text(&'a str),
+}
+
+/// From a place in a text to one behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first character.
+    pub start: Mark,
+    /// Behind the last one.
+    pub end: Mark,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// From 1; 0 for what no text was read for.
+    pub line: u32,
+    /// In characters, from 0.
+    pub column: u32,
+}
+
+impl From<Marker> for Mark {
+    fn from(marker: Marker) -> Mark {
+        // A text has at most a megabyte.
+        let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Mark { line: short(marker.line()), column: short(marker.col()) }
+    }
+}
+
+/// Why a text is no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it was noticed.
+    pub at: Option<Span>,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+impl Default for Value {
+    fn default() -> Value {
+        Value::Scalar { text: "".into(), plain: true }
+    }
+}
+
+/// Texts and trees are the same if they say the same, wherever and in whichever way.
+impl PartialEq for Tree {
+    fn eq(&self, other: &Tree) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(a), Value::List(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            (Value::Tagged(a), Value::Tagged(b)) => a == b,
+            _ => matches!((self.scalar(), other.scalar()), (Some(a), Some(b)) if a == b),
+        }
+    }
+}
+
+impl Tree {
+    /// Reads a text. A byte order mark in front of it is passed over.
+    pub fn read(text: &str) -> Result<Tree, Fault> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // Inside brackets a comma may end a key, a value and a map of one key.
+        let tokens = text.bytes().map(|byte| match byte {
+            b',' | b'[' | b'{' | b'?' => 7,
+            b'&' | b'*' | b'!' | b'"' | b'\'' => 1,
+            _ => 0,
+        });
+        if tokens.sum::<usize>() > MOST_TOKENS {
+            return Err(too_much(None));
+        }
+        let mut builder = Builder::default();
+        let mut documents = 0;
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| fault(text, &error))?;
+            let (start, end) = (span.start.into(), span.end.into());
+            match event {
+                Event::DocumentStart(_) => documents += 1,
+                _ if documents > 1 => {
+                    return Err(Fault {
+                        at: Some(Span { start, end }),
+                        what: "a second YAML document begins here".into(),
+                        remedy: "one file is one configuration; remove the line `---`".into(),
+                    });
+                }
+                event => builder.take(event, Span { start, end })?,
+            }
+        }
+        Ok(builder.whole.unwrap_or_default())
+    }
+
+    /// A tree that no text was read for.
+    pub fn text(text: &str) -> Tree {
+        let value = Value::Scalar { text: text.into(), plain: false };
+        Tree { value, ..Tree::default() }
+    }
+
+    /// A map that no text was read for.
+    pub fn map(keys: Vec<(&str, Tree)>) -> Tree {
+        let keys = keys.into_iter().map(|(key, value)| (Tree::text(key), value)).collect();
+        Tree { value: Value::Map(keys), ..Tree::default() }
+    }
+
+    /// What it says if it is a scalar.
+    pub fn scalar(&self) -> Option<Scalar<'_>> {
+        match &self.value {
+            Value::Scalar { text, plain: true } => Some(Scalar::of(text)),
+            Value::Scalar { text, plain: false } => Some(Scalar::Text(text)),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing stands there.
+    pub fn is_null(&self) -> bool {
+        self.scalar() == Some(Scalar::Null)
+    }
+
+    /// Its keys and values if it is a map.
+    pub fn keys(&self) -> Option<&[(Tree, Tree)]> {
+        if let Value::Map(keys) = &self.value { Some(keys) } else { None }
+    }
+
+    /// A key and its value.
+    pub fn entry(&self, wanted: &str) -> Option<(&Tree, &Tree)> {
+        let found = self.keys()?.iter().find(|(key, _)| key.key_text() == wanted);
+        found.map(|(key, value)| (key, value))
+    }
+
+    /// The value of a key.
+    pub fn get(&self, wanted: &str) -> Option<&Tree> {
+        self.entry(wanted).map(|(_, value)| value)
+    }
+
+    /// A key as text: `0: off` in a lookup table has a number for its key. A whole number has one
+    /// spelling, whichever it is written in.
+    pub fn key_text(&self) -> Cow<'_, str> {
+        match (self.scalar(), &self.value) {
+            (Some(Scalar::Text(text)), _) => text.into(),
+            (Some(Scalar::Bool(yes)), _) => yes.to_string().into(),
+            (Some(Scalar::Unsigned(number)), _) => number.to_string().into(),
+            (Some(Scalar::Signed(number)), _) => number.to_string().into(),
+            (Some(Scalar::Float(_)), Value::Scalar { text, .. }) => (&**text).into(),
+            _ => "".into(),
+        }
+    }
+
+    /// Adds to the numbers of all nodes, to tell them from those of another text.
+    pub fn renumber(&mut self, add: u32) {
+        self.id += add;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.renumber(add)),
+            Value::Map(keys) => keys.iter_mut().for_each(|(key, value)| {
+                key.renumber(add);
+                value.renumber(add);
+            }),
+            _ => {}
+        }
+    }
+
+    fn nodes(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Tree::nodes).sum(),
+            Value::Map(keys) => keys.iter().map(|(key, value)| key.nodes() + value.nodes()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl Scalar<'_> {
+    /// What a word without quotes says by YAML's core schema.
+    fn of(text: &str) -> Scalar<'_> {
+        match text {
+            "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
+            "true" | "True" | "TRUE" => return Scalar::Bool(true),
+            "false" | "False" | "FALSE" => return Scalar::Bool(false),
+            ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN),
+            _ => {}
+        }
+        let (negative, digits) = match text.as_bytes()[0] {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let radix = [("0x", 16), ("0o", 8), ("0b", 2)]
+            .iter()
+            .find_map(|(prefix, radix)| digits.strip_prefix(prefix).map(|digits| (digits, *radix)));
+        let (digits, radix) = radix.unwrap_or((digits, 10));
+        let is_number = digits.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+        // With zeros in front it is a text, such as a serial number.
+        let zeros = radix == 10 && digits.len() > 1 && digits.starts_with('0');
+        if is_number
+            && !zeros
+            && let Ok(number) = u64::from_str_radix(digits, radix)
+        {
+            return match (negative, 0_i64.checked_sub_unsigned(number)) {
+                (false, _) => Scalar::Unsigned(number),
+                (true, Some(number)) => Scalar::Signed(number),
+                (true, None) => Scalar::Float(-(number as f64)),
+            };
+        }
+        if let ".inf" | ".Inf" | ".INF" = digits {
+            return Scalar::Float(if negative { f64::NEG_INFINITY } else { f64::INFINITY });
+        }
+        let only_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let begins = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() && begins && !(zeros && only_digits) => {
+                Scalar::Float(number)
+            }
+            _ => Scalar::Text(text),
+        }
+    }
+}
+
+/// A map or list that has not ended yet.
+enum Open {
+    List(Vec<Tree>),
+    Map(Vec<(Tree, Tree)>, Option<Tree>),
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<(Open, Span, usize, Option<Box<str>>)>,
+    anchors: HashMap<usize, Tree>,
+    whole: Option<Tree>,
+    nodes: usize,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
+        let (open, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let value = match tag_of(tag.as_deref()) {
+                    TagIs::Unknown(tag) => Value::Tagged(tag),
+                    TagIs::Text => Value::Scalar { text: text.into(), plain: false },
+                    TagIs::Standard => Value::Scalar { text: text.into(), plain },
+                };
+                return self.put(value, span, anchor);
+            }
+            Event::Alias(anchor) => {
+                let Some(tree) = self.anchors.get(&anchor).cloned() else {
+                    return Err(Fault {
+                        at: Some(span),
+                        what: "this alias repeats what it stands in".into(),
+                        remedy: "`*name` repeats what `&name` marked and what ended before".into(),
+                    });
+                };
+                self.count(tree.nodes(), span)?;
+                return self.add(tree);
+            }
+            Event::SequenceStart(anchor, tag) => (Open::List(Vec::new()), anchor, tag),
+            Event::MappingStart(anchor, tag) => (Open::Map(Vec::new(), None), anchor, tag),
+            Event::SequenceEnd | Event::MappingEnd => {
+                // The parser ends what it began.
+                let Some((open, span, anchor, tag)) = self.open.pop() else { return Ok(()) };
+                let value = match (open, tag) {
+                    (_, Some(tag)) => Value::Tagged(tag),
+                    (Open::List(items), None) => Value::List(items),
+                    (Open::Map(keys, _), None) => Value::Map(self.merged(keys)?),
+                };
+                return self.put(value, span, anchor);
+            }
+            _ => return Ok(()),
+        };
+        if self.open.len() == DEEPEST {
+            return Err(Fault {
+                at: Some(span),
+                what: format!("more than {DEEPEST} maps and lists within each other"),
+                remedy: "look for brackets without their end".into(),
+            });
+        }
+        let tag = match tag_of(tag.as_deref()) {
+            TagIs::Unknown(tag) => Some(tag),
+            _ => None,
+        };
+        self.open.push((open, span, anchor, tag));
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fault> {
+        self.nodes += nodes;
+        if self.nodes > MOST_NODES { Err(too_much(Some(span))) } else { Ok(()) }
+    }
+
+    /// A node has ended.
+    fn put(&mut self, value: Value, span: Span, anchor: usize) -> Result<(), Fault> {
+        self.count(1, span)?;
+        // At most as many as nodes.
+        let tree = Tree { value, span, id: self.nodes as u32 };
+        if anchor > 0 {
+            self.count(tree.nodes(), span)?;
+            self.anchors.insert(anchor, tree.clone());
+        }
+        self.add(tree)
+    }
+
+    fn add(&mut self, tree: Tree) -> Result<(), Fault> {
+        match self.open.last_mut() {
+            None => self.whole = Some(tree),
+            Some((Open::List(items), ..)) => items.push(tree),
+            Some((Open::Map(keys, key), ..)) => match key.take() {
+                Some(key) => keys.push((key, tree)),
+                None if tree.scalar().is_some() => *key = Some(tree),
+                None => {
+                    return Err(Fault {
+                        at: Some(tree.span),
+                        what: "a key must be a word".into(),
+                        remedy: "put quotes around a text that begins with `{` or `[`".into(),
+                    });
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// A map with what its merge keys `<<` bring, each key once.
+    fn merged(&mut self, keys: Vec<(Tree, Tree)>) -> Result<Vec<(Tree, Tree)>, Fault> {
+        let is_merge = |key: &Tree| matches!(&key.value, Value::Scalar { text, plain: true } if &**text == "<<");
+        let (merges, mut keys): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(key, _)| is_merge(key));
+        let mut seen = HashSet::new();
+        for (key, _) in &keys {
+            if !seen.insert(key.key_text().into_owned()) {
+                return Err(Fault {
+                    at: Some(key.span),
+                    what: "this key stands here twice".into(),
+                    remedy: "each key stands once; remove or rename one of the two".into(),
+                });
+            }
+        }
+        for (key, value) in merges {
+            let maps = match value.value {
+                Value::Map(keys) => vec![keys],
+                Value::List(items) => items
+                    .into_iter()
+                    .map(|item| if let Value::Map(keys) = item.value { Ok(keys) } else { Err(()) })
+                    .collect::<Result<_, _>>()
+                    .map_err(|()| no_map(&key))?,
+                _ => return Err(no_map(&key)),
+            };
+            let new = maps.into_iter().flatten();
+            keys.extend(new.filter(|(key, _)| seen.insert(key.key_text().into_owned())));
+        }
+        Ok(keys)
+    }
+}
+
+fn no_map(key: &Tree) -> Fault {
+    Fault {
+        at: Some(key.span),
+        what: "a merge key `<<` needs a map behind it".into(),
+        remedy: "write `<<: *name`, where `&name` marks a map".into(),
+    }
+}
+
+fn too_much(at: Option<Span>) -> Fault {
+    Fault {
+        at,
+        what: format!("more than {MOST_NODES} keys and values"),
+        remedy: "a configuration has some hundreds; is this the right file?".into(),
+    }
+}
+
+/// What a tag makes of a node.
+enum TagIs {
+    /// What it is without the tag.
+    Standard,
+    /// A text.
+    Text,
+    /// Nothing that we know.
+    Unknown(Box<str>),
+}
+
+fn tag_of(tag: Option<&Tag>) -> TagIs {
+    match tag {
+        None => TagIs::Standard,
+        Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
+            "str" => TagIs::Text,
+            "int" | "float" | "bool" | "null" | "map" | "seq" => TagIs::Standard,
+            _ => TagIs::Unknown(format!("!!{}", tag.suffix).into()),
+        },
+        Some(tag) => match tag.to_string() {
+            tag if tag == "!" => TagIs::Text,
+            tag => TagIs::Unknown(tag.into()),
+        },
+    }
+}
+
+/// The parser knows YAML; the user does not have to.
+fn fault(text: &str, error: &ScanError) -> Fault {
+    const QUOTES: &str = "put quotes around a text that holds `: ` or ` #`, or that begins with one of \
+                          `% @ & * ! | > { [ \" '`";
+    let at = Mark::from(*error.marker());
+    let info = error.info();
+    let line = || text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+    let next = line().chars().nth(at.column as usize);
+    let before = line().chars().take(at.column as usize).filter(|c| !c.is_whitespace()).last();
+    let in_text = |c: &char| c.is_control();
+    let (what, remedy) = if info.contains("tab") || line().trim_start_matches(' ').starts_with('\t')
+    {
+        ("a tab stands where only blanks may".into(), "use blanks for indentation".into())
+    } else if info.contains("unprintable") || next.as_ref().is_some_and(in_text) {
+        ("a control character stands here".into(), "remove it; is this a text file?".into())
+    } else if info.starts_with("unexpected character") || info.contains("scanning an anchor") {
+        let what = match next {
+            Some(c) => format!("a text cannot begin with `{c}`"),
+            None => "a text cannot begin like this".into(),
+        };
+        let remedy = match next {
+            Some(c @ ('%' | '@' | '`')) => format!("put quotes around it, as in \"{c}\""),
+            _ => QUOTES.into(),
+        };
+        (what, remedy)
+    } else if info.contains("unknown anchor") {
+        let what = "this alias repeats what no `&name` before it marks".into();
+        (what, "a text that begins with `*` needs quotes".into())
+    } else if info.contains("unknown escape") || info.contains("hexadecimal number") {
+        let what =
+            "a backslash in double quotes stands before a character that it does not go with";
+        (what.into(), "write `\\\\` for a backslash, or use single quotes".into())
+    } else if info.contains("end of stream") || info.contains("unexpected eof") {
+        ("a quote or a bracket has no end".into(), "close it".into())
+    } else if info.contains("flow") || info.contains("bracket") || info.contains("',' or") {
+        let what = "a list or map in brackets goes on with something else than `,` or its end";
+        let remedy = "look for a missing `,`, `]`, `}` or quote, here or in a line above";
+        (what.into(), remedy.into())
+    } else if matches!(before, Some('}' | ']')) && next.is_some_and(|c| !",:#]}".contains(c)) {
+        let what = "a map or list in brackets has ended, and the line goes on";
+        (what.into(), "put quotes around a text that begins with `{` or `[`".into())
+    } else if info.contains("recursion") {
+        let what = format!("more than {DEEPEST} maps and lists within each other");
+        (what, "look for brackets without their end".into())
+    } else if info.contains("mapping values") || info.contains("simple key") {
+        let what = "a key with its value cannot stand here";
+        let remedy = "look here and in the line above: a blank must follow the `:` of a key, and keys of one \
+                      map have one indentation; a text with `: ` in it needs quotes";
+        (what.into(), remedy.into())
+    } else if info.contains("indent") || info.contains("block") || info.contains("expected key") {
+        let what = "the indentation of this line fits to none above it";
+        let remedy = "keys of one map, and the dashes of one list, have one indentation; look here and in the \
+                      line above";
+        (what.into(), remedy.into())
+    } else {
+        (format!("this is no YAML: {info}"), QUOTES.into())
+    };
+    Fault { at: Some(Span { start: at, end: at }), what, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scalar(text: &str) -> Scalar<'_> {
+        Scalar::of(text)
+    }
+
+    #[test]
+    fn words_without_quotes() {
+        for (text, is) in [
+            ("~", Scalar::Null),
+            ("null", Scalar::Null),
+            ("True", Scalar::Bool(true)),
+            ("yes", Scalar::Text("yes")),
+            ("0", Scalar::Unsigned(0)),
+            ("+5", Scalar::Unsigned(5)),
+            ("-5", Scalar::Signed(-5)),
+            ("0x1F", Scalar::Unsigned(31)),
+            ("0o17", Scalar::Unsigned(15)),
+            ("0b101", Scalar::Unsigned(5)),
+            ("-0x10", Scalar::Signed(-16)),
+            ("18446744073709551615", Scalar::Unsigned(u64::MAX)),
+            ("18446744073709551616", Scalar::Float(18446744073709551616.0)),
+            ("-9223372036854775808", Scalar::Signed(i64::MIN)),
+            ("010", Scalar::Text("010")),
+            ("00.5", Scalar::Float(0.5)),
+            ("1.50", Scalar::Float(1.5)),
+            ("-.5", Scalar::Float(-0.5)),
+            ("1e3", Scalar::Float(1000.0)),
+            (".inf", Scalar::Float(f64::INFINITY)),
+            ("-.inf", Scalar::Float(f64::NEG_INFINITY)),
+            ("inf", Scalar::Text("inf")),
+            ("nan", Scalar::Text("nan")),
+            ("infinity", Scalar::Text("infinity")),
+            ("-", Scalar::Text("-")),
+            ("+-5", Scalar::Text("+-5")),
+            ("0x", Scalar::Text("0x")),
+            ("0x+1", Scalar::Text("0x+1")),
+            ("12:30", Scalar::Text("12:30")),
+            ("é", Scalar::Text("é")),
+        ] {
+            assert_eq!(scalar(text), is, "{text}");
+        }
+        assert!(matches!(scalar(".nan"), Scalar::Float(n) if n.is_nan()));
+    }
+
+    #[test]
+    fn every_node_has_its_place() {
+        let tree = Tree::read("a: {b: \"c d\", e: [1, f]}\nä: |\n  x\n  y\n").unwrap();
+        let place = |tree: &Tree| {
+            let Span { start, end } = tree.span;
+            (start.line, start.column, end.line, end.column)
+        };
+        let a = tree.get("a").unwrap();
+        assert_eq!(place(a.get("b").unwrap()), (1, 7, 1, 12));
+        let Value::List(items) = &a.get("e").unwrap().value else { panic!() };
+        assert_eq!(place(&items[1]), (1, 21, 1, 22));
+        let block = tree.get("ä").unwrap();
+        assert_eq!(block.span.start.line, 3);
+        assert_eq!(block.scalar(), Some(Scalar::Text("x\ny\n")));
+    }
+
+    #[test]
+    fn aliases_and_merges() {
+        let tree =
+            Tree::read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\nd: {<<: [*a, {z: 1}]}\n");
+        let tree = tree.unwrap();
+        assert_eq!(tree.get("b").unwrap().get("x"), tree.get("a").unwrap().get("x"));
+        assert_eq!(tree.get("b").unwrap().get("y").unwrap().scalar(), Some(Scalar::Unsigned(3)));
+        assert_eq!(tree.get("c"), tree.get("a"));
+        assert_eq!(tree.get("d").unwrap().keys().unwrap().len(), 3);
+        let bomb: String = (1..30).fold("a0: &a0 [x]\n".into(), |text, n| {
+            let before = format!("*a{}, ", n - 1).repeat(9);
+            format!("{text}a{n}: &a{n} [{before}]\n")
+        });
+        assert!(Tree::read(&bomb).unwrap_err().what.contains("100000"));
+        for wrong in
+            ["a: &a [*a]", "a: *b", "{<<: 1}", "{<<: [1]}", "a: 1\na: 2", "{1: a, \"1\": b}"]
+        {
+            assert!(Tree::read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
