@@ -24,7 +24,8 @@ pub struct Pairs {
     #[serde(default = "Pairs::default_equals")]
     pub equals: ByteString,
     /// The bytes with which each item must end, and which are not part of its value: `")"`. Where an
-    /// item has several values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one counts.
+    /// item has several values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one counts. An
+    /// item without a name goes on with the one before it, as the gas volume in DSMR 2.2.
     #[serde(default)]
     pub close: ByteString,
     /// What stands between a value and its unit, where the device sends units: `"*"`. A value with
@@ -107,9 +108,11 @@ impl Decoder {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
         let mut came = vec![false; self.fields.len()];
         let (mut head, mut is_first) = (0, true);
-        for item in split(frame, self.pairs.between.as_bytes()) {
-            let item = item.trim_ascii();
-            let (name, value) = match self.name_and_value(item) {
+        let items = split(frame, self.pairs.between.as_bytes());
+        let mut items = items.map(<[u8]>::trim_ascii).peekable();
+        while let Some(item) = items.next() {
+            let more = items.next_if(|next| self.goes_on(next) && self.equals_at(item).is_some());
+            let (name, value) = match self.name_and_value(item, more) {
                 Ok(pair) => pair,
                 Err(_) if item.is_empty() || !self.fields.is_empty() => continue,
                 Err(NoPair::Bare) if is_first => {
@@ -159,19 +162,34 @@ impl Decoder {
 
     /// Several values in brackets, such as a gas meter's time and volume in DSMR P1, stand one
     /// behind the other; the last one is the reading.
-    fn name_and_value<'a>(&self, item: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), NoPair> {
+    /// `more` is an item that goes on with this one; the last bracket is there.
+    fn name_and_value<'a>(
+        &self,
+        item: &'a [u8],
+        more: Option<&'a [u8]>,
+    ) -> Result<(&'a [u8], &'a [u8]), NoPair> {
         let equals = self.pairs.equals.as_bytes();
-        let at = item.windows(equals.len()).position(|window| window == equals);
-        let at = at.ok_or(NoPair::Bare)?;
+        let at = self.equals_at(item).ok_or(NoPair::Bare)?;
         let name = item[..at].trim_ascii();
         let mut value = item[at + equals.len()..].trim_ascii();
         let close = self.pairs.close.as_bytes();
         if !close.is_empty() {
-            value = value.strip_suffix(close).ok_or(NoPair::Open)?;
+            value = more.unwrap_or(value).strip_suffix(close).ok_or(NoPair::Open)?;
             let last = value.windows(equals.len()).rposition(|window| window == equals);
             value = last.map_or(value, |at| &value[at + equals.len()..]);
         }
         if name.is_empty() { Err(NoPair::Nameless) } else { Ok((name, value)) }
+    }
+
+    fn equals_at(&self, item: &[u8]) -> Option<usize> {
+        let equals = self.pairs.equals.as_bytes();
+        item.windows(equals.len()).position(|window| window == equals)
+    }
+
+    /// Whether an item goes on with the one before it: it has values in brackets and no name, as
+    /// the volume of a gas meter in DSMR 2.2 and 3.0.
+    fn goes_on(&self, item: &[u8]) -> bool {
+        !self.pairs.close.as_bytes().is_empty() && item.starts_with(self.pairs.equals.as_bytes())
     }
 
     fn value_and_unit<'a>(&self, value: &'a [u8]) -> (&'a [u8], Option<&'a str>) {
