@@ -11,7 +11,8 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Fields {
-    /// What stands between two values. `" "` stands for any white space.
+    /// What stands between two values. `" "` stands for any white space, also between a sign and its
+    /// number: of `-  1.5 kg` the sign is a column of its own.
     #[serde(default = "Fields::default_separator")]
     pub separator: ByteString,
     /// The columns in their order, each a name or a map with settings; `_` passes over one.

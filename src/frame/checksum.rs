@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 /// Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with settings
 /// `{xor8: {format: hex, separator: "*"}}`. CRC names are those of the CRC RevEng catalogue.
+///
+/// It covers all bytes of the frame before it, start and end delimiters among them; `from` leaves out
+/// the first ones. Between `escape` sequences it covers what they stand for, without flags.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

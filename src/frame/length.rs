@@ -25,7 +25,7 @@ pub struct Length {
     #[serde(default)]
     pub endian: Endian,
     /// What to add to its value to get the length of the whole frame. Default: all up to and
-    /// including the field, which then counts what follows it, checksum included.
+    /// including the field, which then counts what follows it, checksum included. -32768 to 32767.
     #[serde(default)]
     pub add: Option<i16>,
     /// A silence after which an unfinished frame is dropped. Longer than 20ms on USB adapters, and
