@@ -281,8 +281,9 @@ pub struct Port {
     /// says why and closes.
     #[serde(default)]
     pub tcp: Option<TcpAddress>,
-    /// Speed and character format, `115200 8N1`. Any speed that the driver takes. Needed for
-    /// `path` and `usb`.
+    /// Speed and character format, `115200 8N1`. Any speed that the driver takes; what it does not
+    /// take is a warning in the log. Needed for `path` and `usb`. A byte with a parity or framing
+    /// error spoils the frame it stands in (`line_error` in the status).
     #[serde(default)]
     pub line: Option<Line>,
     /// Flow control.

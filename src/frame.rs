@@ -104,6 +104,8 @@ impl Framing {
             last: None,
             held: false,
             counted: 0,
+            front: 0,
+            damaged: 0..0,
             counts: FrameCounts::default(),
         })
     }
@@ -197,6 +199,11 @@ pub struct Framer {
     held: bool,
     /// Bytes at the buffer's front that belong to a bad frame that was counted already.
     counted: usize,
+    /// Bytes that have left the buffer.
+    front: u64,
+    /// Where damaged bytes are, counted as `front` is. One range for all, which may hold good bytes
+    /// between damaged ones: frames are taken before it grows.
+    damaged: Range<u64>,
     counts: FrameCounts,
 }
 
@@ -217,6 +224,16 @@ pub struct FrameCounts {
     pub cut: u64,
     /// Bad frames: escape sequences or length fields that cannot be.
     pub malformed: u64,
+    /// Bad frames: with a byte that came damaged, or with bytes that were lost on the line, as the
+    /// driver says.
+    pub line_error: u64,
+}
+
+impl FrameCounts {
+    /// Bad frames of any kind.
+    pub fn bad(&self) -> u64 {
+        self.bad_checksum + self.too_long + self.cut + self.malformed + self.line_error
+    }
 }
 
 impl Framer {
@@ -255,6 +272,37 @@ impl Framer {
         };
     }
 
+    /// As [`Framer::push`], of bytes that came damaged, as the driver of the line says: every frame
+    /// that has any of them is bad, and none of them begins a frame.
+    pub fn push_damaged(&mut self, bytes: &[u8], at: Instant) {
+        let start = self.front + self.buffer.len() as u64;
+        let start = if self.damaged.is_empty() { start } else { self.damaged.start };
+        if self.is_stray() {
+            self.counts.bytes += bytes.len() as u64;
+            self.counts.skipped += bytes.len() as u64;
+            if self.buffer.is_empty() {
+                return;
+            }
+        } else {
+            self.push(bytes, at);
+        }
+        self.damaged = start..(self.front + self.buffer.len() as u64).max(start + 1);
+    }
+
+    /// Bytes were lost on the line: what is half read is bad, and where the next frame begins has
+    /// to be found anew.
+    pub fn lost(&mut self) {
+        self.counts.line_error += u64::from(self.synchronised);
+        self.synchronised = false;
+    }
+
+    /// Whether a damaged byte is of no interest here. An RS-485 driver that is switched on or off
+    /// makes such bytes around a frame, and it is the checksum that tells whether one is missing
+    /// within.
+    fn is_stray(&self) -> bool {
+        self.checksum.is_some() && (self.buffer.is_empty() || matches!(self.rule, Rule::Gap(_)))
+    }
+
     /// The next whole frame, without delimiters and checksum.
     pub fn frame(&mut self) -> Option<Bytes> {
         while !self.buffer.is_empty() {
@@ -272,12 +320,13 @@ impl Framer {
                 }
                 Split::Skip(n) => self.skip(n.max(1)),
                 Split::Align(n) => {
+                    // What ends in a damaged byte may not have ended there.
+                    self.synchronised = !self.is_damaged(n.saturating_sub(1)..n);
                     self.skip(n.max(1));
-                    self.synchronised = true;
                 }
                 Split::Pass(n) => {
+                    self.synchronised = !self.is_damaged(n.saturating_sub(1)..n);
                     self.take(n.max(1));
-                    self.synchronised = true;
                 }
                 Split::Bad(fault, n) => {
                     if self.is_new_fault(seen) {
@@ -357,31 +406,41 @@ impl Framer {
 
     fn accept(&mut self, cut: Cut) -> Option<Bytes> {
         let bytes = cut.unescaped.as_deref().unwrap_or(&self.buffer);
-        let (frame, checked) = match &cut.unescaped {
+        let (mut frame, checked) = match &cut.unescaped {
             Some(bytes) => (0..bytes.len(), 0..bytes.len()),
             None => (cut.frame.clone(), cut.checked.clone()),
         };
-        let mut frame = frame;
-        if let Some(checksum) = &self.checksum {
-            match checksum.verify(&bytes[checked.clone()]) {
-                // Checksum, its separator and what is behind it are none of the decoder's business.
-                Some(covered) => {
-                    frame.end = frame.end.min(checked.start + covered).max(frame.start)
-                }
-                None if matches!(self.rule, Rule::Gap(_)) && !self.held => {
-                    self.held = true;
-                    self.quiet = false;
-                    return None;
-                }
-                None => {
-                    self.held = false;
-                    if self.is_new_fault(cut.whole) {
-                        self.counts.bad_checksum += 1;
+        let is_damaged = self.is_damaged(frame.start.min(checked.start)..cut.whole);
+        let by_silence = matches!(self.rule, Rule::Gap(_)) && self.checksum.is_some();
+        let covered = match &self.checksum {
+            _ if is_damaged && !by_silence => None,
+            Some(checksum) => checksum.verify(&bytes[checked.clone()]),
+            None => Some(checked.len()),
+        };
+        match covered {
+            // Checksum, its separator and what is behind it are none of the decoder's business.
+            Some(covered) if self.checksum.is_some() => {
+                frame.end = frame.end.min(checked.start + covered).max(frame.start)
+            }
+            Some(_) => {}
+            None if by_silence && !self.held => {
+                self.held = true;
+                self.quiet = false;
+                return None;
+            }
+            None => {
+                self.held = false;
+                if self.is_new_fault(cut.whole) {
+                    match is_damaged {
+                        true => self.counts.line_error += 1,
+                        false => self.counts.bad_checksum += 1,
                     }
-                    let n = if self.rule.resyncs_by_byte() { 1 } else { cut.whole };
-                    self.skip(n);
-                    return None;
                 }
+                // What ends in a damaged byte may not have ended there.
+                self.synchronised &= !self.is_damaged(cut.frame.end..cut.whole);
+                let n = if self.rule.resyncs_by_byte() { 1 } else { cut.whole };
+                self.skip(n);
+                return None;
             }
         }
         self.counts.frames += 1;
@@ -393,6 +452,12 @@ impl Framer {
             Some(bytes) => bytes.slice(frame),
             None => whole.slice(frame),
         })
+    }
+
+    /// Whether one of these bytes of the buffer is damaged.
+    fn is_damaged(&self, within: Range<usize>) -> bool {
+        let (start, end) = (self.front + within.start as u64, self.front + within.end as u64);
+        self.damaged.start < end && start < self.damaged.end
     }
 
     /// Whether a bad frame of `n` bytes at the buffer's front is to be counted. Where a good frame
@@ -419,13 +484,25 @@ impl Framer {
     }
 
     fn take(&mut self, n: usize) -> Bytes {
+        let n = n.min(self.buffer.len());
         self.searched = 0;
-        self.buffer.split_to(n.min(self.buffer.len())).freeze()
+        self.front += n as u64;
+        self.forget_damage();
+        self.buffer.split_to(n).freeze()
+    }
+
+    /// What has left the buffer harms nobody any more.
+    fn forget_damage(&mut self) {
+        if self.damaged.end <= self.front {
+            self.damaged = 0..0;
+        }
     }
 
     fn skip(&mut self, n: usize) {
         let n = n.min(self.buffer.len());
         self.buffer.advance(n);
+        self.front += n as u64;
+        self.forget_damage();
         self.counts.skipped += n as u64;
         self.counted = self.counted.saturating_sub(n);
         self.searched = 0;

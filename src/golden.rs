@@ -178,6 +178,7 @@ impl Case {
                 "too_long" => frames.too_long,
                 "cut" => frames.cut,
                 "malformed" => frames.malformed,
+                "line_error" => frames.line_error,
                 "readings" => counts.readings,
                 "refused" => counts.refused.values().sum(),
                 "no_value" => counts.no_value,

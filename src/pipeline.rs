@@ -183,6 +183,17 @@ impl Pipeline {
         self.take_frames(now, out);
     }
 
+    /// As [`Pipeline::push`], of bytes that the driver of the line says are damaged.
+    pub fn push_damaged(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+        self.framer.push_damaged(bytes, now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// Bytes were lost on the line before the next ones.
+    pub fn lost(&mut self) {
+        self.framer.lost();
+    }
+
     /// When [`Pipeline::timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.framer.deadline()

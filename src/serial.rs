@@ -3,7 +3,9 @@
 //! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
 
 mod in_use;
+mod line_counts;
 pub mod list;
+mod marks;
 mod open;
 pub mod port;
 #[cfg(feature = "demo")]

@@ -117,6 +117,21 @@ pub enum PortState {
     Stopped,
 }
 
+/// Errors on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LineCounts {
+    /// Bytes with a wrong parity bit.
+    pub parity: u64,
+    /// Bytes without a stop bit where one belongs: mostly another speed.
+    pub framing: u64,
+    /// Breaks: the line was low for longer than a byte.
+    pub breaks: u64,
+    /// Bytes that came when the chip had no room.
+    pub overrun: u64,
+    /// Bytes that came when the kernel had no room.
+    pub buffer_overrun: u64,
+}
+
 /// What a port has done, besides what its pipeline counts.
 #[derive(Clone, Debug)]
 pub struct Port {
@@ -140,6 +155,8 @@ pub struct Port {
     pub last_error: Option<String>,
     /// When the last byte came.
     pub heard: Option<Now>,
+    /// Errors on the line while it was open, where the driver counts them.
+    pub line: Option<LineCounts>,
 }
 
 impl Port {
@@ -156,6 +173,7 @@ impl Port {
             commands_refused: 0,
             last_error: None,
             heard: None,
+            line: None,
         }
     }
 
@@ -188,7 +206,9 @@ impl Port {
                 "too_long": frames.too_long,
                 "cut": frames.cut,
                 "malformed": frames.malformed,
+                "line_error": frames.line_error,
             },
+            "line": self.line,
             "readings": counts.readings,
             "refused": refused,
             "no_value": counts.no_value,

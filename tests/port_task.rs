@@ -12,7 +12,7 @@ use tty2mqtt::intake::{self, Outlet};
 use tty2mqtt::pipeline::Pipeline;
 use tty2mqtt::serial::port::live::{MONITORS, Monitor};
 use tty2mqtt::serial::port::{self, INBOX, Inbound, Link, Opened, PortTask};
-use tty2mqtt::status::{PortState, Topics};
+use tty2mqtt::status::{LineCounts, PortState, Topics};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -47,10 +47,23 @@ fn start_with(local: &LocalSet, more: &str) -> Stage {
 }
 
 fn start_on(local: &LocalSet, more: &str, link: Link) -> Stage {
+    start_counting(local, more, link, None)
+}
+
+/// With a driver that counts errors.
+fn start_counting(
+    local: &LocalSet,
+    more: &str,
+    link: Link,
+    line_counts: Option<watch::Receiver<LineCounts>>,
+) -> Stage {
     let Parts { task, outlet, inbox, asks, stop } = parts(more);
     let (devices, mut plugged) = mpsc::channel(4);
     local.spawn_local(port::run(task, async move || match plugged.recv().await {
-        Some(stream) => Ok(Opened { stream, device: "pipe".into(), link }),
+        Some(stream) => {
+            let line_counts = line_counts.clone();
+            Ok(Opened { stream, device: "pipe".into(), link, line_counts })
+        }
         None => Err("no more devices"),
     }));
     Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
@@ -380,6 +393,72 @@ async fn a_tty_that_opens_and_ends_at_once_is_open_once_until_it_lasts() {
             stage.expect(r#""opens":2"#).await;
             let open = stage.waiting.iter().filter(|m| m.contains(r#""state":"open""#)).count();
             assert_eq!(open, 1, "{:?}", stage.waiting);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_byte_that_came_damaged_spoils_its_frame_and_a_doubled_ff_is_one() {
+    let local = LocalSet::new();
+    let mut stage = start_on(&local, "    decode: {bytes: {as: hex}}\n", Link::MarkedTty);
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            // As the kernel hands it over: a parity error in the second line, a break before the
+            // third one, FF in the fourth one; in reads that cut the marks.
+            for read in [
+                &b"\nA1\nA\xFF"[..],
+                b"\x00",
+                b"22\nA3\xFF\x00",
+                b"\x00\nA4\xFF",
+                b"\xFF\xFF\xFF\nA5\n",
+            ] {
+                device.write_all(read).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            for expected in ["4131", "4134ffff", "4135"] {
+                let came = stage.expect("gw/p/").await;
+                assert!(came.ends_with(expected), "{expected}: {came}");
+            }
+            drop(device);
+            let away = stage.expect(r#""state":"away""#).await;
+            assert!(
+                away.contains(r#""line_error":2}"#) && away.contains(r#""line":null"#),
+                "{away}"
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
+    let local = LocalSet::new();
+    let (driver, counts) = watch::channel(LineCounts::default());
+    let mut stage = start_counting(&local, "", Link::Tty, Some(counts));
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            device.write_all(b"\nfirst\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text first");
+            // A parity error is counted, but it is the mark that says where it is.
+            driver.send_modify(|counts| counts.parity += 1);
+            device.write_all(b"second\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text second");
+            driver.send_modify(|counts| counts.overrun += 3);
+            device.write_all(b"thd\n").await.unwrap();
+            loop {
+                let (reply, answer) = oneshot::channel();
+                stage.asks.send(port::Ask::Status(reply)).await.unwrap();
+                let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
+                if snapshot.frames.line_error == 1 {
+                    let line = snapshot.status.line.unwrap();
+                    assert_eq!((line.parity, line.overrun), (1, 3));
+                    break;
+                }
+            }
+            // Its beginning may have been lost.
+            device.write_all(b"ourth\nfifth\n").await.unwrap();
+            assert_eq!(stage.expect("gw/p/text").await, "gw/p/text fifth");
         })
         .await;
 }

@@ -15,7 +15,7 @@ use tty2mqtt::clock::Now;
 use tty2mqtt::config::{Config, Port, Usb, load};
 use tty2mqtt::intake;
 use tty2mqtt::pipeline::Pipeline;
-use tty2mqtt::serial::port::{self, INBOX, PortTask};
+use tty2mqtt::serial::port::{self, INBOX, Link, PortTask};
 use tty2mqtt::serial::pty::Pty;
 use tty2mqtt::serial::{OpenError, Stream, list, open, usb};
 use tty2mqtt::status::Topics;
@@ -66,17 +66,35 @@ async fn line_settings_arrive_at_the_driver_custom_speeds_too() {
     for (line, speed) in [("9600 8N1", 9600), ("250000 8N1", 250_000), ("100000 8E2", 100_000)] {
         let pty = Pty::open().unwrap();
         let opened = open(&port(pty.path(), line)).await.unwrap();
-        // The same tty by another descriptor, through this process's own list of them.
-        let Stream::Tty(stream) = &opened.stream else { panic!("no tty") };
-        let fd = std::os::fd::AsRawFd::as_raw_fd(stream);
-        let path = format!("/proc/self/fd/{fd}");
-        let again = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let settings = rustix::termios::tcgetattr(&again).unwrap();
+        let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
+        let settings = rustix::termios::tcgetattr(tty).unwrap();
         assert_eq!(settings.input_speed(), speed, "{line}");
         assert_eq!(settings.output_speed(), speed, "{line}");
         let two_stops = settings.control_modes.contains(rustix::termios::ControlModes::CSTOPB);
         assert_eq!(two_stops, line.ends_with('2'));
         assert!(!settings.control_modes.contains(rustix::termios::ControlModes::HUPCL));
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_is_asked_to_mark_damaged_bytes_and_to_drop_none() {
+    use rustix::termios::InputModes;
+    for line in ["9600 8N1", "9600 7E1", "9600 7O1"] {
+        let pty = Pty::open().unwrap();
+        let mut opened = open(&port(pty.path(), line)).await.unwrap();
+        assert_eq!(opened.link, Link::MarkedTty);
+        assert!(opened.line_counts.is_none(), "a PTY has no line");
+        let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
+        let modes = rustix::termios::tcgetattr(tty).unwrap().input_modes;
+        assert!(modes.contains(InputModes::PARMRK | InputModes::INPCK), "{line}: {modes:?}");
+        let none =
+            InputModes::IGNPAR | InputModes::IGNBRK | InputModes::BRKINT | InputModes::ISTRIP;
+        assert!(!modes.intersects(none), "{line}: {modes:?}");
+        // So the kernel doubles FF.
+        pty.write_all(b"a\xFFb").await.unwrap();
+        let mut buffer = [0; 4];
+        timeout(DEADLINE, opened.stream.read_exact(&mut buffer)).await.unwrap().unwrap();
+        assert_eq!(&buffer, b"a\xFF\xFFb");
     }
 }
 

@@ -139,7 +139,7 @@ impl Decode {
     fn report(&self, rest: Rest) -> Result<ExitCode, CliError> {
         let frames = self.capture.pipeline.frame_counts();
         let counts = self.capture.pipeline.counts();
-        let bad = frames.bad_checksum + frames.too_long + frames.cut + frames.malformed;
+        let bad = frames.bad();
         let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
         match rest {
             Rest { bytes: 0, .. } => {}

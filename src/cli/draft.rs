@@ -84,7 +84,7 @@ fn report(mut capture: Capture) -> Value {
         "messages": capture.messages.iter().take(MESSAGES).map(message).collect::<Vec<_>>(),
         "refused": refused,
         "frames": frames.frames,
-        "bad": frames.bad_checksum + frames.too_long + frames.cut + frames.malformed,
+        "bad": frames.bad(),
         "skipped": frames.skipped,
         "unmatched": capture.pipeline.counts().unmatched,
         "no_value": capture.pipeline.counts().no_value,

@@ -2,12 +2,12 @@
 
 use super::in_use;
 use super::port::{Link, Opened};
-use super::stream::Stream;
+use super::stream::{Stream, Tty};
 use super::usb::{self, UsbError};
 use crate::config::scalar::{Line, Parity, TcpAddress};
 use crate::config::{Flow, ModemLine, Port};
 use rustix::fs::{Mode, OFlags};
-use rustix::termios::{self, ControlModes, OptionalActions};
+use rustix::termios::{self, ControlModes, InputModes, OptionalActions, Termios};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -82,6 +82,8 @@ pub struct Opener {
     port: Port,
     /// Who had the tty the last time.
     in_use_by: Option<in_use::Process>,
+    /// What the driver did not do the last time; the log knows of it.
+    undone: Vec<String>,
 }
 
 /// Opens a port for the first time.
@@ -92,7 +94,7 @@ pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
 impl Opener {
     /// Of this port.
     pub fn new(port: Port) -> Opener {
-        Opener { port, in_use_by: None }
+        Opener { port, in_use_by: None, undone: Vec::new() }
     }
 
     /// Opens the port. Nobody else on this thread waits for it: an adapter that is out of order
@@ -102,10 +104,10 @@ impl Opener {
             return connect(address).await;
         }
         let mut away = self.clone();
-        let opened = spawn_blocking(move || (away.open_by_name(), away.in_use_by)).await;
+        let opened = spawn_blocking(move || (away.open_by_name(), away)).await;
         match opened {
-            Ok((opened, in_use_by)) => {
-                self.in_use_by = in_use_by;
+            Ok((opened, back)) => {
+                *self = back;
                 opened
             }
             Err(e) => Err(OpenError::Io { path: "opening".into(), source: e.into() }),
@@ -119,34 +121,60 @@ impl Opener {
             (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
             (None, None) => return Err(OpenError::Nameless),
         };
-        let line = port.line.unwrap_or(Line::DEFAULT);
-        let stream = open_tty(&path, line, port, &mut self.in_use_by)?;
-        let device = path.display().to_string();
-        Ok(Opened { stream: Stream::Tty(stream), device, link: Link::Tty })
+        self.open_tty(&path)
+    }
+
+    fn open_tty(&mut self, path: &Path) -> Result<Opened<Stream>, OpenError> {
+        let line = self.port.line.unwrap_or(Line::DEFAULT);
+        let shown = path.display().to_string();
+        // By its real name: the other end of a symlink is what others have open, too.
+        let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
+        // Opened first, because most of what can be wrong shows then, and costs less than a search.
+        let tty = first_open(&real).map_err(|e| explain(&shown, e, || self.in_use_by(&real)))?;
+        if let Some(by) = self.in_use_by(&real) {
+            return Err(taken(&shown, Some(by)));
+        }
+        keep_modem_lines(&tty).map_err(|e| explain(&shown, e, || None))?;
+        let io = |e: io::Error| OpenError::Io { path: shown.clone(), source: e };
+        let mut stream = set_up(&real, &shown, line, self.port.flow)?;
+        let mut undone = Vec::new();
+        for (name, wanted, write) in [
+            ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as SetModemLine),
+            ("RTS", self.port.rts, SerialStream::write_request_to_send),
+        ] {
+            if let Err(error) = set(&mut stream, wanted, write) {
+                undone.push(format!("the driver cannot switch {name} {wanted:?}: {error}"));
+            }
+        }
+        let settings = mark_errors(&tty).map_err(io)?;
+        undone.extend(other_line(line, &settings));
+        self.tell(&shown, undone);
+        let is_marked = settings.input_modes.contains(InputModes::PARMRK);
+        // What came in before we were there belongs to no reading of ours.
+        stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
+        let mut tty = Tty::new(stream, tty);
+        let line_counts = tty.watch_line();
+        let link = if is_marked { Link::MarkedTty } else { Link::Tty };
+        Ok(Opened { stream: Stream::Tty(tty), device: shown, link, line_counts })
+    }
+
+    fn in_use_by(&mut self, real: &Path) -> Option<in_use::Process> {
+        self.in_use_by = in_use::by_another(Path::new("/proc"), real, self.in_use_by.as_ref());
+        self.in_use_by.clone()
+    }
+
+    /// Tells the log what the driver did not do, if that is not what it was told the last time.
+    fn tell(&mut self, shown: &str, undone: Vec<String>) {
+        for what in undone.iter().filter(|what| !self.undone.contains(what)) {
+            tracing::warn!("{shown}: {what}");
+        }
+        self.undone = undone;
     }
 }
 
-fn open_tty(
-    path: &Path,
-    line: Line,
-    port: &Port,
-    in_use_by: &mut Option<in_use::Process>,
-) -> Result<SerialStream, OpenError> {
-    let (flow, dtr, rts) = (port.flow, port.dtr, port.rts);
-    let shown = path.display().to_string();
-    let mut by_another = |real: &Path| {
-        *in_use_by = in_use::by_another(Path::new("/proc"), real, in_use_by.as_ref());
-        in_use_by.clone()
-    };
-    // By its real name: the other end of a symlink is what others have open, too.
-    let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
-    // Opened first, because most of what can be wrong shows then, and costs less than a search.
-    let first = first_open(&real).map_err(|e| explain(&shown, e, || by_another(&real)))?;
-    if let Some(by) = by_another(&real) {
-        return Err(taken(&shown, Some(by)));
-    }
-    keep_modem_lines(&first).map_err(|e| explain(&shown, e, || None))?;
-    drop(first);
+type SetModemLine = fn(&mut SerialStream, bool) -> tokio_serial::Result<()>;
+
+fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStream, OpenError> {
     let parity = match line.parity {
         Parity::None => tokio_serial::Parity::None,
         Parity::Even => tokio_serial::Parity::Even,
@@ -173,29 +201,17 @@ fn open_tty(
         .data_bits(data_bits)
         .stop_bits(stop_bits)
         .open_native_async();
-    let mut stream = stream.map_err(|e| match e.kind {
+    stream.map_err(|e| match e.kind {
         // This is how the library reports a lock that another program holds.
-        tokio_serial::ErrorKind::NoDevice => taken(&shown, None),
-        _ => OpenError::Line { path: shown.clone(), line, why: e.to_string() },
-    })?;
-    for (name, wanted, result) in [
-        ("DTR", dtr, set(&mut stream, dtr, SerialStream::write_data_terminal_ready)),
-        ("RTS", rts, set(&mut stream, rts, SerialStream::write_request_to_send)),
-    ] {
-        if let Err(error) = result {
-            tracing::warn!("{shown}: the driver cannot switch {name} {wanted:?}: {error}");
-        }
-    }
-    // What came in before we were there belongs to no reading of ours.
-    let io = |e: tokio_serial::Error| OpenError::Io { path: shown.clone(), source: e.into() };
-    stream.clear(ClearBuffer::Input).map_err(io)?;
-    Ok(stream)
+        tokio_serial::ErrorKind::NoDevice => taken(shown, None),
+        _ => OpenError::Line { path: shown.into(), line, why: e.to_string() },
+    })
 }
 
 fn set(
     stream: &mut SerialStream,
     wanted: ModemLine,
-    write: impl Fn(&mut SerialStream, bool) -> tokio_serial::Result<()>,
+    write: SetModemLine,
 ) -> tokio_serial::Result<()> {
     match wanted {
         ModemLine::Keep => Ok(()),
@@ -215,6 +231,40 @@ fn keep_modem_lines(tty: &OwnedFd) -> io::Result<()> {
     let mut settings = termios::tcgetattr(tty)?;
     settings.control_modes.remove(ControlModes::HUPCL);
     Ok(termios::tcsetattr(tty, OptionalActions::Now, &settings)?)
+}
+
+/// Has the kernel mark bytes that came with an error, for [`Marks`](super::marks::Marks) to undo,
+/// instead of dropping them or making them NUL. Returns what the driver made of all settings.
+fn mark_errors(tty: &OwnedFd) -> io::Result<Termios> {
+    let mut settings = termios::tcgetattr(tty)?;
+    let ignore = InputModes::IGNPAR | InputModes::IGNBRK | InputModes::BRKINT | InputModes::ISTRIP;
+    settings.input_modes.remove(ignore);
+    settings.input_modes.insert(InputModes::PARMRK | InputModes::INPCK);
+    termios::tcsetattr(tty, OptionalActions::Now, &settings)?;
+    Ok(termios::tcgetattr(tty)?)
+}
+
+/// What the driver set the line to, if that is not what it was asked for.
+fn other_line(wanted: Line, settings: &Termios) -> Option<String> {
+    let modes = settings.control_modes;
+    let data_bits = match modes & ControlModes::CSIZE {
+        ControlModes::CS5 => 5,
+        ControlModes::CS6 => 6,
+        ControlModes::CS7 => 7,
+        _ => 8,
+    };
+    let parity = match (modes.contains(ControlModes::PARENB), modes.contains(ControlModes::PARODD))
+    {
+        (false, _) => Parity::None,
+        (true, false) => Parity::Even,
+        (true, true) => Parity::Odd,
+    };
+    let stop_bits = if modes.contains(ControlModes::CSTOPB) { 2 } else { 1 };
+    let set = Line { baud: settings.output_speed(), data_bits, parity, stop_bits };
+    // Chips divide a clock; what is off by 2 % still works, and Linux tells it as what was wanted.
+    let is_near = set.baud.abs_diff(wanted.baud) <= wanted.baud / 50;
+    let is_same = is_near && Line { baud: wanted.baud, ..set } == wanted;
+    (!is_same).then(|| format!("the driver does not take {wanted}; it has set {set}"))
 }
 
 fn explain(
@@ -250,5 +300,38 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_nodelay(true);
-    Ok(Opened { stream: Stream::Tcp(stream), device: address.to_string(), link: Link::Network })
+    Ok(Opened {
+        stream: Stream::Tcp(stream),
+        device: address.to_string(),
+        link: Link::Network,
+        line_counts: None,
+    })
+}
+
+#[cfg(all(test, feature = "demo"))]
+mod tests {
+    use super::*;
+    use crate::config::load;
+    use crate::serial::pty::Pty;
+
+    #[tokio::test]
+    async fn a_line_that_the_driver_does_not_take_is_told() {
+        // Linux's PTYs know eight data bits without parity only.
+        for (line, expected) in [
+            ("9600 8N1", None),
+            ("9600 8N2", None),
+            ("9600 7E1", Some("the driver does not take 9600 7E1; it has set 9600 8N1")),
+            ("250000 8O2", Some("the driver does not take 250000 8O2; it has set 250000 8N2")),
+        ] {
+            let pty = Pty::open().unwrap();
+            let text = format!(
+                "broker: {{url: \"mqtt://x\"}}\nports: {{p: {{path: {}, line: {line}}}}}\n",
+                pty.path().display()
+            );
+            let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
+            let mut opener = Opener::new(config.ports.into_values().next().unwrap());
+            let _opened = opener.open().await.unwrap();
+            assert_eq!(opener.undone.first().map(String::as_str), expected);
+        }
+    }
 }

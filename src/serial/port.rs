@@ -14,7 +14,8 @@ use crate::message::Message;
 use crate::mqtt::session::Token;
 use crate::mqtt::topic::Topic;
 use crate::pipeline::{self, Pipeline};
-use crate::status::{self, PortState};
+use crate::serial::marks::{Marks, Piece};
+use crate::status::{self, LineCounts, PortState};
 use bytes::{Buf, Bytes};
 use live::{Live, Monitor, Monitors};
 use rate::Rate;
@@ -149,6 +150,8 @@ pub struct Opened<S> {
     pub device: String,
     /// What there is between us and the device.
     pub link: Link,
+    /// Errors on the line since it was opened, where the driver counts them.
+    pub line_counts: Option<watch::Receiver<LineCounts>>,
 }
 
 /// What there is between us and a device.
@@ -156,6 +159,8 @@ pub struct Opened<S> {
 pub enum Link {
     /// A tty.
     Tty,
+    /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
+    MarkedTty,
     /// A serial server on the network, which may speak itself before the device does.
     Network,
 }
@@ -178,6 +183,9 @@ where
         monitors: Monitors::default(),
         nudged: Arc::new(Notify::new()),
         retry: Retry::new(),
+        marks: None,
+        line: None,
+        line_before: None,
         task,
     };
     loop {
@@ -238,6 +246,12 @@ struct Running {
     /// device may have come too late for it.
     nudged: Arc<Notify>,
     retry: Retry,
+    /// Where the marks of a tty stand, if it has such.
+    marks: Option<Marks>,
+    /// What the driver counts.
+    line: Option<watch::Receiver<LineCounts>>,
+    /// What it had counted when the port was opened.
+    line_before: Option<LineCounts>,
 }
 
 impl Running {
@@ -267,7 +281,7 @@ impl Running {
         &mut self,
         opened: Opened<S>,
     ) -> Option<(Attempt, String)> {
-        let Opened { stream, device, link } = opened;
+        let Opened { stream, device, link, line_counts } = opened;
         let mut stream = pin!(stream);
         let since = Now::read();
         let mut held = trial::Held::new();
@@ -281,6 +295,12 @@ impl Running {
                 }
             }
         }
+        self.marks = (link == Link::MarkedTty).then(Marks::default);
+        self.line_before = self.status.line;
+        if line_counts.is_some() {
+            self.status.line.get_or_insert_default();
+        }
+        self.line = line_counts;
         self.opened(device, since);
         match self.serve(stream, held).await {
             End::Stop => None,
@@ -357,11 +377,55 @@ impl Running {
     }
 
     /// Takes bytes as they were read.
-    fn take(&mut self, bytes: &[u8], now: Now, messages: &mut Vec<Message>) {
-        tracing::trace!(port = self.task.name, bytes = %bytes.escape_ascii());
+    fn take(&mut self, mut read: &[u8], now: Now, messages: &mut Vec<Message>) {
         self.heard(now);
+        let lost = self.lost_on_the_line();
+        if lost {
+            self.task.pipeline.lost();
+        }
+        let Some(mut marks) = self.marks else { return self.take_piece(read, lost, now, messages) };
+        // Good bytes between which marks stood, put together again.
+        let mut run = Vec::new();
+        while let Some(piece) = marks.next(&mut read) {
+            match piece {
+                Piece::Good(bytes) if run.is_empty() && read.is_empty() => {
+                    self.take_piece(bytes, lost, now, messages);
+                }
+                Piece::Good(bytes) => run.extend_from_slice(bytes),
+                Piece::Damaged(bytes) => {
+                    self.take_piece(&std::mem::take(&mut run), lost, now, messages);
+                    self.take_piece(bytes, true, now, messages);
+                }
+            }
+        }
+        self.take_piece(&run, lost, now, messages);
+        self.marks = Some(marks);
+    }
+
+    fn take_piece(&mut self, bytes: &[u8], damaged: bool, now: Now, messages: &mut Vec<Message>) {
+        if bytes.is_empty() {
+            return;
+        }
+        tracing::trace!(port = self.task.name, damaged, bytes = %bytes.escape_ascii());
         self.monitors.tell_raw(now, bytes);
-        self.task.pipeline.push(bytes, now, messages);
+        match damaged {
+            true => self.task.pipeline.push_damaged(bytes, now, messages),
+            false => self.task.pipeline.push(bytes, now, messages),
+        }
+    }
+
+    /// Takes over what the driver has counted. Whether bytes were lost since the last read: where
+    /// they would have stood in this one it does not say.
+    fn lost_on_the_line(&mut self) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        // An error: the stream is closed.
+        if !line.has_changed().unwrap_or(false) {
+            return false;
+        }
+        let before = self.status.line.unwrap_or_default();
+        let now = line.borrow_and_update().plus(self.line_before.unwrap_or_default());
+        self.status.line = Some(now);
+        now.lost() > before.lost()
     }
 
     /// Tells everybody what came of the last step.
@@ -550,7 +614,7 @@ impl Running {
             tracing::warn!("port {name}: {refused} ({more} more unlogged)");
         }
         let counts = self.task.pipeline.frame_counts();
-        let bad = counts.bad_checksum + counts.too_long + counts.cut + counts.malformed;
+        let bad = counts.bad();
         let lost = self.status.dropped + self.status.limited;
         let total = bad + lost;
         if total == self.complained_of {

@@ -1,10 +1,13 @@
 //! The bytes of an open port.
 
+use crate::status::LineCounts;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_serial::SerialStream;
 
@@ -13,13 +16,58 @@ use tokio_serial::SerialStream;
 #[derive(Debug)]
 pub enum Stream {
     /// A tty.
-    Tty(SerialStream),
+    Tty(Tty),
     /// A tty that is being closed.
     Closing(JoinHandle<()>),
     /// A tty that was closed.
     Closed,
     /// A serial port on the network.
     Tcp(TcpStream),
+}
+
+/// An open tty.
+#[derive(Debug)]
+pub struct Tty {
+    stream: SerialStream,
+    /// The same tty, for what the stream does not offer.
+    tty: OwnedFd,
+    counts: Option<Counts>,
+}
+
+/// What the driver counts, looked at after each read.
+#[derive(Debug)]
+struct Counts {
+    /// What it had counted before.
+    before: LineCounts,
+    latest: watch::Sender<LineCounts>,
+}
+
+impl Tty {
+    pub(super) fn new(stream: SerialStream, tty: OwnedFd) -> Tty {
+        Tty { stream, tty, counts: None }
+    }
+
+    /// Errors on the line from now on; `None`: the driver counts none.
+    pub(super) fn watch_line(&mut self) -> Option<watch::Receiver<LineCounts>> {
+        let before = LineCounts::of(&self.tty)?;
+        let (latest, receiver) = watch::channel(LineCounts::default());
+        self.counts = Some(Counts { before, latest });
+        Some(receiver)
+    }
+}
+
+impl AsFd for Tty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tty.as_fd()
+    }
+}
+
+impl Counts {
+    fn look(&self, tty: &OwnedFd) {
+        let Some(now) = LineCounts::of(tty) else { return };
+        let now = now.since(self.before);
+        self.latest.send_if_modified(|latest| std::mem::replace(latest, now) != now);
+    }
 }
 
 impl AsyncRead for Stream {
@@ -29,7 +77,13 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Tty(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tty(tty) => {
+                ready!(Pin::new(&mut tty.stream).poll_read(cx, buf))?;
+                if let Some(counts) = &tty.counts {
+                    counts.look(&tty.tty);
+                }
+                Poll::Ready(Ok(()))
+            }
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Closing(_) | Stream::Closed => Poll::Ready(Ok(())),
         }
@@ -43,7 +97,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Tty(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tty(tty) => Pin::new(&mut tty.stream).poll_write(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Closing(_) | Stream::Closed => Poll::Ready(Ok(0)),
         }
@@ -58,7 +112,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         *this = match std::mem::replace(this, Stream::Closed) {
-            Stream::Tty(stream) => Stream::Closing(spawn_blocking(move || drop(stream))),
+            Stream::Tty(tty) => Stream::Closing(spawn_blocking(move || drop(tty))),
             other => other,
         };
         match this {

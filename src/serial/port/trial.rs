@@ -44,7 +44,7 @@ impl Trial {
         self.held.push((now, bytes.to_vec()));
         match self.link {
             // Nobody but the device speaks here.
-            Link::Tty => Some(Ok(())),
+            Link::Tty | Link::MarkedTty => Some(Ok(())),
             Link::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
                 "the other end speaks telnet, which would get into the readings; use ser2net's \
                  `tcp` without `telnet`, or the raw port of the serial server"
