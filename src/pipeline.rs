@@ -13,7 +13,7 @@ use crate::value::{Cause, NoValue, Refusal};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a port's bytes become.
 #[derive(Debug)]
@@ -133,13 +133,13 @@ pub struct BuildError {
     pub why: String,
 }
 
-/// A line for the log: something was refused.
+/// Something was refused, once or often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
-    /// What, and why.
+    /// What and why, the first time.
     pub refused: Refused,
-    /// How many more of this cause were passed over in silence since the last complaint.
-    pub more: u64,
+    /// How often this cause occurred; of the others nothing is known.
+    pub times: u64,
 }
 
 impl Pipeline {
@@ -224,9 +224,9 @@ impl Pipeline {
         &self.counts
     }
 
-    /// The next thing to log: at most one a minute for each cause.
-    pub fn complaint(&mut self) -> Option<Complaint> {
-        self.complaints.waiting.pop()
+    /// What was refused since the last call: the first of each cause.
+    pub fn complaints(&mut self) -> Vec<Complaint> {
+        self.complaints.take()
     }
 
     /// The last value of each topic.
@@ -272,7 +272,7 @@ impl Pipeline {
             self.counts.passed_over += decoded.passed_over;
             for refusal in &decoded.refusals {
                 *self.counts.refused.entry(refusal.cause).or_default() += 1;
-                self.complaints.add(refusal, now.mono);
+                self.complaints.add(refusal);
             }
         }
     }
@@ -322,29 +322,18 @@ impl Kind {
     }
 }
 
-/// Keeps a device that sends rubbish all day from filling the log.
+/// What was refused since somebody asked: the first of each cause, and how many.
 #[derive(Debug, Default)]
-struct Complaints {
-    /// At most one for each cause.
-    waiting: Vec<Complaint>,
-    /// Per cause: when the last complaint was made, and how many were passed over since.
-    last: BTreeMap<Cause, (Instant, u64)>,
-}
+struct Complaints(BTreeMap<Cause, Complaint>);
 
 impl Complaints {
-    const PAUSE: Duration = Duration::from_secs(60);
+    fn add(&mut self, refusal: &Refusal<'_>) {
+        let first = || Complaint { refused: Refused::of(refusal), times: 0 };
+        self.0.entry(refusal.cause).or_insert_with(first).times += 1;
+    }
 
-    fn add(&mut self, refusal: &Refusal<'_>, at: Instant) {
-        let more = match self.last.get_mut(&refusal.cause) {
-            Some((last, passed_over)) if at.saturating_duration_since(*last) < Self::PAUSE => {
-                *passed_over += 1;
-                return;
-            }
-            Some((_, passed_over)) => *passed_over,
-            None => 0,
-        };
-        self.last.insert(refusal.cause, (at, 0));
-        self.waiting.push(Complaint { refused: Refused::of(refusal), more });
+    fn take(&mut self) -> Vec<Complaint> {
+        std::mem::take(&mut self.0).into_values().collect()
     }
 }
 
@@ -353,25 +342,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_complaint_a_minute_for_each_cause() {
+    fn the_first_of_each_cause_and_how_many() {
         let mut complaints = Complaints::default();
-        let start = Instant::now();
         let refusal = |field: &'static str, cause: Cause, found: &'static [u8]| Refusal {
             field: field.into(),
             cause,
             expected: cause.expected(),
             found: found.into(),
         };
-        for second in 0..=60 {
-            let at = start + Duration::from_secs(second);
-            complaints.add(&refusal("temp", Cause::NotANumber, b"000007,4"), at);
-        }
-        complaints.add(&refusal("hum", Cause::Missing, b""), start);
-        let made: Vec<_> =
-            complaints.waiting.iter().map(|c| (c.refused.to_string(), c.more)).collect();
+        complaints.add(&refusal("temp", Cause::NotANumber, b"000007,4"));
+        complaints.add(&refusal("temp", Cause::NotANumber, b"000008,4"));
+        complaints.add(&refusal("hum", Cause::Missing, b""));
+        let taken = complaints.take();
+        let taken: Vec<_> = taken.iter().map(|c| (c.refused.to_string(), c.times)).collect();
         let number = "temp refused: expected a number, found \"000007,4\"".to_owned();
-        let missing = "hum refused: missing".to_owned();
-        assert_eq!(made, [(number.clone(), 0), (number, 59), (missing, 0)]);
+        assert_eq!(taken, [("hum refused: missing".to_owned(), 1), (number, 2)]);
+        assert!(complaints.take().is_empty());
     }
 
     #[test]

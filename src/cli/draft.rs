@@ -76,7 +76,7 @@ pub(super) fn preview(
 fn report(mut capture: Capture) -> Value {
     let rest = capture.end();
     let mut refused = Vec::new();
-    while let Some(complaint) = capture.pipeline.complaint() {
+    for complaint in capture.pipeline.complaints() {
         refused.push(json::refused(&complaint.refused));
     }
     let frames = capture.pipeline.frame_counts();

@@ -1,5 +1,6 @@
 //! The task of one port: opens it, reads and writes it, and opens it again when it went away.
 
+mod complaints;
 pub mod live;
 mod rate;
 mod retry;
@@ -17,6 +18,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::serial::marks::{Marks, Piece};
 use crate::status::{self, LineCounts, PortState};
 use bytes::{Buf, Bytes};
+use complaints::Complaints;
 use live::{Live, Monitor, Monitors};
 use rate::Rate;
 use retry::{Attempt, Retry};
@@ -32,9 +34,6 @@ use tokio::time::{sleep_until, timeout};
 
 /// How long a command may wait for the device to take a byte.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// A port that floods or fails all day gets one line a minute in the log.
-const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// A command message on its way to a port.
 #[derive(Clone, Debug)]
@@ -175,8 +174,7 @@ where
     let mut port = Running {
         status: status::Port::away(now),
         next_status: now.mono + task.interval,
-        next_complaint: now.mono,
-        complained_of: 0,
+        complaints: Complaints::default(),
         next_command: now.mono,
         heard: now.mono,
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
@@ -236,10 +234,7 @@ struct Running {
     /// When the last byte came, or the port was opened.
     heard: Instant,
     rate: Option<Rate>,
-    /// When the log may be bothered again about bad frames and drops.
-    next_complaint: Instant,
-    /// Bad frames and drops that the log knows of.
-    complained_of: u64,
+    complaints: Complaints,
     /// Who looks on.
     monitors: Monitors,
     /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
@@ -606,25 +601,14 @@ impl Running {
         self.publish_status(now);
     }
 
-    /// Logs refused readings, bad frames and drops, each kind at most once a minute.
+    /// Logs refused readings, bad frames and drops.
     fn complain(&mut self) {
-        let name = &self.task.name;
-        while let Some(complaint) = self.task.pipeline.complaint() {
-            let (refused, more) = (&complaint.refused, complaint.more);
-            tracing::warn!("port {name}: {refused} ({more} more unlogged)");
-        }
         let counts = self.task.pipeline.frame_counts();
         let bad = counts.bad();
         let lost = self.status.dropped + self.status.limited;
-        let total = bad + lost;
-        if total == self.complained_of {
-            return;
-        }
-        let now = Instant::now();
-        if now >= self.next_complaint {
-            tracing::warn!("port {name}: {bad} bad frames, {lost} messages lost so far");
-            self.next_complaint = now + LOG_PAUSE;
-            self.complained_of = total;
+        let refused = self.task.pipeline.complaints();
+        for line in self.complaints.lines(refused, bad, lost, Instant::now()) {
+            tracing::warn!("port {}: {line}", self.task.name);
         }
     }
 }
