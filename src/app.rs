@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::BuildError;
 use crate::serial;
 use crate::serial::port;
-use crate::status::{Program, Topics};
+use crate::status::{self, Program, Topics};
 use crate::uplink::{self, Change, Plan, Route, Uplink};
 use build::{Built, Wiring};
 use std::collections::BTreeMap;
@@ -225,9 +225,9 @@ impl Gateway {
         Plan {
             routes,
             subscriptions,
-            topics: Topics::of(&config.gateway),
+            topics: Topics::with(&config.gateway, &config.status),
             ports: self.port_names(),
-            interval: config.status.interval.duration(),
+            interval: config.status_interval().duration(),
             bounds: config.bounds().0,
             grace: config.grace.duration(),
         }
@@ -268,7 +268,8 @@ impl Gateway {
         let kept = kept.map(|(_, port)| &port.wiring);
         let (routes, subscriptions) =
             all_of(kept.chain(built.iter().map(|(_, port)| &port.wiring)));
-        let new_link = renamed || !self.config.is_same(&config, &["broker"]);
+        let new_will = status::will(&config) != status::will(&self.config);
+        let new_link = renamed || new_will || !self.config.is_same(&config, &["broker"]);
         let link = match new_link {
             true => Some(build::link(&config, &subscriptions, Outbox::new(&config.bounds().0))?),
             false => None,

@@ -12,6 +12,7 @@ pub mod load;
 mod outbox;
 mod overlay;
 pub mod scalar;
+mod switch;
 pub mod tree;
 mod warn;
 pub mod yaml;
@@ -19,17 +20,19 @@ pub mod yaml;
 pub use outbox::{Drop, Journal, Order, OutboxBounds};
 pub use overlay::Files;
 pub use scalar::SyncPolicy;
+pub use switch::Switch;
 
 use crate::decode::Decode;
 use crate::frame::{Checksum, Framing};
-use crate::map::{Mapping, Template};
+use crate::map::{Mapping, Slot, Template};
 use crate::mqtt::auth::Login;
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
-use crate::mqtt::topic::Qos;
+use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
+use crate::value::Token;
 use scalar::{BrokerUrl, ByteString, Control, Line, Name, Secret, Size, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -54,9 +57,10 @@ pub struct Config {
     /// the speeds of the ports say.
     #[serde(default)]
     pub memory: Option<Size>,
-    /// What the gateway says about itself under `{gateway}/status`.
+    /// What the gateway says about itself, under `{gateway}/status` unless `topic` says another
+    /// place. `off`: nothing at all, no will either unless `broker.will` says one.
     #[serde(default)]
-    pub status: Status,
+    pub status: Switch<Status>,
     /// Where `tty2mqtt status` and the router's web page reach the gateway: the path of a Unix
     /// socket that only the gateway's user and root may open, or `off`. The folder must be there, or
     /// one that the gateway may make. Default: `/var/run/tty2mqtt/control.sock`, for other users
@@ -101,6 +105,11 @@ impl Config {
         let left = memory.bytes().saturating_sub(PROGRAM + journal);
         outbox.bytes = outbox.bytes.min(Size::from_bytes(left / 8 * 5));
         (outbox, before.min(left / 4))
+    }
+
+    /// How often the gateway looks after what it says about itself.
+    pub fn status_interval(&self) -> Span {
+        self.status.on().map_or(Status::default().interval, |status| status.interval)
     }
 
     /// Whether everything below a key, such as `ports` and a name, is as it was.
@@ -187,6 +196,11 @@ pub struct Broker {
     /// How many QoS 1 and 2 messages may wait for their acknowledgement at once, 1 to 65535.
     #[serde(default = "Broker::default_inflight")]
     pub inflight: u16,
+    /// What the broker publishes when the gateway is lost without a farewell. `off`: nothing.
+    /// Default: what `status` says, `offline` on `{gateway}/status`. A broker that does not take it
+    /// as it is gets it without retain, with a lower QoS, or not at all; the log says so.
+    #[serde(default)]
+    pub will: Option<Switch<Will>>,
 }
 
 impl Broker {
@@ -247,19 +261,74 @@ pub enum Auth {
     ScramSha256,
 }
 
-/// What the gateway says about itself under `{gateway}/status`.
+/// What the broker publishes when the gateway is lost without a farewell.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Will {
+    /// Where to; `{gateway}` is possible. Default: that of `status`.
+    pub topic: Option<Template>,
+    /// What it says. Default: `offline` of `status`.
+    pub payload: Option<Token>,
+    /// Its QoS. Default: that of `status`.
+    pub qos: Option<Qos>,
+    /// Whether the broker keeps it for later subscribers. Default: as `status` says.
+    pub retain: Option<bool>,
+}
+
+/// What the gateway says about itself: `online` and `offline` on one topic, and JSON below it.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Status {
-    /// How often port and broker status are published when nothing changes, 1s to 24h.
-    /// Default: 60s.
+    /// How often it is published when nothing changes, 1s to 24h: what others wrote in its place
+    /// counts no longer. Default: 60s.
     pub interval: Span,
+    /// Topic of `online` and `offline`; `{gateway}` is possible. Default: `{gateway}/status`.
+    pub topic: Template,
+    /// What it says while the gateway is connected. Default: `online`.
+    pub online: Token,
+    /// What it says when the gateway has ended, or was lost. Default: `offline`.
+    pub offline: Token,
+    /// QoS of these two. JSON goes with QoS 0.
+    pub qos: Qos,
+    /// Whether the broker keeps it all for later subscribers. Default: true.
+    pub retain: bool,
+    /// Whether there is JSON below the topic: of the program, the link to the broker, the ports and
+    /// what became of commands. Default: true.
+    pub details: bool,
+}
+
+impl Status {
+    /// As others than `topic` write it.
+    pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, String> {
+        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[]).map_err(text_of)?;
+        let topic: Topic = fixed.as_text().unwrap_or_default().parse().map_err(text_of)?;
+        match topic.len() > Status::LONGEST {
+            true => Err(format!("longer than {} bytes; shorten it", Status::LONGEST)),
+            false => Ok(topic),
+        }
+    }
+
+    /// So long may a topic be, in bytes, that has names of ports behind it.
+    const LONGEST: usize = 1024;
+}
+
+fn text_of(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 impl Default for Status {
     fn default() -> Status {
-        Status { interval: Span::from_secs(60) }
+        Status {
+            interval: Span::from_secs(60),
+            topic: Template::of_slot(Slot::Gateway).then("/status"),
+            online: Token("online".into()),
+            offline: Token("offline".into()),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            details: true,
+        }
     }
 }
 

@@ -51,6 +51,11 @@ impl Message {
         }
     }
 
+    /// Whether the gateway says it about itself.
+    pub fn is_about_us(&self) -> bool {
+        self.measured.is_none()
+    }
+
     /// What it survives, where `default` is what the outbox says; `None` if it stays in memory.
     /// One of QoS 0 is sent once anyhow, and of a status only the latest counts.
     pub fn outlives(&self, default: Durability) -> Option<Durability> {

@@ -3,30 +3,66 @@
 use crate::clock::{Now, Stamp};
 use crate::command::Refused;
 use crate::config::scalar::Name;
+use crate::config::{Config, Status, Switch};
 use crate::frame::FrameCounts;
 use crate::journal::{self, Report};
 use crate::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::Outbox;
 use crate::pipeline;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// The topics of one gateway's status.
+/// What the gateway says about itself, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     base: String,
+    /// `None`: nothing is said.
+    presence: Option<Presence>,
+}
+
+/// What is said at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Presence {
+    online: String,
+    offline: String,
+    qos: Qos,
+    retain: bool,
+    /// Whether there is JSON, too.
+    details: bool,
 }
 
 impl Topics {
     /// `{gateway}/status` and what lies below it.
     pub fn of(gateway: &Name) -> Topics {
-        Topics { base: format!("{gateway}/status") }
+        Topics::with(gateway, &Switch::default())
     }
 
-    /// `online` and `offline` of the whole gateway; the will is published here too.
-    pub fn gateway(&self) -> Topic {
+    /// As a configuration has it.
+    pub fn with(gateway: &Name, status: &Switch<Status>) -> Topics {
+        let presence = status.on().map(|status| Presence {
+            online: status.online.0.clone(),
+            offline: status.offline.0.clone(),
+            qos: status.qos,
+            retain: status.retain,
+            details: status.details,
+        });
+        // Another topic that is none was refused when the configuration was checked.
+        let base = status.on().and_then(|status| Status::topic_of(&status.topic, gateway).ok());
+        let base = base.map_or_else(|| format!("{gateway}/status"), |topic| topic.to_string());
+        Topics { base, presence }
+    }
+
+    /// Words of presence of the whole gateway; the will is published here too.
+    fn gateway(&self) -> Topic {
         topic(&self.base)
+    }
+
+    /// As much of a message of the gateway about itself as is to be published.
+    pub fn admit(&self, message: Message) -> Option<Message> {
+        let presence = self.presence.as_ref().filter(|presence| presence.details)?;
+        Some(Message { retain: message.retain && presence.retain, ..message })
     }
 
     /// The gateway's program: version, start, unexpected ends.
@@ -51,15 +87,42 @@ impl Topics {
 }
 
 fn topic(text: &str) -> Topic {
-    // Names are valid topic levels by their type, and the config check bounds their length.
+    // What is in front is a topic, names are valid topic levels by their type, and the config check
+    // bounds their length.
     #[allow(clippy::expect_used)]
     text.parse().expect("names are topic levels")
 }
 
-/// The gateway's birth or farewell message.
-pub fn gateway(topics: &Topics, online: bool) -> Message {
-    let payload = if online { "online" } else { "offline" };
-    latest(topics.gateway(), payload.into(), Qos::AtLeastOnce)
+/// The gateway's birth or farewell message, if it says any.
+pub fn gateway(topics: &Topics, online: bool) -> Option<Message> {
+    let Presence { online: here, offline, qos, retain, .. } = topics.presence.as_ref()?;
+    let payload = if online { here } else { offline };
+    let message = latest(topics.gateway(), payload.clone(), *qos);
+    Some(Message { retain: *retain, ..message })
+}
+
+/// What the broker publishes when the gateway is lost.
+pub fn will(config: &Config) -> Option<Message> {
+    let farewell = gateway(&Topics::with(&config.gateway, &config.status), false);
+    let Some(Switch::On(will)) = &config.broker.will else {
+        return farewell.filter(|_| config.broker.will.is_none());
+    };
+    let topic = will.topic.as_ref().map(|topic| Status::topic_of(topic, &config.gateway));
+    let payload = will.payload.as_ref().map(|word| word.0.clone().into());
+    let usual = Status::default();
+    let status = config.status.on().unwrap_or(&usual);
+    let topic = match (topic, &farewell) {
+        (Some(topic), _) => topic.ok()?,
+        (None, Some(farewell)) => farewell.topic.clone(),
+        (None, None) => return None,
+    };
+    let payload: Bytes = payload.unwrap_or_else(|| status.offline.0.clone().into());
+    let qos = will.qos.unwrap_or(status.qos);
+    Some(Message {
+        qos,
+        retain: will.retain.unwrap_or(status.retain),
+        ..Message::new(topic, payload)
+    })
 }
 
 /// What the gateway says about the program it is.

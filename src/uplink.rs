@@ -221,9 +221,11 @@ impl Running {
     /// Goes on by a changed configuration. The outbox stays as it is.
     fn change(&mut self, Change { link, plan }: Change) {
         let uplink = &mut self.uplink;
-        if plan.topics != uplink.plan.topics {
-            // Under its old name the gateway is gone.
-            uplink.link.outbox.push(status::gateway(&uplink.plan.topics, false));
+        let farewell = status::gateway(&uplink.plan.topics, false);
+        let place = status::gateway(&plan.topics, false).map(|message| message.topic);
+        // Under its old name the gateway is gone.
+        if let Some(farewell) = farewell.filter(|old| Some(&old.topic) != place.as_ref()) {
+            uplink.link.outbox.push(farewell);
         }
         uplink.link.outbox.set_bounds(&plan.bounds);
         uplink.link.outbox.share(plan.ports.len());
@@ -295,6 +297,10 @@ impl Running {
 
     fn push(&mut self, messages: Vec<Message>) {
         for mut message in messages {
+            if message.is_about_us() {
+                self.tell_about_us(message);
+                continue;
+            }
             if self.was_unset && self.clock_is_set {
                 // It was on its way when the clock was set.
                 message.correct(Now::read());
@@ -303,11 +309,20 @@ impl Running {
         }
     }
 
+    /// Publishes what the gateway says about itself, as far as it is to say anything.
+    fn tell_about_us(&mut self, message: Message) {
+        if let Some(message) = self.uplink.plan.topics.admit(message) {
+            self.uplink.link.outbox.push(message);
+        }
+    }
+
     /// Every port has ended: the broker is told that the gateway is leaving.
     fn end(&mut self) {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
-        self.uplink.link.outbox.push(status::gateway(&self.uplink.plan.topics, false));
+        if let Some(farewell) = status::gateway(&self.uplink.plan.topics, false) {
+            self.uplink.link.outbox.push(farewell);
+        }
     }
 
     /// Whether nothing is left to be sent, or there is no more time for it. Without a link nothing
@@ -351,8 +366,8 @@ impl Running {
         let session = if answer.session_present { ", session resumed" } else { "" };
         tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         self.status.connected(now);
-        self.uplink.link.outbox.push_first(status::gateway(&self.uplink.plan.topics, true));
-        self.uplink.link.outbox.push(self.uplink.program.message(&self.uplink.plan.topics));
+        self.say_online();
+        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics));
         self.publish_status(now);
     }
 
@@ -371,7 +386,8 @@ impl Running {
                 tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
                 let refused = Err(&Refused::QueueFull);
                 let report = status::command(&route.report, topic.as_str(), refused, Now::read());
-                self.uplink.link.outbox.push(report);
+                let report = self.uplink.plan.topics.admit(report);
+                report.map(|report| self.uplink.link.outbox.push(report));
             }
         }
     }
@@ -397,12 +413,23 @@ impl Running {
         self.uplink.link.broker().map(BrokerUrl::to_string).unwrap_or_default()
     }
 
+    /// Before everything else, which a backlog would delay.
+    fn say_online(&mut self) {
+        if let Some(birth) = status::gateway(&self.uplink.plan.topics, true) {
+            self.uplink.link.outbox.push_first(birth);
+        }
+    }
+
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.plan.interval;
-        let Uplink { link, plan: Plan { topics, ports, .. }, journal, .. } = &mut self.uplink;
+        let Uplink { link, plan: Plan { topics, ports, .. }, journal, .. } = &self.uplink;
         let journal = journal.as_ref().map(|(_, status)| status);
         let message = self.status.message(topics, &link.outbox, ports, journal);
-        link.outbox.push(message);
+        self.tell_about_us(message);
+        // Whoever wrote `offline` meanwhile, such as a broker that gave up an older link of ours.
+        if self.status.is_connected() && self.ended.is_none() {
+            self.say_online();
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn link(
     outbox: Outbox,
 ) -> Result<Link, StartError> {
     let broker = &config.broker;
-    let mut session = Session::new(session_options(config, &Topics::of(&config.gateway)));
+    let mut session = Session::new(session_options(config));
     session.subscribe(subscriptions.to_vec(), &Properties::NONE);
     if broker.auth == Auth::ScramSha256 {
         session.set_auth(Box::new(Scram::new()));
@@ -98,7 +98,7 @@ pub(super) fn port(
 ) -> Result<Built, Vec<BuildError>> {
     let pipeline = Pipeline::build(&config.gateway, name, port)?;
     let commands = command::build_all(&config.gateway, name, port)?;
-    let topics = Topics::of(&config.gateway);
+    let topics = Topics::with(&config.gateway, &config.status);
     let (sender, inbox) = mpsc::channel(INBOX);
     let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
@@ -117,7 +117,7 @@ pub(super) fn port(
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
-        interval: config.status.interval.duration(),
+        interval: config.status_interval().duration(),
         silent_after: port.silent_after.map(Span::duration),
         rate_limit: port.rate_limit,
         stop: stopped,
@@ -125,7 +125,7 @@ pub(super) fn port(
     Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
 }
 
-fn session_options(config: &Config, topics: &Topics) -> session::Options {
+fn session_options(config: &Config) -> session::Options {
     let broker = &config.broker;
     let client_id =
         broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
@@ -136,7 +136,7 @@ fn session_options(config: &Config, topics: &Topics) -> session::Options {
         keepalive: broker.keepalive.duration(),
         user,
         password,
-        will: Some(status::gateway(topics, false)),
+        will: status::will(config),
         inflight: broker.inflight,
         // An older one has no exchange, and would let us in without a proof.
         version: match broker.auth {

@@ -1,6 +1,7 @@
 //! What one key alone cannot show to be wrong.
 
 mod network;
+mod status;
 
 use super::load::{At, Found};
 use super::overlay::Files;
@@ -108,12 +109,11 @@ impl Found<'_> {
             Span::from_secs(5),
             Span::from_secs(65_535),
         );
-        self.within(
-            "status.interval",
-            config.status.interval,
-            Span::from_secs(1),
-            Span::from_secs(86_400),
-        );
+        if let Some(status) = config.status.on() {
+            let (least, most) = (Span::from_secs(1), Span::from_secs(86_400));
+            self.within("status.interval", status.interval, least, most);
+        }
+        status::check(config, |path, what| self.add(path, what));
         self.within("grace", config.grace, Span::from_secs(0), Span::from_secs(60));
         if broker.inflight == 0 {
             self.add("broker.inflight", "0 lets nothing through; 1 to 65535 is possible");

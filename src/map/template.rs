@@ -123,6 +123,12 @@ impl Template {
         Template { parts: vec![Part::Slot(slot)] }
     }
 
+    /// The same with a text behind it.
+    pub fn then(mut self, text: &str) -> Template {
+        self.push_text(text);
+        self
+    }
+
     fn push_text(&mut self, text: &str) {
         match self.parts.last_mut() {
             _ if text.is_empty() => {}

@@ -9,7 +9,7 @@ use crate::DEADLINE;
 use crate::lines::Lines;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub struct Mosquitto {
@@ -126,6 +126,25 @@ impl Counter {
         counter
     }
 
+    /// At a broker that takes no message that is retained or of QoS 1.
+    pub fn start_at_a_limited(broker: &Mosquitto, filter: &str) -> Counter {
+        let port = broker.port.to_string();
+        let mut child = Command::new("mosquitto_sub")
+            .args(["-p", &port, "-F", "%t %p", "-t", filter, "-t", "probe/#"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto-clients is installed: `make deps`");
+        let lines = Lines::of(child.stdout.take().unwrap());
+        let deadline = Instant::now() + DEADLINE;
+        while !lines.comes("probe/plain", Duration::from_millis(100)) {
+            assert!(Instant::now() < deadline, "no probe came");
+            let probe = ["-p", &port, "-t", "probe/plain", "-m", "x"];
+            assert!(Command::new("mosquitto_pub").args(probe).status().unwrap().success());
+        }
+        Counter { child, lines }
+    }
+
     /// Publishes probes until one arrives: from then on nothing is missed.
     pub fn wait_until_subscribed(&self, broker: &Mosquitto) {
         let probe = format!("{:?}", Instant::now());
@@ -146,6 +165,11 @@ impl Counter {
     /// The next message must be this one.
     pub fn expect(&self, message: &str) {
         assert_eq!(self.take_one(message), message);
+    }
+
+    /// Passes over messages until this one.
+    pub fn wait_for(&self, message: &str) {
+        while self.take_one(message) != message {}
     }
 
     /// Passes over messages until one of a topic that contains `topic` contains `text`.
@@ -175,7 +199,7 @@ impl Counter {
 }
 
 impl Mosquitto {
-    fn publish_retained(&self, topic: &str, payload: &str) {
+    pub fn publish_retained(&self, topic: &str, payload: &str) {
         let status = Command::new("mosquitto_pub")
             .args(["-p", &self.port.to_string(), "-q", "1", "-r", "-t", topic, "-m", payload])
             .status()

@@ -4,7 +4,7 @@ use crate::DEADLINE;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The lines of a stream, read by a thread of their own.
 #[derive(Clone)]
@@ -62,6 +62,21 @@ impl Lines {
             }
             assert!(Instant::now() < deadline, "waiting for {texts:?}, last {line:?}");
         }
+    }
+
+    /// Passes over lines until each of the texts was in one, in any order.
+    pub fn wait_for_all(&self, texts: &[&str]) {
+        let mut missing = texts.to_vec();
+        while !missing.is_empty() {
+            let line = self.wait_for_any(&missing);
+            missing.retain(|text| !line.contains(text));
+        }
+    }
+
+    /// Whether the next line comes within a time and contains `text`.
+    pub fn comes(&self, text: &str, within: Duration) -> bool {
+        let line = self.receiver.lock().unwrap().recv_timeout(within);
+        line.is_ok_and(|line| line.contains(text))
     }
 
     /// All lines seen, and all that come until the stream ends.

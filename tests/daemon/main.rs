@@ -14,6 +14,7 @@ mod journal;
 mod lines;
 mod login;
 mod port;
+mod presence;
 mod proxy;
 mod ser2net;
 mod will;

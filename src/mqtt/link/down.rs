@@ -52,6 +52,8 @@ impl Link {
         // One of several that may be back at any time is not kept waiting for by the others.
         let least_wait = self.least_wait.min(error.least_wait());
         match &self.phase {
+            // The next try is another one, of few.
+            _ if self.session.has_another_way() => self.backoff.soon(now, chance),
             Phase::Waiting(dialer, _) if dialer.has_another() => {
                 self.least_wait = least_wait;
                 self.backoff.soon(now, chance)

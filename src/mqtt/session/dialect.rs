@@ -59,6 +59,11 @@ impl Dialect {
         self.will
     }
 
+    /// How much of a will the broker takes, as far as it is known and no guess.
+    pub(super) fn known_limit(&self) -> WillLimit {
+        if self.will_is_settled { self.will } else { WillLimit::WHOLE }
+    }
+
     /// The broker let us in. `Some`: with another part of the will than before.
     pub(super) fn let_in(&mut self) -> Option<WillLimit> {
         (self.is_settled, self.unanswered, self.hang_ups) = (true, 0, 0);
