@@ -2,8 +2,9 @@
 
 pub mod lasting;
 
+use crate::plain::plain_lines;
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::time::SystemTime;
@@ -92,11 +93,12 @@ pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, FilterErr
         LogTime::On => true,
         LogTime::Off => false,
     };
+    let (stderr, stdout) = (|| Plain(std::io::stderr()), || Plain(std::io::stdout()));
     let writer = match to {
-        LogTo::Stderr => BoxMakeWriter::new(std::io::stderr),
+        LogTo::Stderr => BoxMakeWriter::new(stderr),
         LogTo::Split => {
-            let urgent = std::io::stderr.with_max_level(Level::WARN);
-            BoxMakeWriter::new(urgent.or_else(std::io::stdout))
+            let urgent = stderr.with_max_level(Level::WARN);
+            BoxMakeWriter::new(urgent.or_else(stdout))
         }
     };
     let lines = fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
@@ -107,6 +109,21 @@ pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, FilterErr
     // A second start in one process (the demo, tests) keeps the first one's settings.
     let _ = started.try_init();
     Ok(Filter { handle })
+}
+
+/// Shows what would steer a terminal, wherever a line of the log has it from: topics and names of
+/// fields come from devices, reasons from brokers.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(plain_lines(line).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Whether a text is a filter.
@@ -174,6 +191,17 @@ mod tests {
             }
         }
         assert_eq!(found.into_iter().collect::<Vec<_>>(), MODULES);
+    }
+
+    #[test]
+    fn no_line_steers_a_terminal() {
+        let mut out = Vec::new();
+        let line = " WARN port p: \u{202e}gpj\u{200b}\u{2028}\u{2066} \x1b[2J é\n\tbelow\n";
+        Plain(&mut out).write_all(line.as_bytes()).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            " WARN port p: \\u{202e}gpj\\u{200b}\\u{2028}\\u{2066} \\u{1b}[2J é\n\tbelow\n"
+        );
     }
 
     #[test]

@@ -4,10 +4,12 @@ mod complaints;
 pub mod live;
 mod rate;
 mod retry;
+mod silence;
 mod trial;
 
 use crate::clock::Now;
 use crate::command::{Command, Refused};
+use crate::config::scalar::Span;
 use crate::frame::FrameCounts;
 use crate::intake::{Full, Intake};
 use crate::last::LastValue;
@@ -22,6 +24,7 @@ use complaints::Complaints;
 use live::{Live, Monitor, Monitors};
 use rate::Rate;
 use retry::{Attempt, Retry};
+use silence::Silence;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -181,6 +184,7 @@ where
         monitors: Monitors::default(),
         nudged: Arc::new(Notify::new()),
         retry: Retry::new(),
+        silence: Silence::default(),
         marks: None,
         line: None,
         line_before: None,
@@ -241,6 +245,7 @@ struct Running {
     /// device may have come too late for it.
     nudged: Arc<Notify>,
     retry: Retry,
+    silence: Silence,
     /// Where the marks of a tty stand, if it has such.
     marks: Option<Marks>,
     /// What the driver counts.
@@ -354,7 +359,7 @@ impl Running {
                         self.refuse(&stuck.topic, stuck.outcome.as_ref(), &Refused::Stuck, now);
                     }
                     if self.silent_at().is_some_and(|due| due <= now.mono) {
-                        self.change(PortState::Silent, now);
+                        self.fell_silent(now);
                     }
                     if self.next_status <= now.mono {
                         self.publish_status(now);
@@ -443,10 +448,23 @@ impl Running {
         (self.status.state == PortState::Open).then(|| self.heard + after)
     }
 
+    fn fell_silent(&mut self, now: Now) {
+        if let Some(again) = self.silence.fell(now.mono) {
+            let span = Span::from_secs(now.mono.saturating_duration_since(self.heard).as_secs());
+            tracing::warn!("port {}: not a byte for {span}{again}", self.task.name);
+        }
+        self.change(PortState::Silent, now);
+    }
+
     fn heard(&mut self, now: Now) {
+        let silent = now.mono.saturating_duration_since(self.heard);
         self.heard = now.mono;
         self.status.heard = Some(now);
         if self.status.state == PortState::Silent {
+            if self.silence.spoke() {
+                let span = Span::from_secs(silent.as_secs());
+                tracing::info!("port {}: it speaks again, after {span}", self.task.name);
+            }
             self.change(PortState::Open, now);
         }
     }

@@ -238,6 +238,44 @@ fn a_port_on_the_network() {
 }
 
 #[test]
+fn a_device_that_falls_silent_and_speaks_again_is_in_the_log() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let gateway = Gateway::start(&config(broker.port, port.path(), "    silent_after: 1s\n"));
+    let line = gateway.log().wait_for("not a byte for 1s");
+    assert!(line.contains("WARN port line: "), "{line}");
+    port.write(b"\r\n1,2,3\r\n");
+    let line = gateway.log().wait_for("it speaks again");
+    assert!(line.contains("INFO port line: "), "{line}");
+    gateway.terminate();
+}
+
+#[test]
+fn names_from_a_device_do_not_turn_the_log_around() {
+    let broker = Mosquitto::start();
+    let mut port = Port::new();
+    let text = format!(
+        "gateway: test\nbroker: {{url: \"mqtt://127.0.0.1:{}\"}}\nports:\n  line: {{path: {}, \
+         line: 115200 8N1, decode: pairs}}\n",
+        broker.port,
+        port.path().display()
+    );
+    let gateway = Gateway::start_with(&text, |command| {
+        command.args(["--log", "trace"]);
+    });
+    gateway.log().wait_for("port line");
+    port.write("\r\nk\u{202e}\u{200b}\u{2066}=1\r\nend=1\r\n".as_bytes());
+    let mut seen = String::new();
+    while !seen.contains("frame=end=1") {
+        seen = gateway.log().next("the last frame");
+        assert!(!seen.contains(['\u{202e}', '\u{200b}', '\u{2066}']), "{seen}");
+    }
+    let log = gateway.terminate();
+    assert!(!log.contains(['\u{202e}', '\u{200b}', '\u{2066}']), "{log}");
+    assert!(log.contains("\\u{202e}"), "{log}");
+}
+
+#[test]
 fn a_port_in_use_names_who_has_it() {
     let broker = Mosquitto::start();
     let port = Port::new();

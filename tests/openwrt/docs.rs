@@ -99,6 +99,8 @@ fn every_quoted_log_line_is_printed() {
     printed.run(away, "path: /dev/no-such-tty", "", &[], &["cannot connect"], &[]);
     let usb = "usb: {vendor: ffff, product: ffff}";
     printed.run(away, usb, "", &[], &["no USB adapter"], &[("ffff:ffff", "1a86:7523")]);
+    let silent = format!("{path}, silent_after: 1s");
+    printed.run(away, &silent, "", &[], &["not a byte"], &[("for 1s", "for 600s")]);
     for (hello, text) in [
         (&b"Port already in use\r\n"[..], "closed it at once"),
         (b"\xFF\xFB\x03\xFF\xFD\x03\xFF\xFB\x01", "speaks telnet"),
