@@ -106,3 +106,33 @@ fn no_device_steers_the_terminal() {
     );
     assert!(!seen.replace('\n', "").chars().any(char::is_control), "{seen:?}");
 }
+
+/// What the README and the example promise of the same line.
+#[test]
+fn what_our_examples_show_is_what_comes() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let example = std::fs::read_to_string(root.join("config/example.yaml")).unwrap();
+    let (_, yaml) = readme.split_once("```yaml\n").unwrap();
+    let (yaml, _) = yaml.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (shown, yaml) in [(&readme, yaml), (&example, example.as_str())] {
+        let file = folder.path().join("config.yaml");
+        // In the README it stands below a list entry.
+        let indent =
+            yaml.lines().next().unwrap().len() - yaml.lines().next().unwrap().trim_start().len();
+        let lines = yaml.lines().map(|line| line.get(indent..).unwrap_or_default());
+        std::fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+        command.arg("decode").arg(file).args(["--port", "weather"]).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"21.50,40\nnan,Booting\n").unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        let lines = String::from_utf8(out.stdout).unwrap();
+        assert!(lines.lines().count() >= 2);
+        for line in lines.lines() {
+            assert!(shown.contains(line), "{line}");
+        }
+    }
+}

@@ -19,6 +19,7 @@ Usage: tty2mqtt demo [OPTIONS]
       --broker URL   use this broker, as in mqtt://192.168.1.5; else the demo brings its own, on
                      the loopback address only. That one is a toy: no broker for production.
   -l, --log FILTER   the gateway's log: warn, info, debug [info]
+  -c, --config       print the gateway's configuration instead
 
 Exit codes: 0 every message arrived, 1 not so.
 Example: tty2mqtt demo --for 20s
@@ -33,6 +34,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             Short('h') | Long("help") => return print(HELP),
             Long("for") => settings.time = Some(parser.value()?.parse::<Span>()?.duration()),
             Long("broker") => settings.broker = Some(parser.value()?.parse::<BrokerUrl>()?),
+            Short('c') | Long("config") => return print(play::CONFIG),
             Short('l') | Long("log") => filter = parser.value()?.string()?,
             other => return Err(other.unexpected().into()),
         }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// The configuration that the demo runs and shows.
+/// The configuration that the demo runs.
 pub const CONFIG: &str = include_str!("../../config/demo.yaml");
 
 /// How long stragglers are waited for at the end.
@@ -81,10 +81,9 @@ pub async fn play(
          real\ngateway. A subscriber of its own, over its own connection, prints each message: \
          time, topic, payload.\nCtrl-C ends it.\n",
     );
-    print(&format!("The gateway runs config/demo.yaml with the broker at {url}:\n"));
-    for line in CONFIG.lines() {
-        print(&format!("    {line}"));
-    }
+    print(&format!(
+        "The gateway has the broker at {url}; `tty2mqtt demo --config` prints the rest.\n"
+    ));
 
     let (subscriber, events) = subscribe(&url).await?;
     let (done, tallied) = mpsc::channel(64);
@@ -359,7 +358,10 @@ impl<P: Fn(&str)> Play<P> {
         let time = Stamp(Now::read().wall).to_string();
         let time = time.get(11..23).unwrap_or_default();
         let shown: String = payload.chars().take(100).collect();
-        let more = if shown.len() < payload.len() { "…" } else { "" };
+        let more = match payload.len() {
+            bytes if shown.len() < bytes => format!("… ({bytes} bytes)"),
+            _ => String::new(),
+        };
         (self.print)(&format!("{time}  {topic:<24} {shown}{more}"));
         if !self.tally.arrive(topic, &payload)
             && let Some(port) = topic.strip_prefix("demo/status/ports/")

@@ -93,10 +93,10 @@ impl Sensor {
             }
             Sensor::Node => {
                 let light = 300 + wave(50, 400) + n % 3;
-                let line = format!("(node boonie ? (count {n}) (light {light} lux))\r\n");
+                let line = format!("(node node ? (count {n}) (light {light} lux))\r\n");
                 let messages = vec![
-                    message("boonie/count", n.to_string()),
-                    message("boonie/light", light.to_string()),
+                    message("node/count", n.to_string()),
+                    message("node/light", light.to_string()),
                 ];
                 (line.into(), messages)
             }
@@ -106,7 +106,7 @@ impl Sensor {
     /// What it answers to a command, and the message that must come of it.
     pub fn answer(self, command: &str) -> Option<(Vec<u8>, Expected)> {
         let state = command.strip_prefix("(relay ")?.strip_suffix(");")?;
-        let line = format!("(node boonie ? (relay {state}))\r\n");
-        Some((line.into(), ("demo/boonie/relay".into(), state.into())))
+        let line = format!("(node node ? (relay {state}))\r\n");
+        Some((line.into(), ("demo/node/relay".into(), state.into())))
     }
 }

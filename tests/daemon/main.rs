@@ -350,7 +350,7 @@ fn the_demo_loses_nothing() {
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
-    for scene in ["restarting the broker", "pulling the plug", "demo/boonie/relay        on"] {
+    for scene in ["restarting the broker", "pulling the plug", "demo/node/relay          on"] {
         assert!(text.contains(scene), "{scene}: {text}");
     }
 }

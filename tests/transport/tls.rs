@@ -292,7 +292,7 @@ async fn what_is_no_tls() {
     assert!(!error.contains("the link broke"), "{error}");
     let closing = serve(async |_| ()).await;
     let error = failure(localhost(closing, &authority)).await;
-    assert!(error.contains("the link broke"), "{error}");
+    assert!(error.contains("does that port speak TLS?"), "{error}");
     let http = serve(async |mut stream: tokio::net::TcpStream| {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         std::future::pending().await
