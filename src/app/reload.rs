@@ -23,7 +23,7 @@ pub enum ReloadError {
 /// a wrong one changes nothing. The second part are warnings, in sentences; all is logged, too.
 pub async fn reload(
     files: Files,
-    orders: &mpsc::Sender<Order>,
+    orders: &mpsc::WeakSender<Order>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
     let done = read_and_order(files, orders).await;
     match &done {
@@ -43,13 +43,15 @@ pub async fn reload(
 
 async fn read_and_order(
     files: Files,
-    orders: &mpsc::Sender<Order>,
+    orders: &mpsc::WeakSender<Order>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
     // Off this thread: on a slow router reading and checking takes longer than a tty waits.
     let loaded = tokio::task::spawn_blocking(move || load::load_files(&files)).await;
     let (config, warnings) = loaded.map_err(|_| ReloadError::Ending)??;
     let (sender, done) = oneshot::channel();
     let order = Order::Reload(Box::new(config), sender);
+    // Not before: the gateway ends when nobody can give it an order, and does not wait for a reader.
+    let orders = orders.upgrade().ok_or(ReloadError::Ending)?;
     orders.send(order).await.map_err(|_| ReloadError::Ending)?;
     let changes = done.await.map_err(|_| ReloadError::Ending)??;
     Ok((changes, warnings))

@@ -181,7 +181,7 @@ impl Signals {
         let reloads = async {
             while let Some(()) = self.hang_ups.recv().await {
                 // What came of it is in the log.
-                let _ = app::reload(files.clone(), &orders).await;
+                let _ = app::reload(files.clone(), &orders.downgrade()).await;
             }
         };
         tokio::select! {

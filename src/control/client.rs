@@ -198,8 +198,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
 }
 
 async fn reload(control: &Control) -> Result<Value, Denied> {
-    let orders = control.orders.upgrade().ok_or(AskError::Ending)?;
-    Ok(match app::reload(control.files.clone(), &orders).await {
+    Ok(match app::reload(control.files.clone(), &control.orders).await {
         Ok((changes, warnings)) => json::changes(&changes, &warnings),
         Err(ReloadError::Config(error)) => json::problems(&error),
         Err(error) => json::error(&format!("nothing was changed: {error}")),

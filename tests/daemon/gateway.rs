@@ -52,6 +52,11 @@ impl Gateway {
         self.folder.path().join("control.sock")
     }
 
+    /// Its configuration.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
     /// Another configuration, which is not looked at yet.
     pub fn rewrite(&self, config: &str) {
         let folder = self.folder.path();
@@ -66,6 +71,10 @@ impl Gateway {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn wait(&mut self) -> ExitStatus {

@@ -16,6 +16,7 @@ mod login;
 mod port;
 mod presence;
 mod proxy;
+mod reader;
 mod ser2net;
 mod will;
 
