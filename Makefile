@@ -11,7 +11,7 @@ help: ## list the targets
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
 
-test: deps fmt lint unit luci doc qemu packed ## everything: format, lint, tests, docs, other processors, packages
+test: deps fmt lint unit schema luci doc qemu packed ## everything: format, lint, tests, docs, other processors, packages
 	@echo "make test: all passed"
 
 fmt: ## check the format
@@ -26,6 +26,9 @@ unit: ## every test on this machine
 	$(CARGO) test --locked
 	$(CARGO) test --locked --no-default-features --test mini
 	scripts/check-shell
+
+schema: deps ## config/schema.json in the hands of ajv and yaml-language-server
+	scripts/schema
 
 luci: deps ## the LuCI app in a headless Chromium against the gateway; screenshots in target/luci
 	$(CARGO) build --locked
@@ -67,4 +70,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit luci doc cross qemu packed package packages chaos bench size clean
+.PHONY: help deps test fmt lint unit schema luci doc cross qemu packed package packages chaos bench size clean

@@ -26,18 +26,43 @@ fn schema() -> Value {
     generator.into_root_schema_for::<Config>().to_value()
 }
 
-/// The schema as editors need it: a word alone stands for a map without settings.
+/// The schema as editors need it: a word alone stands for a map without settings, and every keyword
+/// is one that JSON Schema has.
 fn for_editors(mut schema: Value) -> Value {
-    let definitions = schema["definitions"].as_object_mut();
+    // To index a map for writing puts a null where there is nothing.
+    let definitions = schema.get_mut("definitions").and_then(Value::as_object_mut);
     for definition in definitions.into_iter().flat_map(Map::values_mut) {
-        let Some(choices) = definition["oneOf"].as_array_mut() else { continue };
+        let choices = definition.get_mut("oneOf").and_then(Value::as_array_mut);
+        let Some(choices) = choices else { continue };
         let words = choices.iter().filter_map(|choice| choice["properties"].as_object());
         let words: Vec<Value> = words.flat_map(Map::keys).cloned().map(Value::String).collect();
         if !words.is_empty() {
             choices.push(serde_json::json!({"enum": words}));
         }
     }
+    without_own_words(&mut schema, false);
     schema
+}
+
+/// Takes out what only the manual needs, and the formats that Rust's whole numbers have: validators
+/// do not know them. `names` says that the keys here are names of keys, not keywords.
+fn without_own_words(schema: &mut Value, names: bool) {
+    match schema {
+        Value::Object(keys) => {
+            if !names {
+                keys.shift_remove("x-kind");
+                keys.shift_remove("format");
+            }
+            for (key, value) in keys.iter_mut() {
+                let names = !names && matches!(key.as_str(), "properties" | "definitions");
+                if key != "default" && key != "enum" {
+                    without_own_words(value, names);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| without_own_words(item, false)),
+        _ => {}
+    }
 }
 
 fn manual() -> String {
