@@ -312,13 +312,15 @@ pub struct Broker {
     connected: bool,
     since: Now,
     connects: u64,
+    /// Messages that were passed over because their topic had a wildcard.
+    passed_over: u64,
     last_error: Option<String>,
 }
 
 impl Broker {
     /// No link yet.
     pub fn away(now: Now) -> Broker {
-        Broker { connected: false, since: now, connects: 0, last_error: None }
+        Broker { connected: false, since: now, connects: 0, passed_over: 0, last_error: None }
     }
 
     /// The broker took us in.
@@ -335,6 +337,11 @@ impl Broker {
         }
         self.connected = false;
         self.last_error = Some(why);
+    }
+
+    /// A message was passed over because its topic has a wildcard.
+    pub fn passed_over(&mut self) {
+        self.passed_over += 1;
     }
 
     /// Whether there is a link.
@@ -382,6 +389,7 @@ impl Broker {
             "dropped_of": lost,
             "refused": counts.refused,
             "replaced": counts.replaced,
+            "passed_over": self.passed_over,
             "journal": journal.map(|journal| journal.json(outbox)),
             "error": self.last_error,
         })

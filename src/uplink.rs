@@ -115,6 +115,7 @@ pub async fn run(uplink: Uplink) -> usize {
         ended: None,
         opening: has_journal.then(|| now.mono + PATIENCE),
         hanging: Lasting::default(),
+        wildcards: Lasting::default(),
         taken,
         takes,
     };
@@ -142,6 +143,8 @@ struct Running {
     opening: Option<Instant>,
     /// Its disk hangs, for the log.
     hanging: Lasting,
+    /// Messages whose topic had a wildcard.
+    wildcards: Lasting,
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<Token>,
     takes: mpsc::Receiver<Token>,
@@ -352,6 +355,16 @@ impl Running {
             }
             Event::Oversize { topic, bytes, .. } => {
                 tracing::warn!("a message of {bytes} bytes to {topic} was too large for us");
+            }
+            Event::WildcardTopic { topic } => {
+                self.status.passed_over();
+                if let Some(again) = self.wildcards.occurred(Instant::now()) {
+                    let topic = topic.as_deref().unwrap_or("a topic with a wildcard");
+                    tracing::warn!(
+                        "a message to {topic:?} was passed over: nobody may publish to a wildcard. \
+                         RabbitMQ makes such of a `*`{again}"
+                    );
+                }
             }
             Event::Refused { topic, reason } => {
                 tracing::warn!("a message to {topic} is lost, the broker refuses it: {reason}");

@@ -24,7 +24,7 @@ use tty2mqtt::mqtt::client::{self, Client};
 use tty2mqtt::mqtt::link::{
     self, CloseReason, Dial, Dialed, Event, Link, LinkError, Options, State,
 };
-use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
+use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
@@ -621,4 +621,33 @@ async fn the_last_words_reach_a_broker_that_was_just_talking() {
         broker.write_all(b"\x30\x05\0\x01a\0y").await.unwrap();
     };
     tokio::join!(leave, talk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_broker_refuses_beforehand_is_answered_at_once_on_an_idle_link() {
+    // Without a ping that could wake it up.
+    let (link, mut peers) = link(session::Options { keepalive: Duration::ZERO, ..session() }, 1);
+    let (client, mut events) = Client::run(link);
+    let mut peer = peers.pop().unwrap();
+    let Some(Packet::Connect(_)) = peer.hears().await else { panic!("no CONNECT") };
+    let properties =
+        Properties(vec![Property::MaximumPacketSize(30), Property::WildcardAvailable(false)]);
+    let answer = ConnAck { properties, ..ConnAck::new(false, Reason::SUCCESS) };
+    peer.says(Packet::ConnAck(answer)).await;
+    while !matches!(events.next().await, Some(client::Event::Connected(_))) {}
+    let start = Instant::now();
+    let calls = async {
+        let long = "x".repeat(40);
+        let wildcard = vec![Subscription::new("a/+".parse().unwrap(), Qos::AtMostOnce)];
+        let granted = client.subscribe(wildcard, Properties::NONE).await.unwrap();
+        assert_eq!(granted[0].1, Err(Reason::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED));
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+            let receipt = client.publish(message(&long, qos)).await.unwrap();
+            assert_eq!(receipt.await.unwrap(), Outcome::Refused(Reason::PACKET_TOO_LARGE));
+        }
+        let given_up = client.unsubscribe(vec![long.parse().unwrap()]).await.unwrap();
+        assert_eq!(given_up[0].1, Reason::PACKET_TOO_LARGE);
+    };
+    timeout(SECOND, calls).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }

@@ -14,11 +14,12 @@ use peer::{Peer, link, link_of, session};
 use std::path::Path;
 use talk::{Said, Talk, ack, from_broker, id, message, options, with};
 use tokio::time::{Instant, timeout};
+use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
 use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Properties, Property, Publish};
 use tty2mqtt::mqtt::packet::{Reason, SubAck, Subscription, Version};
-use tty2mqtt::mqtt::session::{self, Options, SessionError};
+use tty2mqtt::mqtt::session::{self, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
 use tty2mqtt::outbox::Outcome;
 
@@ -111,8 +112,8 @@ fn b8_an_alias_that_stands_for_nothing_is_an_error() {
     // The next link begins without any.
     talk.again();
     let error = talk.say(by_alias.into()).unwrap_err();
-    assert_eq!(error.reason(), Reason::TOPIC_ALIAS_INVALID);
-    assert_eq!(talk.hears(), ["DISCONNECT 94"]);
+    assert_eq!(error.reason(), Reason::PROTOCOL_ERROR);
+    assert_eq!(talk.hears(), ["DISCONNECT 82"]);
 }
 
 #[test]
@@ -525,4 +526,150 @@ fn b24_the_protocol_knows_no_wall_clock() {
         }
     }
     look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mqtt"));
+}
+
+/// A PUBLISH as RabbitMQ makes them of `gw/m/*`.
+fn to_wildcard(qos: u8, number: u8, dup: bool) -> Vec<u8> {
+    let mut body = b"\x00\x06gw/m/+".to_vec();
+    if qos > 0 {
+        body.extend([0, number]);
+    }
+    body.extend(b"\x00off");
+    let mut bytes = vec![0x30 | qos << 1 | u8::from(dup) << 3, body.len() as u8];
+    bytes.extend(body);
+    bytes
+}
+
+impl Talk {
+    fn say_bytes(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        self.session.receive(&mut BytesMut::from(bytes), &mut self.outbox, self.now)
+    }
+}
+
+#[test]
+fn a_message_to_a_wildcard_is_passed_over_and_acknowledged() {
+    for (qos, answer) in [(0, None), (1, Some("PUBACK 7")), (2, Some("PUBREC 7"))] {
+        let mut talk = Talk::up(Vec::new());
+        talk.say_bytes(&to_wildcard(qos, 7, false)).unwrap();
+        assert_eq!(talk.hears(), Vec::from_iter(answer));
+        let told = std::iter::from_fn(|| talk.session.event()).last();
+        let topic = Some("gw/m/+".to_owned());
+        assert_eq!(told, Some(session::Event::WildcardTopic { topic }));
+        // What follows is taken as ever, and a repetition is answered again.
+        talk.say(from_broker("next", AtLeastOnce, 8).into()).unwrap();
+        assert_eq!(talk.takes(), ["next"]);
+        assert_eq!(talk.hears(), ["PUBACK 8"]);
+        if let Some(answer) = answer {
+            talk.say_bytes(&to_wildcard(qos, 7, true)).unwrap();
+            assert_eq!(talk.hears(), [answer]);
+        }
+    }
+    // In the middle of what is acknowledged by hand, its answer keeps its place.
+    let mut talk = Talk::new(Options { manual_ack: true, ..options() });
+    talk.connect(false, Vec::new()).unwrap();
+    talk.say(from_broker("first", AtLeastOnce, 1).into()).unwrap();
+    talk.say_bytes(&to_wildcard(1, 2, false)).unwrap();
+    assert!(talk.hears().is_empty());
+    let token = std::iter::from_fn(|| talk.session.event()).find_map(|event| match event {
+        session::Event::Message(received) => received.token,
+        _ => None,
+    });
+    talk.session.acknowledge(token.unwrap(), Reason::SUCCESS);
+    assert_eq!(talk.hears(), ["PUBACK 1", "PUBACK 2"]);
+}
+
+#[test]
+fn an_alias_of_a_topic_with_a_wildcard_stands_for_one() {
+    let mut talk = Talk::up(Vec::new());
+    talk.say_bytes(b"\x30\x09\x00\x01+\x03\x23\x00\x01hi").unwrap();
+    talk.say_bytes(b"\x32\x0a\x00\x00\x00\x05\x03\x23\x00\x01hi").unwrap();
+    assert_eq!(talk.hears(), ["PUBACK 5"]);
+    assert!(talk.takes().is_empty());
+    // The number gets a topic after all.
+    let publish = with(Property::TopicAlias(1), from_broker("a", AtMostOnce, 0));
+    talk.say(publish.clone().into()).unwrap();
+    talk.say(Publish { topic: None, ..publish }.into()).unwrap();
+    assert_eq!(talk.takes(), ["a", "a"]);
+}
+
+#[test]
+fn a_publish_that_breaks_the_protocol_is_answered_with_the_standards_reason() {
+    for (bytes, reason) in [
+        (&b"\x30\x03\x00\x00\x00"[..], "DISCONNECT 82"),
+        (b"\x30\x06\x00\x00\x03\x23\x00\x01", "DISCONNECT 82"),
+        (b"\x30\x07\x00\x01a\x03\x23\x00\x00", "DISCONNECT 94"),
+        (b"\x30\x07\x00\x01a\x03\x23\x00\x64", "DISCONNECT 94"),
+        (b"\x30\x07\x00\x01+\x03\x23\x00\x64", "DISCONNECT 94"),
+        (b"\x30\x04\x00\x01\x00\x00", "DISCONNECT 81"),
+    ] {
+        let mut talk = Talk::up(Vec::new());
+        talk.say_bytes(bytes).unwrap_err();
+        assert_eq!(talk.hears(), [reason], "{bytes:x?}");
+    }
+}
+
+#[test]
+fn a_message_goes_that_is_as_large_as_the_broker_takes() {
+    for aliases in [0, 10] {
+        for size in 24..=31 {
+            let properties =
+                vec![Property::MaximumPacketSize(30), Property::TopicAliasMaximum(aliases)];
+            let mut talk = Talk::up(properties);
+            talk.outbox.push(message("pub/test", &"x".repeat(size - 13), AtMostOnce));
+            talk.session.send(&mut talk.outbox);
+            let sent = talk.session.output().len();
+            // An alias goes where there is room for it.
+            let alias = if aliases > 0 && size + 5 <= 30 { 3 } else { 0 };
+            assert_eq!(sent, if size <= 30 { size + alias } else { 0 }, "{size} {aliases}");
+        }
+    }
+}
+
+#[test]
+fn what_is_longer_than_its_length_can_say_is_refused() {
+    let long = || "é".repeat(32_768);
+    let secret = || Some(long().into());
+    let will = |payload: String| Some(Message::new("w".parse().unwrap(), payload));
+    let properties = Properties(vec![Property::user("name", long())]);
+    for (options, what) in [
+        (Options { client_id: long(), ..options() }, "client identifier"),
+        (Options { user: Some(long()), ..options() }, "user name"),
+        (Options { password: secret(), ..options() }, "password"),
+        (Options { will: will(long()), ..options() }, "will's payload"),
+        (Options { properties, ..options() }, "property"),
+    ] {
+        let mut session = Session::new(options);
+        let error = session.connect(std::time::Instant::now()).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains("65535"), "{error}");
+        assert!(session.output().is_empty());
+    }
+    // The longest that goes, goes.
+    let longest = "x".repeat(65_535);
+    let mut talk = Talk::new(Options { user: Some(longest.clone()), ..options() });
+    assert_eq!(talk.knock().user, Some(longest));
+    // What goes with other packets.
+    let property = || Properties(vec![Property::ReasonString(long()), Property::user("a", long())]);
+    let mut talk = Talk::up(Vec::new());
+    let mut message = message("t", "m", AtLeastOnce);
+    message.properties = Some(std::sync::Arc::new(property()));
+    talk.outbox.push(message);
+    talk.session.subscribe(
+        vec![Subscription::new("f".parse().unwrap(), AtMostOnce)],
+        &Properties(vec![Property::user("a", long())]),
+    );
+    talk.session.unsubscribe_with(vec!["g".parse().unwrap()], &property());
+    assert!(talk.hears().is_empty());
+    let refused = std::iter::from_fn(|| talk.session.event()).filter(|event| {
+        let too_large = Reason::PACKET_TOO_LARGE;
+        match event {
+            session::Event::Refused { reason, .. } => *reason == too_large,
+            session::Event::Subscribed { granted, .. } => *granted == Err(too_large),
+            session::Event::Unsubscribed { reason, .. } => *reason == too_large,
+            _ => false,
+        }
+    });
+    assert_eq!(refused.count(), 3);
+    let bye = Disconnect { properties: property(), ..Disconnect::new(Reason::SUCCESS) };
+    talk.session.disconnect_with(bye);
+    assert_eq!(talk.hear(), [Packet::Disconnect(Disconnect::new(Reason::SUCCESS))]);
 }

@@ -5,7 +5,7 @@ mod status;
 
 use super::load::{At, Found};
 use super::overlay::Files;
-use super::scalar::Span;
+use super::scalar::{Secret, Span};
 use super::tree::{Path, Step};
 use super::{Auth, Config, Port, SyncPolicy};
 use crate::command;
@@ -141,6 +141,16 @@ impl Found<'_> {
             }
         }
         network::check(broker, |path, what| self.add(path, what));
+        let login = [
+            ("user", broker.user.as_deref().map(str::as_bytes)),
+            ("password", broker.password.as_ref().map(Secret::reveal)),
+        ];
+        for (key, text) in login {
+            if text.is_some_and(|text| text.len() > 65_535) {
+                let what = "MQTT carries 65535 bytes at most; make it shorter";
+                self.add(&format!("broker.{key}"), what);
+            }
+        }
         if broker.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 65_535) {
             self.add("broker.client_id", "must not be empty; leave it out for the default");
         }

@@ -84,6 +84,8 @@ pub enum Event {
         /// The first of them.
         start: Bytes,
     },
+    /// A message whose topic has a wildcard was passed over, with its topic.
+    WildcardTopic(Option<String>),
     /// The broker answered a subscription, at the first connect and at each that follows.
     Subscribed(TopicFilter, Result<Qos, Reason>),
     /// The broker answered that a filter is given up.

@@ -22,7 +22,7 @@ pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use disconnect::{Auth, Disconnect};
 pub use property::{Pair, Properties, Property, Varint};
-pub use publish::{Oversize, Publish};
+pub use publish::{Oversize, Publish, WildcardTopic};
 pub use reason::Reason;
 pub use suback::{SubAck, UnsubAck};
 pub use subscribe::{RetainHandling, Subscribe, Subscription};
@@ -76,7 +76,8 @@ pub enum Packet {
     Auth(Auth),
 }
 
-/// Why bytes are no packet. After any of these the stream is out of step and must be closed.
+/// Why bytes are no packet. After any of these but [`PacketError::WildcardTopic`] the stream is out of
+/// step and must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// A length or number takes more than four bytes or is not in its shortest form (1.5.5).
@@ -116,6 +117,13 @@ pub enum PacketError {
     /// A topic with a wildcard, an empty one, or a malformed filter (3.3.2.1, 4.7).
     #[error("{0}")]
     Topic(#[from] TopicError),
+    /// A message whose topic has a wildcard, which is for filters only (3.3.2.1). It was taken off the
+    /// buffer, so that who wants to bear with it can go on: some brokers make such topics of theirs.
+    #[error("{:?} has a wildcard; wildcards are for subscriptions", .0.topic)]
+    WildcardTopic(Box<WildcardTopic>),
+    /// A topic alias 0 (3.3.2.3.4).
+    #[error("a topic alias 0")]
+    ZeroAlias,
     /// QoS 3 (3.3.1.2).
     #[error("QoS {0}")]
     Qos(u8),
@@ -146,9 +154,9 @@ impl PacketError {
     pub fn reason(&self) -> Reason {
         match self {
             PacketError::TooLarge { .. } => Reason::PACKET_TOO_LARGE,
-            // No text at all, rather than a text that is no topic (1.5.4).
-            PacketError::Topic(TopicError::Nul(_)) => Reason::MALFORMED_PACKET,
-            PacketError::Topic(_) => Reason::TOPIC_NAME_INVALID,
+            // 0x90 is for a topic that is right and not taken (3.14.2.1).
+            PacketError::Topic(TopicError::Empty) => Reason::PROTOCOL_ERROR,
+            PacketError::ZeroAlias => Reason::TOPIC_ALIAS_INVALID,
             PacketError::Version(_) => Reason::UNSUPPORTED_PROTOCOL_VERSION,
             PacketError::Protocol(_) | PacketError::Type(_) => Reason::PROTOCOL_ERROR,
             _ => Reason::MALFORMED_PACKET,

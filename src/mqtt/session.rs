@@ -241,6 +241,9 @@ impl Session {
     }
 
     /// A link is up: asks the broker to let us in.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLong`], or what the exchange that proves who we are says.
     pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
         let mut connect = self.options.connect(self.version(), !self.was_connected);
         connect.clean |= self.begins_anew();
@@ -256,6 +259,9 @@ impl Session {
         {
             connect.properties.0.push(Property::AuthMethod(auth.method().into()));
             connect.properties.0.push(Property::AuthData(auth.start(&login)?));
+        }
+        if let Some(what) = connect.too_long() {
+            return Err(SessionError::TooLong(what));
         }
         let keepalive = KeepAlive::new(self.options.keepalive, now);
         self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
@@ -402,6 +408,11 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::event`] has something to tell.
+    pub(super) fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next thing to tell. Taking a message acknowledges it, unless that is done by hand.
     pub fn event(&mut self) -> Option<Event> {
         let Occurrence { event, token } = self.events.pop_front()?;
@@ -424,7 +435,8 @@ impl Session {
     /// The same with a `ReasonString` and user properties, in 5.0. They are left out if they would
     /// make the packet larger than the broker takes (3.4.2.2.2).
     pub fn acknowledge_with(&mut self, token: Token, reason: Reason, properties: Properties) {
-        let fits = FRAME + properties.len(self.version()) <= self.limits.largest;
+        let fits = properties.are_writable()
+            && FRAME + properties.len(self.version()) <= self.limits.largest;
         let properties = if fits { properties } else { Properties::NONE };
         self.inbound.answer(token, reason, properties);
         self.answer();
@@ -451,7 +463,9 @@ impl Session {
     /// two are left out if they would make the packet larger than the broker takes (3.14.2.2.3).
     pub fn disconnect_with(&mut self, mut disconnect: Disconnect) {
         if let State::Up(_) = self.state {
-            if FRAME + disconnect.properties.len(self.version()) > self.limits.largest {
+            if !disconnect.properties.are_writable()
+                || FRAME + disconnect.properties.len(self.version()) > self.limits.largest
+            {
                 let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));
                 disconnect.properties.0.retain(kept);
             }

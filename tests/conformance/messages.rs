@@ -1,7 +1,8 @@
 //! Messages, what ends them, and the last packets of a link (3.3, 3.6, 3.14, 3.15).
 
 use crate::packet::{
-    NO_UTF8, decode, encode, field, id, malformed, message, protocol_error, publish_with, taken,
+    NO_UTF8, decode, encode, field, id, malformed, message, protocol_error, publish_with,
+    refused_as, taken,
 };
 use tty2mqtt::mqtt::packet::Version::{V5, V311};
 use tty2mqtt::mqtt::packet::{Ack, Disconnect, Packet, Property, Reason};
@@ -44,7 +45,7 @@ fn mqtt_3_3_2_2_no_wildcard_in_a_topic() {
 fn mqtt_3_3_2_8_a_topic_alias_is_not_0() {
     let body = publish_with(Property::TopicAlias(0));
     // Ours come from the session, which counts from 1; it is the one that is received.
-    protocol_error(V5, 0x30, &body);
+    refused_as(Reason::TOPIC_ALIAS_INVALID, V5, 0x30, &body);
 }
 
 #[test]

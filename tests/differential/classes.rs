@@ -102,7 +102,14 @@ pub const CLASSES: &[Class] = &[
         b"\x40\x08\x00\x01\x80\x04\x1F\x00\x01\x00",
     ),
     they("Topic(Nul", &[1, 3], "no U+0000 in a topic (4.7.3)", V311, b"\x30\x03\x00\x01\x00"),
-    they("Topic(Wildcard", &[1, 3], "no wildcard in a topic (3.3.2.1)", V311, b"\x30\x03\x00\x01+"),
+    they("WildcardTopic", &[3], "no wildcard in a topic (3.3.2.1)", V311, b"\x30\x03\x00\x01+"),
+    they(
+        "Topic(Wildcard",
+        &[1],
+        "no wildcard in the will's topic (3.3.2.1)",
+        V311,
+        b"\x10\x11\x00\x04MQTT\x04\x06\x00\x00\x00\x00\x00\x01+\x00\x00",
+    ),
     they("Topic(Empty", &[1, 3, 8, 10], "no empty topic (4.7.3)", V311, b"\x30\x02\x00\x00"),
     they(
         "Topic(Misplaced",

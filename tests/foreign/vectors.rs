@@ -29,6 +29,10 @@ const DEVIATIONS: &[(&str, &str)] = &[
         "Version 5 CONNACK test 1",
         "a CONNACK of one byte: the reason and the length of the properties are no options (3.2.2)",
     ),
+    (
+        "Version 5 CONNACK test 2",
+        "a CONNACK of two bytes is of 3.1.1; the length of the properties is no option (2.2.2.1)",
+    ),
     ("clientId must be supplied before 3.1.1", CANNOT_FAIL),
     ("clientId must be given if cleanSession set to 0", CANNOT_FAIL),
     (

@@ -21,7 +21,7 @@ fn keep(broker: &Mosquitto) -> usize {
         "-D",
         "PUBLISH",
         "user-property",
-        "k",
+        "k2",
         "ü",
         "-D",
         "PUBLISH",

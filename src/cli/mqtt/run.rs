@@ -266,6 +266,7 @@ pub(super) fn link_failure(error: &LinkError, version: Version) -> Failure {
             SessionError::NoConnAck => Exit::Timeout,
             SessionError::NoPingResp | SessionError::NoAnswer => Exit::Silent,
             SessionError::Packet(_) | SessionError::Protocol(..) => Exit::Protocol,
+            SessionError::TooLong(_) => Exit::Usage,
             SessionError::Auth(_) => Exit::Refused(Reason::NOT_AUTHORIZED.code()),
         },
         LinkError::Closed

@@ -99,6 +99,14 @@ impl Subscriber<'_> {
                 run.warn(&format!("{topic}: a message of {bytes} bytes is too large"));
                 Ok(())
             }
+            Happening::Event(Event::WildcardTopic { topic }) => {
+                let topic = topic.unwrap_or_default();
+                run.warn(&format!(
+                    "{topic}: a message to a topic with a wildcard is passed over; RabbitMQ makes \
+                     such of a `*`"
+                ));
+                Ok(())
+            }
             Happening::Outcome(ticket, _) => {
                 self.removing.remove(&ticket);
                 Ok(())

@@ -222,6 +222,7 @@ impl Running {
             session::Event::Oversize { topic, bytes, start, .. } => {
                 Event::Oversize { topic, bytes, start }
             }
+            session::Event::WildcardTopic { topic } => Event::WildcardTopic(topic),
             session::Event::Subscribed { request, filter, granted } => {
                 answered(&mut self.subscribing, request, (filter.clone(), granted));
                 Event::Subscribed(filter, granted)

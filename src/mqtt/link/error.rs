@@ -132,6 +132,7 @@ impl LinkError {
                 SessionError::Packet(_) | SessionError::Protocol(..) | SessionError::Auth(_) => {
                     CloseReason::ProtocolError
                 }
+                SessionError::TooLong(_) => CloseReason::Local,
             },
             LinkError::Closed | LinkError::ThrownOut { .. } => CloseReason::ClosedByBroker,
             LinkError::Io(_) => CloseReason::NetworkError,

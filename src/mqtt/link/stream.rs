@@ -38,6 +38,10 @@ impl Stream {
     ) -> Result<(), LinkError> {
         outbox.tick(now());
         session.send(outbox);
+        if session.has_event() {
+            // What the broker said beforehand that it refuses is answered without a packet.
+            return Ok(());
+        }
         let waiting = self.unflushed || !session.output().is_empty();
         if !waiting {
             self.write_due = None;

@@ -53,6 +53,24 @@ pub struct Will {
 }
 
 impl Connect {
+    /// What has more bytes than the two of its length can say (1.5.4, 1.5.6).
+    pub(crate) fn too_long(&self) -> Option<&'static str> {
+        let is_long = |bytes: &[u8]| u16::try_from(bytes.len()).is_err();
+        let will = self.will.as_ref();
+        let password = self.password.as_ref().map(Secret::reveal);
+        let texts = [
+            ("client identifier", self.client_id.as_bytes()),
+            ("user name", self.user.as_deref().unwrap_or_default().as_bytes()),
+            ("password", password.unwrap_or_default()),
+            ("will's payload", will.map(|will| &*will.payload).unwrap_or_default()),
+        ];
+        let properties = will.map(|will| &will.properties).into_iter().chain([&self.properties]);
+        let long = texts.into_iter().find(|(_, bytes)| is_long(bytes)).map(|(what, _)| what);
+        long.or_else(|| {
+            properties.into_iter().any(|it| !it.are_writable()).then_some("value of a property")
+        })
+    }
+
     pub(super) fn read(body: &mut Reader) -> Result<Connect, PacketError> {
         let name = body.text()?;
         let level = body.u8()?;

@@ -236,7 +236,7 @@ impl Property {
             Property::SubscriptionId(Varint(0)) => "a subscription identifier 0",
             Property::ReceiveMaximum(0) => "a receive maximum of 0",
             Property::MaximumPacketSize(0) => "a maximum packet size of 0",
-            Property::TopicAlias(0) => "a topic alias 0",
+            Property::TopicAlias(0) => return Err(PacketError::ZeroAlias),
             Property::MaximumQos(2..) => "a maximum QoS above 1",
             Property::ResponseTopic(topic) if topic.contains(['+', '#']) => {
                 "a response topic with a wildcard"
@@ -315,6 +315,26 @@ impl Properties {
         self.0.iter().filter_map(|property| match property {
             Property::UserProperty(Pair(key, value)) => Some((key.as_str(), value.as_str())),
             _ => None,
+        })
+    }
+
+    /// Whether the length of each text and each byte string can be written, in two bytes (1.5.4,
+    /// 1.5.6).
+    pub(crate) fn are_writable(&self) -> bool {
+        let is_short = |bytes: &[u8]| u16::try_from(bytes.len()).is_ok();
+        self.0.iter().all(|property| match property {
+            Property::UserProperty(Pair(key, value)) => {
+                is_short(key.as_bytes()) && is_short(value.as_bytes())
+            }
+            Property::ContentType(text)
+            | Property::ResponseTopic(text)
+            | Property::AssignedClientId(text)
+            | Property::AuthMethod(text)
+            | Property::ResponseInfo(text)
+            | Property::ServerReference(text)
+            | Property::ReasonString(text) => is_short(text.as_bytes()),
+            Property::CorrelationData(data) | Property::AuthData(data) => is_short(data),
+            _ => true,
         })
     }
 

@@ -3,7 +3,7 @@
 use super::property::Place;
 use super::wire::{Reader, put_binary};
 use super::{Decoded, Header, PacketError, PacketId, Properties, Version};
-use crate::mqtt::topic::{Qos, Topic};
+use crate::mqtt::topic::{Qos, Topic, TopicError};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub(super) const KIND: u8 = 3;
@@ -42,7 +42,14 @@ impl Publish {
         let properties = Properties::read(body, version, Place::Publish)?;
         let topic = match topic.is_empty() && properties.topic_alias().is_some() {
             true => None,
-            false => Some(Topic::from_utf8(topic)?),
+            false => match Topic::from_utf8(topic) {
+                Err(TopicError::Wildcard { text: topic, .. }) => {
+                    let alias = properties.topic_alias().copied();
+                    let message = WildcardTopic { qos, id, alias, topic };
+                    return Err(PacketError::WildcardTopic(Box::new(message)));
+                }
+                topic => Some(topic?),
+            },
         };
         let (dup, retain) = (flags & DUP != 0, flags & RETAIN != 0);
         Ok(Publish { topic, payload: body.rest(), qos, id, dup, retain, properties })
@@ -75,6 +82,19 @@ fn qos(flags: u8) -> Result<Qos, PacketError> {
         return Err(PacketError::Flags { kind: KIND, flags });
     }
     Ok(qos)
+}
+
+/// A message whose topic has a wildcard: what of it is needed to pass it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WildcardTopic {
+    /// How surely.
+    pub qos: Qos,
+    /// To acknowledge it with.
+    pub id: Option<PacketId>,
+    /// The number that stands for the topic from then on.
+    pub alias: Option<u16>,
+    /// The topic.
+    pub topic: String,
 }
 
 /// A message that is larger than the one who reads it takes: what of it is told.

@@ -124,8 +124,8 @@ pub(super) fn put_varint(out: &mut BytesMut, number: u32) {
     }
 }
 
-/// Writes bytes behind their length. What is longer than 65,535 bytes is cut; the types that are
-/// written here do not let it come to that.
+/// Writes bytes behind their length. What is longer than 65,535 bytes cannot be written and is cut:
+/// topics and filters are never that long, and the session refuses what else is.
 pub(super) fn put_binary(out: &mut BytesMut, bytes: &[u8]) {
     let n = bytes.len().min(usize::from(u16::MAX));
     out.put_u16(n as u16);

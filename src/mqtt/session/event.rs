@@ -46,6 +46,12 @@ pub enum Event {
         /// The first of them.
         start: Bytes,
     },
+    /// A message whose topic has a wildcard was passed over (and acknowledged, or it would come for
+    /// ever). Brokers that translate topics make such of a `*`.
+    WildcardTopic {
+        /// Its topic, where the message itself says it.
+        topic: Option<String>,
+    },
     /// A message of ours cannot be sent to this broker, or the broker does not take it.
     Refused {
         /// Where it should have gone.
@@ -102,6 +108,9 @@ pub enum SessionError {
     /// The broker sent a packet that has no place here.
     #[error("the broker broke the protocol: {1}")]
     Protocol(Reason, &'static str),
+    /// Something in CONNECT is longer than MQTT can say.
+    #[error("the {0} has more than 65535 bytes, which MQTT cannot carry; make it shorter")]
+    TooLong(&'static str),
     /// The authentication exchange failed.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -120,7 +129,7 @@ impl SessionError {
                     | Reason::BANNED
                     | Reason::BAD_AUTHENTICATION_METHOD
             ),
-            SessionError::Auth(_) => true,
+            SessionError::Auth(_) | SessionError::TooLong(_) => true,
             _ => false,
         }
     }
@@ -135,6 +144,7 @@ impl SessionError {
             SessionError::Packet(error) => error.reason(),
             SessionError::Protocol(reason, _) => *reason,
             SessionError::Auth(_) => Reason::NOT_AUTHORIZED,
+            SessionError::TooLong(_) => Reason::PACKET_TOO_LARGE,
         }
     }
 

@@ -29,10 +29,19 @@ pub(super) struct Inbound {
     /// QoS 2 messages that somebody took, and that the broker may still repeat, with the link on
     /// which they came last. Outlives links.
     taken: Sorted<PacketId, u32>,
-    /// Topics that the broker's aliases stand for, from 1 on. Ends with the link.
-    aliases: Vec<Option<Topic>>,
+    /// What the broker's aliases stand for, from 1 on. Ends with the link.
+    aliases: Vec<Alias>,
     /// Counts links.
     link: u32,
+}
+
+/// What an alias stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Alias {
+    Nothing,
+    Topic(Topic),
+    /// A topic with a wildcard: its messages are passed over.
+    Wildcard,
 }
 
 #[derive(Debug)]
@@ -116,23 +125,43 @@ impl Inbound {
         }
     }
 
-    /// Puts the topic into a message that has an alias. `Err` for one that we did not allow, or
-    /// that stands for nothing (3.3.2.3.4).
-    pub(super) fn resolve(&mut self, publish: &mut Publish, maximum: u16) -> Result<(), ()> {
+    /// Puts the topic into a message that has an alias; without one afterwards, it is one with a
+    /// wildcard. `Err` for an alias that we did not allow, or that stands for nothing (3.3.2.3.4).
+    pub(super) fn resolve(
+        &mut self,
+        publish: &mut Publish,
+        maximum: u16,
+    ) -> Result<(), (Reason, &'static str)> {
         let Some(alias) = publish.properties.topic_alias().copied() else { return Ok(()) };
-        if alias > maximum {
-            return Err(());
+        let known = self.alias(alias, maximum)?;
+        match &publish.topic {
+            Some(topic) => *known = Alias::Topic(topic.clone()),
+            None => match known {
+                Alias::Nothing => {
+                    return Err((Reason::PROTOCOL_ERROR, "a topic alias that stands for nothing"));
+                }
+                Alias::Topic(topic) => publish.topic = Some(topic.clone()),
+                Alias::Wildcard => {}
+            },
+        }
+        publish.properties.0.retain(|property| !matches!(property, Property::TopicAlias(_)));
+        Ok(())
+    }
+
+    /// A place to keep what an alias stands for.
+    pub(super) fn alias(
+        &mut self,
+        alias: u16,
+        maximum: u16,
+    ) -> Result<&mut Alias, (Reason, &'static str)> {
+        if alias == 0 || alias > maximum {
+            return Err((Reason::TOPIC_ALIAS_INVALID, "a topic alias above our maximum"));
         }
         let at = usize::from(alias) - 1;
         if self.aliases.len() <= at {
-            self.aliases.resize(at + 1, None);
+            self.aliases.resize(at + 1, Alias::Nothing);
         }
-        match &publish.topic {
-            Some(topic) => self.aliases[at] = Some(topic.clone()),
-            None => publish.topic = self.aliases[at].clone(),
-        }
-        publish.properties.0.retain(|property| !matches!(property, Property::TopicAlias(_)));
-        if publish.topic.is_none() { Err(()) } else { Ok(()) }
+        Ok(&mut self.aliases[at])
     }
 
     /// The link is gone.

@@ -2,15 +2,15 @@
 
 use super::event::{Event, Received, SessionError};
 use super::flights::Sent;
-use super::inbound::Token;
+use super::inbound::{Alias, Token};
 use super::keepalive::KeepAlive;
 use super::options::{Limits, OnOversize};
 use super::requests::Answer;
 use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, WillLimit};
 use super::{flights, protocol, requests};
 use crate::mqtt::packet::{
-    Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketId, Properties, Property,
-    Publish, Reason, Version,
+    Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Properties,
+    Property, Publish, Reason, Version, WildcardTopic,
 };
 use crate::mqtt::topic::Qos;
 use crate::outbox::Outbox;
@@ -51,7 +51,12 @@ impl Session {
         }
         loop {
             self.skip(input);
-            match Packet::decode(input, self.options.largest, self.version())? {
+            let decoded = Packet::decode(input, self.options.largest, self.version());
+            if let Err(PacketError::WildcardTopic(message)) = decoded {
+                self.pass_wildcard(*message)?;
+                continue;
+            }
+            match decoded? {
                 None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
@@ -142,6 +147,29 @@ impl Session {
     fn came(&mut self, qos: Qos, id: Option<PacketId>) -> Option<Option<Token>> {
         self.had_qos_2 |= qos == Qos::ExactlyOnce;
         self.inbound.came(qos, id)
+    }
+
+    /// Nobody may publish to a topic with a wildcard, and a link that ends for one gets it again: it
+    /// is acknowledged, and nobody but the log hears of it.
+    fn pass_wildcard(&mut self, message: WildcardTopic) -> Result<(), SessionError> {
+        self.must_be_up()?;
+        let WildcardTopic { qos, id, alias, topic } = message;
+        if let Some(alias) = alias {
+            let maximum = self.options.topic_aliases;
+            *self
+                .inbound
+                .alias(alias, maximum)
+                .map_err(|(reason, what)| SessionError::Protocol(reason, what))? = Alias::Wildcard;
+        }
+        match self.came(qos, id) {
+            Some(token) => {
+                self.may_come()?;
+                self.pass_by(token);
+                self.tell(Event::WildcardTopic { topic: Some(topic) });
+            }
+            None => self.answer(),
+        }
+        Ok(())
     }
 
     fn pass_over(&mut self, oversize: Oversize) -> Result<(), SessionError> {
@@ -345,17 +373,20 @@ impl Session {
     }
 
     fn message(&mut self, mut publish: Publish) -> Result<(), SessionError> {
-        let alias = Reason::TOPIC_ALIAS_INVALID;
         self.inbound
             .resolve(&mut publish, self.options.topic_aliases)
-            .map_err(|()| SessionError::Protocol(alias, "a topic alias that stands for nothing"))?;
+            .map_err(|(reason, what)| SessionError::Protocol(reason, what))?;
         let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
         let Some(token) = self.came(qos, id) else {
             self.answer();
             return Ok(());
         };
         self.may_come()?;
-        let Some(topic) = topic else { return Ok(()) };
+        let Some(topic) = topic else {
+            self.pass_by(token);
+            self.tell(Event::WildcardTopic { topic: None });
+            return Ok(());
+        };
         let received = Received { topic, payload, qos, retain, dup, properties, token };
         self.events.push_back(Occurrence { event: Event::Message(received), token });
         Ok(())

@@ -185,7 +185,8 @@ impl Requests {
         let mut answers = Vec::new();
         for wanted in self.wanted.iter_mut().filter(|wanted| !wanted.asked) {
             let size = FRAME + wanted.properties.len(version) + wanted.subscription.len();
-            let too_long = (size > limits.largest).then_some(Reason::PACKET_TOO_LARGE);
+            let too_long = size > limits.largest || !wanted.properties.are_writable();
+            let too_long = too_long.then_some(Reason::PACKET_TOO_LARGE);
             let refused = limits.refuses(&wanted.subscription, &wanted.properties);
             if let Some(reason) = refused.or(too_long) {
                 wanted.asked = true;
@@ -200,8 +201,9 @@ impl Requests {
 
     /// Filters that the broker cannot even be asked to give up; it never had them.
     pub(super) fn too_long(&mut self, largest: usize, version: Version) -> Vec<Answer> {
-        let (long, rest): (VecDeque<_>, _) =
-            self.leaving.drain(..).partition(|leaving| leaving.len(version) > largest);
+        let (long, rest): (VecDeque<_>, _) = self.leaving.drain(..).partition(|leaving| {
+            leaving.len(version) > largest || !leaving.properties.are_writable()
+        });
         self.leaving = rest;
         answers(calls(long), std::iter::repeat(Reason::PACKET_TOO_LARGE))
     }

@@ -9,6 +9,9 @@ use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Vers
 use crate::mqtt::topic::Qos;
 use crate::outbox::Outbox;
 
+/// Bytes that a topic alias adds at most: itself, and a byte more for each of the two lengths.
+const ALIAS: usize = 3 + 2;
+
 impl Session {
     /// Puts into the output what is to be sent, as far as it, the broker and the window for
     /// unacknowledged messages have room: subscriptions, what has to be sent again, what is new.
@@ -120,10 +123,15 @@ impl Session {
             properties.0.extend(more.0.iter().filter(ours).cloned());
         }
         let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
-        // Room for the alias too.
-        let fits = publish.size(self.version()) + 4 <= self.limits.largest;
+        let room = match publish.properties.are_writable() {
+            true => self.limits.largest.checked_sub(publish.size(self.version())),
+            false => None,
+        };
+        let fits = room.is_some();
         if fits {
-            if let Some((alias, known)) = self.aliases.of(&message.topic) {
+            if room >= Some(ALIAS)
+                && let Some((alias, known)) = self.aliases.of(&message.topic)
+            {
                 publish.properties.0.push(Property::TopicAlias(alias));
                 publish.topic = publish.topic.filter(|_| !known);
             }

@@ -107,6 +107,14 @@ impl Writer<'_> {
         self.out.push(b']');
     }
 
+    fn object(&mut self, entries: &[(&String, &String)]) {
+        self.open(b'{');
+        for (n, (key, value)) in entries.iter().enumerate() {
+            self.entry(key, n == 0, |w| w.text(value));
+        }
+        self.close_object();
+    }
+
     fn value(&mut self, value: &Value) {
         match value {
             Value::Array(items) => self.array(items, Self::value),
@@ -146,12 +154,12 @@ impl Writer<'_> {
                 if std::mem::replace(&mut user_printed, true) {
                     continue;
                 }
-                self.entry("user-properties", first, |w| {
-                    w.open(b'{');
-                    for (n, (key, value)) in user.iter().enumerate() {
-                        w.entry(key, n == 0, |w| w.text(value));
-                    }
-                    w.close_object();
+                let is_again = |n: usize| user[..n].iter().any(|(key, _)| *key == user[n].0);
+                // Of several entries of one name a reader keeps the last.
+                let repeats = (1..user.len()).any(is_again);
+                self.entry("user-properties", first, |w| match repeats {
+                    false => w.object(&user),
+                    true => w.array(&user, |w, one| w.object(std::slice::from_ref(one))),
                 });
                 first = false;
             } else if let Some((name, value)) = named(property) {

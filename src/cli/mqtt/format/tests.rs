@@ -91,7 +91,7 @@ fn what_is_no_format_is_refused() {
 
 const JSON_HEAD: &str = concat!(
     r#"{"tst":"2026-11-21T07:52:48.858659Z+0000","topic":"x/y","qos":0,"retain":0,"payloadlen":22,"#,
-    r#""properties":{"user-properties":{"k":"v","k":"w"},"content-type":"text/x","#,
+    r#""properties":{"user-properties":[{"k":"v"},{"k":"w"}],"content-type":"text/x","#,
     r#""response-topic":"r/t","correlation-data":"abc","payload-format-indicator":1,"#,
     r#""message-expiry-interval":30},"#
 );
@@ -108,12 +108,20 @@ fn json_as_mosquitto_lays_it_out() {
     let format = Format::parse(b"%J", true).unwrap();
     let expected = "{\n\t\"tst\":\t\"2026-11-21T07:52:48.858659Z+0000\",\n\t\"topic\":\t\"x/y\",\n\
         \t\"qos\":\t0,\n\t\"retain\":\t0,\n\t\"payloadlen\":\t22,\n\t\"properties\":\t{\n\
-        \t\t\"user-properties\":\t{\n\t\t\t\"k\":\t\"v\",\n\t\t\t\"k\":\t\"w\"\n\t\t},\n\
+        \t\t\"user-properties\":\t[{\n\t\t\t\t\"k\":\t\"v\"\n\t\t\t}, {\n\
+        \t\t\t\t\"k\":\t\"w\"\n\t\t\t}],\n\
         \t\t\"content-type\":\t\"text/x\",\n\t\t\"response-topic\":\t\"r/t\",\n\
         \t\t\"correlation-data\":\t\"abc\",\n\t\t\"payload-format-indicator\":\t1,\n\
         \t\t\"message-expiry-interval\":\t30\n\t},\n\
         \t\"payload\":\t{\n\t\t\"a\":\t1.5,\n\t\t\"b\":\t[1, 2]\n\t}\n}\n";
     assert_eq!(print(&format, &message(PAYLOAD.as_bytes(), &properties)), expected);
+}
+
+#[test]
+fn user_properties_of_names_of_their_own_are_an_object() {
+    let user = [Property::user("a", "1"), Property::user("b", "2")];
+    let text = print(&Format::json(false), &message(b"", &user));
+    assert!(text.contains(r#""user-properties":{"a":"1","b":"2"}"#), "{text}");
 }
 
 #[test]
