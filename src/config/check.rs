@@ -142,13 +142,13 @@ impl Found<'_> {
         }
         network::check(broker, |path, what| self.add(path, what));
         let login = [
-            ("user", broker.user.as_deref().map(str::as_bytes)),
-            ("password", broker.password.as_ref().map(Secret::reveal)),
+            ("broker.user", broker.user.as_deref().map(str::as_bytes)),
+            ("broker.password", broker.password.as_ref().map(Secret::reveal)),
         ];
         for (key, text) in login {
             if text.is_some_and(|text| text.len() > 65_535) {
                 let what = "MQTT carries 65535 bytes at most; make it shorter";
-                self.add(&format!("broker.{key}"), what);
+                self.add(key, what);
             }
         }
         if broker.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 65_535) {
