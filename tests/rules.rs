@@ -65,17 +65,78 @@ fn b4_an_unknown_pubrel_is_answered() {
 }
 
 #[test]
-fn b7_a_broker_that_sends_more_at_once_than_we_take_is_told_so() {
+fn b7_a_broker_that_sends_more_at_once_than_we_take_is_held_back() {
     let mut talk = Talk::new(Options { receive_maximum: 3, manual_ack: true, ..options() });
     talk.connect(false, Vec::new()).unwrap();
-    for number in 1..=3 {
-        talk.say(from_broker("a", ExactlyOnce, number).into()).unwrap();
+    for number in 1..=5 {
+        talk.say(from_broker("a", AtLeastOnce, number).into()).unwrap();
+        assert_eq!(talk.session.wants_input(), number < 3);
     }
-    // Those that were taken and not released count, too.
-    talk.takes();
-    let error = talk.say(from_broker("a", AtLeastOnce, 4).into()).unwrap_err();
-    assert_eq!(error.reason(), Reason::RECEIVE_MAXIMUM_EXCEEDED);
+    assert!(talk.hears().is_empty(), "nor is it left");
+}
+
+/// Without an end it would fill our memory.
+#[test]
+fn b7_a_broker_that_sends_more_and_more_is_told_so() {
+    let options = Options { hold: Some(SECOND), manual_ack: true, ..options() };
+    let mut talk = Talk::new(options);
+    talk.connect(false, Vec::new()).unwrap();
+    let sends = (1..=u16::MAX).find_map(|number| {
+        while talk.session.event().is_some() {}
+        let said = talk.say(from_broker("a", AtLeastOnce, number).into());
+        said.err().map(|error| (number, error))
+    });
+    let (number, error) = sends.unwrap();
+    assert_eq!((number, error.reason()), (16_385, Reason::RECEIVE_MAXIMUM_EXCEEDED));
     assert_eq!(talk.hears(), ["DISCONNECT 93"]);
+}
+
+#[test]
+fn b7_a_broker_is_held_back_for_a_second_in_all_until_it_has_no_more() {
+    let options = Options { receive_maximum: 3, hold: Some(SECOND), manual_ack: true, ..options() };
+    let mut talk = Talk::new(options);
+    talk.connect(false, Vec::new()).unwrap();
+    let mut number = 0;
+    let mut say = |talk: &mut Talk, n: u16| {
+        for _ in 0..n {
+            number += 1;
+            talk.say(from_broker("a", AtLeastOnce, number).into()).unwrap();
+        }
+    };
+    say(&mut talk, 4);
+    assert!(!talk.session.wants_input());
+    talk.now += SECOND / 2;
+    let mut tokens = Vec::new();
+    let mut take = |talk: &mut Talk, n: usize| {
+        let events = std::iter::from_fn(|| talk.session.event());
+        tokens.extend(events.filter_map(|event| match event {
+            session::Event::Message(received) => received.token,
+            _ => None,
+        }));
+        for token in tokens.drain(..n) {
+            talk.session.acknowledge(token, Reason::SUCCESS);
+        }
+    };
+    // Some room: more is read, and is too much again; half a second is left.
+    take(&mut talk, 2);
+    assert!(talk.session.wants_input());
+    say(&mut talk, 3);
+    assert!(!talk.session.wants_input());
+    let due = talk.session.deadline().unwrap();
+    assert_eq!(due, talk.now + SECOND / 2);
+    talk.now = due;
+    talk.session.timeout(talk.now).unwrap();
+    // From then on it is read, however much there is.
+    for _ in 0..20 {
+        assert!(talk.session.wants_input());
+        say(&mut talk, 3);
+        talk.session.ran_dry();
+    }
+    // Once it has no more, and little is unanswered, it may be held back again.
+    take(&mut talk, 63);
+    talk.session.ran_dry();
+    say(&mut talk, 3);
+    assert!(!talk.session.wants_input());
 }
 
 #[test]

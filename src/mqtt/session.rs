@@ -6,6 +6,7 @@ mod careful;
 mod dialect;
 mod event;
 mod flights;
+mod hold;
 mod ids;
 mod inbound;
 mod keepalive;
@@ -33,6 +34,7 @@ use crate::outbox::Sending;
 use aliases::Aliases;
 use bytes::BytesMut;
 use flights::Flights;
+use hold::Hold;
 use inbound::Inbound;
 use keepalive::{Due, KeepAlive};
 use options::Limits;
@@ -88,6 +90,7 @@ pub struct Session {
     queued: u64,
     flights: Flights,
     inbound: Inbound,
+    hold: Hold,
     requests: Requests,
     aliases: Aliases,
     /// A message that is passed over.
@@ -154,6 +157,7 @@ impl Session {
             output: BytesMut::new(),
             queued: 0,
             inbound: Inbound::default(),
+            hold: Hold::default(),
             requests: Requests::default(),
             aliases: Aliases::default(),
             oversize: None,
@@ -269,21 +273,29 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the broker is held to our receive maximum. Before 5.0 it cannot know the number; and
-    /// mosquitto sends what it kept of a session at once, whatever the number: to part would make
-    /// it do the same again, for ever.
-    fn keeps_to_maximum(&self) -> bool {
-        self.version() == Version::V5 && !self.is_resumed
-    }
-
     /// Whether more should be read. A broker that sends and does not read would otherwise make
     /// acknowledgements pile up in the output; the link ends that when its write is overdue.
     pub fn wants_input(&self) -> bool {
-        // A broker that does not keep to the number of messages that we take at once is read when
-        // there is room.
-        let most = usize::from(self.options.receive_maximum);
-        let has_room = self.keeps_to_maximum() || self.inbound.unanswered() < most;
+        let is_held = match self.options.hold {
+            Some(_) => self.hold.is_on(),
+            None => true,
+        };
+        let has_room = !(is_held && self.is_over_maximum());
         self.output.len() < 2 * OUTPUT_LIMIT && self.events.len() < EVENT_LIMIT && has_room
+    }
+
+    /// Whether no more messages should come before some are acknowledged. Before 5.0 the broker does
+    /// not know how many we take at once; and mosquitto 2.0 passes the number when it sends what it
+    /// had queued. To part would make it do the same again, for ever, so it is held back.
+    fn is_over_maximum(&self) -> bool {
+        self.inbound.unanswered() >= usize::from(self.options.receive_maximum)
+    }
+
+    /// Nothing more was there to be read.
+    pub fn ran_dry(&mut self) {
+        if !self.is_over_maximum() {
+            self.hold.caught_up();
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -374,7 +386,10 @@ impl Session {
             State::Down => None,
             State::Connecting { due, .. } => Some(*due),
             State::Up(keepalive) => {
-                [keepalive.deadline(), self.flights.deadline()].into_iter().flatten().min()
+                let held = self.options.hold.filter(|_| self.is_over_maximum());
+                let held = held.and_then(|most| self.hold.deadline(most));
+                let due = [keepalive.deadline(), self.flights.deadline(), held];
+                due.into_iter().flatten().min()
             }
         }
     }
@@ -390,6 +405,9 @@ impl Session {
             State::Connecting { .. } => return Ok(()),
             State::Up(keepalive) => keepalive.due(now),
         };
+        if let Some(most) = self.options.hold {
+            self.hold.timeout(most, now);
+        }
         match ask {
             Due::Nothing => {}
             Due::Ping => self.ping(),
@@ -494,6 +512,7 @@ impl Session {
             _ => false,
         });
         self.flights.link_lost();
+        self.hold.caught_up();
         self.inbound.link_lost();
         self.requests.link_lost();
         self.tell_overtaken();

@@ -2,7 +2,7 @@
 
 use crate::talk::{Talk, ack, from_broker, options, with};
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, Property, Publish, Reason};
-use tty2mqtt::mqtt::session::{Event, Options};
+use tty2mqtt::mqtt::session::{Event, Options, Token};
 use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 #[test]
@@ -171,4 +171,58 @@ fn a_kept_session_may_bring_more_at_once_than_we_take() {
         talk.session.acknowledge(token, Reason::SUCCESS);
     }
     assert!(talk.session.wants_input());
+}
+
+/// Takes all events, and returns the tokens of the messages among them.
+fn tokens(talk: &mut Talk) -> Vec<Token> {
+    let events = std::iter::from_fn(|| talk.session.event());
+    let tokens = events.filter_map(|event| match event {
+        Event::Message(message) => message.token,
+        _ => None,
+    });
+    tokens.collect()
+}
+
+#[test]
+fn what_somebody_still_has_is_not_told_again_and_is_answered_when_he_is_done() {
+    for qos in [AtLeastOnce, ExactlyOnce] {
+        let answer = if qos == AtLeastOnce { "PUBACK" } else { "PUBREC" };
+        let answers = |numbers: &[u16]| {
+            numbers.iter().map(|number| format!("{answer} {number}")).collect::<Vec<_>>()
+        };
+        let mut talk = Talk::new(Options { manual_ack: true, ..options() });
+        talk.connect(false, Vec::new()).unwrap();
+        for number in 5..=7 {
+            talk.say(from_broker("a", qos, number).into()).unwrap();
+        }
+        let before = tokens(&mut talk);
+        assert_eq!(before.len(), 3);
+        // The last one is done with, but its turn has not come.
+        talk.session.acknowledge(before[2], Reason::SUCCESS);
+        assert!(talk.hears().is_empty());
+        talk.session.disconnected(true);
+        // So is the first one, while there is no link.
+        talk.session.acknowledge(before[0], Reason::SUCCESS);
+        talk.connect(true, Vec::new()).unwrap();
+        for number in 5..=7 {
+            let publish = Publish { dup: true, ..from_broker("a", qos, number) };
+            talk.say(publish.into()).unwrap();
+        }
+        talk.say(from_broker("a", qos, 8).into()).unwrap();
+        let new = tokens(&mut talk);
+        assert_eq!(new.len(), 1, "{qos:?}");
+        assert_eq!(talk.hears(), answers(&[5]));
+        talk.session.acknowledge(new[0], Reason::SUCCESS);
+        talk.session.acknowledge(before[1], Reason::SUCCESS);
+        assert_eq!(talk.hears(), answers(&[6, 7, 8]));
+        // A session that the broker lost is another matter.
+        talk.say(from_broker("a", qos, 9).into()).unwrap();
+        let lost = tokens(&mut talk);
+        talk.session.disconnected(true);
+        talk.connect(false, Vec::new()).unwrap();
+        talk.say(from_broker("a", qos, 9).into()).unwrap();
+        assert_eq!(tokens(&mut talk).len(), 1);
+        talk.session.acknowledge(lost[0], Reason::SUCCESS);
+        assert!(talk.hears().is_empty());
+    }
 }

@@ -91,11 +91,14 @@ impl Stream {
         if let Poll::Ready(wrote) = self.poll_write(session, cx) {
             progress.wrote = wrote?;
         }
-        if session.wants_input()
-            && let Poll::Ready(read) = self.poll_read(read, cx)
-        {
-            let n = read?;
-            (progress.read, progress.closed) = (n > 0, n == 0);
+        if session.wants_input() {
+            match self.poll_read(read, cx) {
+                Poll::Ready(n) => {
+                    let n = n?;
+                    (progress.read, progress.closed) = (n > 0, n == 0);
+                }
+                Poll::Pending => session.ran_dry(),
+            }
         }
         match progress.wrote || progress.read || progress.closed {
             true => Poll::Ready(Ok(progress)),

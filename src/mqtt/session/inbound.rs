@@ -14,6 +14,12 @@ pub struct Token {
 }
 
 impl Token {
+    /// Of the first link, for tests of what holds tokens.
+    #[cfg(test)]
+    pub(crate) fn of(id: PacketId) -> Token {
+        Token { id, link: 0 }
+    }
+
     /// The packet identifier that the broker gave the message.
     pub fn id(self) -> PacketId {
         self.id
@@ -26,9 +32,9 @@ pub(super) struct Inbound {
     /// Messages that are not acknowledged, in the order in which they came: so they are answered
     /// ([MQTT-4.6.0-2]).
     unanswered: VecDeque<Unanswered>,
-    /// QoS 2 messages that somebody took, and that the broker may still repeat, with the link on
-    /// which they came last. Outlives links.
-    taken: Sorted<PacketId, u32>,
+    /// Messages that somebody took, and that the broker may still repeat: of QoS 1 until PUBACK, of
+    /// QoS 2 until PUBREL. Outlives links.
+    taken: Sorted<PacketId, Taken>,
     /// What the broker's aliases stand for, from 1 on. Ends with the link.
     aliases: Vec<Alias>,
     /// Counts links.
@@ -44,6 +50,16 @@ pub(super) enum Alias {
     Wildcard,
 }
 
+/// A message that somebody took.
+#[derive(Debug)]
+struct Taken {
+    qos: Qos,
+    /// The link of its token, on which it came first.
+    link: u32,
+    /// What it was acknowledged with.
+    answer: Option<(Reason, Properties)>,
+}
+
 #[derive(Debug)]
 struct Unanswered {
     id: PacketId,
@@ -53,28 +69,30 @@ struct Unanswered {
 
 impl Inbound {
     /// A message came. `Some` if somebody is to get it, with what to acknowledge.
-    pub(super) fn came(&mut self, qos: Qos, id: Option<PacketId>) -> Option<Option<Token>> {
+    pub(super) fn came(
+        &mut self,
+        qos: Qos,
+        id: Option<PacketId>,
+        dup: bool,
+    ) -> Option<Option<Token>> {
         let Some(id) = id else { return Some(None) };
-        // A broker that repeats what was taken did not hear that it was.
-        let repeated = qos == Qos::ExactlyOnce
-            && (self.taken.contains(id) || self.unanswered.iter().any(|u| u.id == id));
-        if let Some(link) = self.taken.get_mut(id).filter(|_| repeated) {
-            *link = self.link;
-        }
-        let answer = repeated.then_some((Reason::SUCCESS, Properties::NONE));
         let waits = |u: &Unanswered| u.id == id && u.qos == qos;
-        if !(repeated && self.unanswered.iter().any(waits)) {
-            self.unanswered.push_back(Unanswered { id, qos, answer });
+        let waits = self.unanswered.iter().any(waits);
+        // A broker that repeats what was taken did not hear that it was. Of QoS 1 only what was not
+        // answered is the same message, on a link that goes on with the session (4.3.2).
+        let repeated = match (qos, self.taken.get_mut(id)) {
+            (Qos::ExactlyOnce, Some(taken)) if taken.qos == qos => Some(taken.answer.clone()),
+            (Qos::ExactlyOnce, None) if waits => Some(Some((Reason::SUCCESS, Properties::NONE))),
+            (Qos::AtLeastOnce, Some(taken)) if dup && taken.link != self.link && !waits => {
+                Some(taken.answer.clone())
+            }
+            _ => None,
+        };
+        let is_new = repeated.is_none();
+        if is_new || !(waits && qos == Qos::ExactlyOnce) {
+            self.unanswered.push_back(Unanswered { id, qos, answer: repeated.flatten() });
         }
-        (!repeated).then_some(Some(Token { id, link: self.link }))
-    }
-
-    /// Messages of QoS 1 and 2 that are under way, as the receive maximum counts them: of this link
-    /// only, for with each the broker counts anew (4.9).
-    pub(super) fn under_way(&self) -> usize {
-        let untaken = self.unanswered.iter().filter(|u| !self.taken.contains(u.id));
-        let taken = self.taken.values().filter(|link| **link == self.link);
-        untaken.count() + taken.count()
+        is_new.then_some(Some(Token { id, link: self.link }))
     }
 
     /// Messages that nobody acknowledged yet.
@@ -82,22 +100,29 @@ impl Inbound {
         self.unanswered.len()
     }
 
-    /// Somebody took a message: if it is of QoS 2, a repetition is none of anybody's business.
+    /// Somebody took a message: a repetition is none of anybody's business.
     pub(super) fn taken(&mut self, token: Token) {
-        let qos_2 = |u: &Unanswered| u.id == token.id && u.qos == Qos::ExactlyOnce;
-        if token.link == self.link && self.unanswered.iter().any(qos_2) {
-            self.taken.insert(token.id, self.link);
+        let waits = self.unanswered.iter().find(|u| u.id == token.id && u.answer.is_none());
+        if let Some(qos) = waits.map(|u| u.qos).filter(|_| token.link == self.link) {
+            self.taken.insert(token.id, Taken { qos, link: token.link, answer: None });
         }
     }
 
-    /// What a message is to be answered with. Nothing, if its link is gone: the broker repeats it.
+    /// What a message is to be answered with. If its link is gone, the broker gets the answer when it
+    /// repeats the message on one that goes on with the session.
     pub(super) fn answer(&mut self, token: Token, reason: Reason, properties: Properties) {
-        if token.link != self.link {
+        let taken = self.taken.get_mut(token.id);
+        let taken = taken.filter(|taken| taken.link == token.link && taken.answer.is_none());
+        if token.link != self.link && taken.is_none() {
             return;
+        }
+        let answer = Some((reason, properties));
+        if let Some(taken) = taken {
+            taken.answer.clone_from(&answer);
         }
         let open = |u: &&mut Unanswered| u.id == token.id && u.answer.is_none();
         if let Some(unanswered) = self.unanswered.iter_mut().find(open) {
-            unanswered.answer = Some((reason, properties));
+            unanswered.answer = answer;
         }
     }
 
@@ -107,19 +132,22 @@ impl Inbound {
         let Unanswered { id, qos, answer } = self.unanswered.pop_front()?;
         let (reason, properties) = answer?;
         if qos != Qos::ExactlyOnce {
+            self.taken.remove(id);
             return Some(Packet::PubAck(Ack { id, reason, properties }));
         }
         if reason.is_error() {
             self.taken.remove(id);
         } else {
-            self.taken.insert(id, self.link);
+            let answer = Some((Reason::SUCCESS, Properties::NONE));
+            self.taken.insert(id, Taken { qos, link: self.link, answer });
         }
         Some(Packet::PubRec(Ack { id, reason, properties }))
     }
 
     /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.
     pub(super) fn released(&mut self, id: PacketId) -> Reason {
-        match self.taken.remove(id).is_some() {
+        let is_taken = |taken: &mut Taken| taken.qos == Qos::ExactlyOnce;
+        match self.taken.get_mut(id).is_some_and(is_taken) && self.taken.remove(id).is_some() {
             true => Reason::SUCCESS,
             false => Reason::PACKET_IDENTIFIER_NOT_FOUND,
         }

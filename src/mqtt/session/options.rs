@@ -37,6 +37,10 @@ pub struct Options {
     pub inflight: u16,
     /// How many of the broker's messages may be unacknowledged, 1 to 65,535; it is told in 5.0.
     pub receive_maximum: u16,
+    /// How long in all reading may pause for a broker that sends more than that; then all that it has
+    /// is read, so that acknowledgements behind it arrive, and whoever takes the messages must have
+    /// room or refuse them. `None`: until messages are acknowledged.
+    pub hold: Option<Duration>,
     /// Where packet identifiers begin. A client that takes up a session of an earlier process takes
     /// a random one, or the broker could take a new QoS 2 message for one that it holds.
     pub first_id: u16,
@@ -124,6 +128,7 @@ impl Default for Options {
             adapt_will: true,
             inflight: 20,
             receive_maximum: 64,
+            hold: None,
             first_id: 1,
             largest: 256 * 1024,
             on_oversize: OnOversize::Tell,

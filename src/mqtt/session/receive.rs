@@ -17,6 +17,9 @@ use crate::outbox::Outbox;
 use bytes::{Buf, Bytes, BytesMut};
 use std::time::{Duration, Instant};
 
+/// No more messages may be unacknowledged, however many the broker sends: half a MiB of records.
+const MOST_UNANSWERED: usize = 16_384;
+
 impl Session {
     /// Takes what was read. After an error nothing that follows in `input` counts, and the link must
     /// be closed once the output was written, in which the broker may be told why.
@@ -66,6 +69,9 @@ impl Session {
             }
         }
         self.flights.watch(self.written(), now);
+        if let Some(most) = self.options.hold {
+            self.hold.read(self.is_over_maximum(), most, now);
+        }
         Ok(())
     }
 
@@ -144,9 +150,9 @@ impl Session {
     }
 
     /// See [`Inbound::came`](super::inbound::Inbound::came).
-    fn came(&mut self, qos: Qos, id: Option<PacketId>) -> Option<Option<Token>> {
+    fn came(&mut self, qos: Qos, id: Option<PacketId>, dup: bool) -> Option<Option<Token>> {
         self.had_qos_2 |= qos == Qos::ExactlyOnce;
-        self.inbound.came(qos, id)
+        self.inbound.came(qos, id, dup)
     }
 
     /// Nobody may publish to a topic with a wildcard, and a link that ends for one gets it again: it
@@ -161,7 +167,7 @@ impl Session {
                 .alias(alias, maximum)
                 .map_err(|(reason, what)| SessionError::Protocol(reason, what))? = Alias::Wildcard;
         }
-        match self.came(qos, id) {
+        match self.came(qos, id, false) {
             Some(token) => {
                 self.may_come()?;
                 self.pass_by(token);
@@ -178,7 +184,7 @@ impl Session {
             let what = "a message larger than we take";
             return Err(SessionError::Protocol(Reason::PACKET_TOO_LARGE, what));
         }
-        let came = self.came(oversize.qos, oversize.id);
+        let came = self.came(oversize.qos, oversize.id, false);
         if came.is_none() {
             self.answer();
         }
@@ -377,7 +383,7 @@ impl Session {
             .resolve(&mut publish, self.options.topic_aliases)
             .map_err(|(reason, what)| SessionError::Protocol(reason, what))?;
         let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
-        let Some(token) = self.came(qos, id) else {
+        let Some(token) = self.came(qos, id, dup) else {
             self.answer();
             return Ok(());
         };
@@ -392,10 +398,10 @@ impl Session {
         Ok(())
     }
 
-    /// A broker that sends more at once than we said is not to fill our memory (4.9).
+    /// A broker that sends more at once than we said is held back; without end it is not to fill
+    /// our memory (4.9).
     fn may_come(&self) -> Result<(), SessionError> {
-        let most = usize::from(self.options.receive_maximum);
-        if self.keeps_to_maximum() && self.inbound.under_way() > most {
+        if self.inbound.unanswered() > MOST_UNANSWERED {
             let reason = Reason::RECEIVE_MAXIMUM_EXCEEDED;
             return Err(SessionError::Protocol(reason, "more messages at once than we take"));
         }
