@@ -155,14 +155,14 @@ struct Running {
     asks: mpsc::Sender<port::Ask>,
     /// Dropped to end the port.
     stop: watch::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<port::Left>,
 }
 
 /// What the MQTT task must know of all ports.
 fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Subscription>) {
     let (mut routes, mut subscriptions) = (Vec::new(), Vec::new());
     for wiring in wirings {
-        routes.extend(wiring.route.clone());
+        routes.extend(wiring.route());
         subscriptions.extend_from_slice(&wiring.subscriptions);
     }
     (routes, subscriptions)
@@ -207,18 +207,26 @@ impl Gateway {
         }
     }
 
-    /// Ends ports and waits until they have let go of their devices.
-    async fn end(ports: Vec<Running>) {
-        let tasks: Vec<_> =
-            ports.into_iter().map(|Running { stop, task, .. }| (drop(stop), task)).collect();
-        for ((), task) in tasks {
+    /// Ends ports and waits until they have let go of their devices. Returns the commands that wait
+    /// for each.
+    async fn end(ports: Vec<(Name, Running)>) -> BTreeMap<Name, port::Left> {
+        let tasks = ports.into_iter().map(|(name, Running { stop, task, .. })| {
+            drop(stop);
+            (name, task)
+        });
+        let mut left = BTreeMap::new();
+        for (name, task) in tasks.collect::<Vec<_>>() {
             // A port that panicked has ended too.
-            let _ = task.await;
+            left.extend(task.await.ok().map(|of_port| (name, of_port)));
         }
+        left
     }
 
     async fn stop(self) {
-        Gateway::end(self.ports.into_values().collect()).await;
+        let broker_keeps = self.config.broker.keeps_commands();
+        for left in Gateway::end(self.ports.into_iter().collect()).await.into_values() {
+            left.end(broker_keeps);
+        }
     }
 
     fn plan(&self, config: &Config, routes: Vec<Route>, subscriptions: Vec<Subscription>) -> Plan {
@@ -230,14 +238,13 @@ impl Gateway {
             interval: config.status_interval().duration(),
             bounds: config.bounds().0,
             grace: config.grace.duration(),
+            broker_keeps: config.broker.keeps_commands(),
         }
     }
 
     fn roster(&self) -> Roster {
-        let contact = |port: &Running| Contact {
-            asks: port.asks.clone(),
-            commands: port.wiring.route.clone(),
-        };
+        let contact =
+            |port: &Running| Contact { asks: port.asks.clone(), commands: port.wiring.route() };
         Roster {
             gateway: self.config.gateway.clone(),
             ports: self.ports.iter().map(|(name, port)| (name.clone(), contact(port))).collect(),
@@ -263,7 +270,13 @@ impl Gateway {
             .filter(|name| !config.ports.contains_key(name) || new.contains(name))
             .cloned()
             .collect();
-        let built = self.build(&config, &new)?;
+        let mut built = self.build(&config, &new)?;
+        for (name, port) in &mut built {
+            // What waits for a port waits on for its next task.
+            if let Some(old) = self.ports.get(name) {
+                port.wiring.inbox = old.wiring.inbox.clone();
+            }
+        }
         let kept = self.ports.iter().filter(|(name, _)| !old.contains(name));
         let kept = kept.map(|(_, port)| &port.wiring);
         let (routes, subscriptions) =
@@ -274,7 +287,8 @@ impl Gateway {
             true => Some(build::link(&config, &subscriptions, Outbox::new(&config.bounds().0))?),
             false => None,
         };
-        let change = Change { link, plan: self.plan(&config, routes, subscriptions) };
+        let (routed, is_routed) = oneshot::channel();
+        let change = Change { link, plan: self.plan(&config, routes, subscriptions), routed };
         let (restarted, removed) =
             old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
         let changes = Changes {
@@ -284,8 +298,11 @@ impl Gateway {
             broker: new_link,
             control: !self.config.is_same(&config, &["control"]),
         };
-        let ended = old.iter().filter_map(|name| self.ports.remove(name)).collect();
-        Gateway::end(ended).await;
+        let ended = old.iter().filter_map(|name| self.ports.remove_entry(name)).collect();
+        let mut left = Gateway::end(ended).await;
+        for (name, port) in &mut built {
+            port.task.left = left.remove(name);
+        }
         let of_journal = |config: &Config| {
             config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
         };
@@ -295,6 +312,11 @@ impl Gateway {
         // The MQTT task ends after the ports only.
         let _ = self.changes.send(change).await;
         self.start(built);
+        if !left.is_empty() {
+            // From then on nothing more comes for the ports that are gone.
+            let _ = is_routed.await;
+            left.into_values().for_each(port::Left::refuse);
+        }
         self.config = config;
         Ok(changes)
     }

@@ -217,6 +217,11 @@ impl Broker {
         }
     }
 
+    /// Whether commands that are not acknowledged when the gateway ends come again at its next start.
+    pub fn keeps_commands(&self) -> bool {
+        self.clean == Clean::Never && !self.session_expiry.duration().is_zero()
+    }
+
     /// What a connection needs to know. The addresses are without a login: [`Broker::login`] has
     /// it.
     pub fn transport(&self) -> transport::Settings {
@@ -386,9 +391,19 @@ pub struct Port {
     /// `starts` matches takes the frame.
     #[serde(default, deserialize_with = "tree::list")]
     pub frames: Vec<FrameKind>,
-    /// Messages from the broker that are written to the port.
+    /// Messages from the broker that are written to the port. Each is written, and then acknowledged
+    /// to the broker; or refused, reported with the reason under
+    /// `{gateway}/status/ports/{port}/command`, and acknowledged; or not acknowledged, when the gateway
+    /// ends before and the broker will give it again (`clean: false`, QoS 1 or 2). At most 256 messages
+    /// and 32KiB of topics and payloads wait for a port; more are refused.
     #[serde(default, deserialize_with = "tree::list")]
     pub commands: Vec<CommandRule>,
+    /// How long commands wait for a port that is not open, 0s to 10min, counted from the start of the
+    /// gateway, from the reload that closed the port, or from when the device went away. When it
+    /// opens, they are written in their order; after that time they are refused, and so is each that
+    /// comes while the port is still away. Default: 30s.
+    #[serde(default = "Port::default_command_wait")]
+    pub command_wait: Span,
     /// After so long without a byte the port's status says `silent`: `5min`, at least 1s. Default:
     /// never.
     #[serde(default)]
@@ -417,6 +432,10 @@ pub struct FrameKind {
 }
 
 impl Port {
+    fn default_command_wait() -> Span {
+        Span::from_secs(30)
+    }
+
     /// All entries of `messages`.
     pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
         let frames = self.frames.iter().map(|frame| &frame.messages);
@@ -492,6 +511,12 @@ pub struct CommandRule {
     /// because it would be repeated at each reconnect.
     #[serde(default)]
     pub retained: bool,
+    /// A message that is older is refused, 1s to 7 days. Before MQTT 5 a message does not say when it was
+    /// sent, so its age counts from when it reached the gateway. What the broker kept for us while the
+    /// link was away (`clean: false`) counts as sent when the link went away, and is refused if the
+    /// gateway was started since. Default: any age; a message expiry of MQTT 5 holds all the same.
+    #[serde(default)]
+    pub max_age: Option<Span>,
 }
 
 impl CommandRule {

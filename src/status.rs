@@ -286,11 +286,12 @@ impl Port {
     }
 }
 
-/// What became of a command.
+/// What became of a command, or of so many: the last of them had this topic.
 pub fn command(
     topic: &Topic,
     command_topic: &str,
     outcome: Result<(), &Refused>,
+    count: u32,
     now: Now,
 ) -> Message {
     let (result, reason) = match outcome {
@@ -301,6 +302,7 @@ pub fn command(
         "topic": command_topic,
         "result": result,
         "reason": reason,
+        "count": count,
         "time": Stamp(now.wall).to_string(),
     });
     Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), text.to_string()) }

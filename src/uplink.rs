@@ -15,7 +15,7 @@ use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
 use crate::mqtt::session::{Event, Received, Session, Token};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
-use crate::serial::port::{Inbound, Taken};
+use crate::serial::port::{Inbound, Inbox, NotTaken, Taken};
 use crate::status;
 use saving::{PATIENCE, report};
 use serde_json::Value;
@@ -32,8 +32,8 @@ pub struct Route {
     /// What was subscribed to.
     pub filters: Vec<TopicFilter>,
     /// Takes each message that one of the filters matches, once.
-    pub inbox: mpsc::Sender<Inbound>,
-    /// Where a message that the inbox has no room for is reported.
+    pub inbox: Inbox,
+    /// Where a message is reported whose port has ended.
     pub report: Topic,
 }
 
@@ -86,6 +86,8 @@ pub struct Plan {
     pub bounds: OutboxBounds,
     /// How long the outbox may take to empty itself when the gateway ends.
     pub grace: Duration,
+    /// Whether the broker gives a command again that is not acknowledged when the gateway ends.
+    pub broker_keeps: bool,
 }
 
 /// What a changed configuration means to the MQTT task.
@@ -95,6 +97,8 @@ pub struct Change {
     pub link: Option<Link>,
     /// What it says now.
     pub plan: Plan,
+    /// Told when messages go by the new routes.
+    pub routed: oneshot::Sender<()>,
 }
 
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
@@ -197,6 +201,12 @@ impl Running {
             if self.uplink.link.is_stopped() {
                 self.take_over();
             }
+            if self.ended.is_some() {
+                // What the ports wrote last is not to come again.
+                while let Ok(token) = self.takes.try_recv() {
+                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                }
+            }
             if self.may_leave() {
                 self.uplink.link.leave(Reason::SUCCESS);
                 if self.uplink.link.is_stopped() {
@@ -222,7 +232,7 @@ impl Running {
     }
 
     /// Goes on by a changed configuration. The outbox stays as it is.
-    fn change(&mut self, Change { link, plan }: Change) {
+    fn change(&mut self, Change { link, plan, routed }: Change) {
         let uplink = &mut self.uplink;
         let farewell = status::gateway(&uplink.plan.topics, false);
         let place = status::gateway(&plan.topics, false).map(|message| message.topic);
@@ -250,6 +260,8 @@ impl Running {
             }
         }
         uplink.plan = plan;
+        // Who waits for it may have gone.
+        let _ = routed.send(());
         self.publish_status(Now::read());
     }
 
@@ -387,22 +399,35 @@ impl Running {
     /// Hands a command message to every port that wants it. It is acknowledged when the last of them
     /// is done with it.
     fn route(&mut self, message: Received) {
-        let Received { topic, payload, retain, token, .. } = message;
+        let Received { topic, payload, retain, token, properties, .. } = message;
+        let now = Now::read();
         let taken = token.map(|token| Taken::new(token, self.taken.clone()));
+        let expiry = properties.message_expiry().copied();
+        let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
+        let since = Some(now.mono);
         for route in &self.uplink.plan.routes {
             if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
                 continue;
             }
-            let (topic, payload, taken) = (topic.clone(), payload.clone(), taken.clone());
-            let inbound = Inbound { topic: topic.clone(), payload, retain, taken, outcome: None };
-            if route.inbox.try_send(inbound).is_err() {
-                tracing::warn!("command {topic} refused: {}", Refused::QueueFull);
-                let refused = Err(&Refused::QueueFull);
-                let report = status::command(&route.report, topic.as_str(), refused, Now::read());
+            let (topic, payload) = (topic.clone(), payload.clone());
+            let taken = taken.as_ref().map(Taken::share);
+            let outcome = None;
+            let inbound = Inbound { topic, payload, retain, since, expires, taken, outcome };
+            if let Err(NotTaken::Closed(inbound)) = route.inbox.offer(inbound) {
+                // Ports end before this task does.
+                let Inbound { topic, taken, .. } = *inbound;
+                if self.uplink.plan.broker_keeps && taken.is_some() {
+                    continue;
+                }
+                tracing::warn!("command {topic} refused: {}", Refused::Ending);
+                let refused = Err(&Refused::Ending);
+                let report = status::command(&route.report, topic.as_str(), refused, 1, now);
                 let report = self.uplink.plan.topics.admit(report);
                 report.map(|report| self.uplink.link.outbox.push(report));
+                taken.into_iter().for_each(Taken::done);
             }
         }
+        taken.into_iter().for_each(Taken::done);
     }
 
     fn down(&mut self, why: &LinkError) {

@@ -1,17 +1,21 @@
 //! The task of a port on a pipe in memory: what the PTY tests cannot see as closely.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+use bytes::Bytes;
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 use tty2mqtt::config::load;
 use tty2mqtt::intake::{self, Outlet};
 use tty2mqtt::pipeline::Pipeline;
 use tty2mqtt::serial::port::live::{MONITORS, Monitor};
-use tty2mqtt::serial::port::{self, INBOX, Inbound, Link, Opened, PortTask};
+use tty2mqtt::serial::port::{self, Inbound, Inbox, Left, Link, Opened, PortTask};
 use tty2mqtt::status::{LineCounts, PortState, Topics};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -29,11 +33,12 @@ ports:
 /// What the test holds of a running port.
 struct Stage {
     outlet: Outlet,
-    inbox: mpsc::Sender<Inbound>,
+    inbox: Inbox,
     asks: mpsc::Sender<port::Ask>,
     /// A pipe put in here is what the next opening finds.
     devices: mpsc::Sender<DuplexStream>,
     stop: watch::Sender<()>,
+    task: JoinHandle<Left>,
     waiting: Vec<String>,
 }
 
@@ -59,21 +64,21 @@ fn start_counting(
 ) -> Stage {
     let Parts { task, outlet, inbox, asks, stop } = parts(more);
     let (devices, mut plugged) = mpsc::channel(4);
-    local.spawn_local(port::run(task, async move || match plugged.recv().await {
+    let task = local.spawn_local(port::run(task, async move || match plugged.recv().await {
         Some(stream) => {
             let line_counts = line_counts.clone();
             Ok(Opened { stream, device: "pipe".into(), link, line_counts })
         }
         None => Err("no more devices"),
     }));
-    Stage { outlet, inbox, asks, devices, stop, waiting: Vec::new() }
+    Stage { outlet, inbox, asks, devices, stop, task, waiting: Vec::new() }
 }
 
 /// A port that does not run yet, and its other ends.
 struct Parts {
     task: PortTask,
     outlet: Outlet,
-    inbox: mpsc::Sender<Inbound>,
+    inbox: Inbox,
     asks: mpsc::Sender<port::Ask>,
     stop: watch::Sender<()>,
 }
@@ -83,7 +88,7 @@ fn parts(more: &str) -> Parts {
     let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = intake::channel(1 << 20);
-    let (inbox, receiver) = mpsc::channel(INBOX);
+    let (inbox, end) = port::inbox();
     let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let topics = Topics::of(&config.gateway);
@@ -91,7 +96,9 @@ fn parts(more: &str) -> Parts {
         name: name.to_string(),
         pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
         commands: tty2mqtt::command::build_all(&config.gateway, name, port).unwrap(),
-        inbox: receiver,
+        command_wait: port.command_wait.duration(),
+        inbox: end,
+        left: None,
         asks: asked,
         intake,
         status_topic: topics.port(name),
@@ -126,18 +133,20 @@ impl Stage {
         }
     }
 
-    async fn command(&self, payload: &'static str) {
-        let topic = "relay".parse().unwrap();
-        self.inbox
-            .send(Inbound {
-                topic,
-                payload: payload.into(),
-                retain: false,
-                taken: None,
-                outcome: None,
-            })
-            .await
-            .unwrap();
+    fn command(&self, payload: &'static str) {
+        self.inbox.offer(relay(payload.into())).unwrap();
+    }
+}
+
+fn relay(payload: Bytes) -> Inbound {
+    Inbound {
+        topic: "relay".parse().unwrap(),
+        payload,
+        retain: false,
+        since: Some(Instant::now()),
+        expires: None,
+        taken: None,
+        outcome: None,
     }
 }
 
@@ -217,8 +226,8 @@ async fn commands_keep_their_distance() {
     local
         .run_until(async {
             let mut device = stage.plug_in().await;
-            stage.command("on").await;
-            stage.command("off").await;
+            stage.command("on");
+            stage.command("off");
             assert_eq!(written(&mut device).await, "relay on;");
             let first = Instant::now();
             assert_eq!(written(&mut device).await, "relay off;");
@@ -232,20 +241,152 @@ async fn commands_keep_their_distance() {
 #[tokio::test]
 async fn a_command_is_refused_while_the_port_is_away_or_its_payload_is_not_plain() {
     let local = LocalSet::new();
-    let mut stage = start(&local);
+    let mut stage = start_with(&local, "    command_wait: 0s\n");
     local
         .run_until(async {
-            stage.command("on").await;
+            stage.command("on");
             let refused = stage.expect(r#""result":"refused""#).await;
             assert!(refused.contains("the port is away"), "{refused}");
             let mut device = stage.plug_in().await;
-            stage.command("on\nformat").await;
+            stage.command("on\nformat");
             let refused = stage.expect(r#""result":"refused""#).await;
             assert!(refused.contains("control character"), "{refused}");
-            stage.command("off").await;
+            stage.command("off");
             assert_eq!(written(&mut device).await, "relay off;");
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_command_waits_for_a_port_on_its_way_up_and_after_a_replug_and_no_longer_than_set() {
+    let local = LocalSet::new();
+    let mut stage = start_with(&local, "    command_wait: 5s\n");
+    local
+        .run_until(async {
+            stage.command("first");
+            let mut device = stage.plug_in().await;
+            assert_eq!(written(&mut device).await, "relay first;");
+            drop(device);
+            stage.expect(r#""state":"away""#).await;
+            stage.command("second");
+            let mut device = stage.plug_in().await;
+            assert_eq!(written(&mut device).await, "relay second;");
+            drop(device);
+            stage.expect(r#""state":"away""#).await;
+            let away = Instant::now();
+            stage.command("third");
+            let refused = stage.expect(r#""result":"refused""#).await;
+            assert!(refused.contains("the port is away: unplugged"), "{refused}");
+            assert!(away.elapsed() >= Duration::from_millis(4900), "{:?}", away.elapsed());
+            let late = Instant::now();
+            stage.command("fourth");
+            stage.expect(r#""result":"refused""#).await;
+            assert!(late.elapsed() < Duration::from_millis(4900), "{:?}", late.elapsed());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again() {
+    let local = LocalSet::new();
+    let mut stage = start_with(&local, "");
+    local
+        .run_until(async {
+            let mut device = stage.plug_in().await;
+            for payload in ["1", "2", "3"] {
+                stage.command(payload);
+            }
+            assert_eq!(written(&mut device).await, "relay 1;");
+            stage.expect(r#""result":"sent""#).await;
+            drop(stage.stop);
+            let left = timeout(DEADLINE, stage.task).await.unwrap().unwrap();
+
+            let Parts { mut task, outlet, inbox: _inbox, asks, stop } = parts("");
+            task.left = Some(left);
+            let (devices, mut plugged) = mpsc::channel(4);
+            let task = tokio::task::spawn_local(port::run(task, async move || {
+                plugged
+                    .recv()
+                    .await
+                    .map(|stream| Opened {
+                        stream,
+                        device: "pipe".into(),
+                        link: Link::Tty,
+                        line_counts: None,
+                    })
+                    .ok_or("none")
+            }));
+            let inbox = stage.inbox;
+            let mut stage = Stage { outlet, inbox, asks, devices, stop, task, waiting: Vec::new() };
+            let mut device = stage.plug_in().await;
+            assert_eq!(written(&mut device).await, "relay 2;");
+            drop(stage.stop);
+            let left = timeout(DEADLINE, stage.task).await.unwrap().unwrap();
+            left.refuse();
+            let mut last = Vec::new();
+            while let Some(batch) = stage.outlet.next().await {
+                last.extend(batch);
+            }
+            let last = String::from_utf8_lossy(&last.last().unwrap().payload).into_owned();
+            assert!(last.contains("no longer in the configuration"), "{last}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_port_that_does_not_close_answers_and_ends() {
+    let local = LocalSet::new();
+    let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
+    let mut stream = Some(NeverCloses);
+    let task = local.spawn_local(port::run(task, async move || {
+        stream
+            .take()
+            .map(|stream| Opened {
+                stream,
+                device: "stuck".into(),
+                link: Link::Tty,
+                line_counts: None,
+            })
+            .ok_or("none")
+    }));
+    local
+        .run_until(async {
+            let status = async || {
+                let (reply, answer) = oneshot::channel();
+                asks.send(port::Ask::Status(reply)).await.unwrap();
+                timeout(Duration::from_secs(2), answer).await.expect("no answer").unwrap()
+            };
+            while status().await.status.state != PortState::Open {}
+            drop(stop);
+            status().await;
+            timeout(DEADLINE, task).await.expect("it waits for the close").unwrap();
+        })
+        .await;
+}
+
+/// A tty whose flow control holds back what was written.
+struct NeverCloses;
+
+impl AsyncRead for NeverCloses {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for NeverCloses {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
 }
 
 #[tokio::test]
@@ -258,7 +399,7 @@ async fn a_device_that_takes_no_bytes_does_not_stop_its_readings() {
             device.write_all(b"\n").await.unwrap();
             // Longer than the pipe: the write is stuck half-way.
             let long = "x".repeat(200).leak();
-            stage.command(long).await;
+            stage.command(long);
             device.write_all(b"still talking\n").await.unwrap();
             assert_eq!(stage.expect("gw/p/text").await, "gw/p/text still talking");
         })

@@ -15,7 +15,7 @@ use tty2mqtt::clock::Now;
 use tty2mqtt::config::{Config, Port, Usb, load};
 use tty2mqtt::intake;
 use tty2mqtt::pipeline::Pipeline;
-use tty2mqtt::serial::port::{self, INBOX, Link, PortTask};
+use tty2mqtt::serial::port::{self, Link, PortTask};
 use tty2mqtt::serial::pty::Pty;
 use tty2mqtt::serial::{OpenError, Stream, list, open, usb};
 use tty2mqtt::status::Topics;
@@ -249,7 +249,9 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             name: name.to_string(),
             pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
             commands: Vec::new(),
-            inbox: mpsc::channel(INBOX).1,
+            command_wait: Duration::ZERO,
+            inbox: port::inbox().1,
+            left: None,
             asks: mpsc::channel(port::ASKS).1,
             intake: intake.clone(),
             status_topic: topics.port(name),

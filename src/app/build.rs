@@ -11,10 +11,11 @@ use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
 use crate::mqtt::session::{self, Session};
+use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
 use crate::pipeline::{BuildError, Pipeline};
-use crate::serial::port::{self, INBOX, PortTask};
+use crate::serial::port::{self, Inbox, PortTask};
 use crate::status::{self, Topics};
 use crate::uplink::{self, Route, Uplink};
 use std::io;
@@ -23,8 +24,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the MQTT task must know of a port.
 pub(super) struct Wiring {
-    pub(super) route: Option<Route>,
+    filters: Vec<TopicFilter>,
+    pub(super) inbox: Inbox,
+    report: Topic,
     pub(super) subscriptions: Vec<Subscription>,
+}
+
+impl Wiring {
+    /// Where its commands go; `None`: it has none.
+    pub(super) fn route(&self) -> Option<Route> {
+        let Wiring { filters, inbox, report, .. } = self;
+        let (filters, inbox, report) = (filters.clone(), inbox.clone(), report.clone());
+        (!filters.is_empty()).then_some(Route { filters, inbox, report })
+    }
 }
 
 /// A port that is about to run.
@@ -74,6 +86,10 @@ pub(super) fn link(
     Ok(Link::new(session, outbox, connector, options))
 }
 
+/// A broker that sends too many commands at once holds up our readings for no longer than this:
+/// their acknowledgements come behind the commands.
+const HOLD: Duration = Duration::from_secs(1);
+
 /// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
 const GATHER: Duration = Duration::from_millis(1);
 
@@ -99,20 +115,21 @@ pub(super) fn port(
     let pipeline = Pipeline::build(&config.gateway, name, port)?;
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::with(&config.gateway, &config.status);
-    let (sender, inbox) = mpsc::channel(INBOX);
+    let (inbox, inbox_end) = port::inbox();
     let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions =
         commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
     let subscriptions = subscriptions.collect();
-    let route = Route { filters, inbox: sender, report: topics.commands(name) };
-    let route = (!route.filters.is_empty()).then_some(route);
+    let wiring = Wiring { filters, inbox, report: topics.commands(name), subscriptions };
     let task = PortTask {
         name: name.to_string(),
         pipeline,
         commands,
-        inbox,
+        command_wait: port.command_wait.duration(),
+        inbox: inbox_end,
+        left: None,
         asks: asked,
         intake,
         status_topic: topics.port(name),
@@ -122,7 +139,7 @@ pub(super) fn port(
         rate_limit: port.rate_limit,
         stop: stopped,
     };
-    Ok(Built { wiring: Wiring { route, subscriptions }, asks, stop, task, port: port.clone() })
+    Ok(Built { wiring, asks, stop, task, port: port.clone() })
 }
 
 fn session_options(config: &Config) -> session::Options {
@@ -145,6 +162,7 @@ fn session_options(config: &Config) -> session::Options {
         },
         session_expiry: broker.session_expiry.duration(),
         manual_ack: true,
+        hold: Some(HOLD),
         first_id: backoff::random() as u16,
         ..session::Options::default()
     }

@@ -94,7 +94,8 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     if let Some(seat) = &place {
         seat.leave();
     }
-    // A file that is being read, or a name looked up, must not hold up the end.
+    // A file that is being read, a name looked up, or a tty that does not close must not hold up the
+    // end.
     runtime.shutdown_background();
     let left = left?;
     match left {

@@ -206,6 +206,14 @@ impl Found<'_> {
             let key = path.below("silent_after");
             self.within(key, after, Span::from_secs(1), Span::from_secs(31 * 86_400));
         }
+        let key = path.below("command_wait");
+        self.within(key, port.command_wait, Span::from_secs(0), Span::from_secs(600));
+        for (n, rule) in port.commands.iter().enumerate() {
+            if let Some(most) = rule.max_age {
+                let key = path.below(&format!("commands[{n}].max_age"));
+                self.within(key, most, Span::from_secs(1), Span::from_secs(7 * 86_400));
+            }
+        }
         let ways = [port.path.is_some(), port.usb.is_some(), port.tcp.is_some()];
         match ways.into_iter().filter(|given| *given).count() {
             1 => {}

@@ -2,17 +2,18 @@
 //! is watched and a monitored port go on until it leaves.
 
 use super::request::{LONGEST, Request};
-use super::{AskError, Control, ask, json, status};
+use super::{ANSWER, AskError, Control, ask, json, status};
 use crate::app::{self, Contact, ReloadError};
 use crate::command::Refused;
 use crate::config::scalar::Name;
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::serial::port::live::Monitor;
-use crate::serial::port::{self, Inbound};
+use crate::serial::port::{self, Inbound, NotTaken};
+use crate::status::PortState;
 use crate::uplink;
 use serde_json::{Value, json};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -49,7 +50,7 @@ enum Denied {
     Ambiguous { name: String, known: Vec<String> },
     #[error("command {0} refused: {1}")]
     Refused(Topic, Refused),
-    #[error("command {0} was not written within {seconds} s; it may still be", seconds = SEND.as_secs())]
+    #[error("command {0} was not written within {seconds} s, and will not be if it has not begun", seconds = SEND.as_secs())]
     Late(Topic),
     #[error("{0}")]
     Filter(#[from] crate::log::FilterError),
@@ -138,7 +139,10 @@ impl Client {
         let (sender, mut events) = mpsc::channel(EVENTS);
         let monitor = Monitor { events: sender, raw, missed: 0 };
         // A port that has just ended ends the channel, too.
-        let _ = contact.asks.send(port::Ask::Monitor(monitor)).await;
+        let asked = timeout(ANSWER, contact.asks.send(port::Ask::Monitor(monitor))).await;
+        if asked.is_err() {
+            return self.write(&json::error(&AskError::Silent.to_string())).await;
+        }
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
@@ -223,23 +227,32 @@ async fn send(
     let (name, contact) = find(control, port).await?;
     let Some(route) = contact.commands else { return Err(Denied::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
+    // Who asks hears at once that the port is away, and may ask again.
+    let port = ask(&contact.asks, port::Ask::Status).await?.status;
+    if let PortState::Away | PortState::Stopped = port.state {
+        return Err(Denied::Refused(topic, Refused::away(port.last_error.as_deref())));
+    }
     let (outcome, mut results) = mpsc::channel(route.filters.len().max(1));
     let inbound = Inbound {
         topic: topic.clone(),
         payload: payload.into(),
         retain: false,
+        since: Some(Instant::now()),
+        expires: None,
         taken: None,
         outcome: Some(outcome),
     };
-    if route.inbox.try_send(inbound).is_err() {
-        return Err(Denied::Refused(topic, Refused::QueueFull));
+    match route.inbox.offer(inbound) {
+        Ok(()) => {}
+        Err(NotTaken::Full) => return Err(Denied::Refused(topic, Refused::QueueFull)),
+        Err(NotTaken::Closed(_)) => return Err(Denied::Refused(topic, Refused::Removed)),
     }
     let all = async {
         let mut written = None;
         while let Some(result) = results.recv().await {
             written = Some(written.unwrap_or(0) + result?);
         }
-        // A port that ended with the command in its inbox says nothing.
+        // A task that panicked says nothing.
         written.ok_or(Refused::Cut)
     };
     match timeout(SEND, all).await {

@@ -1,11 +1,16 @@
 //! The task of one port: opens it, reads and writes it, and opens it again when it went away.
 
+mod commands;
 mod complaints;
+mod inbox;
 pub mod live;
 mod rate;
+mod refusals;
 mod retry;
 mod silence;
 mod trial;
+
+pub use inbox::{INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, NotTaken, Outcome, Taken, inbox};
 
 use crate::clock::Now;
 use crate::command::{Command, Refused};
@@ -14,18 +19,18 @@ use crate::frame::FrameCounts;
 use crate::intake::{Full, Intake};
 use crate::last::LastValue;
 use crate::message::Message;
-use crate::mqtt::session::Token;
 use crate::mqtt::topic::Topic;
 use crate::pipeline::{self, Pipeline};
 use crate::serial::marks::{Marks, Piece};
 use crate::status::{self, LineCounts, PortState};
-use bytes::{Buf, Bytes};
+use commands::{Begun, Commands, Done};
 use complaints::Complaints;
+use inbox::Came;
 use live::{Live, Monitor, Monitors};
 use rate::Rate;
+use refusals::{Refusals, Report};
 use retry::{Attempt, Retry};
 use silence::Silence;
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -35,27 +40,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
-/// How long a command may wait for the device to take a byte.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// A command message on its way to a port.
-#[derive(Clone, Debug)]
-pub struct Inbound {
-    /// The topic it was published to.
-    pub topic: Topic,
-    /// Its payload.
-    pub payload: Bytes,
-    /// Whether the broker had kept it from before.
-    pub retain: bool,
-    /// Kept until the device has the command, or it was refused.
-    pub taken: Option<Taken>,
-    /// Gets what becomes of it: one result for each command of the port that wants it. All is said
-    /// when the channel ends.
-    pub outcome: Option<Outcome>,
-}
-
-/// Where the results of a command message go: bytes written, or why not.
-pub type Outcome = mpsc::Sender<Result<usize, Refused>>;
+/// How long a port may take to close. A tty gets a second of it to send what was written.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What somebody wants to know of a port.
 #[derive(Debug)]
@@ -84,36 +70,6 @@ pub struct Snapshot {
     pub values: Vec<LastValue>,
 }
 
-/// Tells that a command message is done with, when the last copy of this goes: only then the broker
-/// is told, so that it repeats a command that was under way when the gateway lost its power.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    _last: Arc<Last>,
-}
-
-#[derive(Debug)]
-struct Last {
-    token: Token,
-    back: mpsc::Sender<Token>,
-}
-
-impl Taken {
-    /// Sends the token back in the end; the channel has room for all that there can be.
-    pub fn new(token: Token, back: mpsc::Sender<Token>) -> Taken {
-        Taken { _last: Arc::new(Last { token, back }) }
-    }
-}
-
-impl Drop for Last {
-    fn drop(&mut self) {
-        // Nobody listens any more when the gateway ends; then the broker repeats it.
-        let _ = self.back.try_send(self.token);
-    }
-}
-
-/// How many command messages wait for a port at most.
-pub const INBOX: usize = 16;
-
 /// All that the task of a port owns.
 #[derive(Debug)]
 pub struct PortTask {
@@ -123,8 +79,12 @@ pub struct PortTask {
     pub pipeline: Pipeline,
     /// What may be written to it.
     pub commands: Vec<Command>,
+    /// How long commands wait for a port that is not open.
+    pub command_wait: Duration,
     /// Command messages from the MQTT task.
-    pub inbox: mpsc::Receiver<Inbound>,
+    pub inbox: InboxEnd,
+    /// What an earlier task of the port left, its inbox included.
+    pub left: Option<Left>,
     /// What others want to know.
     pub asks: mpsc::Receiver<Ask>,
     /// Where its messages go.
@@ -167,18 +127,28 @@ pub enum Link {
     Network,
 }
 
-/// Runs a port until the gateway ends. `open` is called again and again while the port is away.
-pub async fn run<S, E>(task: PortTask, mut open: impl AsyncFnMut() -> Result<Opened<S>, E>)
+/// Runs a port until it is stopped. `open` is called again and again while the port is away. Returns
+/// the commands that wait.
+pub async fn run<S, E>(
+    mut task: PortTask,
+    mut open: impl AsyncFnMut() -> Result<Opened<S>, E>,
+) -> Left
 where
     S: AsyncRead + AsyncWrite,
     E: Display,
 {
     let now = Now::read();
+    let mut begun = Begun::none(now.mono);
+    if let Some(left) = task.left.take() {
+        (task.inbox, begun) = (left.inbox, left.begun);
+    }
+    let rules = std::mem::take(&mut task.commands);
     let mut port = Running {
+        commands: Commands::new(rules, task.command_wait, begun, now.mono),
+        refusals: Refusals::default(),
         status: status::Port::away(now),
         next_status: now.mono + task.interval,
         complaints: Complaints::default(),
-        next_command: now.mono,
         heard: now.mono,
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
         monitors: Monitors::default(),
@@ -208,7 +178,77 @@ where
             break;
         }
     }
-    port.stopped(Now::read());
+    port.stopped(Now::read())
+}
+
+/// The commands that wait for a port whose task has ended. They are for the next task of the port, or
+/// to be refused. What is dropped is not acknowledged.
+#[derive(Debug)]
+pub struct Left {
+    inbox: InboxEnd,
+    begun: Begun,
+    name: String,
+    command_topic: Topic,
+    intake: Intake,
+}
+
+impl Left {
+    /// Refuses them all: the port is not in the configuration any more.
+    pub fn refuse(self) {
+        self.settle(&Refused::Removed, false);
+    }
+
+    /// The gateway ends. What the broker keeps for the next start is not acknowledged, so that it
+    /// comes again; the rest is refused.
+    pub fn end(self, broker_keeps: bool) {
+        self.settle(&Refused::Ending, broker_keeps);
+    }
+
+    fn settle(self, why: &Refused, broker_keeps: bool) {
+        let (now, mut refusals) = (Now::read(), Refusals::default());
+        let (mut reports, mut refused, mut kept) = (Vec::new(), 0, 0);
+        let mut report = |report: Report| {
+            refused += report.count;
+            reports.extend(refusals.refused(report, now.mono).1);
+        };
+        let mut settle = |topic, taken: Option<Taken>, outcome: Option<Outcome>| {
+            if broker_keeps && taken.is_some() {
+                kept += 1;
+                return;
+            }
+            tell(outcome.as_ref(), Err(why.clone()));
+            report(Report { topic, why: why.clone(), count: 1 });
+            taken.into_iter().for_each(Taken::done);
+        };
+        for Done { topic, taken, outcome, .. } in self.begun.refuse(why) {
+            settle(topic, taken, outcome);
+        }
+        let mut overflow = None;
+        for came in self.inbox.drain() {
+            match came {
+                Came::Message(Inbound { topic, taken, outcome, .. }) => {
+                    settle(topic, taken, outcome);
+                }
+                Came::Overflow(topic, count) => {
+                    overflow = Some(Report { topic, why: Refused::QueueFull, count });
+                }
+            }
+        }
+        overflow.map(&mut report);
+        reports.extend(refusals.rest());
+        let message = |it: &Report| {
+            let refused = Err(&it.why);
+            status::command(&self.command_topic, it.topic.as_str(), refused, it.count, now)
+        };
+        // No room is left for what the MQTT side does not take now: the log has the number.
+        let _ = self.intake.offer(&mut reports.iter().map(message).collect());
+        if refused > 0 {
+            tracing::warn!("port {}: {refused} commands refused: {why}", self.name);
+        }
+        if kept > 0 {
+            tracing::info!("port {}: the broker keeps {kept} commands that wait", self.name);
+        }
+    }
 }
 
 /// Why an open port is no longer served.
@@ -217,24 +257,12 @@ enum End {
     Gone(String),
 }
 
-/// Bytes of one command message on their way to the device.
-struct Writing {
-    topic: Topic,
-    _taken: Option<Taken>,
-    outcome: Option<Outcome>,
-    /// All of it, for who looks on.
-    whole: Bytes,
-    /// What is left of it.
-    bytes: Bytes,
-    between: Duration,
-    deadline: Instant,
-}
-
 struct Running {
     task: PortTask,
     status: status::Port,
     next_status: Instant,
-    next_command: Instant,
+    commands: Commands,
+    refusals: Refusals,
     /// When the last byte came, or the port was opened.
     heard: Instant,
     rate: Option<Rate>,
@@ -255,23 +283,26 @@ struct Running {
 }
 
 impl Running {
-    /// Waits for `work` while the port is away: commands are refused, the status is published.
-    /// `None` when the gateway ends.
+    /// Waits for `work` while the port is away: commands wait or are refused, the status is
+    /// published. `None` when the port is stopped.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
+            let now = Now::read();
+            self.refuse_late(now);
+            let due = [self.commands.deadline(now.mono), self.refusals.deadline()];
+            let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 biased;
                 _ = self.task.stop.changed() => return None,
                 done = &mut work => return Some(done),
-                Some(inbound) = self.task.inbox.recv() => {
-                    let why = self.status.last_error.clone();
-                    let why = why.unwrap_or_else(|| "not opened yet".into());
-                    let outcome = inbound.outcome.as_ref();
-                    self.refuse(&inbound.topic, outcome, &Refused::Away(why), Now::read());
-                }
+                came = self.task.inbox.next(self.commands.wants()) => self.came(came),
                 Some(ask) = self.task.asks.recv() => self.answer(ask),
-                () = sleep_until(self.next_status.into()) => self.publish_status(Now::read()),
+                () = sleep_until(due.into()) => {
+                    if self.next_status <= Instant::now() {
+                        self.publish_status(Now::read());
+                    }
+                }
             }
         }
     }
@@ -315,7 +346,6 @@ impl Running {
     async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S, held: trial::Held) -> End {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; 4096];
-        let mut waiting: VecDeque<Writing> = VecDeque::new();
         let mut messages = Vec::new();
         for (at, bytes) in held {
             // The silences between these reads have passed already.
@@ -326,10 +356,12 @@ impl Running {
             self.settle(&mut messages);
         }
         let end = loop {
-            let front = waiting.front();
-            let may_write = front.is_some() && self.next_command <= Instant::now();
-            let pending = front.map(|front| front.bytes.clone()).unwrap_or_default();
-            let deadline = self.deadline(front, may_write);
+            let now = Now::read();
+            self.refuse_late(now);
+            let pending = self.commands.pending(now.mono);
+            let may_write = pending.is_some();
+            let pending = pending.unwrap_or_default();
+            let deadline = self.deadline(now.mono);
             tokio::select! {
                 _ = self.task.stop.changed() => break End::Stop,
                 read = reader.read(&mut buffer) => match read {
@@ -341,22 +373,15 @@ impl Running {
                 },
                 written = writer.write(&pending), if may_write => match written {
                     Ok(0) => break End::Gone("it takes no more bytes".into()),
-                    Ok(n) => self.wrote(n, &mut waiting),
+                    Ok(n) => self.wrote(n),
                     Err(error) => break End::Gone(error.to_string()),
                 },
-                Some(inbound) = self.task.inbox.recv(), if waiting.is_empty() => {
-                    self.accept(&inbound, &mut waiting);
-                }
+                came = self.task.inbox.next(self.commands.wants()) => self.came(came),
                 Some(ask) = self.task.asks.recv() => self.answer(ask),
                 () = sleep_until(deadline.into()) => {
                     let now = Now::read();
                     if self.task.pipeline.deadline().is_some_and(|due| due <= now.mono) {
                         self.task.pipeline.timeout(now, &mut messages);
-                    }
-                    if waiting.front().is_some_and(|front| front.deadline <= now.mono)
-                        && let Some(stuck) = waiting.pop_front()
-                    {
-                        self.refuse(&stuck.topic, stuck.outcome.as_ref(), &Refused::Stuck, now);
                     }
                     if self.silent_at().is_some_and(|due| due <= now.mono) {
                         self.fell_silent(now);
@@ -368,11 +393,7 @@ impl Running {
             }
             self.settle(&mut messages);
         };
-        for cut in waiting {
-            self.refuse(&cut.topic, cut.outcome.as_ref(), &Refused::Cut, Now::read());
-        }
-        // A tty may take a while to close. What is left to be done with it is nothing.
-        let _ = writer.shutdown().await;
+        self.close(writer).await;
         end
     }
 
@@ -436,10 +457,28 @@ impl Running {
         self.complain();
     }
 
-    fn deadline(&self, front: Option<&Writing>, may_write: bool) -> Instant {
-        let writing = front.map(|f| if may_write { f.deadline } else { self.next_command });
-        let due = [self.task.pipeline.deadline(), writing, self.silent_at()];
-        due.into_iter().flatten().fold(self.next_status, Instant::min)
+    /// Closes the port, and answers meanwhile.
+    async fn close(&mut self, mut writer: impl AsyncWrite + Unpin) {
+        let mut closing = pin!(timeout(CLOSE_DEADLINE, writer.shutdown()));
+        loop {
+            tokio::select! {
+                closed = &mut closing => {
+                    if closed.is_err() {
+                        let (name, device) = (&self.task.name, self.status.device.as_deref());
+                        let device = device.unwrap_or_default();
+                        tracing::warn!("port {name}: {device} does not close; not waiting for it");
+                    }
+                    return;
+                }
+                Some(ask) = self.task.asks.recv() => self.answer(ask),
+            }
+        }
+    }
+
+    fn deadline(&self, now: Instant) -> Instant {
+        let commands = [self.commands.deadline(now), self.refusals.deadline()];
+        let due = [self.task.pipeline.deadline(), self.silent_at()];
+        due.into_iter().chain(commands).flatten().fold(self.next_status, Instant::min)
     }
 
     /// When an open port that says nothing is called silent.
@@ -478,56 +517,75 @@ impl Running {
         self.status.limited += (before - messages.len()) as u64;
     }
 
-    /// Turns a command message into bytes, once for each rule of the port that wants it.
-    fn accept(&mut self, inbound: &Inbound, waiting: &mut VecDeque<Writing>) {
+    fn came(&mut self, came: Came) {
         let now = Now::read();
-        let mut refused = Vec::new();
-        for command in &self.task.commands {
-            if !command.filter.matches(inbound.topic.as_str()) {
-                continue;
+        match came {
+            Came::Message(inbound) => {
+                let error = self.status.last_error.as_deref();
+                for done in self.commands.take(inbound, error, now.mono) {
+                    self.conclude(done, now);
+                }
             }
-            match command.bytes(&inbound.payload, inbound.retain) {
-                Ok(bytes) => waiting.push_back(Writing {
-                    topic: inbound.topic.clone(),
-                    _taken: inbound.taken.clone(),
-                    outcome: inbound.outcome.clone(),
-                    whole: bytes.clone(),
-                    bytes,
-                    between: command.between,
-                    deadline: now.mono.max(self.next_command) + WRITE_DEADLINE,
-                }),
-                Err(why) => refused.push(why),
+            Came::Overflow(topic, count) => {
+                self.refused(Report { topic, why: Refused::QueueFull, count }, now);
             }
-        }
-        for why in refused {
-            self.refuse(&inbound.topic, inbound.outcome.as_ref(), &why, now);
         }
     }
 
-    fn wrote(&mut self, n: usize, waiting: &mut VecDeque<Writing>) {
-        let Some(front) = waiting.front_mut() else { return };
-        front.bytes.advance(n.min(front.bytes.len()));
+    fn wrote(&mut self, n: usize) {
         let now = Now::read();
-        front.deadline = now.mono + WRITE_DEADLINE;
-        if !front.bytes.is_empty() {
-            return;
+        if let Some(done) = self.commands.wrote(n, now.mono) {
+            self.conclude(done, now);
         }
-        self.next_command = now.mono + front.between;
-        self.status.commands_sent += 1;
-        tell(front.outcome.as_ref(), Ok(front.whole.len()));
-        self.monitors.tell(now, || Live::wrote(&front.topic, &front.whole));
-        tracing::debug!(port = self.task.name, topic = %front.topic, "command sent");
-        let report = status::command(&self.task.command_topic, front.topic.as_str(), Ok(()), now);
-        self.pass_on(&mut vec![report]);
-        waiting.pop_front();
     }
 
-    fn refuse(&mut self, topic: &Topic, outcome: Option<&Outcome>, why: &Refused, now: Now) {
-        self.status.commands_refused += 1;
-        tell(outcome, Err(why.clone()));
+    /// Refuses what waited for too long, and reports what is due.
+    fn refuse_late(&mut self, now: Now) {
+        let error = self.status.last_error.as_deref();
+        for done in self.commands.refusals(error, now.mono) {
+            self.conclude(done, now);
+        }
+        for report in self.refusals.due(now.mono) {
+            self.report(&report, now);
+        }
+    }
+
+    /// Tells all who want to know what became of a command, the broker last.
+    fn conclude(&mut self, done: Done, now: Now) {
+        let Done { topic, taken, outcome, result } = done;
+        tell(outcome.as_ref(), result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
+        match result {
+            Ok(bytes) => {
+                self.status.commands_sent += 1;
+                self.monitors.tell(now, || Live::wrote(&topic, &bytes));
+                tracing::debug!(port = self.task.name, %topic, "command sent");
+                let of = &self.task.command_topic;
+                let report = status::command(of, topic.as_str(), Ok(()), 1, now);
+                self.pass_on(&mut vec![report]);
+            }
+            Err(why) => self.refused(Report { topic, why, count: 1 }, now),
+        }
+        taken.into_iter().for_each(Taken::done);
+    }
+
+    fn refused(&mut self, report: Report, now: Now) {
+        self.status.commands_refused += u64::from(report.count);
+        let Report { topic, why, .. } = &report;
         self.monitors.tell(now, || Live::Refused(topic.clone(), why.clone()));
-        tracing::warn!("port {}: command {topic} refused: {why}", self.task.name);
-        let report = status::command(&self.task.command_topic, topic.as_str(), Err(why), now);
+        let (topic, why) = (topic.clone(), why.clone());
+        let (again, report) = self.refusals.refused(report, now.mono);
+        if let Some(again) = again {
+            tracing::warn!("port {}: command {topic} refused: {why}{again}", self.task.name);
+        }
+        if let Some(report) = report {
+            self.report(&report, now);
+        }
+    }
+
+    fn report(&mut self, report: &Report, now: Now) {
+        let Report { topic, why, count } = report;
+        let of = &self.task.command_topic;
+        let report = status::command(of, topic.as_str(), Err(why), *count, now);
         self.pass_on(&mut vec![report]);
     }
 
@@ -590,10 +648,14 @@ impl Running {
         self.status.device = Some(device);
         self.heard = since.mono;
         self.task.pipeline.open(since.mono);
+        self.commands.opened(now.mono);
         self.change(PortState::Open, now);
     }
 
     fn went_away(&mut self, how: Attempt, why: String, now: Now) {
+        if let Some(cut) = self.commands.went_away(now.mono) {
+            self.conclude(cut, now);
+        }
         if let Some(again) = self.retry.down(how, &why, now.mono) {
             tracing::warn!("{}", retry::line(&self.task.name, &why, again));
         }
@@ -605,9 +667,17 @@ impl Running {
         }
     }
 
-    fn stopped(&mut self, now: Now) {
+    fn stopped(mut self, now: Now) -> Left {
+        if let Some(cut) = self.commands.cut() {
+            self.conclude(cut, now);
+        }
+        for report in self.refusals.rest() {
+            self.report(&report, now);
+        }
         self.status.device = None;
         self.change(PortState::Stopped, now);
+        let PortTask { inbox, name, command_topic, intake, .. } = self.task;
+        Left { inbox, begun: self.commands.end(), name, command_topic, intake }
     }
 
     fn change(&mut self, state: PortState, now: Now) {

@@ -5,11 +5,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio_serial::SerialStream;
+use tokio_serial::{ClearBuffer, SerialPort, SerialStream};
+
+/// What was written gets so long to leave before it is thrown away: what flow control held back for
+/// so long would hold up the close for 30 s.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// How often a tty that is being closed is asked what is left.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An open port. Its owner shuts it down in the end: Linux closes a tty only when what was written is
 /// on the wire, for which it waits up to 30 s.
@@ -70,6 +78,22 @@ impl Counts {
     }
 }
 
+/// Closes a tty once what was written is on the wire, or is thrown away.
+fn close(tty: Tty) {
+    let start = Instant::now();
+    // An error means that it is unplugged.
+    while let Ok(left @ 1..) = tty.stream.bytes_to_write() {
+        if start.elapsed() >= DRAIN {
+            let name = tty.stream.name().unwrap_or_default();
+            tracing::warn!("{name} does not take the last {left} bytes of commands; they are lost");
+            let _ = tty.stream.clear(ClearBuffer::Output);
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    drop(tty);
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -112,7 +136,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         *this = match std::mem::replace(this, Stream::Closed) {
-            Stream::Tty(tty) => Stream::Closing(spawn_blocking(move || drop(tty))),
+            Stream::Tty(tty) => Stream::Closing(spawn_blocking(move || close(tty))),
             other => other,
         };
         match this {

@@ -7,6 +7,7 @@ pub use free_port::free_port;
 
 use crate::DEADLINE;
 use crate::lines::Lines;
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,13 +28,20 @@ impl Mosquitto {
 
     /// With more lines of configuration, before and behind the listener.
     pub fn with(before: &str, behind: &str) -> Mosquitto {
+        // Not 0 for the queue: with that, mosquitto 2.0.11 ends a link after each refused message.
+        let most = "max_queued_messages 1000000\nmax_inflight_messages 0\nset_tcp_nodelay true\n";
+        Mosquitto::configured(before, &format!("{most}{behind}"))
+    }
+
+    /// With its own defaults.
+    pub fn as_it_comes() -> Mosquitto {
+        Mosquitto::configured("", "")
+    }
+
+    fn configured(before: &str, behind: &str) -> Mosquitto {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        // Not 0 for the queue: with that, mosquitto 2.0.11 ends a link after each refused message.
-        let config = format!(
-            "{before}listener {port} 127.0.0.1\nallow_anonymous true\n\
-             max_queued_messages 1000000\nmax_inflight_messages 0\nset_tcp_nodelay true\n{behind}"
-        );
+        let config = format!("{before}listener {port} 127.0.0.1\nallow_anonymous true\n{behind}");
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
         let mut broker = Mosquitto { port, tls_port: 0, folder, child: None };
         broker.start_again();
@@ -96,6 +104,22 @@ impl Mosquitto {
             .status()
             .expect("mosquitto-clients is installed: `make deps`");
         assert!(status.success());
+    }
+}
+
+impl Mosquitto {
+    /// Publishes each payload with QoS 1, all on one link.
+    pub fn publish_all(&self, topic: &str, payloads: impl Iterator<Item = String>) {
+        let mut child = Command::new("mosquitto_pub")
+            .args(["-p", &self.port.to_string(), "-q", "1", "-t", topic, "-l"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("mosquitto-clients is installed: `make deps`");
+        let lines: String = payloads.map(|payload| payload + "\n").collect();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
     }
 }
 

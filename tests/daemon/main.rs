@@ -8,6 +8,7 @@ mod certificates;
 #[path = "../control/client.rs"]
 #[allow(dead_code)]
 mod client;
+mod commands;
 mod gateway;
 mod hang;
 mod journal;
