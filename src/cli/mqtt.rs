@@ -19,6 +19,7 @@ use crate::config::scalar::Size;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::session::Session;
 use crate::outbox::Outbox;
+use crate::plain::plain_lines;
 use exit::{Exit, Failure};
 use options::{Asked, Options, Own, Publish, Subscribe, Test};
 use run::Run;
@@ -87,7 +88,7 @@ fn command<O: Own>(
             if !quiet && exit == Exit::Timeout && text == run::TIMED_OUT {
                 eprintln!("{text}");
             } else if !quiet && !text.is_empty() {
-                eprintln!("tty2mqtt {name}: {text}");
+                eprintln!("tty2mqtt {name}: {}", plain_lines(text.as_bytes()));
             }
             Ok(exit.into())
         }

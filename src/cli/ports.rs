@@ -2,6 +2,7 @@
 
 use super::{CliError, print};
 use crate::control::json::line;
+use crate::plain::plain_lines;
 use crate::serial::list;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +29,11 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         }
     }
     let found = found();
-    print(&if json { line(&list::json(&found)) } else { list::table(&found) })
+    print(&if json {
+        line(&list::json(&found))
+    } else {
+        plain_lines(list::table(&found).as_bytes())
+    })
 }
 
 /// The serial ports of this machine.

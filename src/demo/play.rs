@@ -16,6 +16,7 @@ use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::{Connector, Settings as Transport};
 use crate::mqtt::url::Scheme;
+use crate::plain::plain;
 use crate::status::{Crashes, Program};
 use std::io;
 use std::path::PathBuf;
@@ -362,7 +363,7 @@ impl<P: Fn(&str)> Play<P> {
             bytes if shown.len() < bytes => format!("… ({bytes} bytes)"),
             _ => String::new(),
         };
-        (self.print)(&format!("{time}  {topic:<24} {shown}{more}"));
+        (self.print)(&plain(&format!("{time}  {topic:<24} {shown}{more}")));
         if !self.tally.arrive(topic, &payload)
             && let Some(port) = topic.strip_prefix("demo/status/ports/")
         {

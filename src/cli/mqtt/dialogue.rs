@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::mqtt::packet::{Properties, Reason, Subscription};
 use crate::mqtt::session::Event;
 use crate::mqtt::topic::{Qos, TopicFilter};
+use crate::plain::{plain, plain_bytes};
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,9 +36,9 @@ pub(super) async fn dialogue(options: &Test, run: &mut Run) -> Result<(), Failur
             _ = each.tick() => say(run, "message"),
             happening = run.next() => match happening {
                 Happening::Event(Event::Message(message)) => {
-                    let text = String::from_utf8_lossy(&message.payload);
+                    let (topic, text) = (plain(message.topic.as_str()), plain_bytes(&message.payload));
                     // A reader that went away does not end the test.
-                    let _ = writeln!(io::stdout(), "Topic: {}, message: '{text}'", message.topic);
+                    let _ = writeln!(io::stdout(), "Topic: {topic}, message: '{text}'");
                     if let Some(token) = message.token {
                         run.link.session.acknowledge(token, Reason::SUCCESS);
                     }
