@@ -6,7 +6,7 @@ ARCH   ?= mipsel_24kc
 QEMU_TARGETS = mipsel-unknown-linux-musl mips-unknown-linux-musl
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
@@ -63,6 +63,11 @@ bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquit
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
 	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
 
+instructions: ## user instructions of a message, by callgrind; OTHER=another gateway to compare with
+	@scripts/deps valgrind
+	$(CARGO) build --release --locked
+	target/tools/bin/python benches/bridge/instructions.py target/release/tty2mqtt $(OTHER)
+
 size: deps ## what the MQTT client adds to a program, with this compiler and as for a router
 	scripts/size
 	scripts/size router
@@ -70,4 +75,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help deps test fmt lint unit schema luci doc cross qemu packed package packages chaos bench size clean
+.PHONY: help deps test fmt lint unit schema luci doc cross qemu packed package packages chaos bench instructions size clean

@@ -146,32 +146,46 @@ def run(name, command, broker, device, lines, rate):
     process.terminate()
     process.wait(20)
     counter.stop()
-    # So that the next one is not taken for ready.
+    clean(broker)
+    return result
+
+
+def clean(broker):
+    """So that the next gateway is not taken for ready."""
     cleaner = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     cleaner.connect("127.0.0.1", broker.port)
     cleaner.loop_start()
     cleaner.publish("bench/status/ports/line", b"", qos=1, retain=True).wait_for_publish(10)
     cleaner.disconnect()
     cleaner.loop_stop()
-    return result
+
+
+def open_pty():
+    """The device's end, and the path of the other one."""
+    device, other = pty.openpty()
+    tty.setraw(other)
+    os.set_blocking(device, False)
+    path = os.ttyname(other)
+    os.close(other)
+    return device, path
+
+
+def config_of(broker, path, qos):
+    return (
+        f"gateway: bench\nbroker: {{url: 'mqtt://127.0.0.1:{broker.port}'}}\n"
+        f"ports:\n  line:\n    path: {path}\n    line: 115200 8N1\n"
+        "    decode: {fields: {names: [temperature, humidity, light]}}\n"
+        f"    messages: [{{topic: '{{gateway}}/line', per: frame, qos: {qos}}}]\n"
+    )
 
 
 def compare(title, gateway, folder, broker, qos, lines, rate):
     results = {}
     for name in ("ours", "python"):
-        device, other = pty.openpty()
-        tty.setraw(other)
-        os.set_blocking(device, False)
-        path = os.ttyname(other)
-        os.close(other)
+        device, path = open_pty()
         if name == "ours":
             config = folder / "config.yaml"
-            config.write_text(
-                f"gateway: bench\nbroker: {{url: 'mqtt://127.0.0.1:{broker.port}'}}\n"
-                f"ports:\n  line:\n    path: {path}\n    line: 115200 8N1\n"
-                "    decode: {fields: {names: [temperature, humidity, light]}}\n"
-                f"    messages: [{{topic: '{{gateway}}/line', per: frame, qos: {qos}}}]\n"
-            )
+            config.write_text(config_of(broker, path, qos))
             command = [gateway, "run", "--log", "warn", "--config", config]
         else:
             command = [sys.executable, HERE / "bridge.py", path, str(broker.port), str(qos)]
@@ -204,4 +218,5 @@ def main():
             broker.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()
