@@ -169,8 +169,7 @@ fn what_comes_while_the_journal_is_opened_is_sent_behind_what_it_has() {
         proxy.open();
         let hang = Hang::of(folder.path());
         let gateway = Gateway::start_with(&config, |command| hang.preload(command));
-        gateway.log().wait_for("connected to");
-        gateway.log().wait_for("is open");
+        gateway.log().wait_for_all(&["connected to", "is open"]);
         feed(&mut port, 500..600);
         Client::new(&gateway.socket())
             .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(100));
