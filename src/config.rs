@@ -143,7 +143,9 @@ pub struct Broker {
     /// sessions may have it twice; what the other one kept for us from an earlier session is gone.
     #[serde(default)]
     pub fallback: Vec<BrokerUrl>,
-    /// Client identifier, unique at the broker. Default: `tty2mqtt-` and the gateway's name.
+    /// Client identifier, unique at the broker. Default: `tty2mqtt-`, the gateway's name and six digits
+    /// that tell this machine from others of its name: of its machine-id, or else of the address of
+    /// its first wired network device.
     #[serde(default)]
     pub client_id: Option<String>,
     /// User name at the broker.

@@ -33,6 +33,7 @@ pub mod intake;
 pub mod journal;
 pub mod last;
 pub mod log;
+mod machine;
 pub mod map;
 pub mod message;
 pub mod mqtt;

@@ -70,6 +70,11 @@ impl Topics {
         topic(&format!("{}/program", self.base))
     }
 
+    /// The same, if it is published.
+    pub fn seen_program(&self) -> Option<Topic> {
+        self.presence.as_ref().filter(|presence| presence.details).map(|_| self.program())
+    }
+
     /// The link to the broker and the outbox.
     pub fn broker(&self) -> Topic {
         topic(&format!("{}/broker", self.base))
@@ -146,9 +151,11 @@ pub struct Crashes {
 }
 
 impl Program {
-    /// The status message.
-    pub fn message(&self, topics: &Topics) -> Message {
-        latest(topics.program(), self.json().to_string(), Qos::AtMostOnce)
+    /// The status message; `mark` is [`mark`]'s.
+    pub fn message(&self, topics: &Topics, mark: &str) -> Message {
+        let mut json = self.json();
+        json["instance"] = mark.into();
+        latest(topics.program(), json.to_string(), Qos::AtMostOnce)
     }
 
     /// What the status message and the control socket say.
@@ -160,6 +167,12 @@ impl Program {
             "unexpected_ends": { "count": count, "within": within, "panic": panic },
         })
     }
+}
+
+/// What tells gateways of one name apart: a checksum of the client identifier, which no two clients
+/// of a broker share. The identifier itself would let others throw us out.
+pub fn mark(client_id: &str) -> String {
+    format!("{:08x}", crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(client_id.as_bytes()))
 }
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {

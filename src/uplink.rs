@@ -1,6 +1,8 @@
 //! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
 //! and the broker is told how the gateway is.
 
+mod away;
+mod namesake;
 mod saving;
 
 use crate::clock::{Now, Stamp};
@@ -13,10 +15,12 @@ use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
 use crate::mqtt::session::{Event, Received, Session, Token};
-use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Inbox, NotTaken, Taken};
 use crate::status;
+use away::AwayLog;
+use namesake::Namesakes;
 use saving::{PATIENCE, report};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -114,6 +118,8 @@ pub async fn run(uplink: Uplink) -> usize {
         next_status: now.mono + uplink.plan.interval,
         uplink,
         status: status::Broker::away(now),
+        away: AwayLog::default(),
+        namesakes: Namesakes::default(),
         pressed: None,
         next_link: None,
         ended: None,
@@ -136,6 +142,8 @@ const TAKEN: usize = 65_536;
 struct Running {
     uplink: Uplink,
     status: status::Broker,
+    away: AwayLog,
+    namesakes: Namesakes,
     next_status: Instant,
     /// Since when the journal has been behind by too much, without a word.
     pressed: Option<Instant>,
@@ -188,6 +196,7 @@ impl Running {
                 () = sleep_until(due.into()) => {
                     if self.next_status <= Instant::now() {
                         self.publish_status(Now::read());
+                        self.look_for_namesakes();
                     }
                 }
             }
@@ -259,6 +268,11 @@ impl Running {
                 }
             }
         }
+        if uplink.plan.topics != plan.topics
+            && let Some(filter) = self.namesakes.begin_again()
+        {
+            uplink.link.session.unsubscribe(vec![filter]);
+        }
         uplink.plan = plan;
         // Who waits for it may have gone.
         let _ = routed.send(());
@@ -273,6 +287,7 @@ impl Running {
                 let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
                 let mut status = self.status.json(&link.outbox, &self.uplink.plan.ports, journal);
                 status["url"] = link.broker().map(BrokerUrl::to_string).into();
+                status["instance"] = status::mark(&link.session.options().client_id).into();
                 status["state"] = link.state().borrow().to_string().into();
                 status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
                 let _ = reply.send(status);
@@ -290,6 +305,7 @@ impl Running {
         std::mem::swap(&mut link.outbox, &mut self.uplink.link.outbox);
         link.outbox.requeue();
         self.uplink.link = link;
+        let _ = self.namesakes.begin_again();
         // What ports still hold is of a link that is gone.
         (self.taken, self.takes) = mpsc::channel(TAKEN);
         self.status.lost("the configuration names another broker".into(), Now::read());
@@ -353,7 +369,22 @@ impl Running {
     fn tell(&mut self, event: Event) {
         match event {
             Event::Connected(answer) => self.connected(&answer),
-            Event::Message(message) => self.route(message),
+            Event::Message(message) => {
+                self.hear_namesakes(&message);
+                self.route(message);
+            }
+            Event::Subscribed { filter, granted, .. }
+                if self.namesakes.answered(&filter, granted.is_ok()) =>
+            {
+                let filter = filter.as_str();
+                match granted {
+                    Ok(_) => tracing::debug!("subscribed to {filter}, for others of our name"),
+                    Err(why) => tracing::info!(
+                        "another gateway of our name would not be noticed: the broker refuses the \
+                         subscription to {filter}: {why}"
+                    ),
+                }
+            }
             Event::Subscribed { filter, granted, .. } => {
                 let filter = filter.as_str();
                 match granted {
@@ -389,10 +420,12 @@ impl Running {
         let now = Now::read();
         let version = self.uplink.link.session.version();
         let session = if answer.session_present { ", session resumed" } else { "" };
-        tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
+        if self.away.connected(&self.broker(), now.mono) {
+            tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
+        }
         self.status.connected(now);
         self.say_online();
-        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics));
+        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &self.mark()));
         self.publish_status(now);
     }
 
@@ -432,18 +465,54 @@ impl Running {
 
     fn down(&mut self, why: &LinkError) {
         self.uplink.link.outbox.disconnected(Instant::now());
+        if let Some(filter) = self.namesakes.link_lost() {
+            self.uplink.link.session.unsubscribe(vec![filter]);
+        }
+        if matches!(why, LinkError::BetterBroker | LinkError::Asked) {
+            self.away.left();
+        }
         if matches!(why, LinkError::BetterBroker) {
             return tracing::info!("{why}; leaving {} for it", self.broker());
         }
         if matches!(why, LinkError::Asked) {
             return tracing::info!("{}: {why}", self.broker());
         }
-        let why = why.to_string();
+        let now = Now::read();
         // A broker that stays away is worth one line, until it fails in another way.
-        if self.status.is_connected() || self.status.last_error() != Some(&why) {
-            tracing::warn!("{}: {why}; trying again until it works", self.broker());
+        if let Some(again) = self.away.ended(&self.broker(), why, now.mono) {
+            tracing::warn!("{}: {why}; trying again until it works{again}", self.broker());
         }
-        self.status.lost(why, Now::read());
+        self.status.lost(why.to_string(), now);
+    }
+
+    /// Where another gateway of our name would be seen. Only on a link that has stood for a while.
+    fn look_for_namesakes(&mut self) {
+        if !self.status.is_connected() || self.ended.is_some() {
+            return;
+        }
+        let topic = self.uplink.plan.topics.seen_program();
+        if let Some(filter) = self.namesakes.ask(topic) {
+            let wanted = Subscription::new(filter, Qos::AtMostOnce);
+            self.uplink.link.session.subscribe(vec![wanted], &Properties::NONE);
+        }
+    }
+
+    /// What others write to the topic of our program's status.
+    fn hear_namesakes(&mut self, message: &Received) {
+        let (mark, now) = (self.mark(), Instant::now());
+        let Received { topic, payload, .. } = message;
+        let Some(again) = self.namesakes.hear(topic, payload, &mark, now) else { return };
+        tracing::error!(
+            "another gateway publishes to {topic} too, so that neither status can be trusted: give \
+             each a name of its own, the key `gateway`{again}"
+        );
+        // It is to find us, too.
+        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &mark));
+    }
+
+    /// What tells us from another gateway of our name.
+    fn mark(&self) -> String {
+        status::mark(&self.uplink.link.session.options().client_id)
     }
 
     /// For the log.

@@ -7,6 +7,7 @@ use crate::config::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::intake::Intake;
 use crate::journal::{self, Journal};
+use crate::machine;
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, Subscription, Version};
@@ -144,8 +145,8 @@ pub(super) fn port(
 
 fn session_options(config: &Config) -> session::Options {
     let broker = &config.broker;
-    let client_id =
-        broker.client_id.clone().unwrap_or_else(|| format!("tty2mqtt-{}", config.gateway));
+    let client_id = broker.client_id.clone();
+    let client_id = client_id.unwrap_or_else(|| machine::client_id(config.gateway.as_str()));
     let Login { user, password } = broker.login();
     session::Options {
         client_id,

@@ -13,7 +13,11 @@ use std::time::Duration;
 pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
     let roster = control.roster().await?;
     let broker = ask(&roster.uplink, uplink::Ask::Status).await;
-    let broker = broker.unwrap_or_else(|why| json::error(&why.to_string()));
+    let mut broker = broker.unwrap_or_else(|why| json::error(&why.to_string()));
+    let mut program = control.program.json();
+    // The MQTT task knows under which client identifier we are there.
+    let instance = broker.as_object_mut().and_then(|broker| broker.remove("instance"));
+    program["instance"] = instance.unwrap_or_default();
     let mut ports = Map::new();
     for (name, contact) in &roster.ports {
         ports.insert(name.to_string(), port(contact).await);
@@ -22,7 +26,7 @@ pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
     let uptime = now.mono.saturating_duration_since(control.program.started.mono);
     Ok(json!({
         "gateway": roster.gateway.as_str(),
-        "program": control.program.json(),
+        "program": program,
         "pid": std::process::id(),
         "config": control.files.config.display().to_string(),
         "log": control.log.get(),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod away;
 mod broker;
 mod certificates;
 #[path = "../control/client.rs"]

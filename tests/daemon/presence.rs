@@ -105,3 +105,77 @@ fn it_can_be_placed_and_reworded_and_the_will_by_itself() {
     let kept = std::process::Command::new("mosquitto_sub").args(sub).output().unwrap();
     assert_eq!(kept.stdout, b"down\n");
 }
+
+#[test]
+fn two_gateways_of_one_name_say_so_once_and_make_no_storm() {
+    const WATCH: std::time::Duration = std::time::Duration::from_secs(8);
+    let broker = Mosquitto::start();
+    let (first, second) = (Port::new(), Port::new());
+    let start = |port: &Port, id: &str| {
+        let text = config(broker.port, port.path(), "");
+        Gateway::start(&text.replace("broker:\n", &format!("broker:\n  client_id: {id}\n")))
+    };
+    let a = start(&first, "a");
+    a.log().wait_for("subscribed to test/status/program");
+    let said = Counter::start(&broker, "test/status/#");
+    let start_of_watch = std::time::Instant::now();
+    let b = start(&second, "b");
+    for gateway in [&a, &b] {
+        let line = gateway.log().wait_for("another gateway publishes to test/status/program");
+        assert!(line.contains("ERROR") && line.contains("`gateway`"), "{line}");
+    }
+    // Both go on as ever: in a second each says that it is online, and how broker and port are.
+    let mut words = 0;
+    let mut of_program = 0;
+    while start_of_watch.elapsed() < WATCH {
+        let line = said.take_one("status");
+        words += u32::from(line.starts_with("test/status online"));
+        of_program += u32::from(line.starts_with("test/status/program"));
+    }
+    assert!(words <= 2 * (WATCH.as_secs() as u32 + 3), "{words} times online");
+    assert!(of_program <= 5, "{of_program} times the program");
+    // One that ends takes the other one along for no longer than an interval.
+    b.terminate();
+    said.wait_for("test/status offline");
+    said.wait_for("test/status online");
+    let log = a.terminate();
+    assert_eq!(log.matches("another gateway").count(), 1, "{log}");
+}
+
+#[test]
+fn a_broker_that_refuses_the_look_at_others_is_online_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let acl = folder.path().join("acl");
+    // What is not named may neither be read nor written.
+    std::fs::write(&acl, "topic write test/#\ntopic readwrite probe/#\ntopic read test/status\n")
+        .unwrap();
+    let broker = Mosquitto::with("user root\n", &format!("acl_file {}\n", acl.display()));
+    let port = Port::new();
+    let gateway = Gateway::start(&config(broker.port, port.path(), ""));
+    let status = Counter::start(&broker, "test/status");
+    status.expect("test/status online");
+    broker.publish_retained("test/status", "offline");
+    status.wait_for("test/status offline");
+    status.wait_for("test/status online");
+    gateway.terminate();
+}
+
+#[test]
+fn a_late_will_of_an_older_link_at_another_broker_does_not_stay() {
+    // Two brokers that share the status, as a bridge has it; the gateway is at the second.
+    let second = Mosquitto::start();
+    let bridge = format!(
+        "connection b\naddress 127.0.0.1:{}\ntopic test/# both 1\nrestart_timeout 1\n",
+        second.port
+    );
+    let first = Mosquitto::with("", &bridge);
+    let port = Port::new();
+    let gateway = Gateway::start(&config(second.port, port.path(), ""));
+    let status = Counter::start(&first, "test/status");
+    status.wait_for("test/status online");
+    // The first gives up a link of ours that it had all the while.
+    first.publish_retained("test/status", "offline");
+    status.wait_for("test/status offline");
+    status.wait_for("test/status online");
+    gateway.terminate();
+}
