@@ -45,7 +45,10 @@ fn wrong_configurations_are_explained() {
 
 #[test]
 fn our_examples_are_right() {
-    for file in ["config/example.yaml", "config/demo.yaml", "tests/decode.yaml"] {
+    let clouds = ["config/azure-iot-hub.yaml", "config/aws-iot.yaml"];
+    for file in
+        ["config/example.yaml", "config/demo.yaml", "tests/decode.yaml"].iter().chain(&clouds)
+    {
         if let Err(error) = load::load(&root().join(file)) {
             panic!("{error}");
         }

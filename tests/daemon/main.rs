@@ -9,6 +9,7 @@ mod certificates;
 #[path = "../control/client.rs"]
 #[allow(dead_code)]
 mod client;
+mod cloud;
 mod commands;
 mod gateway;
 mod hang;
