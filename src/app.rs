@@ -5,6 +5,7 @@
 //! meet in bounded channels only. A third has the journal, if there is one, and opens it too.
 
 mod build;
+mod numbers;
 mod reload;
 
 pub use reload::{ReloadError, reload};
@@ -20,6 +21,7 @@ use crate::serial::port;
 use crate::status::{self, Program, Topics};
 use crate::uplink::{self, Change, Plan, Route, Uplink};
 use build::{Built, Wiring};
+use numbers::Numbers;
 use std::collections::BTreeMap;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -102,15 +104,21 @@ pub async fn run(
     let (intake, outlet) = intake::channel(before);
     let (changes, changed) = mpsc::channel(1);
     let (uplink, asks) = mpsc::channel(uplink::ASKS);
-    let mut gateway =
-        Gateway { config, intake, numbers: Vec::new(), ports: BTreeMap::new(), changes, uplink };
+    let mut gateway = Gateway {
+        config,
+        intake,
+        numbers: Numbers::default(),
+        ports: BTreeMap::new(),
+        changes,
+        uplink,
+    };
     let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
     let start = gateway.build(&gateway.config.clone(), &names)?;
     let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
     let config = &gateway.config;
     let mut outbox = Outbox::new(&bounds);
     outbox.share(config.ports.len());
-    let journal = build::journal(config, gateway.port_names(), &mut outbox)?;
+    let journal = build::journal(config, gateway.numbers.names(), &mut outbox)?;
     let left = build::start_mqtt(Uplink {
         journal,
         link: build::link(config, &wanted, outbox)?,
@@ -143,8 +151,7 @@ pub async fn run(
 struct Gateway {
     config: Config,
     intake: Intake,
-    /// Names of all ports that there were, by their numbers from 1 on.
-    numbers: Vec<Name>,
+    numbers: Numbers,
     ports: BTreeMap<Name, Running>,
     changes: mpsc::Sender<Change>,
     uplink: mpsc::Sender<uplink::Ask>,
@@ -173,28 +180,15 @@ impl Gateway {
     fn build(&mut self, config: &Config, names: &[Name]) -> Result<Vec<(Name, Built)>, StartError> {
         let build = |name: &Name| {
             let port = config.ports[name].clone();
-            let number = self.number(name);
+            let (running, wanted) = (&self.ports, &config.ports);
+            let is_there = |name: &Name| running.contains_key(name) || wanted.contains_key(name);
+            let number = self.numbers.of(name, is_there);
             let intake = self.intake.of_port(number);
             let built = build::port(config, name, &port, intake)
                 .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
             Ok((name.clone(), built))
         };
         names.iter().map(build).collect()
-    }
-
-    /// A port keeps its number over reloads.
-    fn number(&mut self, name: &Name) -> u16 {
-        let known = self.numbers.iter().position(|known| known == name);
-        let at = known.unwrap_or_else(|| {
-            self.numbers.push(name.clone());
-            self.numbers.len() - 1
-        });
-        // More than 65,535 ports have no file of 1 MiB to stand in.
-        u16::try_from(at + 1).unwrap_or(u16::MAX)
-    }
-
-    fn port_names(&self) -> Vec<String> {
-        self.numbers.iter().map(Name::to_string).collect()
     }
 
     /// Must be called within the [`LocalSet`].
@@ -234,7 +228,7 @@ impl Gateway {
             routes,
             subscriptions,
             topics: Topics::with(&config.gateway, &config.status),
-            ports: self.port_names(),
+            ports: self.numbers.names(),
             interval: config.status_interval().duration(),
             bounds: config.bounds().0,
             grace: config.grace.duration(),

@@ -153,6 +153,17 @@ impl Outbox {
         self.senders = ports + 1;
     }
 
+    /// The number of a port that has gone is another one's now, which did not lose what that one
+    /// lost: it is counted as the gateway's.
+    pub fn given_anew(&mut self, port: u16) {
+        let Some(lane) = self.lanes.get_mut(usize::from(port)).filter(|_| port > 0) else { return };
+        let lost = std::mem::take(&mut lane.drops);
+        let gateway = &mut self.lanes[0].drops;
+        gateway.full += lost.full;
+        gateway.too_large += lost.too_large;
+        gateway.journal += lost.journal;
+    }
+
     /// Takes a message in. A message that only counts as the latest replaces what waits of its
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.

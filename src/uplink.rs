@@ -251,6 +251,10 @@ impl Running {
         }
         uplink.link.outbox.set_bounds(&plan.bounds);
         uplink.link.outbox.share(plan.ports.len());
+        let named = uplink.plan.ports.iter().zip(&plan.ports).zip(1_u16..);
+        for (_, number) in named.filter(|((old, new), _)| old != new) {
+            uplink.link.outbox.given_anew(number);
+        }
         if let Some((journal, _)) = &mut uplink.journal {
             journal.name_ports(plan.ports.clone());
         }

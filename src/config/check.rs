@@ -5,7 +5,7 @@ mod status;
 
 use super::load::{At, Found};
 use super::overlay::Files;
-use super::scalar::{Secret, Span};
+use super::scalar::{Control, Secret, Span};
 use super::tree::{Path, Step};
 use super::{Auth, Config, Port, SyncPolicy};
 use crate::command;
@@ -21,6 +21,7 @@ use std::path::PathBuf;
 /// Everything that is wrong with a configuration whose keys are right one by one.
 pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     found.broker(config);
+    found.names(config);
     if config.ports.is_empty() {
         found.add("ports", "there is no port; add one, such as `meter: {path: /dev/ttyUSB0, …}`");
     }
@@ -75,6 +76,35 @@ impl Device {
 }
 
 impl Found<'_> {
+    /// No file has a NUL in its name; the system would say "invalid argument", if anything.
+    fn names(&mut self, config: &Config) {
+        let tls = &config.broker.tls;
+        let pem = |pem: &Option<Pem>| match pem {
+            Some(Pem::File(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let mut names = vec![
+            ("broker.password_file".path(), config.broker.password_file.clone()),
+            ("broker.tls.ca_file".path(), pem(&tls.ca_file)),
+            ("broker.tls.cert_file".path(), pem(&tls.cert_file)),
+            ("broker.tls.key_file".path(), pem(&tls.key_file)),
+            ("broker.tls.key_password_file".path(), tls.key_password_file.clone()),
+            ("outbox.journal.path".path(), config.outbox.journal.as_ref().map(|j| j.path.clone())),
+        ];
+        if let Control::At(path) = &config.control {
+            names.push(("control".path(), Some(path.clone())));
+        }
+        for (name, port) in &config.ports {
+            let keys = ["ports", name.as_str(), "path"].map(|key| Step::Key(key.into()));
+            names.push((Path(keys.into()), port.path.clone()));
+        }
+        for (path, name) in names {
+            if name.is_some_and(|name| name.as_os_str().as_encoded_bytes().contains(&0)) {
+                self.add(path, "has a NUL in it, which no file has in its name; take it out");
+            }
+        }
+    }
+
     /// A mistake that came up when a port's parts were built. The keys below the one at fault stand
     /// before the sentence: `names[0]: scale: what is wrong`.
     fn built(&mut self, port: &Path, key: &str, why: &str) {

@@ -84,6 +84,10 @@ fn a_chatty_port_does_not_push_out_the_others() {
         let expected = [(1, Drops { full: 40, ..Drops::default() })];
         assert!(left.contains(&"b01".to_owned()), "{policy:?} {left:?}");
         assert_eq!(drops, expected, "{policy:?}");
+        // Another port has this number now.
+        outbox.given_anew(1);
+        let drops: Vec<_> = outbox.drops().collect();
+        assert_eq!(drops, [(0, Drops { full: 40, ..Drops::default() })]);
     }
 }
 
