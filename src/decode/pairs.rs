@@ -130,11 +130,9 @@ impl Decoder {
                 }
             };
             is_first = false;
-            let (value, unit) = self.value_and_unit(value);
-            let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
             if self.fields.is_empty() {
                 match std::str::from_utf8(name) {
-                    Ok(name) => out.add(name, unit, self.all.text(value, wire), || value.into()),
+                    Ok(name) => self.add(name, None, &self.all, value, out),
                     Err(_) => {
                         let (shown, cause) = (String::from_utf8_lossy(name), Cause::NotUtf8);
                         out.refuse(shown, cause, "a name in UTF-8", name);
@@ -145,8 +143,7 @@ impl Decoder {
             for (field, came) in self.fields.iter().zip(&mut came) {
                 if field.from.as_bytes() == name && !*came {
                     *came = true;
-                    let unit = field.unit.as_deref().or(unit);
-                    out.add(&field.name, unit, field.convert.text(value, wire), || value.into());
+                    self.add(&field.name, field.unit.as_deref(), &field.convert, value, out);
                 }
             }
         }
@@ -192,17 +189,38 @@ impl Decoder {
         !self.pairs.close.as_bytes().is_empty() && item.starts_with(self.pairs.equals.as_bytes())
     }
 
-    fn value_and_unit<'a>(&self, value: &'a [u8]) -> (&'a [u8], Option<&'a str>) {
+    /// Adds a value with its own unit, or with the one that came with it.
+    fn add<'a>(
+        &'a self,
+        name: &'a str,
+        own: Option<&'a str>,
+        convert: &'a Convert,
+        value: &'a [u8],
+        out: &mut Decoded<'a>,
+    ) {
+        match self.value_and_unit(value) {
+            Ok((value, unit)) => {
+                let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
+                out.add(name, own.or(unit), convert.text(value, wire), || value.into());
+            }
+            Err(_) => out.refuse(name, Cause::NotUtf8, "a unit in UTF-8", value),
+        }
+    }
+
+    fn value_and_unit<'a>(
+        &self,
+        value: &'a [u8],
+    ) -> Result<(&'a [u8], Option<&'a str>), std::str::Utf8Error> {
         let separator = self.pairs.unit.as_bytes();
         if separator.is_empty() {
-            return (value, None);
+            return Ok((value, None));
         }
         match value.windows(separator.len()).rposition(|window| window == separator) {
             Some(at) => {
-                let unit = std::str::from_utf8(&value[at + separator.len()..]).ok();
-                (&value[..at], unit.filter(|unit| !unit.is_empty()))
+                let unit = std::str::from_utf8(&value[at + separator.len()..])?;
+                Ok((&value[..at], Some(unit).filter(|unit| !unit.is_empty())))
             }
-            None => (value, None),
+            None => Ok((value, None)),
         }
     }
 }

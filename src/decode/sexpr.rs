@@ -184,12 +184,19 @@ fn event<'a>(
     let (name, value, unit) = match words {
         [Token::Word(name), value] => (*name, *value, None),
         [Token::Word(name), value, Token::Word(unit) | Token::Quoted(unit)] => {
-            (*name, *value, std::str::from_utf8(unit).ok())
+            (*name, *value, Some(*unit))
         }
         _ => return refuse(words, out),
     };
     let Ok(name) = std::str::from_utf8(name) else {
         return out.refuse(shown(words), Cause::NotUtf8, "a name in UTF-8", name);
+    };
+    let unit = match unit.map(std::str::from_utf8).transpose() {
+        Ok(unit) => unit,
+        Err(_) => {
+            let found = words.last().map_or(&b""[..], |unit| unit.bytes());
+            return out.refuse(name, Cause::NotUtf8, "a unit in UTF-8", found);
+        }
     };
     let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
     let found = value.bytes();

@@ -77,6 +77,13 @@ fn a_refusal_shows_the_value_and_what_was_expected() {
         ("pairs", b"ready set", "pairs: a name, `equals` and a value; ready set"),
         ("pairs", b"a=1 =2", "=2: a name before `equals`; =2"),
         ("{pairs: {close: ')'}}", b"a=1) b=2", "b=2: `close` at the end; b=2"),
+        ("{pairs: {unit: '*'}}", b"p=1*k\xFF", "p: a unit in UTF-8; 1*k\\xff"),
+        (
+            "{pairs: {unit: '*', fields: [{name: p, from: P}]}}",
+            b"P=1*\xFF",
+            "p: a unit in UTF-8; 1*\\xff",
+        ),
+        ("sexpr", b"(node a ? (t 1 \xFF))", "t: a unit in UTF-8; \\xff"),
         ("json", b"{\"a\":", "json: JSON; {\"a\":"),
         ("{json: {fields: [{name: a, unit: V}]}}", br#"{"a":"2x"}"#, "a: a number; 2x"),
         ("sexpr", b"(node a ? (t 1 C D))", "t: (name value unit); t 1 C D"),
