@@ -57,6 +57,8 @@ packages: deps ## the same for every architecture in openwrt/targets
 	target/tools/bin/python -m pytest -q openwrt/pack/tests
 
 chaos: deps ## the breaker at full scale, a cluster of brokers, millions of bad frames; SEED=n plays it again
+	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
+	GATEWAY=$(CURDIR)/target/bench/release/tty2mqtt $(CARGO) test --locked --test daemon memory:: -- --nocapture --test-threads=1
 	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test fuzz -- --nocapture --test-threads=1
 
 bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto

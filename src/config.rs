@@ -52,8 +52,10 @@ pub struct Config {
     /// How much is kept while the broker is away, and what it survives.
     #[serde(default = "OutboxBounds::of_gateway")]
     pub outbox: OutboxBounds,
-    /// Most memory that the whole gateway takes, 8MiB to 1GiB; 12MiB at least with a journal. The
-    /// outbox and what waits before it get what the program leaves. Default: as `outbox.bytes` and
+    /// Most memory that the whole process takes (resident, program and libraries included, as
+    /// `VmHWM` in `/proc` counts it), 8MiB to 1GiB; 12MiB at least with a journal. The outbox and
+    /// what waits before it get what the program, the ports and the journal leave: the more ports,
+    /// the longer their frames and the larger the journal, the less. Default: as `outbox.bytes` and
     /// the speeds of the ports say.
     #[serde(default)]
     pub memory: Option<Size>,
@@ -95,15 +97,30 @@ const PROGRAM: usize = 6 << 20;
 /// What the journal takes besides: a segment that is read, and what is on its way to it.
 const JOURNAL: usize = 3 << 20;
 
+/// It knows of each of its messages whether it is needed, and whether it waits there alone: so many
+/// bytes on the disk take one in memory.
+const INDEX: usize = 128;
+
+/// What a port takes: its last values (64 KiB of text), its buffers besides those for a frame, and
+/// its share of clients that look on.
+const PORT: usize = 96 << 10;
+
 impl Config {
     /// How much may wait: in the outbox, and in bytes before it.
     pub fn bounds(&self) -> (OutboxBounds, usize) {
         let mut outbox = self.outbox.clone();
         let before = crate::intake::two_seconds_of(self);
         let Some(memory) = self.memory else { return (outbox, before) };
-        let journal = if outbox.journal.is_some() { JOURNAL } else { 0 };
-        let left = memory.bytes().saturating_sub(PROGRAM + journal);
-        outbox.bytes = outbox.bytes.min(Size::from_bytes(left / 8 * 5));
+        let journal = outbox.journal.as_ref();
+        let journal = journal.map_or(0, |journal| JOURNAL + journal.size.bytes() / INDEX);
+        let all = memory.bytes().saturating_sub(PROGRAM);
+        let limits = || self.ports.values().map(|port| port.framing.limit());
+        let ports: usize = limits().map(|limit| PORT + 2 * limit).sum();
+        let frame = 8 * limits().max().unwrap_or(0);
+        // An eighth is left whatever the ports could take all at once: not all of it is ever taken.
+        let left = all.saturating_sub(journal + ports + frame).max(all / 8);
+        // The last quarter is for what the allocator wastes, and for clients of the control socket.
+        outbox.bytes = outbox.bytes.min(Size::from_bytes(left / 2));
         (outbox, before.min(left / 4))
     }
 

@@ -96,6 +96,8 @@ pub struct Decoded<'a> {
     pub no_values: Vec<NoValue<'a>>,
     /// Items of [`Decode::Pairs`] that are none and no damage either.
     pub passed_over: u64,
+    /// Values beyond [`Decoded::MOST`], which are not read.
+    pub beyond: u64,
 }
 
 impl Decoder {
@@ -116,6 +118,27 @@ impl Decoder {
 }
 
 impl<'a> Decoded<'a> {
+    /// So many values of a frame are read at most. A value takes hundreds of times its bytes on the
+    /// line as a message; this bounds what one frame becomes.
+    pub const MOST: usize = 512;
+
+    /// Whether one more value is too many. The first such is told of as refused.
+    fn is_full(&mut self, field: &str) -> bool {
+        if self.readings.len() + self.refusals.len() + self.no_values.len() < Decoded::MOST {
+            return false;
+        }
+        if self.beyond == 0 {
+            self.refusals.push(Refusal {
+                field: field.to_owned().into(),
+                cause: Cause::Malformed,
+                expected: "at most 512 values in a frame",
+                found: Cow::Borrowed(b"more"),
+            });
+        }
+        self.beyond += 1;
+        true
+    }
+
     /// Adds what a field's conversion gave; `found` is what it was made from.
     fn add(
         &mut self,
@@ -125,6 +148,9 @@ impl<'a> Decoded<'a> {
         found: impl FnOnce() -> Cow<'a, [u8]>,
     ) {
         let field = field.into();
+        if self.is_full(&field) {
+            return;
+        }
         match value {
             Ok(Some(value)) => {
                 let unit = unit.map(Cow::Borrowed);
@@ -142,7 +168,10 @@ impl<'a> Decoded<'a> {
         expected: &'static str,
         found: impl Into<Cow<'a, [u8]>>,
     ) {
-        self.refusals.push(Refusal { field: field.into(), cause, expected, found: found.into() });
+        let field = field.into();
+        if !self.is_full(&field) {
+            self.refusals.push(Refusal { field, cause, expected, found: found.into() });
+        }
     }
 
     /// The frame has no such field.

@@ -42,6 +42,21 @@ pub enum Framing {
     Raw(Raw),
 }
 
+impl Framing {
+    /// Bytes that a frame may have.
+    pub fn limit(&self) -> usize {
+        let limit = match self {
+            Framing::Lines(lines) => lines.limit,
+            Framing::Delimited(delimited) => delimited.limit,
+            Framing::Fixed(fixed) => fixed.size,
+            Framing::Length(length) => length.limit,
+            Framing::Gap(gap) => gap.limit,
+            Framing::Raw(raw) => raw.size,
+        };
+        limit.bytes()
+    }
+}
+
 impl Default for Framing {
     fn default() -> Framing {
         Framing::Lines(Lines::default())
@@ -50,6 +65,9 @@ impl Default for Framing {
 
 /// The most that a frame may have. Larger limits only serve garbage.
 const LARGEST: usize = 64 * 1024;
+
+/// Bytes of one read at most, as a port reads.
+pub(crate) const READ: usize = 4096;
 
 /// A line that was silent for so long after opening begins a frame with its next byte.
 const SILENCE: Duration = Duration::from_millis(20);
@@ -69,30 +87,28 @@ impl Framing {
         // The error begins with the keys that lead to the mistake.
         let below = |word: &'static str| move |why| format!("{word}: {why}");
         let has_checksum = checksum.is_some();
-        let (rule, limit) = match self {
-            Framing::Lines(lines) => {
-                (Rule::Lines(lines.build().map_err(below("lines"))?), lines.limit)
-            }
+        let rule = match self {
+            Framing::Lines(lines) => Rule::Lines(lines.build().map_err(below("lines"))?),
             Framing::Delimited(delimited) => {
-                (Rule::Delimited(delimited.build().map_err(below("delimited"))?), delimited.limit)
+                Rule::Delimited(delimited.build().map_err(below("delimited"))?)
             }
             Framing::Fixed(fixed) => {
-                (Rule::Fixed(fixed.build(has_checksum).map_err(below("fixed"))?), fixed.size)
+                Rule::Fixed(fixed.build(has_checksum).map_err(below("fixed"))?)
             }
             Framing::Length(length) => {
-                (Rule::Length(length.build(has_checksum).map_err(below("length"))?), length.limit)
+                Rule::Length(length.build(has_checksum).map_err(below("length"))?)
             }
-            Framing::Gap(gap) => (Rule::Gap(gap.build(line)), gap.limit),
-            Framing::Raw(raw) => (Rule::Raw(raw.build()), raw.size),
+            Framing::Gap(gap) => Rule::Gap(gap.build(line)),
+            Framing::Raw(raw) => Rule::Raw(raw.build()),
         };
-        let limit = limit.bytes();
+        let limit = self.limit();
         if limit == 0 || limit > LARGEST {
             return Err(format!(
                 "{limit} bytes is no size for a frame; 1 to {LARGEST} is possible"
             ));
         }
         let checksum = checksum.map(Checksum::build).transpose()?;
-        Ok(Framer {
+        let mut framer = Framer {
             rule,
             checksum,
             limit,
@@ -107,7 +123,10 @@ impl Framing {
             front: 0,
             damaged: 0..0,
             counts: FrameCounts::default(),
-        })
+        };
+        // Growing by halves it would come to twice as much.
+        framer.buffer = BytesMut::with_capacity(framer.longest() + READ);
+        Ok(framer)
     }
 }
 

@@ -4,7 +4,7 @@
 //! look-up. A port never waits for it: what does not fit is counted by the port and gone.
 
 use crate::config::Config;
-use crate::message::Message;
+use crate::message::{COST, Message};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -37,7 +37,7 @@ pub struct Full(pub Vec<Message>);
 pub fn channel(bytes: usize) -> (Intake, Outlet) {
     let bytes = bytes.min(Semaphore::MAX_PERMITS);
     // A batch costs at least one message, so the bytes bound the batches too.
-    let batches = (bytes / 384).max(1);
+    let batches = (bytes / COST).max(1);
     let (sender, receiver) = mpsc::channel(batches);
     (Intake { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Outlet { receiver })
 }

@@ -63,6 +63,9 @@ impl LastValues {
                 place
             }
             None => {
+                if self.values.len() >= MOST_TOPICS {
+                    self.forget_oldest();
+                }
                 let (topic, unit) = (message.topic.clone(), unit.map(Into::into));
                 self.bytes += topic.len();
                 self.values.push(LastValue { topic, payload, size, unit, at });
@@ -70,7 +73,7 @@ impl LastValues {
             }
         };
         self.next = if place + 1 < self.values.len() { place + 1 } else { 0 };
-        while self.values.len() > MOST_TOPICS || self.bytes > MOST_BYTES {
+        while self.bytes > MOST_BYTES {
             self.forget_oldest();
         }
     }

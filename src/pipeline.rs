@@ -36,7 +36,7 @@ pub struct FrameSeen {
     pub size: usize,
     /// Whether an entry of `frames` wanted it.
     pub matched: bool,
-    /// What it says, at most [`FrameSeen::MOST`].
+    /// What it says, at most [`FrameSeen::MOST`]; payloads are cut to [`FrameSeen::LONGEST`] bytes.
     pub messages: Vec<Message>,
     /// Fields that were refused, at most [`FrameSeen::MOST`].
     pub refused: Vec<Refused>,
@@ -87,6 +87,23 @@ impl FrameSeen {
     pub const LONGEST: usize = 1024;
     /// Of more messages or refusals than this only the first are shown.
     pub const MOST: usize = 64;
+    /// Of messages with more bytes together than this only the first are shown.
+    const MOST_BYTES: usize = 8 << 10;
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn cost(&self) -> usize {
+        let messages = self.messages.iter();
+        let messages =
+            messages.map(|m| size_of::<Message>() + m.topic.len() + m.payload.len()).sum::<usize>();
+        let refused = self.refused.iter();
+        let refused =
+            refused.map(|r| size_of::<Refused>() + r.field.len() + r.what.len()).sum::<usize>();
+        let no_values = self.no_values.iter();
+        let no_values = no_values
+            .map(|(field, found)| size_of::<(String, String)>() + field.len() + found.len())
+            .sum::<usize>();
+        self.frame.len() + messages + refused + no_values
+    }
 }
 
 /// One kind of frame: how it is recognised, read and published.
@@ -270,6 +287,10 @@ impl Pipeline {
             }
             self.counts.no_value += decoded.no_values.len() as u64;
             self.counts.passed_over += decoded.passed_over;
+            if decoded.beyond > 1 {
+                // The first of them is among the refusals.
+                *self.counts.refused.entry(Cause::Malformed).or_default() += decoded.beyond - 1;
+            }
             for refusal in &decoded.refusals {
                 *self.counts.refused.entry(refusal.cause).or_default() += 1;
                 self.complaints.add(refusal);
@@ -293,7 +314,17 @@ impl FrameSeen {
 
     fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>], no_values: &[NoValue<'_>]) {
         self.matched = true;
-        self.messages = messages.iter().take(FrameSeen::MOST).cloned().collect();
+        let mut bytes = 0;
+        for message in messages.iter().take(FrameSeen::MOST) {
+            let shown = &message.payload[..message.payload.len().min(FrameSeen::LONGEST)];
+            bytes += message.topic.len() + shown.len();
+            if bytes > FrameSeen::MOST_BYTES {
+                break;
+            }
+            // A copy here too: what it was cut from must not be held by it.
+            let payload = Bytes::copy_from_slice(shown);
+            self.messages.push(Message { payload, ..message.clone() });
+        }
         self.refused = refused.iter().take(FrameSeen::MOST).map(Refused::of).collect();
         let no_values = no_values.iter().take(FrameSeen::MOST);
         self.no_values = no_values.map(|n| (short(&n.field), quoted(&n.found))).collect();

@@ -417,10 +417,9 @@ async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
             let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
             assert_eq!(snapshot.status.state, PortState::Away);
             for _ in 0..3 * MONITORS {
-                let (events, mut seen) = mpsc::channel(1);
-                let monitor = Monitor { events, raw: false, missed: 0 };
+                let (monitor, mut seen) = Monitor::new(false);
                 stage.asks.send(port::Ask::Monitor(monitor)).await.unwrap();
-                let first = timeout(DEADLINE, seen.recv()).await.unwrap();
+                let first = timeout(DEADLINE, seen.next()).await.unwrap();
                 assert!(first.is_some(), "no room, though everyone before has left");
             }
             stage.plug_in().await;

@@ -29,9 +29,6 @@ const WRITE: Duration = Duration::from_secs(10);
 /// How often a watched status is sent.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// How many events of a port wait for a client; what is beyond is missed, and counted.
-const EVENTS: usize = 256;
-
 /// How long the answer to a command may take. The device may be busy with others before it.
 const SEND: Duration = Duration::from_secs(30);
 
@@ -90,6 +87,7 @@ impl Client {
                     Ok((_, contact)) => return self.monitor(contact, raw).await,
                     Err(why) => self.write(&json::error(&why.to_string())).await?,
                 },
+                Ok(Request::Status { watch: false }) => drop(self.status(control).await?),
                 Ok(request) => {
                     let answer = answer(control, request).await;
                     let denied = |why: Denied| json::error(&why.to_string());
@@ -108,14 +106,41 @@ impl Client {
     }
 
     async fn write(&mut self, answer: &Value) -> io::Result<()> {
-        let line = json::line(answer);
-        let mut left = line.as_bytes();
+        self.write_text(&json::line(answer)).await
+    }
+
+    async fn write_text(&mut self, text: &str) -> io::Result<()> {
+        let mut left = text.as_bytes();
         while !left.is_empty() {
             let written = timeout(WRITE, self.writer.write(left)).await;
             let n = written.map_err(|_| io::Error::other("it does not read"))??;
             left = &left[n..];
         }
         Ok(())
+    }
+
+    /// Writes the status of everything, port by port: all at once would take a multiple of its bytes
+    /// while a client does not read. Returns whether the gateway was there to be asked.
+    async fn status(&mut self, control: &Control) -> io::Result<bool> {
+        let (head, ports) = match status::head(control).await {
+            Ok(all) => all,
+            Err(why) => {
+                self.write(&json::error(&why.to_string())).await?;
+                return Ok(false);
+            }
+        };
+        let head = json::line(&head);
+        self.write_text(head.trim_end_matches("}\n")).await?;
+        let mut before = ",\"ports\":{";
+        for (name, contact) in ports {
+            let name = json::line(&name.as_str().into());
+            let port = json::line(&status::port(&contact).await);
+            self.write_text(&format!("{before}{}:{}", name.trim_end(), port.trim_end())).await?;
+            before = ",";
+        }
+        let end = if before == "," { "}}\n" } else { ",\"ports\":{}}\n" };
+        self.write_text(end).await?;
+        Ok(true)
     }
 
     async fn watch(&mut self, control: &Control) -> io::Result<()> {
@@ -126,18 +151,14 @@ impl Client {
                 _ = ticks.tick() => {}
                 () = gone(&mut self.reader) => return Ok(()),
             }
-            let status = status::status(control).await;
-            let ended = status.is_err();
-            self.write(&status.unwrap_or_else(|why| json::error(&why.to_string()))).await?;
-            if ended {
+            if !self.status(control).await? {
                 return Ok(());
             }
         }
     }
 
     async fn monitor(&mut self, contact: Contact, raw: bool) -> io::Result<()> {
-        let (sender, mut events) = mpsc::channel(EVENTS);
-        let monitor = Monitor { events: sender, raw, missed: 0 };
+        let (monitor, mut events) = Monitor::new(raw);
         // A port that has just ended ends the channel, too.
         let asked = timeout(ANSWER, contact.asks.send(port::Ask::Monitor(monitor))).await;
         if asked.is_err() {
@@ -145,7 +166,7 @@ impl Client {
         }
         loop {
             let event = tokio::select! {
-                event = events.recv() => event,
+                event = events.next() => event,
                 () = gone(&mut self.reader) => return Ok(()),
             };
             match event {
@@ -171,8 +192,8 @@ async fn gone(reader: &mut BufReader<OwnedReadHalf>) {
 
 async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
     match request {
-        // The other two ways of watching go on, and were taken before.
-        Request::Status { .. } | Request::Monitor { .. } => Ok(status::status(control).await?),
+        // These two are answered in several parts, and were taken before.
+        Request::Status { .. } | Request::Monitor { .. } => Ok(Value::Null),
         Request::Reload {} => reload(control).await,
         Request::Reconnect {} => {
             let roster = control.roster().await?;

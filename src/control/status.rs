@@ -3,14 +3,15 @@
 use super::{AskError, Control, ask, json};
 use crate::app::Contact;
 use crate::clock::{Now, Stamp};
+use crate::config::scalar::Name;
 use crate::last::LastValue;
 use crate::serial::port::{self, Snapshot};
 use crate::uplink;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The status of everything. A part that does not answer says why.
-pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
+/// The status of all but the ports, and who they are. A part that does not answer says why.
+pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, Contact)>), AskError> {
     let roster = control.roster().await?;
     let broker = ask(&roster.uplink, uplink::Ask::Status).await;
     let mut broker = broker.unwrap_or_else(|why| json::error(&why.to_string()));
@@ -18,13 +19,9 @@ pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
     // The MQTT task knows under which client identifier we are there.
     let instance = broker.as_object_mut().and_then(|broker| broker.remove("instance"));
     program["instance"] = instance.unwrap_or_default();
-    let mut ports = Map::new();
-    for (name, contact) in &roster.ports {
-        ports.insert(name.to_string(), port(contact).await);
-    }
     let now = Now::read();
     let uptime = now.mono.saturating_duration_since(control.program.started.mono);
-    Ok(json!({
+    let head = json!({
         "gateway": roster.gateway.as_str(),
         "program": program,
         "pid": std::process::id(),
@@ -33,11 +30,12 @@ pub(super) async fn status(control: &Control) -> Result<Value, AskError> {
         "time": Stamp(now.wall).to_string(),
         "uptime": uptime.as_secs(),
         "broker": broker,
-        "ports": ports,
-    }))
+    });
+    Ok((head, roster.ports.into_iter().collect()))
 }
 
-async fn port(contact: &Contact) -> Value {
+/// The status of a port.
+pub(super) async fn port(contact: &Contact) -> Value {
     let snapshot = match ask(&contact.asks, port::Ask::Status).await {
         Ok(snapshot) => snapshot,
         Err(why) => return json::error(&why.to_string()),

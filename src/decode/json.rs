@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value as Json_;
 use std::borrow::Cow;
 
-/// JSON (RFC 8259). Numbers keep their spelling, and texts are texts unless the field is a number by
+/// JSON (RFC 8259), of at most 1024 values. Numbers keep their spelling, and texts are texts unless the field is a number by
 /// its settings. `null` is a value that the device does not have, and so are the words that sketches
 /// print for a float that is none: `nan`, `inf`, `infinity`, `ovf`, in any case, with or without sign.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -57,6 +57,9 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
 /// of what a frame becomes in proportion to the frame.
 const LONGEST_NAME: usize = 255;
 
+/// A text with more commas is not looked into: as values in memory it takes fifty times its bytes.
+const MOST_VALUES: usize = 1024;
+
 const SHORT_NAME: &str = "a name of at most 255 bytes";
 
 /// See [`Json`].
@@ -69,6 +72,11 @@ pub struct Decoder {
 
 impl Decoder {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
+        if frame.len() > MOST_VALUES
+            && frame.iter().filter(|byte| **byte == b',').count() > MOST_VALUES
+        {
+            return out.refuse("json", Cause::Malformed, "at most 1024 values", frame);
+        }
         let root = serde_json::from_slice(frame).ok();
         let root = root.or_else(|| serde_json::from_slice(&with_nulls(frame)?).ok());
         let Some(root): Option<Json_> = root else {

@@ -266,11 +266,28 @@ fn a_text_of_digits_stays_a_text() {
 #[test]
 fn a_frame_of_json_cannot_grow() {
     let key = "k".repeat(30_000);
-    let list = vec!["1"; 15_000].join(",");
+    let list = vec!["1"; 400].join(",");
     let frame = format!("{{\"{key}\":[{list}],\"a\":{{\"{key}\":1}},\"b\":2}}");
     assert_eq!(decoded("json", frame.as_bytes()), ["b=2", "!json malformed", "!a malformed"]);
     let frame = format!("{{\"n\":\"{key}\",\"list\":[{list}]}}");
     assert_eq!(decoded("{json: {node: /n}}", frame.as_bytes()), ["!node malformed"]);
+    // So many values are not looked into: as values in memory they take fifty times their bytes.
+    let list = format!("[{}]", vec!["1"; 15_000].join(","));
+    assert_eq!(decoded("json", list.as_bytes()), ["!json malformed"]);
+}
+
+#[test]
+fn of_a_frame_so_many_values_are_read_at_most() {
+    let pairs = |count: usize| (0..count).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join(" ");
+    let decoder = tree::parse::<Decode>("pairs").unwrap().build().unwrap();
+    for (count, beyond) in
+        [(Decoded::MOST, 0), (Decoded::MOST + 1, 1), (5000, 5000 - Decoded::MOST)]
+    {
+        let frame = pairs(count);
+        let out = decoder.decode(frame.as_bytes());
+        assert_eq!((out.readings.len(), out.beyond), (Decoded::MOST, beyond as u64));
+        assert_eq!(out.refusals.len(), usize::from(beyond > 0), "they are told of once");
+    }
 }
 
 #[test]

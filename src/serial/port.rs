@@ -15,7 +15,8 @@ pub use inbox::{INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, NotTaken, Outcome,
 use crate::clock::Now;
 use crate::command::{Command, Refused};
 use crate::config::scalar::Span;
-use crate::frame::FrameCounts;
+
+use crate::frame::{FrameCounts, READ};
 use crate::intake::{Full, Intake};
 use crate::last::LastValue;
 use crate::message::Message;
@@ -345,7 +346,7 @@ impl Running {
     /// `held` came before the port was known to be open.
     async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S, held: trial::Held) -> End {
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut buffer = vec![0; 4096];
+        let mut buffer = vec![0; READ];
         let mut messages = Vec::new();
         for (at, bytes) in held {
             // The silences between these reads have passed already.

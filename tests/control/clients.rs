@@ -76,7 +76,7 @@ fn one_that_reads_too_slowly_learns_how_much_it_missed() {
             Some("state") => break,
             other => panic!("{other:?}"),
         }
-        if seen == 300 {
+        if seen == 100 {
             // Room is made: what happens next is told again, the gap with it.
             stage.port.unplug();
         }

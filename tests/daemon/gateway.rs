@@ -2,6 +2,7 @@
 
 use crate::lines::Lines;
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use tempfile::TempDir;
@@ -20,6 +21,11 @@ fn in_folder(config: &str, folder: &Path) -> String {
     }
 }
 
+/// A build that is to be tried in the place of the test's own.
+pub fn named() -> Option<OsString> {
+    std::env::var_os("GATEWAY")
+}
+
 impl Gateway {
     pub fn start(config: &str) -> Gateway {
         Gateway::start_with(config, |_| ())
@@ -30,7 +36,8 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, in_folder(config, folder.path())).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+        let binary = named().unwrap_or_else(|| env!("CARGO_BIN_EXE_tty2mqtt").into());
+        let mut command = Command::new(binary);
         command.args(["run", "--log", "info,uplink=debug", "--config"]);
         command.arg(file).stderr(Stdio::piped());
         prepare(&mut command);

@@ -16,6 +16,7 @@ mod hang;
 mod journal;
 mod lines;
 mod login;
+mod memory;
 mod port;
 mod presence;
 mod proxy;
