@@ -13,7 +13,7 @@ pub use reload::{ReloadError, reload};
 use crate::config::Config;
 use crate::config::scalar::Name;
 use crate::intake::{self, Intake};
-use crate::mqtt::packet::Subscription;
+use crate::mqtt::packet::{RetainHandling, Subscription};
 use crate::outbox::Outbox;
 use crate::pipeline::BuildError;
 use crate::serial;
@@ -170,9 +170,25 @@ fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Sub
     let (mut routes, mut subscriptions) = (Vec::new(), Vec::new());
     for wiring in wirings {
         routes.extend(wiring.route());
-        subscriptions.extend_from_slice(&wiring.subscriptions);
+        for wanted in &wiring.subscriptions {
+            want(&mut subscriptions, wanted);
+        }
     }
     (routes, subscriptions)
+}
+
+/// A broker has one subscription for each filter: of several commands with the same one it has the
+/// highest QoS, and what any of them wants of retained messages.
+fn want(subscriptions: &mut Vec<Subscription>, wanted: &Subscription) {
+    match subscriptions.iter_mut().find(|known| known.filter == wanted.filter) {
+        None => subscriptions.push(wanted.clone()),
+        Some(known) => {
+            known.qos = known.qos.max(wanted.qos);
+            if wanted.retain_handling == RetainHandling::Send {
+                known.retain_handling = RetainHandling::Send;
+            }
+        }
+    }
 }
 
 impl Gateway {
@@ -250,10 +266,12 @@ impl Gateway {
     async fn reload(&mut self, config: Config) -> Result<Changes, StartError> {
         let renamed = config.gateway != self.config.gateway;
         let same_status = self.config.is_same(&config, &["status"]);
+        let same_topics = self.config.broker.amqp_topics == config.broker.amqp_topics;
         let is_kept = |name: &Name| {
             let keys = ["ports", name.as_str()];
             !renamed
                 && same_status
+                && same_topics
                 && self.ports.contains_key(name)
                 && self.config.is_same(&config, &keys)
         };

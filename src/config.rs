@@ -38,6 +38,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The whole configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -192,10 +193,19 @@ pub struct Broker {
     /// Which addresses of a name are used. Default: any, whichever answers first.
     #[serde(default)]
     pub family: Family,
-    /// Longest silence towards the broker before a PINGREQ is sent, 5s to 18h.
-    /// Default: 60s.
-    #[serde(default = "Broker::default_keepalive")]
-    pub keepalive: Span,
+    /// Longest silence towards the broker before a PINGREQ is sent, 5s to 18h. Default: 60s; with
+    /// `ws://` or `wss://` 45s, because many web servers in front of brokers end a link after 60s.
+    #[serde(default)]
+    pub keepalive: Option<Span>,
+    /// Header lines of the WebSocket's request, a name and its value each, such as `Authorization`
+    /// for a web server in front of the broker. They are kept as secret as a password. Only with
+    /// `ws://` and `wss://`, and then for all brokers of the list.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// `true`: the broker takes a `.` for a `/` and a `*` for a `+`, as RabbitMQ does for AMQP. Then
+    /// both become `_` in what devices put into topics.
+    #[serde(default)]
+    pub amqp_topics: bool,
     /// `true`: the broker forgets us when the link ends. `false`: it keeps subscriptions and
     /// commands for us while we are away.
     /// `first`: it forgets us once, when the gateway starts.
@@ -241,12 +251,20 @@ impl Broker {
         self.clean == Clean::Never && !self.session_expiry.duration().is_zero()
     }
 
+    /// The keepalive that is asked for.
+    pub fn keepalive(&self) -> Duration {
+        let shortest = self.urls().map(|url| url.scheme.keepalive()).min();
+        let default = shortest.unwrap_or_else(|| self.url.scheme.keepalive());
+        self.keepalive.map_or(default, Span::duration)
+    }
+
     /// What a connection needs to know. The addresses are without a login: [`Broker::login`] has
     /// it.
     pub fn transport(&self) -> transport::Settings {
         transport::Settings {
             urls: self.urls().map(|url| url.without_login()).collect(),
             proxy: self.proxy.clone(),
+            headers: self.headers.clone(),
             tls: self.tls.clone(),
             network: Network {
                 bind_device: self.bind_device.clone(),
@@ -258,9 +276,6 @@ impl Broker {
         }
     }
 
-    fn default_keepalive() -> Span {
-        Span::from_secs(60)
-    }
     fn default_clean() -> Clean {
         Clean::Always
     }

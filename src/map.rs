@@ -143,6 +143,7 @@ impl Mapping {
             qos: self.qos,
             retain: self.retain,
             durability: self.durability,
+            amqp: false,
         })
     }
 }
@@ -161,9 +162,16 @@ pub struct Mapper {
     qos: Qos,
     retain: bool,
     durability: Option<Durability>,
+    /// Whether `.` and `*` mean `/` and `+` to the broker.
+    amqp: bool,
 }
 
 impl Mapper {
+    /// The broker translates topics for AMQP, in which `.` and `*` are what `/` and `+` are here.
+    pub fn for_amqp(&mut self) {
+        self.amqp = true;
+    }
+
     /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
     /// unit of its reading, if it is of one reading only. Returns how many could not be made because
     /// their topic would be longer than MQTT allows.
@@ -198,7 +206,7 @@ impl Mapper {
         let mut buffer = BytesMut::with_capacity(96);
         self.topic.render(|piece| match piece {
             Ok(text) => buffer.put_slice(text.as_bytes()),
-            Err(slot) => put_level(&mut buffer, self.text_of(slot, first)),
+            Err(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
         });
         let topic = buffer.split().freeze();
         let mut is_after_blank = false;
@@ -248,18 +256,20 @@ impl Mapper {
 }
 
 /// Writes what came from the wire into a topic, as part of one level and never as more: `/`, `+`,
-/// `#` and what a broker may refuse become `_`, and so does `$` at the topic's very start.
-fn put_level(topic: &mut BytesMut, text: &str) {
+/// `#` and what a broker may refuse become `_`, with `amqp` `.` and `*` too, and `$` at the topic's
+/// very start.
+fn put_level(topic: &mut BytesMut, text: &str, amqp: bool) {
     if text.is_empty() {
         topic.put_u8(b'_');
     }
     let start = topic.len();
     let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'+' | b'#');
-    if text.bytes().all(is_plain) {
+    let is_amqp = |c: char| amqp && matches!(c, '.' | '*');
+    if text.bytes().all(is_plain) && !(amqp && text.contains(is_amqp)) {
         topic.put_slice(text.as_bytes());
     } else {
         for c in text.chars() {
-            let is_special = matches!(c, '/' | '+' | '#') || topic::is_unfit(c);
+            let is_special = matches!(c, '/' | '+' | '#') || topic::is_unfit(c) || is_amqp(c);
             let c = if is_special { '_' } else { c };
             topic.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
@@ -409,6 +419,22 @@ mod tests {
         assert_eq!(mapped("{topic: '{field}', payload: x}", &readings), one("_SYS______", "x"));
         assert_eq!(mapped("{topic: 'a/{value}', payload: x}", &readings), one("a/$SYS______", "x"));
         assert_eq!(mapped("{topic: 'a/{field}', payload: x}", &[number("", "1")]), one("a/_", "x"));
+    }
+
+    #[test]
+    fn for_amqp_a_dot_and_a_star_of_a_device_are_no_level_and_no_wildcard() {
+        let yaml = "{topic: 'a.b/{field}', payload: x}";
+        let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
+        let mut mapper = mapping.build(&NAMES).unwrap();
+        for (amqp, expected) in [(false, "a.b/c.d*e.ä"), (true, "a.b/c_d_e_ä")] {
+            if amqp {
+                mapper.for_amqp();
+            }
+            let mut topics = Vec::new();
+            let mut push = |it: Message, _: Option<&str>| topics.push(it.topic.to_string());
+            mapper.map(&[number("c.d*e.ä", "1")], Now::read(), &mut push);
+            assert_eq!(topics, [expected]);
+        }
     }
 
     #[test]

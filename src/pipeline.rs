@@ -160,6 +160,11 @@ pub struct Complaint {
 }
 
 impl Pipeline {
+    /// The broker translates topics for AMQP: what devices put into them has no `.` and no `*`.
+    pub fn for_amqp(&mut self) {
+        self.kinds.iter_mut().flat_map(|kind| &mut kind.mappers).for_each(Mapper::for_amqp);
+    }
+
     /// The pipeline of a port, or all that is wrong with its settings.
     pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, Vec<BuildError>> {
         let mut errors = Vec::new();

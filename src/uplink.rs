@@ -2,6 +2,7 @@
 //! and the broker is told how the gateway is.
 
 mod away;
+mod leftover;
 mod namesake;
 mod saving;
 
@@ -14,12 +15,13 @@ use crate::log::lasting::Lasting;
 use crate::message::Message;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
-use crate::mqtt::session::{Event, Received, Session, Token};
+use crate::mqtt::session::{Clean, Event, Received, Session, Token};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Inbox, NotTaken, Taken};
 use crate::status;
 use away::AwayLog;
+use leftover::Leftovers;
 use namesake::Namesakes;
 use saving::{PATIENCE, report};
 use serde_json::Value;
@@ -125,6 +127,8 @@ pub async fn run(uplink: Uplink) -> usize {
         ended: None,
         opening: has_journal.then(|| now.mono + PATIENCE),
         hanging: Lasting::default(),
+        is_resumed: false,
+        leftovers: Leftovers::default(),
         wildcards: Lasting::default(),
         taken,
         takes,
@@ -155,6 +159,9 @@ struct Running {
     opening: Option<Instant>,
     /// Its disk hangs, for the log.
     hanging: Lasting,
+    /// Whether the link goes on with a session that the broker kept, and what was found in it.
+    is_resumed: bool,
+    leftovers: Leftovers,
     /// Messages whose topic had a wildcard.
     wildcards: Lasting,
     /// Lent to each command message, and where they come back.
@@ -259,7 +266,12 @@ impl Running {
             journal.name_ports(plan.ports.clone());
         }
         match link {
-            Some(link) => {
+            Some(mut link) => {
+                if link.session.options().clean != Clean::Always {
+                    // It may be the same broker, which keeps them.
+                    let gone = gone(&uplink.plan.subscriptions, &plan.subscriptions);
+                    link.session.unsubscribe(gone);
+                }
                 self.next_link = Some(link);
                 uplink.link.leave(Reason::SUCCESS);
             }
@@ -409,7 +421,7 @@ impl Running {
                     let topic = topic.as_deref().unwrap_or("a topic with a wildcard");
                     tracing::warn!(
                         "a message to {topic:?} was passed over: nobody may publish to a wildcard. \
-                         RabbitMQ makes such of a `*`{again}"
+                         RabbitMQ makes such of a `*`; with it, set `broker.amqp_topics`{again}"
                     );
                 }
             }
@@ -424,6 +436,7 @@ impl Running {
         let now = Now::read();
         let version = self.uplink.link.session.version();
         let session = if answer.session_present { ", session resumed" } else { "" };
+        self.is_resumed = answer.session_present;
         if self.away.connected(&self.broker(), now.mono) {
             tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         }
@@ -437,6 +450,12 @@ impl Running {
     /// is done with it.
     fn route(&mut self, message: Received) {
         let Received { topic, payload, retain, token, properties, .. } = message;
+        let plan = &self.uplink.plan;
+        let is_wanted = |route: &Route| route.filters.iter().any(|it| it.matches(topic.as_str()));
+        let is_program = || plan.topics.seen_program().as_ref() == Some(&topic);
+        if self.is_resumed && !plan.routes.iter().any(is_wanted) && !is_program() {
+            return self.end_leftover(&topic, token);
+        }
         let now = Now::read();
         let taken = token.map(|token| Taken::new(token, self.taken.clone()));
         let expiry = properties.message_expiry().copied();
@@ -465,6 +484,21 @@ impl Running {
             }
         }
         taken.into_iter().for_each(Taken::done);
+    }
+
+    /// A message that no command wants: an earlier configuration subscribed to it, in a session that
+    /// the broker kept.
+    fn end_leftover(&mut self, topic: &Topic, token: Option<Token>) {
+        let Uplink { link, plan, .. } = &mut self.uplink;
+        if let Some(token) = token {
+            link.session.acknowledge(token, Reason::SUCCESS);
+        }
+        let wanted = plan.subscriptions.iter().map(|wanted| &wanted.filter);
+        let filters = self.leftovers.end(topic, wanted);
+        if !filters.is_empty() {
+            tracing::info!("an earlier configuration subscribed to {topic}; that is ended");
+            link.session.unsubscribe(filters);
+        }
     }
 
     fn down(&mut self, why: &LinkError) {
@@ -544,10 +578,15 @@ impl Running {
     }
 }
 
+/// What was wanted and is no more.
+fn gone(old: &[Subscription], new: &[Subscription]) -> Vec<TopicFilter> {
+    let is_gone = |old: &&Subscription| !new.iter().any(|new| new.filter == old.filter);
+    old.iter().filter(is_gone).map(|old| old.filter.clone()).collect()
+}
+
 /// Subscribes to what is new, and ends what is gone.
 fn subscribe(session: &mut Session, old: &[Subscription], new: &[Subscription]) {
-    let is_gone = |old: &&Subscription| !new.iter().any(|new| new.filter == old.filter);
-    let gone: Vec<_> = old.iter().filter(is_gone).map(|old| old.filter.clone()).collect();
+    let gone = gone(old, new);
     let added: Vec<_> = new.iter().filter(|new| !old.contains(new)).cloned().collect();
     if !gone.is_empty() {
         session.unsubscribe(gone);

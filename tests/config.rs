@@ -132,7 +132,7 @@ fn a_broker_file_counts_instead_of_the_configuration() {
     assert_eq!(config.broker.user.as_deref(), Some("u"));
     assert_eq!(config.broker.password.as_ref().unwrap().reveal(), "a\"\\\n$(id)é".as_bytes());
     assert_eq!(config.broker.password_file, None);
-    assert_eq!(config.broker.keepalive.to_string(), "9s");
+    assert_eq!(config.broker.keepalive().as_secs(), 9);
     // The password is not in the configuration, which everyone may read.
     assert_eq!(
         warnings,
@@ -495,5 +495,21 @@ fn mutilated_texts_never_stop_the_reader() {
             assert!(!error.problems.is_empty(), "{text}");
             let _ = error.to_string();
         }
+    }
+}
+
+#[test]
+fn a_websocket_is_kept_alive_below_the_60_seconds_of_web_servers() {
+    for (keys, seconds) in [
+        ("url: 'mqtt://a'", 60),
+        ("url: 'ws://a'", 45),
+        ("url: 'wss://a'", 45),
+        ("url: 'mqtts://a', fallback: ['wss://b']", 45),
+        ("url: 'wss://a', keepalive: 2min", 120),
+        ("url: 'mqtt://a', keepalive: 5s", 5),
+    ] {
+        let text = format!("broker: {{{keys}}}\nports: {{p: {{tcp: \"a:1\"}}}}\n");
+        let (config, _) = load::parse("c.yaml", &text, Path::new("/")).unwrap();
+        assert_eq!(config.broker.keepalive().as_secs(), seconds, "{keys}");
     }
 }

@@ -10,7 +10,7 @@ use crate::journal::{self, Journal};
 use crate::machine;
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
-use crate::mqtt::packet::{Properties, Subscription, Version};
+use crate::mqtt::packet::{Properties, RetainHandling, Subscription, Version};
 use crate::mqtt::session::{self, Session};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::transport::Connector;
@@ -113,15 +113,24 @@ pub(super) fn port(
     port: &Port,
     intake: Intake,
 ) -> Result<Built, Vec<BuildError>> {
-    let pipeline = Pipeline::build(&config.gateway, name, port)?;
+    let mut pipeline = Pipeline::build(&config.gateway, name, port)?;
+    if config.broker.amqp_topics {
+        pipeline.for_amqp();
+    }
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::with(&config.gateway, &config.status);
     let (inbox, inbox_end) = port::inbox();
     let (asks, asked) = mpsc::channel(port::ASKS);
     let (stop, stopped) = watch::channel(());
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
-    let subscriptions =
-        commands.iter().map(|command| Subscription::new(command.filter.clone(), command.qos));
+    let subscriptions = commands.iter().map(|command| Subscription {
+        // What the broker kept from before is not even sent where it would be ignored.
+        retain_handling: match command.retained {
+            true => RetainHandling::Send,
+            false => RetainHandling::DoNotSend,
+        },
+        ..Subscription::new(command.filter.clone(), command.qos)
+    });
     let subscriptions = subscriptions.collect();
     let wiring = Wiring { filters, inbox, report: topics.commands(name), subscriptions };
     let task = PortTask {
@@ -151,7 +160,7 @@ fn session_options(config: &Config) -> session::Options {
     session::Options {
         client_id,
         clean: broker.clean,
-        keepalive: broker.keepalive.duration(),
+        keepalive: broker.keepalive(),
         user,
         password,
         will: status::will(config),

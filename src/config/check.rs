@@ -133,12 +133,10 @@ impl Found<'_> {
 
     fn broker(&mut self, config: &Config) {
         let broker = &config.broker;
-        self.within(
-            "broker.keepalive",
-            broker.keepalive,
-            Span::from_secs(5),
-            Span::from_secs(65_535),
-        );
+        if let Some(keepalive) = broker.keepalive {
+            let (least, most) = (Span::from_secs(5), Span::from_secs(65_535));
+            self.within("broker.keepalive", keepalive, least, most);
+        }
         if let Some(status) = config.status.on() {
             let (least, most) = (Span::from_secs(1), Span::from_secs(86_400));
             self.within("status.interval", status.interval, least, most);

@@ -265,7 +265,7 @@ impl Connector {
         if !url.scheme.is_websocket() {
             return Ok(stream);
         }
-        let handshake = ws::shake_hands(stream, url);
+        let handshake = ws::shake_hands(stream, url, &self.settings.headers);
         let socket = limit.hold("the WebSocket handshake", handshake).await?;
         let failed = |source| Error::WebSocket { host: url.host.clone(), source };
         Ok(Stream::WebSocket(Box::new(socket.map_err(failed)?)))

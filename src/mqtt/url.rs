@@ -5,6 +5,7 @@ use crate::config::scalar::Secret;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Why an address is not what it should be; the text names the part and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,12 @@ impl Scheme {
     /// Whether the bytes go in WebSocket frames.
     pub fn is_websocket(self) -> bool {
         matches!(self, Scheme::Ws | Scheme::Wss)
+    }
+
+    /// A keepalive that what stands on the way lets pass: many web servers in front of brokers end a
+    /// link after 60 s without a byte.
+    pub fn keepalive(self) -> Duration {
+        Duration::from_secs(if self.is_websocket() { 45 } else { 60 })
     }
 
     /// The TCP port where none is given; 0 for a Unix socket.

@@ -57,19 +57,19 @@ impl Scripted {
     }
 }
 
-struct Peer {
+pub struct Peer {
     stream: TcpStream,
     input: BytesMut,
     version: Version,
 }
 
 impl Peer {
-    fn new(stream: TcpStream) -> Peer {
+    pub fn new(stream: TcpStream) -> Peer {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Peer { stream, input: BytesMut::new(), version: Version::V5 }
     }
 
-    fn hears(&mut self) -> Option<Packet> {
+    pub fn hears(&mut self) -> Option<Packet> {
         loop {
             if let Some(Decoded::Packet(packet)) =
                 Packet::decode(&mut self.input, 1 << 20, self.version).unwrap()
@@ -82,7 +82,11 @@ impl Peer {
         }
     }
 
-    fn says(&mut self, packet: &Packet) {
+    pub fn says_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub fn says(&mut self, packet: &Packet) {
         let mut bytes = BytesMut::new();
         packet.encode(&mut bytes, self.version);
         self.stream.write_all(&bytes).unwrap();

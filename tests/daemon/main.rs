@@ -14,6 +14,7 @@ mod commands;
 mod gateway;
 mod hang;
 mod journal;
+mod kept;
 mod lines;
 mod login;
 mod memory;

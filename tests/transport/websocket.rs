@@ -118,11 +118,33 @@ async fn the_request_and_masked_frames_both_ways() {
     })
     .await;
     let url = format!("ws://me:geheim@{address}/a%20b?token=x");
-    let mut stream = connect(settings(&url)).await.unwrap();
+    let mut settings = settings(&url);
+    let headers = [("Authorization", "Bearer a.b-c"), ("X-Site", "")];
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned().into());
+    settings.headers = headers.map(header).into();
+    assert!(!format!("{settings:?}").contains("a.b-c"), "values are secrets");
+    let mut stream = connect(settings.clone()).await.unwrap();
     let request = requests.recv().await.unwrap();
     assert!(request.starts_with(&format!("GET /a%20b?token=x HTTP/1.1\r\nHost: {address}\r\n")));
     assert!(request.contains("\r\nSec-WebSocket-Protocol: mqtt\r\n"), "{request}");
     assert!(!request.contains("geheim"), "the login is MQTT's");
+    let lines = "\r\nAuthorization: Bearer a.b-c\r\nX-Site: \r\n\r\n";
+    assert!(request.ends_with(lines), "{request}");
+    for (name, value) in [
+        ("X", "a\r\nHost: other"),
+        ("X", "a\0"),
+        ("X", "ü"),
+        ("X Y", ""),
+        ("", ""),
+        ("hOST", "other"),
+        ("Sec-WebSocket-Protocol", "other"),
+    ] {
+        let mut settings = settings.clone();
+        settings.headers = [header((name, value))].into();
+        let error = connect(settings).await.unwrap_err().to_string();
+        assert!(error.contains("header"), "{name} {value}: {error}");
+    }
+    assert!(requests.try_recv().is_err(), "none of these was sent");
     works(&mut stream).await;
     works(&mut stream).await;
     // Every size of a length, and more than a frame of ours holds.

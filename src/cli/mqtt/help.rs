@@ -54,7 +54,7 @@ const CONNECTION: &str = "
                         or --password-env VARIABLE, or -P PASSWORD
   -V 5|311|31|auto      MQTT version [311]    -i, --id ID
   -c  keep the session                        -x SECONDS  for so long (5)
-  -k, --keepalive SECONDS [60]                -M COUNT    in flight [1000]
+  -k, --keepalive SECONDS [60; --ws 45]       -M COUNT    in flight [1000]
       --cafile FILE     TLS; or --capath, --tls-use-os-certs, --fingerprint
       --cert FILE       --key FILE            --key-password-file FILE
       --insecure        check no certificate, and log in with none

@@ -49,7 +49,10 @@ pub(super) fn session(
         version: connection.version,
         clean,
         session_expiry: Duration::from_secs(connection.session_expiry.unwrap_or(0).into()),
-        keepalive: Duration::from_secs(connection.keep_alive.into()),
+        keepalive: match connection.keep_alive {
+            Some(seconds) => Duration::from_secs(seconds.into()),
+            None => connection.scheme().keepalive(),
+        },
         user: connection.user.clone(),
         password: password(connection)?,
         will,

@@ -2,6 +2,7 @@
 
 use crate::config::Broker;
 use crate::mqtt::transport::settings::{Family, Verify};
+use crate::mqtt::transport::ws::header_fault;
 use crate::mqtt::url::{BrokerUrl, Scheme};
 
 /// Calls `add` with the path and the sentence for everything that is wrong.
@@ -17,6 +18,18 @@ pub(super) fn check(broker: &Broker, mut add: impl FnMut(&str, &str)) {
         }
     }
     tls(broker, &mut add);
+    let is_websocket = broker.urls().any(|url| url.scheme.is_websocket());
+    if !broker.headers.is_empty() && !is_websocket {
+        add(
+            "broker.headers",
+            "only a WebSocket's request has headers; write the url with ws:// or wss://",
+        );
+    }
+    for (name, value) in &broker.headers {
+        if let Some(why) = header_fault(name, value.reveal()) {
+            add("broker.headers", &format!("{name:?}: {why}"));
+        }
+    }
     match (broker.family, broker.local_address) {
         (Family::V4, Some(address)) if address.is_ipv6() => {
             add("broker.local_address", "it is an IPv6 address, and `family` is 4; keep one");

@@ -7,6 +7,7 @@ use crate::config::scalar::{Secret, parse_hex};
 use crate::mqtt::files;
 use crate::mqtt::url::BrokerUrl;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Settings {
     pub urls: Vec<BrokerUrl>,
     /// What stands between us and the broker.
     pub proxy: Option<ProxyUrl>,
+    /// More header lines of a WebSocket's request: names and values.
+    pub headers: BTreeMap<String, Secret>,
     /// For addresses with `mqtts://` and `wss://`.
     pub tls: TlsSettings,
     /// Which way out of this machine.
@@ -34,6 +37,7 @@ impl Settings {
         Settings {
             urls: vec![url],
             proxy: None,
+            headers: BTreeMap::new(),
             tls: TlsSettings::default(),
             network: Network::default(),
             credentials: false,
@@ -44,7 +48,10 @@ impl Settings {
     /// one broker counts for all: they are trusted or not as one list.
     pub(crate) fn has_credentials(&self) -> bool {
         let login = |url: &BrokerUrl| url.user.is_some() || url.password.is_some();
-        self.credentials || self.urls.iter().any(login) || self.tls.cert_file.is_some()
+        self.credentials
+            || self.urls.iter().any(login)
+            || self.tls.cert_file.is_some()
+            || !self.headers.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@ mod frame;
 mod handshake;
 
 pub use handshake::WebSocketError;
+pub(crate) use handshake::header_fault;
 pub(super) use handshake::shake_hands;
 
 use bytes::{Buf, BytesMut};

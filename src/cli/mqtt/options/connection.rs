@@ -83,8 +83,8 @@ pub struct Connection {
     pub clean: bool,
     /// For how many seconds the broker keeps the session; MQTT 5 only.
     pub session_expiry: Option<u32>,
-    /// Seconds, 0: never.
-    pub keep_alive: u16,
+    /// Seconds, 0: never. `None`: as is best for the way to the broker.
+    pub keep_alive: Option<u16>,
     /// Login.
     pub user: Option<String>,
     /// Login.
@@ -121,7 +121,7 @@ impl Default for Connection {
             id: ClientId::Generated,
             clean: true,
             session_expiry: None,
-            keep_alive: 60,
+            keep_alive: None,
             user: None,
             password: None,
             will: None,
@@ -228,7 +228,8 @@ impl Connection {
                 });
             }
             "-k" | "--keepalive" => {
-                self.keep_alive = values.number("a number of seconds", 0, 65_535)? as u16;
+                let seconds = values.number("a number of seconds", 0, 65_535)?;
+                self.keep_alive = Some(seconds as u16);
             }
             "-u" | "--username" => self.user = Some(values.text("a user name")?),
             "-P" | "--pw" => {

@@ -39,7 +39,7 @@ fn a_message_needs_a_topic_and_a_payload_only() {
     assert_eq!(options.own.source, Source::Message(b"hello".to_vec()));
     let connection = &options.connection;
     assert_eq!((connection.host.as_str(), connection.port()), ("localhost", 1883));
-    assert_eq!((connection.keep_alive, connection.version), (60, Some(Version::V311)));
+    assert_eq!((connection.keep_alive, connection.version), (None, Some(Version::V311)));
     assert!(connection.clean && !connection.tls.on && options.warnings.is_empty());
 }
 
@@ -58,7 +58,7 @@ fn the_names_of_aikos_commands() {
     let options = publish(line);
     let connection = &options.connection;
     assert_eq!((connection.host.as_str(), connection.port()), ("h", 1));
-    assert_eq!((&connection.id, connection.keep_alive), (&ClientId::Exactly("me".into()), 7));
+    assert_eq!((&connection.id, connection.keep_alive), (&ClientId::Exactly("me".into()), Some(7)));
     let will = connection.will.as_ref().unwrap();
     assert_eq!(will.topic.as_ref().unwrap().as_str(), "w");
     assert_eq!(

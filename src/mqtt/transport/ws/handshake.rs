@@ -1,9 +1,11 @@
 //! The opening handshake: RFC 6455, section 4.
 
 use super::WebSocket;
+use crate::config::scalar::Secret;
 use crate::mqtt::transport::head::{Head, HeadError, printable};
 use crate::mqtt::url::BrokerUrl;
 use base64ct::{Base64, Encoding};
+use std::collections::BTreeMap;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -40,16 +42,52 @@ pub enum WebSocketError {
         /// Status line of the answer.
         status: String,
     },
+    /// A header line of ours cannot be.
+    #[error("the header {name:?}: {why}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// It speaks WebSocket, but not MQTT in it.
     #[error("it speaks WebSocket but no MQTT in it; is the path of the address right?")]
     NoMqtt,
+}
+
+/// What is wrong with a header line (RFC 9110, 5.1 and 5.5): one that we send ourselves, a name that is
+/// none, or a value that would end the line.
+pub(crate) fn header_fault(name: &str, value: &[u8]) -> Option<&'static str> {
+    const OURS: [&str; 5] =
+        ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let lower = name.to_ascii_lowercase();
+    if name.is_empty() || !name.bytes().all(is_token) {
+        Some("this is no name of a header; it has letters, digits and hyphens")
+    } else if OURS.contains(&&*lower) || lower.starts_with("sec-websocket-") {
+        Some("the WebSocket's request has this header already; leave it out")
+    } else if !value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+        Some("its value has a line break or another character that is not printable ASCII")
+    } else {
+        None
+    }
 }
 
 /// Asks for a WebSocket that carries MQTT.
 pub(in crate::mqtt::transport) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     url: &BrokerUrl,
+    headers: &BTreeMap<String, Secret>,
 ) -> Result<WebSocket<S>, WebSocketError> {
+    let mut more = Vec::new();
+    for (name, value) in headers {
+        if let Some(why) = header_fault(name, value.reveal()) {
+            return Err(WebSocketError::Header { name: name.clone(), why });
+        }
+        for part in [name.as_bytes(), b": ", value.reveal(), b"\r\n"] {
+            more.extend_from_slice(part);
+        }
+    }
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
     let key = Base64::encode_string(&nonce);
@@ -62,10 +100,11 @@ pub(in crate::mqtt::transport) async fn shake_hands<S: AsyncRead + AsyncWrite + 
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+         Sec-WebSocket-Protocol: mqtt\r\n",
         url.target()
     );
-    stream.write_all(request.as_bytes()).await?;
+    let request = [request.as_bytes(), &more, b"\r\n"].concat();
+    stream.write_all(&request).await?;
     stream.flush().await?;
     let head = Head::read(&mut stream).await.map_err(|error| match error {
         HeadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -1,0 +1,81 @@
+//! What the gateway does with messages that it did not ask for: those that an earlier configuration
+//! subscribed to in a session that the broker kept, and those to topics that cannot be.
+
+use crate::gateway::Gateway;
+use crate::login::Peer;
+use std::net::TcpListener;
+use tty2mqtt::mqtt::packet::{
+    ConnAck, Packet, PacketId, Properties, Publish, Reason, RetainHandling,
+};
+use tty2mqtt::mqtt::topic::Qos;
+
+fn command(topic: &str, id: u16) -> Packet {
+    Packet::Publish(Publish {
+        topic: Some(topic.parse().unwrap()),
+        payload: "on".into(),
+        qos: Qos::AtLeastOnce,
+        id: PacketId::new(id),
+        dup: false,
+        retain: false,
+        properties: Properties::NONE,
+    })
+}
+
+/// The next packet that `wanted` makes something of.
+fn wait<T>(peer: &mut Peer, what: &str, mut wanted: impl FnMut(Packet) -> Option<T>) -> T {
+    loop {
+        let packet = peer.hears().unwrap_or_else(|| panic!("no {what}"));
+        if let Some(found) = wanted(packet) {
+            return found;
+        }
+    }
+}
+
+fn acknowledged(peer: &mut Peer, id: u16) {
+    wait(peer, "PUBACK", |packet| match packet {
+        Packet::PubAck(ack) if ack.id.get() == id => Some(()),
+        Packet::Disconnect(why) => panic!("{why:?}"),
+        _ => None,
+    });
+}
+
+#[test]
+fn what_an_earlier_configuration_subscribed_to_ends_and_wildcards_are_passed_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let gateway = Gateway::start(&format!(
+        "gateway: g\nbroker: {{url: \"mqtt://127.0.0.1:{port}\", clean: false, version: \"5\"}}\n\
+         ports:\n  p:\n    tcp: \"127.0.0.1:1\"\n    commands:\n\
+         \x20     - {{topic: \"g/+/set\", send: \"{{payload}}\"}}\n\
+         \x20     - {{topic: \"g/kept\", send: \"{{payload}}\", retained: true}}\n"
+    ));
+    let mut peer = Peer::new(listener.accept().unwrap().0);
+    wait(&mut peer, "CONNECT", |packet| matches!(packet, Packet::Connect(_)).then_some(()));
+    peer.says(&Packet::ConnAck(ConnAck::new(true, Reason::SUCCESS)));
+    let filters = wait(&mut peer, "SUBSCRIBE", |packet| match packet {
+        Packet::Subscribe(subscribe) => Some(subscribe.filters),
+        _ => None,
+    });
+    let wanted = |filter: &str| filters.iter().find(|it| it.filter.as_str() == filter).unwrap();
+    assert_eq!(wanted("g/+/set").retain_handling, RetainHandling::DoNotSend);
+    assert_eq!(wanted("g/kept").retain_handling, RetainHandling::Send);
+
+    // RabbitMQ's `*`.
+    peer.says_bytes(b"\x32\x0d\x00\x06g/m/+/\x00\x07\x00no");
+    acknowledged(&mut peer, 7);
+    gateway.log().wait_for("broker.amqp_topics");
+
+    peer.says(&command("old/pump/set", 8));
+    acknowledged(&mut peer, 8);
+    let given_up = wait(&mut peer, "UNSUBSCRIBE", |packet| match packet {
+        Packet::Unsubscribe(it) => Some(it.filters),
+        _ => None,
+    });
+    let given_up: Vec<_> = given_up.iter().map(|filter| filter.as_str()).collect();
+    for filter in ["old/pump/set", "old/+/set", "old/#", "+/pump/+"] {
+        assert!(given_up.contains(&filter), "{given_up:?}");
+    }
+    assert!(!given_up.contains(&"g/+/set"));
+    gateway.log().wait_for("an earlier configuration subscribed to old/pump/set");
+    gateway.kill();
+}
