@@ -110,8 +110,11 @@ impl World {
             [None, Some(Version::V31), Some(Version::V311), Some(Version::V5), Some(Version::V5)];
         let version = version[chance.below(5) as usize];
         let command = if chance.one_in(2) { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
+        let will = Message::new("will".parse().unwrap(), "lost".to_owned());
+        let will = chance.one_in(2).then_some(Message { retain: true, ..will });
         let mut session = Session::new(Options {
             client_id: "sim".into(),
+            will,
             version,
             clean: if clean { Clean::Always } else { Clean::Never },
             keepalive: KEEPALIVE,
@@ -132,6 +135,10 @@ impl World {
         if chance.one_in(2) {
             let most = 1 + chance.below(20) as u16;
             broker.limits.0.push(Property::ReceiveMaximum(most));
+        }
+        // It refuses the will, in 5.0 with a reason, before that by its end.
+        if chance.one_in(4) {
+            broker.limits.0.push(Property::RetainAvailable(false));
         }
         if version.is_none() && chance.one_in(2) {
             broker.faults.newest = Some(Version::V311);

@@ -260,7 +260,14 @@ impl Link {
         let broker = self.broker().map(BrokerUrl::to_string).unwrap_or_default();
         match limit {
             WillLimit::WHOLE => tracing::info!("{broker} lets us in with the whole will again"),
-            less => tracing::warn!("{broker} lets us in {less} only"),
+            // Of 5.0 it says what it takes of messages, too.
+            less if self.session.version() == Version::V5 => {
+                tracing::warn!("{broker} lets us in {less} only");
+            }
+            less => tracing::warn!(
+                "{broker} lets us in {less} only; if it also ends links at such messages, set `retain` \
+                 and `qos` of `status`"
+            ),
         }
     }
 

@@ -11,6 +11,10 @@ const HANG_UPS: u32 = 3;
 /// balancer whose broker is away.
 const HANG_UPS_OF_HOST: u32 = 10;
 
+/// So many links in a row have to begin with an end at the whole will, and go on with the guess, before
+/// the guess counts as known. After an outage chance alone may do that once.
+const GUESSES: u8 = 3;
+
 /// What is known of one broker.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mqtt) struct Dialect {
@@ -27,9 +31,9 @@ pub(in crate::mqtt) struct Dialect {
     will: WillLimit,
     /// Whether the broker itself, or a second experience, spoke against more of the will.
     will_is_settled: bool,
-    /// What the broker took where it had hung up on more. That may have been chance, so the next
-    /// link asks for the whole will again.
-    guess: Option<WillLimit>,
+    /// What the broker took where it had hung up on more, and on how many links in a row. That may
+    /// have been chance, so the next link asks for the whole will again.
+    guess: Option<(WillLimit, u8)>,
     /// With what it let us in last.
     told: WillLimit,
 }
@@ -59,22 +63,18 @@ impl Dialect {
         self.will
     }
 
-    /// How much of a will the broker takes, as far as it is known and no guess.
-    pub(super) fn known_limit(&self) -> WillLimit {
-        if self.will_is_settled { self.will } else { WillLimit::WHOLE }
-    }
-
     /// The broker let us in. `Some`: with another part of the will than before.
     pub(super) fn let_in(&mut self) -> Option<WillLimit> {
         (self.is_settled, self.unanswered, self.hang_ups) = (true, 0, 0);
         let used = self.will;
         if used == WillLimit::WHOLE {
             self.guess = None;
-        } else if self.will_is_settled || self.guess == Some(used) {
-            self.will_is_settled = true;
-        } else {
-            self.guess = Some(used);
-            self.will = WillLimit::WHOLE;
+        } else if !self.will_is_settled {
+            let times =
+                self.guess.filter(|(guess, _)| *guess == used).map_or(0, |(_, times)| times);
+            self.guess = Some((used, times + 1));
+            self.will_is_settled = times + 1 >= GUESSES;
+            self.will = if self.will_is_settled { used } else { WillLimit::WHOLE };
         }
         (std::mem::replace(&mut self.told, used) != used).then_some(used)
     }
@@ -103,15 +103,20 @@ impl Dialect {
     pub(super) fn suspect(&mut self, will: Option<&Will>) -> bool {
         self.unanswered = 0;
         self.hang_ups += 1;
-        if self.will == WillLimit::WHOLE
-            && let Some(guess) = self.guess
-        {
-            self.will = guess;
-            return true;
-        }
         let most = if self.is_settled { HANG_UPS_OF_HOST } else { HANG_UPS };
         if self.hang_ups < most {
-            return self.turn_to_older();
+            // By turns, so that what works directly behind what does not is some proof.
+            return match self.guess.filter(|_| !self.will_is_settled) {
+                Some((guess, _)) if self.will == WillLimit::WHOLE => {
+                    self.will = guess;
+                    true
+                }
+                Some(_) => {
+                    self.will = WillLimit::WHOLE;
+                    false
+                }
+                None => self.turn_to_older(),
+            };
         }
         let is_free = !self.is_fixed && !self.is_settled;
         match will.and_then(|will| self.will.next(will)) {

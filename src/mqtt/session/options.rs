@@ -1,6 +1,5 @@
 //! What a session is opened with, and what the broker allows it.
 
-use super::will::WillLimit;
 use crate::config::scalar::Secret;
 use crate::message::Message;
 use crate::mqtt::packet::{Connect, Properties, Property, Reason, Subscription, Version, Will};
@@ -237,17 +236,6 @@ impl Limits {
             wildcard: properties.wildcard_available().copied().unwrap_or(true),
             subscription_id: properties.subscription_id_available().copied().unwrap_or(true),
             shared: properties.shared_available().copied().unwrap_or(true),
-        }
-    }
-
-    /// A broker does not take in a message what it does not take in a will. Before 5.0 it can say
-    /// neither, and ends the link at such a message.
-    pub(super) fn as_for_will(self, limit: WillLimit) -> Limits {
-        match limit {
-            WillLimit::UpTo { qos, retain } => {
-                Limits { qos: self.qos.min(qos), retain: self.retain && retain, ..self }
-            }
-            WillLimit::Without => self,
         }
     }
 

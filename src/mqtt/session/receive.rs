@@ -321,7 +321,7 @@ impl Session {
         self.was_connected = true;
         self.is_elsewhere = false;
         self.is_resumed = answer.session_present;
-        self.limits = Limits::of(properties).as_for_will(self.dialect.known_limit());
+        self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
         self.window = self.options.inflight.min(window);
         self.flights.set_window(if self.careful.is_some() { 1 } else { self.window });
