@@ -545,10 +545,11 @@ pub struct CommandRule {
     /// because it would be repeated at each reconnect.
     #[serde(default)]
     pub retained: bool,
-    /// A message that is older is refused, 1s to 7 days. Before MQTT 5 a message does not say when it was
-    /// sent, so its age counts from when it reached the gateway. What the broker kept for us while the
-    /// link was away (`clean: false`) counts as sent when the link went away, and is refused if the
-    /// gateway was started since. Default: any age; a message expiry of MQTT 5 holds all the same.
+    /// A message that is older is refused, 1s to 7d. A message does not say when it was sent, so its
+    /// age counts from when it reached the gateway. What the broker kept for us while the link was away
+    /// (`clean: false`) counts as sent when the link went away; if the gateway was started since, and
+    /// for what the broker retains, nobody knows the age, and it is refused. Default: any age; a
+    /// message expiry of MQTT 5 holds all the same, while the command waits here, too.
     #[serde(default)]
     pub max_age: Option<Span>,
 }

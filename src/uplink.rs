@@ -1,6 +1,7 @@
 //! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
 //! and the broker is told how the gateway is.
 
+mod age;
 mod away;
 mod leftover;
 mod namesake;
@@ -20,6 +21,7 @@ use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::serial::port::{Inbound, Inbox, NotTaken, Taken};
 use crate::status;
+use age::Ages;
 use away::AwayLog;
 use leftover::Leftovers;
 use namesake::Namesakes;
@@ -130,6 +132,7 @@ pub async fn run(uplink: Uplink) -> usize {
         is_resumed: false,
         leftovers: Leftovers::default(),
         wildcards: Lasting::default(),
+        ages: Ages::default(),
         taken,
         takes,
     };
@@ -164,6 +167,8 @@ struct Running {
     leftovers: Leftovers,
     /// Messages whose topic had a wildcard.
     wildcards: Lasting,
+    /// How old messages from the broker are.
+    ages: Ages,
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<Token>,
     takes: mpsc::Receiver<Token>,
@@ -211,6 +216,10 @@ impl Running {
                 self.look_at_the_clock();
             }
             self.look_at_the_disk();
+            let session = &mut self.uplink.link.session;
+            if self.ages.wants_to_ask() && !session.owes_answers() && session.ask_for_pong() {
+                self.ages.asked();
+            }
             self.tell_journal();
             let is_pressed = self.uplink.link.outbox.is_pressed();
             self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));
@@ -324,6 +333,7 @@ impl Running {
         let _ = self.namesakes.begin_again();
         // What ports still hold is of a link that is gone.
         (self.taken, self.takes) = mpsc::channel(TAKEN);
+        self.ages = Ages::default();
         self.status.lost("the configuration names another broker".into(), Now::read());
     }
 
@@ -428,7 +438,8 @@ impl Running {
             Event::Refused { topic, reason } => {
                 tracing::warn!("a message to {topic} is lost, the broker refuses it: {reason}");
             }
-            Event::Unsubscribed { .. } | Event::Pong | Event::Authenticated => {}
+            Event::Pong => self.ages.answered(),
+            Event::Unsubscribed { .. } | Event::Authenticated => {}
         }
     }
 
@@ -441,6 +452,7 @@ impl Running {
             tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
         }
         self.status.connected(now);
+        self.ages.connected(answer.session_present);
         self.say_online();
         self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &self.mark()));
         self.publish_status(now);
@@ -460,7 +472,7 @@ impl Running {
         let taken = token.map(|token| Taken::new(token, self.taken.clone()));
         let expiry = properties.message_expiry().copied();
         let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
-        let since = Some(now.mono);
+        let since = self.ages.came(retain, now.mono);
         for route in &self.uplink.plan.routes {
             if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
                 continue;
@@ -502,6 +514,9 @@ impl Running {
     }
 
     fn down(&mut self, why: &LinkError) {
+        if self.status.is_connected() {
+            self.ages.lost(Instant::now());
+        }
         self.uplink.link.outbox.disconnected(Instant::now());
         if let Some(filter) = self.namesakes.link_lost() {
             self.uplink.link.session.unsubscribe(vec![filter]);

@@ -1,7 +1,13 @@
 //! The task of a port on a pipe in memory: what the PTY tests cannot see as closely.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[path = "chaos/chance.rs"]
+mod chance;
+#[path = "port_task/sum.rs"]
+mod sum;
+
 use bytes::Bytes;
+use chance::Chance;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -84,8 +90,11 @@ struct Parts {
 }
 
 fn parts(more: &str) -> Parts {
-    let text = format!("{CONFIG}{more}");
-    let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
+    parts_of(&format!("{CONFIG}{more}"))
+}
+
+fn parts_of(text: &str) -> Parts {
+    let (config, _) = load::parse("test", text, Path::new("/")).unwrap();
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = intake::channel(1 << 20);
     let (inbox, end) = port::inbox();

@@ -738,3 +738,13 @@ fn a_return_code_that_brokers_give_for_two_things_names_both_remedies() {
         assert!(remedies.iter().all(|remedy| text.contains(remedy)), "{code}: {text}");
     }
 }
+
+#[test]
+fn an_answer_can_be_asked_for_once_at_a_time() {
+    let mut dialogue = Dialogue::connected(true, 10);
+    assert!(dialogue.session.ask_for_pong());
+    assert!(!dialogue.session.ask_for_pong(), "one is under way");
+    assert_eq!(dialogue.says(), [Packet::PingReq]);
+    dialogue.broker(Packet::PingResp).unwrap();
+    assert!(dialogue.session.ask_for_pong());
+}

@@ -344,6 +344,21 @@ impl Session {
         self.queued += (self.output.len() - before) as u64;
     }
 
+    /// Asks the broker for an [`Event::Pong`] without need, unless one is due anyhow. Whatever it sent
+    /// before has come before that event. Returns whether it asks.
+    pub fn ask_for_pong(&mut self) -> bool {
+        let may_ask = matches!(&self.state, State::Up(keepalive) if keepalive.may_ask());
+        if may_ask {
+            self.ping();
+        }
+        may_ask
+    }
+
+    /// Whether the broker waits for something in an exchange of a message that it sent.
+    pub fn owes_answers(&self) -> bool {
+        !self.inbound.is_settled()
+    }
+
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
         self.flights.is_full()

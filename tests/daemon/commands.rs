@@ -3,6 +3,7 @@
 use crate::broker::{Counter, Mosquitto, free_port};
 use crate::gateway::Gateway;
 use crate::port::Port;
+use crate::proxy::Proxy;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -265,4 +266,47 @@ fn a_burst_of_a_thousand_commands_is_written_or_reported_and_holds_up_no_reading
     let (longest, sent, refused) = burst(1000);
     println!("the longest way of a reading: {longest:?}; {sent} sent, {refused} refused");
     assert!(longest < Duration::from_secs(2), "{longest:?}");
+}
+
+#[test]
+fn a_command_that_is_older_than_its_rule_allows_is_refused() {
+    let broker = Mosquitto::start();
+    let device = Device::at(0);
+    let results = results(&broker);
+    let tcp = format!("tcp: \"{}\"", device.address);
+    let yaml = config(&broker, false, &tcp, "max_age: 1h");
+    let gateway = Gateway::start(&yaml);
+    gateway.log().wait_for("subscribed to test/set");
+    broker.publish("test/set", "live");
+    assert_eq!(device.next(), "live");
+    gateway.terminate();
+    broker.publish("test/set", "kept");
+    let gateway = Gateway::start(&yaml);
+    results.expect_containing("command", "older than `max_age`");
+    // As soon as the broker has nothing left that it kept, what comes is new.
+    let is_new = (0..100).any(|_| {
+        broker.publish("test/set", "new");
+        results.take_one("a result").contains("\"result\":\"sent\"")
+    });
+    assert!(is_new);
+    assert_eq!(device.next(), "new");
+    gateway.terminate();
+}
+
+#[test]
+fn what_the_broker_kept_is_as_old_as_the_end_of_the_link() {
+    let broker = Mosquitto::start();
+    let proxy = Proxy::start(broker.port);
+    let device = Device::at(0);
+    let tcp = format!("tcp: \"{}\"", device.address);
+    let yaml = config(&broker, false, &tcp, "max_age: 1h");
+    let yaml = yaml.replace(&broker.port.to_string(), &proxy.port.to_string());
+    let gateway = Gateway::start(&yaml.replace("clean: false", "clean: false, keepalive: 5s"));
+    gateway.log().wait_for("subscribed to test/set");
+    proxy.swallow();
+    broker.publish("test/set", "kept");
+    gateway.log().wait_for("PINGRESP");
+    proxy.open();
+    assert_eq!(device.next(), "kept");
+    gateway.terminate();
 }

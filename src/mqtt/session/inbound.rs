@@ -100,6 +100,11 @@ impl Inbound {
         self.unanswered.len()
     }
 
+    /// Whether each message that came is done with, on both sides.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unanswered.is_empty() && self.taken.is_empty()
+    }
+
     /// Somebody took a message: a repetition is none of anybody's business.
     pub(super) fn taken(&mut self, token: Token) {
         let waits = self.unanswered.iter().find(|u| u.id == token.id && u.answer.is_none());

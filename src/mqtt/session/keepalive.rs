@@ -79,6 +79,11 @@ impl KeepAlive {
         }
     }
 
+    /// Whether PINGREQ may be put into the output, and would be waited for.
+    pub(super) fn may_ask(&self) -> bool {
+        matches!(self.ping, Ping::Idle) && !self.interval.is_zero()
+    }
+
     /// PINGREQ was put into the output, where it ends at `end`.
     pub(super) fn asked(&mut self, end: u64) {
         self.ping = Ping::Queued(end);
