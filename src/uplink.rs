@@ -327,13 +327,20 @@ impl Running {
     /// The link before has ended; what it did not deliver, the new one will.
     fn take_over(&mut self) {
         let Some(mut link) = self.next_link.take() else { return };
+        let before = &mut self.uplink.link;
+        let client_id = |link: &Link| link.session.options().client_id.clone();
+        if before.broker() == link.broker() && client_id(before) == client_id(&link) {
+            // What ports hold will be acknowledged on the new link.
+            link.session.take_over(&mut before.session);
+            self.ages.lost(Instant::now());
+        } else {
+            (self.taken, self.takes) = mpsc::channel(TAKEN);
+            self.ages = Ages::default();
+        }
         std::mem::swap(&mut link.outbox, &mut self.uplink.link.outbox);
         link.outbox.requeue();
         self.uplink.link = link;
         let _ = self.namesakes.begin_again();
-        // What ports still hold is of a link that is gone.
-        (self.taken, self.takes) = mpsc::channel(TAKEN);
-        self.ages = Ages::default();
         self.status.lost("the configuration names another broker".into(), Now::read());
     }
 

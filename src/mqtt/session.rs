@@ -210,6 +210,14 @@ impl Session {
         std::mem::replace(&mut self.options.manual_ack, by_hand)
     }
 
+    /// Takes the place of another session of ours at the same broker: messages that came there and are
+    /// not acknowledged are this one's, if the broker goes on with the session.
+    pub fn take_over(&mut self, before: &mut Session) {
+        self.inbound = std::mem::take(&mut before.inbound);
+        self.inbound.link_lost();
+        self.had_qos_2 |= before.had_qos_2;
+    }
+
     /// What is spoken, or was last.
     pub fn version(&self) -> Version {
         self.dialect.version()
@@ -226,12 +234,12 @@ impl Session {
     /// it has of us may not be this one: identifiers of QoS 2 in it stand for other messages then.
     /// Without such it is gone on with, for the sake of what a cluster keeps for us.
     pub(super) fn set_elsewhere(&mut self, is_elsewhere: bool) {
-        self.is_elsewhere = is_elsewhere && self.had_qos_2;
+        self.is_elsewhere = is_elsewhere;
     }
 
     /// Whether this link wants a new session, whatever the options say.
     fn begins_anew(&self) -> bool {
-        self.is_elsewhere || self.careful.is_some()
+        self.is_elsewhere && self.had_qos_2 || self.careful.is_some()
     }
 
     /// What it was opened with; the client identifier may be one that the broker made up.

@@ -310,3 +310,35 @@ fn what_the_broker_kept_is_as_old_as_the_end_of_the_link() {
     assert_eq!(device.next(), "kept");
     gateway.terminate();
 }
+
+#[test]
+fn a_reload_that_makes_a_new_link_repeats_no_command() {
+    let broker = Mosquitto::start();
+    let device = Device::at(0);
+    let results = results(&broker);
+    let tcp = format!("tcp: \"{}\"", device.address);
+    let yaml = config(&broker, false, &tcp, "between: 500ms");
+    let gateway = Gateway::start(&yaml);
+    gateway.log().wait_for("subscribed to test/set");
+    broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
+    let mut got = vec![device.next()];
+    gateway.reload(&yaml.replace("clean: false", "clean: false, keepalive: 50s"));
+    gateway.log().wait_for("counts from now on");
+    gateway.log().wait_for("subscribed to test/set");
+    // Behind all that the broker sent before.
+    broker.publish("test/set", "last");
+    while got.last().is_none_or(|line| line != "last") {
+        got.push(device.next());
+    }
+    assert_eq!(got, ["1", "2", "3", "4", "5", "6", "last"]);
+    for _ in 0..7 {
+        assert_eq!(count(&results.take_one("a result")), (1, 0));
+    }
+    // And all were acknowledged: the next start gets none.
+    gateway.terminate();
+    let gateway = Gateway::start(&yaml);
+    gateway.log().wait_for("subscribed to test/set");
+    broker.publish("test/set", "new");
+    assert_eq!(device.next(), "new");
+    gateway.terminate();
+}

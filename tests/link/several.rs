@@ -8,7 +8,9 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::mqtt::link::{Dial, Dialed, Event, Io, Link, Options};
-use tty2mqtt::mqtt::packet::{Ack, ConnAck, Connect, Packet, PacketId, Publish, Reason, Version};
+use tty2mqtt::mqtt::packet::{
+    Ack, ConnAck, Connect, Packet, PacketId, Properties, Publish, Reason, Version,
+};
 use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
@@ -279,5 +281,45 @@ async fn the_login_of_one_broker_is_told_to_no_other() {
         let own = own.map_or((None, None), |(user, password)| told(user, password));
         let of_c = (Some("me".to_owned()), None);
         assert_eq!(logins, [own.clone(), told("user", "secret"), own.clone(), of_c, own]);
+    }
+}
+
+/// The payload of the next message that somebody is to get.
+async fn takes(link: &mut Link) -> String {
+    loop {
+        if let Event::Session(session::Event::Message(message)) = link.event().await {
+            return String::from_utf8_lossy(&message.payload).into_owned();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_broker_repeats_is_not_what_the_one_before_sent() {
+    let options = session::Options { manual_ack: true, ..session() };
+    let addresses = ["mqtt://a", "mqtt://b", "mqtt://b"].map(String::from);
+    let (mut link, mut peers) = link_to_addresses(addresses.into_iter(), options);
+    // The last link goes on with the session of the one before: that is the same message.
+    for (payload, present, is_new) in
+        [("of a", false, true), ("of b", true, true), ("of b", true, false)]
+    {
+        let mut peer = peers.pop_front().unwrap();
+        let broker = async {
+            connect_of(&mut peer).await;
+            peer.says(Packet::ConnAck(ConnAck::new(present, Reason::SUCCESS))).await;
+            peer.says(Packet::Publish(Publish {
+                topic: "t".parse().ok(),
+                payload: payload.into(),
+                qos: Qos::AtLeastOnce,
+                id: PacketId::new(5),
+                dup: present,
+                retain: false,
+                properties: Properties::NONE,
+            }))
+            .await;
+        };
+        let (taken, ()) = tokio::join!(timeout(5 * SECOND, takes(&mut link)), broker);
+        assert_eq!(taken.ok().as_deref(), is_new.then_some(payload));
+        drop(peer);
+        down(&mut link).await;
     }
 }

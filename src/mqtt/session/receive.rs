@@ -319,7 +319,10 @@ impl Session {
         let news = self.dialect.let_in().filter(|_| self.options.will.is_some());
         self.will_news = news.or(self.will_news);
         self.was_connected = true;
-        self.is_elsewhere = false;
+        if std::mem::take(&mut self.is_elsewhere) {
+            // Its identifiers stand for other messages.
+            self.inbound.forget();
+        }
         self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
