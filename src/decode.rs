@@ -50,6 +50,26 @@ impl Default for Decode {
 }
 
 impl Decode {
+    /// The fields that it may give, where the settings say which these are.
+    pub fn field_names(&self) -> Option<Vec<&str>> {
+        match self {
+            Decode::Text(text) => Some(vec![&text.field]),
+            Decode::Bytes(bytes) => Some(vec![&bytes.field]),
+            Decode::Fields(Fields { names: fields, .. })
+            | Decode::Pairs(Pairs { fields, .. })
+            | Decode::Json(Json { fields, .. })
+                if !fields.is_empty() =>
+            {
+                let names = fields.iter().map(|field| field.0.name.as_str());
+                Some(names.filter(|name| *name != "_").collect())
+            }
+            Decode::Binary(binary) => {
+                Some(binary.fields.iter().map(|field| field.name.as_str()).collect())
+            }
+            Decode::Fields(_) | Decode::Pairs(_) | Decode::Json(_) | Decode::Sexpr(_) => None,
+        }
+    }
+
     /// The running decoder; an error names what is wrong and the remedy.
     pub fn build(&self) -> Result<Decoder, String> {
         // The error begins with the keys that lead to the mistake.

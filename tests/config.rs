@@ -1,4 +1,4 @@
-//! Every wrong configuration under `tests/config` prints what its `.expected` file says, and every
+//! Every wrong or doubtful configuration under `tests/config` prints what its `.expected` file says, and every
 //! example of ours is right.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
@@ -28,7 +28,10 @@ fn wrong_configurations_are_explained() {
         let name = format!("tests/config/{}", path.file_name().unwrap().to_string_lossy());
         let text = fs::read_to_string(&path).unwrap();
         let got = match load::parse(&name, &text, Path::new("/etc/tty2mqtt")) {
-            Ok(_) => panic!("{name} was accepted"),
+            Ok((_, warnings)) => {
+                assert!(!warnings.is_empty(), "{name} was accepted");
+                warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+            }
             Err(error) => format!("tty2mqtt: {error}\n"),
         };
         let expected = path.with_extension("expected");
@@ -49,8 +52,12 @@ fn our_examples_are_right() {
     for file in
         ["config/example.yaml", "config/demo.yaml", "tests/decode.yaml"].iter().chain(&clouds)
     {
-        if let Err(error) = load::load(&root().join(file)) {
-            panic!("{error}");
+        match load::load(&root().join(file)) {
+            Err(error) => panic!("{error}"),
+            Ok((_, warnings)) => {
+                let slips = warnings.iter().filter(|warning| warning.contains(": ports."));
+                assert_eq!(slips.count(), 0, "{file}: {warnings:?}");
+            }
         }
     }
 }
@@ -511,5 +518,24 @@ fn a_websocket_is_kept_alive_below_the_60_seconds_of_web_servers() {
         let text = format!("broker: {{{keys}}}\nports: {{p: {{tcp: \"a:1\"}}}}\n");
         let (config, _) = load::parse("c.yaml", &text, Path::new("/")).unwrap();
         assert_eq!(config.broker.keepalive().as_secs(), seconds, "{keys}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let text = format!("\u{feff}broker: {{url: \"mqtt://x\"}}\r\n{PORTS}");
+    assert!(load::parse("c.yaml", &text, Path::new("/")).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    fs::write(&file, text).unwrap();
+    assert!(load::load(&file).is_ok());
+    for (bytes, wrong) in [
+        (&b"\xff\xfeb\0:\0"[..], "it is UTF-16"),
+        (b"gateway: a\nunit: \xb0C\n", "line 2 has the byte B0"),
+        (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0", "no text at all"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let error = load::load(&file).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains("= save it as UTF-8"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use crate::control::path;
 use crate::log;
 use crate::mqtt::transport::settings::Pem;
 use crate::mqtt::url::Scheme;
+use crate::plain::plain;
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use std::collections::BTreeSet;
@@ -59,6 +60,12 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     }
     for warning in &warnings {
         eprintln!("warning: {warning}");
+    }
+    for (name, port) in &config.ports {
+        if port.decode.is_none() && port.frames.is_empty() {
+            let name = plain(name.as_str());
+            eprintln!("note: port {name} has no `decode`: each frame is published as one text");
+        }
     }
     let ports: Vec<_> = config.ports.keys().map(|name| name.as_str()).collect();
     print(&format!(

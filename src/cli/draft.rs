@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::capture::{Capture, burst};
+use crate::config::file::{self, FileError};
 use crate::config::scalar::Name;
 use crate::config::{Files, load};
 use crate::control::json;
@@ -132,9 +133,9 @@ fn target(file: &Path) -> Result<PathBuf, CliError> {
 }
 
 fn text(target: &Path) -> Result<String, CliError> {
-    match fs::read_to_string(target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|source| CliError::Io { what: target.display().to_string(), source }),
+    match file::read(target) {
+        Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| CliError::Failed(format!("{}: {error}", target.display()))),
     }
 }
 

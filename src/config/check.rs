@@ -7,7 +7,7 @@ use super::load::{At, Found};
 use super::overlay::Files;
 use super::scalar::{Control, Secret, Span};
 use super::tree::{Path, Step};
-use super::{Auth, Config, Port, SyncPolicy};
+use super::{Auth, Config, Port, SyncPolicy, hint};
 use crate::command;
 use crate::frame::Framing;
 use crate::message::Durability;
@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     for (name, port) in &config.ports {
         let path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
         found.port(&path, port);
+        found.fields(&path, port);
         if let Some((key, device)) = Device::of(port)
             && let Some(other) = devices.insert(device, name)
         {
@@ -76,7 +77,8 @@ impl Device {
 }
 
 impl Found<'_> {
-    /// No file has a NUL in its name; the system would say "invalid argument", if anything.
+    /// No file has a NUL in its name; the system would say "invalid argument", if anything. Other
+    /// control characters could stand there, and never do but by a slip.
     fn names(&mut self, config: &Config) {
         let tls = &config.broker.tls;
         let pem = |pem: &Option<Pem>| match pem {
@@ -99,8 +101,13 @@ impl Found<'_> {
             names.push((Path(keys.into()), port.path.clone()));
         }
         for (path, name) in names {
-            if name.is_some_and(|name| name.as_os_str().as_encoded_bytes().contains(&0)) {
-                self.add(path, "has a NUL in it, which no file has in its name; take it out");
+            let name = name.as_ref().map(|name| name.to_string_lossy()).unwrap_or_default();
+            match name.chars().find(|c| c.is_control()) {
+                Some('\0') => {
+                    self.add(path, "has a NUL in it, which no file has in its name; take it out");
+                }
+                Some(_) => self.add(path, "has a control character in it; take it out"),
+                None => {}
             }
         }
     }
@@ -120,6 +127,27 @@ impl Found<'_> {
         }
         // A key that is not there is missed by what lacks it.
         self.add(path, why);
+    }
+
+    /// Fields that are to be published, and that no frame has.
+    fn fields(&mut self, port_path: &Path, port: &Port) {
+        let only = port.decode.clone().unwrap_or_default();
+        let one = port.frames.is_empty().then_some((port_path.clone(), &only, &port.messages));
+        let frames = port.frames.iter().enumerate().map(|(n, frame)| {
+            (port_path.below(&format!("frames[{n}]")), &frame.decode, &frame.messages)
+        });
+        for (path, decode, messages) in one.into_iter().chain(frames) {
+            let Some(names) = decode.field_names() else { continue };
+            for (n, mapping) in messages.iter().flatten().enumerate() {
+                for (m, field) in mapping.fields.iter().enumerate() {
+                    if !names.contains(&field.as_str()) {
+                        let hint = hint::suggest(field, &names);
+                        let path = path.below(&format!("messages[{n}].fields[{m}]"));
+                        self.add(path, &format!("`decode` has no field {field:?}; {hint}"));
+                    }
+                }
+            }
+        }
     }
 
     fn within(&mut self, path: impl At, span: Span, least: Span, most: Span) {

@@ -19,6 +19,9 @@ Time spans are written `20ms`, `5s`, `10min`, `1h`, `1d`; sizes `512`, `64KiB`, 
 written as text, `\"\\r\\n\"`, or in hexadecimal digits, `\"hex:42 4D\"`. Relative paths count from the
 file's folder. Where several words are possible, the word alone, such as `framing: gap`, takes
 it with its defaults, and a map, such as `framing: {gap: {after: 20ms}}`, with settings.
+
+The file is UTF-8 and has at most 1 MiB, 100,000 keys and values, and 64 maps and lists within each
+other. Of its mistakes the first 50 are told.
 ";
 
 fn schema() -> Value {

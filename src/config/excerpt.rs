@@ -259,6 +259,7 @@ impl Finder {
             Value::Map(keys) => keys.iter().for_each(|(key, value)| self.entry(key, value, show)),
             Value::List(items) => items.iter().for_each(|item| self.take(item, show)),
             Value::Tagged(_) => self.push(tree, show != Show::All),
+            Value::Scalar { text, plain: true } if text.is_empty() => {}
             Value::Scalar { text, .. } => {
                 let hidden = match show {
                     Show::All => text.contains("-----BEGIN"),

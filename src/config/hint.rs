@@ -1,7 +1,7 @@
 //! What somebody most likely meant.
 
-use super::tree::{Path, What};
-use super::yaml::Tree;
+use super::tree::{Path, Step, What};
+use super::yaml::{Scalar, Tree};
 
 /// The remedy for an unknown key: what else it is called, or which of the possible ones is near.
 pub(super) fn for_key(key: &str, allowed: &[&str]) -> String {
@@ -92,6 +92,12 @@ pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
     }
 }
 
+/// Whether an unknown key stands where a needed one is missing.
+pub(super) fn is_meant(word: &str, missing: &str) -> bool {
+    let of_url = ["host", "hostname", "server", "address", "broker", "ip", "uri"];
+    is_near(word, missing) || missing == "url" && of_url.contains(&&*word.to_ascii_lowercase())
+}
+
 /// Whether a word looks like another one with a slip.
 pub(super) fn is_near(word: &str, known: &str) -> bool {
     distance(word, known) <= 1 + known.len() / 4
@@ -115,9 +121,51 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
 /// For a value that is wrong: what is wrong in other words, where there are better ones, and the
 /// remedy.
 pub(super) fn for_value(
-    _path: &Path,
-    _value: Option<&Tree>,
-    _what: &What,
+    path: &Path,
+    value: Option<&Tree>,
+    what: &What,
 ) -> Option<(Option<String>, String)> {
-    None
+    let keys: Vec<&str> = path
+        .0
+        .iter()
+        .filter_map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None })
+        .collect();
+    let is_text = value.is_some_and(|value| matches!(value.scalar(), Some(Scalar::Text(_))));
+    let is_null = value.is_some_and(Tree::is_null);
+    let What::Wrong(why) = what else {
+        // `scale: 0,1` in brackets is two entries.
+        let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
+        return (matches!(what, What::UnknownKey(_)) && is_null && is_number).then(|| {
+            let what = "a comma ends a value in brackets";
+            (
+                Some(what.into()),
+                "write numbers with a point, 0.1, and quotes around a text with a comma".into(),
+            )
+        });
+    };
+    match keys.as_slice() {
+        [] if is_null => Some((
+            Some("the file is empty".into()),
+            "it needs `broker` and `ports`; docs/CONFIG.md says what they take".into(),
+        )),
+        ["broker"] if is_text => {
+            Some((None, "write the address below it, `url: mqtt://HOST:1883`".into()))
+        }
+        ["broker", "local_address"] if is_text => {
+            Some((Some("this is no IP address".into()), "write one, as in 192.168.1.2".into()))
+        }
+        [.., "topic"] if why.starts_with("unknown placeholder") => {
+            let what = why.split_once("; ").map(|(what, _)| what.to_owned());
+            let slots = match keys.contains(&"commands") {
+                true => "there are {gateway} {port} {device}",
+                false => "there are {gateway} {port} {device} {node} {field} {value} {unit}",
+            };
+            Some((what, slots.into()))
+        }
+        [.., "send"] if why.starts_with("unknown placeholder") => {
+            let what = why.split_once("; ").map(|(what, _)| what.to_owned());
+            Some((what, "there are {gateway} {port} {device} {payload}".into()))
+        }
+        _ => None,
+    }
 }

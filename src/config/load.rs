@@ -218,10 +218,6 @@ impl Found<'_> {
             }
             What::Wrong(_) => remedy.map(str::to_owned),
         };
-        if let Some((what_else, remedy_else)) = hint::for_value(&path, value, &mistake.what) {
-            what = what_else.unwrap_or(what);
-            remedy = Some(remedy_else);
-        }
         let is_value = mistake.what.part() == Part::Value;
         if let Some(value) = value.filter(|value| is_value && self.hides(value)) {
             what = match mistake.what {
@@ -229,6 +225,10 @@ impl Found<'_> {
                 _ => without(&what, value),
             };
             remedy = remedy.map(|remedy| without(&remedy, value));
+        }
+        if let Some((what_else, remedy_else)) = hint::for_value(&path, value, &mistake.what) {
+            what = what_else.unwrap_or(what);
+            remedy = Some(remedy_else);
         }
         if let (What::UnknownKey(allowed), Some(key), Some(value)) = (&mistake.what, key, value)
             && is_hidden_key(&key.key_text(), value, allowed)
@@ -247,6 +247,10 @@ impl Found<'_> {
     }
 
     fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
+        if self.problems.len() >= SHOWN {
+            self.more += 1;
+            return;
+        }
         let mut at = path.clone();
         // A path into settings that were left out ends where the file does.
         let (key, value, part) = loop {
@@ -268,10 +272,6 @@ impl Found<'_> {
         what: String,
         remedy: Option<String>,
     ) {
-        if self.problems.len() >= SHOWN {
-            self.more += 1;
-            return;
-        }
         let (over, place) = match place {
             Some((over, place)) => (over, Some(place)),
             None => (0, None),

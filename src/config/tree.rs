@@ -266,6 +266,12 @@ impl de::Error for Error {
             {
                 ("a number", "; put quotes around it")
             }
+            Unexpected::Unsigned(0) if wanted == "true or false" => {
+                ("a whole number", "; write `false`")
+            }
+            Unexpected::Unsigned(1) if wanted == "true or false" => {
+                ("a whole number", "; write `true`")
+            }
             Unexpected::Unsigned(_) | Unexpected::Signed(_) => ("a whole number", ""),
             Unexpected::Float(_) => ("a number with decimals", ""),
             Unexpected::Str(text) if wanted == "true or false" => {
@@ -497,7 +503,7 @@ impl<'a> Node<'a> {
                 };
                 let meant = |(other, _): &(Tree, Tree)| {
                     let other = other.key_text();
-                    !fields.contains(&&*other) && super::hint::is_near(&other, key)
+                    !fields.contains(&&*other) && super::hint::is_meant(&other, key)
                 };
                 error.follows = cut(key) || keys.iter().any(meant);
             }

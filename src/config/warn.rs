@@ -1,8 +1,223 @@
-//! What is allowed, but most likely not meant.
+//! What is allowed, but most likely not meant. Whoever means it goes on with it.
 
-use super::Config;
 use super::load::Found;
-use super::yaml::Tree;
+use super::scalar::Name;
+use super::tree::{Path, Step};
+use super::yaml::{Tree, Value};
+use super::{Config, Port};
+use crate::decode::Decode;
+use crate::frame::Framing;
+use crate::map::{Per, Slot};
+use crate::serial::usb::{self, Adapter};
+use std::collections::HashMap;
 
 /// Everything of a right configuration that looks like a slip.
-pub(super) fn warn(_: &Config, _: &Tree, _: &mut Found<'_>) {}
+pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
+    if config.gateway.as_str().contains(' ') && tree.get("gateway").is_some() {
+        found.add("gateway", BLANK);
+    }
+    if config.ports.values().any(|port| port.usb.is_some()) {
+        for (name, other) in same_adapter(config, &usb::adapters(std::path::Path::new("/sys"))) {
+            let path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
+            let other = other.as_str();
+            found.add(
+                path.below("usb"),
+                &format!("this finds the device of port {other:?}; add `serial` or `interface`"),
+            );
+        }
+    }
+    let ports = tree.get("ports").and_then(Tree::keys).unwrap_or_default();
+    // A look-up for each port would go through all of them each time.
+    let trees: HashMap<_, _> = ports.iter().map(|(key, value)| (key.key_text(), value)).collect();
+    for (name, port) in &config.ports {
+        let mut path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
+        if name.as_str().contains(' ') {
+            found.add(&path, BLANK);
+        }
+        if port.device.as_ref().is_some_and(|device| device.as_str().contains(' ')) {
+            found.add(path.below("device"), BLANK);
+        }
+        self::port(&path, port, found);
+        if let Some(tree) = trees.get(name.as_str()) {
+            words(&mut path, tree, found);
+        }
+    }
+}
+
+/// Ports of which one finds the other's device by `usb`, as long as it is plugged in as it is now.
+fn same_adapter<'a>(config: &'a Config, adapters: &[Adapter]) -> Vec<(&'a Name, &'a Name)> {
+    let mut taken = HashMap::new();
+    for (name, port) in &config.ports {
+        if let Some(path) = &port.path {
+            taken.insert(path.canonicalize().unwrap_or_else(|_| path.clone()), name);
+        }
+    }
+    let mut same = Vec::new();
+    for (name, port) in &config.ports {
+        let Some(usb) = &port.usb else { continue };
+        let mut fits = adapters.iter().filter(|adapter| adapter.fits(usb));
+        if let (Some(only), None) = (fits.next(), fits.next())
+            && let Some(other) = taken.insert(only.path(), name)
+        {
+            same.push((name, other));
+        }
+    }
+    same
+}
+
+const BLANK: &str = "a blank in a name stands in every topic, where shells and Home Assistant stumble over it; \
+                     write `_` for it";
+
+fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
+    let is_binary = |decode: &Decode| matches!(decode, Decode::Binary(_));
+    let kinds = port.frames.iter().map(|frame| &frame.decode).chain(&port.decode);
+    if matches!(port.framing, Framing::Lines(_)) && kinds.into_iter().any(is_binary) {
+        found.add(
+            path,
+            "frames of bytes have no lines, which is the `framing` if none is given; write `framing: gap`, \
+             or one of delimited, fixed and length",
+        );
+    }
+    let decode = port.decode.clone().unwrap_or_default();
+    one_topic(path, &decode, port.messages.as_deref().unwrap_or_default(), found);
+    for (n, frame) in port.frames.iter().enumerate() {
+        let path = path.below(&format!("frames[{n}]"));
+        one_topic(&path, &frame.decode, frame.messages.as_deref().unwrap_or_default(), found);
+    }
+}
+
+/// Several fields of a frame that go to one topic, one after the other.
+fn one_topic(
+    path: &Path,
+    decode: &Decode,
+    mappings: &[crate::map::Mapping],
+    found: &mut Found<'_>,
+) {
+    let Some(names) = decode.field_names() else { return };
+    for (n, mapping) in mappings.iter().enumerate() {
+        let fields = match mapping.fields.len() {
+            0 => names.len(),
+            some => some,
+        };
+        let slots = [Slot::Field, Slot::Value, Slot::Unit];
+        let tells_apart = slots.iter().any(|slot| mapping.topic.uses(*slot));
+        if mapping.per == Per::Field && fields > 1 && !tells_apart {
+            found.add(
+                path.below(&format!("messages[{n}].topic")),
+                "the values of several fields alternate under this topic; put {field} into it, write \
+                 `per: frame`, or name one of `fields`",
+            );
+        }
+    }
+}
+
+/// Keys whose values are bytes.
+const BYTES: &[&str] =
+    &["start", "starts", "end", "terminator", "separator", "between", "equals", "close"];
+
+/// Words whose spelling says that something else was meant.
+fn words(path: &mut Path, tree: &Tree, found: &mut Found<'_>) {
+    match &tree.value {
+        Value::Map(keys) => {
+            for (key, value) in keys {
+                path.0.push(Step::Key(key.key_text().into_owned()));
+                words(path, value, found);
+                path.0.pop();
+            }
+        }
+        Value::List(items) => {
+            for (n, item) in items.iter().enumerate() {
+                path.0.push(Step::Item(n));
+                words(path, item, found);
+                path.0.pop();
+            }
+        }
+        Value::Scalar { text, .. } => {
+            let Some(Step::Key(key)) = path.0.last() else { return };
+            if let Some(sentence) = word(key, text, path) {
+                found.add(&*path, &sentence);
+            }
+        }
+        Value::Tagged(_) => {}
+    }
+}
+
+fn word(key: &str, text: &str, path: &Path) -> Option<String> {
+    let is_template = matches!(key, "topic" | "payload" | "send");
+    if is_template && let Some((_, behind)) = text.split_once("{{") {
+        let name = behind.split('}').next().unwrap_or_default().trim();
+        const SLOTS: &[&str] = &[
+            "gateway", "port", "device", "node", "field", "value", "unit", "time", "json",
+            "payload",
+        ];
+        return SLOTS.contains(&name).then(|| {
+            format!("doubled braces stand for braces: this says {{{name}}}, and not what it is; write {{{name}}}")
+        });
+    }
+    let in_json = path.0.iter().any(|step| matches!(step, Step::Key(key) if key == "json"));
+    if key == "from" && in_json && text.contains('.') && !text.starts_with('/') {
+        let pointer = format!("/{}", text.replace('.', "/"));
+        return Some(format!(
+            "this is a member called {text:?}; for one inside another write `from: {pointer}`"
+        ));
+    }
+    if !BYTES.contains(&key) || text.starts_with("hex:") {
+        return None;
+    }
+    if let Some(escape) = ["\\r", "\\n", "\\t", "\\x", "\\0"].iter().find(|e| text.contains(**e)) {
+        return Some(format!(
+            "`{escape}` is a backslash and a letter here; in double quotes it stands for one byte"
+        ));
+    }
+    let digits = text.trim_start_matches("0x");
+    let pairs: Vec<&str> = digits.split([' ', ',', ':']).filter(|pair| !pair.is_empty()).collect();
+    let is_hex = |pair: &&str| {
+        pair.len().is_multiple_of(2)
+            && pair.trim_start_matches("0x").bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let says_so = digits.len() < text.len() || pairs.len() > 1;
+    (says_so && digits.len() >= 2 && pairs.iter().all(is_hex)).then(|| {
+        let bytes = pairs.iter().map(|pair| pair.trim_start_matches("0x")).collect::<Vec<_>>();
+        format!(
+            "these are {} letters; for bytes write `hex:{}`",
+            text.chars().count(),
+            bytes.join(" ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{load, scalar::UsbId};
+
+    #[test]
+    fn an_adapter_belongs_to_one_port() {
+        let adapter = |tty: &str, serial: &str| Adapter {
+            tty: tty.into(),
+            vendor: UsbId(0x1a86),
+            product: UsbId(0x7523),
+            serial: Some(serial.into()),
+            interface: 0,
+            name: String::new(),
+        };
+        let same = |ports: &str, adapters: &[Adapter]| {
+            let text = format!("broker: {{url: \"mqtt://x\"}}\nports: {ports}\n");
+            let (config, _) = load::parse("c", &text, std::path::Path::new("/")).unwrap();
+            let same = same_adapter(&config, adapters);
+            same.iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>()
+        };
+        let one = [adapter("no-tty0", "A")];
+        let two = [adapter("no-tty0", "A"), adapter("no-tty1", "B")];
+        let usb = "usb: {vendor: \"1a86\", product: \"7523\"";
+        let with_path =
+            format!("{{a: {{path: /dev/no-tty0, line: 9600}}, b: {{{usb}}}, line: 9600}}}}");
+        assert_eq!(same(&with_path, &one), ["b a"]);
+        // One of several is not found by this.
+        assert_eq!(same(&with_path, &two), [""; 0]);
+        let with_serial =
+            format!("{{a: {{{usb}}}, line: 9600}}, b: {{{usb}, serial: A}}, line: 9600}}}}");
+        assert_eq!(same(&with_serial, &one), ["b a"]);
+        assert_eq!(same(&with_serial, &[]), [""; 0]);
+    }
+}

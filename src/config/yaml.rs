@@ -126,7 +126,11 @@ impl Tree {
             _ => 0,
         });
         if tokens.sum::<usize>() > MOST_TOKENS {
-            return Err(too_much(None));
+            return Err(Fault {
+                at: None,
+                what: "more brackets, commas and quotes than a configuration has".into(),
+                remedy: "is this the right file?".into(),
+            });
         }
         let mut builder = Builder::default();
         let mut documents = 0;
@@ -480,6 +484,9 @@ fn fault(text: &str, error: &ScanError) -> Fault {
         (what.into(), "write `\\\\` for a backslash, or use single quotes".into())
     } else if info.contains("end of stream") || info.contains("unexpected eof") {
         ("a quote or a bracket has no end".into(), "close it".into())
+    } else if info.contains("quoted scalar") && info.contains("indentation") {
+        let what = "a text in quotes goes on in a line that is not indented";
+        (what.into(), "look for a missing quote in a line above".into())
     } else if info.contains("flow") || info.contains("bracket") || info.contains("',' or") {
         let what = "a list or map in brackets goes on with something else than `,` or its end";
         let remedy = "look for a missing `,`, `]`, `}` or quote, here or in a line above";

@@ -207,7 +207,11 @@ impl BinaryField {
         if let Some(bits) = self.bits
             && (!self.kind.is_unsigned() || usize::from(bits.highest) >= 8 * size)
         {
-            return Err("bits: the type must be unsigned and have so many bits".into());
+            let why = match self.kind.is_unsigned() {
+                true => format!("this type has the bits 0 to {}; take a longer one", 8 * size - 1),
+                false => "only unsigned types have bits; take u8, u16 or u32".into(),
+            };
+            return Err(format!("bits: {why}"));
         }
         let convert = Convert::build(
             if self.is_text() { Kind::Text } else { Kind::Number },

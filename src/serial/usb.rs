@@ -39,15 +39,25 @@ pub struct Adapter {
     pub name: String,
 }
 
+impl Adapter {
+    /// Whether it may be the one that is `wanted`.
+    pub fn fits(&self, wanted: &Usb) -> bool {
+        self.vendor == wanted.vendor
+            && self.product == wanted.product
+            && (wanted.serial.is_none() || self.serial == wanted.serial)
+            && wanted.interface.is_none_or(|interface| self.interface == interface)
+    }
+
+    /// Its device file.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/dev").join(&self.tty)
+    }
+}
+
 /// The tty of the one adapter that is `wanted`. `sysfs` is `/sys`, but for tests.
 pub fn find(sysfs: &Path, wanted: &Usb) -> Result<PathBuf, UsbError> {
-    let fits = |adapter: &Adapter| {
-        adapter.vendor == wanted.vendor
-            && adapter.product == wanted.product
-            && (wanted.serial.is_none() || adapter.serial == wanted.serial)
-            && wanted.interface.is_none_or(|interface| adapter.interface == interface)
-    };
-    let found: Vec<_> = adapters(sysfs).into_iter().filter(fits).collect();
+    let found: Vec<_> =
+        adapters(sysfs).into_iter().filter(|adapter| adapter.fits(wanted)).collect();
     let mut name = format!("{}:{}", wanted.vendor, wanted.product);
     if let Some(serial) = &wanted.serial {
         name += &format!(" with serial number {serial}");
@@ -57,7 +67,7 @@ pub fn find(sysfs: &Path, wanted: &Usb) -> Result<PathBuf, UsbError> {
     }
     match found.as_slice() {
         [] => Err(UsbError::None(name)),
-        [only] => Ok(Path::new("/dev").join(&only.tty)),
+        [only] => Ok(only.path()),
         several => {
             let shown = several.iter().map(|adapter| {
                 let serial = adapter.serial.as_deref().unwrap_or("none");
