@@ -147,8 +147,13 @@ impl Opener {
             }
         }
         let settings = mark_errors(&tty).map_err(io)?;
-        undone.extend(other_line(line, &settings));
-        self.tell(&shown, undone);
+        // Behind a virtual port there is no line.
+        if !real.starts_with("/dev/pts") {
+            undone.extend(other_line(line, &settings));
+        }
+        for what in self.new_ones(&undone) {
+            tracing::warn!("{shown}: {what}");
+        }
         let is_marked = settings.input_modes.contains(InputModes::PARMRK);
         // What came in before we were there belongs to no reading of ours.
         stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
@@ -163,12 +168,10 @@ impl Opener {
         self.in_use_by.clone()
     }
 
-    /// Tells the log what the driver did not do, if that is not what it was told the last time.
-    fn tell(&mut self, shown: &str, undone: Vec<String>) {
-        for what in undone.iter().filter(|what| !self.undone.contains(what)) {
-            tracing::warn!("{shown}: {what}");
-        }
-        self.undone = undone;
+    /// Of what the driver did not do, that of which the log does not know from the last opening.
+    fn new_ones(&mut self, undone: &[String]) -> Vec<String> {
+        let before = std::mem::replace(&mut self.undone, undone.to_vec());
+        undone.iter().filter(|what| !before.contains(what)).cloned().collect()
     }
 }
 
@@ -330,8 +333,35 @@ mod tests {
             );
             let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
             let mut opener = Opener::new(config.ports.into_values().next().unwrap());
-            let _opened = opener.open().await.unwrap();
-            assert_eq!(opener.undone.first().map(String::as_str), expected);
+            let opened = opener.open().await.unwrap();
+            let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
+            let settings = termios::tcgetattr(tty).unwrap();
+            let line = line.parse().unwrap();
+            assert_eq!(other_line(line, &settings).as_deref(), expected);
+            assert_eq!(opener.undone, [""; 0], "there is no line");
         }
+        // What a chip makes of a speed is near enough, or not.
+        let pty = Pty::open().unwrap();
+        let tty = first_open(pty.path()).unwrap();
+        let mut settings = termios::tcgetattr(&tty).unwrap();
+        settings.control_modes.remove(ControlModes::CSTOPB);
+        for (set, is_told) in [(115_200, false), (115_108, false), (112_000, true), (9600, true)] {
+            settings.set_speed(set).unwrap();
+            let told = other_line("115200 8N1".parse().unwrap(), &settings);
+            assert_eq!(told.is_some(), is_told, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_is_told_once_of_what_the_driver_does_not_do() {
+        let text = "broker: {url: \"mqtt://x\"}\nports: {p: {path: /dev/x, line: 9600 8N1}}\n";
+        let (config, _) = load::parse("test", text, Path::new("/")).unwrap();
+        let mut opener = Opener::new(config.ports.into_values().next().unwrap());
+        let told: Vec<_> = ["a", "a", "b", "b"]
+            .map(|what| opener.new_ones(&[what.to_owned()]))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(told, ["a", "b"]);
     }
 }

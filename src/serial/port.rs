@@ -497,11 +497,11 @@ impl Running {
     }
 
     fn heard(&mut self, now: Now) {
-        let silent = now.mono.saturating_duration_since(self.heard);
-        self.heard = now.mono;
+        let before = std::mem::replace(&mut self.heard, now.mono);
         self.status.heard = Some(now);
         if self.status.state == PortState::Silent {
             if self.silence.spoke() {
+                let silent = now.mono.saturating_duration_since(before);
                 let span = Span::from_secs(silent.as_secs());
                 tracing::info!("port {}: it speaks again, after {span}", self.task.name);
             }
