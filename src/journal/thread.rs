@@ -51,6 +51,7 @@ pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
         reports: sender,
         failed: None,
         failing: Lasting::default(),
+        is_told: false,
         synced: Instant::now(),
         clock: None,
         state: State::default(),
@@ -152,8 +153,10 @@ struct Running {
     reports: tokio::sync::mpsc::Sender<Report>,
     /// When it was found last that it cannot write.
     failed: Option<Instant>,
-    /// For the log.
+    /// For the log: a full disk may fail and work by turns all day.
     failing: Lasting,
+    /// The log was told of the last failure.
+    is_told: bool,
     synced: Instant,
     /// The wall clock was set, before the folder could be opened.
     clock: Option<Now>,
@@ -278,6 +281,7 @@ impl Running {
         let (why, now) = (failure.to_string(), Instant::now());
         if let Some(again) = self.failing.occurred(now) {
             tracing::warn!("journal: {why}; what waits is kept in memory until it works{again}");
+            self.is_told = true;
         }
         if let (None, Some(store)) = (self.failed, &self.store) {
             // What was written is there, if only until the power fails.
@@ -300,7 +304,9 @@ impl Running {
             }
             None => self.open()?,
         }
-        tracing::info!("journal: works again");
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!("journal: works again");
+        }
         self.tell_lost();
         Ok(())
     }

@@ -56,6 +56,9 @@ impl Running {
         self.pressed = None;
         if let Report::Back { .. } | Report::Failed { .. } = &report {
             self.opening = None;
+            if let (Some(_), Report::Back { .. }) = (self.hanging.over(Instant::now()), &report) {
+                tracing::info!("journal: works again");
+            }
         }
         if self.was_unset
             && self.clock_is_set

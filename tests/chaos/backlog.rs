@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What a tty holds; with this many bytes waiting the next one is lost on a real line.
-pub const FULL: u64 = 4095;
+/// What a tty holds; with this many bytes waiting the next one is lost on a real line. Where damaged
+/// bytes are marked, the kernel keeps room for the three bytes of a mark: two fewer than 4095.
+pub const FULL: u64 = 4093;
 
 /// Samples the ports of a gateway, each thousandth of a second.
 pub struct Backlog {

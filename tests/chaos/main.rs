@@ -135,6 +135,8 @@ impl Counts {
             Fault::FillDisk { .. } => "disk full",
             Fault::ReadOnlyDisk { .. } => "disk read-only",
             Fault::SlowDisk { .. } => "fsync slow",
+            Fault::SlowStart { .. } => "gateway started on a slow disk",
+            Fault::Unread { .. } => "monitors that do not read",
             Fault::StepClock { .. } => "wall clock stepped",
             Fault::Reload => "configuration reloaded",
         };
@@ -155,6 +157,7 @@ fn nothing_is_lost_from_memory_while_the_gateway_lives() {
             stalls: 40,
             half_open: 10,
             replugs: 40,
+            unread: 20,
             clock: 40,
             reloads: 40,
             ..Amounts::default()
@@ -167,6 +170,7 @@ fn nothing_is_lost_from_memory_while_the_gateway_lives() {
             stalls: 4,
             half_open: 1,
             replugs: 3,
+            unread: 2,
             clock: 4,
             reloads: 2,
             ..Amounts::default()
@@ -187,6 +191,8 @@ fn nothing_is_lost_from_the_journal_when_the_gateway_is_killed() {
             half_open: 10,
             replugs: 40,
             disk: 60,
+            slow_starts: 20,
+            unread: 20,
             clock: 40,
             reloads: 40,
         };
@@ -200,6 +206,8 @@ fn nothing_is_lost_from_the_journal_when_the_gateway_is_killed() {
             half_open: 0,
             replugs: 2,
             disk: 3,
+            slow_starts: 2,
+            unread: 1,
             clock: 2,
             reloads: 1,
         };

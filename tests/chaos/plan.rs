@@ -47,6 +47,14 @@ pub enum Fault {
         milliseconds: u64,
         readings: u64,
     },
+    /// The gateway starts on a disk that answers late, while the devices go on.
+    SlowStart {
+        milliseconds: u64,
+    },
+    /// Clients look on at the ports and read nothing, while so many readings are emitted.
+    Unread {
+        readings: u64,
+    },
     /// The wall clock, forward or back.
     StepClock {
         seconds: i64,
@@ -64,6 +72,8 @@ pub struct Amounts {
     pub half_open: usize,
     pub replugs: usize,
     pub disk: usize,
+    pub slow_starts: usize,
+    pub unread: usize,
     pub clock: usize,
     pub reloads: usize,
 }
@@ -100,6 +110,8 @@ pub fn faults(amounts: &Amounts, ports: usize, chance: &mut Chance) -> Vec<Fault
             _ => Fault::SlowDisk { milliseconds: 100 + chance.below(1900), readings },
         }
     });
+    add(amounts.slow_starts, &mut |_| Fault::SlowStart { milliseconds: 30 + chance.below(70) });
+    add(amounts.unread, &mut |_| Fault::Unread { readings: 200 + chance.below(3000) });
     add(amounts.clock, &mut |n| {
         let seconds = 1 + chance.below(400_000_000) as i64;
         Fault::StepClock { seconds: if n % 2 == 0 { seconds } else { -seconds } }

@@ -10,6 +10,9 @@ use crate::ledger::{Account, Cause};
 use crate::plan::Fault;
 use crate::proxy::{Mode, Proxy};
 use crate::shim::Shim;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -66,7 +69,7 @@ pub struct Rig {
     /// Changes with each reload.
     inflight: u16,
     clock: i64,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// So many readings may wait for the broker when the next fault comes; the outbox has room for
@@ -107,9 +110,9 @@ impl Rig {
             setup,
             inflight,
             clock: 0,
-            _folder: folder,
+            folder,
         };
-        std::fs::write(rig._folder.path().join("config.yaml"), rig.config()).unwrap();
+        std::fs::write(rig.folder.path().join("config.yaml"), rig.config()).unwrap();
         rig.start_gateway();
         rig
     }
@@ -136,11 +139,14 @@ impl Rig {
         };
         let mut text = format!(
             "gateway: chaos\n\
+             control: {}\n\
              broker: {{{broker}, keepalive: 30s, inflight: {}}}\n\
              status: {{interval: 20s}}\n\
              outbox: {{messages: 200000, bytes: {}, drain: 1000000{durability}}}\n\
              ports:\n",
-            self.inflight, self.setup.outbox,
+            self.control().display(),
+            self.inflight,
+            self.setup.outbox,
         );
         for (port, path) in self.devices.paths.iter().enumerate() {
             let is_in_memory = port + self.setup.in_memory >= self.setup.ports;
@@ -185,6 +191,8 @@ impl Rig {
             Fault::FillDisk { readings } => self.fill_disk(readings),
             Fault::ReadOnlyDisk { readings } => self.read_only_disk(readings),
             Fault::SlowDisk { milliseconds, readings } => self.slow_disk(milliseconds, readings),
+            Fault::SlowStart { milliseconds } => self.slow_start(milliseconds),
+            Fault::Unread { readings } => self.unread(readings),
             Fault::StepClock { seconds } => self.step_clock(seconds),
             Fault::Reload => self.reload(),
         }
@@ -326,12 +334,49 @@ impl Rig {
     /// memory, which the next kill would take away. What it kept it has written then, or sent.
     fn journal_is_back(&self) {
         self.wait("the journal to work again", || {
-            let log = self.gateway.log().so_far();
-            let last = log.iter().rev().find(|line| line.contains("journal:"));
-            last.is_none_or(|line| line.contains("works again") && line.contains("INFO"))
+            let mut client = UnixStream::connect(self.control()).unwrap();
+            writeln!(client, r#"{{"request":"status"}}"#).unwrap();
+            let mut line = String::new();
+            BufReader::new(client).read_line(&mut line).unwrap();
+            let status: serde_json::Value = serde_json::from_str(&line).unwrap();
+            status["broker"]["journal"].is_object()
+                && status["broker"]["journal"]["error"].is_null()
         });
         self.quieten();
         self.devices.resume();
+    }
+
+    /// Shorter than what a gateway waits for its journal: what comes meanwhile keeps its place.
+    fn slow_start(&mut self, milliseconds: u64) {
+        self.quieten();
+        self.gateway.kill();
+        self.replug_all();
+        let before = self.shim.listed();
+        self.shim.delay_listing(milliseconds);
+        self.start_gateway();
+        self.devices.resume();
+        self.wait("a slow start", || self.shim.listed() > before);
+        self.shim.delay_listing(0);
+        self.journal_is_back();
+    }
+
+    /// As many clients as there may be, in turn on all ports.
+    fn unread(&self, readings: u64) {
+        let socket = self.control();
+        let clients: Vec<_> = (0..8)
+            .map(|n| {
+                let mut client = UnixStream::connect(&socket).unwrap();
+                let port = n % self.setup.ports;
+                writeln!(client, r#"{{"request":"monitor","port":"p{port}","raw":true}}"#).unwrap();
+                client
+            })
+            .collect();
+        self.emit(readings);
+        drop(clients);
+    }
+
+    fn control(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
     }
 
     fn slow_disk(&self, milliseconds: u64, readings: u64) {

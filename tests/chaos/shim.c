@@ -1,12 +1,14 @@
-/* Preloaded into the gateway: steps its wall clock, makes all its time run faster and its fsync
- * slower, by what stands in the file that SHIM names. What it does is counted there. */
+/* Preloaded into the gateway: steps its wall clock, makes all its time run faster, its fsync and the
+ * listing of its journal slower, by what stands in the file that SHIM names. What it does is counted there. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,6 +21,8 @@ struct control {
     uint64_t shifted;     /* readings of a wall clock that was off */
     uint64_t delayed;     /* fsyncs that took longer */
     uint64_t rate;        /* so many times as fast runs the monotonic clock */
+    uint64_t list_delay;  /* milliseconds that listing the journal's folder takes longer */
+    uint64_t listed;      /* listings that took longer */
 };
 
 static volatile struct control *control;
@@ -90,13 +94,27 @@ long syscall(long number, ...) {
     return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static void wait_for(uint64_t ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
 static void delay(void) {
     uint64_t ms = control ? control->fsync_delay : 0;
     if (ms) {
-        struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-        nanosleep(&time, NULL);
+        wait_for(ms);
         control->delayed++;
     }
+}
+
+DIR *opendir(const char *name) {
+    DIR *(*real)(const char *) = dlsym(RTLD_NEXT, "opendir");
+    uint64_t ms = control ? control->list_delay : 0;
+    if (ms && strstr(name, "journal")) {
+        wait_for(ms);
+        control->listed++;
+    }
+    return real(name);
 }
 
 int fsync(int fd) {

@@ -24,7 +24,7 @@ impl Shim {
             .expect("gcc is installed: `make deps`");
         assert!(status.success());
         let control = folder.join("shim");
-        std::fs::write(&control, [0; 40]).unwrap();
+        std::fs::write(&control, [0; 56]).unwrap();
         let file = File::options().read(true).write(true).open(&control).unwrap();
         file.write_all_at(&rate.to_ne_bytes(), 32).unwrap();
         Shim { library, control, file }
@@ -43,6 +43,16 @@ impl Shim {
     /// Each fsync takes so many milliseconds longer.
     pub fn delay_fsync(&self, milliseconds: u64) {
         self.file.write_all_at(&milliseconds.to_ne_bytes(), 8).unwrap();
+    }
+
+    /// Listing the journal's folder takes so many milliseconds longer.
+    pub fn delay_listing(&self, milliseconds: u64) {
+        self.file.write_all_at(&milliseconds.to_ne_bytes(), 40).unwrap();
+    }
+
+    /// How often listing it took longer.
+    pub fn listed(&self) -> u64 {
+        self.read(48)
     }
 
     /// How often the gateway read a clock that was off.
