@@ -734,3 +734,37 @@ fn what_is_longer_than_its_length_can_say_is_refused() {
     talk.session.disconnect_with(bye);
     assert_eq!(talk.hear(), [Packet::Disconnect(Disconnect::new(Reason::SUCCESS))]);
 }
+
+#[test]
+fn a_refusal_is_told_whatever_the_session_flag_says() {
+    for (version, bytes, code) in [
+        (Version::V5, &b"\x20\x03\x01\x86\x00"[..], 0x86),
+        (Version::V311, b"\x20\x02\x01\x05", 0x87),
+    ] {
+        let mut talk = Talk::new(Options { version: Some(version), ..options() });
+        talk.session.connect(talk.now).unwrap();
+        match talk.say_bytes(bytes) {
+            Err(SessionError::Refused(answer)) => {
+                assert_eq!((answer.reason.code(), answer.session_present), (code, false));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn authentication_data_without_a_method_is_no_reason_to_leave_a_broker_that_lets_us_in() {
+    let mut talk = Talk::new(options());
+    talk.knock();
+    talk.say_bytes(b"\x20\x07\x00\x00\x04\x16\x00\x01a").unwrap();
+    talk.publish("a", AtMostOnce);
+    assert_eq!(talk.hears(), ["PUBLISH a 0"]);
+}
+
+#[test]
+fn a_maximum_packet_size_is_said_only_where_it_limits_something() {
+    for (largest, said) in [(1 << 20, Some(1 << 20)), (268_435_455 + 5, None), (usize::MAX, None)] {
+        let mut talk = Talk::new(Options { largest, ..options() });
+        assert_eq!(talk.knock().properties.maximum_packet_size().copied(), said);
+    }
+}

@@ -55,7 +55,8 @@ pub struct Options {
     pub read_buffer: usize,
     /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
     /// each acknowledgement by itself, and to wake up for each would cost more than all else. This
-    /// stops the whole thread, so it is for a thread that has nothing else to do.
+    /// stops the whole thread, so it is for a thread that has nothing else to do: while a timer of the
+    /// runtime is waited for, the socket wakes it up for each of them all the same.
     pub gather: Option<Duration>,
 }
 

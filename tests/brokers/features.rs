@@ -84,6 +84,8 @@ static EACH: &[Feature<Scene>] = features! {
     "QoS 2 both ways" messages::qos_2;
     "message of 1 MB" messages::large;
     "wildcards" messages::wildcards;
+    "topic with a dot" messages::dot;
+    "topic with a star" messages::star;
     "shared subscription" messages::shared;
     "unsubscribe" messages::unsubscribe;
     "user properties, content type" messages::properties;
@@ -102,6 +104,7 @@ static EACH: &[Feature<Scene>] = features! {
 /// not ask for them.
 static RETAINED: &[Feature<Scene>] = features! {
     "retained message" messages::retained;
+    "retained message by wildcard" messages::retained_by_wildcard;
     "retained will" lost::retained;
 };
 

@@ -11,6 +11,11 @@ const DOWNGRADE: &str = "RabbitMQ has QoS 0 and 1 only and takes 2 for 1: it gra
                          our messages of QoS 2 with PUBACK, which no standard provides. Our client \
                          asks for 2, tells what was granted, and takes that PUBACK as the answer.";
 
+const AMQP: &str = "RabbitMQ's exchange has `.` between levels and `*` for one level: its MQTT plugin makes \
+                    `/` and `+` of them on the way out. So a `.` in a topic becomes a level, and a `*` a \
+                    wildcard, to which nobody may publish; our client passes such a message over. The \
+                    gateway keeps both out of what devices put into topics with `broker.amqp_topics: true`.";
+
 /// What a broker does now so and now so: the table does not say which it was this time.
 pub static UNSTEADY: &[(&str, &str)] = &[("amqtt", "kept session, messages missed")];
 
@@ -68,4 +73,11 @@ pub static NOTES: &[(&str, &str, &str)] = &[
     ("RabbitMQ", "QoS 2 both ways", DOWNGRADE),
     ("RabbitMQ", "will after an abrupt end", DOWNGRADE),
     ("RabbitMQ", "shared subscription", SHARED),
+    ("RabbitMQ", "topic with a dot", AMQP),
+    ("RabbitMQ", "topic with a star", AMQP),
+    (
+        "RabbitMQ",
+        "retained message by wildcard",
+        "RabbitMQ looks for retained messages by the filter itself: subscribe to the very topic.",
+    ),
 ];

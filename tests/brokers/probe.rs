@@ -29,6 +29,11 @@ pub fn filter(text: &str) -> TopicFilter {
     text.parse().unwrap()
 }
 
+/// The last level, which is the same in each version.
+pub fn suffix(topic: &str) -> &str {
+    topic.rsplit('/').next().unwrap_or_default()
+}
+
 /// A message of QoS 1.
 pub fn message(name: &str, payload: impl Into<bytes::Bytes>) -> Message {
     Message::new(topic(name), payload)
@@ -132,6 +137,10 @@ impl Probe {
         loop {
             match self.event("message").await? {
                 Event::Message(message) => return Ok(message),
+                Event::WildcardTopic(topic) => {
+                    let topic = topic.unwrap_or_default();
+                    return Err(format!("comes as `{}`, passed over", suffix(&topic)));
+                }
                 Event::Oversize { .. } => return Err("the message is too large for us".into()),
                 _ => {}
             }

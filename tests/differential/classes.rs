@@ -128,9 +128,9 @@ pub const CLASSES: &[Class] = &[
     they(
         "Value(\"the CONNACK flags",
         &[2],
-        "reserved bits, and a session with a refusal, are malformed (3.2.2.1, 3.2.2.1.1)",
+        "reserved bits are malformed (3.2.2.1)",
         V311,
-        b"\x20\x02\x01\x05",
+        b"\x20\x02\x02\x05",
     ),
     they("Flags", &[3], "no DUP with QoS 0 (3.3.1.1)", V311, b"\x38\x03\x00\x01a"),
     they(
@@ -191,10 +191,10 @@ pub const CLASSES: &[Class] = &[
     ),
     they(
         "Protocol(\"authentication data without a method",
-        &[1, 2],
+        &[1, 15],
         "authentication data is of a method (3.1.2.11.10, 4.12)",
         V5,
-        b"\x20\x07\x00\x00\x04\x16\x00\x01a",
+        b"\x10\x11\x00\x04MQTT\x05\x02\x00\x00\x04\x16\x00\x01a\x00\x00",
     ),
     we(
         |version, packet| match packet {

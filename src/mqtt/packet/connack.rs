@@ -40,14 +40,17 @@ impl ConnAck {
         let reason = reason.ok_or(PacketError::Reason { kind: KIND, code })?;
         // 3.1 gives the flags no meaning.
         let flags = if version == Version::V31 { 0 } else { flags };
-        if flags > 1 || flags == 1 && reason.is_error() {
+        if flags > 1 {
             return Err(PacketError::Value("the CONNACK flags cannot be"));
         }
+        // With a refusal the flag means nothing ([MQTT-3.2.2-6]), and the reason is worth more than a
+        // complaint about it.
+        let session_present = flags == 1 && !reason.is_error();
         let properties = match body.is_empty() {
             true => Properties::NONE,
             false => Properties::read(body, version, Place::ConnAck)?,
         };
-        Ok(ConnAck { session_present: flags == 1, reason, properties })
+        Ok(ConnAck { session_present, reason, properties })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut, version: Version) {

@@ -399,7 +399,11 @@ impl Properties {
             properties.push(property);
         }
         let properties = Properties(properties);
-        if properties.auth_data().is_some() && properties.auth_method().is_none() {
+        // The standard forbids it in these two (3.1.2.11.10, 4.12), and not in CONNACK.
+        if matches!(place, Place::Connect | Place::Auth)
+            && properties.auth_data().is_some()
+            && properties.auth_method().is_none()
+        {
             return Err(PacketError::Protocol("authentication data without a method"));
         }
         Ok(properties)

@@ -2,7 +2,9 @@
 
 use crate::config::scalar::Secret;
 use crate::message::Message;
-use crate::mqtt::packet::{Connect, Properties, Property, Reason, Subscription, Version, Will};
+use crate::mqtt::packet::{
+    Connect, MAX_REMAINING, Properties, Property, Reason, Subscription, Version, Will,
+};
 use crate::mqtt::topic::Qos;
 use crate::value::Token;
 use serde::{Deserialize, Deserializer, de};
@@ -159,8 +161,10 @@ impl Options {
             };
             properties.0.extend((expiry > 0).then_some(Property::SessionExpiry(expiry)));
             properties.0.push(Property::ReceiveMaximum(self.receive_maximum.max(1)));
+            // Where nothing is limited, more brokers understand it if nothing is said.
             let largest = u32::try_from(self.largest).unwrap_or(u32::MAX).max(1);
-            properties.0.push(Property::MaximumPacketSize(largest));
+            let is_limit = self.largest < MAX_REMAINING;
+            properties.0.extend(is_limit.then_some(Property::MaximumPacketSize(largest)));
             let aliases = self.topic_aliases;
             properties.0.extend((aliases > 0).then_some(Property::TopicAliasMaximum(aliases)));
         }
@@ -214,7 +218,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        let largest = crate::mqtt::packet::MAX_REMAINING;
+        let largest = MAX_REMAINING;
         let qos = Qos::ExactlyOnce;
         let (retain, wildcard, subscription_id, shared) = (true, true, true, true);
         Limits { largest, qos, retain, wildcard, subscription_id, shared }

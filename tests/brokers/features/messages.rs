@@ -270,3 +270,40 @@ pub async fn pongs(probe: &mut Probe, n: u32) -> Result<(), Trouble> {
     }
     Ok(())
 }
+
+/// Whether a topic comes as it was published.
+async fn as_published(scene: Scene, name: &str, level: &str) -> Found {
+    let name = scene.name(name);
+    let mut probe = scene.probe(&name).await?;
+    probe.subscribe(&format!("{name}/#"), QOS[1]).await?;
+    let topic = format!("{name}/{level}");
+    probe.publish(message(&topic, "x")).await?;
+    let came = probe.message().await?.topic.to_string();
+    if came == topic {
+        return yes();
+    }
+    Err(format!("comes as `{}`", came.trim_start_matches(&name).trim_start_matches('/')))
+}
+
+pub async fn dot(scene: Scene) -> Found {
+    as_published(scene, "dot", "a.b").await
+}
+
+pub async fn star(scene: Scene) -> Found {
+    as_published(scene, "star", "*").await
+}
+
+pub async fn retained_by_wildcard(scene: Scene) -> Found {
+    let name = scene.name("kept-wild");
+    let mut there = scene.probe("kept-wild-1").await?;
+    let topic = format!("{name}/a");
+    let kept = |payload: &'static str| Message { retain: true, ..message(&topic, payload) };
+    there.publish(kept("kept")).await?;
+    let mut late = scene.probe("kept-wild-2").await?;
+    late.subscribe(&format!("{name}/+"), QOS[1]).await?;
+    // Retained messages come before what is published later.
+    there.publish(message(&topic, "end")).await?;
+    let came = late.until("end").await?;
+    there.publish(kept("")).await?;
+    if came == ["kept"] { yes() } else { Err("it does not come".into()) }
+}
