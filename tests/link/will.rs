@@ -182,6 +182,15 @@ async fn every_version_has_its_turn_before_the_will_is_doubted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_hangs_up_on_everything_is_hurried_once() {
+    let seen = connects(with_will(Qos::AtLeastOnce, None), 28, |_| Err(())).await;
+    let waits: Vec<_> = seen.iter().map(|(_, waited)| *waited).collect();
+    let (first, later) = waits.split_at(7);
+    assert!(first.iter().all(|wait| *wait <= SECOND), "{waits:?}");
+    assert!(later.iter().sum::<Duration>() > 300 * SECOND, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broker_that_took_the_whole_will_keeps_it_though_it_was_away() {
     // A load balancer hangs up while its broker is away, nine times.
     let (mut link, mut peers) = link(with_will(Qos::AtLeastOnce, None), 11);

@@ -53,7 +53,7 @@ impl Link {
         let least_wait = self.least_wait.min(error.least_wait());
         match &self.phase {
             // The next try is another one, of few.
-            _ if self.session.has_another_way() => self.backoff.soon(now, chance),
+            _ if self.session.has_untried_way() => self.backoff.soon(now, chance),
             Phase::Waiting(dialer, _) if dialer.has_another() => {
                 self.least_wait = least_wait;
                 self.backoff.soon(now, chance)

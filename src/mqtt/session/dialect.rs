@@ -27,6 +27,8 @@ pub(in crate::mqtt) struct Dialect {
     unanswered: u32,
     /// Connects in a row that it hung up on.
     hang_ups: u32,
+    /// Whether it hung up on every way to ask, since it let us in.
+    tried_all: bool,
     /// What of the will the next CONNECT has.
     will: WillLimit,
     /// Whether the broker itself, or a second experience, spoke against more of the will.
@@ -48,6 +50,7 @@ impl Dialect {
             is_settled: false,
             unanswered: 0,
             hang_ups: 0,
+            tried_all: false,
             will: WillLimit::WHOLE,
             will_is_settled: false,
             guess: None,
@@ -59,6 +62,11 @@ impl Dialect {
         self.version
     }
 
+    /// Whether every way to ask was tried, so that there is no hurry to try them again.
+    pub(super) fn tried_all(&self) -> bool {
+        self.tried_all
+    }
+
     pub(super) fn will(&self) -> WillLimit {
         self.will
     }
@@ -66,6 +74,7 @@ impl Dialect {
     /// The broker let us in. `Some`: with another part of the will than before.
     pub(super) fn let_in(&mut self) -> Option<WillLimit> {
         (self.is_settled, self.unanswered, self.hang_ups) = (true, 0, 0);
+        self.tried_all = false;
         let used = self.will;
         if used == WillLimit::WHOLE {
             self.guess = None;
@@ -129,6 +138,7 @@ impl Dialect {
             None => {
                 self.version = if is_free { Version::V5 } else { self.version };
                 (self.will, self.guess, self.hang_ups) = (WillLimit::WHOLE, None, 0);
+                self.tried_all = true;
                 false
             }
         }

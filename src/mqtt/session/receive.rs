@@ -109,6 +109,11 @@ impl Session {
         self.is_other
     }
 
+    /// The same, and that way was not tried yet since the broker let us in last.
+    pub fn has_untried_way(&self) -> bool {
+        self.is_other && !self.dialect.tried_all()
+    }
+
     /// Whether a connect that failed with this is worth to be repeated at once, because the broker
     /// said what it does not take and the next one has it no more.
     pub fn tries_again_at_once(&self, error: &SessionError) -> bool {
