@@ -285,7 +285,7 @@ impl Gateway {
         let mut built = self.build(&config, &new)?;
         for (name, port) in &mut built {
             // What waits for a port waits on for its next task.
-            if let Some(old) = self.ports.get(name) {
+            if let Some(old) = self.ports.get(name).filter(|old| !old.task.is_finished()) {
                 port.wiring.inbox = old.wiring.inbox.clone();
             }
         }

@@ -427,7 +427,8 @@ pub struct Port {
     pub frames: Vec<FrameKind>,
     /// Messages from the broker that are written to the port. Each is written, and then acknowledged
     /// to the broker; or refused, reported with the reason under
-    /// `{gateway}/status/ports/{port}/command`, and acknowledged; or not acknowledged, when the gateway
+    /// `{gateway}/status/ports/{port}/command` (a flood in one report, whose `count` is how many), and
+    /// acknowledged; or not acknowledged, when the gateway
     /// ends before and the broker will give it again (`clean: false`, QoS 1 or 2). At most 256 messages
     /// and 32KiB of topics and payloads wait for a port; more are refused.
     #[serde(default, deserialize_with = "tree::list")]
@@ -530,7 +531,10 @@ pub struct CommandRule {
     /// Topic filter to subscribe to, with `{gateway}`, `{port}` and `{device}`.
     pub topic: Template,
     /// The bytes to write. `{payload}` is the message's payload; `hex:` in front means
-    /// hexadecimal bytes, with the payload as bytes among them.
+    /// hexadecimal bytes, with the payload as bytes among them. In other texts a payload is refused
+    /// that could end or alter the command: control characters, line breaks of any kind, characters
+    /// that change the direction of writing, the text behind `{payload}`, the quotation mark or
+    /// closing bracket that it begins with, and the terminator.
     pub send: Template,
     /// What is written behind it, such as `"\r\n"`.
     #[serde(default)]
