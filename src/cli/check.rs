@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt check: reads a configuration file and reports every mistake in it, with line and remedy.
-Opens no port and no connection.
+tty2mqtt check: reads a configuration file and reports its mistakes, at most 50, with line and
+remedy, and what is right but most likely not meant. Opens no port and no connection.
 
 Usage: tty2mqtt check [OPTIONS] [FILE]
 

@@ -318,6 +318,31 @@ fn a_wrong_configuration_ends_with_exit_code_2() {
 }
 
 #[test]
+fn a_right_configuration_is_told_with_what_may_not_be_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let ports = "  a: {path: /dev/a, line: 9600}\n  b: {path: /dev/b, line: 9600, decode: json}\n";
+    std::fs::write(
+        &file,
+        format!("broker: {{url: \"mqtt://x\"}}\nports:\n{ports}  c d: {{tcp: \"x:1\"}}\n"),
+    )
+    .unwrap();
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
+    let out = check.arg("check").arg(&file).output().unwrap();
+    assert_eq!(out.status.code(), Some(0));
+    assert!(String::from_utf8(out.stdout).unwrap().contains(" is right: "));
+    let said = String::from_utf8(out.stderr).unwrap();
+    let said: Vec<_> = said.lines().collect();
+    assert!(
+        said[0].starts_with("warning: ") && said[0].contains(":5:3: ports.c d: a blank"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("note: port a has no `decode`"), "{said:?}");
+    assert!(said[2].starts_with("note: port c d has no `decode`"), "{said:?}");
+    assert_eq!(said.len(), 3, "{said:?}");
+}
+
+#[test]
 fn help_fits_a_screen_and_has_an_example() {
     let help = |arguments: &[&str]| {
         let out = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
