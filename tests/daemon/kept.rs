@@ -1,8 +1,10 @@
 //! What the gateway does with messages that it did not ask for: those that an earlier configuration
 //! subscribed to in a session that the broker kept, and those to topics that cannot be.
 
+use crate::broker::Mosquitto;
 use crate::gateway::Gateway;
 use crate::login::Peer;
+use std::io::Read;
 use std::net::TcpListener;
 use tty2mqtt::mqtt::packet::{
     ConnAck, Packet, PacketId, Properties, Publish, Reason, RetainHandling,
@@ -78,4 +80,39 @@ fn what_an_earlier_configuration_subscribed_to_ends_and_wildcards_are_passed_ove
     assert!(!given_up.contains(&"g/+/set"));
     gateway.log().wait_for("an earlier configuration subscribed to old/pump/set");
     gateway.kill();
+}
+
+#[test]
+fn a_kept_session_of_mosquitto_forgets_what_the_configuration_no_longer_wants() {
+    let broker = Mosquitto::start();
+    let device = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = |topic: &str| {
+        format!(
+            "gateway: g\nbroker: {{url: \"mqtt://127.0.0.1:{}\", clean: false}}\nports:\n  p:\n\
+             \x20   tcp: \"{}\"\n    commands: [{{topic: \"{topic}\", send: \"{{payload}}\\n\"}}]\n",
+            broker.port,
+            device.local_addr().unwrap()
+        )
+    };
+    let gateway = Gateway::start(&config("old/+/set"));
+    gateway.log().wait_for("subscribed to old/+/set");
+    gateway.kill();
+    let gateway = Gateway::start(&config("g/now"));
+    gateway.log().wait_for("session resumed");
+    gateway.log().wait_for("subscribed to g/now");
+    broker.publish("old/pump/set", "1");
+    gateway.log().wait_for("an earlier configuration subscribed to old/pump/set");
+    // Behind the answer to this one, that to UNSUBSCRIBE has come.
+    let mut device = device.incoming().nth(1).unwrap().unwrap();
+    let mut command = |payload: &str| {
+        broker.publish("g/now", payload);
+        let mut line = vec![0; payload.len() + 1];
+        device.read_exact(&mut line).unwrap();
+        assert_eq!(line, format!("{payload}\n").as_bytes());
+    };
+    command("first");
+    broker.publish("old/fan/set", "1");
+    command("second");
+    let log = gateway.terminate();
+    assert!(!log.contains("old/fan/set"), "{log}");
 }
