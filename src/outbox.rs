@@ -1,6 +1,7 @@
 //! Bounded store of messages that the broker has not acknowledged. It stands above the session:
 //! when a link or a session is lost, nothing in here is.
 
+mod aside;
 mod drain;
 mod in_flight;
 mod journalled;
@@ -24,8 +25,10 @@ use shelf::Shelf;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+pub use aside::RefusedMessage;
 pub use journalled::Journalled;
 pub use lane::Drops;
+pub use rest::PutOff;
 
 /// Messages in the order in which they came. Sans-io.
 ///
@@ -300,6 +303,11 @@ impl Outbox {
         self.urgent = Some(message);
     }
 
+    /// Whether what goes next is what goes before all others.
+    pub fn is_urgent(&self) -> bool {
+        self.urgent.is_some()
+    }
+
     /// There is a link: all that waits is backlog.
     pub fn connected(&mut self) {
         self.shelf.down_since = None;
@@ -389,12 +397,17 @@ impl Outbox {
         let held = self.pop_front()?;
         self.counts.sent += 1;
         if qos == Qos::AtMostOnce {
-            self.bytes -= held.message.cost();
-            self.shelf.done(&held);
-            self.tell(held.ticket, Outcome::Delivered(Reason::SUCCESS));
+            self.forget(&held);
             return None;
         }
         Some(self.in_flight.push(held))
+    }
+
+    /// A message of QoS 0 was handed to the link.
+    fn forget(&mut self, held: &Held) {
+        self.bytes -= held.message.cost();
+        self.shelf.done(held);
+        self.tell(held.ticket, Outcome::Delivered(Reason::SUCCESS));
     }
 
     /// A message that is in flight.

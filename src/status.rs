@@ -384,13 +384,9 @@ impl Broker {
     /// What the status message and the control socket say.
     pub fn json(&self, outbox: &Outbox, ports: &[String], journal: Option<&Journal>) -> Value {
         let counts = outbox.counts();
-        let name = |port: u16| match usize::from(port).checked_sub(1) {
-            Some(at) => ports.get(at).map_or("", String::as_str),
-            None => "gateway",
-        };
         let lost = outbox.drops().map(|(port, drops)| {
             let causes = json!({ "full": drops.full, "too_large": drops.too_large, "journal": drops.journal });
-            (name(port).to_owned(), causes)
+            (sender(port, ports).to_owned(), causes)
         });
         let lost: serde_json::Map<_, _> = lost.collect();
         json!({
@@ -408,6 +404,14 @@ impl Broker {
             "journal": journal.map(|journal| journal.json(outbox)),
             "error": self.last_error,
         })
+    }
+}
+
+/// Who sends under a number, `ports` being the names of those from 1 on.
+pub fn sender(port: u16, ports: &[String]) -> &str {
+    match usize::from(port).checked_sub(1) {
+        Some(at) => ports.get(at).map_or("", String::as_str),
+        None => "gateway",
     }
 }
 

@@ -5,6 +5,7 @@ mod age;
 mod away;
 mod leftover;
 mod namesake;
+mod refused;
 mod saving;
 
 use crate::clock::{Now, Stamp};
@@ -25,6 +26,7 @@ use age::Ages;
 use away::AwayLog;
 use leftover::Leftovers;
 use namesake::Namesakes;
+use refused::RefusedLog;
 use saving::{PATIENCE, report};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -135,6 +137,7 @@ pub async fn run(uplink: Uplink) -> usize {
         ages: Ages::default(),
         taken,
         takes,
+        refused: RefusedLog::default(),
     };
     running.uplink.link.outbox.disconnected(now.mono);
     if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
@@ -175,6 +178,8 @@ struct Running {
     /// Whether the wall clock is set, and whether it was not at the start.
     clock_is_set: bool,
     was_unset: bool,
+    /// What the log was told of messages that the broker does not take.
+    refused: RefusedLog,
 }
 
 impl Running {
@@ -442,8 +447,10 @@ impl Running {
                     );
                 }
             }
-            Event::Refused { topic, reason } => {
-                tracing::warn!("a message to {topic} is lost, the broker refuses it: {reason}");
+            Event::Refused { .. } | Event::Suspected(_) | Event::PutOff { .. } => {
+                let ports = &self.uplink.plan.ports;
+                let name = |port| status::sender(port, ports).to_owned();
+                self.refused.tell(&event, name, Instant::now());
             }
             Event::Pong => self.ages.answered(),
             Event::Unsubscribed { .. } | Event::Authenticated => {}

@@ -3,6 +3,9 @@
 //! seed; `SEED=n cargo test --test simulator` plays it again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[path = "simulator/hostile.rs"]
+mod hostile;
+
 use bytes::{Buf, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

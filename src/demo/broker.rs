@@ -47,6 +47,59 @@ pub struct Faults {
     pub kick: bool,
     /// Nothing newer than this is understood.
     pub newest: Option<Version>,
+    /// What the broker ends the link at, and how.
+    pub ends: Vec<(At, Way)>,
+}
+
+/// What a link is ended at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A message to this topic.
+    Topic(String),
+    /// A message to any topic that does not begin so.
+    Outside(String),
+    /// A message whose topic and payload have more bytes than this.
+    Larger(usize),
+    /// A SUBSCRIBE with this filter.
+    Subscribe(String),
+    /// An UNSUBSCRIBE with this filter.
+    Unsubscribe(String),
+}
+
+/// How a link is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With DISCONNECT, which only 5.0 has; before, with [`Way::Close`].
+    Disconnect(Reason),
+    /// With an orderly end of the stream.
+    Close,
+    /// With a reset: what was not written is not.
+    Reset,
+    /// Without the end that the stream's own protocol has, such as TLS.
+    Truncate,
+}
+
+impl At {
+    fn is_hit(&self, packet: &Packet) -> bool {
+        match (self, packet) {
+            (At::Topic(topic), Packet::Publish(publish)) => {
+                publish.topic.as_ref().is_some_and(|it| it.as_str() == topic)
+            }
+            (At::Outside(begin), Packet::Publish(publish)) => {
+                publish.topic.as_ref().is_some_and(|it| !it.as_str().starts_with(begin))
+            }
+            (At::Larger(most), Packet::Publish(publish)) => {
+                publish.topic.as_ref().map_or(0, Topic::len) + publish.payload.len() > *most
+            }
+            (At::Subscribe(filter), Packet::Subscribe(subscribe)) => {
+                subscribe.filters.iter().any(|it| it.filter.as_str() == filter)
+            }
+            (At::Unsubscribe(filter), Packet::Unsubscribe(unsubscribe)) => {
+                unsubscribe.filters.iter().any(|it| it.as_str() == filter)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The broker.
@@ -85,6 +138,8 @@ struct Link {
     largest: usize,
     /// To be closed as soon as the output was written.
     closing: bool,
+    /// How it was ended on purpose.
+    way: Option<Way>,
 }
 
 impl Broker {
@@ -103,6 +158,7 @@ impl Broker {
             alias_maximum: 0,
             largest: usize::MAX,
             closing: false,
+            way: None,
         };
         self.links.insert(link, new);
     }
@@ -136,6 +192,11 @@ impl Broker {
     /// Whether the link is to be closed once its output was written.
     pub fn is_closing(&self, link: Connection) -> bool {
         self.links.get(&link).is_none_or(|l| l.closing)
+    }
+
+    /// How a link was ended on purpose, if it was.
+    pub fn way(&self, link: Connection) -> Option<Way> {
+        self.links.get(&link)?.way
     }
 
     /// The links that there are.
@@ -227,6 +288,12 @@ impl Broker {
     /// `Err`: the client broke the protocol.
     fn handle(&mut self, link: Connection, packet: Packet) -> Result<(), Reason> {
         let client = self.links.get(&link).and_then(|l| l.client.clone());
+        let known = self.known_topic(link, &packet);
+        let hit = |(at, _): &&(At, Way)| at.is_hit(known.as_ref().unwrap_or(&packet));
+        if let Some((_, way)) = self.faults.ends.iter().find(hit) {
+            self.end_by(link, *way);
+            return Ok(());
+        }
         match (packet, client) {
             (Packet::Connect(connect), None) => self.connect(link, connect),
             (Packet::Publish(publish), Some(client)) => self.publish(link, &client, publish)?,
@@ -281,6 +348,27 @@ impl Broker {
             _ => return Err(Reason::PROTOCOL_ERROR),
         }
         Ok(())
+    }
+
+    /// A PUBLISH whose topic is said by its alias alone, with its topic.
+    fn known_topic(&self, link: Connection, packet: &Packet) -> Option<Packet> {
+        let Packet::Publish(publish) = packet else { return None };
+        let alias = publish.properties.topic_alias().filter(|_| publish.topic.is_none())?;
+        let topic = Some(self.links.get(&link)?.aliases.get(alias)?.clone());
+        Some(Packet::Publish(Publish { topic, ..publish.clone() }))
+    }
+
+    fn end_by(&mut self, link: Connection, way: Way) {
+        if let Way::Disconnect(reason) = way {
+            return self.part(link, reason);
+        }
+        self.end(link);
+        if let Some(l) = self.links.get_mut(&link) {
+            l.way = Some(way);
+            if way == Way::Reset {
+                l.output.clear();
+            }
+        }
     }
 
     /// Changes a session, then sends what it has to say.

@@ -1,6 +1,6 @@
 //! The demo's broker on a loopback address, and the switches to break it.
 
-use super::broker::{Broker, Connection, Faults};
+use super::broker::{Broker, Connection, Faults, Way};
 use bytes::Buf;
 use std::collections::BTreeMap;
 use std::io;
@@ -186,6 +186,10 @@ impl Running {
                 broken |= output.is_empty() && self.broker.is_closing(link);
             }
             if broken {
+                if self.broker.way(link) == Some(Way::Reset) {
+                    // Dropped so, it is reset.
+                    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                }
                 self.streams.remove(&link);
                 self.broker.close(link);
             }

@@ -8,7 +8,6 @@ mod error;
 mod look_back;
 mod state;
 mod stream;
-mod suspect;
 
 pub use dial::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
@@ -19,7 +18,7 @@ use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session, WillLimit};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
-use crate::backoff::Backoff;
+use crate::backoff::{self, Backoff};
 use crate::outbox::Outbox;
 use brokers::Brokers;
 use dial::Given;
@@ -29,7 +28,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use stream::Stream;
-use suspect::Suspect;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -51,6 +49,8 @@ pub struct Options {
     /// Whether chance takes a part off each wait, so that many clients whose broker was away do not
     /// come back in the same moment.
     pub jitter: bool,
+    /// Where chance comes from: any number, evenly spread over its range.
+    pub random: fn() -> u32,
     /// Bytes that are read at once, 1 to 65,536.
     pub read_buffer: usize,
     /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
@@ -68,6 +68,7 @@ impl Default for Options {
             wait: (Duration::from_secs(1), Duration::from_secs(60)),
             look_back: Duration::from_secs(300),
             jitter: true,
+            random: backoff::random,
             read_buffer: 4096,
             gather: None,
         }
@@ -106,6 +107,8 @@ pub struct Link {
     backoff: Backoff,
     state: watch::Sender<State>,
     phase: Phase,
+    /// When the link that is being parted from ended.
+    ended: Option<Instant>,
     /// When the broker let us in last.
     up_since: Option<Instant>,
     /// Links in a row that ended right after the broker had let us in.
@@ -114,7 +117,6 @@ pub struct Link {
     /// before the first.
     least_wait: Duration,
     brokers: Brokers,
-    suspect: Suspect,
     look_back: LookBack,
     /// Whether files may have been renewed since they were read for the try that goes on.
     is_doubted: bool,
@@ -159,21 +161,22 @@ impl Link {
     fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
         let brokers = Brokers::new(dialer.broker().cloned());
-        let link = Link {
+        let mut link = Link {
             session,
             outbox,
             backoff: Backoff::new(first, longest, Duration::from_secs(30)),
             options,
             state: watch::Sender::new(State::Disconnected),
             phase: Phase::Waiting(dialer, now()),
+            ended: None,
             up_since: None,
             short_links: 0,
             least_wait: Duration::MAX,
             brokers,
-            suspect: Suspect::default(),
             look_back: LookBack::Never,
             is_doubted: false,
         };
+        link.outbox.seed((link.options.random)());
         if link.session.options().keepalive.is_zero() {
             tracing::warn!("a keepalive of 0: nobody notices when the broker is gone");
         }
@@ -252,6 +255,7 @@ impl Link {
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
+            self.session.watch(&mut self.outbox, now, (self.options.random)());
             self.state.send_replace(State::Ready);
         }
     }
@@ -441,6 +445,7 @@ impl Link {
     }
 
     fn part(&mut self, why: Option<LinkError>) {
+        self.ended = Some(now());
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Up(dialer, stream) => {
                 self.phase = Phase::Parting(dialer, stream, now() + FAREWELL, why);

@@ -2,7 +2,6 @@
 //! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
 mod aliases;
-mod careful;
 mod dialect;
 mod event;
 mod flights;
@@ -15,14 +14,19 @@ mod profiles;
 mod receive;
 mod requests;
 mod send;
+mod suspects;
+mod watch;
 mod will;
 
-use careful::Careful;
 pub(super) use dialect::Dialect;
 pub use event::{Event, Received, SessionError};
 pub use inbound::Token;
 pub use options::{Clean, OnOversize, Options};
 pub use requests::Request;
+pub(super) use suspects::Suspects;
+pub use suspects::{Suspected, Verdict};
+pub use watch::LinkEnd;
+use watch::Watch;
 pub use will::WillLimit;
 
 use super::auth::{Authenticate, Login};
@@ -30,7 +34,6 @@ use super::packet::{Disconnect, Oversize, Packet};
 use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
 use crate::config::scalar::Secret;
-use crate::outbox::Sending;
 use aliases::Aliases;
 use bytes::BytesMut;
 use flights::Flights;
@@ -79,9 +82,9 @@ pub struct Session {
     is_elsewhere: bool,
     /// Whether a message of QoS 2 went either way: brokers remember identifiers of such.
     had_qos_2: bool,
-    careful: Option<Careful>,
-    /// How many may be in flight on this link otherwise.
-    window: u16,
+    /// What the broker ends links at.
+    suspects: Suspects,
+    watch: Watch,
     state: State,
     limits: Limits,
     output: BytesMut,
@@ -150,8 +153,8 @@ impl Session {
             was_connected: false,
             is_elsewhere: false,
             had_qos_2: false,
-            careful: None,
-            window: 1,
+            suspects: Suspects::default(),
+            watch: Watch::default(),
             state: State::Down,
             limits: Limits::default(),
             output: BytesMut::new(),
@@ -239,7 +242,7 @@ impl Session {
 
     /// Whether this link wants a new session, whatever the options say.
     fn begins_anew(&self) -> bool {
-        self.is_elsewhere && self.had_qos_2 || self.careful.is_some()
+        self.is_elsewhere && self.had_qos_2
     }
 
     /// What it was opened with; the client identifier may be one that the broker made up.
@@ -277,6 +280,7 @@ impl Session {
         }
         let keepalive = KeepAlive::new(self.options.keepalive, now);
         self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
+        self.watch.asked(now);
         self.put(&Packet::Connect(connect));
         Ok(())
     }
@@ -372,11 +376,6 @@ impl Session {
         self.flights.is_full()
     }
 
-    /// The oldest packet of this link that was written and not answered, if it is a message.
-    pub(super) fn oldest_unanswered(&self) -> Option<Sending> {
-        self.flights.oldest_message(self.written())
-    }
-
     /// How long the broker took to answer a packet lately: from the last byte's way into the link to
     /// the answer. `None` before the first answer of a link.
     pub fn round_trip(&self) -> Option<Duration> {
@@ -396,6 +395,7 @@ impl Session {
             keepalive.wrote(written, now);
         }
         self.flights.watch(written, now);
+        self.watch_wrote(now);
     }
 
     /// How many bytes of this link's output have left it.
@@ -411,7 +411,8 @@ impl Session {
             State::Up(keepalive) => {
                 let held = self.options.hold.filter(|_| self.is_over_maximum());
                 let held = held.and_then(|most| self.hold.deadline(most));
-                let due = [keepalive.deadline(), self.flights.deadline(), held];
+                let due =
+                    [keepalive.deadline(), self.flights.deadline(), self.watch_deadline(), held];
                 due.into_iter().flatten().min()
             }
         }
@@ -436,6 +437,7 @@ impl Session {
             Due::Ping => self.ping(),
             Due::End => return Err(SessionError::NoPingResp),
         }
+        self.watch_timeout(now);
         match self.flights.deadline() {
             Some(due) if due <= now => Err(SessionError::NoAnswer),
             _ => Ok(()),
@@ -446,6 +448,7 @@ impl Session {
         self.put(&Packet::PingReq);
         if let State::Up(keepalive) = &mut self.state {
             keepalive.asked(self.queued);
+            self.watch.pinged(self.queued);
         }
     }
 
@@ -528,7 +531,7 @@ impl Session {
         self.oversize = None;
         // Messages that were not taken were not acknowledged: the broker sends them again.
         self.events.retain(|occurrence| match &occurrence.event {
-            Event::Refused { .. } | Event::Unsubscribed { .. } => true,
+            Event::Refused { .. } | Event::Suspected(_) | Event::Unsubscribed { .. } => true,
             Event::Subscribed { request, filter, .. } => {
                 !self.requests.asks_again(*request, filter)
             }
@@ -538,7 +541,11 @@ impl Session {
         self.hold.caught_up();
         self.inbound.link_lost();
         self.requests.link_lost();
+        self.watch.link_lost();
         self.tell_overtaken();
+        // What is refused for good is not asked again, so this is the answer.
+        let judged = std::mem::take(&mut self.watch.judged);
+        judged.into_iter().for_each(|event| self.tell(event));
     }
 }
 

@@ -37,6 +37,15 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         self.0.remove(at).map(|(_, value)| value)
     }
 
+    pub(super) fn get(&self, key: K) -> Option<&V> {
+        let at = self.place(key).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
     pub(super) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let at = self.place(key).ok()?;
         Some(&mut self.0[at].1)

@@ -7,7 +7,7 @@ use crate::config::Order;
 use crate::message::Message;
 use crate::mqtt::topic::Topic;
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// The messages of one port that wait, and what it lost.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Lane {
     fresh: Waiting,
     /// How many of the backlog have a topic; kept only where the order is by topic.
     topics: HashMap<Topic, u32>,
+    /// What the broker seems to end links at; everything overtakes it.
+    aside: VecDeque<Held>,
     bytes: usize,
     /// Messages that wait in the journal alone, behind the backlog.
     pub(super) away: u64,
@@ -112,8 +114,34 @@ impl Lane {
         self.less(taken, queue)
     }
 
-    /// What is missed least.
+    /// Puts a message out of the way of all others.
+    pub(super) fn push_aside(&mut self, held: Held) {
+        self.bytes += held.message.cost();
+        let at = self.aside.partition_point(|other| other.ticket < held.ticket);
+        self.aside.insert(at, held);
+    }
+
+    /// What is out of the way, oldest first.
+    pub(super) fn aside(&self) -> impl Iterator<Item = &Held> {
+        self.aside.iter()
+    }
+
+    /// Takes the first of a kind that is out of the way.
+    pub(super) fn take_aside(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Held> {
+        let at = self.aside.iter().position(|held| wanted(&held.message))?;
+        let taken = self.aside.remove(at)?;
+        self.bytes -= taken.message.cost();
+        Some(taken)
+    }
+
+    /// What is missed least. What the broker seems not to take is missed least of all, but what the
+    /// journal has takes no memory from others.
     pub(super) fn pop_least(&mut self) -> Option<Held> {
+        if let Some(at) = self.aside.iter().position(|held| held.seq.is_none()) {
+            let taken = self.aside.remove(at)?;
+            self.bytes -= taken.message.cost();
+            return Some(taken);
+        }
         let taken = self.backlog.pop_least();
         if let Some(taken) = self.less(taken, Queue::Backlog) {
             return Some(taken);
@@ -147,7 +175,7 @@ impl Lane {
 
     /// All that waits, in the order in which it came.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.backlog.iter_mut().chain(self.fresh.iter_mut())
+        self.aside.iter_mut().chain(self.backlog.iter_mut()).chain(self.fresh.iter_mut())
     }
 
     /// Says in the messages when they were measured. Returns how many bytes came and went.
@@ -178,6 +206,12 @@ impl Lane {
 
     /// Takes out all that is meant.
     pub(super) fn take_out(&mut self, is_meant: impl Fn(&Held) -> bool, out: &mut Vec<Held>) {
+        while let Some(at) = self.aside.iter().position(&is_meant)
+            && let Some(taken) = self.aside.remove(at)
+        {
+            self.bytes -= taken.message.cost();
+            out.push(taken);
+        }
         for queue in [Queue::Backlog, Queue::Fresh] {
             let mut taken = Vec::new();
             match queue {

@@ -2,7 +2,6 @@
 
 use super::{Outbox, Sending};
 use crate::backoff;
-use crate::mqtt::packet::Reason;
 use std::time::{Duration, Instant};
 
 /// A message that was not taken so often is given up, so that it does not hold up the others for
@@ -21,11 +20,22 @@ pub(super) struct Rest {
     /// Messages in flight that wait for its end.
     refused: Vec<Sending>,
     tries: u8,
+    /// Where the next random number comes from.
+    seed: u32,
+}
+
+/// The broker is given a rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOff {
+    /// One that begins now, and lasts so long.
+    For(Duration),
+    /// The one that there is.
+    Already,
 }
 
 impl Default for Rest {
     fn default() -> Rest {
-        Rest { until: None, next: WAIT.0, refused: Vec::new(), tries: TRIES }
+        Rest { until: None, next: WAIT.0, refused: Vec::new(), tries: TRIES, seed: 1 }
     }
 }
 
@@ -44,11 +54,19 @@ impl Rest {
         self.refused.clear();
     }
 
+    /// A number that only looks random (xorshift32): a run with the same seed is the same.
+    fn random(&mut self) -> u32 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 17;
+        self.seed ^= self.seed << 5;
+        self.seed
+    }
+
     /// Between a half of the time that is due and all of it, so that many clients do not come back
     /// in the same moment.
     fn begin(&mut self, now: Instant) -> Duration {
         let half = self.next / 2;
-        let wait = half + backoff::part(half, backoff::random());
+        let wait = half + backoff::part(half, self.random());
         self.next = (self.next * 2).min(WAIT.1);
         self.until = Some(now + wait);
         wait
@@ -66,24 +84,25 @@ impl Outbox {
         self.rest.until.is_some()
     }
 
+    /// What the waits are made from, which many clients must not have in common.
+    pub fn seed(&mut self, seed: u32) {
+        self.rest.seed = seed.max(1);
+    }
+
     /// The broker does not take a message now, as over a quota: it is sent anew after a while, in
-    /// its old place. Not if that was tried often enough.
-    pub fn put_off(&mut self, sending: Sending, reason: Reason, now: Instant) -> bool {
-        let Some(held) = self.in_flight.get_mut(sending) else { return false };
+    /// its old place. `None` if that was tried often enough.
+    pub fn put_off(&mut self, sending: Sending, now: Instant) -> Option<PutOff> {
+        let held = self.in_flight.get_mut(sending)?;
         held.tries = held.tries.saturating_add(1);
         if held.tries >= self.rest.tries {
-            return false;
+            return None;
         }
         self.rest.refused.push(sending);
         // What was sent together is refused together.
-        if self.rest.until.is_none() {
-            let wait = self.rest.begin(now).as_millis();
-            let topic = &held.message.topic;
-            tracing::info!(
-                "the broker does not take a message to {topic} now: {reason}; next try in {wait} ms"
-            );
-        }
-        true
+        Some(match self.rest.until {
+            None => PutOff::For(self.rest.begin(now)),
+            Some(_) => PutOff::Already,
+        })
     }
 
     /// The rest may be over: what was refused waits again, before all else of its port.

@@ -231,7 +231,8 @@ impl Running {
                 answered(&mut self.unsubscribing, request, (filter.clone(), reason));
                 Event::Unsubscribed(filter, reason)
             }
-            session::Event::Refused { topic, reason } => Event::Refused(topic, reason),
+            session::Event::Refused { topic, reason, .. } => Event::Refused(topic, reason),
+            session::Event::Suspected(_) | session::Event::PutOff { .. } => return None,
             session::Event::Pong => Event::Pong,
             session::Event::Authenticated => Event::Authenticated,
         })

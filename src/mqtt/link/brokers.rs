@@ -2,10 +2,10 @@
 
 use super::Dial;
 use crate::mqtt::auth::Login;
-use crate::mqtt::session::{Dialect, Session};
+use crate::mqtt::session::{Dialect, Session, Suspects};
 use crate::mqtt::url::BrokerUrl;
 
-/// The versions of so many brokers are remembered; a dialer may find ever new ones.
+/// What is known of so many brokers is remembered; a dialer may find ever new ones.
 const MOST: usize = 16;
 
 /// What is remembered of the brokers that were tried.
@@ -16,7 +16,7 @@ pub(super) struct Brokers {
     /// The one that let us in last.
     host: Option<BrokerUrl>,
     /// The others.
-    known: Vec<(BrokerUrl, Dialect)>,
+    known: Vec<(BrokerUrl, Dialect, Suspects)>,
 }
 
 impl Brokers {
@@ -40,14 +40,16 @@ impl Brokers {
         let login = Login { user: broker.user.clone(), password: broker.password.clone() };
         session.set_login_of_broker((login != Login::default()).then_some(login));
         if self.current.as_ref() != Some(broker) {
-            let at = self.known.iter().position(|(known, _)| known == broker);
-            let dialect = at.map(|at| self.known.remove(at).1);
+            let at = self.known.iter().position(|(known, ..)| known == broker);
+            let known = at.map(|at| self.known.remove(at));
+            let (dialect, suspects) = known.map(|(_, d, s)| (d, s)).unzip();
             let before = session.change_dialect(dialect);
+            let suspects = session.change_suspects(suspects);
             if let Some(other) = self.current.replace(broker.clone()) {
                 if self.known.len() >= MOST {
                     self.known.remove(0);
                 }
-                self.known.push((other, before));
+                self.known.push((other, before, suspects));
             }
         }
         session.set_elsewhere(self.host.as_ref().is_some_and(|host| host != broker));

@@ -1,7 +1,7 @@
 //! What the end of a link means: which broker is next, and after how long.
 
 use super::{Event, Link, LinkError, Phase, State, now};
-use crate::backoff;
+use crate::mqtt::session::LinkEnd;
 use std::time::{Duration, Instant};
 
 /// A link that ends so soon after the broker let us in was not wanted.
@@ -14,13 +14,17 @@ impl Link {
     /// The link ended, or did not come about.
     pub(super) fn down(&mut self, error: LinkError) -> Event {
         let now = now();
-        self.suspect.ended(&error, &mut self.session, &mut self.outbox);
+        let at = self.ended.take().unwrap_or(now);
+        let (by_broker, reason) = (error.is_by_broker(), error.reason());
+        // A link that showed what the broker does not take says nothing about anything else.
+        let explains = self.session.ended(LinkEnd { by_broker, reason, at }, &mut self.outbox);
         let asked = matches!(error, LinkError::Asked);
         let ours = asked || matches!(error, LinkError::BetterBroker);
-        let was_short = self.up_since.take().map(|since| !ours && now < since + SHORT);
+        let up_since = self.up_since.take().filter(|_| !explains);
+        let was_short = up_since.map(|since| !ours && now < since + SHORT);
         let error = self.judge(error, was_short);
         if let Phase::Waiting(dialer, _) = &mut self.phase
-            && was_short == Some(false)
+            && (explains || was_short == Some(false))
         {
             // One that throws us out right away leaves the turn to the next.
             dialer.begin_again();
@@ -33,6 +37,7 @@ impl Link {
         let has_another_way = self.session.has_another_way();
         let wait = match at_once || asked {
             true => Duration::ZERO,
+            false if explains => self.backoff.soon(now, self.chance()),
             false => self.wait_after(&error, now),
         };
         match &mut self.phase {
@@ -46,9 +51,13 @@ impl Link {
         Event::Down(error)
     }
 
+    fn chance(&self) -> u32 {
+        if self.options.jitter { (self.options.random)() } else { u32::MAX }
+    }
+
     /// How long to wait before the next try: shortly if another broker is next.
     fn wait_after(&mut self, error: &LinkError, now: Instant) -> Duration {
-        let chance = if self.options.jitter { backoff::random() } else { u32::MAX };
+        let chance = self.chance();
         // One of several that may be back at any time is not kept waiting for by the others.
         let least_wait = self.least_wait.min(error.least_wait());
         match &self.phase {

@@ -120,6 +120,31 @@ impl LinkError {
         }
     }
 
+    /// Whether the other side ended the link, in whatever way. One that took us for another client of
+    /// our name has a reason of its own, and a network that fails is no other side.
+    pub(super) fn is_by_broker(&self) -> bool {
+        use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+        match self {
+            LinkError::Closed => true,
+            LinkError::Session(SessionError::Disconnected(it)) => {
+                it.reason != Reason::SESSION_TAKEN_OVER
+            }
+            LinkError::Io(error) => !matches!(
+                error.kind(),
+                HostUnreachable | NetworkDown | NetworkUnreachable | TimedOut
+            ),
+            _ => false,
+        }
+    }
+
+    /// What the broker said when it ended the link.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            LinkError::Session(SessionError::Disconnected(it)) => it.reason,
+            _ => Reason::UNSPECIFIED_ERROR,
+        }
+    }
+
     /// The kind of the end.
     pub fn close_reason(&self) -> CloseReason {
         match self {

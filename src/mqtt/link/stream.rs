@@ -88,17 +88,24 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Progress>> {
         let mut progress = Progress::default();
-        if let Poll::Ready(wrote) = self.poll_write(session, cx) {
-            progress.wrote = wrote?;
+        let mut broken = None;
+        match self.poll_write(session, cx) {
+            Poll::Ready(Ok(wrote)) => progress.wrote = wrote,
+            Poll::Ready(Err(error)) => broken = Some(error),
+            Poll::Pending => {}
         }
         if session.wants_input() {
-            match self.poll_read(read, cx) {
-                Poll::Ready(n) => {
-                    let n = n?;
-                    (progress.read, progress.closed) = (n > 0, n == 0);
-                }
-                Poll::Pending => session.ran_dry(),
+            match (self.poll_read(read, cx), broken.take()) {
+                // What the broker said before it closed the link has not been read yet.
+                (Poll::Ready(Ok(1..)), _) => progress.read = true,
+                (_, Some(error)) => return Poll::Ready(Err(error)),
+                (Poll::Ready(Ok(0)), None) => progress.closed = true,
+                (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(error)),
+                (Poll::Pending, None) => session.ran_dry(),
             }
+        }
+        if let Some(error) = broken {
+            return Poll::Ready(Err(error));
         }
         match progress.wrote || progress.read || progress.closed {
             true => Poll::Ready(Ok(progress)),

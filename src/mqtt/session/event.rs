@@ -5,10 +5,13 @@ use super::flights::ANSWER_DEADLINE;
 use super::inbound::Token;
 use super::keepalive::PING_DEADLINE;
 use super::requests::Request;
+use super::suspects::{Suspected, size};
+use crate::message::Message;
 use crate::mqtt::auth::AuthError;
 use crate::mqtt::packet::{ConnAck, Disconnect, PacketError, Properties, Reason};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// What the session tells its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +61,37 @@ pub enum Event {
         topic: Topic,
         /// Why not.
         reason: Reason,
+        /// Bytes of topic and payload.
+        bytes: usize,
+        /// Where it came from, see [`Message::port`].
+        port: u16,
+        /// How many links the broker ended at such messages; 0: it, or its limits, say so.
+        links: u32,
+    },
+    /// Links end at something of ours. It is set aside and tried alone; what becomes of a message
+    /// then is told by [`Event::Refused`] if the broker does not take it, of a subscription by
+    /// [`Event::Subscribed`].
+    Suspected(Suspected),
+    /// The broker does not take a message now. Nothing is sent for a while, then it is again.
+    PutOff {
+        /// Where it goes.
+        topic: Topic,
+        /// Why not now.
+        reason: Reason,
+        /// How long.
+        wait: Duration,
     },
     /// The broker answered a PINGREQ.
     Pong,
     /// An authentication exchange on a link that stands has succeeded.
     Authenticated,
+}
+
+impl Event {
+    pub(super) fn refused(message: &Message, reason: Reason, links: u32) -> Event {
+        let (topic, port, bytes) = (message.topic.clone(), message.port, size(message));
+        Event::Refused { topic, reason, bytes, port, links }
+    }
 }
 
 /// A message from the broker.

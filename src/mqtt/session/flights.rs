@@ -24,11 +24,15 @@ pub(super) struct Flights {
     /// What was sent on an earlier link of this session and not answered: to be sent again, oldest
     /// first.
     again: VecDeque<(PacketId, Sent)>,
+    /// Of these, what waits until it is tried alone.
+    aside: Vec<(PacketId, Sent)>,
     ids: Ids,
     window: usize,
     /// A large window is filled again when half of it is free, so that many messages share a write
     /// and not each acknowledgement makes one.
     full: bool,
+    /// Up to this byte of the link's output the broker has answered.
+    answered_to: u64,
     /// When the front of `sent` must have been answered; `None` until it was written.
     due: Option<Instant>,
     probe: Option<Probe>,
@@ -91,6 +95,8 @@ impl Flights {
         Flights {
             sent: VecDeque::new(),
             again: VecDeque::new(),
+            aside: Vec::new(),
+            answered_to: 0,
             ids: Ids::new(first),
             window: 1,
             full: false,
@@ -173,6 +179,7 @@ impl Flights {
             Sent::Release(_) => Received::Again,
             _ => return Received::Stray,
         };
+        self.answered_to = self.answered_to.max(flight.end);
         flight.end = end;
         if at == 0 {
             self.due = None;
@@ -203,6 +210,7 @@ impl Flights {
         // Brokers answer in order, so the first look nearly always finds it.
         let at = self.sent.iter().position(|flight| flight.id == id && fits(flight.what))?;
         let flight = self.sent.remove(at)?;
+        self.answered_to = self.answered_to.max(flight.end);
         self.ids.give_back(id);
         if at == 0 {
             self.due = None;
@@ -234,13 +242,56 @@ impl Flights {
         }
     }
 
-    /// The oldest packet, if it is a message and was written.
-    pub(super) fn oldest_message(&self, written: u64) -> Option<Sending> {
-        match self.sent.front()? {
-            Flight { what: Sent::Message(sending, _), end, .. } if *end <= written => {
-                Some(*sending)
-            }
-            _ => None,
+    /// The oldest packet that is not answered, and where it ends.
+    pub(super) fn oldest(&self) -> Option<(PacketId, Sent, u64)> {
+        self.sent.front().map(|flight| (flight.id, flight.what, flight.end))
+    }
+
+    /// All packets of this link that are not answered, and where they end.
+    pub(super) fn sent_now(&self) -> impl Iterator<Item = (PacketId, Sent, u64)> {
+        self.sent.iter().map(|flight| (flight.id, flight.what, flight.end))
+    }
+
+    /// What [`Flights::again`] gave cannot be sent yet.
+    pub(super) fn not_yet(&mut self, id: PacketId, what: Sent) {
+        self.again.push_front((id, what));
+    }
+
+    /// Whether everything of this link is answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Up to which byte of the link's output the broker has answered.
+    pub(super) fn answered_to(&self) -> u64 {
+        self.answered_to
+    }
+
+    /// PINGRESP: the broker has answered up to here, as it does one after the other.
+    pub(super) fn pong(&mut self, end: u64) {
+        self.answered_to = self.answered_to.max(end);
+    }
+
+    /// What was about to be sent again waits until it is tried alone.
+    pub(super) fn set_aside(&mut self, id: PacketId, what: Sent) {
+        self.aside.push((id, what));
+    }
+
+    /// The first of a kind that waits to be tried alone.
+    pub(super) fn take_aside(&mut self, wanted: impl Fn(Sent) -> bool) -> Option<(PacketId, Sent)> {
+        let at = self.aside.iter().position(|(_, what)| wanted(*what))?;
+        Some(self.aside.remove(at))
+    }
+
+    /// Whether one of a kind waits to be tried alone.
+    pub(super) fn has_aside(&self, wanted: impl Fn(Sent) -> bool) -> bool {
+        self.aside.iter().any(|(_, what)| wanted(*what))
+    }
+
+    /// All that was to be tried alone is sent again with the rest.
+    pub(super) fn reconsider(&mut self) {
+        for it in std::mem::take(&mut self.aside).into_iter().rev() {
+            self.again.push_front(it);
         }
     }
 
@@ -253,6 +304,7 @@ impl Flights {
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.again.clear();
+        self.aside.clear();
         self.ids.give_back_all();
         self.full = false;
         self.due = None;
@@ -261,6 +313,7 @@ impl Flights {
 
     /// The link is gone: its messages are to be sent again. What each link makes anew is not kept.
     pub(super) fn link_lost(&mut self) {
+        self.answered_to = 0;
         // PUBREL goes in the order in which PUBREC came (4.6), and before the messages.
         self.sent.make_contiguous().sort_by_key(|flight| match flight.what {
             Sent::Release(_) => (0, flight.end),

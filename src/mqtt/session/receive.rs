@@ -13,7 +13,7 @@ use crate::mqtt::packet::{
     Property, Publish, Reason, Version, WildcardTopic,
 };
 use crate::mqtt::topic::Qos;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, PutOff};
 use bytes::{Buf, Bytes, BytesMut};
 use std::time::{Duration, Instant};
 
@@ -257,6 +257,9 @@ impl Session {
             }
             Packet::PingResp => {
                 keepalive.answered();
+                if let Some(end) = self.watch.pong() {
+                    self.flights.pong(end);
+                }
                 self.tell(Event::Pong);
             }
             Packet::Disconnect(disconnect) if self.version() == Version::V5 => {
@@ -331,8 +334,7 @@ impl Session {
         self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
-        self.window = self.options.inflight.min(window);
-        self.flights.set_window(if self.careful.is_some() { 1 } else { self.window });
+        self.flights.set_window(self.options.inflight.min(window));
         let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
         self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
         if !answer.session_present {
@@ -426,8 +428,14 @@ impl Session {
         // The exchange is over (4.4). What is put off goes as a new message, in another one.
         if let Some(Sent::Message(sending, _)) = answered
             && reason.may_pass()
-            && outbox.put_off(sending, reason, now)
+            && let Some(put_off) = outbox.put_off(sending, now)
         {
+            if let PutOff::For(wait) = put_off
+                && let Some(message) = outbox.message(sending)
+            {
+                let topic = message.topic.clone();
+                self.tell(Event::PutOff { topic, reason, wait });
+            }
             return;
         }
         self.settled(answered, reason, outbox);
@@ -439,10 +447,11 @@ impl Session {
                 if reason.is_error()
                     && let Some(message) = outbox.message(ticket)
                 {
-                    let topic = message.topic.clone();
-                    self.tell(Event::Refused { topic, reason });
+                    self.tell(Event::refused(message, reason, 0));
                 }
-                self.care_less(outbox.ticket_of(ticket));
+                if !self.suspects.is_empty() && !reason.is_error() {
+                    self.note_taken(ticket, outbox);
+                }
                 outbox.acknowledged(ticket, reason);
             }
             Some(_) => {}

@@ -1,6 +1,7 @@
 //! Subscriptions: which are wanted, and what the broker was asked and said.
 
 use super::options::Limits;
+use super::suspects::Suspected;
 use crate::mqtt::packet::{Packet, PacketId, Properties, Reason, Subscribe, Subscription};
 use crate::mqtt::packet::{Unsubscribe, Version};
 use crate::mqtt::sorted::Sorted;
@@ -180,6 +181,69 @@ impl Requests {
         !self.leaving.is_empty() || self.wanted.iter().any(|wanted| !wanted.asked)
     }
 
+    /// A filter is not asked for on this link, unless [`Requests::alone`] does.
+    pub(super) fn pass_over(&mut self, filter: &TopicFilter) {
+        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
+        if let Some(wanted) = self.wanted.iter_mut().find(same) {
+            wanted.asked = true;
+        }
+    }
+
+    /// Whether a filter is wanted.
+    pub(super) fn wants(&self, filter: &TopicFilter) -> bool {
+        self.wanted.iter().any(|wanted| wanted.subscription.filter == *filter)
+    }
+
+    /// Asks for one filter.
+    pub(super) fn alone(&mut self, filter: &TopicFilter, id: PacketId) -> Option<Packet> {
+        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
+        let wanted = self.wanted.iter_mut().find(same)?;
+        wanted.asked = true;
+        let (filters, properties) = (vec![wanted.subscription.clone()], wanted.properties.clone());
+        self.asked.insert(id, Asked::Subscribe(vec![(wanted.request, filter.clone())]));
+        Some(Packet::Subscribe(Subscribe { id, filters, properties }))
+    }
+
+    /// The first of what a packet asks for.
+    pub(super) fn first_of(&self, id: PacketId) -> Option<Suspected> {
+        match self.asked.get(id)? {
+            Asked::Subscribe(asked) => {
+                asked.first().map(|(_, it)| Suspected::Subscribe(it.clone()))
+            }
+            Asked::Unsubscribe(asked) => {
+                asked.first().map(|it| Suspected::Unsubscribe(it.filter.clone()))
+            }
+        }
+    }
+
+    /// The broker ends links at a filter: those who asked for it are answered.
+    pub(super) fn give_up_subscribe(
+        &mut self,
+        filter: &TopicFilter,
+        reason: Reason,
+    ) -> Vec<Answer> {
+        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
+        let Some(wanted) = self.wanted.iter_mut().find(same) else { return Vec::new() };
+        let calls = wanted.answered().into_iter().chain([wanted.request]);
+        calls.map(|request| Answer { request, filter: filter.clone(), reason }).collect()
+    }
+
+    /// The broker ends links when it is to give up a filter: it is not asked any more.
+    pub(super) fn give_up_unsubscribe(&mut self, filter: &TopicFilter) -> Vec<Answer> {
+        let is_it = |leaving: &mut Leaving| leaving.filter == *filter;
+        let mut gone = Vec::new();
+        for asked in self.asked.values_mut() {
+            if let Asked::Unsubscribe(asked) = asked {
+                gone.extend(asked.extract_if(.., is_it));
+            }
+        }
+        let (same, rest): (VecDeque<_>, _) =
+            self.leaving.drain(..).partition(|leaving| leaving.filter == *filter);
+        self.leaving = rest;
+        gone.extend(same);
+        answers(calls(gone), std::iter::repeat(Reason::UNSPECIFIED_ERROR))
+    }
+
     /// What the broker said beforehand that it refuses: it is not asked.
     pub(super) fn refused(&mut self, limits: &Limits, version: Version) -> Vec<Answer> {
         let mut answers = Vec::new();
@@ -208,7 +272,8 @@ impl Requests {
         answers(calls(long), std::iter::repeat(Reason::PACKET_TOO_LARGE))
     }
 
-    /// The next thing to ask: as many filters of one kind as fit into a packet of `largest` bytes.
+    /// The next thing to ask: as many filters of one kind as fit into a packet of `largest` bytes; of
+    /// 0 bytes fits one.
     pub(super) fn next_packet(
         &mut self,
         id: PacketId,

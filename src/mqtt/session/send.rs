@@ -6,7 +6,7 @@ use super::requests::Answer;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::message::Message;
 use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
-use crate::mqtt::topic::Qos;
+use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::outbox::Outbox;
 
 /// Bytes that a topic alias adds at most: itself, and a byte more for each of the two lengths.
@@ -19,23 +19,40 @@ impl Session {
         if !matches!(self.state, State::Up(_)) {
             return;
         }
-        if self.requests.is_due() {
+        self.go_on(outbox);
+        if self.requests.is_due() && self.may_ask() {
             self.ask();
         }
         while self.output.len() < OUTPUT_LIMIT
             && !outbox.is_resting()
+            && self.may_send()
             && let Some((id, what)) = self.flights.again()
         {
+            if self.is_kept_back(id, what, outbox) {
+                continue;
+            }
+            if let Sent::Message(sending, _) | Sent::Release(Some(sending)) = what
+                && let Some(message) = outbox.message(sending)
+                && self.has_to_wait(message)
+            {
+                self.flights.not_yet(id, what);
+                break;
+            }
             self.send_again(id, what, outbox);
         }
-        while self.output.len() < OUTPUT_LIMIT
-            && self.flights.has_room()
-            && let Some(message) = outbox.front()
-        {
+        while self.output.len() < OUTPUT_LIMIT && self.flights.has_room() && self.may_send() {
+            self.sift(outbox);
+            let Some(message) = outbox.front() else { break };
+            if self.has_to_wait(message) {
+                break;
+            }
             let qos = self.limits.qos(message.qos);
             if qos == Qos::AtMostOnce {
                 match self.put_message(message, qos, None, false) {
-                    Ok(()) => drop(outbox.sent(qos)),
+                    Ok(()) => {
+                        self.note_sent(message);
+                        outbox.sent(qos);
+                    }
                     Err(reason) => self.refuse_front(reason, outbox),
                 }
                 continue;
@@ -43,6 +60,9 @@ impl Session {
             let Some(id) = self.flights.id() else { return };
             match self.put_message(message, qos, Some(id), false) {
                 Ok(()) => {
+                    if outbox.is_urgent() {
+                        self.note_birth(message);
+                    }
                     let sent = outbox.sent(qos);
                     let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
                     self.flights.sent(id, what, self.queued);
@@ -53,9 +73,54 @@ impl Session {
                 }
             }
         }
+        self.ask_for_proof();
+    }
+
+    /// Sends a suspect, as a new message. `false`: there is no way to.
+    pub(super) fn send_aside(
+        &mut self,
+        wanted: impl Fn(&Session, &Message) -> bool,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(message) = outbox.aside(|message| wanted(self, message)).cloned() else {
+            return false;
+        };
+        let qos = self.limits.qos(message.qos);
+        let id = if qos == Qos::AtMostOnce { None } else { self.flights.id() };
+        if qos != Qos::AtMostOnce && id.is_none() {
+            return false;
+        }
+        if self.put_message(&message, qos, id, false).is_err() {
+            // Among what flows it is refused in words.
+            id.into_iter().for_each(|id| self.flights.give_up(id));
+            return false;
+        }
+        if qos == Qos::AtMostOnce {
+            self.note_sent(&message);
+        }
+        let sent = outbox.sent_aside(|message| wanted(self, message), qos);
+        if let (Some(id), Some(sending)) = (id, sent) {
+            self.flights.sent(id, Sent::Message(sending, qos), self.queued);
+        }
+        true
+    }
+
+    /// Asks for one filter. `false`: nobody wants it any more.
+    pub(super) fn ask_for(&mut self, filter: &TopicFilter) -> bool {
+        let Some(id) = self.flights.id() else { return false };
+        let Some(packet) = self.requests.alone(filter, id) else {
+            self.flights.give_up(id);
+            return false;
+        };
+        self.put(&packet);
+        self.flights.sent(id, Sent::Request, self.queued);
+        true
     }
 
     fn ask(&mut self) {
+        for filter in self.suspects.filters() {
+            self.requests.pass_over(filter);
+        }
         let refused = self.requests.refused(&self.limits, self.version());
         self.subscribed(refused);
         for Answer { request, filter, reason } in
@@ -63,18 +128,20 @@ impl Session {
         {
             self.tell(Event::Unsubscribed { request, filter, reason });
         }
-        while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() {
+        let largest = if self.asks_one_by_one() { 0 } else { self.limits.largest };
+        while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() && self.may_ask() {
             let Some(id) = self.flights.id() else { return };
-            let Some(packet) = self.requests.next_packet(id, self.limits.largest, self.version())
-            else {
+            let Some(packet) = self.requests.next_packet(id, largest, self.version()) else {
                 return self.flights.give_up(id);
             };
+            let begin = self.queued;
             self.put(&packet);
             self.flights.sent(id, Sent::Request, self.queued);
+            self.note_asked(id, begin);
         }
     }
 
-    fn send_again(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) {
+    pub(super) fn send_again(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) {
         match what {
             Sent::Message(ticket, qos) => {
                 let sent = match outbox.again(ticket) {
@@ -94,8 +161,7 @@ impl Session {
 
     fn refuse_front(&mut self, reason: Reason, outbox: &mut Outbox) {
         if let Some(message) = outbox.front() {
-            let topic = message.topic.clone();
-            self.tell(Event::Refused { topic, reason });
+            self.tell(Event::refused(message, reason, 0));
         }
         outbox.refuse_front(reason);
     }

@@ -1,0 +1,666 @@
+//! Finds out what a broker ends links at, and keeps it out of the way of all else.
+//!
+//! - *Calm*: nothing is done.
+//! - *Alert*, for some minutes after a link ended by the other side: PINGREQ follows messages of
+//!   QoS 0, so that it shows which of them the broker has answered for.
+//! - *Wary* of what was under way when links ended again and again: such goes with nothing else under
+//!   way, on a link that has answered a PINGREQ, until it was answered once. If the link ends then, it is
+//!   a suspect.
+//! - A suspect is set aside, and the others flow. Now and then they are held back for a moment: the
+//!   link answers a PINGREQ, then the suspect goes alone. See [`super::suspects`] for what that proves.
+
+use super::Session;
+use super::event::Event;
+use super::flights::Sent;
+use super::suspects::{Id, Suspected, Suspects, Verdict, size};
+use crate::backoff;
+use crate::message::Message;
+use crate::mqtt::packet::{PacketId, Reason};
+use crate::outbox::{Outbox, RefusedMessage, Sending};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// So long after the end of a link the next ones are watched closely.
+const ALERT: Duration = Duration::from_secs(600);
+
+/// When a suspect was found so lately, the next one is looked for without delay.
+const HUNT: Duration = Duration::from_secs(120);
+
+/// A link that ends so soon is of no use to anybody.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// When so many links in a row ended at the same, that calls for care.
+const SAME: u32 = 2;
+
+/// So many short links in a row that ended with something under way call for care, whatever it was.
+const SHORT_LINKS: u32 = 4;
+
+/// So many ends of links in [`ALERT`] call for care, even if the links were good for something.
+const ENDS: u32 = 3;
+
+/// As many kinds of messages and filters are gone about with care.
+const MOST_WARY: usize = 64;
+
+/// As many messages of QoS 0 are kept in mind.
+const NOTED: usize = 128;
+
+/// How long all else waits for the answer to a suspect.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Links that end at a suspect are made anew without delay: so many at once, and one more in a while.
+const QUICK: u32 = 200;
+const ANOTHER: Duration = Duration::from_secs(15);
+
+/// Beyond so many suspects at once, something else is the matter.
+const TOO_MANY: usize = 32;
+
+/// Before a suspect is tried, others flow for at least so long.
+const DWELL: Duration = Duration::from_millis(500);
+
+/// How a link ended.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkEnd {
+    /// Whether the other side ended it, in whatever way, for no reason of its own.
+    pub by_broker: bool,
+    /// What it said, if anything.
+    pub reason: Reason,
+    /// When.
+    pub at: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// What was under way first when the last link ended, and how often in a row.
+    last: Option<Suspected>,
+    times: u32,
+    short: u32,
+    /// Links that ended since the other side ended none for long.
+    ends: u32,
+    alert_until: Option<Instant>,
+    hunt_until: Option<Instant>,
+    /// Links on which a suspect was to be tried, and that ended before.
+    unreached: u32,
+    quick: Quick,
+    /// What is told when the session knows that its link is gone.
+    pub(super) judged: Vec<Event>,
+    /// The birth message of this link.
+    birth: Option<Suspected>,
+    is_alert: bool,
+    /// What is gone about with care.
+    wary: Vec<Suspected>,
+    /// What of it is under way, and where it began.
+    one: Option<(Suspected, u64)>,
+    /// Whether the link has answered a PINGREQ.
+    is_alive: bool,
+    /// Whether what is set aside is to be judged anew.
+    changed: bool,
+    /// When CONNECT was sent, and when the broker let us in.
+    asked: Option<Instant>,
+    up: Option<Instant>,
+    /// Messages of QoS 0 that the broker has not answered for, and where they end; in a calm session
+    /// only where the first and the last end.
+    noted: VecDeque<(Suspected, u64)>,
+    unanswered: (u64, u64),
+    /// Where the PINGREQ ends that is under way.
+    ping: Option<u64>,
+    stage: Stage,
+}
+
+/// How far a trial has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Off,
+    /// Others flow until then.
+    Dwell(Instant),
+    /// As soon as there is something to try.
+    Ready,
+    /// All that is under way is being answered.
+    Draining,
+    /// A PINGREQ that ends here shows that the link is alive.
+    Control(u64),
+    /// It is.
+    Go,
+    Alone(Alone),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alone {
+    id: Id,
+    /// Where it begins and ends.
+    begin: u64,
+    end: u64,
+    /// When the first of it was written.
+    since: Option<Instant>,
+    /// Whether an acknowledgement is due.
+    acknowledged: bool,
+}
+
+/// How many links may be made anew without delay.
+#[derive(Debug)]
+struct Quick {
+    left: u32,
+    since: Option<Instant>,
+}
+
+impl Default for Quick {
+    fn default() -> Quick {
+        Quick { left: QUICK, since: None }
+    }
+}
+
+impl Quick {
+    fn refill(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        let passed = now.saturating_duration_since(since).as_secs() / ANOTHER.as_secs();
+        let more = u32::try_from(passed).unwrap_or(QUICK).min(QUICK);
+        if more > 0 {
+            self.left = (self.left + more).min(QUICK);
+            self.since = Some(now);
+        }
+    }
+}
+
+impl Watch {
+    /// Whether nothing has to be done for any message.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.is_alert && self.wary.is_empty() && self.stage == Stage::Off
+    }
+
+    /// A link is asked for.
+    pub(super) fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
+    /// PINGREQ ends here.
+    pub(super) fn pinged(&mut self, end: u64) {
+        self.ping = Some(end);
+    }
+
+    /// PINGRESP: how far the broker has come.
+    pub(super) fn pong(&mut self) -> Option<u64> {
+        self.is_alive |= self.ping.is_some();
+        self.ping.take()
+    }
+
+    /// A message of QoS 0 ends here.
+    fn sent_qos_0(&mut self, message: &Message, end: u64, answered_to: u64) {
+        if self.unanswered.0 <= answered_to {
+            self.unanswered.0 = end;
+        }
+        self.unanswered.1 = end;
+        if !self.is_calm() && self.noted.len() < NOTED {
+            self.noted.push_back((suspected(message), end));
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let alert = self.alert_until.filter(|_| self.is_alert);
+        let stage = match self.stage {
+            Stage::Dwell(until) => Some(until),
+            Stage::Alone(Alone { since: Some(since), .. }) => Some(since + PATIENCE),
+            _ => None,
+        };
+        [alert, stage].into_iter().flatten().min()
+    }
+
+    /// The link is gone.
+    pub(super) fn link_lost(&mut self) {
+        self.noted.clear();
+        (self.unanswered, self.ping, self.birth) = ((0, 0), None, None);
+        (self.stage, self.up, self.asked) = (Stage::Off, None, None);
+        (self.one, self.is_alive) = (None, false);
+    }
+
+    /// The next link is to another broker.
+    pub(super) fn another_broker(&mut self) {
+        (self.last, self.times, self.short, self.ends) = (None, 0, 0, 0);
+        self.wary.clear();
+    }
+}
+
+fn is_of(suspects: &Suspects, id: Id, what: Sent, outbox: &Outbox) -> bool {
+    let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else { return false };
+    outbox.message(sending).is_some_and(|message| suspects.is_of(id, message))
+}
+
+fn suspected(message: &Message) -> Suspected {
+    Suspected::Message { topic: message.topic.clone(), bytes: size(message) }
+}
+
+impl Session {
+    /// Takes over what is known of another broker, and gives back what is known of the one before.
+    pub(in crate::mqtt) fn change_suspects(&mut self, known: Option<Suspects>) -> Suspects {
+        self.watch.another_broker();
+        std::mem::replace(&mut self.suspects, known.unwrap_or_default())
+    }
+
+    /// The broker let us in: from now on this link may show what the broker does not take. `chance`
+    /// is any number, evenly spread over its range.
+    pub fn watch(&mut self, outbox: &mut Outbox, now: Instant, chance: u32) {
+        let watch = &mut self.watch;
+        watch.up = Some(now);
+        watch.is_alert = watch.alert_until.is_some_and(|until| now < until);
+        if !watch.is_alert {
+            watch.wary.clear();
+        }
+        watch.quick.refill(now);
+        self.suspects.look_again(now);
+        if self.suspects.open() > 0 {
+            let took = watch.asked.map(|asked| now.saturating_duration_since(asked));
+            let wait = (took.unwrap_or_default() * 8).clamp(DWELL, 20 * DWELL);
+            let wait = wait / 2_u32.pow(watch.unreached.min(5));
+            let wait = if watch.quick.left == 0 { wait.max(60 * DWELL) } else { wait };
+            watch.stage = Stage::Dwell(now + wait / 2 + backoff::part(wait, chance));
+        }
+        self.reconsider(outbox);
+    }
+
+    /// Whether what is not a suspect may be sent.
+    pub(super) fn may_send(&self) -> bool {
+        match self.watch.stage {
+            Stage::Off | Stage::Dwell(_) | Stage::Ready => {
+                self.watch.one.is_none() || self.all_is_answered()
+            }
+            Stage::Draining | Stage::Control(_) | Stage::Go | Stage::Alone(_) => false,
+        }
+    }
+
+    /// Whether subscriptions go one by one.
+    pub(super) fn asks_one_by_one(&self) -> bool {
+        let is_request = |it: &Suspected| !matches!(it, Suspected::Message { .. });
+        self.watch.wary.iter().any(is_request)
+    }
+
+    /// Whether a request may be sent, and with care.
+    pub(super) fn may_ask(&mut self) -> bool {
+        self.may_send()
+            && (!self.asks_one_by_one() || self.watch.is_alive && self.all_is_answered())
+    }
+
+    /// A request is in the output, from there on.
+    pub(super) fn note_asked(&mut self, id: PacketId, begin: u64) {
+        if self.asks_one_by_one() {
+            self.watch.one = self.requests.first_of(id).map(|it| (it, begin));
+        }
+    }
+
+    /// Whether a message that may be sent has to wait until nothing else is under way.
+    pub(super) fn has_to_wait(&mut self, message: &Message) -> bool {
+        if self.watch.wary.is_empty() {
+            return false;
+        }
+        let it = suspected(message);
+        if !self.watch.wary.iter().any(|wary| wary.is_like(&it)) {
+            return false;
+        }
+        if self.watch.is_alive && self.all_is_answered() {
+            self.watch.one = Some((it, self.queued));
+            return false;
+        }
+        true
+    }
+
+    fn all_is_answered(&self) -> bool {
+        let last = self.watch.unanswered.1;
+        self.flights.is_idle() && last <= self.flights.answered_to()
+    }
+
+    /// A message of QoS 0 is in the output, where it ends now.
+    pub(super) fn note_sent(&mut self, message: &Message) {
+        self.watch.sent_qos_0(message, self.queued, self.flights.answered_to());
+    }
+
+    /// A birth message is in the output.
+    pub(super) fn note_birth(&mut self, birth: &Message) {
+        self.watch.birth = Some(suspected(birth));
+    }
+
+    /// Takes the suspects out of the way, from the front of what waits.
+    pub(super) fn sift(&mut self, outbox: &mut Outbox) {
+        if self.suspects.is_empty() {
+            return;
+        }
+        while let Some(refused) = outbox.sift(|message| self.suspects.verdict(message)) {
+            self.tell_refused(refused);
+        }
+    }
+
+    /// Whether something is not to be sent again now.
+    pub(super) fn is_kept_back(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) -> bool {
+        let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else {
+            return false;
+        };
+        let Some(message) = outbox.message(sending) else { return false };
+        match self.suspects.verdict(message) {
+            Verdict::Good => return false,
+            Verdict::Aside => self.flights.set_aside(id, what),
+            Verdict::Refused(reason) => {
+                self.flights.give_up(id);
+                self.settled(Some(what), reason, outbox);
+            }
+        }
+        true
+    }
+
+    fn tell_refused(&mut self, (message, reason): RefusedMessage) {
+        let links = self.suspects.ends_of(&message);
+        self.tell(Event::refused(&message, reason, links));
+    }
+
+    /// What is suspected has changed.
+    fn reconsider(&mut self, outbox: &mut Outbox) {
+        self.flights.reconsider();
+        while let Some(refused) = outbox.reconsider(|message| self.suspects.verdict(message)) {
+            self.tell_refused(refused);
+        }
+    }
+
+    /// The broker has taken a message.
+    pub(super) fn note_taken(&mut self, sending: Sending, outbox: &Outbox) {
+        if let Some(message) = outbox.message(sending) {
+            self.suspects.taken(message);
+        }
+    }
+
+    /// A deadline may have come.
+    pub(super) fn watch_timeout(&mut self, now: Instant) {
+        if self.watch.alert_until.is_some_and(|until| until <= now) {
+            (self.watch.is_alert, self.watch.alert_until) = (false, None);
+            (self.watch.ends, self.watch.last) = (0, None);
+            self.watch.wary.clear();
+        }
+        match self.watch.stage {
+            Stage::Dwell(until) if until <= now => self.watch.stage = Stage::Ready,
+            Stage::Alone(Alone { since: Some(since), .. }) if since + PATIENCE <= now => {
+                // It may still be answered, but nothing else waits for that.
+                self.watch.stage = Stage::Dwell(now + 2 * PATIENCE);
+            }
+            _ => {}
+        }
+        if self.suspects.deadline().is_some_and(|due| due <= now) {
+            self.suspects.look_again(now);
+            self.watch.changed = true;
+            if self.watch.stage == Stage::Off && self.watch.up.is_some() {
+                self.watch.stage = Stage::Ready;
+            }
+        }
+    }
+
+    /// When [`Session::watch_timeout`] is due.
+    pub(super) fn watch_deadline(&self) -> Option<Instant> {
+        [self.watch.deadline(), self.suspects.deadline()].into_iter().flatten().min()
+    }
+
+    /// So much of the output was written.
+    pub(super) fn watch_wrote(&mut self, now: Instant) {
+        let written = self.written();
+        if let Stage::Alone(alone) = &mut self.watch.stage
+            && alone.since.is_none()
+            && alone.begin < written
+        {
+            alone.since = Some(now);
+        }
+    }
+
+    /// Goes on with what the broker has answered, after all was sent that may be.
+    pub(super) fn go_on(&mut self, outbox: &mut Outbox) {
+        if std::mem::take(&mut self.watch.changed) {
+            self.reconsider(outbox);
+        }
+        if self.watch.is_calm() {
+            return;
+        }
+        let answered_to = self.flights.answered_to();
+        while self.watch.noted.front().is_some_and(|(_, end)| *end <= answered_to) {
+            self.watch.noted.pop_front();
+        }
+        self.go_on_with_care();
+        self.go_on_with_trial(outbox);
+    }
+
+    /// Asks the broker to answer for what it does not acknowledge, where that matters.
+    pub(super) fn ask_for_proof(&mut self) {
+        if self.watch.is_calm() {
+            return;
+        }
+        let answered_to = self.flights.answered_to();
+        let is_close = self.watch.is_alert
+            || !self.watch.wary.is_empty()
+            || matches!(self.watch.stage, Stage::Draining | Stage::Alone(_));
+        let waits = is_close && self.watch.unanswered.1 > answered_to;
+        let wants_ping = waits || !self.watch.wary.is_empty() && !self.watch.is_alive;
+        if wants_ping && self.watch.ping.is_none() {
+            self.ping();
+        }
+    }
+
+    fn go_on_with_care(&mut self) {
+        let is_sent = |(_, begin): &mut (Suspected, u64)| *begin < self.queued;
+        if self.all_is_answered()
+            && let Some((it, _)) = self.watch.one.take_if(is_sent)
+        {
+            self.watch.wary.retain(|wary| !wary.is_like(&it));
+        }
+    }
+
+    fn go_on_with_trial(&mut self, outbox: &mut Outbox) {
+        match self.watch.stage {
+            Stage::Ready if self.candidate(outbox).is_some() => {
+                self.watch.stage = Stage::Draining;
+                self.go_on_with_trial(outbox);
+            }
+            Stage::Draining if self.all_is_answered() && self.watch.ping.is_none() => {
+                self.ping();
+                self.watch.stage = Stage::Control(self.queued);
+            }
+            Stage::Control(end) if self.flights.answered_to() >= end => {
+                self.watch.stage = Stage::Go;
+                self.go_on_with_trial(outbox);
+            }
+            Stage::Go => {
+                let begin = self.queued;
+                let sent = self.candidate(outbox).filter(|id| self.send_suspect(*id, outbox));
+                self.watch.stage = match sent {
+                    Some(id) => {
+                        self.watch.unreached = 0;
+                        let end = self.queued;
+                        let (since, acknowledged) = (None, !self.flights.is_idle());
+                        Stage::Alone(Alone { id, begin, end, since, acknowledged })
+                    }
+                    None => Stage::Ready,
+                };
+            }
+            Stage::Alone(alone) => {
+                let answered = self.flights.is_idle()
+                    && (alone.acknowledged || self.flights.answered_to() >= alone.end);
+                if answered {
+                    let suspects = &self.suspects;
+                    outbox.taken_aside(|message| suspects.is_of(alone.id, message));
+                    self.suspects.clear(alone.id);
+                    self.watch.hunt_until = None;
+                    self.reconsider(outbox);
+                    let is_last = self.suspects.open() == 0;
+                    self.watch.stage = if is_last { Stage::Off } else { Stage::Ready };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The suspect whose turn it is, of which there is something to send.
+    fn candidate(&self, outbox: &Outbox) -> Option<Id> {
+        if outbox.is_resting() {
+            return None;
+        }
+        self.suspects.tried().find(|id| {
+            self.suspects.filter_of(*id).is_some_and(|filter| self.requests.wants(filter))
+                || self.flights.has_aside(|what| is_of(&self.suspects, *id, what, outbox))
+                || outbox.aside(|message| self.suspects.is_of(*id, message)).is_some()
+        })
+    }
+
+    /// Sends something of a suspect.
+    fn send_suspect(&mut self, id: Id, outbox: &mut Outbox) -> bool {
+        if let Some(filter) = self.suspects.filter_of(id).cloned() {
+            return self.ask_for(&filter);
+        }
+        let suspects = &self.suspects;
+        let is_aside = |what| is_of(suspects, id, what, outbox);
+        if let Some((packet, what)) = self.flights.take_aside(is_aside) {
+            self.send_again(packet, what, outbox);
+            return true;
+        }
+        self.send_aside(|session, message| session.suspects.is_of(id, message), outbox)
+    }
+
+    /// The link has ended, and the session does not know yet. Whether that is a step towards getting
+    /// rid of a suspect: then the next link need not be waited for.
+    pub(in crate::mqtt) fn ended(&mut self, end: LinkEnd, outbox: &mut Outbox) -> bool {
+        let now = end.at;
+        let Some(up) = self.watch.up.take() else { return false };
+        if let Stage::Dwell(_) | Stage::Ready | Stage::Draining | Stage::Control(_) =
+            self.watch.stage
+        {
+            self.watch.unreached += 1;
+        }
+        if !end.by_broker {
+            return false;
+        }
+        self.watch.quick.refill(now);
+        self.watch.alert_until = Some(now + ALERT);
+        let explains = match self.watch.stage {
+            Stage::Alone(Alone { id, since: Some(since), .. }) => {
+                let lived = since.saturating_duration_since(up);
+                let within = now.saturating_duration_since(since);
+                if self.suspects.ended_at(id, (lived, within), end.reason, now) {
+                    self.refuse(id, end.reason, outbox);
+                }
+                true
+            }
+            _ => {
+                self.suspects.ended_elsewhere();
+                self.look_for_suspect(now < up + SHORT, now, outbox)
+            }
+        };
+        let explains = explains && self.suspects.open() <= TOO_MANY && self.watch.quick.left > 0;
+        if explains {
+            self.watch.quick.left -= 1;
+        }
+        explains
+    }
+
+    /// What was under way, oldest first, as far as that is known.
+    fn under_way(&self, outbox: &Outbox) -> Vec<Suspected> {
+        let answered_to = self.flights.answered_to();
+        let noted = self.watch.noted.iter().filter(|(_, end)| *end > answered_to);
+        let mut all: Vec<_> = noted.cloned().collect();
+        for (id, sent, end) in self.flights.sent_now() {
+            let what = match sent {
+                Sent::Message(sending, _) | Sent::Release(Some(sending)) => {
+                    outbox.message(sending).map(suspected)
+                }
+                Sent::Birth(_) | Sent::Release(None) => self.watch.birth.clone(),
+                Sent::Request => self.requests.first_of(id),
+            };
+            all.extend(what.map(|what| (what, end)));
+        }
+        // The broker may have an opinion on what it has not seen all of.
+        let written = self.written();
+        all.retain(|(what, end)| written + what.len() > *end);
+        all.sort_by_key(|(_, end)| *end);
+        all.into_iter().map(|(what, _)| what).collect()
+    }
+
+    /// Something ended the link, or chance did. Whether it may have been something of ours.
+    fn look_for_suspect(&mut self, was_short: bool, now: Instant, outbox: &Outbox) -> bool {
+        let under_way = self.under_way(outbox);
+        let is_one = self.watch.one.as_ref().is_some_and(|(_, begin)| *begin < self.written());
+        let zeros = self.watch.unanswered;
+        let are_known = !self.watch.is_calm() || zeros.1 <= self.flights.answered_to();
+        let watch = &mut self.watch;
+        watch.ends += 1;
+        match (was_short, under_way.is_empty() && are_known) {
+            (true, false) => watch.short += 1,
+            (true, true) => return false,
+            (false, _) => watch.short = 0,
+        }
+        let Some(first) = under_way.first().cloned() else { return !are_known };
+        if is_one {
+            (watch.last, watch.times, watch.short) = (None, 0, 0);
+            watch.hunt_until = Some(now + HUNT);
+            watch.wary.retain(|wary| !wary.is_like(&first));
+            self.suspect(first, now);
+            return true;
+        }
+        let is_hunt = watch.hunt_until.is_some_and(|until| now < until);
+        let is_same = watch.last.as_ref().is_some_and(|last| last.is_like(&first));
+        watch.times = if is_same { watch.times + 1 } else { 1 };
+        watch.last = Some(first).filter(|_| are_known);
+        let is_long = !was_short && watch.ends >= ENDS;
+        if watch.times >= SAME || watch.short >= SHORT_LINKS || is_hunt || is_long {
+            for what in under_way {
+                let is_new = !watch.wary.iter().any(|wary| wary.is_like(&what));
+                if is_new && watch.wary.len() < MOST_WARY {
+                    watch.wary.push(what);
+                }
+            }
+        }
+        true
+    }
+
+    /// A link ended with nothing but this under way.
+    fn suspect(&mut self, what: Suspected, now: Instant) {
+        if let Suspected::Unsubscribe(filter) = &what {
+            let answers = self.requests.give_up_unsubscribe(filter);
+            let told = answers.into_iter().map(|answer| Event::Unsubscribed {
+                request: answer.request,
+                filter: answer.filter,
+                reason: answer.reason,
+            });
+            self.watch.judged.extend(told);
+        } else if self.suspects.add(&what, now) {
+            self.watch.judged.push(Event::Suspected(what));
+        }
+    }
+
+    /// Nothing of a suspect is sent any more.
+    fn refuse(&mut self, id: Id, reason: Reason, outbox: &mut Outbox) {
+        let links = self.suspects.ends(id);
+        if let Some(filter) = self.suspects.filter_of(id).cloned() {
+            let answers = self.requests.give_up_subscribe(&filter, reason);
+            let told = answers.into_iter().map(|answer| Event::Subscribed {
+                request: answer.request,
+                filter: answer.filter,
+                granted: Err(answer.reason),
+            });
+            self.watch.judged.extend(told);
+            return;
+        }
+        let before = outbox.counts().refused;
+        if let Some((_, Sent::Message(sending, _) | Sent::Release(Some(sending)), _)) =
+            self.flights.oldest()
+            && let Some(message) = outbox.message(sending).cloned()
+        {
+            outbox.acknowledged(sending, reason);
+            self.judge(&message, reason, links);
+        }
+        while let Some((message, reason)) =
+            outbox.reconsider(|message| self.suspects.verdict(message))
+        {
+            self.judge(&message, reason, links);
+        }
+        if outbox.counts().refused == before {
+            // It was of QoS 0, and is gone.
+            outbox.refused_sent();
+            if let Some((Suspected::Message { topic, bytes }, _)) = self.watch.noted.pop_front() {
+                let refused = Event::Refused { topic, reason, bytes, port: 0, links };
+                self.watch.judged.push(refused);
+            }
+        }
+    }
+
+    fn judge(&mut self, message: &Message, reason: Reason, links: u32) {
+        self.watch.judged.push(Event::refused(message, reason, links));
+    }
+}
