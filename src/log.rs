@@ -133,8 +133,8 @@ pub fn check(filter: &str) -> Result<(), FilterError> {
 
 /// Modules of this program that log, and that a filter may name, alone or with one below them:
 /// `serial`, `serial::port`.
-pub const MODULES: [&str; 10] =
-    ["app", "cli", "control", "demo", "journal", "mqtt", "outbox", "pipeline", "serial", "uplink"];
+pub const MODULES: [&str; 9] =
+    ["app", "cli", "control", "demo", "journal", "mqtt", "pipeline", "serial", "uplink"];
 
 fn targets(filter: &str) -> Result<Targets, FilterError> {
     let wrong = |e| FilterError::Parse(filter.to_owned(), e);
