@@ -116,7 +116,7 @@ Usage: tty2mqtt log [OPTIONS] [FILTER]
 
   FILTER              error, warn, info, debug (frames), trace (bytes), off;
                       single modules too: info,serial=debug,mqtt=trace [as it is]; of app, cli,
-                      control, demo, journal, mqtt, outbox, pipeline, serial, uplink
+                      control, demo, journal, mqtt, pipeline, serial, uplink
   -j, --json          the answer as JSON
   -s, --socket PATH   the gateway's control socket
   -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
