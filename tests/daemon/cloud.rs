@@ -16,28 +16,28 @@ use tty2mqtt::mqtt::packet::{Properties, Subscribe, Version};
 use tty2mqtt::mqtt::topic::Qos;
 
 /// What a broker allows.
-struct Rules {
-    connect: fn(&Connect) -> Result<(), &'static str>,
-    publish: fn(&Publish) -> Result<(), &'static str>,
-    subscribe: fn(&Subscribe) -> Result<(), &'static str>,
+pub struct Rules {
+    pub connect: fn(&Connect) -> Result<(), &'static str>,
+    pub publish: fn(&Publish) -> Result<(), &'static str>,
+    pub subscribe: fn(&Subscribe) -> Result<(), &'static str>,
 }
 
 /// What it tells.
 #[derive(Debug, PartialEq)]
-enum Heard {
+pub enum Heard {
     Link,
     Message(String, String),
     Command,
     Forbidden(String),
 }
 
-struct Cloud {
-    port: u16,
+pub struct Cloud {
+    pub port: u16,
     heard: Receiver<Heard>,
 }
 
 impl Cloud {
-    fn start(rules: Rules, command: Option<(&'static str, &'static str)>) -> Cloud {
+    pub fn start(rules: Rules, command: Option<(&'static str, &'static str)>) -> Cloud {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, heard) = mpsc::channel();
@@ -51,12 +51,12 @@ impl Cloud {
         Cloud { port, heard }
     }
 
-    fn next(&self) -> Heard {
+    pub fn next(&self) -> Heard {
         self.heard.recv_timeout(DEADLINE).expect("nothing more came in time")
     }
 
     /// Passes over what comes until this.
-    fn wait_for(&self, wanted: &Heard) -> Vec<Heard> {
+    pub fn wait_for(&self, wanted: &Heard) -> Vec<Heard> {
         let (mut passed, deadline) = (Vec::new(), Instant::now() + DEADLINE);
         loop {
             let heard = self.next();

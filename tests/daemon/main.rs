@@ -18,6 +18,7 @@ mod kept;
 mod lines;
 mod login;
 mod memory;
+mod poison;
 mod port;
 mod presence;
 mod proxy;
