@@ -102,7 +102,7 @@ const JOURNAL: usize = 3 << 20;
 /// bytes on the disk take one in memory.
 const INDEX: usize = 128;
 
-/// What a port takes: its last values (64 KiB of text), its buffers besides those for a frame, and
+/// What a port takes: its last values (32 KiB of text), its buffers besides those for a frame, and
 /// its share of clients that look on.
 const PORT: usize = 96 << 10;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub const MOST_TOPICS: usize = 256;
 
 /// Most memory of a port's last values, in bytes of topics and payloads.
-pub const MOST_BYTES: usize = 64 << 10;
+pub const MOST_BYTES: usize = 32 << 10;
 
 /// Of a longer payload only so many bytes are kept.
 pub const LONGEST: usize = 1024;

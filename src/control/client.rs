@@ -135,7 +135,8 @@ impl Client {
         for (name, contact) in ports {
             let name = json::line(&name.as_str().into());
             let port = json::line(&status::port(&contact).await);
-            self.write_text(&format!("{before}{}:{}", name.trim_end(), port.trim_end())).await?;
+            self.write_text(&format!("{before}{}:", name.trim_end())).await?;
+            self.write_text(port.trim_end()).await?;
             before = ",";
         }
         let end = if before == "," { "}}\n" } else { ",\"ports\":{}}\n" };

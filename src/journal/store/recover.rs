@@ -238,7 +238,10 @@ fn number(path: &Path) -> io::Result<Option<(Seq, u64, u64)>> {
             _ => None,
         })
     };
-    let fits = |first: &Seq| messages().all(|seq| Segment::new(path, *first).takes(seq));
+    let fits = |first: &Seq| {
+        let segment = Segment::new(path, *first);
+        messages().all(|seq| segment.takes(seq))
+    };
     if header.is_none() && record::read_from(0, &bytes).all(|found| found.record.is_none()) {
         return Ok(None);
     }
