@@ -1,10 +1,12 @@
 //! Our codec against that of the crate `mqtt-protocol-core`: the same bytes for the same packets,
 //! and the same verdict about bytes that are nearly a packet. Numbers are sections of MQTT 5.0.
+//! And our reader of YAML against serde_yaml.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod classes;
 mod packets;
 mod theirs;
+mod yaml;
 
 use bytes::BytesMut;
 use classes::{CLASSES, disagreement};
