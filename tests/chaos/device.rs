@@ -37,6 +37,8 @@ enum Order {
     Resume,
     /// Pull the plug and put it back under another number. Only while pausing.
     Replug(oneshot::Sender<()>),
+    /// Say these bytes, which are no reading.
+    Say(Vec<u8>, oneshot::Sender<()>),
 }
 
 pub struct Devices {
@@ -51,13 +53,16 @@ pub struct Devices {
 struct Emitted {
     total: Mutex<u64>,
     more: Condvar,
+    /// When each was, by port and number.
+    times: Mutex<Vec<Vec<std::time::Instant>>>,
 }
 
 impl Devices {
     /// They pause at first. `rate` is in bytes a second.
     pub fn start(ports: usize, rate: f64) -> Devices {
         let folder = tempfile::tempdir().unwrap();
-        let emitted = Arc::new(Emitted::default());
+        let times = Mutex::new(vec![Vec::new(); ports]);
+        let emitted = Arc::new(Emitted { times, ..Emitted::default() });
         let mut devices = Vec::new();
         let (mut orders, mut paths) = (Vec::new(), Vec::new());
         for port in 0..ports {
@@ -108,6 +113,18 @@ impl Devices {
         let (answer, done) = oneshot::channel();
         self.order(port, Order::Replug(answer));
         done.blocking_recv().unwrap();
+    }
+
+    /// One says bytes that are no reading. Returns when the port has room for all of them.
+    pub fn say(&self, port: usize, bytes: &[u8]) {
+        let (answer, done) = oneshot::channel();
+        self.order(port, Order::Say(bytes.to_vec(), answer));
+        done.blocking_recv().unwrap();
+    }
+
+    /// When each reading of a port was emitted, by its number.
+    pub fn times(&self, port: usize) -> Vec<std::time::Instant> {
+        self.emitted.times.lock().unwrap()[port].clone()
     }
 
     fn order(&self, port: usize, order: Order) {
@@ -168,6 +185,10 @@ impl Device {
                         self.pty = new;
                         let _ = answer.send(());
                     }
+                    Some(Order::Say(bytes, answer)) => {
+                        self.pty.write_all(&bytes).await.unwrap();
+                        let _ = answer.send(());
+                    }
                 },
                 () = tokio::time::sleep_until(due), if !paused => due = self.burst(due).await,
             }
@@ -185,6 +206,8 @@ impl Device {
             self.next += 1;
             readings += 1;
         }
+        let now = std::time::Instant::now();
+        self.emitted.times.lock().unwrap()[self.port].resize(self.next as usize, now);
         self.pty.write_all(bytes.as_bytes()).await.unwrap();
         *self.emitted.total.lock().unwrap() += readings;
         self.emitted.more.notify_all();

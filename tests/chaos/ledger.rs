@@ -8,6 +8,7 @@
 
 use crate::device;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// So many bytes are on their way at most between a device and the journal: what the kernel keeps
 /// for a PTY (4 KiB, and 8 KiB in its flip buffer), and half a second at line rate for the gateway,
@@ -36,8 +37,8 @@ struct Window {
 
 #[derive(Default)]
 struct Port {
-    /// By number: whether it came.
-    seen: Vec<bool>,
+    /// By number: when it came first.
+    seen: Vec<Option<Instant>>,
     unique: u64,
     duplicates: u64,
     /// Numbers that came for the first time after a greater one.
@@ -72,7 +73,8 @@ pub struct Account {
 
 impl Ledger {
     pub fn note(&mut self, topic: &str, payload: &str) {
-        if topic.contains("/status") || topic.starts_with("probe") {
+        let is_villains = topic.starts_with(crate::hostile::TOPICS);
+        if topic.contains("/status") || topic.starts_with("probe") || is_villains {
             self.other.insert(topic.into(), payload.into());
             return;
         }
@@ -84,19 +86,24 @@ impl Ledger {
         let port = self.ports.entry(port).or_default();
         let at = number as usize;
         if port.seen.len() <= at {
-            port.seen.resize(at + 1, false);
-        } else if port.seen[at] {
+            port.seen.resize(at + 1, None);
+        } else if port.seen[at].is_some() {
             port.duplicates += 1;
             return;
         } else {
             port.disorder += 1;
         }
-        port.seen[at] = true;
+        port.seen[at] = Some(Instant::now());
         port.unique += 1;
     }
 
     pub fn has(&self, port: usize, number: u64) -> bool {
-        self.ports.get(&port).is_some_and(|port| port.seen.get(number as usize) == Some(&true))
+        self.arrived(port, number).is_some()
+    }
+
+    /// When a reading came first.
+    pub fn arrived(&self, port: usize, number: u64) -> Option<Instant> {
+        self.ports.get(&port)?.seen.get(number as usize).copied().flatten()
     }
 
     pub fn delivered(&self) -> u64 {
@@ -160,7 +167,7 @@ impl Account {
 
 impl Port {
     fn missing(&self, emitted: u64) -> Vec<u64> {
-        (0..emitted).filter(|n| self.seen.get(*n as usize) != Some(&true)).collect()
+        (0..emitted).filter(|n| !matches!(self.seen.get(*n as usize), Some(Some(_)))).collect()
     }
 }
 

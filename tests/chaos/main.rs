@@ -19,6 +19,7 @@ mod disk;
 #[path = "../daemon/free_port.rs"]
 mod free_port;
 mod gateway;
+mod hostile;
 mod ledger;
 mod log;
 mod outage;

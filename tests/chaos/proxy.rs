@@ -28,7 +28,13 @@ pub enum Mode {
     Swallow,
     /// A new link's first bytes wait for so long; then everything passes.
     Greet(Duration),
+    /// The link ends at each packet of the gateway with [`MARK`] in it, as brokers do with what
+    /// they will not take.
+    Refuse(Cut),
 }
+
+/// What [`Mode::Refuse`] looks for.
+pub const MARK: &[u8] = b"POISON";
 
 /// How a link ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +129,8 @@ async fn link(mut client: TcpStream, mut broker: TcpStream, mut signals: Signals
     broker.set_nodelay(true).unwrap();
     signals.cut.mark_unchanged();
     let mode = *signals.mode.borrow();
-    let greeting = async {
+    let refusing = signals.mode.clone();
+    let passing = async {
         if let Mode::Greet(wait) = mode {
             sleep(wait).await;
         }
@@ -134,9 +141,13 @@ async fn link(mut client: TcpStream, mut broker: TcpStream, mut signals: Signals
             () = pump(from_client, to_broker, signals.mode.clone(), &dead) => {}
             () = pump(from_broker, to_client, signals.mode.clone(), &dead) => {}
         }
+        match *refusing.borrow() {
+            Mode::Refuse(cut) => cut,
+            _ => Cut::Close,
+        }
     };
     let cut = tokio::select! {
-        () = greeting => Cut::Close,
+        cut = passing => cut,
         _ = signals.cut.changed() => *signals.cut.borrow(),
     };
     if cut == Cut::Reset {
@@ -166,6 +177,11 @@ async fn pump(
             break;
         }
         let now = settled(&mut mode).await;
+        if matches!(now, Mode::Refuse(_))
+            && buffer[..n].windows(MARK.len()).any(|part| part == MARK)
+        {
+            return;
+        }
         dead.fetch_or(now == Mode::Swallow, Ordering::SeqCst);
         if dead.load(Ordering::SeqCst) {
             continue;

@@ -47,13 +47,16 @@ pub struct Setup {
     pub line: f64,
     /// So many times as fast runs time for the gateway.
     pub time: u64,
+    /// The first port is the villain's, see [`crate::hostile`].
+    pub villain: bool,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         let (durability, link) = (Durability::Memory, Link::Tcp);
         let (ports, in_memory, outbox) = (8, 0, "32MiB");
-        Setup { durability, link, ports, in_memory, outbox, line: LINE_RATE, time: 1 }
+        let villain = false;
+        Setup { durability, link, ports, in_memory, outbox, line: LINE_RATE, time: 1, villain }
     }
 }
 
@@ -117,7 +120,12 @@ impl Rig {
         rig
     }
 
-    fn config(&self) -> String {
+    /// Where the gateway's control socket is.
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    pub fn config(&self) -> String {
         let port = self.proxy.port;
         let broker = match self.setup.link {
             Link::Tcp => format!("url: \"mqtt://127.0.0.1:{port}\""),
@@ -149,6 +157,10 @@ impl Rig {
             self.setup.outbox,
         );
         for (port, path) in self.devices.paths.iter().enumerate() {
+            if self.setup.villain && port == 0 {
+                text += &crate::hostile::port(path);
+                continue;
+            }
             let is_in_memory = port + self.setup.in_memory >= self.setup.ports;
             let durability = if is_in_memory { ", durability: memory" } else { "" };
             text += &format!(
@@ -375,10 +387,6 @@ impl Rig {
         drop(clients);
     }
 
-    fn control(&self) -> PathBuf {
-        self.folder.path().join("control.sock")
-    }
-
     fn slow_disk(&self, milliseconds: u64, readings: u64) {
         let before = self.shim.delayed();
         self.shim.delay_fsync(milliseconds);
@@ -407,7 +415,7 @@ impl Rig {
         self.gateway.log().wait_for("counts from now on");
     }
 
-    fn wait(&self, what: &str, done: impl Fn() -> bool) {
+    pub fn wait(&self, what: &str, done: impl Fn() -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !done() {
             assert!(Instant::now() < deadline, "waiting for {what}");
