@@ -154,7 +154,9 @@ fn strike(rig: &Rig, kind: Kind, chance: &mut Chance) {
             let how = if chance.one_in(2) { Cut::Close } else { Cut::Reset };
             rig.proxy.set(Mode::Refuse(how));
             let links = rig.proxy.links();
-            rig.devices.say(0, b"POISON=1\n");
+            // What it was ended at before is out of the way already: another topic each time.
+            let poison = format!("POISON{}=1\n", chance.below(1_000_000));
+            rig.devices.say(0, poison.as_bytes());
             rig.wait("a link to end", || rig.proxy.links() > links);
             // Until it is out of the way: then the others' readings flow on one link.
             let delivered = rig.counter.ledger(|ledger| ledger.reached());

@@ -75,8 +75,12 @@ impl Lines {
 
     /// Whether the next line comes within a time and contains `text`.
     pub fn comes(&self, text: &str, within: Duration) -> bool {
-        let line = self.receiver.lock().unwrap().recv_timeout(within);
-        line.is_ok_and(|line| line.contains(text))
+        self.next_within(within).is_some_and(|line| line.contains(text))
+    }
+
+    /// The next line, if it comes within a time.
+    pub fn next_within(&self, within: Duration) -> Option<String> {
+        self.receiver.lock().unwrap().recv_timeout(within).ok()
     }
 
     /// All lines seen, and all that come until the stream ends.

@@ -11,6 +11,7 @@ mod certificates;
 mod client;
 mod cloud;
 mod commands;
+mod endings;
 mod gateway;
 mod hang;
 mod journal;
