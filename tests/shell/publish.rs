@@ -90,6 +90,19 @@ fn lines_of_the_input_come_in_order_with_every_qos() {
 }
 
 #[test]
+fn authorities_may_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = certificates_of(folder.path());
+    let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
+    let tls = broker.tls_port.to_string();
+    let options = ["-h", "localhost", "-p", &tls, "--cafile", "/dev/stdin", "-u", "meter"];
+    let arguments = [&["pub"], &options[..], &["-P", "secret", "-t", "a", "-m", "x"]].concat();
+    ours(&arguments, &std::fs::read(&ca).unwrap(), 0);
+    let (_, errors) = ours(&arguments, &vec![b'x'; (1 << 20) + 1], 8);
+    assert!(errors.contains("/dev/stdin: more than 1 MiB came"), "{errors}");
+}
+
+#[test]
 fn it_ends_with_the_code_of_what_went_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates_of(folder.path());

@@ -13,7 +13,8 @@ use crate::mqtt::transport::{ConnectError, Connector, Settings};
 use crate::mqtt::url::{BrokerUrl, Scheme};
 use bytes::Bytes;
 use std::io::{BufRead, Read};
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const LARGEST: usize = 268_435_455 + 5;
 
 /// A password is no longer than MQTT can carry.
 const LONGEST_PASSWORD: u64 = 65_536;
+
+/// The system's bundle of authorities has 220 KB.
+const LARGEST_PEM: u64 = 1 << 20;
 
 /// What a session is opened with, and the exchange of MQTT 5 that proves who we are. With SCRAM
 /// user and password are for that alone: the password itself is not sent.
@@ -186,9 +190,9 @@ pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Co
             url
         }
     };
-    let file = |path: &Option<std::path::PathBuf>| path.clone().map(Pem::File);
+    let file = |path: &Option<PathBuf>| path.as_deref().map(pem).transpose();
     let ca_file = match (&tls.ca_file, &tls.ca_path) {
-        (Some(path), _) => Some(Pem::File(path.clone())),
+        (Some(path), _) => Some(pem(path)?),
         (None, Some(folder)) => Some(Pem::Text(authorities(folder)?)),
         (None, None) => None,
     };
@@ -197,8 +201,8 @@ pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Co
         tls: TlsSettings {
             ca_file,
             fingerprint: tls.fingerprint,
-            cert_file: file(&tls.cert),
-            key_file: file(&tls.key),
+            cert_file: file(&tls.cert)?,
+            key_file: file(&tls.key)?,
             key_password_file: tls.key_password.clone(),
             verify: if tls.insecure { Verify::None } else { Verify::Required },
             min_version: if tls.only_13 { TlsVersion::V13 } else { TlsVersion::V12 },
@@ -213,6 +217,24 @@ pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Co
         ..Settings::new(url)
     };
     Connector::new(settings).map_err(|error: ConnectError| super::run::connect_failure(&error))
+}
+
+/// A file of PEM data, or what came through a pipe, as in `--key <(age -d key.age)`: that can be read
+/// once only.
+fn pem(path: &Path) -> Result<Pem, Failure> {
+    let is_pipe = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
+    if !is_pipe {
+        return Ok(Pem::File(path.to_owned()));
+    }
+    let failed = |why| Failure::new(Exit::Tls, format!("{}: {why}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    let read = file.take(LARGEST_PEM + 1).read_to_string(&mut text);
+    read.map_err(|error| failed(error.to_string()))?;
+    match text.len() as u64 > LARGEST_PEM {
+        true => Err(failed("more than 1 MiB came".into())),
+        false => Ok(Pem::Text(text.into())),
+    }
 }
 
 /// All certificates of a folder as one text, as mosquitto wants them: files that end in `.crt` or
