@@ -72,11 +72,14 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let leave = move || socket.iter().for_each(|seat| seat.leave());
     let signals = Signals::listen(leave).map_err(failed)?;
     let left = runtime.block_on(async {
+        let ports = match config.ports.len() {
+            1 => "1 port".to_owned(),
+            many => format!("{many} ports"),
+        };
         tracing::info!(
-            "tty2mqtt {} as {} with {} ports, broker {}",
+            "tty2mqtt {} as {} with {ports}, broker {}",
             env!("CARGO_PKG_VERSION"),
             config.gateway,
-            config.ports.len(),
             config.broker.url
         );
         let (orders, receiver) = mpsc::channel(1);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 fn reading(ask: impl FnOnce(&Gateway)) -> (Gateway, OwnedFd) {
     let port = Port::new();
     let gateway = Gateway::start(&config(1, port.path(), ""));
-    gateway.log().wait_for("as test with 1 ports");
+    gateway.log().wait_for("as test with 1 port,");
     let file = gateway.file();
     std::fs::remove_file(&file).unwrap();
     mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
