@@ -345,6 +345,13 @@ impl Rig {
     /// Waits until the journal works again, if it did not: meanwhile the gateway keeps everything in
     /// memory, which the next kill would take away. What it kept it has written then, or sent.
     fn journal_is_back(&self) {
+        self.wait_for_journal();
+        self.quieten();
+        self.devices.resume();
+    }
+
+    /// Waits until the journal works.
+    pub fn wait_for_journal(&self) {
         self.wait("the journal to work again", || {
             let mut client = UnixStream::connect(self.control()).unwrap();
             writeln!(client, r#"{{"request":"status"}}"#).unwrap();
@@ -354,8 +361,6 @@ impl Rig {
             status["broker"]["journal"].is_object()
                 && status["broker"]["journal"]["error"].is_null()
         });
-        self.quieten();
-        self.devices.resume();
     }
 
     /// Shorter than what a gateway waits for its journal: what comes meanwhile keeps its place.
