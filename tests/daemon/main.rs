@@ -135,7 +135,7 @@ fn ten_thousand_in_ten_thousand_out_through_every_fault() {
 fn a_command_reaches_the_device_and_is_refused_while_it_is_away() {
     let broker = Mosquitto::start();
     let mut port = Port::new();
-    let more = "    commands: [{topic: \"{gateway}/relay\", send: \"(relay {payload});\", terminator: \"\\n\"}]\n";
+    let more = "    command_wait: 1s\n    commands: [{topic: \"{gateway}/relay\", send: \"(relay {payload});\", terminator: \"\\n\"}]\n";
     let results = Counter::start(&broker, "test/status/ports/line/command");
     let status = Counter::start(&broker, "test/status/#");
     let gateway = Gateway::start(&config(broker.port, port.path(), more));
