@@ -3,7 +3,7 @@
 pub mod auth;
 pub mod blocking;
 pub mod client;
-mod files;
+pub(crate) mod files;
 pub mod link;
 pub mod packet;
 pub mod session;

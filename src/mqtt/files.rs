@@ -11,8 +11,8 @@ use std::path::Path;
 const LARGEST_PASSWORD: u64 = 64 << 10;
 
 /// The system's bundle of authorities has 220 KB.
-#[cfg(feature = "tls")]
-const LARGEST_PEM: u64 = 1 << 20;
+#[cfg(any(feature = "tls", feature = "shell"))]
+pub(crate) const LARGEST_PEM: u64 = 1 << 20;
 
 /// The first line of a file.
 pub(crate) fn password(path: &Path) -> io::Result<Secret> {

@@ -2,13 +2,13 @@
 //! their readings take to arrive is measured for each kind of hostility.
 
 use crate::chance::Chance;
+use crate::plan::shuffle;
 use crate::proxy::{Cut, Mode};
 use crate::rig::{Durability, Rig, Setup};
 use crate::{alone, full};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -95,10 +95,8 @@ fn a_hostile_port_hardly_delays_the_others() {
     let mut delays = BTreeMap::<Kind, Vec<Duration>>::new();
     let mut said = BTreeMap::<Kind, usize>::new();
     for _ in 0..rounds {
-        let mut kinds = KINDS.to_vec();
-        for at in (1..kinds.len()).rev() {
-            kinds.swap(at, chance.below(at as u64 + 1) as usize);
-        }
+        let mut kinds = KINDS;
+        shuffle(&mut kinds, &mut chance);
         for kind in kinds {
             let lines = rig.gateway.log().so_far().len();
             let from: Vec<_> = (0..PORTS).map(|port| rig.devices.times(port).len()).collect();
@@ -196,13 +194,7 @@ fn strike(rig: &Rig, kind: Kind, chance: &mut Chance) {
             assert!(publisher.wait().unwrap().success());
         }
         Kind::UnreadMonitors => {
-            let monitors: Vec<_> = (0..8)
-                .map(|_| {
-                    let mut monitor = UnixStream::connect(rig.control()).unwrap();
-                    monitor.write_all(b"{\"request\":\"monitor\",\"port\":\"p0\"}\n").unwrap();
-                    monitor
-                })
-                .collect();
+            let monitors = rig.monitors(|_| 0);
             let line = format!("long={}\n", "x".repeat(60_000));
             for _ in 0..20 {
                 rig.devices.say(0, line.as_bytes());

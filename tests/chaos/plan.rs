@@ -117,8 +117,13 @@ pub fn faults(amounts: &Amounts, ports: usize, chance: &mut Chance) -> Vec<Fault
         Fault::StepClock { seconds: if n % 2 == 0 { seconds } else { -seconds } }
     });
     add(amounts.reloads, &mut |_| Fault::Reload);
-    for at in (1..plan.len()).rev() {
-        plan.swap(at, chance.below(at as u64 + 1) as usize);
-    }
+    shuffle(&mut plan, chance);
     plan
+}
+
+/// Puts things in another order.
+pub fn shuffle<T>(things: &mut [T], chance: &mut Chance) {
+    for at in (1..things.len()).rev() {
+        things.swap(at, chance.below(at as u64 + 1) as usize);
+    }
 }

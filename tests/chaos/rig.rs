@@ -377,17 +377,20 @@ impl Rig {
         self.journal_is_back();
     }
 
-    /// As many clients as there may be, in turn on all ports.
+    /// As many clients as there may be, each looking on at one port.
+    pub fn monitors(&self, port_of: impl Fn(usize) -> usize) -> Vec<UnixStream> {
+        let monitor = |n| {
+            let mut client = UnixStream::connect(self.control()).unwrap();
+            let port = port_of(n);
+            writeln!(client, r#"{{"request":"monitor","port":"p{port}","raw":true}}"#).unwrap();
+            client
+        };
+        (0..8).map(monitor).collect()
+    }
+
+    /// On all ports in turn.
     fn unread(&self, readings: u64) {
-        let socket = self.control();
-        let clients: Vec<_> = (0..8)
-            .map(|n| {
-                let mut client = UnixStream::connect(&socket).unwrap();
-                let port = n % self.setup.ports;
-                writeln!(client, r#"{{"request":"monitor","port":"p{port}","raw":true}}"#).unwrap();
-                client
-            })
-            .collect();
+        let clients = self.monitors(|n| n % self.setup.ports);
         self.emit(readings);
         drop(clients);
     }

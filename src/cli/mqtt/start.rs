@@ -6,6 +6,7 @@ use super::options::property::Given;
 use crate::config::scalar::Secret;
 use crate::message::Message;
 use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
+use crate::mqtt::files::LARGEST_PEM;
 use crate::mqtt::packet::{Properties, Property, Version};
 use crate::mqtt::session::{Clean, Options};
 use crate::mqtt::transport::settings::{Network, Pem, TlsSettings, TlsVersion, Verify};
@@ -23,9 +24,6 @@ const LARGEST: usize = 268_435_455 + 5;
 
 /// A password is no longer than MQTT can carry.
 const LONGEST_PASSWORD: u64 = 65_536;
-
-/// The system's bundle of authorities has 220 KB.
-const LARGEST_PEM: u64 = 1 << 20;
 
 /// What a session is opened with, and the exchange of MQTT 5 that proves who we are. With SCRAM
 /// user and password are for that alone: the password itself is not sent.
