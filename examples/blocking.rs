@@ -3,9 +3,9 @@
 
 use std::error::Error;
 use std::time::Duration;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::blocking::Client;
 use tty2mqtt::mqtt::client::Event;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Properties, Reason, Subscription};
 use tty2mqtt::mqtt::session::{Clean, Options};
 use tty2mqtt::mqtt::topic::Qos;

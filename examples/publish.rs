@@ -3,8 +3,8 @@
 
 use std::error::Error;
 use std::time::Duration;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::Client;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Reason;
 use tty2mqtt::mqtt::session::Options;
 use tty2mqtt::mqtt::transport::{Connector, Settings};

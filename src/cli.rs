@@ -1,27 +1,21 @@
 //! The command line: one file per command.
 
-mod capture;
 mod check;
-mod control;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
-mod draft;
 mod golden;
-#[cfg(feature = "shell")]
-pub mod mqtt;
 mod ports;
 mod run;
 
-use crate::app::StartError;
-use crate::config::error::ConfigError;
+use crate::base::command_line::{CliError, VERSION, print};
+use crate::base::plain::plain_lines;
 use crate::config::hint::distance;
+use crate::control::commands as control;
+#[cfg(feature = "shell")]
+use crate::shell;
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
-
-/// Where the configuration is unless told otherwise.
-pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
 
 /// The commands that people type.
 const COMMANDS: [&str; 15] = [
@@ -41,8 +35,6 @@ const COMMANDS: [&str; 15] = [
     "test",
     "demo",
 ];
-
-const VERSION: &str = concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n");
 
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes what they say to an MQTT broker.
@@ -68,47 +60,6 @@ Exit codes: 0 all is well, 1 something failed, 2 wrong usage or configuration; p
 test have more.
 ";
 
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The command line is wrong.
-    #[error("{0}")]
-    Usage(String),
-    /// The configuration is wrong.
-    #[error("{0}")]
-    Config(#[from] ConfigError),
-    /// The gateway did not start.
-    #[error("{0}")]
-    Start(#[from] StartError),
-    /// Reading or writing failed.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was to be read or written.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The command ran, and its answer is no.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl CliError {
-    /// 2 for wrong usage and wrong configuration, 1 for everything else.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            CliError::Usage(_) | CliError::Config(_) => 2,
-            CliError::Start(_) | CliError::Io { .. } | CliError::Failed(_) => 1,
-        }
-    }
-}
-
-impl From<lexopt::Error> for CliError {
-    fn from(error: lexopt::Error) -> CliError {
-        CliError::Usage(format!("{error}; see --help"))
-    }
-}
-
 /// Runs the command that the arguments (the program's name among them) ask for.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
@@ -132,11 +83,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         "monitor" => control::monitor(parser),
         "log" => control::log(parser),
         #[cfg(feature = "shell")]
-        "pub" => mqtt::publish(parser),
+        "pub" => shell::publish(parser),
         #[cfg(feature = "shell")]
-        "sub" => mqtt::subscribe(parser),
+        "sub" => shell::subscribe(parser),
         #[cfg(feature = "shell")]
-        "test" => mqtt::test(parser),
+        "test" => shell::test(parser),
         #[cfg(not(feature = "shell"))]
         "pub" | "sub" | "test" => Err(CliError::Usage(
             "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini"
@@ -162,14 +113,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
     }
 }
 
-/// Prints to stdout. A reader that went away (`| head`) is no error.
-fn print(text: &str) -> Result<ExitCode, CliError> {
-    use std::io::Write;
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::Io { what: "standard output".into(), source })
+/// As [`main`], with the arguments of this process; an error is printed.
+pub(crate) fn run_process() -> ExitCode {
+    match main(std::env::args_os()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tty2mqtt: {}", plain_lines(error.to_string().as_bytes()));
+            ExitCode::from(error.exit_code())
         }
-        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -22,9 +22,10 @@ pub use overlay::Files;
 pub use scalar::SyncPolicy;
 pub use switch::Switch;
 
-use crate::decode::Decode;
-use crate::frame::{Checksum, Framing};
-use crate::map::{Mapping, Slot, Template};
+use crate::codec::decode::Decode;
+use crate::codec::frame::{Checksum, Framing};
+use crate::codec::value::Token;
+use crate::device::mapping::{Mapping, Slot, Template};
 use crate::mqtt::auth::Login;
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
@@ -32,7 +33,6 @@ use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
-use crate::value::Token;
 use scalar::{BrokerUrl, ByteString, Control, Line, Name, Secret, Size, Span, TcpAddress};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ impl Config {
     /// How much may wait: in the outbox, and in bytes before it.
     pub fn bounds(&self) -> (OutboxBounds, usize) {
         let mut outbox = self.outbox.clone();
-        let before = crate::intake::two_seconds_of(self);
+        let before = crate::outbox::inlet::two_seconds_of(self);
         let Some(memory) = self.memory else { return (outbox, before) };
         let journal = outbox.journal.as_ref();
         let journal = journal.map_or(0, |journal| JOURNAL + journal.size.bytes() / INDEX);

@@ -6,6 +6,8 @@
 //! request is, how long it may stay silent, how slowly it may read.
 
 mod client;
+pub mod commands;
+pub mod draft;
 pub mod json;
 pub mod path;
 pub mod request;
@@ -13,10 +15,10 @@ mod runs;
 pub mod seat;
 mod status;
 
-use crate::app::{Order, Roster};
+use crate::base::log::Filter;
 use crate::config::Files;
-use crate::log::Filter;
-use crate::status::Program;
+use crate::gateway::status::Program;
+use crate::gateway::{Order, Roster};
 use seat::Seat;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;

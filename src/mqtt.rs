@@ -1,10 +1,13 @@
 //! Our MQTT client, from the bytes of a packet up to a link that comes back by itself.
 
+#![warn(missing_docs)]
+
 pub mod auth;
 pub mod blocking;
 pub mod client;
 pub(crate) mod files;
 pub mod link;
+pub mod message;
 pub mod packet;
 pub mod session;
 mod sorted;

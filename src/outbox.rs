@@ -4,6 +4,8 @@
 mod aside;
 mod drain;
 mod in_flight;
+pub mod inlet;
+pub mod journal;
 mod journalled;
 mod lane;
 mod rest;
@@ -13,10 +15,10 @@ mod tests;
 mod waiting;
 
 use crate::config::{Drop, OutboxBounds};
-use crate::journal::Seq;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
+use crate::outbox::journal::Seq;
 use drain::Drain;
 use in_flight::InFlight;
 use lane::{Lane, Queue};

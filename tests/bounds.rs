@@ -14,13 +14,13 @@ use peer::Peer;
 use std::time::Instant;
 use talk::{from_broker, message};
 use tokio::io::{AsyncWriteExt, duplex};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketError, Properties, Property, Reason, Version};
 use tty2mqtt::mqtt::session::{Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 fn options(version: Version) -> Options {
     Options { client_id: "c".into(), version: Some(version), ..Options::default() }

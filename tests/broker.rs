@@ -7,12 +7,12 @@ use std::io;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tty2mqtt::demo::broker::{Broker, Connection, Faults};
-use tty2mqtt::demo::server::Server;
 use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
 use tty2mqtt::mqtt::packet::{Properties, Publish, Reason, Subscribe, Subscription, Unsubscribe};
 use tty2mqtt::mqtt::packet::{Version, Will};
 use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::testing::broker::{Broker, Connection, Faults};
+use tty2mqtt::testing::server::Server;
 
 fn connect(client: &str, clean: bool) -> Connect {
     Connect {

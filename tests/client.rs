@@ -14,15 +14,15 @@ use std::time::Duration;
 use talk::{SECOND, Talk, from_broker, message, options};
 use tokio::io::duplex;
 use tokio::time::Instant;
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::config::scalar::Size;
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
 use tty2mqtt::mqtt::link::{self, Io, Link, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Pair, Properties, Property};
 use tty2mqtt::mqtt::packet::{Reason, Version};
 use tty2mqtt::mqtt::session::{self, OnOversize, Options, Session};
 use tty2mqtt::mqtt::topic::{Qos, Routes};
-use tty2mqtt::outbox::{Outbox, Outcome};
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::config::scalar::Size;
+use tty2mqtt::testing::outbox::{Outbox, Outcome};
 
 fn peer(stream: tokio::io::DuplexStream) -> Peer {
     Peer { stream, input: BytesMut::new(), version: Version::V5 }

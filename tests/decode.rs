@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use tty2mqtt::serial::pty::Pty;
+use tty2mqtt::testing::pty::Pty;
 
 const HEAD: &str = "gateway: gw\nbroker: {url: mqtt://127.0.0.1}\nports:\n  x: {path: /dev/ttyUSB0, line: 9600 8N1, ";
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
-use tty2mqtt::frame::{Checksum, FrameCounts, Framer, Framing};
+use tty2mqtt::testing::codec::frame::{Checksum, FrameCounts, Framer, Framing};
 
 const LIMIT: usize = 64;
 
@@ -52,7 +52,7 @@ const RULES: [Rule; 15] = [
 ];
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    tty2mqtt::config::tree::parse(yaml).unwrap()
+    tty2mqtt::testing::config::tree::parse(yaml).unwrap()
 }
 
 fn framer(framing: &str, checksum: Option<&str>) -> Framer {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-use tty2mqtt::golden::Golden;
+use tty2mqtt::testing::device::cases::Golden;
 
 #[test]
 fn golden_cases() {

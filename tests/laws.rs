@@ -4,14 +4,14 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::borrow::Cow;
-use tty2mqtt::clock::Now;
-use tty2mqtt::decode::Decode;
-use tty2mqtt::map::{Mapping, Names};
 use tty2mqtt::mqtt::topic;
-use tty2mqtt::value::{Reading, Value};
+use tty2mqtt::testing::base::clock::Now;
+use tty2mqtt::testing::codec::decode::Decode;
+use tty2mqtt::testing::codec::value::{Reading, Value};
+use tty2mqtt::testing::device::mapping::{Mapping, Names};
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    tty2mqtt::config::tree::parse(yaml).unwrap()
+    tty2mqtt::testing::config::tree::parse(yaml).unwrap()
 }
 
 /// Bytes among which the special ones of all rules are common.
@@ -53,7 +53,7 @@ proptest! {
         let decoded = decoder.decode(&bytes);
         // Whatever is a number goes into JSON as it is.
         for reading in &decoded.readings {
-            if let tty2mqtt::value::Value::Number(number) = &reading.value {
+            if let tty2mqtt::testing::codec::value::Value::Number(number) = &reading.value {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(number).is_ok(), "{}", number);
             }
         }
@@ -81,7 +81,7 @@ proptest! {
         };
         let mut topics = Vec::new();
         let mapper = mapping.build(&names).unwrap();
-        let mut out = |message: tty2mqtt::message::Message, _: Option<&str>| topics.push(message.topic);
+        let mut out = |message: tty2mqtt::mqtt::message::Message, _: Option<&str>| topics.push(message.topic);
         prop_assert_eq!(mapper.map(&[reading], Now::read(), &mut out), 0);
         let topic = topics[0].as_str();
         prop_assert_eq!(topic::check_fit(topic), Ok(()));

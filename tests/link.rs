@@ -17,20 +17,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::demo::server::Server;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
 use tty2mqtt::mqtt::link::{
     self, CloseReason, Dial, Dialed, Event, Link, LinkError, Options, State,
 };
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Connector, Settings, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;
-use tty2mqtt::outbox::{Outbox, Outcome};
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::{Outbox, Outcome};
+use tty2mqtt::testing::server::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
 

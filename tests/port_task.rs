@@ -17,12 +17,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
-use tty2mqtt::config::load;
-use tty2mqtt::intake::{self, Outlet};
-use tty2mqtt::pipeline::Pipeline;
-use tty2mqtt::serial::port::live::{MONITORS, Monitor};
-use tty2mqtt::serial::port::{self, Inbound, Inbox, Left, Link, Opened, PortTask};
-use tty2mqtt::status::{LineCounts, PortState, Topics};
+use tty2mqtt::testing::config::load;
+use tty2mqtt::testing::device::pipeline::Pipeline;
+use tty2mqtt::testing::gateway::status::{LineCounts, PortState, Topics};
+use tty2mqtt::testing::outbox::inlet::{self, Outlet};
+use tty2mqtt::testing::port::task::live::{MONITORS, Monitor};
+use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, PortTask};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -40,7 +40,7 @@ ports:
 struct Stage {
     outlet: Outlet,
     inbox: Inbox,
-    asks: mpsc::Sender<port::Ask>,
+    asks: mpsc::Sender<task::Ask>,
     /// A pipe put in here is what the next opening finds.
     devices: mpsc::Sender<DuplexStream>,
     stop: watch::Sender<()>,
@@ -70,7 +70,7 @@ fn start_counting(
 ) -> Stage {
     let Parts { task, outlet, inbox, asks, stop } = parts(more);
     let (devices, mut plugged) = mpsc::channel(4);
-    let task = local.spawn_local(port::run(task, async move || match plugged.recv().await {
+    let task = local.spawn_local(task::run(task, async move || match plugged.recv().await {
         Some(stream) => {
             let line_counts = line_counts.clone();
             Ok(Opened { stream, device: "pipe".into(), link, line_counts })
@@ -85,7 +85,7 @@ struct Parts {
     task: PortTask,
     outlet: Outlet,
     inbox: Inbox,
-    asks: mpsc::Sender<port::Ask>,
+    asks: mpsc::Sender<task::Ask>,
     stop: watch::Sender<()>,
 }
 
@@ -96,15 +96,16 @@ fn parts(more: &str) -> Parts {
 fn parts_of(text: &str) -> Parts {
     let (config, _) = load::parse("test", text, Path::new("/")).unwrap();
     let (name, port) = config.ports.iter().next().unwrap();
-    let (intake, outlet) = intake::channel(1 << 20);
-    let (inbox, end) = port::inbox();
-    let (asks, asked) = mpsc::channel(port::ASKS);
+    let (intake, outlet) = inlet::channel(1 << 20);
+    let (inbox, end) = task::inbox();
+    let (asks, asked) = mpsc::channel(task::ASKS);
     let (stop, stopped) = watch::channel(());
     let topics = Topics::of(&config.gateway);
     let task = PortTask {
         name: name.to_string(),
         pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
-        commands: tty2mqtt::command::build_all(&config.gateway, name, port).unwrap(),
+        commands: tty2mqtt::testing::device::command::build_all(&config.gateway, name, port)
+            .unwrap(),
         command_wait: port.command_wait.duration(),
         inbox: end,
         left: None,
@@ -313,7 +314,7 @@ async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again(
             let Parts { mut task, outlet, inbox: _inbox, asks, stop } = parts("");
             task.left = Some(left);
             let (devices, mut plugged) = mpsc::channel(4);
-            let task = tokio::task::spawn_local(port::run(task, async move || {
+            let task = tokio::task::spawn_local(task::run(task, async move || {
                 plugged
                     .recv()
                     .await
@@ -347,7 +348,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
     let local = LocalSet::new();
     let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
     let mut stream = Some(NeverCloses);
-    let task = local.spawn_local(port::run(task, async move || {
+    let task = local.spawn_local(task::run(task, async move || {
         stream
             .take()
             .map(|stream| Opened {
@@ -362,7 +363,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
         .run_until(async {
             let status = async || {
                 let (reply, answer) = oneshot::channel();
-                asks.send(port::Ask::Status(reply)).await.unwrap();
+                asks.send(task::Ask::Status(reply)).await.unwrap();
                 timeout(Duration::from_secs(2), answer).await.expect("no answer").unwrap()
             };
             while status().await.status.state != PortState::Open {}
@@ -422,12 +423,12 @@ async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
     local
         .run_until(async {
             let (reply, answer) = oneshot::channel();
-            stage.asks.send(port::Ask::Status(reply)).await.unwrap();
+            stage.asks.send(task::Ask::Status(reply)).await.unwrap();
             let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
             assert_eq!(snapshot.status.state, PortState::Away);
             for _ in 0..3 * MONITORS {
                 let (monitor, mut seen) = Monitor::new(false);
-                stage.asks.send(port::Ask::Monitor(monitor)).await.unwrap();
+                stage.asks.send(task::Ask::Monitor(monitor)).await.unwrap();
                 let first = timeout(DEADLINE, seen.next()).await.unwrap();
                 assert!(first.is_some(), "no room, though everyone before has left");
             }
@@ -441,7 +442,7 @@ async fn a_rescan_ends_the_wait_for_the_next_try() {
     let local = LocalSet::new();
     let (tries, mut tried) = mpsc::channel(1);
     let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
-    local.spawn_local(port::run(task, async move || {
+    local.spawn_local(task::run(task, async move || {
         tries.send(()).await.unwrap();
         Err::<Opened<DuplexStream>, _>("not there")
     }));
@@ -451,7 +452,7 @@ async fn a_rescan_ends_the_wait_for_the_next_try() {
             let quick = async {
                 for _ in 0..20 {
                     tried.recv().await.unwrap();
-                    asks.send(port::Ask::Rescan).await.unwrap();
+                    asks.send(task::Ask::Rescan).await.unwrap();
                 }
             };
             timeout(Duration::from_secs(10), quick).await.expect("it does not try at once");
@@ -597,7 +598,7 @@ async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
             device.write_all(b"thd\n").await.unwrap();
             loop {
                 let (reply, answer) = oneshot::channel();
-                stage.asks.send(port::Ask::Status(reply)).await.unwrap();
+                stage.asks.send(task::Ask::Status(reply)).await.unwrap();
                 let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
                 if snapshot.frames.line_error == 1 {
                     let line = snapshot.status.line.unwrap();

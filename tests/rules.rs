@@ -14,14 +14,14 @@ use peer::{Peer, link, link_of, session};
 use std::path::Path;
 use talk::{Said, Talk, ack, from_broker, id, message, options, with};
 use tokio::time::{Instant, timeout};
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{self, Client};
 use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Properties, Property, Publish};
 use tty2mqtt::mqtt::packet::{Reason, SubAck, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos::{self, AtLeastOnce, AtMostOnce, ExactlyOnce};
-use tty2mqtt::outbox::Outcome;
+use tty2mqtt::testing::outbox::Outcome;
 
 use talk::SECOND;
 

@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
-use tty2mqtt::clock::Now;
-use tty2mqtt::config::{Config, Port, Usb, load};
-use tty2mqtt::intake;
-use tty2mqtt::pipeline::Pipeline;
-use tty2mqtt::serial::port::{self, Link, PortTask};
-use tty2mqtt::serial::pty::Pty;
-use tty2mqtt::serial::{OpenError, Stream, list, open, usb};
-use tty2mqtt::status::Topics;
+use tty2mqtt::testing::base::clock::Now;
+use tty2mqtt::testing::config::{Config, Port, Usb, load};
+use tty2mqtt::testing::device::pipeline::Pipeline;
+use tty2mqtt::testing::gateway::status::Topics;
+use tty2mqtt::testing::outbox::inlet;
+use tty2mqtt::testing::port::task::{self, Link, PortTask};
+use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
+use tty2mqtt::testing::pty::Pty;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -240,7 +240,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
     });
     let config = config(&ports.collect::<String>());
     // The MQTT side is this test: for two seconds it takes nothing.
-    let (intake, mut outlet) = intake::channel(intake::two_seconds_of(&config));
+    let (intake, mut outlet) = inlet::channel(inlet::two_seconds_of(&config));
     let (stopper, stop) = watch::channel(());
     let local = LocalSet::new();
     let topics = Topics::of(&config.gateway);
@@ -250,9 +250,9 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
             commands: Vec::new(),
             command_wait: Duration::ZERO,
-            inbox: port::inbox().1,
+            inbox: task::inbox().1,
             left: None,
-            asks: mpsc::channel(port::ASKS).1,
+            asks: mpsc::channel(task::ASKS).1,
             intake: intake.clone(),
             status_topic: topics.port(name),
             command_topic: topics.commands(name),
@@ -262,7 +262,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             stop: stop.clone(),
         };
         let port = port.clone();
-        local.spawn_local(port::run(task, async move || open(&port).await));
+        local.spawn_local(task::run(task, async move || open(&port).await));
     }
     drop((intake, stop));
     let lines = SECONDS * 11_520 / 16;

@@ -4,14 +4,14 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::time::{Duration, Instant};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::config::scalar::Size;
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::{Qos, TopicFilter};
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::config::scalar::Size;
+use tty2mqtt::testing::outbox::Outbox;
 
 const SECOND: Duration = Duration::from_secs(1);
 

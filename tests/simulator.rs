@@ -9,14 +9,14 @@ mod hostile;
 use bytes::{Buf, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::demo::broker::{Broker, Connection, Faults};
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscribe, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::broker::{Broker, Connection, Faults};
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 const SCENARIOS: u64 = 20_000;
 

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::link::{self, Dial, Dialed, Io, Link};
 use tty2mqtt::mqtt::packet::{Properties, Reason, Subscription};
 use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::outbox::Outbox;
 
 struct Tcp(String);
 

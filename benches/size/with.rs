@@ -1,7 +1,7 @@
 //! The same with the client: it subscribes, publishes with QoS 2, and prints what comes.
 
 use std::time::Duration;
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::client::{Client, Event};
 use tty2mqtt::mqtt::packet::{Properties, Reason, Subscription};
 use tty2mqtt::mqtt::session::Options;

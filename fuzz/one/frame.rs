@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
-use tty2mqtt::frame::{Checksum, Framer, Framing};
+use tty2mqtt::testing::codec::frame::{Checksum, Framer, Framing};
 
 /// The most that a frame of these rules may have.
 pub const LIMIT: usize = 64;
@@ -58,7 +58,7 @@ pub fn fuzz_one(data: &[u8]) {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {
-    tty2mqtt::config::tree::parse(yaml).unwrap()
+    tty2mqtt::testing::config::tree::parse(yaml).unwrap()
 }
 
 /// A port's framer over a long time.

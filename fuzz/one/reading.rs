@@ -1,9 +1,9 @@
 //! Laws of decoding, for any frame: the first byte chooses the decoder, the rest is the frame.
 
 use std::sync::LazyLock;
-use tty2mqtt::config::tree;
-use tty2mqtt::decode::{Decode, Decoder};
-use tty2mqtt::value::Value;
+use tty2mqtt::testing::codec::decode::{Decode, Decoder};
+use tty2mqtt::testing::codec::value::Value;
+use tty2mqtt::testing::config::tree;
 
 /// A decoder and a good frame for it.
 pub const DECODERS: [(&str, &[u8]); 11] = [

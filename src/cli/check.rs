@@ -1,12 +1,13 @@
 //! `tty2mqtt check`: is a configuration file right?
 
-use super::{CliError, DEFAULT_CONFIG, print};
+use crate::base::command_line::{CliError, print};
+use crate::base::log;
+use crate::base::plain::plain;
+use crate::config::file::DEFAULT_CONFIG;
 use crate::config::{Config, Files, load};
 use crate::control::path;
-use crate::log;
 use crate::mqtt::transport::settings::Pem;
 use crate::mqtt::url::Scheme;
-use crate::plain::plain;
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use std::collections::BTreeSet;

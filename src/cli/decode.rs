@@ -1,12 +1,13 @@
 //! `tty2mqtt decode`: what becomes of captured bytes?
 
-use super::capture::{Capture, burst};
-use super::{CliError, DEFAULT_CONFIG, print};
-use crate::app::StartError;
+use crate::base::command_line::{CliError, print};
+use crate::base::plain::{plain, plain_bytes};
+use crate::config::file::DEFAULT_CONFIG;
 use crate::config::load;
 use crate::config::scalar::Name;
-use crate::pipeline::{FrameSeen, Pipeline, Rest};
-use crate::plain::{plain, plain_bytes};
+use crate::device::capture::{Capture, burst};
+use crate::device::pipeline::{FrameSeen, Pipeline, Rest};
+use crate::gateway::StartError;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! `tty2mqtt demo`: see it work without any hardware.
 
 use super::run::Signals;
-use super::{CliError, print};
+use crate::base::command_line::{CliError, print};
+use crate::base::log::{self, LogTime, LogTo};
 use crate::config::scalar::{BrokerUrl, Span};
 use crate::demo::play::{self, Settings};
-use crate::log::{self, LogTime, LogTo};
 use std::io::Write;
 use std::process::ExitCode;
 

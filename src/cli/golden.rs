@@ -1,8 +1,8 @@
 //! `tty2mqtt golden FILE…`: runs golden cases with this binary, on whatever processor it is for.
 //! Left out of the help: it is for those who build the program or write device files.
 
-use super::{CliError, print};
-use crate::golden::Golden;
+use crate::base::command_line::{CliError, print};
+use crate::device::cases::Golden;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

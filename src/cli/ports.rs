@@ -1,10 +1,9 @@
 //! `tty2mqtt ports`: which serial ports are there, and how is each named in the configuration?
 
-use super::{CliError, print};
+use crate::base::command_line::{CliError, print};
+use crate::base::plain::plain_lines;
 use crate::control::json::line;
-use crate::plain::plain_lines;
-use crate::serial::list;
-use std::path::Path;
+use crate::port::list;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -28,15 +27,10 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let found = found();
+    let found = list::found();
     print(&if json {
         line(&list::json(&found))
     } else {
         plain_lines(list::table(&found).as_bytes())
     })
-}
-
-/// The serial ports of this machine.
-pub(super) fn found() -> Vec<list::Found> {
-    list::list(Path::new("/sys"), Path::new("/proc/consoles"))
 }

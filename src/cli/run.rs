@@ -1,13 +1,14 @@
 //! `tty2mqtt run`: the gateway itself.
 
-use super::{CliError, DEFAULT_CONFIG, print};
-use crate::app::{self, Order};
-use crate::clock::Now;
+use crate::base::clock::Now;
+use crate::base::command_line::{CliError, print};
+use crate::base::log::{self, LogTime, LogTo};
+use crate::config::file::DEFAULT_CONFIG;
 use crate::config::{Files, load, scalar};
 use crate::control::seat::Seat;
 use crate::control::{self, Control, path};
-use crate::log::{self, LogTime, LogTo};
-use crate::status::{Crashes, Program};
+use crate::gateway::status::{Crashes, Program};
+use crate::gateway::{self, Order};
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ Usage: tty2mqtt run [OPTIONS] [FILE]
       --log-split         error and warn to stderr, all below to stdout: two severities for a
                           supervisor such as procd
 
-Example: tty2mqtt run --config my.yaml --log info,pipeline=debug
+Example: tty2mqtt run --config my.yaml --log info,device=debug
 ";
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
@@ -92,7 +93,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             }
         }
         tokio::spawn(signals.obey(files, orders, place.clone()));
-        Ok::<_, CliError>(app::run(config, program, receiver).await?)
+        Ok::<_, CliError>(gateway::run(config, program, receiver).await?)
     });
     if let Some(seat) = &place {
         seat.leave();
@@ -185,7 +186,7 @@ impl Signals {
         let reloads = async {
             while let Some(()) = self.hang_ups.recv().await {
                 // What came of it is in the log.
-                let _ = app::reload(files.clone(), &orders.downgrade()).await;
+                let _ = gateway::reload(files.clone(), &orders.downgrade()).await;
             }
         };
         tokio::select! {

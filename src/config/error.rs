@@ -1,6 +1,7 @@
 //! Mistakes in a configuration, shown as a compiler shows them.
 
-use crate::plain::plain;
+use crate::base::command_line::CliError;
+use crate::base::plain::plain;
 use std::fmt;
 
 /// Most problems that are told at once.
@@ -116,4 +117,10 @@ pub enum Part {
     Key,
     /// The node itself.
     Value,
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> CliError {
+        CliError::Config(error.to_string())
+    }
 }

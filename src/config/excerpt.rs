@@ -121,7 +121,7 @@ impl<'a> Shown<'a> {
             let is_known = known.iter().any(|(from, to)| (*from..*to).contains(&column));
             shown.push(match c {
                 '\t' => ' ',
-                c if crate::plain::steers(c) => '\u{fffd}',
+                c if crate::base::plain::steers(c) => '\u{fffd}',
                 c if c.is_whitespace() || is_known || visible(at, c) => c,
                 _ => '*',
             });

@@ -6,6 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
+
 /// A whole configuration takes a few kilobytes; more than this is a wrong file.
 pub const LARGEST: u64 = 1 << 20;
 

@@ -8,7 +8,7 @@ use super::scalar::Control;
 use super::tree::{Mistake, Path, Reading, Step, What};
 use super::yaml::{Fault, Tree};
 use super::{Config, Source, check, hint, warn};
-use crate::plain::plain;
+use crate::base::plain::plain;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings, in sentences.
@@ -73,6 +73,7 @@ fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, Con
 }
 
 /// Reads and checks a configuration's text. Relative paths in it count from `folder`.
+#[cfg(any(test, feature = "demo", feature = "testing"))]
 pub fn parse(
     file: &str,
     text: &str,

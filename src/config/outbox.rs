@@ -1,7 +1,7 @@
 //! The outbox and its journal, as the user wrote them.
 
 use super::scalar::{Size, Span, SyncPolicy};
-use crate::message::Durability;
+use crate::mqtt::message::Durability;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;

@@ -184,6 +184,7 @@ impl Reading {
     }
 
     /// How many nodes were looked at.
+    #[cfg(test)]
     pub fn steps(&self) -> usize {
         self.steps.get()
     }
@@ -355,6 +356,7 @@ pub struct Node<'a> {
 }
 
 /// Reads a text as a type, for what is no whole configuration. The first mistake ends it.
+#[cfg(any(test, feature = "testing"))]
 pub fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
     let tree = Tree::read(text).map_err(|fault| fault.what)?;
     T::deserialize(Node::new(&tree)).map_err(|mistake| mistake.with_path(&tree))

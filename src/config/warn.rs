@@ -5,10 +5,10 @@ use super::scalar::Name;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
 use super::{Config, Port};
-use crate::decode::Decode;
-use crate::frame::Framing;
-use crate::map::{Per, Slot};
-use crate::serial::usb::{self, Adapter};
+use crate::codec::decode::Decode;
+use crate::codec::frame::Framing;
+use crate::device::mapping::{Per, Slot};
+use crate::port::usb::{self, Adapter};
 use std::collections::HashMap;
 
 /// Everything of a right configuration that looks like a slip.
@@ -90,7 +90,7 @@ fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
 fn one_topic(
     path: &Path,
     decode: &Decode,
-    mappings: &[crate::map::Mapping],
+    mappings: &[crate::device::mapping::Mapping],
     found: &mut Found<'_>,
 ) {
     let Some(names) = decode.field_names() else { return };

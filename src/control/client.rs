@@ -3,14 +3,14 @@
 
 use super::request::{LONGEST, Request};
 use super::{ANSWER, AskError, Control, ask, json, status};
-use crate::app::{self, Contact, ReloadError};
-use crate::command::Refused;
 use crate::config::scalar::Name;
+use crate::device::command::Refused;
+use crate::gateway::status::PortState;
+use crate::gateway::uplink;
+use crate::gateway::{self, Contact, ReloadError};
 use crate::mqtt::topic::{Topic, TopicFilter};
-use crate::serial::port::live::Monitor;
-use crate::serial::port::{self, Inbound, NotTaken};
-use crate::status::PortState;
-use crate::uplink;
+use crate::port::task::live::Monitor;
+use crate::port::task::{self, Inbound, NotTaken};
 use serde_json::{Value, json};
 use std::io;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ enum Denied {
     #[error("command {0} was not written within {seconds} s, and will not be if it has not begun", seconds = SEND.as_secs())]
     Late(Topic),
     #[error("{0}")]
-    Filter(#[from] crate::log::FilterError),
+    Filter(#[from] crate::base::log::FilterError),
 }
 
 /// Serves a client until it goes, falls silent or stops reading.
@@ -161,7 +161,7 @@ impl Client {
     async fn monitor(&mut self, contact: Contact, raw: bool) -> io::Result<()> {
         let (monitor, mut events) = Monitor::new(raw);
         // A port that has just ended ends the channel, too.
-        let asked = timeout(ANSWER, contact.asks.send(port::Ask::Monitor(monitor))).await;
+        let asked = timeout(ANSWER, contact.asks.send(task::Ask::Monitor(monitor))).await;
         if asked.is_err() {
             return self.write(&json::error(&AskError::Silent.to_string())).await;
         }
@@ -204,7 +204,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
         Request::Rescan {} => {
             for contact in control.roster().await?.ports.values() {
                 // A port whose questions pile up is not waiting for its device.
-                let _ = contact.asks.try_send(port::Ask::Rescan);
+                let _ = contact.asks.try_send(task::Ask::Rescan);
             }
             Ok(json!({ "ok": true }))
         }
@@ -224,7 +224,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
 }
 
 async fn reload(control: &Control) -> Result<Value, Denied> {
-    Ok(match app::reload(control.files.clone(), &control.orders).await {
+    Ok(match gateway::reload(control.files.clone(), &control.orders).await {
         Ok((changes, warnings)) => json::changes(&changes, &warnings),
         Err(ReloadError::Config(error)) => json::problems(&error),
         Err(error) => json::error(&format!("nothing was changed: {error}")),
@@ -250,7 +250,7 @@ async fn send(
     let Some(route) = contact.commands else { return Err(Denied::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
     // Who asks hears at once that the port is away, and may ask again.
-    let port = ask(&contact.asks, port::Ask::Status).await?.status;
+    let port = ask(&contact.asks, task::Ask::Status).await?.status;
     if let PortState::Away | PortState::Stopped = port.state {
         return Err(Denied::Refused(topic, Refused::away(port.last_error.as_deref())));
     }

@@ -1,12 +1,12 @@
 //! Answers as lines of JSON that are safe on a terminal.
 
-use crate::app::Changes;
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
+use crate::base::plain::steers;
 use crate::config::error::ConfigError;
-use crate::message::Message;
-use crate::pipeline::{FrameSeen, Refused};
-use crate::plain::steers;
-use crate::serial::port::live::{Event, Live};
+use crate::device::pipeline::{FrameSeen, Refused};
+use crate::gateway::Changes;
+use crate::mqtt::message::Message;
+use crate::port::task::live::{Event, Live};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -147,7 +147,7 @@ fn message(message: &Message) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::plain;
+    use crate::base::plain::plain;
 
     #[test]
     fn nothing_that_steers_a_terminal_gets_through() {

@@ -1,7 +1,7 @@
 //! Which starts did not end as they should. They are kept beside the socket, in memory on a router:
 //! no flash is worn, and a power cut is no crash.
 
-use crate::status::Crashes;
+use crate::gateway::status::Crashes;
 
 /// So many starts are remembered.
 const MOST: usize = 100;

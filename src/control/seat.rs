@@ -1,7 +1,7 @@
 //! Takes the socket's place in the file system: one gateway a path, and nobody else can connect.
 
 use super::runs::Runs;
-use crate::status::Crashes;
+use crate::gateway::status::Crashes;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -78,11 +78,6 @@ impl Seat {
         let seat = Seat { socket: socket.to_owned(), panic, runs, started };
         seat.write(&starts);
         Ok((seat, listener, crashes))
-    }
-
-    /// Where the socket is.
-    pub fn path(&self) -> &Path {
-        &self.socket
     }
 
     /// From now on what a panic says is kept for the next start.

@@ -1,12 +1,12 @@
 //! The whole status: what the status topics say, and the last value of each topic.
 
 use super::{AskError, Control, ask, json};
-use crate::app::Contact;
-use crate::clock::{Now, Stamp};
+use crate::base::clock::{Now, Stamp};
 use crate::config::scalar::Name;
-use crate::last::LastValue;
-use crate::serial::port::{self, Snapshot};
-use crate::uplink;
+use crate::device::last_values::LastValue;
+use crate::gateway::Contact;
+use crate::gateway::uplink;
+use crate::port::task::{self, Snapshot};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, Contact
 
 /// The status of a port.
 pub(super) async fn port(contact: &Contact) -> Value {
-    let snapshot = match ask(&contact.asks, port::Ask::Status).await {
+    let snapshot = match ask(&contact.asks, task::Ask::Status).await {
         Ok(snapshot) => snapshot,
         Err(why) => return json::error(&why.to_string()),
     };

@@ -1,7 +1,7 @@
 //! The task of one simulated device: plugs itself in, sends, answers, and is unplugged.
 
 use super::sensors::{Expected, Sensor};
-use crate::serial::pty::Pty;
+use crate::testing::pty::Pty;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,22 +2,22 @@
 
 use super::actor::{Power, act};
 use super::sensors::{Expected, Sensor};
-use super::server::Server;
 use super::tally::Tally;
-use crate::app::{self, Order};
-use crate::backoff;
-use crate::clock::{Now, Stamp};
+use crate::base::backoff;
+use crate::base::clock::{Now, Stamp};
+use crate::base::plain::plain;
 use crate::config::scalar::BrokerUrl;
 use crate::config::{Config, load};
-use crate::message::Message;
+use crate::gateway::status::{Crashes, Program};
+use crate::gateway::{self, Order};
 use crate::mqtt::client::{self, Client, Event, Events};
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Subscription};
 use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::{Connector, Settings as Transport};
 use crate::mqtt::url::Scheme;
-use crate::plain::plain;
-use crate::status::{Crashes, Program};
+use crate::testing::server::Server;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Gateway {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ports".into()).spawn(move || {
             let program = Program { started: Now::read(), crashes: Crashes::default() };
-            match runtime.block_on(app::run(config, program, receiver)) {
+            match runtime.block_on(gateway::run(config, program, receiver)) {
                 Ok(left) => drop(sender.send(left)),
                 Err(error) => tracing::error!("{error}"),
             }

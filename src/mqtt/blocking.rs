@@ -25,7 +25,7 @@ use super::packet::{Properties, Reason, Subscription};
 use super::session;
 use super::topic::TopicFilter;
 use super::transport::Connector;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::outbox::Outcome;
 use std::io;
 use std::time::Duration;

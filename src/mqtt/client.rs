@@ -31,7 +31,7 @@ use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
 use super::session::{self, Received, Session, Token};
 use super::topic::{Qos, Topic, TopicFilter};
 use crate::config::OutboxBounds;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::outbox::{Outbox, Outcome};
 use bytes::Bytes;
 use running::Running;

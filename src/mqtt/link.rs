@@ -18,7 +18,7 @@ use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session, WillLimit};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
-use crate::backoff::{self, Backoff};
+use crate::base::backoff::{self, Backoff};
 use crate::outbox::Outbox;
 use brokers::Brokers;
 use dial::Given;

@@ -14,9 +14,9 @@ pub use settings::Settings;
 pub use stream::Stream;
 
 use super::url::{BrokerUrl, Scheme};
-use crate::clock::{Now, Stamp};
+use crate::base::clock::{Now, Stamp};
 #[cfg(feature = "tls")]
-use crate::log::lasting::Lasting;
+use crate::base::log::lasting::Lasting;
 use error::ConnectError as Error;
 use proxy::{ProxyKind, ProxyUrl, Target};
 use std::fmt;

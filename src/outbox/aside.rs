@@ -1,7 +1,7 @@
 //! What the broker seems to end links at, out of the way of all else.
 
 use super::{Held, Outbox, Sending};
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::Verdict;
 use crate::mqtt::topic::Qos;

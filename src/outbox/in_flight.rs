@@ -1,7 +1,7 @@
 //! Messages that were handed to the session and are not acknowledged.
 
 use super::{Held, Sending};
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use std::collections::VecDeque;
 
 /// Messages that are in flight, by numbers that only grow.

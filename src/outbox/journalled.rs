@@ -5,9 +5,9 @@
 //! again. So memory holds the front of each lane, and the journal the rest.
 
 use super::{Held, Outbox, Outcome, Ticket};
-use crate::clock::Now;
-use crate::journal::{Report, Seq, Turn};
-use crate::message::{COST, Message};
+use crate::base::clock::Now;
+use crate::mqtt::message::{COST, Message};
+use crate::outbox::journal::{Report, Seq, Turn};
 use std::time::Instant;
 
 /// What the outbox says about its journal.

@@ -2,9 +2,9 @@
 
 use super::waiting::Waiting;
 use super::{Held, Seq};
-use crate::clock::Now;
+use crate::base::clock::Now;
 use crate::config::Order;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::topic::Topic;
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};

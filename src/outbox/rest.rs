@@ -1,7 +1,7 @@
 //! What the broker does not take now, and may take later.
 
 use super::{Outbox, Sending};
-use crate::backoff;
+use crate::base::backoff;
 use std::time::{Duration, Instant};
 
 /// A message that was not taken so often is given up, so that it does not hold up the others for

@@ -1,9 +1,9 @@
 //! The outbox's side of the journal: what is to be told to it, and how far it has come.
 
 use super::Held;
-use crate::clock::Now;
-use crate::journal::{Entry, Seq, Turn};
-use crate::message::{Durability, Message};
+use crate::base::clock::Now;
+use crate::mqtt::message::{Durability, Message};
+use crate::outbox::journal::{Entry, Seq, Turn};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::scalar::Size;
-use crate::journal::Report;
-use crate::message::Durability;
+use crate::mqtt::message::Durability;
+use crate::outbox::journal::Report;
 use proptest::prelude::*;
 
 fn message(text: &str) -> Message {

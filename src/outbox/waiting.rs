@@ -1,7 +1,7 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
 use super::Held;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::{HashMap, VecDeque};
 

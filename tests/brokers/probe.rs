@@ -5,13 +5,13 @@ use crate::broker::{PASSWORD, Place, USER};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::timeout;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{Client, Event, Events, Settings};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Properties, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Options, Received};
 use tty2mqtt::mqtt::topic::{Qos, Topic, TopicFilter};
 use tty2mqtt::mqtt::transport::{self, Connector};
-use tty2mqtt::outbox::Outcome;
+use tty2mqtt::testing::outbox::Outcome;
 
 /// For everything that a broker does.
 pub const DEADLINE: Duration = Duration::from_secs(20);

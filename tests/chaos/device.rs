@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
-use tty2mqtt::serial::pty::Pty;
+use tty2mqtt::testing::pty::Pty;
 
 /// Bytes a second at 115200 8N1.
 pub const LINE_RATE: f64 = 11_520.0;

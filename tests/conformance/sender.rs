@@ -1,7 +1,7 @@
 //! Messages of ours (3.3, 4.3, 4.4, 4.6, 4.9).
 
 use crate::talk::{SECOND, Said, Talk, ack, from_broker, id, message, options};
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Packet, Properties, Property, Reason, Subscription, Varint};
 use tty2mqtt::mqtt::session::Options;
 use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};

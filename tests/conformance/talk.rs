@@ -2,14 +2,14 @@
 
 use bytes::BytesMut;
 use std::time::{Duration, Instant};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Auth, ConnAck, Disconnect, Publish, Reason, SubAck, UnsubAck};
 use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 

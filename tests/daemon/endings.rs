@@ -7,9 +7,9 @@ use crate::port::Port;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use tty2mqtt::demo::broker::{At, Faults, Way};
-use tty2mqtt::demo::server::Server;
 use tty2mqtt::mqtt::packet::Reason;
+use tty2mqtt::testing::broker::{At, Faults, Way};
+use tty2mqtt::testing::server::Server;
 
 /// All others flow again within this time.
 const FLOWS: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_yaml::{Mapping, Value as Theirs};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use tty2mqtt::config::yaml::{Scalar, Tree, Value as Ours};
+use tty2mqtt::testing::config::yaml::{Scalar, Tree, Value as Ours};
 
 /// Whether they say the same. Ours keeps the keys of a map in their order, theirs as well.
 fn same(ours: &Tree, theirs: &Theirs) -> bool {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::{Client, Event, Events, Settings};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Properties, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Options};
 use tty2mqtt::mqtt::topic::Qos;

@@ -3,12 +3,12 @@
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::demo::broker::Broker;
 use tty2mqtt::mqtt::link::{Io, Link, Options};
 use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, Reason, Version};
 use tty2mqtt::mqtt::session::{self, Session};
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::broker::Broker;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 /// The broker's side of a stream.
 pub struct Peer {

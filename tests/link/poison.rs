@@ -2,7 +2,7 @@
 
 use crate::peer::{Peer, link, session};
 use crate::{down, message};
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Publish, Reason};
 use tty2mqtt::mqtt::topic::Qos;
 

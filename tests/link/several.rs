@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
-use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::mqtt::link::{Dial, Dialed, Event, Io, Link, Options};
 use tty2mqtt::mqtt::packet::{
     Ack, ConnAck, Connect, Packet, PacketId, Properties, Publish, Reason, Version,
@@ -15,7 +14,8 @@ use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 /// Streams to brokers, in the order in which they are to be tried.
 struct Streams(VecDeque<(BrokerUrl, DuplexStream)>, Option<BrokerUrl>);

@@ -4,8 +4,8 @@ use crate::router::Router;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use tty2mqtt::config::{Config, load};
-use tty2mqtt::serial::list;
+use tty2mqtt::testing::config::{Config, load};
+use tty2mqtt::testing::port::list;
 
 /// A sysfs with CH340 adapters of these serial numbers, and what `tty2mqtt ports` prints for it.
 fn ports(serials: &[&str]) -> String {

@@ -8,7 +8,7 @@ use crate::router::Router;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use tty2mqtt::config::{Config, Files, load};
+use tty2mqtt::testing::config::{Config, Files, load};
 
 const PORTS: &str = "ports: {a: {path: /dev/a, line: 9600 8N1}}\n";
 

@@ -12,13 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::intake::Outlet;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketId, Properties, Publish, Reason, Version};
 use tty2mqtt::mqtt::session::{Event, Options, Session, Token};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outbox;
-use tty2mqtt::serial::port::{self, Inbound, Inbox, Left, Link, Opened, Taken};
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::inlet::Outlet;
+use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, Taken};
 
 const SEEDS: u64 = 12;
 
@@ -109,7 +109,7 @@ struct World {
     reports: Reports,
     listeners: Vec<JoinHandle<()>>,
     devices: mpsc::Sender<DuplexStream>,
-    asks: mpsc::Sender<port::Ask>,
+    asks: mpsc::Sender<task::Ask>,
     stop: watch::Sender<()>,
     task: JoinHandle<Left>,
     device: Option<Device>,
@@ -122,7 +122,7 @@ impl World {
         task.left = left;
         let listeners = vec![spawn_local(listen(outlet, reports.clone()))];
         let (devices, mut plugged) = mpsc::channel(64);
-        let task = spawn_local(port::run(task, async move || {
+        let task = spawn_local(task::run(task, async move || {
             let stream: Option<DuplexStream> = plugged.recv().await;
             let opened = |stream| Opened {
                 stream,
@@ -163,7 +163,7 @@ impl World {
         self.device = Some(Device { to_port, reads });
         self.devices.send(port).await.unwrap();
         // So that it does not wait for its next try.
-        self.asks.send(port::Ask::Rescan).await.unwrap();
+        self.asks.send(task::Ask::Rescan).await.unwrap();
     }
 
     /// What was written before is read; the next device gets nothing of it.

@@ -5,9 +5,9 @@ use crate::lines::Lines;
 use crate::program::{OURS, command, ours, output, signal, spawn, theirs};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
-use tty2mqtt::cli::mqtt::format::time::Moment;
-use tty2mqtt::cli::mqtt::format::zone::Zone;
-use tty2mqtt::serial::pty::Pty;
+use tty2mqtt::testing::pty::Pty;
+use tty2mqtt::testing::shell::format::time::Moment;
+use tty2mqtt::testing::shell::format::zone::Zone;
 
 /// Messages that a broker keeps, so that whoever comes gets the same.
 fn keep(broker: &Mosquitto) -> usize {

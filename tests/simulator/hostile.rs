@@ -14,16 +14,16 @@ use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
 use tokio::time::{Instant, sleep_until};
-use tty2mqtt::config::OutboxBounds;
-use tty2mqtt::demo::broker::{At, Broker, Connection, Way};
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::link::{self, Dial, Dialed, Link};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Connect, Decoded, Packet, PacketId, Properties, Reason};
 use tty2mqtt::mqtt::packet::{Subscribe, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Clean, Session, Suspected};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
-use tty2mqtt::outbox::{Outbox, Outcome, Ticket};
+use tty2mqtt::testing::broker::{At, Broker, Connection, Way};
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::{Outbox, Outcome, Ticket};
 
 const SECOND: Duration = Duration::from_secs(1);
 

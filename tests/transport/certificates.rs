@@ -14,9 +14,9 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tty2mqtt::config::scalar::Secret;
 use tty2mqtt::mqtt::transport::Settings;
 use tty2mqtt::mqtt::transport::settings::{Fingerprint, Pem};
+use tty2mqtt::testing::config::scalar::Secret;
 
 /// For [`Server::versions`].
 pub static ONLY_1_2: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];

@@ -1,6 +1,6 @@
 //! Which MQTT a connection speaks.
 
-use crate::value::Token;
+use crate::codec::value::Token;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;

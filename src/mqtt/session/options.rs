@@ -1,12 +1,12 @@
 //! What a session is opened with, and what the broker allows it.
 
+use crate::codec::value::Token;
 use crate::config::scalar::Secret;
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::{
     Connect, MAX_REMAINING, Properties, Property, Reason, Subscription, Version, Will,
 };
 use crate::mqtt::topic::Qos;
-use crate::value::Token;
 use serde::{Deserialize, Deserializer, de};
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::event::Event;
 use super::flights::Sent;
 use super::requests::Answer;
 use super::{OUTPUT_LIMIT, Session, State};
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::outbox::Outbox;

@@ -7,7 +7,7 @@
 //! that once in `(c + w) / w` ends; that many bits speak against the suspect. Each end elsewhere
 //! halves them, an answer to the suspect clears it.
 
-use crate::message::Message;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::{Topic, TopicFilter};
 use std::time::{Duration, Instant};

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::Event;
 use tty2mqtt::mqtt::link::LinkError;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Connect, Packet, Properties, Reason, Version, Will};
 use tty2mqtt::mqtt::session::SessionError;
 

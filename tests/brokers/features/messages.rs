@@ -3,7 +3,7 @@
 use super::{Found, Scene, yes};
 use crate::probe::{Probe, QOS, Trouble, filter, message};
 use std::sync::Arc;
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Properties, Property, Subscription, Varint, Version};
 use tty2mqtt::mqtt::session::Clean;
 use tty2mqtt::mqtt::topic::Qos;

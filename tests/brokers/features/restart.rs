@@ -8,11 +8,11 @@ use crate::broker::Broker;
 use crate::probe::{Probe, QOS, Trouble, message, plain};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::Receipt;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::session::{Clean, Options};
-use tty2mqtt::outbox::Outcome;
+use tty2mqtt::testing::outbox::Outcome;
 
 const NAMES: [&str; 5] = [
     "after kill -9: our link, our messages of the time between arrive",

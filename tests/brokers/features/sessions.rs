@@ -2,7 +2,7 @@
 
 use super::{Found, Scene, yes};
 use crate::probe::{Probe, QOS, Trouble, message, plain};
-use tty2mqtt::message::Message;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::session::Clean;
 

@@ -4,10 +4,10 @@ use super::restart::{coming_back, kept};
 use super::{Found, Scene, yes};
 use crate::probe::{DEADLINE, Probe, QOS, Trouble, message};
 use tokio::time::timeout;
-use tty2mqtt::message::Message;
 use tty2mqtt::mqtt::client::Receipt;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::outbox::Outcome;
+use tty2mqtt::testing::outbox::Outcome;
 
 /// More than pass before the broker is told to end.
 const MANY: usize = 2000;

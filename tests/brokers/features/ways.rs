@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-use tty2mqtt::config::OutboxBounds;
 use tty2mqtt::mqtt::link::{self, Link, LinkError};
 use tty2mqtt::mqtt::packet::{Reason, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::transport::settings::Pem;
 use tty2mqtt::mqtt::transport::{Connector, Settings};
-use tty2mqtt::outbox::Outbox;
+use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::Outbox;
 
 /// To ourselves and back.
 async fn round_trip(options: session::Options, settings: Settings) -> Result<(), Trouble> {

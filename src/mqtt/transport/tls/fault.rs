@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 mod from_rustls;
 
-use crate::clock::Stamp;
+use crate::base::clock::Stamp;
 use crate::mqtt::transport::error::Mismatch;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};

@@ -22,7 +22,7 @@ return view.extend({
 		option.validate = (id, value) => /^\/.*\.ya?ml$/.test(value) ? true : _('A whole path that ends in .yaml');
 
 		option = section.taboption('service', form.Value, 'log', _('Log'),
-			_('One word, or single modules too: info,serial=debug. The system log holds little; “debug” has a line for each frame.'));
+			_('One word, or single modules too: info,port=debug. The system log holds little; “debug” has a line for each frame.'));
 		for (const level of [ 'error', 'warn', 'info', 'debug', 'trace' ])
 			option.value(level);
 		option.default = 'info';

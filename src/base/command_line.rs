@@ -1,0 +1,55 @@
+//! What every command of the command line shares: how it fails and how it prints.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Version of this program, as `--version` prints it.
+pub const VERSION: &str = concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// Reading or writing failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was to be read or written.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The command ran, and its answer is no.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CliError {
+    /// 2 for wrong usage and wrong configuration, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Usage(_) | CliError::Config(_) => 2,
+            CliError::Io { .. } | CliError::Failed(_) => 1,
+        }
+    }
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> CliError {
+        CliError::Usage(format!("{error}; see --help"))
+    }
+}
+
+/// Prints to stdout. A reader that went away (`| head`) is no error.
+pub fn print(text: &str) -> Result<ExitCode, CliError> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::Io { what: "standard output".into(), source })
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

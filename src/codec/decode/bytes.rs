@@ -1,0 +1,75 @@
+//! The frame's bytes in hexadecimal or base64.
+
+use super::Decoded;
+use crate::codec::value::Value;
+use base64ct::{Base64, Encoding};
+use serde::Deserialize;
+use std::fmt::Write;
+
+/// The frame's bytes, as one field.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Bytes {
+    /// The field's name.
+    pub field: String,
+    /// How they are spelled.
+    #[serde(rename = "as")]
+    pub spelling: Spelling,
+}
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes { field: "bytes".into(), spelling: Spelling::Hex }
+    }
+}
+
+/// How bytes are spelled.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Spelling {
+    /// Hexadecimal digits in lower case, two for each byte.
+    #[default]
+    Hex,
+    /// Base64 with padding (RFC 4648, section 4).
+    Base64,
+}
+
+impl Spelling {
+    pub(super) fn of(self, bytes: &[u8]) -> String {
+        match self {
+            Spelling::Hex => {
+                let mut text = String::with_capacity(2 * bytes.len());
+                for byte in bytes {
+                    // Writing to a String does not fail.
+                    let _ = write!(text, "{byte:02x}");
+                }
+                text
+            }
+            Spelling::Base64 => Base64::encode_string(bytes),
+        }
+    }
+}
+
+impl Bytes {
+    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
+        let text = Value::Text(self.spelling.of(frame).into());
+        out.add(&self.field, None, Ok(Some(text)), || frame.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_vectors_of_rfc_4648() {
+        for (plain, expected) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(Spelling::Base64.of(plain.as_bytes()), expected);
+        }
+        assert_eq!(Spelling::Hex.of(&[0, 0xAB]), "00ab");
+    }
+}

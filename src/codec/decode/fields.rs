@@ -1,0 +1,98 @@
+//! Values in columns.
+
+use super::Decoded;
+use super::field::{Field, Running};
+use crate::codec::value::Wire;
+use crate::config::scalar::ByteString;
+use serde::Deserialize;
+
+/// Values in columns: `21.50,40,300`. Columns beyond the names are ignored, an empty one is no value.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Fields {
+    /// What stands between two values. `" "` stands for any white space, also between a sign and its
+    /// number: of `-  1.5 kg` the sign is a column of its own.
+    #[serde(default = "Fields::default_separator")]
+    pub separator: ByteString,
+    /// The columns in their order, each a name or a map with settings; `_` passes over one.
+    #[serde(deserialize_with = "crate::config::tree::list")]
+    pub names: Vec<Field>,
+}
+
+impl Fields {
+    fn default_separator() -> ByteString {
+        ByteString::from(b",".as_slice())
+    }
+
+    pub(super) fn build(&self) -> Result<Decoder, String> {
+        let separator = self.separator.as_bytes().to_vec();
+        if separator.is_empty() {
+            return Err("separator: nothing cannot separate; write \",\" or \" \"".into());
+        }
+        if self.names.is_empty() {
+            return Err("names: name at least one column".into());
+        }
+        Ok(Decoder { separator, fields: Running::build_all("names", &self.names)? })
+    }
+}
+
+/// See [`Fields`].
+#[derive(Debug)]
+pub struct Decoder {
+    separator: Vec<u8>,
+    fields: Vec<Running>,
+}
+
+impl Decoder {
+    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
+        let mut columns = Columns { rest: Some(frame), separator: &self.separator };
+        for field in &self.fields {
+            let column = columns.next();
+            if field.name == "_" {
+                continue;
+            }
+            let Some(column) = column else {
+                out.missing(&field.name);
+                continue;
+            };
+            let value = field.convert.text(column, Wire::Bare);
+            out.add(&field.name, field.unit.as_deref(), value, || column.into());
+        }
+    }
+}
+
+struct Columns<'a> {
+    rest: Option<&'a [u8]>,
+    separator: &'a [u8],
+}
+
+impl<'a> Iterator for Columns<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let mut rest = self.rest?;
+        if self.separator == b" " {
+            rest = rest.trim_ascii_start();
+            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            let (column, after) = rest.split_at(end);
+            self.rest = Some(after);
+            return (!column.is_empty()).then_some(column);
+        }
+        match rest.windows(self.separator.len()).position(|window| window == self.separator) {
+            Some(at) => {
+                self.rest = Some(&rest[at + self.separator.len()..]);
+                Some(&rest[..at])
+            }
+            None => {
+                self.rest = None;
+                Some(rest)
+            }
+        }
+    }
+}
+
+/// The pieces of some bytes between separators; `" "` stands for any white space.
+pub(super) fn split<'a>(bytes: &'a [u8], separator: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    Columns { rest: Some(bytes), separator }
+}

@@ -1,0 +1,226 @@
+//! Node lines of the Aiko platform.
+
+use super::Decoded;
+use crate::codec::value::{Cause, Convert, Reading, Value, Wire};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Node lines of the Aiko platform: `(node NAME TIME (name value unit) …)`, TIME being `?` where
+/// the node has no clock, and else published as the field `time`. `;` begins a comment. Events
+/// outside of a node, such as `(status boot)`, are readings of the port's own device. A value with a
+/// unit is a number, one in double quotes a text.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Sexpr {}
+
+/// Lists within lists beyond this are not Aiko's.
+const DEEPEST: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    Open,
+    Close,
+    /// A bare word.
+    Word(&'a [u8]),
+    /// A text in double quotes.
+    Quoted(&'a [u8]),
+}
+
+impl<'a> Token<'a> {
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Token::Open => b"(",
+            Token::Close => b")",
+            Token::Word(bytes) | Token::Quoted(bytes) => bytes,
+        }
+    }
+}
+
+/// Cuts a line into brackets and words; a `;` ends it. `Err` for a quote that is not closed.
+struct Tokens<'a>(&'a [u8]);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Result<Token<'a>, ()>;
+
+    fn next(&mut self) -> Option<Result<Token<'a>, ()>> {
+        let rest = self.0.trim_ascii_start();
+        let (first, after) = rest.split_first()?;
+        let (token, after) = match first {
+            b';' => return None,
+            b'(' => (Token::Open, after),
+            b')' => (Token::Close, after),
+            b'"' => match after.iter().position(|byte| *byte == b'"') {
+                Some(end) => (Token::Quoted(&after[..end]), &after[end + 1..]),
+                None => {
+                    self.0 = b"";
+                    return Some(Err(()));
+                }
+            },
+            _ => {
+                let ends = |byte: &u8| byte.is_ascii_whitespace() || b"();\"".contains(byte);
+                let end = rest.iter().position(ends).unwrap_or(rest.len());
+                (Token::Word(&rest[..end]), &rest[end..])
+            }
+        };
+        self.0 = after;
+        Some(Ok(token))
+    }
+}
+
+/// `plain` reads numbers as numbers and everything else as text.
+pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<'a>) {
+    let mut node = None;
+    let mut depth = 0_usize;
+    let mut node_depth = 0;
+    // A list within an event makes it no event; it is passed over up to this depth.
+    let mut pass_to = None;
+    let mut words: Vec<Token<'a>> = Vec::new();
+    for token in Tokens(frame) {
+        match token {
+            Ok(Token::Open) if pass_to.is_some() => depth += 1,
+            Ok(Token::Close) if pass_to.is_some() => {
+                depth -= 1;
+                pass_to = pass_to.filter(|to| *to != depth);
+            }
+            Ok(_) if pass_to.is_some() => {}
+            Ok(Token::Open) => {
+                if words.first() == Some(&Token::Word(b"node")) {
+                    node = head(&words, out);
+                    node_depth = depth;
+                } else if !words.is_empty() {
+                    refuse(&words, out);
+                    pass_to = depth.checked_sub(1);
+                }
+                words.clear();
+                depth += 1;
+                if depth > DEEPEST {
+                    return no_node_line(frame, out);
+                }
+            }
+            Ok(Token::Close) => {
+                if words.first() == Some(&Token::Word(b"node")) {
+                    head(&words, out);
+                } else if !words.is_empty() {
+                    event(plain, node, &words, out);
+                }
+                words.clear();
+                if depth == 0 {
+                    return no_node_line(frame, out);
+                }
+                if node.is_some() && depth == node_depth {
+                    node = None;
+                }
+                depth -= 1;
+            }
+            // Words outside of all brackets are what a device prints for people.
+            Ok(_) if depth == 0 => return no_node_line(frame, out),
+            Ok(word) => words.push(word),
+            Err(()) => return no_node_line(frame, out),
+        }
+    }
+    if depth > 0 {
+        let field = if words.is_empty() { "node line".into() } else { shown(&words) };
+        out.refuse(field, Cause::Malformed, "a closing bracket", frame);
+    }
+}
+
+fn no_node_line<'a>(frame: &'a [u8], out: &mut Decoded<'a>) {
+    out.refuse("node line", Cause::Malformed, "(node NAME TIME (name value unit) …)", frame);
+}
+
+fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
+    let mut found = Vec::new();
+    for word in words {
+        if !found.is_empty() {
+            found.push(b' ');
+        }
+        found.extend_from_slice(word.bytes());
+    }
+    out.refuse(shown(words), Cause::Malformed, "(name value unit)", found);
+}
+
+fn shown(words: &[Token<'_>]) -> Cow<'static, str> {
+    match words.first() {
+        Some(Token::Word(word) | Token::Quoted(word)) => {
+            Cow::Owned(String::from_utf8_lossy(word).into_owned())
+        }
+        _ => Cow::Borrowed("node line"),
+    }
+}
+
+/// `node NAME TIME`: its name; a time becomes a reading.
+fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
+    let name = match words.get(1) {
+        Some(Token::Word(name) | Token::Quoted(name)) => std::str::from_utf8(name).ok(),
+        _ => None,
+    };
+    if name.is_none() {
+        out.refuse(
+            "node",
+            Cause::Malformed,
+            "a name in UTF-8",
+            words.get(1).map_or(&b""[..], |name| name.bytes()),
+        );
+    }
+    match words.get(2) {
+        Some(Token::Word(time) | Token::Quoted(time)) if *time != b"?" => {
+            let text = std::str::from_utf8(time).map_err(|_| Cause::NotUtf8);
+            let text = text.map(|text| Some(Value::Text(text.into())));
+            add(name, "time", None, text, time, out);
+        }
+        _ => {}
+    }
+    name
+}
+
+/// `name value [unit]`.
+fn event<'a>(
+    plain: &'a Convert,
+    node: Option<&'a str>,
+    words: &[Token<'a>],
+    out: &mut Decoded<'a>,
+) {
+    let (name, value, unit) = match words {
+        [Token::Word(name), value] => (*name, *value, None),
+        [Token::Word(name), value, Token::Word(unit) | Token::Quoted(unit)] => {
+            (*name, *value, Some(*unit))
+        }
+        _ => return refuse(words, out),
+    };
+    let Ok(name) = std::str::from_utf8(name) else {
+        return out.refuse(shown(words), Cause::NotUtf8, "a name in UTF-8", name);
+    };
+    let unit = match unit.map(std::str::from_utf8).transpose() {
+        Ok(unit) => unit,
+        Err(_) => {
+            let found = words.last().map_or(&b""[..], |unit| unit.bytes());
+            return out.refuse(name, Cause::NotUtf8, "a unit in UTF-8", found);
+        }
+    };
+    let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
+    let found = value.bytes();
+    let value = match value {
+        Token::Word(word) => plain.text(word, wire),
+        Token::Quoted(text) => std::str::from_utf8(text)
+            .map(|text| Some(Value::Text(text.into())))
+            .map_err(|_| Cause::NotUtf8),
+        Token::Open | Token::Close => Err(Cause::Malformed),
+    };
+    add(node, name, unit, value, found, out);
+}
+
+fn add<'a>(
+    node: Option<&'a str>,
+    field: &'a str,
+    unit: Option<&'a str>,
+    value: Result<Option<Value<'a>>, Cause>,
+    found: &'a [u8],
+    out: &mut Decoded<'a>,
+) {
+    let before = out.readings.len();
+    out.add(field, unit, value, || found.into());
+    for reading in &mut out.readings[before..] {
+        *reading = Reading { node: node.map(Cow::Borrowed), ..reading.clone() };
+    }
+}

@@ -1,0 +1,105 @@
+//! What the commands for a running gateway are told.
+
+use crate::base::command_line::CliError;
+use crate::config::Files;
+use crate::config::file::DEFAULT_CONFIG;
+use crate::config::file::{self, FileError};
+use crate::config::scalar::Control;
+use crate::config::tree::Node;
+use crate::config::yaml::Tree;
+use crate::control::path;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    pub(super) json: bool,
+    pub(super) watch: bool,
+    pub(super) raw: bool,
+    pub(super) hex: bool,
+    /// What stands without a dash.
+    pub(super) words: Vec<String>,
+    socket: Option<PathBuf>,
+    config: Option<PathBuf>,
+    broker: Option<PathBuf>,
+}
+
+/// Reads the arguments; `None`: help is wanted. `flags` are those that the command has, `needed` the
+/// names of the words that it must have, `most` how many it may have.
+pub(super) fn read(
+    mut parser: lexopt::Parser,
+    flags: &[&str],
+    needed: &[&str],
+    most: usize,
+) -> Result<Option<Options>, CliError> {
+    use lexopt::prelude::*;
+    let mut options = Options::default();
+    let has = |flag| flags.contains(&flag);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Short('j') | Long("json") if has("json") => options.json = true,
+            Short('w') | Long("watch") if has("watch") => options.watch = true,
+            Short('r') | Long("raw") if has("raw") => options.raw = true,
+            Short('x') | Long("hex") if has("hex") => options.hex = true,
+            Short('b') | Long("broker-file") if has("broker-file") => {
+                options.broker = Some(parser.value()?.into());
+            }
+            Short('s') | Long("socket") => options.socket = Some(parser.value()?.into()),
+            Short('c') | Long("config") => options.config = Some(parser.value()?.into()),
+            Value(word) if options.words.len() < most => options.words.push(word.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    match needed.get(options.words.len()) {
+        Some(missing) => Err(CliError::Usage(format!("{missing} is missing; see --help"))),
+        None => Ok(Some(options)),
+    }
+}
+
+impl Options {
+    /// The files that make the configuration.
+    pub(super) fn files(&self) -> Files {
+        let config = self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into());
+        Files { config, broker: self.broker.clone() }
+    }
+
+    /// Where the socket may be, the likeliest place first.
+    pub(super) fn sockets(&self) -> Result<Vec<PathBuf>, CliError> {
+        if let Some(socket) = &self.socket {
+            return Ok(vec![socket.clone()]);
+        }
+        let setting = match &self.config {
+            Some(file) => setting(file).map_err(|source| CliError::Io {
+                what: format!("cannot read {}", file.display()),
+                source,
+            })?,
+            // Without a file, or without the right to read it, the default is tried.
+            None => setting(Path::new(DEFAULT_CONFIG)).unwrap_or_default(),
+        };
+        match setting {
+            Control::Standard => Ok(path::of_user().into_iter().chain([path::SYSTEM.into()]).collect()),
+            Control::At(path) => Ok(vec![path]),
+            Control::Off => Err(CliError::Failed(
+                "the configuration says `control: off`; remove that line and start the gateway again"
+                    .into(),
+            )),
+        }
+    }
+}
+
+/// What a configuration says about the socket. Nothing else in it is looked at: it may be wrong by
+/// now, while the gateway runs on by what it was.
+fn setting(file: &Path) -> std::io::Result<Control> {
+    let text = file::read(file).map_err(|error| match error {
+        FileError::Io(error) => error,
+        error => std::io::Error::other(error.to_string()),
+    })?;
+    let tree = Tree::read(&text).unwrap_or_default();
+    let setting = tree.get("control");
+    let setting = setting.and_then(|value| Control::deserialize(Node::new(value)).ok());
+    Ok(match setting.unwrap_or_default() {
+        Control::At(path) => Control::At(file.parent().unwrap_or(Path::new("")).join(path)),
+        other => other,
+    })
+}

@@ -1,0 +1,160 @@
+//! `tty2mqtt rpcd`: what LuCI asks, in the way in which OpenWrt's rpcd calls its plugins.
+//!
+//! rpcd runs the plugin once for each call, gives it the arguments as one JSON object and takes one
+//! JSON object as the answer. An answer that is no is `{"error": "why"}`, as on the control socket.
+
+use super::connection::Connection;
+use super::options::{Options, read};
+use crate::base::command_line::{CliError, print};
+use crate::control::draft;
+use crate::control::json::line;
+use crate::control::request::Request;
+use crate::port::list;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{self, Read};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const HELP: &str = "\
+tty2mqtt rpcd: a plugin of OpenWrt's rpcd, through which LuCI asks the gateway. docs/CONTROL.md has
+its methods.
+
+Usage: tty2mqtt rpcd [OPTIONS] list
+       tty2mqtt rpcd [OPTIONS] call METHOD < ARGUMENTS
+
+  -s, --socket PATH       the gateway's control socket
+  -c, --config FILE       the configuration that is read and saved, and says where the socket is
+                          [/etc/tty2mqtt/config.yaml]
+  -b, --broker-file FILE  keys of `broker` that count instead, as for `run`
+
+Exit codes: 0 the answer is printed, 1 it cannot be, 2 wrong usage.
+Example: echo '{\"port\": \"meter\"}' | tty2mqtt rpcd call monitor
+";
+
+/// The longest arguments in bytes. uhttpd takes 64 KiB.
+const LONGEST: u64 = 256 << 10;
+
+/// A call has one answer, so what happens on a port is told in pieces of this length. Whoever begins
+/// the next one before the end of this one misses nothing...
+const PIECE: Duration = Duration::from_secs(2);
+
+/// ...and of so many events at most...
+const EVENTS: usize = 200;
+
+/// ...or until it has so many bytes. ubus carries a megabyte.
+const BYTES: usize = 256 << 10;
+
+/// The arguments of all methods. rpcd adds the session, which is no business of ours.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Arguments {
+    port: String,
+    command: String,
+    payload: String,
+    raw: bool,
+    text: String,
+    bytes: String,
+    hex: bool,
+    revision: String,
+}
+
+pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
+    let Some(options) = read(parser, &["broker-file"], &["`list` or `call`"], 2)? else {
+        return print(HELP);
+    };
+    let words: Vec<_> = options.words.iter().map(String::as_str).collect();
+    let answer = match words[..] {
+        ["list"] => methods(),
+        ["call", method] => {
+            call(&options, method)?.unwrap_or_else(|why| json!({ "error": why.to_string() }))
+        }
+        _ => return Err(CliError::Usage("`list` or `call METHOD` is needed; see --help".into())),
+    };
+    print(&line(&answer))
+}
+
+/// Every method with its arguments; their values say of which type they are.
+fn methods() -> Value {
+    json!({
+        "status": {},
+        "monitor": { "port": "", "raw": false },
+        "reconnect": {},
+        "send": { "port": "", "command": "", "payload": "" },
+        "ports": {},
+        "config": {},
+        "check": { "text": "" },
+        "preview": { "text": "", "port": "", "bytes": "", "hex": false },
+        "save": { "text": "", "revision": "" },
+    })
+}
+
+/// The outer error is the caller's fault, the inner one is the answer.
+fn call(options: &Options, method: &str) -> Result<Result<Value, CliError>, CliError> {
+    if methods().get(method).is_none() {
+        return Err(CliError::Usage(format!("there is no method {method:?}; see `rpcd list`")));
+    }
+    let Arguments { port, command, payload, raw, text, bytes, hex, revision } = arguments()?;
+    let files = options.files();
+    Ok(match method {
+        "monitor" => monitor(options, port, raw),
+        "reconnect" => ask(options, &Request::Reconnect {}),
+        "send" => ask(options, &Request::Send { port, command, payload }),
+        "ports" => Ok(json!({ "ports": list::json(&list::found()) })),
+        "config" => draft::read(&files),
+        "check" => Ok(draft::check(&files, &text)),
+        "preview" => draft::preview(&files, &text, &port, &bytes, hex),
+        "save" => save(options, &text, &revision),
+        _ => ask(options, &Request::Status { watch: false }),
+    })
+}
+
+fn arguments() -> Result<Arguments, CliError> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+    read.map_err(|source| CliError::Io { what: "standard input".into(), source })?;
+    if text.trim().is_empty() {
+        return Ok(Arguments::default());
+    }
+    serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the arguments: {error}")))
+}
+
+fn ask(options: &Options, request: &Request) -> Result<Value, CliError> {
+    let mut connection = Connection::open(options)?;
+    connection.ask(request)?;
+    connection.answer()?.ok_or_else(ended)
+}
+
+fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError> {
+    let mut connection = Connection::open(options)?;
+    connection.ask(&Request::Monitor { port, raw })?;
+    let end = Instant::now() + PIECE;
+    let mut events = Vec::new();
+    let mut size = 0;
+    while events.len() < EVENTS
+        && size < BYTES
+        && let Some(event) = connection.answer_by(end)?
+    {
+        size += line(&event).len();
+        events.push(event);
+    }
+    Ok(json!({ "events": events }))
+}
+
+/// Saves what is right, and has the gateway read it if one runs.
+fn save(options: &Options, text: &str, revision: &str) -> Result<Value, CliError> {
+    let mut saved = draft::save(&options.files(), text, revision)?;
+    if saved.get("ok").is_some() {
+        let reload = || {
+            let mut connection = Connection::open(options)?;
+            connection.ask(&Request::Reload {})?;
+            connection.any_answer()?.ok_or_else(ended)
+        };
+        saved["reload"] = reload().unwrap_or_else(|why| json!({ "error": why.to_string() }));
+    }
+    Ok(saved)
+}
+
+fn ended() -> CliError {
+    CliError::Failed("the gateway has ended".into())
+}

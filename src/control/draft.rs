@@ -1,0 +1,271 @@
+//! The configuration as a text that somebody edits elsewhere: read, checked, tried and saved.
+
+use crate::base::command_line::CliError;
+use crate::config::file::{self, FileError};
+use crate::config::scalar::Name;
+use crate::config::{Files, load};
+use crate::control::json;
+use crate::device::capture::{Capture, burst};
+use crate::device::pipeline::Pipeline;
+use crate::mqtt::message::Message;
+use serde_json::{Value, json};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// Messages of a preview.
+const MESSAGES: usize = 100;
+
+/// `text`, its `revision`, and the `file` that it is in. A file that does not exist yet is empty.
+pub(crate) fn read(files: &Files) -> Result<Value, CliError> {
+    let file = &files.config;
+    let text = text(&target(file)?)?;
+    Ok(json!({ "file": file.display().to_string(), "revision": revision(&text), "text": text }))
+}
+
+/// `ok` with `gateway`, `ports` and `warnings`, or `error` with `problems`.
+pub(crate) fn check(files: &Files, text: &str) -> Value {
+    match load::load_text(files, text) {
+        Err(error) => json::problems(&error),
+        Ok((config, warnings)) => json!({
+            "ok": true,
+            "gateway": config.gateway.as_str(),
+            "ports": config.ports.keys().map(Name::as_str).collect::<Vec<_>>(),
+            "warnings": warnings,
+        }),
+    }
+}
+
+/// What becomes of these bytes on a port of this configuration: `messages`, the first 100 with `topic`
+/// and `payload` or `hex`; `refused`, the first of each cause with `field`, `cause` and `what`; `frames`,
+/// `bad` frames, `skipped` bytes, `unmatched` frames, fields with `no_value`, and the bytes that are
+/// `left` at the end. A last line needs no terminator. Each line of hexadecimal digits is a burst with silence behind it.
+pub(crate) fn preview(
+    files: &Files,
+    text: &str,
+    port: &str,
+    bytes: &str,
+    hex: bool,
+) -> Result<Value, CliError> {
+    let (config, _) = match load::load_text(files, text) {
+        Err(error) => return Ok(json::problems(&error)),
+        Ok(parsed) => parsed,
+    };
+    let no_port = || CliError::Failed(format!("there is no port {port:?}"));
+    let name: Name = port.parse().map_err(|_| no_port())?;
+    let settings = config.ports.get(&name).ok_or_else(no_port)?;
+    let pipeline = Pipeline::build(&config.gateway, &name, settings).map_err(|errors| {
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        CliError::Failed(errors.join("; "))
+    })?;
+    let mut capture = Capture::new(pipeline);
+    if hex {
+        for (n, line) in bytes.lines().enumerate() {
+            let bytes = burst(line);
+            let bytes = bytes.map_err(|e| CliError::Failed(format!("line {}: {e}", n + 1)))?;
+            capture.burst(&bytes);
+            capture.silence();
+        }
+    } else {
+        capture.burst(bytes.as_bytes());
+    }
+    Ok(report(capture))
+}
+
+fn report(mut capture: Capture) -> Value {
+    let rest = capture.end();
+    let mut refused = Vec::new();
+    for complaint in capture.pipeline.complaints() {
+        refused.push(json::refused(&complaint.refused));
+    }
+    let frames = capture.pipeline.frame_counts();
+    json!({
+        "messages": capture.messages.iter().take(MESSAGES).map(message).collect::<Vec<_>>(),
+        "refused": refused,
+        "frames": frames.frames,
+        "bad": frames.bad(),
+        "skipped": frames.skipped,
+        "unmatched": capture.pipeline.counts().unmatched,
+        "no_value": capture.pipeline.counts().no_value,
+        "left": if rest.is_line { 0 } else { rest.bytes },
+    })
+}
+
+fn message(message: &Message) -> Value {
+    let mut value = json!({ "topic": message.topic.as_str() });
+    json::payload(&mut value, &message.payload);
+    value
+}
+
+/// Puts a text that is right into the place of the file, which must be as it was read: `ok` with the new
+/// `revision` and `warnings`, or what [`check`] found. A crash leaves the old file or the new one.
+pub(crate) fn save(files: &Files, text: &str, read: &str) -> Result<Value, CliError> {
+    let target = target(&files.config)?;
+    if revision(&self::text(&target)?) != read {
+        let why = "the file was changed meanwhile by somebody else; load it again";
+        return Err(CliError::Failed(why.into()));
+    }
+    let mut answer = check(files, text);
+    if answer.get("ok").is_some() {
+        replace(&target, text)
+            .map_err(|source| CliError::Io { what: target.display().to_string(), source })?;
+        answer["revision"] = revision(text).into();
+    }
+    Ok(answer)
+}
+
+/// The file itself where the path leads over links. Only YAML: whoever may set the path in UCI must not
+/// read or replace every file of the system by it.
+fn target(file: &Path) -> Result<PathBuf, CliError> {
+    let target = match fs::canonicalize(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => file.to_owned(),
+        Err(source) => return Err(CliError::Io { what: file.display().to_string(), source }),
+        Ok(target) => target,
+    };
+    let is_yaml = target.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if !is_yaml || target.is_dir() {
+        let why = format!("{} is no file that ends in .yaml or .yml", target.display());
+        return Err(CliError::Failed(why));
+    }
+    Ok(target)
+}
+
+fn text(target: &Path) -> Result<String, CliError> {
+    match file::read(target) {
+        Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| CliError::Failed(format!("{}: {error}", target.display()))),
+    }
+}
+
+/// Another text has another one; it is compared with those of the same program only.
+fn revision(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The new file has the owner and mode of the old one; the first one has the folder's owner.
+fn replace(target: &Path, text: &str) -> io::Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let (like, mode) = match fs::metadata(target) {
+        Ok(old) => (old.clone(), old.mode() & 0o777),
+        Err(_) => (fs::metadata(folder)?, 0o640),
+    };
+    let new = target.with_extension("yaml.new");
+    // One that a crash has left.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| fchown(&file, Some(like.uid()), Some(like.gid())))
+        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, target));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: &str = "gateway: gw\nbroker: {url: mqtt://127.0.0.1}\n\
+                         ports:\n  a: {path: /dev/ttyS0, line: 9600 8N1, decode: pairs}\n";
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn files(path: &Path) -> Files {
+        path.to_owned().into()
+    }
+
+    #[test]
+    fn a_right_text_takes_the_place_of_the_file_and_keeps_its_mode() {
+        let folder = folder();
+        let file = folder.path().join("c.yaml");
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let before = read(&files(&file)).unwrap();
+        assert_eq!(before["text"], "old");
+        let answer = save(&files(&file), RIGHT, before["revision"].as_str().unwrap()).unwrap();
+        assert_eq!(answer["ok"], true);
+        let after = read(&files(&file)).unwrap();
+        assert_eq!((&after["text"], &after["revision"]), (&json!(RIGHT), &answer["revision"]));
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_wrong_text_and_one_of_somebody_else_change_nothing() {
+        let folder = folder();
+        let file = folder.path().join("c.yaml");
+        fs::write(&file, RIGHT).unwrap();
+        let revision = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
+        let answer = save(&files(&file), &RIGHT.replace("decode", "decod"), &revision).unwrap();
+        assert_eq!(answer["problems"][0]["line"], 4);
+        assert_eq!(fs::read_to_string(&file).unwrap(), RIGHT);
+        let theirs = format!("# theirs\n{RIGHT}");
+        fs::write(&file, &theirs).unwrap();
+        let error = save(&files(&file), RIGHT, &revision).unwrap_err().to_string();
+        assert!(error.contains("changed meanwhile"), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), theirs);
+    }
+
+    #[test]
+    fn the_first_file_is_made_and_a_link_stays_one() {
+        let folder = folder();
+        let file = folder.path().join("c.yaml");
+        let link = folder.path().join("link.yaml");
+        let nothing = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
+        assert_eq!(save(&files(&file), RIGHT, &nothing).unwrap()["ok"], true);
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let revision = read(&files(&link)).unwrap()["revision"].as_str().unwrap().to_owned();
+        let more = format!("{RIGHT}# more\n");
+        save(&files(&link), &more, &revision).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), more);
+    }
+
+    #[test]
+    fn only_yaml_is_read_and_replaced() {
+        let folder = folder();
+        let secret = folder.path().join("shadow");
+        fs::write(&secret, "root:x").unwrap();
+        let link = folder.path().join("c.yaml");
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        for path in [&secret, &link] {
+            assert!(
+                read(&files(path)).unwrap_err().to_string().contains("no file that ends in .yaml")
+            );
+            assert!(save(&files(path), RIGHT, &revision("root:x")).is_err());
+        }
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "root:x");
+    }
+
+    #[test]
+    fn a_preview_has_messages_and_what_was_refused() {
+        let file = &files(Path::new("c.yaml"));
+        let seen = preview(file, RIGHT, "a", "t=21.50\nh=40\nx\n", false).unwrap();
+        assert_eq!(
+            seen["messages"],
+            json!([{ "topic": "gw/a/t", "payload": "21.50" }, { "topic": "gw/a/h", "payload": "40" }])
+        );
+        assert_eq!(seen["frames"], 3);
+        let hex = preview(file, RIGHT, "a", "74 3D 31 0A", true).unwrap();
+        assert_eq!(hex["messages"][0]["topic"], "gw/a/t");
+        let error = |result: Result<Value, CliError>| result.unwrap_err().to_string();
+        assert!(error(preview(file, RIGHT, "a", "7", true)).contains("line 1"));
+        assert!(error(preview(file, RIGHT, "b", "", false)).contains("no port \"b\""));
+        let wrong = preview(file, "gateway: gw\n", "a", "", false).unwrap();
+        assert!(wrong["problems"].is_array(), "{wrong}");
+    }
+}

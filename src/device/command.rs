@@ -1,0 +1,340 @@
+//! A message from the broker → bytes for a port.
+
+use crate::config::scalar::{Name, Span, parse_hex};
+use crate::config::{CommandRule, Port};
+use crate::device::mapping::{Names, Slot, Template};
+use crate::device::pipeline::BuildError;
+use crate::mqtt::topic::{Qos, TopicFilter, check_fit};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// The longest command in bytes. A device's input buffer is smaller by far; a broker must not make
+/// us hold more.
+pub const LONGEST: usize = 4096;
+
+/// A running command rule of one port.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// What the MQTT task subscribes to for it.
+    pub filter: TopicFilter,
+    /// QoS of that subscription.
+    pub qos: Qos,
+    /// Whether a message that the broker kept from before is taken.
+    pub retained: bool,
+    /// Least time between two commands on the port.
+    pub between: Duration,
+    /// A message that is older is refused.
+    pub max_age: Option<Duration>,
+    /// Whether the command is made of bytes and not of text.
+    hex: bool,
+    pieces: Vec<Piece>,
+    /// What ends the payload for the device, so that it must not be part of it.
+    ends: Vec<Vec<u8>>,
+}
+
+/// The running rules of a port, or all that is wrong with them.
+pub fn build_all(
+    gateway: &Name,
+    name: &Name,
+    port: &Port,
+) -> Result<Vec<Command>, Vec<BuildError>> {
+    let names = Names::of(gateway, name, port);
+    let (mut commands, mut errors) = (Vec::new(), Vec::new());
+    for (n, rule) in port.commands.iter().enumerate() {
+        match Command::build(rule, &names) {
+            Ok(command) => commands.push(command),
+            Err(why) => errors.push(BuildError { key: format!("commands[{n}]"), why }),
+        }
+    }
+    if errors.is_empty() { Ok(commands) } else { Err(errors) }
+}
+
+/// A piece of what is written.
+#[derive(Clone, Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    Payload,
+}
+
+/// Why a command is not written. The text goes into the log and to the command's result topic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The message is one that the broker kept from before.
+    #[error("kept by the broker from before; set `retained: true` to take such messages")]
+    Retained,
+    /// Longer than any device takes.
+    #[error("longer than {LONGEST} bytes")]
+    TooLong,
+    /// The payload would end the line early and smuggle in a second command.
+    #[error("the payload contains a line break or another control character")]
+    Control,
+    /// The payload contains what ends it for the device.
+    #[error("the payload contains {0:?}, with which it would end early")]
+    Ends(String),
+    /// No rule of the port takes the topic: the broker keeps a subscription that a reload ended.
+    #[error("the port has no command for this topic")]
+    NoRule,
+    /// Older than its rule's `max_age`, or nobody knows how old.
+    #[error("it is older than `max_age`")]
+    TooOld,
+    /// The message expiry that its sender gave it is over (MQTT 5.0, 3.3.2.3.3).
+    #[error("its sender's message expiry is over")]
+    Expired,
+    /// Who asked for it at the control socket does not wait any more.
+    #[error("who asked for it has gone")]
+    Alone,
+    /// A reload took the port out of the configuration.
+    #[error("the port is no longer in the configuration")]
+    Removed,
+    /// The gateway ends, and the broker would not send the command again.
+    #[error("the gateway is ending")]
+    Ending,
+    /// The port is not open.
+    #[error("the port is away: {0}")]
+    Away(String),
+    /// More commands wait than the port's queue holds.
+    #[error("too many commands are waiting")]
+    QueueFull,
+    /// The device took no bytes for a long time (flow control, a dead adapter).
+    #[error("the port takes no bytes")]
+    Stuck,
+    /// The port went away while the command was being written.
+    #[error("the port went away in the middle of it")]
+    Cut,
+}
+
+impl Refused {
+    /// The port is not open, for this reason if there was one.
+    pub fn away(error: Option<&str>) -> Refused {
+        Refused::Away(error.unwrap_or("not opened yet").into())
+    }
+}
+
+impl Command {
+    /// The running rule for a port with these names.
+    pub fn build(rule: &CommandRule, names: &Names<'_>) -> Result<Command, String> {
+        let known = names.slots();
+        let topic = rule.topic.fix(&known, &[]).map_err(|e| format!("topic: {e}"))?;
+        let text = topic.as_text().unwrap_or_default();
+        let filter = check_fit(text).and_then(|()| text.parse::<TopicFilter>());
+        let filter = filter.map_err(|e| format!("topic: {e}"))?;
+        let send = rule.send.fix(&known, &[Slot::Payload]).map_err(|e| format!("send: {e}"))?;
+        let (mut pieces, hex) = pieces(&send).map_err(|e| format!("send: {e}"))?;
+        pieces.push(Piece::Bytes(rule.terminator.as_bytes().to_vec()));
+        let ends = if hex { Vec::new() } else { ends(&pieces) };
+        Ok(Command {
+            filter,
+            qos: rule.qos,
+            retained: rule.retained,
+            between: rule.between.duration(),
+            max_age: rule.max_age.map(Span::duration),
+            hex,
+            pieces,
+            ends,
+        })
+    }
+
+    /// When a message is too old to be written, and why: counted from when it was sent, as far as
+    /// that is known, or by its own expiry. An error if it is too old for sure.
+    pub fn stale(
+        &self,
+        since: Option<Instant>,
+        expires: Option<Instant>,
+    ) -> Result<Option<(Instant, Refused)>, Refused> {
+        let of_rule = match (self.max_age, since) {
+            (Some(_), None) => return Err(Refused::TooOld),
+            (Some(most), Some(since)) => Some((since + most, Refused::TooOld)),
+            (None, _) => None,
+        };
+        let of_sender = expires.map(|at| (at, Refused::Expired));
+        Ok(of_rule.into_iter().chain(of_sender).min_by_key(|(at, _)| *at))
+    }
+
+    /// The bytes to write for a message.
+    ///
+    /// In a text command the payload must not contain what ends or alters the command: control
+    /// characters, and what follows the payload. With a line break, who may switch a relay could send
+    /// the device anything. After `hex:` every byte is let through.
+    pub fn bytes(&self, payload: &[u8], retain: bool) -> Result<Bytes, Refused> {
+        if retain && !self.retained {
+            return Err(Refused::Retained);
+        }
+        if !self.hex && has_control(payload) {
+            return Err(Refused::Control);
+        }
+        let contains = |end: &&Vec<u8>| payload.windows(end.len()).any(|part| part == **end);
+        if let Some(end) = self.ends.iter().find(contains) {
+            return Err(Refused::Ends(String::from_utf8_lossy(end).into_owned()));
+        }
+        let mut bytes = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Bytes(text) => bytes.extend_from_slice(text),
+                Piece::Payload if payload.len() > LONGEST => return Err(Refused::TooLong),
+                Piece::Payload => bytes.extend_from_slice(payload),
+            }
+            if bytes.len() > LONGEST {
+                return Err(Refused::TooLong);
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
+/// Whether text contains what a line or a device may take for more than a character of it: control
+/// characters of both ranges, as characters or as bytes, breaks of lines and paragraphs, and those
+/// that change the direction of writing.
+fn has_control(text: &[u8]) -> bool {
+    let alters = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let is_c1 = |byte: &u8| (0x80..0xa0).contains(byte);
+    let mut chunks = text.utf8_chunks();
+    chunks.any(|chunk| chunk.valid().chars().any(alters) || chunk.invalid().iter().any(is_c1))
+}
+
+/// What ends the payload: the text behind it, the quotation mark or bracket that this begins with,
+/// and the terminator. In quotation marks a backslash would make the end part of the payload.
+fn ends(pieces: &[Piece]) -> Vec<Vec<u8>> {
+    let mut ends: Vec<Vec<u8>> = Vec::new();
+    for pair in pieces.windows(2) {
+        let [Piece::Payload, Piece::Bytes(behind)] = pair else { continue };
+        ends.push(behind.clone());
+        match behind.first() {
+            Some(quote @ (b'"' | b'\'')) => ends.extend([vec![*quote], vec![b'\\']]),
+            Some(bracket @ (b')' | b']' | b'}' | b'>')) => ends.push(vec![*bracket]),
+            _ => {}
+        }
+    }
+    let has_payload = pieces.iter().any(|piece| matches!(piece, Piece::Payload));
+    if let Some(Piece::Bytes(terminator)) = pieces.last().filter(|_| has_payload) {
+        ends.push(terminator.clone());
+    }
+    // Blanks between two parts of a command are in many payloads.
+    ends.retain(|end| end.iter().any(|byte| *byte != b' '));
+    ends
+}
+
+/// Cuts the template at `{payload}`; `hex:` in front makes the rest hexadecimal digits.
+fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), String> {
+    let mut pieces = Vec::new();
+    let mut hex = false;
+    let mut error = None;
+    send.render(|piece| match piece {
+        Err(_) => pieces.push(Piece::Payload),
+        Ok(text) => {
+            let digits = text.strip_prefix("hex:").filter(|_| pieces.is_empty());
+            hex |= digits.is_some();
+            if !hex {
+                pieces.push(Piece::Bytes(text.into()));
+                return;
+            }
+            match parse_hex(digits.unwrap_or(text)) {
+                Ok(bytes) => pieces.push(Piece::Bytes(bytes)),
+                Err(e) => error = Some(e.to_string()),
+            }
+        }
+    });
+    error.map_or(Ok((pieces, hex)), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(yaml: &str) -> Result<Command, String> {
+        let rule: CommandRule = crate::config::tree::parse(yaml).unwrap();
+        Command::build(&rule, &Names { gateway: "gw", port: "p", device: "dev" })
+    }
+
+    fn sent(yaml: &str, payload: &[u8]) -> Result<Vec<u8>, Refused> {
+        command(yaml).unwrap().bytes(payload, false).map(|bytes| bytes.to_vec())
+    }
+
+    #[test]
+    fn the_commands_of_the_aiko_gateway() {
+        let relay =
+            r#"{topic: "{gateway}/{device}/relay", send: "(relay {payload});", terminator: "\n"}"#;
+        assert_eq!(command(relay).unwrap().filter.as_str(), "gw/dev/relay");
+        assert_eq!(sent(relay, b"on").unwrap(), b"(relay on);\n");
+        let display = r#"{topic: a, send: '(display "{payload}");'}"#;
+        assert_eq!(sent(display, b"hello").unwrap(), br#"(display "hello");"#);
+    }
+
+    #[test]
+    fn hexadecimal_bytes_around_the_payload() {
+        let yaml = r#"{topic: a, send: "hex:02 {payload} 03", terminator: "hex:0D"}"#;
+        assert_eq!(sent(yaml, b"\x00A").unwrap(), b"\x02\x00A\x03\x0d");
+        assert!(command(r#"{topic: a, send: "hex:0"}"#).unwrap_err().contains("hexadecimal"));
+    }
+
+    #[test]
+    fn a_payload_cannot_smuggle_in_a_second_command() {
+        let yaml = r#"{topic: a, send: "relay {payload}", terminator: "\n"}"#;
+        assert_eq!(sent(yaml, b"on\nformat"), Err(Refused::Control));
+        assert_eq!(sent(yaml, &[b'x'; 5000]), Err(Refused::TooLong));
+    }
+
+    #[test]
+    fn a_payload_cannot_end_or_alter_its_own_command() {
+        let relay = r#"{topic: a, send: "(relay {payload});", terminator: "\n"}"#;
+        let ends = |text: &str| Err(Refused::Ends(text.into()));
+        assert_eq!(sent(relay, b"on);(reset"), ends(");"));
+        assert_eq!(sent(relay, b"on) (reset"), ends(")"));
+        assert_eq!(sent(relay, b"on;").unwrap(), b"(relay on;);\n");
+        let display = r#"{topic: a, send: '(display "{payload}");'}"#;
+        assert_eq!(sent(display, br#"a" b"#), ends("\""));
+        assert_eq!(sent(display, br"a\"), ends("\\"));
+        assert_eq!(sent(display, b"smile :)").unwrap(), br#"(display "smile :)");"#);
+        let semicolon = r#"{topic: a, send: "SET {payload}", terminator: ";"}"#;
+        assert_eq!(sent(semicolon, b"1;RESET"), ends(";"));
+        // A part behind blanks, and the payload twice.
+        let twice = r#"{topic: a, send: "x {payload} {payload} end"}"#;
+        assert_eq!(sent(twice, b"a b").unwrap(), b"x a b a b end");
+        assert_eq!(sent(twice, b"a end"), ends(" end"));
+        let hex = r#"{topic: a, send: "hex:02 {payload} 03", terminator: "hex:0D"}"#;
+        assert_eq!(sent(hex, b"\x03\x0d\x85").unwrap(), b"\x02\x03\x0d\x85\x03\x0d");
+    }
+
+    #[test]
+    fn control_characters_of_all_kinds_are_refused() {
+        let yaml = r#"{topic: a, send: "{payload}", terminator: "\n"}"#;
+        for text in ["\0", "\x1b[", "\x7f", "\u{85}", "\u{9b}", "\u{2028}", "\u{2029}", "\u{202e}"]
+        {
+            assert_eq!(
+                sent(yaml, format!("a{text}b").as_bytes()),
+                Err(Refused::Control),
+                "{text:?}"
+            );
+        }
+        for bytes in [b"a\x85b", b"a\x9bb", b"\xc3\x9b\x9b"] {
+            assert_eq!(sent(yaml, bytes), Err(Refused::Control), "{bytes:?}");
+        }
+        // Letters that have such bytes in UTF-8, and Latin-1.
+        for bytes in ["\u{c0}\u{2026}".as_bytes(), b"20 \xb0C"] {
+            assert!(sent(yaml, bytes).is_ok(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_stale_by_its_rule_or_by_its_sender() {
+        let start = Instant::now();
+        let at = |seconds| Some(start + Duration::from_secs(seconds));
+        let any = command("{topic: a, send: x}").unwrap();
+        assert_eq!(any.stale(None, None), Ok(None));
+        assert_eq!(any.stale(None, at(5)), Ok(Some((at(5).unwrap(), Refused::Expired))));
+        let fresh = command("{topic: a, send: x, max_age: 10s}").unwrap();
+        assert_eq!(fresh.stale(None, None), Err(Refused::TooOld));
+        assert_eq!(fresh.stale(at(1), None), Ok(Some((at(11).unwrap(), Refused::TooOld))));
+        assert_eq!(fresh.stale(at(1), at(5)), Ok(Some((at(5).unwrap(), Refused::Expired))));
+    }
+
+    #[test]
+    fn a_message_kept_by_the_broker_is_taken_on_demand_only() {
+        let command = |yaml| command(yaml).unwrap();
+        let once = command("{topic: a, send: x}");
+        assert_eq!(once.bytes(b"", true), Err(Refused::Retained));
+        assert!(command("{topic: a, send: x, retained: true}").bytes(b"", true).is_ok());
+    }
+}

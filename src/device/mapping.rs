@@ -1,0 +1,467 @@
+//! Readings → messages.
+
+mod template;
+
+pub use template::{Slot, Template, TemplateError};
+
+use crate::base::clock::{Now, Stamp};
+use crate::codec::value::{Reading, Value};
+use crate::config::Port;
+use crate::config::scalar::Name;
+use crate::mqtt::message::{Durability, Message};
+use crate::mqtt::topic::{self, Qos, Topic};
+use bytes::{BufMut, BytesMut};
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::io::Write;
+
+/// What is published of a frame's readings.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Where to, with `{gateway}` `{port}` `{device}` `{node}`, and one message per field also
+    /// `{field}` `{value}` `{unit}`. What a device sends cannot change the topic's levels: `/`,
+    /// `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
+    pub topic: Template,
+    /// What is said. Besides the topic's placeholders there are `{time}` and `{json}`. Where there is
+    /// no `{unit}`, there is no blank before it either. Default: `{value}`, or `{json}` for a whole
+    /// frame.
+    #[serde(default)]
+    pub payload: Option<Template>,
+    /// `field`: one message per field. `frame`: one message for all fields of a frame.
+    #[serde(default)]
+    pub per: Per,
+    /// Only these fields. Default: all.
+    #[serde(default)]
+    pub fields: Vec<String>,
+    /// 0: sent once. 1: sent until the broker has it.
+    #[serde(default)]
+    pub qos: Qos,
+    /// Whether the broker keeps the last message for later subscribers.
+    #[serde(default)]
+    pub retain: bool,
+    /// What these messages survive while they wait. Default: as `outbox` says.
+    #[serde(default)]
+    pub durability: Option<Durability>,
+}
+
+/// How many messages a frame makes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    /// One message per field.
+    #[default]
+    Field,
+    /// One message for all fields of a frame.
+    Frame,
+}
+
+/// The names that hold for everything on one port.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The gateway's name.
+    pub gateway: &'a str,
+    /// The port's name.
+    pub port: &'a str,
+    /// The device's name.
+    pub device: &'a str,
+}
+
+impl<'a> Names<'a> {
+    /// The names of a port; its device is called like the port unless it has a name of its own.
+    pub fn of(gateway: &'a Name, name: &'a Name, port: &'a Port) -> Names<'a> {
+        Names {
+            gateway: gateway.as_str(),
+            port: name.as_str(),
+            device: port.device.as_ref().unwrap_or(name).as_str(),
+        }
+    }
+
+    /// The placeholders that these names fill.
+    pub fn slots(&self) -> [(Slot, &str); 3] {
+        [(Slot::Gateway, self.gateway), (Slot::Port, self.port), (Slot::Device, self.device)]
+    }
+}
+
+impl Mapping {
+    /// What holds where the user gave no `messages`: every field to `{gateway}/{node}/{field}`.
+    pub fn standard() -> Mapping {
+        let topic = "{gateway}/{node}/{field}".parse();
+        Mapping {
+            // The text above is a template, as the test `the_standard_mapping` shows.
+            #[allow(clippy::expect_used)]
+            topic: topic.expect("a template"),
+            payload: None,
+            per: Per::Field,
+            fields: Vec::new(),
+            qos: Qos::default(),
+            retain: false,
+            durability: None,
+        }
+    }
+
+    /// The running mapper for a port with these names.
+    pub fn build(&self, names: &Names<'_>) -> Result<Mapper, String> {
+        let known = names.slots();
+        let in_topic: &[Slot] = match self.per {
+            Per::Field => &[Slot::Node, Slot::Field, Slot::Value, Slot::Unit],
+            Per::Frame => &[Slot::Node],
+        };
+        let in_payload = [in_topic, &[Slot::Time, Slot::Json]].concat();
+        let topic = self.topic.fix(&known, in_topic).map_err(|e| format!("topic: {e}"))?;
+        if let Some(text) = topic.as_text() {
+            text.parse::<Topic>().map_err(|e| format!("topic: {e}"))?;
+        }
+        let (mut wildcard, mut unfit) = (None, None);
+        topic.render(|piece| {
+            let Ok(text) = piece else { return };
+            if text.contains(['+', '#']) {
+                wildcard = Some(text.to_owned());
+            }
+            unfit = unfit.take().or_else(|| topic::check_fit(text).err());
+        });
+        if let Some(error) = unfit {
+            return Err(format!("topic: {error}"));
+        }
+        if let Some(text) = wildcard {
+            return Err(format!("topic: {text:?} has a wildcard; wildcards are for subscriptions"));
+        }
+        let payload = match (&self.payload, self.per) {
+            (Some(payload), _) => payload.clone(),
+            (None, Per::Field) => Template::of_slot(Slot::Value),
+            (None, Per::Frame) => Template::of_slot(Slot::Json),
+        };
+        let payload = payload.fix(&known, &in_payload).map_err(|e| format!("payload: {e}"))?;
+        Ok(Mapper {
+            topic,
+            payload,
+            per: self.per,
+            fields: self.fields.clone(),
+            device: names.device.to_owned(),
+            qos: self.qos,
+            retain: self.retain,
+            durability: self.durability,
+            amqp: false,
+        })
+    }
+}
+
+/// Takes a message and the unit of its reading.
+pub type Out<'a> = dyn FnMut(Message, Option<&str>) + 'a;
+
+/// A running mapping.
+#[derive(Clone, Debug)]
+pub struct Mapper {
+    topic: Template,
+    payload: Template,
+    per: Per,
+    fields: Vec<String>,
+    device: String,
+    qos: Qos,
+    retain: bool,
+    durability: Option<Durability>,
+    /// Whether `.` and `*` mean `/` and `+` to the broker.
+    amqp: bool,
+}
+
+impl Mapper {
+    /// The broker translates topics for AMQP, in which `.` and `*` are what `/` and `+` are here.
+    pub fn for_amqp(&mut self) {
+        self.amqp = true;
+    }
+
+    /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
+    /// unit of its reading, if it is of one reading only. Returns how many could not be made because
+    /// their topic would be longer than MQTT allows.
+    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Out<'_>) -> u64 {
+        let wanted = |reading: &Reading<'_>| {
+            self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
+        };
+        match self.per {
+            Per::Field => readings
+                .iter()
+                .filter(|reading| wanted(reading))
+                .map(|reading| self.message(std::slice::from_ref(reading), time, out))
+                .sum(),
+            // Several nodes in one frame are several devices: each gets its own message.
+            Per::Frame if self.fields.is_empty() => readings
+                .chunk_by(|a, b| a.node == b.node)
+                .map(|group| self.message(group, time, out))
+                .sum(),
+            Per::Frame => {
+                let some: Vec<_> = readings.iter().filter(|r| wanted(r)).cloned().collect();
+                some.chunk_by(|a, b| a.node == b.node)
+                    .map(|group| self.message(group, time, out))
+                    .sum()
+            }
+        }
+    }
+
+    /// One message of a group of readings that is never empty. Returns 1 if it cannot be made.
+    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Out<'_>) -> u64 {
+        let Some(first) = group.first() else { return 0 };
+        let time = Stamp(now.wall);
+        let mut buffer = BytesMut::with_capacity(96);
+        self.topic.render(|piece| match piece {
+            Ok(text) => buffer.put_slice(text.as_bytes()),
+            Err(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
+        });
+        let topic = buffer.split().freeze();
+        let mut is_after_blank = false;
+        self.payload.render(|piece| {
+            match piece {
+                Ok(text) => buffer.put_slice(text.as_bytes()),
+                Err(Slot::Time) => put(&mut buffer, format_args!("{time}")),
+                Err(Slot::Json) => match self.per {
+                    Per::Field => put_reading(&mut buffer, first, time),
+                    Per::Frame => put_readings(&mut buffer, group),
+                },
+                // The blank before a unit belongs to it.
+                Err(Slot::Unit) if is_after_blank && self.text_of(Slot::Unit, first).is_empty() => {
+                    buffer.truncate(buffer.len() - 1);
+                }
+                Err(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
+            }
+            is_after_blank = piece.is_ok_and(|text| text.ends_with(' '));
+        });
+        match Topic::from_utf8(topic) {
+            Ok(topic) => {
+                let payload = buffer.freeze();
+                let message = Message {
+                    qos: self.qos,
+                    retain: self.retain,
+                    durability: self.durability,
+                    measured: Some(now),
+                    ..Message::new(topic, payload)
+                };
+                out(message, first.unit.as_deref().filter(|_| self.per == Per::Field));
+                0
+            }
+            Err(_) => 1,
+        }
+    }
+
+    fn text_of<'r>(&'r self, slot: Slot, reading: &'r Reading<'_>) -> &'r str {
+        match slot {
+            Slot::Node => reading.node.as_deref().unwrap_or(&self.device),
+            Slot::Field => &reading.field,
+            Slot::Value => reading.value.as_str(),
+            Slot::Unit => reading.unit.as_deref().unwrap_or_default(),
+            // `build` lets no other placeholder through.
+            _ => "",
+        }
+    }
+}
+
+/// Writes what came from the wire into a topic, as part of one level and never as more: `/`, `+`,
+/// `#` and what a broker may refuse become `_`, with `amqp` `.` and `*` too, and `$` at the topic's
+/// very start.
+fn put_level(topic: &mut BytesMut, text: &str, amqp: bool) {
+    if text.is_empty() {
+        topic.put_u8(b'_');
+    }
+    let start = topic.len();
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'+' | b'#');
+    let is_amqp = |c: char| amqp && matches!(c, '.' | '*');
+    if text.bytes().all(is_plain) && !(amqp && text.contains(is_amqp)) {
+        topic.put_slice(text.as_bytes());
+    } else {
+        for c in text.chars() {
+            let is_special = matches!(c, '/' | '+' | '#') || topic::is_unfit(c) || is_amqp(c);
+            let c = if is_special { '_' } else { c };
+            topic.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    if let (0, Some(first @ b'$')) = (start, topic.first_mut()) {
+        *first = b'_';
+    }
+}
+
+fn put(buffer: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = buffer.writer().write_fmt(text);
+}
+
+fn put_json_text(buffer: &mut BytesMut, text: &str) {
+    // Writing text to memory does not fail.
+    let _ = serde_json::to_writer(buffer.writer(), text);
+}
+
+fn put_json_value(buffer: &mut BytesMut, value: &Value<'_>) {
+    match value {
+        Value::Text(text) => put_json_text(buffer, text),
+        Value::Number(_) | Value::Bool(_) => buffer.put_slice(value.as_str().as_bytes()),
+    }
+}
+
+fn put_reading(buffer: &mut BytesMut, reading: &Reading<'_>, time: Stamp) {
+    buffer.put_slice(b"{\"value\":");
+    put_json_value(buffer, &reading.value);
+    if let Some(unit) = &reading.unit {
+        buffer.put_slice(b",\"unit\":");
+        put_json_text(buffer, unit);
+    }
+    put(buffer, format_args!(",\"time\":\"{time}\"}}"));
+}
+
+fn put_readings(buffer: &mut BytesMut, group: &[Reading<'_>]) {
+    let mut seen = HashSet::new();
+    // A JSON object has each name once; few fields are compared faster than hashed.
+    let mut is_new = |n: usize, field: &'_ str| match group.len() {
+        0..=32 => !group[..n].iter().any(|earlier| earlier.field == field),
+        _ => seen.insert(field.to_owned()),
+    };
+    let mut separator = b'{';
+    for (n, reading) in group.iter().enumerate() {
+        if !is_new(n, &reading.field) {
+            continue;
+        }
+        buffer.put_u8(separator);
+        put_json_text(buffer, &reading.field);
+        buffer.put_u8(b':');
+        put_json_value(buffer, &reading.value);
+        separator = b',';
+    }
+    buffer.put_u8(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    const NAMES: Names<'_> = Names { gateway: "gw", port: "p", device: "dev" };
+
+    fn reading<'a>(field: &'a str, value: Value<'a>, unit: Option<&'a str>) -> Reading<'a> {
+        Reading { node: None, field: field.into(), value, unit: unit.map(Into::into) }
+    }
+
+    fn number<'a>(field: &'a str, text: &'a str) -> Reading<'a> {
+        reading(field, Value::Number(text.into()), Some("C"))
+    }
+
+    fn mapped(yaml: &str, readings: &[Reading<'_>]) -> Vec<(String, String)> {
+        let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
+        let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
+        let time = Now { wall, ..Now::read() };
+        let mut out = Vec::new();
+        mapping.build(&NAMES).unwrap().map(readings, time, &mut |message, _| out.push(message));
+        out.into_iter()
+            .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
+            .collect()
+    }
+
+    fn one(topic: &str, payload: &str) -> Vec<(String, String)> {
+        vec![(topic.into(), payload.into())]
+    }
+
+    #[test]
+    fn the_standard_mapping() {
+        let mapper = Mapping::standard().build(&NAMES).unwrap();
+        let mut out = Vec::new();
+        let time = Now::read();
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut push), 0);
+        assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
+        assert_eq!(&out[0].payload[..], b"21.50");
+        assert_eq!(out[0].qos, Qos::AtLeastOnce);
+    }
+
+    #[test]
+    fn placeholders_of_a_field() {
+        let yaml = r#"{topic: "{gateway}/{port}/{device}/{node}", payload: "{field} {value} {unit} {time}"}"#;
+        assert_eq!(
+            mapped(yaml, &[number("t", "1")]),
+            one("gw/p/dev/dev", "t 1 C 2026-11-01T00:00:00.000Z")
+        );
+    }
+
+    #[test]
+    fn json_of_a_field_and_of_a_frame_keep_the_spelling() {
+        let readings = [
+            number("t", "21.50"),
+            reading("s\"", Value::Text("a\\b".into()), None),
+            number("t", "9"),
+        ];
+        assert_eq!(
+            mapped("{topic: a, per: frame}", &readings),
+            one("a", r#"{"t":21.50,"s\"":"a\\b"}"#)
+        );
+        assert_eq!(
+            mapped(r#"{topic: a, payload: "{json}", fields: [t]}"#, &readings[..2]),
+            one("a", r#"{"value":21.50,"unit":"C","time":"2026-11-01T00:00:00.000Z"}"#)
+        );
+    }
+
+    #[test]
+    fn each_node_of_a_frame_gets_its_own_message() {
+        let of = |node: &'static str, field| Reading {
+            node: Some(std::borrow::Cow::from(node)),
+            ..number(field, "1")
+        };
+        assert_eq!(
+            mapped("{topic: '{node}', per: frame}", &[of("a", "x"), of("a", "y"), of("b", "x")]),
+            [("a".into(), r#"{"x":1,"y":1}"#.into()), ("b".into(), r#"{"x":1}"#.into())]
+        );
+    }
+
+    #[test]
+    fn a_value_never_smuggles_a_level_or_a_wildcard() {
+        let evil = "$SYS/+/#\0\n";
+        let refused = "\u{85}\u{FDD0}ä\u{FFFF}\u{10FFFE}";
+        assert_eq!(
+            mapped("{topic: '{field}', payload: x}", &[number(refused, "1")]),
+            one("__ä__", "x")
+        );
+        let readings = [reading(evil, Value::Text(evil.into()), None)];
+        assert_eq!(mapped("{topic: '{field}', payload: x}", &readings), one("_SYS______", "x"));
+        assert_eq!(mapped("{topic: 'a/{value}', payload: x}", &readings), one("a/$SYS______", "x"));
+        assert_eq!(mapped("{topic: 'a/{field}', payload: x}", &[number("", "1")]), one("a/_", "x"));
+    }
+
+    #[test]
+    fn for_amqp_a_dot_and_a_star_of_a_device_are_no_level_and_no_wildcard() {
+        let yaml = "{topic: 'a.b/{field}', payload: x}";
+        let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
+        let mut mapper = mapping.build(&NAMES).unwrap();
+        for (amqp, expected) in [(false, "a.b/c.d*e.ä"), (true, "a.b/c_d_e_ä")] {
+            if amqp {
+                mapper.for_amqp();
+            }
+            let mut topics = Vec::new();
+            let mut push = |it: Message, _: Option<&str>| topics.push(it.topic.to_string());
+            mapper.map(&[number("c.d*e.ä", "1")], Now::read(), &mut push);
+            assert_eq!(topics, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_topic_too_long_for_mqtt_is_counted_not_sent() {
+        let long = "x".repeat(70_000);
+        let mapper = Mapping::standard().build(&NAMES).unwrap();
+        let mut out = Vec::new();
+        let mut push = |message, _: Option<&str>| out.push(message);
+        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut push), 1);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_found_at_load() {
+        for (yaml, expected) in [
+            ("{topic: 'a/+'}", "wildcard"),
+            ("{topic: 'a/#/{field}'}", "wildcard"),
+            ("{topic: ''}", "empty"),
+            ("{topic: \"a\\u0085/{field}\"}", "U+0085 at byte 1"),
+            ("{topic: \"a\\u0085\"}", "U+0085 at byte 1"),
+            ("{topic: '{time}'}", "{time} has no meaning here"),
+            ("{topic: '{field}', per: frame}", "{field} has no meaning here"),
+            ("{topic: a, payload: '{value}', per: frame}", "{value} has no meaning here"),
+        ] {
+            let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
+            let error = mapping.build(&NAMES).unwrap_err();
+            assert!(error.contains(expected), "{yaml}: {error}");
+        }
+    }
+}

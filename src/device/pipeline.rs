@@ -1,0 +1,410 @@
+//! Framer, decoder and mapper of one port: bytes in, messages out. Sans-io.
+
+use crate::base::clock::Now;
+use crate::base::plain::plain_bytes;
+use crate::codec::decode::Decoder;
+use crate::codec::frame::{FrameCounts, Framer};
+use crate::codec::value::{Cause, NoValue, Refusal};
+use crate::config::scalar::Name;
+use crate::config::{FrameKind, Port};
+use crate::device::last_values::{LastValue, LastValues};
+use crate::device::mapping::{Mapper, Mapping, Names};
+use crate::mqtt::message::Message;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Instant;
+
+/// What a port's bytes become.
+#[derive(Debug)]
+pub struct Pipeline {
+    framer: Framer,
+    kinds: Vec<Kind>,
+    counts: Counts,
+    complaints: Complaints,
+    last: LastValues,
+    /// Frames of which somebody wants to know.
+    seen: Option<Vec<FrameSeen>>,
+}
+
+/// A frame and what became of it.
+#[derive(Clone, Debug)]
+pub struct FrameSeen {
+    /// The frame without checksum and delimiters, cut to [`FrameSeen::LONGEST`] bytes.
+    pub frame: Bytes,
+    /// Bytes of the whole frame.
+    pub size: usize,
+    /// Whether an entry of `frames` wanted it.
+    pub matched: bool,
+    /// What it says, at most [`FrameSeen::MOST`]; payloads are cut to [`FrameSeen::LONGEST`] bytes.
+    pub messages: Vec<Message>,
+    /// Fields that were refused, at most [`FrameSeen::MOST`].
+    pub refused: Vec<Refused>,
+    /// Fields without a value, with what stood in its place, at most [`FrameSeen::MOST`].
+    pub no_values: Vec<(String, String)>,
+}
+
+/// A field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name.
+    pub field: String,
+    /// What was wrong.
+    pub cause: Cause,
+    /// What was expected, and what was found in its place.
+    pub what: String,
+}
+
+impl Refused {
+    fn of(refusal: &Refusal<'_>) -> Refused {
+        let what = match refusal.cause {
+            Cause::Missing => "missing".to_owned(),
+            _ => format!("expected {}, found {}", refusal.expected, quoted(&refusal.found)),
+        };
+        Refused { field: short(&refusal.field), cause: refusal.cause, what }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused: {}", self.field, self.what)
+    }
+}
+
+fn short(field: &str) -> String {
+    field.chars().take(64).collect()
+}
+
+/// The first bytes of a value, of which nothing can steer a terminal.
+fn quoted(bytes: &[u8]) -> String {
+    const MOST: usize = 64;
+    let more = if bytes.len() > MOST { "…" } else { "" };
+    format!("\"{}\"{more}", plain_bytes(&bytes[..bytes.len().min(MOST)]))
+}
+
+impl FrameSeen {
+    /// Of a longer frame only so many bytes are shown.
+    pub const LONGEST: usize = 1024;
+    /// Of more messages or refusals than this only the first are shown.
+    pub const MOST: usize = 64;
+    /// Of messages with more bytes together than this only the first are shown.
+    const MOST_BYTES: usize = 8 << 10;
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn cost(&self) -> usize {
+        let messages = self.messages.iter();
+        let messages =
+            messages.map(|m| size_of::<Message>() + m.topic.len() + m.payload.len()).sum::<usize>();
+        let refused = self.refused.iter();
+        let refused =
+            refused.map(|r| size_of::<Refused>() + r.field.len() + r.what.len()).sum::<usize>();
+        let no_values = self.no_values.iter();
+        let no_values = no_values
+            .map(|(field, found)| size_of::<(String, String)>() + field.len() + found.len())
+            .sum::<usize>();
+        self.frame.len() + messages + refused + no_values
+    }
+}
+
+/// One kind of frame: how it is recognised, read and published.
+#[derive(Debug)]
+struct Kind {
+    starts: Vec<u8>,
+    decoder: Decoder,
+    mappers: Vec<Mapper>,
+}
+
+/// What a pipeline has done since it was built, besides its framer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Readings taken.
+    pub readings: u64,
+    /// Readings refused, by cause.
+    pub refused: BTreeMap<Cause, u64>,
+    /// Readings for which the device had no value.
+    pub no_value: u64,
+    /// Items of frames that are no pairs, and no damage either.
+    pub passed_over: u64,
+    /// Frames that no entry of `frames` wanted.
+    pub unmatched: u64,
+    /// Messages whose topic would have been longer than MQTT allows.
+    pub unmappable: u64,
+}
+
+/// Bytes at the end of a capture that are no whole frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// How many.
+    pub bytes: usize,
+    /// Whether they were taken as a line that only lacks its terminator.
+    pub is_line: bool,
+}
+
+/// A mistake in the configuration of a port, with the key that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct BuildError {
+    /// Path of the key below the port: `framing`, `frames[1].decode`, `messages[0]`.
+    pub key: String,
+    /// What is wrong, and the remedy.
+    pub why: String,
+}
+
+/// Something was refused, once or often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// What and why, the first time.
+    pub refused: Refused,
+    /// How often this cause occurred; of the others nothing is known.
+    pub times: u64,
+}
+
+impl Pipeline {
+    /// The broker translates topics for AMQP: what devices put into them has no `.` and no `*`.
+    pub fn for_amqp(&mut self) {
+        self.kinds.iter_mut().flat_map(|kind| &mut kind.mappers).for_each(Mapper::for_amqp);
+    }
+
+    /// The pipeline of a port, or all that is wrong with its settings.
+    pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
+        let framer = framer.map_err(|why| match why.strip_prefix("checksum: ") {
+            Some(why) => errors.push(BuildError { key: "checksum".into(), why: why.into() }),
+            None => errors.push(BuildError { key: "framing".into(), why }),
+        });
+        let names = Names::of(gateway, name, port);
+        let mut kinds = Vec::new();
+        for (n, kind) in port.frames.iter().enumerate() {
+            kinds.extend(Kind::build(kind, &names, &format!("frames[{n}]."), &mut errors));
+        }
+        if port.frames.is_empty() {
+            let decode = port.decode.clone().unwrap_or_default();
+            let messages = port.messages.clone();
+            let only = FrameKind { starts: Default::default(), decode, messages };
+            kinds.extend(Kind::build(&only, &names, "", &mut errors));
+        }
+        match framer {
+            Ok(framer) if errors.is_empty() => {
+                let (counts, complaints) = (Counts::default(), Complaints::default());
+                let (last, seen) = (LastValues::default(), None);
+                Ok(Pipeline { framer, kinds, counts, complaints, last, seen })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// The port was opened: what was half read before is forgotten.
+    pub fn open(&mut self, at: Instant) {
+        self.framer.open(at);
+    }
+
+    /// Takes bytes as they were read and appends the messages they complete.
+    pub fn push(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+        self.framer.push(bytes, now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// As [`Pipeline::push`], of bytes that the driver of the line says are damaged.
+    pub fn push_damaged(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+        self.framer.push_damaged(bytes, now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// Bytes were lost on the line before the next ones.
+    pub fn lost(&mut self) {
+        self.framer.lost();
+    }
+
+    /// When [`Pipeline::timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.framer.deadline()
+    }
+
+    /// The deadline has come and nothing was read: silence may complete a frame.
+    pub fn timeout(&mut self, now: Now, out: &mut Vec<Message>) {
+        self.framer.timeout(now.mono);
+        self.take_frames(now, out);
+    }
+
+    /// No more bytes will come, as at the end of a capture: what was left over. A line without its
+    /// terminator is taken all the same.
+    pub fn finish(&mut self, now: Now, out: &mut Vec<Message>) -> Rest {
+        let bytes = self.framer.waiting();
+        let is_line = self.framer.finish();
+        self.take_frames(now, out);
+        Rest { bytes, is_line }
+    }
+
+    /// What the framer has seen.
+    pub fn frame_counts(&self) -> &FrameCounts {
+        self.framer.counts()
+    }
+
+    /// What became of the frames.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What was refused since the last call: the first of each cause.
+    pub fn complaints(&mut self) -> Vec<Complaint> {
+        self.complaints.take()
+    }
+
+    /// The last value of each topic.
+    pub fn last_values(&self) -> &[LastValue] {
+        self.last.values()
+    }
+
+    /// From now on, or no more, [`Pipeline::seen`] has each frame; its owner takes them after each
+    /// step, or they pile up.
+    pub fn show_frames(&mut self, show: bool) {
+        self.seen = show.then(Vec::new);
+    }
+
+    /// Frames since the last call, if somebody wants to know.
+    pub fn seen(&mut self) -> Vec<FrameSeen> {
+        self.seen.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn take_frames(&mut self, now: Now, out: &mut Vec<Message>) {
+        while let Some(frame) = self.framer.frame() {
+            tracing::debug!(frame = %frame.escape_ascii(), "frame");
+            if let Some(seen) = &mut self.seen {
+                seen.push(FrameSeen::of(&frame));
+            }
+            let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.starts)) else {
+                self.counts.unmatched += 1;
+                continue;
+            };
+            let before = out.len();
+            let decoded = kind.decoder.decode(&frame);
+            self.counts.readings += decoded.readings.len() as u64;
+            for mapper in &kind.mappers {
+                let mut take = |message: Message, unit: Option<&str>| {
+                    self.last.note(&message, unit, now);
+                    out.push(message);
+                };
+                self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
+            }
+            if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
+                seen.took(&out[before..], &decoded.refusals, &decoded.no_values);
+            }
+            self.counts.no_value += decoded.no_values.len() as u64;
+            self.counts.passed_over += decoded.passed_over;
+            if decoded.beyond > 1 {
+                // The first of them is among the refusals.
+                *self.counts.refused.entry(Cause::Malformed).or_default() += decoded.beyond - 1;
+            }
+            for refusal in &decoded.refusals {
+                *self.counts.refused.entry(refusal.cause).or_default() += 1;
+                self.complaints.add(refusal);
+            }
+        }
+    }
+}
+
+impl FrameSeen {
+    fn of(frame: &Bytes) -> FrameSeen {
+        FrameSeen {
+            // A copy, so that who looks on slowly does not hold a whole read buffer.
+            frame: Bytes::copy_from_slice(&frame[..frame.len().min(FrameSeen::LONGEST)]),
+            size: frame.len(),
+            matched: false,
+            messages: Vec::new(),
+            refused: Vec::new(),
+            no_values: Vec::new(),
+        }
+    }
+
+    fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>], no_values: &[NoValue<'_>]) {
+        self.matched = true;
+        let mut bytes = 0;
+        for message in messages.iter().take(FrameSeen::MOST) {
+            let shown = &message.payload[..message.payload.len().min(FrameSeen::LONGEST)];
+            bytes += message.topic.len() + shown.len();
+            if bytes > FrameSeen::MOST_BYTES {
+                break;
+            }
+            // A copy here too: what it was cut from must not be held by it.
+            let payload = Bytes::copy_from_slice(shown);
+            self.messages.push(Message { payload, ..message.clone() });
+        }
+        self.refused = refused.iter().take(FrameSeen::MOST).map(Refused::of).collect();
+        let no_values = no_values.iter().take(FrameSeen::MOST);
+        self.no_values = no_values.map(|n| (short(&n.field), quoted(&n.found))).collect();
+    }
+}
+
+impl Kind {
+    /// The running kind. What is wrong is added to `errors`, under keys that begin with `above`.
+    fn build(
+        kind: &FrameKind,
+        names: &Names<'_>,
+        above: &str,
+        errors: &mut Vec<BuildError>,
+    ) -> Option<Kind> {
+        let mut wrong = |key: &str, why| {
+            errors.push(BuildError { key: format!("{above}{key}"), why });
+        };
+        let decoder = kind.decode.build().map_err(|why| wrong("decode", why));
+        let standard = [Mapping::standard()];
+        let mappings = kind.messages.as_deref().unwrap_or(&standard);
+        let mappers = mappings.iter().enumerate().filter_map(|(n, mapping)| {
+            mapping.build(names).map_err(|why| wrong(&format!("messages[{n}]"), why)).ok()
+        });
+        let mappers = mappers.collect();
+        Some(Kind { starts: kind.starts.as_bytes().to_vec(), decoder: decoder.ok()?, mappers })
+    }
+}
+
+/// What was refused since somebody asked: the first of each cause, and how many.
+#[derive(Debug, Default)]
+struct Complaints(BTreeMap<Cause, Complaint>);
+
+impl Complaints {
+    fn add(&mut self, refusal: &Refusal<'_>) {
+        let first = || Complaint { refused: Refused::of(refusal), times: 0 };
+        self.0.entry(refusal.cause).or_insert_with(first).times += 1;
+    }
+
+    fn take(&mut self) -> Vec<Complaint> {
+        std::mem::take(&mut self.0).into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_each_cause_and_how_many() {
+        let mut complaints = Complaints::default();
+        let refusal = |field: &'static str, cause: Cause, found: &'static [u8]| Refusal {
+            field: field.into(),
+            cause,
+            expected: cause.expected(),
+            found: found.into(),
+        };
+        complaints.add(&refusal("temp", Cause::NotANumber, b"000007,4"));
+        complaints.add(&refusal("temp", Cause::NotANumber, b"000008,4"));
+        complaints.add(&refusal("hum", Cause::Missing, b""));
+        let taken = complaints.take();
+        let taken: Vec<_> = taken.iter().map(|c| (c.refused.to_string(), c.times)).collect();
+        let number = "temp refused: expected a number, found \"000007,4\"".to_owned();
+        assert_eq!(taken, [("hum refused: missing".to_owned(), 1), (number, 2)]);
+        assert!(complaints.take().is_empty());
+    }
+
+    #[test]
+    fn what_was_found_is_shown_short_and_steers_no_terminal() {
+        for (found, expected) in [
+            (&b"21,5 \xC2\xB0C"[..], "\"21,5 °C\""),
+            (b"\x1B[2J\xE2\x80\xAE1", "\"\\u{1b}[2J\\u{202e}1\""),
+            (b"2\xFF", "\"2\\xff\""),
+            (&[b'7'; 65], &format!("\"{}\"…", "7".repeat(64))),
+        ] {
+            assert_eq!(quoted(found), expected);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a configuration is made into, before any of it runs.
+
+use super::StartError;
+use crate::base::backoff;
+use crate::config::scalar::{Name, Span};
+use crate::config::{Auth, Config, Port};
+use crate::device::command;
+use crate::device::pipeline::{BuildError, Pipeline};
+use crate::gateway::machine;
+use crate::gateway::status::{self, Topics};
+use crate::gateway::uplink::{self, Route, Uplink};
+use crate::mqtt::auth::{Login, Scram};
+use crate::mqtt::link::{self, Link};
+use crate::mqtt::packet::{Properties, RetainHandling, Subscription, Version};
+use crate::mqtt::session::{self, Session};
+use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::mqtt::transport::Connector;
+use crate::outbox::Outbox;
+use crate::outbox::inlet::Intake;
+use crate::outbox::journal::{self, Journal};
+use crate::port::task::{self, Inbox, PortTask};
+use std::io;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the MQTT task must know of a port.
+pub(super) struct Wiring {
+    filters: Vec<TopicFilter>,
+    pub(super) inbox: Inbox,
+    report: Topic,
+    pub(super) subscriptions: Vec<Subscription>,
+}
+
+impl Wiring {
+    /// Where its commands go; `None`: it has none.
+    pub(super) fn route(&self) -> Option<Route> {
+        let Wiring { filters, inbox, report, .. } = self;
+        let (filters, inbox, report) = (filters.clone(), inbox.clone(), report.clone());
+        (!filters.is_empty()).then_some(Route { filters, inbox, report })
+    }
+}
+
+/// A port that is about to run.
+pub(super) struct Built {
+    pub(super) wiring: Wiring,
+    pub(super) asks: mpsc::Sender<task::Ask>,
+    pub(super) stop: watch::Sender<()>,
+    pub(super) task: PortTask,
+    pub(super) port: Port,
+}
+
+/// Starts the journal if there is one: it is opened while all else begins.
+pub(super) fn journal(
+    config: &Config,
+    ports: Vec<String>,
+    outbox: &mut Outbox,
+) -> io::Result<Option<(Journal, status::Journal)>> {
+    let Some(journal) = &config.outbox.journal else { return Ok(None) };
+    let settings = journal::Settings {
+        folder: journal.path.clone(),
+        size: journal.size.bytes() as u64,
+        sync: journal.sync,
+        drop: config.outbox.drop,
+    };
+    outbox.await_journal();
+    Ok(Some((journal::open(&settings, ports)?, status::Journal::default())))
+}
+
+/// The link to the broker of a configuration.
+pub(super) fn link(
+    config: &Config,
+    subscriptions: &[Subscription],
+    outbox: Outbox,
+) -> Result<Link, StartError> {
+    let broker = &config.broker;
+    let mut session = Session::new(session_options(config));
+    session.subscribe(subscriptions.to_vec(), &Properties::NONE);
+    if broker.auth == Auth::ScramSha256 {
+        session.set_auth(Box::new(Scram::new()));
+    }
+    let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
+    let options = link::Options {
+        password_file: broker.password_file.clone(),
+        gather: Some(GATHER),
+        ..link::Options::default()
+    };
+    Ok(Link::new(session, outbox, connector, options))
+}
+
+/// A broker that sends too many commands at once holds up our readings for no longer than this:
+/// their acknowledgements come behind the commands.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// Starts the MQTT task on a thread of its own; the receiver gets what [`uplink::run`] returns.
+pub(super) fn start_mqtt(uplink: Uplink) -> io::Result<oneshot::Receiver<usize>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new().name("mqtt".into()).spawn(move || {
+        // Nobody listens any more when the process is ending anyhow.
+        let _ = sender.send(runtime.block_on(uplink::run(uplink)));
+        // A name look-up that hangs must not hold up the end.
+        runtime.shutdown_background();
+    })?;
+    Ok(receiver)
+}
+
+pub(super) fn port(
+    config: &Config,
+    name: &Name,
+    port: &Port,
+    intake: Intake,
+) -> Result<Built, Vec<BuildError>> {
+    let mut pipeline = Pipeline::build(&config.gateway, name, port)?;
+    if config.broker.amqp_topics {
+        pipeline.for_amqp();
+    }
+    let commands = command::build_all(&config.gateway, name, port)?;
+    let topics = Topics::with(&config.gateway, &config.status);
+    let (inbox, inbox_end) = task::inbox();
+    let (asks, asked) = mpsc::channel(task::ASKS);
+    let (stop, stopped) = watch::channel(());
+    let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
+    let subscriptions = commands.iter().map(|command| Subscription {
+        // What the broker kept from before is not even sent where it would be ignored.
+        retain_handling: match command.retained {
+            true => RetainHandling::Send,
+            false => RetainHandling::DoNotSend,
+        },
+        ..Subscription::new(command.filter.clone(), command.qos)
+    });
+    let subscriptions = subscriptions.collect();
+    let wiring = Wiring { filters, inbox, report: topics.commands(name), subscriptions };
+    let task = PortTask {
+        name: name.to_string(),
+        pipeline,
+        commands,
+        command_wait: port.command_wait.duration(),
+        inbox: inbox_end,
+        left: None,
+        asks: asked,
+        intake,
+        status_topic: topics.port(name),
+        command_topic: topics.commands(name),
+        interval: config.status_interval().duration(),
+        silent_after: port.silent_after.map(Span::duration),
+        rate_limit: port.rate_limit,
+        stop: stopped,
+    };
+    Ok(Built { wiring, asks, stop, task, port: port.clone() })
+}
+
+fn session_options(config: &Config) -> session::Options {
+    let broker = &config.broker;
+    let client_id = broker.client_id.clone();
+    let client_id = client_id.unwrap_or_else(|| machine::client_id(config.gateway.as_str()));
+    let Login { user, password } = broker.login();
+    session::Options {
+        client_id,
+        clean: broker.clean,
+        keepalive: broker.keepalive(),
+        user,
+        password,
+        will: status::will(config),
+        inflight: broker.inflight,
+        // An older one has no exchange, and would let us in without a proof.
+        version: match broker.auth {
+            Auth::Password => broker.version.0,
+            Auth::ScramSha256 => Some(Version::V5),
+        },
+        session_expiry: broker.session_expiry.duration(),
+        manual_ack: true,
+        hold: Some(HOLD),
+        first_id: backoff::random() as u16,
+        ..session::Options::default()
+    }
+}

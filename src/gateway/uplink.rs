@@ -1,0 +1,626 @@
+//! The MQTT task of the gateway: messages from the ports go to the outbox, commands to the ports,
+//! and the broker is told how the gateway is.
+
+mod age;
+mod away;
+mod leftover;
+mod namesake;
+mod refused;
+mod saving;
+
+use crate::base::clock::{Now, Stamp};
+use crate::base::log::lasting::Lasting;
+use crate::config::OutboxBounds;
+use crate::device::command::Refused;
+use crate::gateway::status;
+use crate::mqtt::link::{self, Link, LinkError};
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
+use crate::mqtt::session::{Clean, Event, Received, Session, Token};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter};
+use crate::mqtt::url::BrokerUrl;
+use crate::outbox::inlet::Outlet;
+use crate::outbox::journal::Journal;
+use crate::port::task::{Inbound, Inbox, NotTaken, Taken};
+use age::Ages;
+use away::AwayLog;
+use leftover::Leftovers;
+use namesake::Namesakes;
+use refused::RefusedLog;
+use saving::{PATIENCE, report};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+/// So late the journal is told of what was acknowledged, where nothing else happens.
+const TELL: Duration = Duration::from_secs(1);
+
+/// Where the messages of some subscriptions go.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What was subscribed to.
+    pub filters: Vec<TopicFilter>,
+    /// Takes each message that one of the filters matches, once.
+    pub inbox: Inbox,
+    /// Where a message is reported whose port has ended.
+    pub report: Topic,
+}
+
+/// All that the MQTT task owns.
+#[derive(Debug)]
+pub struct Uplink {
+    /// The client. Its subscriptions are those of the routes.
+    pub link: Link,
+    /// Where messages wait that are to survive more than the broker's absence, and how it stands.
+    pub journal: Option<(Journal, status::Journal)>,
+    /// Messages from the ports; its end is the end of the gateway.
+    pub outlet: Outlet,
+    /// What a changed configuration means to this task.
+    pub changes: mpsc::Receiver<Change>,
+    /// What others want of this task.
+    pub asks: mpsc::Receiver<Ask>,
+    /// What the configuration says.
+    pub plan: Plan,
+    /// What is said about the program at each connect.
+    pub program: status::Program,
+}
+
+/// What others want of the MQTT task.
+#[derive(Debug)]
+pub enum Ask {
+    /// How the link and the outbox are: the broker's status message, with the broker's address and
+    /// the state of the link.
+    Status(oneshot::Sender<Value>),
+    /// To connect now, or again. Gets the state that the link was in.
+    Reconnect(oneshot::Sender<link::State>),
+}
+
+/// How many of these may wait at most.
+pub const ASKS: usize = 16;
+
+/// What the configuration says about the MQTT task, besides the link.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where inbound messages go.
+    pub routes: Vec<Route>,
+    /// What is subscribed to for them.
+    pub subscriptions: Vec<Subscription>,
+    /// Topics of the gateway's own status.
+    pub topics: status::Topics,
+    /// Names of the ports, by their numbers from 1 on.
+    pub ports: Vec<String>,
+    /// How often the broker's status is published when nothing changes.
+    pub interval: Duration,
+    /// How much the outbox may hold.
+    pub bounds: OutboxBounds,
+    /// How long the outbox may take to empty itself when the gateway ends.
+    pub grace: Duration,
+    /// Whether the broker gives a command again that is not acknowledged when the gateway ends.
+    pub broker_keeps: bool,
+}
+
+/// What a changed configuration means to the MQTT task.
+#[derive(Debug)]
+pub struct Change {
+    /// Another link, in place of the one that there is; its outbox is empty.
+    pub link: Option<Link>,
+    /// What it says now.
+    pub plan: Plan,
+    /// Told when messages go by the new routes.
+    pub routed: oneshot::Sender<()>,
+}
+
+/// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
+/// for that is over. Returns how many messages could not be delivered.
+pub async fn run(uplink: Uplink) -> usize {
+    let now = Now::read();
+    let (taken, takes) = mpsc::channel(TAKEN);
+    let clock_is_set = Stamp(now.wall).is_synchronised();
+    let has_journal = uplink.journal.is_some();
+    let mut running = Running {
+        clock_is_set,
+        was_unset: !clock_is_set,
+        next_status: now.mono + uplink.plan.interval,
+        uplink,
+        status: status::Broker::away(now),
+        away: AwayLog::default(),
+        namesakes: Namesakes::default(),
+        pressed: None,
+        next_link: None,
+        ended: None,
+        opening: has_journal.then(|| now.mono + PATIENCE),
+        hanging: Lasting::default(),
+        is_resumed: false,
+        leftovers: Leftovers::default(),
+        wildcards: Lasting::default(),
+        ages: Ages::default(),
+        taken,
+        takes,
+        refused: RefusedLog::default(),
+    };
+    running.uplink.link.outbox.disconnected(now.mono);
+    if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
+        journal.clock_is_set(now);
+    }
+    running.run().await
+}
+
+/// As many as there are packet identifiers: no more messages can be unacknowledged.
+const TAKEN: usize = 65_536;
+
+struct Running {
+    uplink: Uplink,
+    status: status::Broker,
+    away: AwayLog,
+    namesakes: Namesakes,
+    next_status: Instant,
+    /// Since when the journal has been behind by too much, without a word.
+    pressed: Option<Instant>,
+    /// Takes over when the link there is has said goodbye.
+    next_link: Option<Link>,
+    /// When every port had ended.
+    ended: Option<Instant>,
+    /// The journal was not opened yet: when that is too long.
+    opening: Option<Instant>,
+    /// Its disk hangs, for the log.
+    hanging: Lasting,
+    /// Whether the link goes on with a session that the broker kept, and what was found in it.
+    is_resumed: bool,
+    leftovers: Leftovers,
+    /// Messages whose topic had a wildcard.
+    wildcards: Lasting,
+    /// How old messages from the broker are.
+    ages: Ages,
+    /// Lent to each command message, and where they come back.
+    taken: mpsc::Sender<Token>,
+    takes: mpsc::Receiver<Token>,
+    /// Whether the wall clock is set, and whether it was not at the start.
+    clock_is_set: bool,
+    was_unset: bool,
+    /// What the log was told of messages that the broker does not take.
+    refused: RefusedLog,
+}
+
+impl Running {
+    async fn run(mut self) -> usize {
+        loop {
+            let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
+            let grace = ended.map(|ended| ended + self.uplink.plan.grace);
+            let spills = self.uplink.link.outbox.spills_at();
+            let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
+            let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
+            let due = [grace, spills, told, hangs, self.opening];
+            let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
+            tokio::select! {
+                event = self.uplink.link.event() => match event {
+                    link::Event::Session(event) => self.tell(event),
+                    link::Event::Drained => {}
+                    link::Event::Down(why) => self.down(&why),
+                    link::Event::Stopped if self.next_link.is_none() => break,
+                    link::Event::Stopped => {}
+                },
+                Some(change) = self.uplink.changes.recv() => self.change(change),
+                Some(ask) = self.uplink.asks.recv() => self.answer(ask),
+                batch = self.uplink.outlet.next(), if self.takes_more() => match batch {
+                    Some(messages) => self.store(messages),
+                    None => self.end(),
+                },
+                Some(token) = self.takes.recv() => {
+                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                }
+                report = report(&mut self.uplink.journal) => self.hear(report),
+                () = sleep_until(due.into()) => {
+                    if self.next_status <= Instant::now() {
+                        self.publish_status(Now::read());
+                        self.look_for_namesakes();
+                    }
+                }
+            }
+            if !self.clock_is_set {
+                self.look_at_the_clock();
+            }
+            self.look_at_the_disk();
+            let session = &mut self.uplink.link.session;
+            if self.ages.wants_to_ask() && !session.owes_answers() && session.ask_for_pong() {
+                self.ages.asked();
+            }
+            self.tell_journal();
+            let is_pressed = self.uplink.link.outbox.is_pressed();
+            self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));
+            if self.uplink.link.is_stopped() {
+                self.take_over();
+            }
+            if self.ended.is_some() {
+                // What the ports wrote last is not to come again.
+                while let Ok(token) = self.takes.try_recv() {
+                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                }
+            }
+            if self.may_leave() {
+                self.uplink.link.leave(Reason::SUCCESS);
+                if self.uplink.link.is_stopped() {
+                    break;
+                }
+            }
+        }
+        self.save().await
+    }
+
+    /// A router without a clock chip learns the time minutes after its boot.
+    fn look_at_the_clock(&mut self) {
+        let now = Now::read();
+        if !Stamp(now.wall).is_synchronised() {
+            return;
+        }
+        self.clock_is_set = true;
+        self.uplink.link.outbox.correct(now);
+        if let Some((journal, _)) = &mut self.uplink.journal {
+            journal.clock_is_set(now);
+        }
+        tracing::info!("the clock is set: it is {}", Stamp(now.wall));
+    }
+
+    /// Goes on by a changed configuration. The outbox stays as it is.
+    fn change(&mut self, Change { link, plan, routed }: Change) {
+        let uplink = &mut self.uplink;
+        let farewell = status::gateway(&uplink.plan.topics, false);
+        let place = status::gateway(&plan.topics, false).map(|message| message.topic);
+        // Under its old name the gateway is gone.
+        if let Some(farewell) = farewell.filter(|old| Some(&old.topic) != place.as_ref()) {
+            uplink.link.outbox.push(farewell);
+        }
+        uplink.link.outbox.set_bounds(&plan.bounds);
+        uplink.link.outbox.share(plan.ports.len());
+        let named = uplink.plan.ports.iter().zip(&plan.ports).zip(1_u16..);
+        for (_, number) in named.filter(|((old, new), _)| old != new) {
+            uplink.link.outbox.given_anew(number);
+        }
+        if let Some((journal, _)) = &mut uplink.journal {
+            journal.name_ports(plan.ports.clone());
+        }
+        match link {
+            Some(mut link) => {
+                if link.session.options().clean != Clean::Always {
+                    // It may be the same broker, which keeps them.
+                    let gone = gone(&uplink.plan.subscriptions, &plan.subscriptions);
+                    link.session.unsubscribe(gone);
+                }
+                self.next_link = Some(link);
+                uplink.link.leave(Reason::SUCCESS);
+            }
+            None => {
+                // Of two reloads in a second the first may have named another broker.
+                let link = self.next_link.as_mut().unwrap_or(&mut uplink.link);
+                subscribe(&mut link.session, &uplink.plan.subscriptions, &plan.subscriptions);
+                if link.refresh() {
+                    tracing::info!("certificates or the password were renewed");
+                }
+            }
+        }
+        if uplink.plan.topics != plan.topics
+            && let Some(filter) = self.namesakes.begin_again()
+        {
+            uplink.link.session.unsubscribe(vec![filter]);
+        }
+        uplink.plan = plan;
+        // Who waits for it may have gone.
+        let _ = routed.send(());
+        self.publish_status(Now::read());
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let link = &mut self.uplink.link;
+        // Who asked may have gone.
+        match ask {
+            Ask::Status(reply) => {
+                let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
+                let mut status = self.status.json(&link.outbox, &self.uplink.plan.ports, journal);
+                status["url"] = link.broker().map(BrokerUrl::to_string).into();
+                status["instance"] = status::mark(&link.session.options().client_id).into();
+                status["state"] = link.state().borrow().to_string().into();
+                status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
+                let _ = reply.send(status);
+            }
+            Ask::Reconnect(reply) => {
+                let _ = reply.send(link.state().borrow().clone());
+                link.reconnect();
+            }
+        }
+    }
+
+    /// The link before has ended; what it did not deliver, the new one will.
+    fn take_over(&mut self) {
+        let Some(mut link) = self.next_link.take() else { return };
+        let before = &mut self.uplink.link;
+        let client_id = |link: &Link| link.session.options().client_id.clone();
+        if before.broker() == link.broker() && client_id(before) == client_id(&link) {
+            // What ports hold will be acknowledged on the new link.
+            link.session.take_over(&mut before.session);
+            self.ages.lost(Instant::now());
+        } else {
+            (self.taken, self.takes) = mpsc::channel(TAKEN);
+            self.ages = Ages::default();
+        }
+        std::mem::swap(&mut link.outbox, &mut self.uplink.link.outbox);
+        link.outbox.requeue();
+        self.uplink.link = link;
+        let _ = self.namesakes.begin_again();
+        self.status.lost("the configuration names another broker".into(), Now::read());
+    }
+
+    /// Takes in what the ports sent, several reads at once so that they share a write.
+    fn store(&mut self, messages: Vec<Message>) {
+        let mut next = Some(messages);
+        // Bounded, so that a flood of messages does not keep the link waiting.
+        for _ in 0..64 {
+            let Some(messages) = next else { return };
+            self.push(messages);
+            if !self.takes_more() {
+                return;
+            }
+            next = self.uplink.outlet.try_next();
+        }
+        self.push(next.unwrap_or_default());
+    }
+
+    fn push(&mut self, messages: Vec<Message>) {
+        for mut message in messages {
+            if message.is_about_us() {
+                self.tell_about_us(message);
+                continue;
+            }
+            if self.was_unset && self.clock_is_set {
+                // It was on its way when the clock was set.
+                message.correct(Now::read());
+            }
+            self.uplink.link.outbox.push(message);
+        }
+    }
+
+    /// Publishes what the gateway says about itself, as far as it is to say anything.
+    fn tell_about_us(&mut self, message: Message) {
+        if let Some(message) = self.uplink.plan.topics.admit(message) {
+            self.uplink.link.outbox.push(message);
+        }
+    }
+
+    /// Every port has ended: the broker is told that the gateway is leaving.
+    fn end(&mut self) {
+        self.ended = Some(Instant::now());
+        self.publish_status(Now::read());
+        if let Some(farewell) = status::gateway(&self.uplink.plan.topics, false) {
+            self.uplink.link.outbox.push(farewell);
+        }
+    }
+
+    /// Whether nothing is left to be sent, or there is no more time for it. Without a link nothing
+    /// can be sent.
+    fn may_leave(&self) -> bool {
+        let Some(ended) = self.ended else { return false };
+        let nothing_left = self.uplink.link.outbox.is_empty();
+        nothing_left
+            || !self.status.is_connected()
+            || Instant::now() >= ended + self.uplink.plan.grace
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Connected(answer) => self.connected(&answer),
+            Event::Message(message) => {
+                self.hear_namesakes(&message);
+                self.route(message);
+            }
+            Event::Subscribed { filter, granted, .. }
+                if self.namesakes.answered(&filter, granted.is_ok()) =>
+            {
+                let filter = filter.as_str();
+                match granted {
+                    Ok(_) => tracing::debug!("subscribed to {filter}, for others of our name"),
+                    Err(why) => tracing::info!(
+                        "another gateway of our name would not be noticed: the broker refuses the \
+                         subscription to {filter}: {why}"
+                    ),
+                }
+            }
+            Event::Subscribed { filter, granted, .. } => {
+                let filter = filter.as_str();
+                match granted {
+                    Ok(qos) => {
+                        tracing::debug!("subscribed to {filter} with QoS {}", qos.bits());
+                    }
+                    Err(why) => {
+                        tracing::error!("the broker refuses the subscription to {filter}: {why}");
+                    }
+                }
+            }
+            Event::Oversize { topic, bytes, .. } => {
+                tracing::warn!("a message of {bytes} bytes to {topic} was too large for us");
+            }
+            Event::WildcardTopic { topic } => {
+                self.status.passed_over();
+                if let Some(again) = self.wildcards.occurred(Instant::now()) {
+                    let topic = topic.as_deref().unwrap_or("a topic with a wildcard");
+                    tracing::warn!(
+                        "a message to {topic:?} was passed over: nobody may publish to a wildcard. \
+                         RabbitMQ makes such of a `*`; with it, set `broker.amqp_topics`{again}"
+                    );
+                }
+            }
+            Event::Refused { .. } | Event::Suspected(_) | Event::PutOff { .. } => {
+                let ports = &self.uplink.plan.ports;
+                let name = |port| status::sender(port, ports).to_owned();
+                self.refused.tell(&event, name, Instant::now());
+            }
+            Event::Pong => self.ages.answered(),
+            Event::Unsubscribed { .. } | Event::Authenticated => {}
+        }
+    }
+
+    fn connected(&mut self, answer: &ConnAck) {
+        let now = Now::read();
+        let version = self.uplink.link.session.version();
+        let session = if answer.session_present { ", session resumed" } else { "" };
+        self.is_resumed = answer.session_present;
+        if self.away.connected(&self.broker(), now.mono) {
+            tracing::info!("connected to {} with MQTT {version}{session}", self.broker());
+        }
+        self.status.connected(now);
+        self.ages.connected(answer.session_present);
+        self.say_online();
+        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &self.mark()));
+        self.publish_status(now);
+    }
+
+    /// Hands a command message to every port that wants it. It is acknowledged when the last of them
+    /// is done with it.
+    fn route(&mut self, message: Received) {
+        let Received { topic, payload, retain, token, properties, .. } = message;
+        let plan = &self.uplink.plan;
+        let is_wanted = |route: &Route| route.filters.iter().any(|it| it.matches(topic.as_str()));
+        let is_program = || plan.topics.seen_program().as_ref() == Some(&topic);
+        if self.is_resumed && !plan.routes.iter().any(is_wanted) && !is_program() {
+            return self.end_leftover(&topic, token);
+        }
+        let now = Now::read();
+        let taken = token.map(|token| Taken::new(token, self.taken.clone()));
+        let expiry = properties.message_expiry().copied();
+        let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
+        let since = self.ages.came(retain, now.mono);
+        for route in &self.uplink.plan.routes {
+            if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
+                continue;
+            }
+            let (topic, payload) = (topic.clone(), payload.clone());
+            let taken = taken.as_ref().map(Taken::share);
+            let outcome = None;
+            let inbound = Inbound { topic, payload, retain, since, expires, taken, outcome };
+            if let Err(NotTaken::Closed(inbound)) = route.inbox.offer(inbound) {
+                // Ports end before this task does.
+                let Inbound { topic, taken, .. } = *inbound;
+                if self.uplink.plan.broker_keeps && taken.is_some() {
+                    continue;
+                }
+                tracing::warn!("command {topic} refused: {}", Refused::Ending);
+                let refused = Err(&Refused::Ending);
+                let report = status::command(&route.report, topic.as_str(), refused, 1, now);
+                let report = self.uplink.plan.topics.admit(report);
+                report.map(|report| self.uplink.link.outbox.push(report));
+                taken.into_iter().for_each(Taken::done);
+            }
+        }
+        taken.into_iter().for_each(Taken::done);
+    }
+
+    /// A message that no command wants: an earlier configuration subscribed to it, in a session that
+    /// the broker kept.
+    fn end_leftover(&mut self, topic: &Topic, token: Option<Token>) {
+        let Uplink { link, plan, .. } = &mut self.uplink;
+        if let Some(token) = token {
+            link.session.acknowledge(token, Reason::SUCCESS);
+        }
+        let wanted = plan.subscriptions.iter().map(|wanted| &wanted.filter);
+        let filters = self.leftovers.end(topic, wanted);
+        if !filters.is_empty() {
+            tracing::info!("an earlier configuration subscribed to {topic}; that is ended");
+            link.session.unsubscribe(filters);
+        }
+    }
+
+    fn down(&mut self, why: &LinkError) {
+        if self.status.is_connected() {
+            self.ages.lost(Instant::now());
+        }
+        self.uplink.link.outbox.disconnected(Instant::now());
+        if let Some(filter) = self.namesakes.link_lost() {
+            self.uplink.link.session.unsubscribe(vec![filter]);
+        }
+        if matches!(why, LinkError::BetterBroker | LinkError::Asked) {
+            self.away.left();
+        }
+        if matches!(why, LinkError::BetterBroker) {
+            return tracing::info!("{why}; leaving {} for it", self.broker());
+        }
+        if matches!(why, LinkError::Asked) {
+            return tracing::info!("{}: {why}", self.broker());
+        }
+        let now = Now::read();
+        // A broker that stays away is worth one line, until it fails in another way.
+        if let Some(again) = self.away.ended(&self.broker(), why, now.mono) {
+            tracing::warn!("{}: {why}; trying again until it works{again}", self.broker());
+        }
+        self.status.lost(why.to_string(), now);
+    }
+
+    /// Where another gateway of our name would be seen. Only on a link that has stood for a while.
+    fn look_for_namesakes(&mut self) {
+        if !self.status.is_connected() || self.ended.is_some() {
+            return;
+        }
+        let topic = self.uplink.plan.topics.seen_program();
+        if let Some(filter) = self.namesakes.ask(topic) {
+            let wanted = Subscription::new(filter, Qos::AtMostOnce);
+            self.uplink.link.session.subscribe(vec![wanted], &Properties::NONE);
+        }
+    }
+
+    /// What others write to the topic of our program's status.
+    fn hear_namesakes(&mut self, message: &Received) {
+        let (mark, now) = (self.mark(), Instant::now());
+        let Received { topic, payload, .. } = message;
+        let Some(again) = self.namesakes.hear(topic, payload, &mark, now) else { return };
+        tracing::error!(
+            "another gateway publishes to {topic} too, so that neither status can be trusted: give \
+             each a name of its own, the key `gateway`{again}"
+        );
+        // It is to find us, too.
+        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &mark));
+    }
+
+    /// What tells us from another gateway of our name.
+    fn mark(&self) -> String {
+        status::mark(&self.uplink.link.session.options().client_id)
+    }
+
+    /// For the log.
+    fn broker(&self) -> String {
+        self.uplink.link.broker().map(BrokerUrl::to_string).unwrap_or_default()
+    }
+
+    /// Before everything else, which a backlog would delay.
+    fn say_online(&mut self) {
+        if let Some(birth) = status::gateway(&self.uplink.plan.topics, true) {
+            self.uplink.link.outbox.push_first(birth);
+        }
+    }
+
+    fn publish_status(&mut self, now: Now) {
+        self.next_status = now.mono + self.uplink.plan.interval;
+        let Uplink { link, plan: Plan { topics, ports, .. }, journal, .. } = &self.uplink;
+        let journal = journal.as_ref().map(|(_, status)| status);
+        let message = self.status.message(topics, &link.outbox, ports, journal);
+        self.tell_about_us(message);
+        // Whoever wrote `offline` meanwhile, such as a broker that gave up an older link of ours.
+        if self.status.is_connected() && self.ended.is_none() {
+            self.say_online();
+        }
+    }
+}
+
+/// What was wanted and is no more.
+fn gone(old: &[Subscription], new: &[Subscription]) -> Vec<TopicFilter> {
+    let is_gone = |old: &&Subscription| !new.iter().any(|new| new.filter == old.filter);
+    old.iter().filter(is_gone).map(|old| old.filter.clone()).collect()
+}
+
+/// Subscribes to what is new, and ends what is gone.
+fn subscribe(session: &mut Session, old: &[Subscription], new: &[Subscription]) {
+    let gone = gone(old, new);
+    let added: Vec<_> = new.iter().filter(|new| !old.contains(new)).cloned().collect();
+    if !gone.is_empty() {
+        session.unsubscribe(gone);
+    }
+    if !added.is_empty() {
+        session.subscribe(added, &Properties::NONE);
+    }
+}

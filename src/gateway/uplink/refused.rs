@@ -1,0 +1,181 @@
+//! What the log is told of messages that the broker does not take.
+
+use crate::base::log::lasting::Lasting;
+use crate::mqtt::packet::Reason;
+use crate::mqtt::session::{Event, Suspected};
+use crate::mqtt::topic::Topic;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// So many topics are named one by one; of more there is a word now and then, for each port and
+/// reason.
+const NAMED: usize = 10;
+
+/// As many characters of a topic are shown.
+const SHOWN: usize = 100;
+
+/// A topic for the log. One may have 65,535 bytes.
+fn shown(topic: &str) -> String {
+    match topic.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &topic[..end]),
+        None => topic.to_owned(),
+    }
+}
+
+/// What was said.
+#[derive(Debug, Default)]
+pub(super) struct RefusedLog {
+    named: Vec<Topic>,
+    suspects: Vec<String>,
+    more: BTreeMap<(u16, u8), Lasting>,
+    more_suspects: Lasting,
+    put_off: Lasting,
+}
+
+impl RefusedLog {
+    /// Says of an event what is to be said; `port` names the port of a number.
+    pub(super) fn tell(&mut self, event: &Event, port: impl Fn(u16) -> String, now: Instant) {
+        match event {
+            Event::Refused { topic, reason, bytes, port: number, links } => {
+                self.refused(topic, (*reason, *links), *bytes, (*number, &port), now);
+            }
+            Event::Suspected(what) => self.suspected(what, now),
+            Event::PutOff { topic, reason, wait } => self.put_off(topic, *reason, *wait, now),
+            _ => {}
+        }
+    }
+
+    fn refused(
+        &mut self,
+        topic: &Topic,
+        (reason, links): (Reason, u32),
+        bytes: usize,
+        (number, port): (u16, &dyn Fn(u16) -> String),
+        now: Instant,
+    ) {
+        let is_new = !self.named.contains(topic) && self.named.len() < NAMED;
+        if is_new {
+            self.named.push(topic.clone());
+        }
+        let topic = shown(topic.as_str());
+        if is_new {
+            if links > 0 {
+                return tracing::error!(
+                    "a message of {bytes} bytes to {topic} is lost: the broker ended {links} links at \
+                     it ({reason}), and takes others; may we publish there, and is it not too large?"
+                );
+            }
+            return tracing::warn!(
+                "a message of {bytes} bytes to {topic} is lost, the broker refuses it: {reason}"
+            );
+        }
+        let fault = self.more.entry((number, reason.code())).or_default();
+        if let Some(again) = fault.occurred(now) {
+            tracing::warn!(
+                "more messages of {} are lost, the broker refuses them: {reason}; the last has \
+                 {bytes} bytes and goes to {topic}{again}",
+                port(number)
+            );
+        }
+    }
+
+    fn suspected(&mut self, what: &Suspected, now: Instant) {
+        let name = match what {
+            Suspected::Message { topic, bytes } => {
+                format!("a message of {bytes} bytes to {}", shown(topic.as_str()))
+            }
+            Suspected::Subscribe(it) => format!("the subscription to {}", shown(it.as_str())),
+            Suspected::Unsubscribe(it) => format!("the end of {}", shown(it.as_str())),
+        };
+        let known = match what {
+            Suspected::Message { topic, .. } => topic.as_str(),
+            Suspected::Subscribe(filter) | Suspected::Unsubscribe(filter) => filter.as_str(),
+        };
+        let is_named = self.suspects.iter().any(|it| it == known);
+        if !is_named && self.suspects.len() < NAMED {
+            self.suspects.push(known.to_owned());
+            return tracing::warn!(
+                "links end at {name}; the others go on, and it is tried by itself"
+            );
+        }
+        if let Some(again) = self.more_suspects.occurred(now) {
+            tracing::warn!("links end at more that is ours, the last at {name}{again}");
+        }
+    }
+
+    fn put_off(&mut self, topic: &Topic, reason: Reason, wait: Duration, now: Instant) {
+        if let Some(again) = self.put_off.occurred(now) {
+            let (topic, wait) = (shown(topic.as_str()), wait.as_millis());
+            tracing::info!(
+                "the broker does not take a message to {topic} now: {reason}; next try in {wait} \
+                 ms{again}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a day of events leaves in the log.
+    fn a_day(event: impl Fn(u64) -> Event) -> String {
+        let text = Text::default();
+        let writer = text.clone();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            let (mut log, start) = (RefusedLog::default(), Instant::now());
+            for n in 0..86_400 {
+                let now = start + Duration::from_secs(n);
+                log.tell(&event(n), |_| "meter".into(), now);
+            }
+        });
+        String::from_utf8(std::mem::take(&mut *text.0.lock().unwrap())).unwrap()
+    }
+
+    fn refused(topic: String, links: u32) -> Event {
+        let reason = Reason::NOT_AUTHORIZED;
+        Event::Refused { topic: topic.parse().unwrap(), reason, bytes: 70, port: 1, links }
+    }
+
+    #[test]
+    fn a_day_of_refused_messages_fits_8_kb() {
+        for (topics, links) in [(1, 0), (3, 7), (1_000_000, 0), (1_000_000, 7)] {
+            let topic = |n| format!("a/{}/{}", n % topics, "x".repeat(500));
+            let text = a_day(|n| refused(topic(n), links));
+            let named = text.lines().filter(|line| line.contains(" a message of 70 bytes")).count();
+            assert_eq!(named as u64, topics.min(10), "{text}");
+            assert!(text.lines().count() <= 17 && text.len() < 8192, "{} {text}", text.len());
+            assert!(text.contains("more messages of meter are lost"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_suspects_and_of_rests_fits_8_kb() {
+        let topic = |n: u64| format!("a/{n}/{}", "x".repeat(500)).parse::<Topic>().unwrap();
+        let text = a_day(|n| Event::Suspected(Suspected::Message { topic: topic(n), bytes: 600 }));
+        assert!(text.lines().count() <= 17 && text.len() < 8192, "{} {text}", text.len());
+        let (reason, wait) = (Reason::QUOTA_EXCEEDED, Duration::from_secs(1));
+        let text = a_day(|n| Event::PutOff { topic: topic(n), reason, wait });
+        assert!(text.lines().count() <= 7 && text.len() < 2048, "{} {text}", text.len());
+    }
+}

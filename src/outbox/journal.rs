@@ -1,0 +1,129 @@
+//! The journal: messages on a disk, so that they survive more than the broker's absence.
+//!
+//! A thread of its own appends, syncs and reads, because a disk may take seconds for any of it. It
+//! is told what to do in [`Turn`]s, and answers with [`Report`]s; both channels are bounded. A disk
+//! that fails stops nobody: what could not be written is given back, and it tries again until it
+//! works.
+
+mod boot;
+mod files;
+mod record;
+mod segment;
+mod store;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use crate::config::{Drop, SyncPolicy};
+use crate::mqtt::message::Message;
+use std::path::PathBuf;
+
+pub use thread::{Journal, open};
+
+/// The number of a message in the journal, from 1 on. A newer one has a greater number; not every
+/// number has a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+/// Where the journal is and how large it may become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A folder of its own. It is made if it is not there.
+    pub folder: PathBuf,
+    /// Bytes on the disk at most, also of a file that is being rewritten.
+    pub size: u64,
+    /// When what was written is to be safe from a power failure.
+    pub sync: SyncPolicy,
+    /// What goes when it is full.
+    pub drop: Drop,
+}
+
+/// A message for the journal.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number, greater than those before.
+    pub seq: Seq,
+    /// The message.
+    pub message: Message,
+    /// Whether it waits in the journal alone, and is to be read back.
+    pub away: bool,
+}
+
+/// What the journal has to do next, in this order.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Of the last [`Report::Failed`] that was heard. What was told before a failure is not done:
+    /// whoever told it still has it.
+    pub epoch: u32,
+    /// To be appended.
+    pub entries: Vec<Entry>,
+    /// Not needed any more, with their ports.
+    pub done: Vec<(Seq, u16)>,
+    /// Messages of about so much memory that wait in the journal alone are to be read.
+    pub read: Option<usize>,
+}
+
+/// What the journal says.
+#[derive(Debug)]
+pub enum Report {
+    /// All up to here are as safe as `sync` asks for.
+    Safe(Seq),
+    /// The first messages that waited in the journal alone.
+    Read(Vec<(Seq, Message)>),
+    /// The journal was full, or part of it cannot be read: of one port, what waited up to a
+    /// number is gone.
+    Dropped {
+        /// The port.
+        port: u16,
+        /// The newest message that is gone.
+        up_to: Seq,
+        /// How many of them waited in the journal alone.
+        away: u64,
+    },
+    /// The journal was full: so many messages of a port, which waited in it alone, made way for
+    /// newer ones of their topics.
+    Replaced {
+        /// The port.
+        port: u16,
+        /// How many.
+        messages: u64,
+    },
+    /// It cannot write. It has what was reported as safe, and nothing else.
+    Failed {
+        /// Why, with the file's path.
+        why: String,
+        /// Turns with another one are not done from now on.
+        epoch: u32,
+    },
+    /// It works again, or for the first time.
+    Back {
+        /// The numbers up to here are given.
+        last: Seq,
+        /// Of each port, how many messages of an earlier run wait.
+        waiting: Vec<(u16, u64)>,
+    },
+    /// How it stands after a turn.
+    State(State),
+}
+
+/// How the journal stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Messages in it that are needed.
+    pub messages: u64,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Bytes written since the start.
+    pub written: u64,
+    /// Bytes that were damaged and skipped when it was opened.
+    pub damaged: u64,
+}
+
+/// When a message was measured, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// Milliseconds since 1970, as the wall clock said.
+    pub(crate) wall: i64,
+    /// Milliseconds since the boot.
+    pub(crate) since_boot: i64,
+}

@@ -1,0 +1,288 @@
+//! One file of the journal.
+
+use super::files;
+use super::record::{self, Record};
+use super::store::Lost;
+use super::{Seq, Spot};
+use crate::mqtt::message::Message;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file that could not be read so often is given up.
+const TRIES: u8 = 3;
+
+/// A file, and which of its messages are needed.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    /// The number of the first message that may stand in it.
+    pub(super) first: Seq,
+    /// Bytes on the disk.
+    pub(super) bytes: u64,
+    /// Where its records begin: behind the header, unless that is damaged.
+    pub(super) start: u64,
+    /// Messages that are needed.
+    live: Bits,
+    /// Those of them that wait in here alone.
+    away: Bits,
+    /// What of it belongs to which port.
+    pub(super) shares: BTreeMap<u16, Share>,
+    /// Up to here it was read for those that wait in here alone.
+    read: u64,
+    /// What the ports that it names are called now, by the numbers that it has for them; empty if
+    /// they are the same.
+    pub(super) ports: Vec<u16>,
+    /// The boot that it was written in.
+    pub(super) boot: Option<[u8; 16]>,
+    /// Bytes that it began with, before any message.
+    pub(super) head: u64,
+    /// Retained messages that have newer ones of their topics.
+    pub(super) superseded: u32,
+    /// How often it could not be read.
+    pub(super) failures: u8,
+}
+
+/// What of a segment belongs to one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Messages that are needed.
+    pub(super) live: u64,
+    /// Those of them that wait in here alone.
+    pub(super) away: u64,
+}
+
+/// Bits by number, as many as there are.
+#[derive(Debug, Default)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+    ones: u64,
+}
+
+impl Bits {
+    /// Only what is set here too stays; without an end, what is not said here is not.
+    pub(super) fn keep(&mut self, others: &[u64]) {
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word &= others.get(at).copied().unwrap_or(0);
+        }
+        self.count();
+    }
+
+    /// What is set here too goes.
+    pub(super) fn remove(&mut self, others: &Bits) {
+        for (word, others) in self.words.iter_mut().zip(&others.words) {
+            *word &= !others;
+        }
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.ones = self.words.iter().map(|word| u64::from(word.count_ones())).sum();
+    }
+
+    pub(super) fn get(&self, at: u64) -> bool {
+        let word = usize::try_from(at / 64).ok().and_then(|word| self.words.get(word));
+        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    pub(super) fn set(&mut self, at: u64) {
+        let word = (at / 64) as usize;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        if !self.get(at) {
+            self.words[word] |= 1 << (at % 64);
+            self.ones += 1;
+        }
+    }
+
+    /// Whether it was set.
+    fn clear(&mut self, at: u64) -> bool {
+        let was = self.get(at);
+        if was {
+            self.words[(at / 64) as usize] &= !(1 << (at % 64));
+            self.ones -= 1;
+        }
+        was
+    }
+}
+
+/// So much of a file is read at once at least.
+const WINDOW: usize = 64 << 10;
+
+/// A segment holds so many numbers at most, so that the bits for them stay few.
+pub(super) const NUMBERS: u64 = 1 << 17;
+
+impl Segment {
+    pub(super) fn new(folder: &Path, first: Seq) -> Segment {
+        Segment {
+            path: folder.join(record::name(first)),
+            first,
+            bytes: 0,
+            start: record::HEADER as u64,
+            live: Bits::default(),
+            away: Bits::default(),
+            shares: BTreeMap::new(),
+            read: record::HEADER as u64,
+            ports: Vec::new(),
+            boot: None,
+            head: 0,
+            superseded: 0,
+            failures: 0,
+        }
+    }
+
+    /// A file that an earlier run has left.
+    pub(super) fn found(path: PathBuf, first: Seq, start: u64, bytes: u64) -> Segment {
+        Segment { path, start, bytes, read: start, ..Segment::new(Path::new(""), first) }
+    }
+
+    /// The number that a port has now; one that there is no more is the gateway itself.
+    pub(super) fn port(&self, written: u16) -> u16 {
+        match (self.ports.is_empty(), written) {
+            (true, _) | (_, 0) => written,
+            (false, _) => self.ports.get(usize::from(written) - 1).copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether a number may stand in here.
+    pub(super) fn takes(&self, seq: Seq) -> bool {
+        seq >= self.first && seq.0 - self.first.0 < NUMBERS
+    }
+
+    pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
+        let at = seq.0 - self.first.0;
+        self.live.set(at);
+        let share = self.shares.entry(port).or_default();
+        share.live += 1;
+        if away {
+            self.away.set(at);
+            share.away += 1;
+        }
+    }
+
+    /// A message is needed no more.
+    pub(super) fn done(&mut self, seq: Seq, port: u16) {
+        let at = seq.0.saturating_sub(self.first.0);
+        if !self.live.clear(at) {
+            return;
+        }
+        let was_away = self.away.clear(at);
+        if let Some(share) = self.shares.get_mut(&port) {
+            share.live = share.live.saturating_sub(1);
+            share.away = share.away.saturating_sub(u64::from(was_away));
+        }
+    }
+
+    /// A message that waited in here alone is in memory too.
+    fn taken(&mut self, seq: Seq, port: u16) -> bool {
+        let is_away = self.away.clear(seq.0.saturating_sub(self.first.0));
+        if is_away && let Some(share) = self.shares.get_mut(&port) {
+            share.away = share.away.saturating_sub(1);
+        }
+        is_away
+    }
+
+    pub(super) fn is_live(&self, seq: Seq) -> bool {
+        seq >= self.first && self.live.get(seq.0 - self.first.0)
+    }
+
+    /// Whether a message waits in here alone.
+    pub(super) fn is_away(&self, seq: Seq) -> bool {
+        seq >= self.first && self.away.get(seq.0 - self.first.0)
+    }
+
+    pub(super) fn live(&self) -> u64 {
+        self.live.ones
+    }
+
+    pub(super) fn away(&self) -> u64 {
+        self.away.ones
+    }
+
+    /// The newest message that is needed.
+    pub(super) fn last_live(&self) -> Option<Seq> {
+        let (word, bits) = self.live.words.iter().enumerate().rfind(|(_, bits)| **bits != 0)?;
+        Some(Seq(self.first.0 + word as u64 * 64 + u64::from(63 - bits.leading_zeros())))
+    }
+
+    /// Which of its messages are needed, as a record that tells a later start.
+    pub(super) fn summary(&self) -> Record {
+        Record::Live { first: self.first, bits: self.live.words.clone() }
+    }
+
+    /// Bytes of a port's needed messages, on average.
+    pub(super) fn bytes_of(&self, port: u16) -> u64 {
+        let live = self.shares.get(&port).map_or(0, |share| share.live);
+        (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
+    }
+
+    /// Reads on where it was read up to: messages that wait in here alone, of so much memory. Returns
+    /// whether it came to the end.
+    pub(super) fn read(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Seq, Message, Option<([u8; 16], Spot)>),
+    ) -> io::Result<bool> {
+        let file = files::open(&self.path)?;
+        let size = file.metadata()?.len().min(record::FILE);
+        // Messages take more memory than bytes on the disk.
+        let mut window = most.clamp(WINDOW, record::FILE as usize);
+        let mut cost = 0;
+        loop {
+            let start = self.read;
+            let bytes = files::read_at(&file, start, size, window)?;
+            let is_last = start + bytes.len() as u64 >= size || bytes.len() < window;
+            for found in record::read_from(0, &bytes) {
+                if cost >= most {
+                    return Ok(false);
+                }
+                if !is_last && found.record.is_none() && found.end() == bytes.len() {
+                    // The rest of it may stand behind the window.
+                    break;
+                }
+                self.read = start + found.end() as u64;
+                let Some(Record::Message { seq, mut message, spot }) = found.record else {
+                    continue;
+                };
+                message.port = self.port(message.port);
+                if self.is_live(seq) && self.taken(seq, message.port) {
+                    cost += message.cost();
+                    take(seq, message, self.boot.zip(spot));
+                }
+            }
+            if is_last {
+                return Ok(true);
+            }
+            if self.read == start {
+                window = window.saturating_mul(2);
+            }
+        }
+    }
+
+    /// What waits in here alone and was not found is lost.
+    pub(super) fn lose_away(&mut self, lost: &mut Vec<Lost>) {
+        for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.away > 0) {
+            lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
+            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
+        }
+        for (live, away) in self.live.words.iter_mut().zip(&mut self.away.words) {
+            let lost = std::mem::take(away);
+            self.live.ones -= u64::from((*live & lost).count_ones());
+            *live &= !lost;
+        }
+        self.away.ones = 0;
+    }
+
+    /// It could not be read: whether that was often enough to give it up.
+    pub(super) fn failed_again(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failures >= TRIES
+    }
+
+    /// It was rewritten: it has no summary, and what is to be read stands elsewhere.
+    pub(super) fn rewritten(&mut self, bytes: u64) {
+        let start = record::HEADER as u64;
+        (self.bytes, self.head, self.start, self.read) = (bytes, 0, start, start);
+    }
+}

@@ -1,0 +1,343 @@
+//! The files of the journal, as one list of messages.
+
+mod disk;
+mod read;
+mod recover;
+mod retained;
+mod room;
+
+use super::boot::Boot;
+use super::record::{self, Record};
+use super::segment::Segment;
+use super::{Entry, Seq, Settings, State, files};
+use crate::base::clock::Now;
+use disk::Lock;
+use retained::Newest;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Something went wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub(super) struct Failure {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure { path, source }
+}
+
+/// What a port has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) port: u16,
+    pub(super) up_to: Seq,
+    pub(super) away: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    settings: Settings,
+    boot: Boot,
+    /// The names of the ports, by their numbers from 1 on.
+    ports: Vec<String>,
+    segments: VecDeque<Segment>,
+    /// The last segment, if it is open.
+    file: Option<File>,
+    /// Whether what was written to it is not safe from a power failure yet.
+    is_dirty: bool,
+    /// When other boots than this one were, where that became known.
+    clocks: HashMap<[u8; 16], i64>,
+    newest: Newest,
+    /// Of each port, how many messages made way for newer ones of their topics.
+    replaced: BTreeMap<u16, u64>,
+    last: Seq,
+    state: State,
+    lock: Lock,
+}
+
+impl Store {
+    /// Opens a folder, and finds what an earlier run has left in it.
+    pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
+        Store::open_in(Boot::read(), settings, ports)
+    }
+
+    pub(super) fn open_in(
+        boot: Boot,
+        settings: &Settings,
+        ports: &[String],
+    ) -> Result<Store, Failure> {
+        let folder = &settings.folder;
+        files::make_folder(folder).map_err(at(folder))?;
+        let mut store = Store {
+            settings: settings.clone(),
+            boot,
+            ports: ports.to_vec(),
+            segments: VecDeque::new(),
+            file: None,
+            is_dirty: false,
+            clocks: HashMap::new(),
+            newest: Newest::default(),
+            replaced: BTreeMap::new(),
+            last: Seq(0),
+            state: State::default(),
+            lock: Lock::take(folder)?,
+        };
+        if let Some(why) = files::is_open_to_others(folder).map_err(at(folder))? {
+            tracing::warn!(
+                "{}: {why}: whoever may write there can alter and delete what waits; chown and \
+                 chmod 700 it",
+                folder.display()
+            );
+        }
+        store.recover()?;
+        Ok(store)
+    }
+
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Of each port, how many messages wait in here alone.
+    pub(super) fn away(&self) -> Vec<(u16, u64)> {
+        let mut away = BTreeMap::<u16, u64>::new();
+        for (port, share) in self.segments.iter().flat_map(|segment| &segment.shares) {
+            *away.entry(*port).or_default() += share.away;
+        }
+        away.into_iter().collect()
+    }
+
+    pub(super) fn state(&self) -> State {
+        State {
+            messages: self.segments.iter().map(Segment::live).sum(),
+            bytes: self.bytes(),
+            ..self.state
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// A new segment is begun when the last has so many bytes.
+    fn segment_size(&self) -> u64 {
+        (self.settings.size / 32).clamp(64 << 10, 1 << 20)
+    }
+
+    pub(super) fn name_ports(&mut self, ports: Vec<String>) -> Result<(), Failure> {
+        self.ports = ports;
+        if self.file.is_some() {
+            let mut out = Vec::new();
+            record::put(&mut out, &Record::Ports(self.ports.clone()));
+            self.write(&out)?;
+        }
+        Ok(())
+    }
+
+    /// Appends messages, as many as can be: those before an error are there. Messages that made
+    /// way are told.
+    pub(super) fn append(
+        &mut self,
+        entries: &mut VecDeque<Entry>,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Failure> {
+        let mut out = Vec::new();
+        while let Some(first) = entries.front() {
+            if record::size(&first.message) > record::LARGEST {
+                // No reader would take it for a record.
+                let Some(Entry { seq, message, away }) = entries.pop_front() else { break };
+                self.last = self.last.max(seq);
+                if away {
+                    lost.push(Lost { port: message.port, up_to: Seq(0), away: 1 });
+                }
+                continue;
+            }
+            let mut taken = 0;
+            for entry in &*entries {
+                let fits = |segment: &Segment| {
+                    segment.takes(entry.seq)
+                        && segment.bytes - segment.head + (out.len() as u64) < self.segment_size()
+                        && record::size(&entry.message) <= record::LARGEST
+                };
+                if self.file.is_none() || !self.segments.back().is_some_and(fits) {
+                    break;
+                }
+                let spot = entry.message.measured.map(|measured| self.boot.spot(measured));
+                record::put_message(&mut out, entry.seq, &entry.message, spot);
+                taken += 1;
+            }
+            if taken == 0 {
+                // The first of a segment is written with its header.
+                let Some(first) = entries.front().map(|entry| entry.seq) else { break };
+                self.begin(first)?;
+                continue;
+            }
+            let has_room = self.make_room(out.len() as u64, lost)?;
+            if self.file.is_none() {
+                // To make room, the segment they were meant for was removed.
+                out.clear();
+                continue;
+            }
+            if has_room {
+                self.write(&out)?;
+            }
+            out.clear();
+            for entry in entries.drain(..taken) {
+                self.last = self.last.max(entry.seq);
+                let (seq, port) = (entry.seq, entry.message.port);
+                if has_room && entry.message.retain {
+                    self.note_retained(self.newest.hash(&entry.message.topic), seq);
+                }
+                match self.segments.back_mut() {
+                    Some(segment) if has_room => segment.add(seq, port, entry.away),
+                    _ if entry.away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),
+                    // It has a place in memory.
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let (Some(file), Some(segment)) = (&mut self.file, self.segments.back_mut()) else {
+            return Ok(());
+        };
+        if let Err(error) = file.write_all(bytes) {
+            let failure = at(&segment.path)(error);
+            // What was written of it is no record; nothing is appended behind that.
+            self.close();
+            return Err(failure);
+        }
+        segment.bytes += bytes.len() as u64;
+        self.state.written += bytes.len() as u64;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Begins a segment. It says which messages of the others are needed; so it is there, and safe,
+    /// before one of those goes.
+    fn begin(&mut self, first: Seq) -> Result<(), Failure> {
+        self.sync()?;
+        self.file = None;
+        self.lock.check()?;
+        let (own, segments) = (self.boot.id, &self.segments);
+        let others = || segments.iter().filter(|segment| segment.first != first);
+        let is_used = |boot: &[u8; 16]| others().any(|s| s.boot.as_ref() == Some(boot));
+        self.clocks.retain(|boot, _| *boot == own || is_used(boot));
+        let mut out = record::header(first);
+        record::put(&mut out, &Record::Boot(own));
+        record::put(&mut out, &Record::Ports(self.ports.clone()));
+        for (boot, at_boot) in &self.clocks {
+            record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
+        }
+        others().for_each(|segment| record::put(&mut out, &segment.summary()));
+        let mut segment = Segment::new(&self.settings.folder, first);
+        let file = disk::write_whole(&segment.path, &out)?;
+        (segment.boot, segment.bytes, segment.head) =
+            (Some(own), out.len() as u64, out.len() as u64);
+        self.state.written += segment.bytes;
+        // One without messages is replaced.
+        self.segments.retain(|segment| segment.first != first);
+        self.segments.push_back(segment);
+        self.sync_folder()?;
+        self.file = Some(file);
+        self.remove_done();
+        Ok(())
+    }
+
+    /// Nothing more is appended to the last segment.
+    pub(super) fn close(&mut self) {
+        let _ = self.sync();
+        (self.file, self.is_dirty) = (None, false);
+    }
+
+    /// Makes what was written safe from a power failure.
+    pub(super) fn sync(&mut self) -> Result<(), Failure> {
+        if let (true, Some(file), Some(segment)) = (self.is_dirty, &self.file, self.segments.back())
+        {
+            file.sync_data().map_err(at(&segment.path))?;
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    /// Messages are needed no more.
+    pub(super) fn done(&mut self, done: &mut Vec<(Seq, u16)>) -> Result<(), Failure> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        done.sort_unstable();
+        let mut ranges: Vec<(Seq, u32)> = Vec::new();
+        for (seq, port) in done.drain(..) {
+            if let Some(segment) = self.segment(seq) {
+                segment.done(seq, port);
+            }
+            match ranges.last_mut() {
+                Some((first, count)) if first.0 + u64::from(*count) == seq.0 => *count += 1,
+                _ => ranges.push((seq, 1)),
+            }
+        }
+        self.remove_done();
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        record::put(&mut out, &Record::Done(ranges));
+        if self.file.is_none() || self.is_full_of_notes(out.len() as u64) {
+            // A segment says at its beginning what was done before.
+            return self.begin(Seq(self.last.0 + 1));
+        }
+        self.write(&out)
+    }
+
+    fn segment(&mut self, seq: Seq) -> Option<&mut Segment> {
+        let behind = self.segments.partition_point(|segment| segment.first <= seq);
+        self.segments.get_mut(behind.checked_sub(1)?)
+    }
+
+    /// Removes files of which nothing is needed. The last one says what was done in the others: it
+    /// stays as long as there are any, and until it is a quarter full, so that not every message
+    /// makes and removes one.
+    fn remove_done(&mut self) {
+        let small = self.segment_size() / 4;
+        let mut index = 0;
+        while let Some(segment) = self.segments.get(index) {
+            let is_last = index + 1 == self.segments.len();
+            let is_kept = index > 0 || self.file.is_some() && segment.bytes - segment.head < small;
+            if segment.live() > 0 || is_last && is_kept {
+                index += 1;
+                continue;
+            }
+            if let Err(failure) = self.drop_segment(index) {
+                // It is tried again; until then the newest segment says that nothing of it is needed.
+                tracing::debug!("{failure}");
+                index += 1;
+                continue;
+            }
+            if is_last {
+                (self.file, self.is_dirty) = (None, false);
+            }
+        }
+    }
+
+    /// The clock was set: messages of this boot that were measured before are known better.
+    pub(super) fn clock_is_set(&mut self, now: Now) -> Result<(), Failure> {
+        let at_boot = self.boot.began(now);
+        self.clocks.insert(self.boot.id, at_boot);
+        if self.file.is_none() && !self.segments.is_empty() {
+            return self.begin(Seq(self.last.0 + 1));
+        }
+        let mut out = Vec::new();
+        record::put(&mut out, &Record::Clock { boot: self.boot.id, at_boot });
+        self.write(&out)
+    }
+}

@@ -1,0 +1,85 @@
+//! Messages come back from the disk.
+
+use super::{Failure, Lost, Store, at};
+use crate::base::clock::{Now, Stamp};
+use crate::mqtt::message::Message;
+use crate::outbox::journal::boot::{Boot, wall};
+use crate::outbox::journal::{Seq, Spot};
+use std::collections::HashMap;
+use std::io;
+
+impl Store {
+    /// Messages of about so much memory that wait in here alone, oldest first. They are needed
+    /// still.
+    pub(in crate::outbox::journal) fn read(
+        &mut self,
+        bytes: usize,
+        lost: &mut Vec<Lost>,
+    ) -> Result<Vec<(Seq, Message)>, Failure> {
+        let mut messages = Vec::new();
+        let now = Now::read();
+        while let Some(index) = self.segments.iter().position(|segment| segment.away() > 0) {
+            let segment = &mut self.segments[index];
+            let (boot, clocks) = (&self.boot, &self.clocks);
+            let before = segment.away();
+            let result = segment.read(bytes, |seq, mut message, spot| {
+                if let Some((boot_id, spot)) = spot {
+                    date(&mut message, boot_id, spot, boot, clocks, now);
+                }
+                messages.push((seq, message));
+            });
+            if result.is_ok() {
+                segment.failures = 0;
+            }
+            match result {
+                Ok(false) => break,
+                Ok(true) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.lock.check()?,
+                Err(error) => {
+                    // A bad sector stays bad, and must not hold up what lies behind it.
+                    if !segment.failed_again() {
+                        return Err(error).map_err(at(&segment.path));
+                    }
+                }
+            }
+            // It was read to its end: what is still missing is damaged, or the file is gone.
+            if segment.away() > 0 {
+                tracing::warn!(
+                    "{}: {} of {before} messages are not readable",
+                    segment.path.display(),
+                    segment.away()
+                );
+                segment.lose_away(lost);
+            }
+            if !messages.is_empty() {
+                break;
+            }
+        }
+        Ok(messages)
+    }
+}
+
+/// Says when a message was measured, as far as that is known now.
+fn date(
+    message: &mut Message,
+    boot_id: [u8; 16],
+    spot: Spot,
+    boot: &Boot,
+    clocks: &HashMap<[u8; 16], i64>,
+    now: Now,
+) {
+    let measured = match boot_id == boot.id {
+        true => boot.at(spot),
+        false => Now { mono: now.mono, wall: wall(spot.wall) },
+    };
+    message.measured = Some(measured);
+    if Stamp(measured.wall).is_synchronised() {
+        return;
+    }
+    match clocks.get(&boot_id) {
+        Some(at_boot) => message.correct_to(wall(at_boot.saturating_add(spot.since_boot))),
+        None if boot_id == boot.id => message.correct(now),
+        // Nobody will ever know: the stamp in it goes on saying so.
+        None => message.measured = None,
+    }
+}

@@ -1,0 +1,93 @@
+//! Retained messages: of each topic only the newest counts, so the older ones go first when the
+//! journal is full.
+
+use super::{Failure, Lost, Store};
+use crate::mqtt::topic::Topic;
+use crate::outbox::journal::Seq;
+use crate::outbox::journal::segment::Segment;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+
+/// So many topics are known at most; retained messages of others go with their port's oldest.
+const TOPICS: usize = 4096;
+
+/// The newest retained message of each topic.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    /// By the topic's hash: of 4096 topics two share one in one of 10^12 journals.
+    messages: HashMap<u64, Seq>,
+    hasher: RandomState,
+}
+
+impl Newest {
+    pub(super) fn hash(&self, topic: &Topic) -> u64 {
+        self.hasher.hash_one(topic.as_str())
+    }
+
+    fn is_newer_than(&self, seq: Seq, topic: &Topic) -> bool {
+        self.messages.get(&self.hash(topic)).is_some_and(|newest| *newest > seq)
+    }
+}
+
+impl Store {
+    /// A retained message is in here: an older one of its topic is not worth a place any more.
+    pub(super) fn note_retained(&mut self, topic: u64, seq: Seq) {
+        let newest = &mut self.newest.messages;
+        if newest.len() >= TOPICS && !newest.contains_key(&topic) {
+            let oldest = self.segments.front().map_or(seq, |segment| segment.first);
+            newest.retain(|_, seq| *seq >= oldest);
+            if newest.len() >= TOPICS {
+                return;
+            }
+        }
+        let Some(other) = newest.insert(topic, seq) else { return };
+        // A start finds the newest first.
+        newest.insert(topic, seq.max(other));
+        let older = seq.min(other);
+        if let Some(segment) = self.segment(older)
+            && segment.is_away(older)
+        {
+            segment.superseded += 1;
+        }
+    }
+
+    /// Takes retained messages that wait in here alone, and have a newer one of their topic, out of
+    /// the oldest segments until so few bytes are left.
+    pub(super) fn replace_retained(
+        &mut self,
+        enough: u64,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Failure> {
+        // One that would keep most of what it has is not worth the writing.
+        let is_worth_it = |segment: &Segment| {
+            segment.superseded > 0 && u64::from(segment.superseded) * 4 >= segment.live()
+        };
+        // The last segment is being written.
+        let mut index = 0;
+        while index + 1 < self.segments.len() && self.bytes() > enough {
+            if !is_worth_it(&self.segments[index]) {
+                index += 1;
+                continue;
+            }
+            let newest = std::mem::take(&mut self.newest);
+            let gone = self.rewrite(index, lost, |segment, seq, message| {
+                message.retain && segment.is_away(seq) && newest.is_newer_than(seq, &message.topic)
+            });
+            self.newest = newest;
+            let Some(gone) = gone? else { continue };
+            for port in gone {
+                *self.replaced.entry(port).or_default() += 1;
+            }
+            self.segments[index].superseded = 0;
+            index += 1;
+        }
+        self.remove_done();
+        Ok(())
+    }
+
+    /// How many messages of each port made way for newer ones of their topics, since it was asked
+    /// last.
+    pub(in crate::outbox::journal) fn take_replaced(&mut self) -> BTreeMap<u16, u64> {
+        std::mem::take(&mut self.replaced)
+    }
+}

@@ -1,0 +1,133 @@
+//! What goes when the journal is full.
+
+use super::disk::write_whole;
+use super::{Failure, Lost, Store, at};
+use crate::config::Drop;
+use crate::mqtt::message::Message;
+use crate::outbox::journal::record::{self, Record};
+use crate::outbox::journal::segment::Segment;
+use crate::outbox::journal::{Seq, files};
+use std::collections::BTreeMap;
+
+impl Store {
+    /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
+    pub(super) fn make_room(&mut self, bytes: u64, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
+        if self.bytes() + bytes <= self.room() {
+            return Ok(true);
+        }
+        if bytes > self.room() / 2 {
+            return Ok(false);
+        }
+        self.remove_done();
+        // A whole segment's worth, so that it is not done again for each message.
+        let enough = self.room().saturating_sub(bytes + self.segment_size() / 2);
+        self.replace_retained(enough, lost)?;
+        while self.bytes() > enough && self.segments.len() > 1 {
+            if self.settings.drop == Drop::Newest {
+                return Ok(self.bytes() + bytes <= self.room());
+            }
+            let Some(port) = self.largest() else { break };
+            let last = self.segments.len() - 1;
+            let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
+            // The last segment is being written.
+            let Some(at) = self.segments.range(..last).position(has) else { break };
+            self.give_up(at, port, lost)?;
+        }
+        Ok(self.bytes() + bytes <= self.room())
+    }
+
+    /// Bytes that messages may take. The rest of `size` is for what is not asked whether there is
+    /// room: notes of what was acknowledged, the beginning of a segment, and one that is being
+    /// rewritten.
+    fn room(&self) -> u64 {
+        self.settings.size.saturating_sub(2 * self.segment_size())
+    }
+
+    /// Whether notes have no place in the segment that is being written any more: the next one says
+    /// in few bytes what they do.
+    pub(super) fn is_full_of_notes(&self, bytes: u64) -> bool {
+        let is_long = |s: &Segment| s.bytes - s.head > self.segment_size();
+        self.segments.back().is_some_and(is_long)
+            || self.bytes() + bytes > self.room() + self.segment_size() / 2
+    }
+
+    /// The port that takes up most.
+    fn largest(&self) -> Option<u16> {
+        let mut sizes = BTreeMap::<u16, u64>::new();
+        for segment in &self.segments {
+            for port in segment.shares.keys() {
+                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
+            }
+        }
+        let largest = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        Some(largest.0)
+    }
+
+    /// Gives up what a port has in a segment.
+    fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
+        let Some(segment) = self.segments.get(index) else { return Ok(()) };
+        let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
+        let up_to = segment.last_live().unwrap_or(segment.first);
+        let away = segment.shares.get(&port).map_or(0, |share| share.away);
+        let goes = |segment: &Segment, _, message: &Message| segment.port(message.port) == port;
+        if is_alone {
+            self.drop_segment(index)?;
+        } else if self.rewrite(index, lost, goes)?.is_none() {
+            return Ok(());
+        } else if let Some(segment) = self.segments.get_mut(index) {
+            // What of it could not be read too.
+            segment.shares.remove(&port);
+        }
+        lost.push(Lost { port, up_to, away });
+        Ok(())
+    }
+
+    /// Writes a segment anew without the messages that are to go and those that are not needed.
+    /// Returns the ports of those that went; `None` if the whole segment had to.
+    pub(super) fn rewrite(
+        &mut self,
+        index: usize,
+        lost: &mut Vec<Lost>,
+        goes: impl Fn(&Segment, Seq, &Message) -> bool,
+    ) -> Result<Option<Vec<u16>>, Failure> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let old = match files::read(&segment.path) {
+            Ok(old) => old,
+            Err(error) => {
+                let failure = at(&segment.path)(error);
+                if !segment.failed_again() {
+                    return Err(failure);
+                }
+                // A bad sector stays bad, and nothing new could be stored for ever.
+                tracing::warn!("{failure}; given up");
+                segment.lose_away(lost);
+                return self.drop_segment(index).map(|()| None);
+            }
+        };
+        segment.failures = 0;
+        let mut new = record::header(segment.first);
+        let mut gone = Vec::new();
+        for found in record::read_from(segment.start as usize, &old) {
+            let is_kept = match &found.record {
+                None => false,
+                Some(Record::Message { seq, .. }) if !segment.is_live(*seq) => false,
+                Some(Record::Message { seq, message, .. }) if goes(segment, *seq, message) => {
+                    gone.push((*seq, segment.port(message.port)));
+                    false
+                }
+                // This one is not the newest, which says as much of every segment, or more.
+                Some(Record::Live { .. } | Record::Done(_)) => false,
+                Some(_) => true,
+            };
+            if is_kept {
+                new.extend_from_slice(found.bytes);
+            }
+        }
+        write_whole(&segment.path, &new)?;
+        self.state.written += new.len() as u64;
+        gone.iter().for_each(|(seq, port)| segment.done(*seq, *port));
+        segment.rewritten(new.len() as u64);
+        self.sync_folder()?;
+        Ok(Some(gone.into_iter().map(|(_, port)| port).collect()))
+    }
+}

@@ -1,0 +1,353 @@
+//! The thread that has the files.
+
+use super::store::{Failure, Lost, Store};
+use super::{Entry, Report, Seq, Settings, State, Turn};
+use crate::base::clock::Now;
+use crate::base::log::lasting::Lasting;
+use crate::config::SyncPolicy;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Turns under way; each has 256 KiB of messages at most.
+const TURNS: usize = 4;
+
+/// After a failure the disk is tried again so often.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The way to the journal's thread. It ends with it, and what it was told is written by then.
+#[derive(Debug)]
+pub struct Journal {
+    /// `None` while it ends.
+    orders: Option<SyncSender<Order>>,
+    /// What did not fit into the channel: one turn, and what is seldom told.
+    held: VecDeque<Order>,
+    reports: tokio::sync::mpsc::Receiver<Report>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Turn(Turn),
+    Ports(Vec<String>),
+    ClockIsSet(Now),
+}
+
+/// Starts the journal's thread, which opens it and reads what an earlier run has left: that takes
+/// as long as the disk takes, and ends in [`Report::Back`] or [`Report::Failed`]. `ports` are the
+/// names of the ports, by their numbers from 1 on.
+pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
+    let (orders, receiver) = mpsc::sync_channel(TURNS);
+    let (sender, reports) = tokio::sync::mpsc::channel(2 * TURNS);
+    let mut running = Running {
+        settings: settings.clone(),
+        ports,
+        store: None,
+        entries: VecDeque::new(),
+        lost: Vec::new(),
+        done: Vec::new(),
+        reports: sender,
+        failed: None,
+        failing: Lasting::default(),
+        is_told: false,
+        synced: Instant::now(),
+        clock: None,
+        state: State::default(),
+        epoch: 0,
+    };
+    let thread = std::thread::Builder::new().name("journal".into());
+    let thread = thread.spawn(move || running.run(&receiver))?;
+    Ok(Journal { orders: Some(orders), held: VecDeque::new(), reports, thread: Some(thread) })
+}
+
+impl Journal {
+    /// What it says next. Pending for ever when it has ended. Cancel-safe.
+    pub async fn report(&mut self) -> Report {
+        match self.reports.recv().await {
+            Some(report) => report,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it can be told something now; if not, a report will come.
+    pub fn has_room(&mut self) -> bool {
+        while let (Some(order), Some(orders)) = (self.held.pop_front(), &self.orders) {
+            match orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => {
+                    self.held.push_front(order);
+                    break;
+                }
+                // It panicked; what it has is on the disk.
+                Err(TrySendError::Disconnected(_)) => self.orders = None,
+            }
+        }
+        self.held.is_empty()
+    }
+
+    /// What it has to do next; only if it has room.
+    pub fn turn(&mut self, turn: Turn) {
+        self.give(Order::Turn(turn));
+    }
+
+    /// The names of the ports have become these.
+    pub fn name_ports(&mut self, ports: Vec<String>) {
+        self.give(Order::Ports(ports));
+    }
+
+    /// The wall clock was set.
+    pub fn clock_is_set(&mut self, now: Now) {
+        self.give(Order::ClockIsSet(now));
+    }
+
+    fn give(&mut self, order: Order) {
+        if let Order::Ports(_) = &order {
+            // While a disk hangs there may be any number of reloads.
+            self.held.retain(|held| !matches!(held, Order::Ports(_)));
+        }
+        self.held.push_back(order);
+        self.has_room();
+    }
+
+    /// Waits until all that it was told is on the disk, at most so long. Returns how it stands in
+    /// the end, if that changed.
+    pub async fn close(mut self, grace: Duration) -> Option<State> {
+        let mut last = None;
+        let end = async {
+            while !self.has_room() {
+                let report = self.reports.recv().await?;
+                note(&report, &mut last);
+            }
+            self.orders = None;
+            while let Some(report) = self.reports.recv().await {
+                note(&report, &mut last);
+            }
+            Some(())
+        };
+        let _ = tokio::time::timeout(grace, end).await;
+        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
+            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+        last
+    }
+}
+
+fn note(report: &Report, last: &mut Option<State>) {
+    if let Report::State(state) = report {
+        *last = Some(*state);
+    }
+}
+
+struct Running {
+    settings: Settings,
+    ports: Vec<String>,
+    /// `None` as long as the folder could not be opened.
+    store: Option<Store>,
+    /// To be written.
+    entries: VecDeque<Entry>,
+    lost: Vec<Lost>,
+    done: Vec<(Seq, u16)>,
+    reports: tokio::sync::mpsc::Sender<Report>,
+    /// When it was found last that it cannot write.
+    failed: Option<Instant>,
+    /// For the log: a full disk may fail and work by turns all day.
+    failing: Lasting,
+    /// The log was told of the last failure.
+    is_told: bool,
+    synced: Instant,
+    /// The wall clock was set, before the folder could be opened.
+    clock: Option<Now>,
+    state: State,
+    /// How often it has failed.
+    epoch: u32,
+}
+
+impl Running {
+    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+        if let Err(failure) = self.open() {
+            self.fail(&failure);
+        }
+        self.tell_state(true);
+        loop {
+            let order = match self.due() {
+                Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let is_turn = order.is_ok();
+            let result = match order {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => self.due_now(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let is_due =
+                || self.failed.is_none() && self.due().is_some_and(|d| d <= Instant::now());
+            let result = match result {
+                // Orders that come without a pause do not put it off.
+                Ok(()) if is_turn && is_due() => self.due_now(),
+                result => result,
+            };
+            if let Err(failure) = result {
+                self.fail(&failure);
+            }
+            self.tell_state(is_turn);
+        }
+        if let Some(store) = &mut self.store
+            && let Err(failure) = store.sync()
+        {
+            tracing::warn!("journal: {failure}");
+        }
+    }
+
+    /// When something is to be done by itself.
+    fn due(&self) -> Option<Instant> {
+        if let Some(failed) = self.failed {
+            return failed.checked_add(RETRY);
+        }
+        match self.settings.sync {
+            SyncPolicy::Every(span) if self.store.as_ref().is_some_and(Store::is_dirty) => {
+                self.synced.checked_add(span.duration())
+            }
+            _ => None,
+        }
+    }
+
+    fn due_now(&mut self) -> Result<(), Failure> {
+        self.synced = Instant::now();
+        if self.failed.is_some() {
+            return self.try_again();
+        }
+        self.store.as_mut().map_or(Ok(()), Store::sync)
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Failure> {
+        let turn = match (order, &mut self.store) {
+            (Order::Turn(turn), _) => turn,
+            (Order::Ports(ports), store) => {
+                self.ports.clone_from(&ports);
+                return store.as_mut().map_or(Ok(()), |store| store.name_ports(ports));
+            }
+            (Order::ClockIsSet(now), Some(store)) => return store.clock_is_set(now),
+            (Order::ClockIsSet(now), None) => {
+                self.clock = Some(now);
+                return Ok(());
+            }
+        };
+        self.done.extend(turn.done);
+        let Some(store) = &mut self.store else {
+            self.done.clear();
+            return Ok(());
+        };
+        if self.failed.is_some() || turn.epoch != self.epoch {
+            // What is done with is not repeated, even if that cannot be written; and what waits can
+            // be read from most disks that cannot be written.
+            let _ = store.done(&mut self.done);
+            if turn.epoch == self.epoch && self.read(turn.read).is_err() {
+                self.tell(Report::Read(Vec::new()));
+            }
+            return Ok(());
+        }
+        self.entries = turn.entries.into();
+        let any = !self.entries.is_empty();
+        store.append(&mut self.entries, &mut self.lost)?;
+        if self.settings.sync == SyncPolicy::Each {
+            store.sync()?;
+        } else if !store.is_dirty() {
+            self.synced = Instant::now();
+        }
+        let last = store.last();
+        if any {
+            self.tell(Report::Safe(last));
+        }
+        self.tell_lost();
+        if let Some(store) = &mut self.store {
+            store.done(&mut self.done)?;
+        }
+        self.read(turn.read)
+    }
+
+    fn read(&mut self, bytes: Option<usize>) -> Result<(), Failure> {
+        if let (Some(bytes), Some(store)) = (bytes, &mut self.store) {
+            let messages = store.read(bytes, &mut self.lost)?;
+            self.tell(Report::Read(messages));
+            self.tell_lost();
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        let (why, now) = (failure.to_string(), Instant::now());
+        if let Some(again) = self.failing.occurred(now) {
+            tracing::warn!("journal: {why}; what waits is kept in memory until it works{again}");
+            self.is_told = true;
+        }
+        if let (None, Some(store)) = (self.failed, &self.store) {
+            // What was written is there, if only until the power fails.
+            self.tell(Report::Safe(store.last()));
+        }
+        self.failed = Some(now);
+        self.epoch = self.epoch.wrapping_add(1);
+        self.entries.clear();
+        self.tell(Report::Failed { why, epoch: self.epoch });
+        self.tell_lost();
+    }
+
+    fn try_again(&mut self) -> Result<(), Failure> {
+        self.failed = Some(Instant::now());
+        match &mut self.store {
+            Some(store) => {
+                store.try_again(&mut self.lost)?;
+                self.failed = None;
+                self.tell(Report::Back { last: Seq(0), waiting: Vec::new() });
+            }
+            None => self.open()?,
+        }
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!("journal: works again");
+        }
+        self.tell_lost();
+        Ok(())
+    }
+
+    /// Opens the folder for the first time.
+    fn open(&mut self) -> Result<(), Failure> {
+        let store = Store::open(&self.settings, &self.ports)?;
+        let (last, waiting, messages) = (store.last(), store.away(), store.state().messages);
+        self.store = Some(store);
+        self.failed = None;
+        if messages > 0 {
+            tracing::info!("{messages} messages of an earlier run wait in the journal");
+        }
+        self.tell(Report::Back { last, waiting });
+        match (self.clock.take(), &mut self.store) {
+            (Some(now), Some(store)) => store.clock_is_set(now),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_lost(&mut self) {
+        for Lost { port, up_to, away } in std::mem::take(&mut self.lost) {
+            self.tell(Report::Dropped { port, up_to, away });
+        }
+        let replaced = self.store.as_mut().map(Store::take_replaced).unwrap_or_default();
+        for (port, messages) in replaced {
+            self.tell(Report::Replaced { port, messages });
+        }
+    }
+
+    /// Somebody may wait for a report to tell more.
+    fn tell_state(&mut self, always: bool) {
+        let state = self.store.as_ref().map(Store::state).unwrap_or_default();
+        if always || state != self.state {
+            self.state = state;
+            self.tell(Report::State(state));
+        }
+    }
+
+    fn tell(&self, report: Report) {
+        // Nobody listens any more when the gateway is ending.
+        let _ = self.reports.blocking_send(report);
+    }
+}

@@ -1,0 +1,17 @@
+//! Serial ports: opening them by path, by USB id or over the network, and the task of each.
+//!
+//! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
+
+mod in_use;
+mod line_counts;
+pub mod list;
+mod marks;
+mod open;
+mod stream;
+pub mod task;
+pub mod usb;
+
+#[cfg(any(test, feature = "testing"))]
+pub use open::open;
+pub use open::{OpenError, Opener};
+pub use stream::Stream;

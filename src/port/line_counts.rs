@@ -1,0 +1,82 @@
+//! What a serial driver counts: bytes that came with an error, and bytes that were lost.
+//!
+//! The only file with `unsafe`: no maintained crate offers TIOCGICOUNT as a safe call.
+#![allow(unsafe_code)]
+
+use crate::gateway::status::LineCounts;
+use rustix::ioctl::{Getter, ioctl};
+use std::os::fd::AsFd;
+
+impl LineCounts {
+    /// Of a tty, since its driver was loaded; `None`: its driver counts nothing.
+    pub(super) fn of(tty: impl AsFd) -> Option<LineCounts> {
+        // SAFETY: TIOCGICOUNT writes one `serial_icounter_struct` and reads nothing. That struct is
+        // 20 ints on every architecture (linux/serial.h), which is what is given to it, and every
+        // value of an int is one of an i32.
+        let counts: [i32; 20] = unsafe { ioctl(tty, Getter::<TIOCGICOUNT, _>::new()) }.ok()?;
+        let [_cts, _dsr, _rng, _dcd, _rx, _tx, frame, overrun, parity, brk, buffer_overrun, ..] =
+            counts.map(|count| u64::from(count.cast_unsigned()));
+        Some(LineCounts { parity, framing: frame, breaks: brk, overrun, buffer_overrun })
+    }
+
+    /// What was counted since `before`. The driver counts in 32 bits, which wrap.
+    pub(super) fn since(self, before: LineCounts) -> LineCounts {
+        let since = |now: u64, before: u64| u64::from((now as u32).wrapping_sub(before as u32));
+        self.with(before, since)
+    }
+
+    /// Both together.
+    pub(super) fn plus(self, other: LineCounts) -> LineCounts {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// Bytes that never came.
+    pub(super) fn lost(self) -> u64 {
+        self.overrun + self.buffer_overrun
+    }
+
+    fn with(self, other: LineCounts, each: impl Fn(u64, u64) -> u64) -> LineCounts {
+        LineCounts {
+            parity: each(self.parity, other.parity),
+            framing: each(self.framing, other.framing),
+            breaks: each(self.breaks, other.breaks),
+            overrun: each(self.overrun, other.overrun),
+            buffer_overrun: each(self.buffer_overrun, other.buffer_overrun),
+        }
+    }
+}
+
+/// From asm/ioctls.h.
+#[cfg(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+))]
+const TIOCGICOUNT: rustix::ioctl::Opcode = 0x5492;
+#[cfg(not(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+)))]
+const TIOCGICOUNT: rustix::ioctl::Opcode = 0x545D;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_driver_counts_nothing() {
+        assert_eq!(LineCounts::of(std::io::stdin()), None);
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(LineCounts::of(&file), None);
+    }
+
+    #[test]
+    fn differences_survive_the_wrap_of_the_drivers_counters() {
+        let of = |parity| LineCounts { parity, ..LineCounts::default() };
+        assert_eq!(of(3).since(of(u64::from(u32::MAX))), of(4));
+        assert_eq!(of(3).plus(of(4)), of(7));
+    }
+}

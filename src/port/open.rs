@@ -1,0 +1,368 @@
+//! Opens a port in the state that the configuration asks for.
+
+use super::in_use;
+use super::stream::{Stream, Tty};
+use super::task::{Link, Opened};
+use super::usb::{self, UsbError};
+use crate::config::scalar::{Line, Parity, TcpAddress};
+use crate::config::{Flow, ModemLine, Port};
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{self, ControlModes, InputModes, OptionalActions, Termios};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
+
+/// How long a serial port on the network may take to answer.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("{0} is not there; is it plugged in? `tty2mqtt ports` lists what is")]
+    NotFound(String),
+    /// Not allowed to this user.
+    #[error("{0} is not open to this user; add the user to the group `dialout`")]
+    Permission(String),
+    /// Another program reads it too, so each would get a part of the bytes.
+    #[error("{path} is in use by {by}{remedy}")]
+    InUse {
+        /// The tty.
+        path: String,
+        /// Name and process id of the other program, as far as they can be seen.
+        by: String,
+        /// What to do, where that is known.
+        remedy: String,
+    },
+    /// A file, but no tty.
+    #[error("{0} is no serial port")]
+    NoTty(String),
+    /// The driver does not take the line settings.
+    #[error("{path} does not take {line}: {why}")]
+    Line {
+        /// The tty.
+        path: String,
+        /// The settings.
+        line: Line,
+        /// What the driver said.
+        why: String,
+    },
+    /// No adapter, or several that cannot be told apart.
+    #[error(transparent)]
+    Usb(#[from] UsbError),
+    /// The port on the network does not answer.
+    #[error("cannot connect to {address}: {source}")]
+    Tcp {
+        /// Where it should be.
+        address: TcpAddress,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("{path}: {source}")]
+    Io {
+        /// The tty.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration check lets no such port through.
+    #[error("nothing says which port this is")]
+    Nameless,
+}
+
+/// Opens one port, whenever it is asked to.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    port: Port,
+    /// Who had the tty the last time.
+    in_use_by: Option<in_use::Process>,
+    /// What the driver did not do the last time; the log knows of it.
+    undone: Vec<String>,
+}
+
+/// Opens a port for the first time.
+#[cfg(any(test, feature = "testing"))]
+pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
+    Opener::new(port.clone()).open().await
+}
+
+impl Opener {
+    /// Of this port.
+    pub fn new(port: Port) -> Opener {
+        Opener { port, in_use_by: None, undone: Vec::new() }
+    }
+
+    /// Opens the port. Nobody else on this thread waits for it: an adapter that is out of order
+    /// takes its driver's time-outs, seconds, and a name on the network has to be looked up.
+    pub async fn open(&mut self) -> Result<Opened<Stream>, OpenError> {
+        if let Some(address) = &self.port.tcp {
+            return connect(address).await;
+        }
+        let mut away = self.clone();
+        let opened = spawn_blocking(move || (away.open_by_name(), away)).await;
+        match opened {
+            Ok((opened, back)) => {
+                *self = back;
+                opened
+            }
+            Err(e) => Err(OpenError::Io { path: "opening".into(), source: e.into() }),
+        }
+    }
+
+    fn open_by_name(&mut self) -> Result<Opened<Stream>, OpenError> {
+        let port = &self.port;
+        let path = match (&port.path, &port.usb) {
+            (Some(path), _) => path.clone(),
+            (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
+            (None, None) => return Err(OpenError::Nameless),
+        };
+        self.open_tty(&path)
+    }
+
+    fn open_tty(&mut self, path: &Path) -> Result<Opened<Stream>, OpenError> {
+        let line = self.port.line.unwrap_or(Line::DEFAULT);
+        let shown = path.display().to_string();
+        // By its real name: the other end of a symlink is what others have open, too.
+        let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
+        // Opened first, because most of what can be wrong shows then, and costs less than a search.
+        let tty = first_open(&real).map_err(|e| explain(&shown, e, || self.in_use_by(&real)))?;
+        if let Some(by) = self.in_use_by(&real) {
+            return Err(taken(&shown, Some(by)));
+        }
+        keep_modem_lines(&tty).map_err(|e| explain(&shown, e, || None))?;
+        let io = |e: io::Error| OpenError::Io { path: shown.clone(), source: e };
+        let mut stream = set_up(&real, &shown, line, self.port.flow)?;
+        let mut undone = Vec::new();
+        for (name, wanted, write) in [
+            ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as SetModemLine),
+            ("RTS", self.port.rts, SerialStream::write_request_to_send),
+        ] {
+            if let Err(error) = set(&mut stream, wanted, write) {
+                undone.push(format!("the driver cannot switch {name} {wanted:?}: {error}"));
+            }
+        }
+        let settings = mark_errors(&tty).map_err(io)?;
+        // Behind a virtual port there is no line.
+        if !real.starts_with("/dev/pts") {
+            undone.extend(other_line(line, &settings));
+        }
+        for what in self.new_ones(&undone) {
+            tracing::warn!("{shown}: {what}");
+        }
+        let is_marked = settings.input_modes.contains(InputModes::PARMRK);
+        // What came in before we were there belongs to no reading of ours.
+        stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
+        let mut tty = Tty::new(stream, tty);
+        let line_counts = tty.watch_line();
+        let link = if is_marked { Link::MarkedTty } else { Link::Tty };
+        Ok(Opened { stream: Stream::Tty(tty), device: shown, link, line_counts })
+    }
+
+    fn in_use_by(&mut self, real: &Path) -> Option<in_use::Process> {
+        self.in_use_by = in_use::by_another(Path::new("/proc"), real, self.in_use_by.as_ref());
+        self.in_use_by.clone()
+    }
+
+    /// Of what the driver did not do, that of which the log does not know from the last opening.
+    fn new_ones(&mut self, undone: &[String]) -> Vec<String> {
+        let before = std::mem::replace(&mut self.undone, undone.to_vec());
+        undone.iter().filter(|what| !before.contains(what)).cloned().collect()
+    }
+}
+
+type SetModemLine = fn(&mut SerialStream, bool) -> tokio_serial::Result<()>;
+
+fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStream, OpenError> {
+    let parity = match line.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let flow = match flow {
+        Flow::None => tokio_serial::FlowControl::None,
+        Flow::Hardware => tokio_serial::FlowControl::Hardware,
+        Flow::Software => tokio_serial::FlowControl::Software,
+    };
+    let data_bits = match line.data_bits {
+        5 => tokio_serial::DataBits::Five,
+        6 => tokio_serial::DataBits::Six,
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let stop_bits = match line.stop_bits {
+        2 => tokio_serial::StopBits::Two,
+        _ => tokio_serial::StopBits::One,
+    };
+    let stream = tokio_serial::new(real.to_string_lossy(), line.baud)
+        .parity(parity)
+        .flow_control(flow)
+        .data_bits(data_bits)
+        .stop_bits(stop_bits)
+        .open_native_async();
+    stream.map_err(|e| match e.kind {
+        // This is how the library reports a lock that another program holds.
+        tokio_serial::ErrorKind::NoDevice => taken(shown, None),
+        _ => OpenError::Line { path: shown.into(), line, why: e.to_string() },
+    })
+}
+
+fn set(
+    stream: &mut SerialStream,
+    wanted: ModemLine,
+    write: SetModemLine,
+) -> tokio_serial::Result<()> {
+    match wanted {
+        ModemLine::Keep => Ok(()),
+        ModemLine::On => write(stream, true),
+        ModemLine::Off => write(stream, false),
+    }
+}
+
+fn first_open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Clears HUPCL, so that DTR does not fall when the port is closed: an Arduino resets when it
+/// rises again at the next opening.
+fn keep_modem_lines(tty: &OwnedFd) -> io::Result<()> {
+    let mut settings = termios::tcgetattr(tty)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    Ok(termios::tcsetattr(tty, OptionalActions::Now, &settings)?)
+}
+
+/// Has the kernel mark bytes that came with an error, for [`Marks`](super::marks::Marks) to undo,
+/// instead of dropping them or making them NUL. Returns what the driver made of all settings.
+fn mark_errors(tty: &OwnedFd) -> io::Result<Termios> {
+    let mut settings = termios::tcgetattr(tty)?;
+    let ignore = InputModes::IGNPAR | InputModes::IGNBRK | InputModes::BRKINT | InputModes::ISTRIP;
+    settings.input_modes.remove(ignore);
+    settings.input_modes.insert(InputModes::PARMRK | InputModes::INPCK);
+    termios::tcsetattr(tty, OptionalActions::Now, &settings)?;
+    Ok(termios::tcgetattr(tty)?)
+}
+
+/// What the driver set the line to, if that is not what it was asked for.
+fn other_line(wanted: Line, settings: &Termios) -> Option<String> {
+    let modes = settings.control_modes;
+    let data_bits = match modes & ControlModes::CSIZE {
+        ControlModes::CS5 => 5,
+        ControlModes::CS6 => 6,
+        ControlModes::CS7 => 7,
+        _ => 8,
+    };
+    let parity = match (modes.contains(ControlModes::PARENB), modes.contains(ControlModes::PARODD))
+    {
+        (false, _) => Parity::None,
+        (true, false) => Parity::Even,
+        (true, true) => Parity::Odd,
+    };
+    let stop_bits = if modes.contains(ControlModes::CSTOPB) { 2 } else { 1 };
+    let set = Line { baud: settings.output_speed(), data_bits, parity, stop_bits };
+    // Chips divide a clock; what is off by 2 % still works, and Linux tells it as what was wanted.
+    let is_near = set.baud.abs_diff(wanted.baud) <= wanted.baud / 50;
+    let is_same = is_near && Line { baud: wanted.baud, ..set } == wanted;
+    (!is_same).then(|| format!("the driver does not take {wanted}; it has set {set}"))
+}
+
+fn explain(
+    shown: &str,
+    error: io::Error,
+    by: impl FnOnce() -> Option<in_use::Process>,
+) -> OpenError {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => OpenError::NotFound(shown.into()),
+        Some(Errno::ACCESS | Errno::PERM) => OpenError::Permission(shown.into()),
+        Some(Errno::NOTTY) => OpenError::NoTty(shown.into()),
+        Some(Errno::BUSY) => taken(shown, by()),
+        _ => OpenError::Io { path: shown.into(), source: error },
+    }
+}
+
+fn taken(path: &str, by: Option<in_use::Process>) -> OpenError {
+    let remedy = by.as_ref().map(|by| by.remedy(Path::new(path))).unwrap_or_default();
+    let by = by.map_or_else(|| "another program".into(), |by| by.to_string());
+    OpenError::InUse { path: path.into(), by, remedy }
+}
+
+async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
+    let failed = |source| OpenError::Tcp { address: address.clone(), source };
+    let connecting = TcpStream::connect((address.host.as_str(), address.port));
+    let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting).await;
+    let stream = stream.map_err(|late| failed(late.into()))?.map_err(failed)?;
+    // A device that lost its power says nothing; without this we would wait for it for ever.
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10));
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+    Ok(Opened {
+        stream: Stream::Tcp(stream),
+        device: address.to_string(),
+        link: Link::Network,
+        line_counts: None,
+    })
+}
+
+#[cfg(all(test, feature = "demo"))]
+mod tests {
+    use super::*;
+    use crate::config::load;
+    use crate::testing::pty::Pty;
+
+    #[tokio::test]
+    async fn a_line_that_the_driver_does_not_take_is_told() {
+        // Linux's PTYs know eight data bits without parity only.
+        for (line, expected) in [
+            ("9600 8N1", None),
+            ("9600 8N2", None),
+            ("9600 7E1", Some("the driver does not take 9600 7E1; it has set 9600 8N1")),
+            ("250000 8O2", Some("the driver does not take 250000 8O2; it has set 250000 8N2")),
+        ] {
+            let pty = Pty::open().unwrap();
+            let text = format!(
+                "broker: {{url: \"mqtt://x\"}}\nports: {{p: {{path: {}, line: {line}}}}}\n",
+                pty.path().display()
+            );
+            let (config, _) = load::parse("test", &text, Path::new("/")).unwrap();
+            let mut opener = Opener::new(config.ports.into_values().next().unwrap());
+            let opened = opener.open().await.unwrap();
+            let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
+            let settings = termios::tcgetattr(tty).unwrap();
+            let line = line.parse().unwrap();
+            assert_eq!(other_line(line, &settings).as_deref(), expected);
+            assert_eq!(opener.undone, [""; 0], "there is no line");
+        }
+        // What a chip makes of a speed is near enough, or not.
+        let pty = Pty::open().unwrap();
+        let tty = first_open(pty.path()).unwrap();
+        let mut settings = termios::tcgetattr(&tty).unwrap();
+        settings.control_modes.remove(ControlModes::CSTOPB);
+        for (set, is_told) in [(115_200, false), (115_108, false), (112_000, true), (9600, true)] {
+            settings.set_speed(set).unwrap();
+            let told = other_line("115200 8N1".parse().unwrap(), &settings);
+            assert_eq!(told.is_some(), is_told, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_is_told_once_of_what_the_driver_does_not_do() {
+        let text = "broker: {url: \"mqtt://x\"}\nports: {p: {path: /dev/x, line: 9600 8N1}}\n";
+        let (config, _) = load::parse("test", text, Path::new("/")).unwrap();
+        let mut opener = Opener::new(config.ports.into_values().next().unwrap());
+        let told: Vec<_> = ["a", "a", "b", "b"]
+            .map(|what| opener.new_ones(&[what.to_owned()]))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(told, ["a", "b"]);
+    }
+}

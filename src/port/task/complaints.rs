@@ -1,0 +1,97 @@
+//! What the log is told of bytes that came to nothing: each kind at once, and then more and more
+//! seldom while it lasts. A device that sends rubbish all day must not push all else out of the log.
+
+use crate::base::log::lasting::Lasting;
+use crate::codec::value::Cause;
+use crate::device::pipeline::Complaint;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What the log knows of one port.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    refused: BTreeMap<Cause, Lasting>,
+    bad: Known,
+    lost: Known,
+}
+
+/// A count that only grows, and how much of it the log was told.
+#[derive(Debug, Default)]
+struct Known {
+    count: u64,
+    lasting: Lasting,
+}
+
+impl Known {
+    fn line(&mut self, count: u64, what: &str, now: Instant) -> Option<String> {
+        let more = count.saturating_sub(std::mem::replace(&mut self.count, count));
+        let again = self.lasting.occurred_times(more, now)?;
+        Some(format!("{what}, {count} so far{again}"))
+    }
+}
+
+impl Complaints {
+    /// The lines that are due: refused readings, and the port's `bad` frames and `lost` messages.
+    pub(super) fn lines(
+        &mut self,
+        refused: Vec<Complaint>,
+        bad: u64,
+        lost: u64,
+        now: Instant,
+    ) -> impl Iterator<Item = String> + use<> {
+        let mut lines = Vec::new();
+        for Complaint { refused, times } in refused {
+            let lasting = self.refused.entry(refused.cause).or_default();
+            lines.extend(
+                lasting.occurred_times(times, now).map(|again| format!("{refused}{again}")),
+            );
+        }
+        lines.extend(self.bad.line(bad, "bad frames", now));
+        lines.extend(self.lost.line(lost, "messages lost", now));
+        lines.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::pipeline::Refused;
+    use std::time::Duration;
+
+    fn refused(cause: Cause, times: u64) -> Complaint {
+        let what = "expected a number, found \"2x\"".to_owned();
+        Complaint { refused: Refused { field: "t".into(), cause, what }, times }
+    }
+
+    #[test]
+    fn a_day_of_rubbish_fits_eight_kibibytes_of_log() {
+        let mut complaints = Complaints::default();
+        let start = Instant::now();
+        let mut log = Vec::new();
+        for second in 0..86_400 {
+            let causes = [Cause::NotUtf8, Cause::Missing, Cause::NotANumber, Cause::Malformed];
+            let refused = causes.map(|cause| refused(cause, 10)).into();
+            let now = start + Duration::from_secs(second);
+            log.extend(complaints.lines(refused, 3 * (second + 1), second, now));
+        }
+        assert_eq!(log[0], "t refused: expected a number, found \"2x\" (10 times)");
+        assert_eq!(log[4], "bad frames, 3 so far (3 times)");
+        assert_eq!(log[5], "messages lost, 1 so far");
+        assert!(log.iter().any(|line| line == "bad frames, 183 so far (180 times in 60 s)"));
+        // `port NAME: ` and what syslog puts before it.
+        let bytes: usize = log.iter().map(|line| line.len() + 80).sum();
+        assert!(bytes < 8192, "{bytes}");
+    }
+
+    #[test]
+    fn nothing_new_says_nothing() {
+        let mut complaints = Complaints::default();
+        let start = Instant::now();
+        assert_eq!(complaints.lines(Vec::new(), 0, 0, start).count(), 0);
+        assert_eq!(complaints.lines(Vec::new(), 1, 0, start).count(), 1);
+        let later = start + Duration::from_secs(90);
+        assert_eq!(complaints.lines(Vec::new(), 1, 0, later).count(), 0);
+        let line = complaints.lines(vec![refused(Cause::NotANumber, 1)], 1, 0, later).next();
+        assert_eq!(line.unwrap(), "t refused: expected a number, found \"2x\"");
+    }
+}

@@ -1,0 +1,124 @@
+//! How often refused commands are told of: a flood of them is worth no flood of lines and messages.
+
+use crate::base::log::lasting::{Again, Lasting};
+use crate::device::command::Refused;
+use crate::mqtt::topic::Topic;
+use std::mem::{Discriminant, discriminant};
+use std::time::{Duration, Instant};
+
+/// So many refusals of a kind are reported one by one in each [`SPAN`]; the rest in one message.
+const ALONE: u32 = 16;
+const SPAN: Duration = Duration::from_secs(1);
+
+/// Refused commands of one port, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Vec<Kind>);
+
+#[derive(Debug)]
+struct Kind {
+    kind: Discriminant<Refused>,
+    log: Lasting,
+    /// When the span that is counted ends.
+    until: Instant,
+    /// Reports in it.
+    told: u32,
+    untold: Option<Report>,
+}
+
+/// So many commands were refused for this reason, the last of them with this topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) topic: Topic,
+    pub(super) why: Refused,
+    pub(super) count: u32,
+}
+
+impl Refusals {
+    /// Commands were refused. Returns what the log is told, and what is reported at once.
+    pub(super) fn refused(
+        &mut self,
+        report: Report,
+        now: Instant,
+    ) -> (Option<Again>, Option<Report>) {
+        let kind = discriminant(&report.why);
+        let at = self.0.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
+            let log = Lasting::default();
+            self.0.push(Kind { kind, log, until: now, told: 0, untold: None });
+            self.0.len() - 1
+        });
+        let kind = &mut self.0[at];
+        let again = kind.log.occurred_times(report.count.into(), now);
+        if kind.until <= now && kind.untold.is_none() {
+            (kind.until, kind.told) = (now + SPAN, 0);
+        }
+        if kind.told < ALONE && kind.untold.is_none() {
+            kind.told += 1;
+            return (again, Some(report));
+        }
+        let before = kind.untold.as_ref().map_or(0, |untold| untold.count);
+        kind.untold = Some(Report { count: before.saturating_add(report.count), ..report });
+        (again, None)
+    }
+
+    /// What is to be reported by now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Report> {
+        let due = self.0.iter_mut().filter(|kind| kind.until <= now);
+        due.filter_map(|kind| kind.untold.take()).collect()
+    }
+
+    /// What is left to be reported, at the end.
+    pub(super) fn rest(&mut self) -> Vec<Report> {
+        self.0.iter_mut().filter_map(|kind| kind.untold.take()).collect()
+    }
+
+    /// When something is to be reported.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.iter().filter(|kind| kind.untold.is_some()).map(|kind| kind.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(topic: &str, why: Refused, count: u32) -> Report {
+        Report { topic: topic.parse().unwrap(), why, count }
+    }
+
+    #[test]
+    fn a_flood_is_told_in_few_lines_and_reports_and_each_is_counted() {
+        let start = Instant::now();
+        let mut refusals = Refusals::default();
+        let (mut lines, mut reports, mut counted) = (0, 0, 0);
+        // Ten thousand in ten seconds, and one of another kind.
+        for n in 0..10_000 {
+            let now = start + Duration::from_millis(n);
+            let (line, told) = refusals.refused(report("t", Refused::QueueFull, 1), now);
+            lines += usize::from(line.is_some());
+            for report in told.into_iter().chain(refusals.due(now)) {
+                reports += 1;
+                counted += report.count;
+            }
+            assert!(refusals.deadline().is_none_or(|due| due <= now + SPAN));
+        }
+        let other = report("other", Refused::Stuck, 1);
+        let (line, told) = refusals.refused(other.clone(), start);
+        assert!(line.is_some());
+        assert_eq!(told, Some(other));
+        counted += refusals.rest().iter().map(|report| report.count).sum::<u32>();
+        assert_eq!(counted, 10_000);
+        assert_eq!(lines, 1, "a minute has not passed");
+        assert!(reports <= 10 * (ALONE + 1), "{reports}");
+    }
+
+    #[test]
+    fn a_day_of_refusals_each_second_fits_the_log() {
+        let start = Instant::now();
+        let mut refusals = Refusals::default();
+        let line = |second| {
+            let now = start + Duration::from_secs(second);
+            refusals.refused(report("t", Refused::Away("gone".into()), 1), now).0
+        };
+        assert_eq!((0..86_400).filter_map(line).count(), 7);
+    }
+}

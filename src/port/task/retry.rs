@@ -1,0 +1,198 @@
+//! When a port that is away is tried again, and what the log is told of it.
+
+use super::trial;
+use crate::base::backoff::Backoff;
+use crate::base::log::lasting::{Again, Lasting};
+use std::time::{Duration, Instant};
+
+/// How an attempt to have a port ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// It could not be opened.
+    Failed,
+    /// It could, but was no link, or none that lasted.
+    Brief,
+    /// It was open, and ended.
+    Ended,
+}
+
+/// The pauses between attempts, and what the log knows of them. Time comes from outside.
+#[derive(Debug)]
+pub(super) struct Retry {
+    /// A plug that was put back should work again within two seconds.
+    pauses: Backoff,
+    /// Somebody else has the serial server, or it is not set up; this takes longer.
+    brief_pauses: Backoff,
+    /// Whether the last link did not last.
+    distrusts: bool,
+    /// Why it failed when the log was told last.
+    told: Option<String>,
+    failed: Lasting,
+    /// It failed in another way than the log knows of.
+    changed: Lasting,
+    brief: Lasting,
+    ended: Lasting,
+    /// Whether the log was told that the port is away, so that it is told of its return.
+    tells_return: bool,
+}
+
+impl Retry {
+    pub(super) fn new() -> Retry {
+        let (first, stable) = (Duration::from_millis(250), Duration::from_secs(5));
+        Retry {
+            pauses: Backoff::new(first, Duration::from_secs(2), stable),
+            brief_pauses: Backoff::new(first, Duration::from_secs(60), stable),
+            distrusts: false,
+            told: None,
+            failed: Lasting::default(),
+            changed: Lasting::default(),
+            brief: Lasting::default(),
+            ended: Lasting::default(),
+            tells_return: true,
+        }
+    }
+
+    /// Whether a link of any kind has to last before it counts as one.
+    pub(super) fn distrusts(&self) -> bool {
+        self.distrusts
+    }
+
+    /// The port is open. Whether the log is to be told.
+    pub(super) fn up(&mut self, now: Instant) -> bool {
+        self.distrusts = false;
+        self.pauses.up(now);
+        self.brief_pauses.up(now);
+        std::mem::take(&mut self.tells_return)
+    }
+
+    /// An attempt came to its end: what the log is told, if it is to be.
+    pub(super) fn down(&mut self, how: Attempt, why: &str, now: Instant) -> Option<Again> {
+        self.distrusts = how == Attempt::Brief;
+        let again = match how {
+            Attempt::Failed => {
+                let again = self.failed.occurred(now);
+                let is_new = self.told.as_deref().is_some_and(|told| told != why);
+                let changed = is_new.then(|| self.changed.occurred(now)).flatten();
+                let again = changed.or(again);
+                if again.is_some() {
+                    self.told = Some(why.to_owned());
+                }
+                again
+            }
+            Attempt::Brief => self.brief.occurred(now),
+            Attempt::Ended => self.ended.occurred(now),
+        };
+        self.tells_return |= again.is_some();
+        again
+    }
+
+    /// How long to wait before the next attempt.
+    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+        // Not jittered: nobody else waits for the device.
+        let backoff = if self.distrusts { &mut self.brief_pauses } else { &mut self.pauses };
+        backoff.down(now, u32::MAX)
+    }
+}
+
+/// What the log is told of a port that is away.
+pub(super) fn line(port: &str, why: &str, again: Again) -> String {
+    let tail = if again.since.is_none() { "; trying again until it works" } else { "" };
+    format!("port {port}: {why}{tail}{again}")
+}
+
+/// How an open port ended that was open for so long, and may have been heard.
+pub(super) fn of_link(open: Duration, heard: bool) -> Attempt {
+    if open < trial::LASTS && !heard { Attempt::Brief } else { Attempt::Ended }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// What eight ports write to the log in a day, of which each does the same:
+    /// `attempt(n)` is how the n-th attempt ends, why, and how long it takes.
+    fn a_day(attempt: impl Fn(u32) -> (Attempt, String, Duration)) -> (String, u32) {
+        let (mut log, mut attempts) = (String::new(), 0);
+        for port in 0..8 {
+            let mut retry = Retry::new();
+            let start = Instant::now();
+            let mut now = start;
+            attempts = 0;
+            while now < start + DAY {
+                let (how, why, took) = attempt(attempts);
+                if how == Attempt::Ended && retry.up(now) {
+                    log += &format!(" INFO port meter{port}: 192.168.1.7:2000 is open again\n");
+                }
+                now += took;
+                if let Some(again) = retry.down(how, &why, now) {
+                    let line = line(&format!("meter{port}"), &why, again);
+                    log += &format!(" WARN {line}\n");
+                }
+                now += retry.pause(now);
+                attempts += 1;
+            }
+        }
+        (log, attempts)
+    }
+
+    #[test]
+    fn eight_ports_that_accept_and_close_all_day_fit_8_kb_of_log() {
+        let why =
+            "192.168.1.7:2000: the other end closed it at once, saying \"Port already in use\"";
+        let (log, attempts) = a_day(|_| (Attempt::Brief, why.into(), Duration::from_millis(5)));
+        assert!(log.len() <= 8 << 10, "{}: {log}", log.len());
+        assert!(log.contains("trying again") && log.contains("times in 6 h"), "{log}");
+        assert!((1440..1460).contains(&attempts), "one a minute: {attempts}");
+    }
+
+    #[test]
+    fn a_day_of_flapping_and_of_failing_in_turns_is_told_a_few_times() {
+        // A loose plug: half of the time it is not there, in between it works for ten seconds.
+        let (log, _) = a_day(|n| match n % 2 {
+            0 => (Attempt::Ended, "unplugged".into(), Duration::from_secs(10)),
+            _ => (Attempt::Failed, "it is not there".into(), Duration::ZERO),
+        });
+        assert!(log.len() <= 16 << 10, "{}: {log}", log.len());
+        // Two ways of failing in turns, and one whose text is always another.
+        let (log, _) = a_day(|n| match n % 2 {
+            0 => (Attempt::Failed, "it is not there".into(), Duration::ZERO),
+            _ => (Attempt::Failed, format!("in use by a program (pid {n})"), Duration::ZERO),
+        });
+        assert!(log.len() <= 16 << 10, "{}: {log}", log.len());
+    }
+
+    #[test]
+    fn another_reason_is_told_at_once_and_a_return_if_the_going_was() {
+        let start = Instant::now();
+        let mut retry = Retry::new();
+        assert!(retry.up(start), "the first opening");
+        assert!(retry.down(Attempt::Ended, "unplugged", start).is_some());
+        assert!(retry.down(Attempt::Failed, "not there", start).is_some());
+        assert!(retry.down(Attempt::Failed, "not there", start).is_none());
+        assert!(retry.down(Attempt::Failed, "not allowed", start).is_some());
+        assert!(retry.up(start));
+        assert!(retry.down(Attempt::Ended, "unplugged", start).is_none());
+        assert!(!retry.up(start));
+    }
+
+    #[test]
+    fn the_pause_after_a_link_that_did_not_last_doubles_to_a_minute_until_one_lasts() {
+        let mut now = Instant::now();
+        let mut retry = Retry::new();
+        let brief = |retry: &mut Retry, now| {
+            let _ = retry.down(Attempt::Brief, "closed", now);
+            retry.pause(now).as_millis()
+        };
+        let pauses: Vec<_> = (0..10).map(|_| brief(&mut retry, now)).collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+        assert!(retry.distrusts());
+        retry.up(now);
+        assert!(!retry.distrusts());
+        now += Duration::from_secs(6);
+        let _ = retry.down(Attempt::Ended, "unplugged", now);
+        assert_eq!(retry.pause(now).as_millis(), 250);
+        assert_eq!(brief(&mut retry, now), 250);
+    }
+}

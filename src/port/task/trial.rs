@@ -1,0 +1,149 @@
+//! Whether a link that was just opened is one. A serial server that cannot serve us accepts, says
+//! why and closes; one that speaks telnet mixes its own bytes with those of the device.
+
+use super::Link;
+use crate::base::clock::Now;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+/// A link that lasted for so long is one.
+pub(super) const LASTS: Duration = Duration::from_secs(1);
+
+/// Nobody's last words are longer.
+const WORDS: usize = 1024;
+
+/// Of last words only so many bytes are quoted.
+const QUOTED: usize = 128;
+
+/// A telnet option is negotiated as IAC, one of WILL, WON'T, DO and DON'T, and the number of the
+/// option. (RFC 854)
+const IAC: u8 = 0xFF;
+const WILL: u8 = 0xFB;
+const DONT: u8 = 0xFE;
+
+/// The options that have a meaning have numbers up to this one. (IANA, Telnet Options)
+const LAST_OPTION: u8 = 49;
+
+/// Bytes that came during a trial, as they were read.
+pub(super) type Held = Vec<(Now, Vec<u8>)>;
+
+/// Holds back what comes until the link is known to be one. Sans-io.
+#[derive(Debug)]
+struct Trial {
+    link: Link,
+    size: usize,
+    held: Held,
+}
+
+impl Trial {
+    /// Takes bytes. `Some`: the trial is over.
+    fn read(&mut self, bytes: &[u8], now: Now) -> Option<Result<(), String>> {
+        self.size += bytes.len();
+        self.held.push((now, bytes.to_vec()));
+        match self.link {
+            // Nobody but the device speaks here.
+            Link::Tty | Link::MarkedTty => Some(Ok(())),
+            Link::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
+                "the other end speaks telnet, which would get into the readings; use ser2net's \
+                 `tcp` without `telnet`, or the raw port of the serial server"
+                    .into(),
+            )),
+            Link::Network => (self.size >= WORDS).then_some(Ok(())),
+        }
+    }
+
+    /// The link ended before the trial did: why it is away.
+    fn ended(&self, end: io::Result<()>) -> String {
+        let how = match end {
+            Ok(()) => "the other end closed it at once".to_owned(),
+            Err(error) => format!("it broke at once: {error}"),
+        };
+        let words = self.first_bytes(QUOTED);
+        match String::from_utf8_lossy(&words).trim() {
+            "" => how,
+            words => format!("{how}, saying {words:?}"),
+        }
+    }
+
+    fn first_bytes(&self, n: usize) -> Vec<u8> {
+        self.held.iter().flat_map(|(_, bytes)| bytes).take(n).copied().collect()
+    }
+}
+
+/// Whether a stream begins as telnet does.
+fn is_telnet(first: &[u8]) -> bool {
+    matches!(first, [IAC, WILL..=DONT, ..=LAST_OPTION, ..])
+}
+
+/// Reads until the link is known to be one: what came until then, or why it is none.
+pub(super) async fn pass(
+    stream: &mut (impl AsyncRead + Unpin),
+    link: Link,
+) -> Result<Held, String> {
+    let mut trial = Trial { link, size: 0, held: Held::new() };
+    let until = Instant::now() + LASTS;
+    let mut buffer = [0; WORDS];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(read) = timeout(left, stream.read(&mut buffer)).await else {
+            return Ok(trial.held);
+        };
+        match read {
+            Ok(0) => return Err(trial.ended(Ok(()))),
+            Ok(n) => match trial.read(&buffer[..n], Now::read()) {
+                Some(Ok(())) => return Ok(trial.held),
+                Some(Err(why)) => return Err(why),
+                None => {}
+            },
+            Err(error) => return Err(trial.ended(Err(error))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> Trial {
+        Trial { link: Link::Network, size: 0, held: Held::new() }
+    }
+
+    #[test]
+    fn telnet_is_noticed_in_any_split_and_binary_devices_are_not_taken_for_it() {
+        // What ser2net 4.3.11 sends first with `telnet,tcp` and with `telnet(rfc2217),tcp`.
+        for hello in [
+            &b"\xFF\xFB\x03\xFF\xFD\x03\xFF\xFB\x01\xFF\xFE\x01\xFF\xFD\x00\xFF\xFB\x00"[..],
+            b"\xFF\xFB\x03\xFF\xFD\x03\xFF\xFB\x01\xFF\xFE\x01\xFF\xFD\x00\xFF\xFB\x00\xFF\xFD,",
+            b"\xFF\xFC\x01",
+        ] {
+            for size in 1..=hello.len() {
+                let mut trial = network();
+                let verdicts = hello.chunks(size).map(|read| trial.read(read, Now::read()));
+                let found = verdicts.flatten().next();
+                assert!(matches!(found, Some(Err(_))), "{size}: {found:?}");
+            }
+        }
+        for device in
+            [&b"\xFF\xFF\xFB\x01"[..], b"\xFF\xFB\xFF\xFE", b"\x01\xFF\xFB\x01", b"\xFF\xFB"]
+        {
+            assert_eq!(network().read(device, Now::read()), None, "{device:?}");
+        }
+    }
+
+    #[test]
+    fn last_words_are_quoted_without_what_steers_a_terminal_and_cut() {
+        let mut trial = network();
+        trial.read(b"Port already ", Now::read());
+        trial.read(b"in use\r\n", Now::read());
+        let why = trial.ended(Ok(()));
+        assert_eq!(why, r#"the other end closed it at once, saying "Port already in use""#);
+        let mut trial = network();
+        trial.read(b"\x1b[2J", Now::read());
+        trial.read(&[b'x'; 500], Now::read());
+        let why = trial.ended(Ok(()));
+        assert!(why.contains(r"\u{1b}[2Jxxx") && why.len() < 200, "{why}");
+        assert_eq!(network().ended(Ok(())), "the other end closed it at once");
+    }
+}

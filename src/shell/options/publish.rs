@@ -1,0 +1,141 @@
+//! The options of `tty2mqtt pub`.
+
+use super::connection::{Connection, Password};
+use super::{Own, UsageError, Values, wrong};
+use crate::mqtt::topic::{Qos, Topic};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest payload: what fits into a packet with the shortest topic (MQTT 2.2.3).
+pub(in crate::shell) const MAX_PAYLOAD: usize = 268_435_455 - 5;
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `-m`: this.
+    Message(Vec<u8>),
+    /// `-n`: an empty message.
+    Empty,
+    /// `-f`: a file as one message.
+    File(PathBuf),
+    /// `-s`: the standard input as one message.
+    Stdin,
+    /// `-l`: each line of the standard input.
+    Lines,
+}
+
+/// The options of `tty2mqtt pub` besides those of the connection.
+#[derive(Clone, Debug)]
+pub struct PublishOptions {
+    /// Where to, at least one.
+    pub topics: Vec<(Topic, Qos)>,
+    /// What.
+    pub source: Source,
+    /// Whether the broker keeps it.
+    pub retain: bool,
+    /// How many times.
+    pub repeat: u32,
+    /// How long from an acknowledgement to the next time.
+    pub repeat_delay: Duration,
+    given: Option<Source>,
+    names: Vec<Topic>,
+    default_name: Option<Topic>,
+    qos: Vec<Qos>,
+    default_qos: Qos,
+}
+
+impl Default for PublishOptions {
+    fn default() -> PublishOptions {
+        PublishOptions {
+            topics: Vec::new(),
+            source: Source::Empty,
+            retain: false,
+            repeat: 1,
+            repeat_delay: Duration::ZERO,
+            given: None,
+            names: Vec::new(),
+            default_name: None,
+            qos: Vec::new(),
+            default_qos: Qos::AtMostOnce,
+        }
+    }
+}
+
+impl PublishOptions {
+    fn source(&mut self, source: Source) -> Result<(), UsageError> {
+        match self.given {
+            None => self.given = Some(source),
+            Some(_) => return wrong("-f, -l, -m, -n and -s exclude each other"),
+        }
+        Ok(())
+    }
+}
+
+impl Own for PublishOptions {
+    const DEFAULTS: &'static [&'static str] = &["tty2mqtt_pub", "mosquitto_pub"];
+
+    fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
+        match name {
+            "-t" | "--topic" => {
+                let topic = values.text("a topic")?;
+                self.topic(&topic, name)?;
+            }
+            "-m" | "--message" => {
+                let payload = values.bytes("a message")?;
+                if payload.len() > MAX_PAYLOAD {
+                    return wrong(format!("{name}: a message has at most {MAX_PAYLOAD} bytes"));
+                }
+                self.source(Source::Message(payload))?;
+            }
+            "-n" | "--null-message" => self.source(Source::Empty)?,
+            "-l" | "--stdin-line" => self.source(Source::Lines)?,
+            "-s" | "--stdin-file" => self.source(Source::Stdin)?,
+            "-f" | "--file" => {
+                let path = values.path("a file")?;
+                self.source(Source::File(path))?;
+            }
+            "-q" | "--qos" => self.qos.push(values.qos()?),
+            "-r" | "--retain" => self.retain = true,
+            "--repeat" => self.repeat = values.number("how many times", 1, u32::MAX)?,
+            "--repeat-delay" => self.repeat_delay = values.seconds()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
+        let topic = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
+        self.names.push(topic);
+        Ok(())
+    }
+
+    fn defaults_end(&mut self) {
+        self.default_name = self.names.pop();
+        self.names.clear();
+        self.default_qos = self.qos.pop().unwrap_or(Qos::AtMostOnce);
+        self.qos.clear();
+    }
+
+    fn finish(&mut self, connection: &Connection) -> Result<(), UsageError> {
+        if self.names.is_empty() {
+            self.names.extend(self.default_name.take());
+        }
+        if self.names.is_empty() {
+            return wrong("-t is missing: the topic to publish to");
+        }
+        let Some(source) = self.given.take() else {
+            return wrong("what is to be published? Give -m, -f, -l, -s or -n");
+        };
+        if self.repeat > 1 && source == Source::Lines {
+            return wrong("--repeat and -l exclude each other");
+        }
+        let stdin = matches!(source, Source::Lines | Source::Stdin);
+        if stdin && matches!(connection.password, Some(Password::Stdin)) {
+            return wrong("the standard input cannot be both password and message");
+        }
+        self.source = source;
+        let names = std::mem::take(&mut self.names);
+        self.topics = super::subscribe::pair(names, &self.qos, self.default_qos)?;
+        Ok(())
+    }
+}

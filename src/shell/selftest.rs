@@ -1,0 +1,286 @@
+//! `tty2mqtt test --self-check`: every step on the way to a broker and back, each with its time,
+//! its exit code and a plain sentence.
+
+use super::exit::{Exit, Failure};
+use super::options::Test;
+use super::run::{Happening, Run, connect_failure};
+use super::{outbox, start};
+use crate::mqtt::link::{self, Io, Link};
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{Properties, Reason, Subscription, Version};
+use crate::mqtt::session::{Event, Session};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter};
+use crate::mqtt::transport::{Connector, Stage};
+use crate::outbox::Outcome;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long a message may take there and back.
+const ROUND_TRIP: Duration = Duration::from_secs(10);
+
+/// One step.
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    time: Duration,
+    result: Result<String, Failure>,
+}
+
+/// What became of all steps up to the first that failed.
+#[derive(Debug)]
+pub(super) struct Report {
+    broker: String,
+    steps: Vec<Step>,
+}
+
+impl Report {
+    /// The first failure.
+    pub(super) fn exit(&self) -> Exit {
+        let failed = self.steps.iter().find_map(|step| step.result.as_ref().err());
+        failed.map_or(Exit::Done, |failure| failure.exit)
+    }
+
+    /// For people: a line for each step.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}\n", self.broker);
+        for Step { name, time, result } in &self.steps {
+            let (word, sentence) = match result {
+                Ok(sentence) => ("ok", sentence),
+                Err(failure) => ("FAILED", &failure.text),
+            };
+            let ms = time.as_secs_f64() * 1000.0;
+            let _ = writeln!(text, "  {name:<9} {word:<6} {ms:>8.1} ms  {sentence}");
+        }
+        let verdict = match self.exit() {
+            Exit::Done => "everything works",
+            _ => "that is where it ends",
+        };
+        let _ = writeln!(text, "{verdict}");
+        text
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> String {
+        let step = |Step { name, time, result }: &Step| {
+            let ms = (time.as_secs_f64() * 10_000.0).round() / 10.0;
+            let text = match result {
+                Ok(text) => text,
+                Err(failure) => &failure.text,
+            };
+            json!({"step": name, "ok": result.is_ok(), "ms": ms, "text": text})
+        };
+        let steps: Vec<Value> = self.steps.iter().map(step).collect();
+        let exit = self.exit();
+        json!({"broker": self.broker, "ok": exit == Exit::Done, "exit": exit.code(), "steps": steps})
+            .to_string()
+    }
+
+    async fn step<T>(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<(T, String), Failure>>,
+    ) -> Option<T> {
+        let begin = Instant::now();
+        let result = work.await;
+        let time = begin.elapsed();
+        let (value, result) = match result {
+            Ok((value, text)) => (Some(value), Ok(text)),
+            Err(failure) => (None, Err(failure)),
+        };
+        self.steps.push(Step { name, time, result });
+        value
+    }
+}
+
+/// Takes all steps; an error is one before the first of them.
+pub(super) async fn check(options: &Test) -> Result<Report, Failure> {
+    let versions = match options.connection.version {
+        Some(version) => vec![version],
+        None => vec![Version::V5, Version::V311, Version::V31],
+    };
+    let mut last = None;
+    for version in versions {
+        let mut connection = options.connection.clone();
+        connection.version = Some(version);
+        let (session, auth) = start::session(&connection, &options.properties, 20)?;
+        let mut session = Session::new(session);
+        if let Some(auth) = auth {
+            session.set_auth(auth);
+        }
+        let connector = start::connector(&connection, session.has_credentials())?;
+        let mut report = Report { broker: connector.broker().to_string(), steps: Vec::new() };
+        let is_known = take_all(options, session, connector, &mut report).await;
+        last = Some(report);
+        if is_known {
+            break;
+        }
+    }
+    last.ok_or_else(|| Failure::new(Exit::Usage, "no version to try"))
+}
+
+/// Takes the steps in one version of MQTT; `false` if the broker does not know it.
+async fn take_all(
+    options: &Test,
+    session: Session,
+    connector: Connector,
+    report: &mut Report,
+) -> bool {
+    let version = session.version();
+    let url = connector.broker();
+    let is_open = session.has_credentials() && !url.is_tls() && !url.is_local();
+    let Some(stream) = connect(options, connector, report).await else { return true };
+    let link_options = link::Options { reconnect: false, ..link::Options::default() };
+    let link = Link::over(session, outbox(), [stream], link_options);
+    let Ok(mut run) = Run::new(link, options.connection.timeout, options.connection.quiet) else {
+        return true;
+    };
+    let login = async {
+        let answer = run.connected(options.connection.connect_timeout).await?;
+        let kept = if answer.session_present { ", and it kept our session" } else { "" };
+        let open = if is_open { "; without TLS the password can be read on the way" } else { "" };
+        Ok(((), format!("the broker speaks MQTT {version} and lets us in{kept}{open}")))
+    };
+    if report.step("login", login).await.is_none() {
+        let unknown = [Exit::Refused(Reason::UNSUPPORTED_PROTOCOL_VERSION.code()), Exit::Lost];
+        return !unknown.contains(&report.exit()) && report.exit() != Exit::Protocol;
+    }
+    round_trips(options, &mut run, report).await;
+    run.end().await;
+    true
+}
+
+async fn connect(
+    options: &Test,
+    mut connector: Connector,
+    report: &mut Report,
+) -> Option<Box<dyn Io>> {
+    let mut marks = vec![];
+    let mark = |stage| marks.push((stage, Instant::now()));
+    let result = connector.connect(mark).await;
+    let end = Instant::now();
+    let mut steps: Vec<Step> = Vec::new();
+    for (n, (stage, begin)) in marks.iter().enumerate() {
+        let time = marks.get(n + 1).map_or(end, |(_, next)| *next) - *begin;
+        let (name, sentence) = sentence(*stage, options);
+        match steps.last_mut().filter(|step| step.name == name) {
+            Some(step) => step.time += time,
+            None => steps.push(Step { name, time, result: Ok(sentence) }),
+        }
+    }
+    let failure = result.as_ref().err().map(connect_failure);
+    match (steps.last_mut(), failure) {
+        (Some(step), Some(failure)) => step.result = Err(failure),
+        (None, Some(failure)) => {
+            steps.push(Step { name: "tcp", time: Duration::ZERO, result: Err(failure) });
+        }
+        _ => {}
+    }
+    report.steps.extend(steps);
+    let stream = result.ok()?;
+    if let (Some(fault), Some(step)) =
+        (stream.distrust(), report.steps.iter_mut().find(|step| step.name == "tls"))
+    {
+        step.result = Ok(format!("encrypted, but not trusted: {fault}"));
+    }
+    Some(Box::new(stream))
+}
+
+fn sentence(stage: Stage, options: &Test) -> (&'static str, String) {
+    let connection = &options.connection;
+    match stage {
+        Stage::Resolving => ("name", format!("{} has an address", connection.host)),
+        Stage::Connecting => ("tcp", "somebody listens there".into()),
+        Stage::Tls => ("tls", "the certificate is right and from an authority we trust".into()),
+        Stage::WaitingForClock => ("clock", "this machine's clock is set".into()),
+    }
+}
+
+/// A message there and back with each QoS.
+async fn round_trips(options: &Test, run: &mut Run, report: &mut Report) -> Option<()> {
+    let text = format!("{}/{}", options.own.publish, start::unique());
+    let (topic, filter) = match (text.parse::<Topic>(), text.parse::<TopicFilter>()) {
+        (Ok(topic), Ok(filter)) => (topic, filter),
+        // A topic with a level more is one, unless it is too long.
+        _ => return None,
+    };
+    let subscription = Subscription::new(filter, Qos::ExactlyOnce);
+    let request = run.link.session.subscribe(vec![subscription], &Properties::NONE);
+    let subscribed = async {
+        loop {
+            match run.next().await {
+                Happening::Event(Event::Subscribed { request: of, granted, .. })
+                    if of == request =>
+                {
+                    return granted.map_err(|reason| {
+                        let text =
+                            format!("the broker refuses the subscription of {topic}: {reason}");
+                        Failure::new(Exit::Refused(reason.code()), text)
+                    });
+                }
+                other => run.interrupted(other)?,
+            }
+        }
+    };
+    let subscribed = async {
+        let granted = within(subscribed, Exit::Timeout, "SUBACK").await?;
+        Ok((granted, format!("the broker grants QoS {} on {topic}", granted.bits())))
+    };
+    let granted = report.step("subscribe", subscribed).await?;
+    for (qos, name) in
+        [(Qos::AtMostOnce, "qos 0"), (Qos::AtLeastOnce, "qos 1"), (Qos::ExactlyOnce, "qos 2")]
+    {
+        let trip = async {
+            let came = within(round_trip(run, &topic, qos), Exit::RoundTrip(qos.bits()), "message");
+            let came = came.await?;
+            let expected = qos.min(granted);
+            let text = match came == expected {
+                true if came == qos => "there and back".into(),
+                _ => format!("there and back; it came with QoS {}", came.bits()),
+            };
+            Ok(((), text))
+        };
+        report.step(name, trip).await?;
+    }
+    Some(())
+}
+
+/// Publishes a message and waits for it, and for its acknowledgement; the QoS with which it came.
+async fn round_trip(run: &mut Run, topic: &Topic, qos: Qos) -> Result<Qos, Failure> {
+    let payload = format!("self-check {}", qos.bits());
+    let message = Message { qos, ..Message::new(topic.clone(), payload.clone()) };
+    let ticket = run.link.outbox.push(message);
+    let (mut came, mut is_acknowledged) = (None, false);
+    loop {
+        if let (Some(came), true) = (came, is_acknowledged) {
+            return Ok(came);
+        }
+        match run.next().await {
+            Happening::Outcome(of, Outcome::Delivered(_)) if of == ticket => is_acknowledged = true,
+            Happening::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
+                let text = format!("the broker does not take the message: {reason}");
+                return Err(Failure::new(Exit::RoundTrip(qos.bits()), text));
+            }
+            Happening::Event(Event::Message(message)) => {
+                if let Some(token) = message.token {
+                    run.link.session.acknowledge(token, Reason::SUCCESS);
+                }
+                if message.payload == payload.as_bytes() {
+                    came = Some(message.qos);
+                }
+            }
+            other => run.interrupted(other)?,
+        }
+    }
+}
+
+async fn within<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    exit: Exit,
+    what: &str,
+) -> Result<T, Failure> {
+    timeout(ROUND_TRIP, work).await.unwrap_or_else(|_| {
+        Err(Failure::new(exit, format!("no {what} within {} s", ROUND_TRIP.as_secs())))
+    })
+}

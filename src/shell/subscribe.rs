@@ -1,0 +1,239 @@
+//! `tty2mqtt sub`: prints messages as they come.
+
+use super::exit::{Exit, Failure};
+use super::format::time::Moment;
+use super::format::zone::Zone;
+use super::format::{NotJson, Printed};
+use super::options::Subscribe;
+use super::run::{Happening, Run};
+use crate::base::clock::Now;
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{Reason, RetainHandling, Subscription};
+use crate::mqtt::session::{Event, Received};
+use crate::mqtt::topic::{Qos, TopicFilter};
+use crate::outbox::Ticket;
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Write};
+
+/// Runs the command; the link is at its begin.
+pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), Failure> {
+    let own = &options.own;
+    let filters: Vec<_> = own
+        .filters
+        .iter()
+        .map(|(filter, qos)| Subscription {
+            filter: filter.clone(),
+            qos: *qos,
+            no_local: own.no_local,
+            retain_as_published: own.retain_as_published,
+            retain_handling: match own.skip_retained && !own.remove_retained {
+                true => RetainHandling::DoNotSend,
+                false => RetainHandling::default(),
+            },
+        })
+        .collect();
+    let mut subscriber = Subscriber {
+        options,
+        zone: Zone::of_machine(),
+        unanswered: own.filters.iter().map(|(filter, _)| filter.clone()).collect(),
+        leaving: own.unsubscribe.clone(),
+        granted: 0,
+        refused: None,
+        printed: 0,
+        removing: BTreeSet::new(),
+        is_done: false,
+    };
+    if !filters.is_empty() {
+        run.link.session.subscribe(filters, &options.properties.subscribe);
+    }
+    run.connected(options.connection.connect_timeout).await?;
+    if subscriber.unanswered.is_empty() {
+        subscriber.subscribed(run)?;
+    }
+    loop {
+        if subscriber.is_done && subscriber.removing.is_empty() {
+            return run.leave().await;
+        }
+        match run.next().await {
+            // The only end that this command has by itself.
+            Happening::Signal(_) => {
+                run.end().await;
+                return Ok(());
+            }
+            happening => subscriber.take(happening, run)?,
+        }
+    }
+}
+
+struct Subscriber<'a> {
+    options: &'a Subscribe,
+    zone: Zone,
+    /// What the broker has not answered yet.
+    unanswered: Vec<TopicFilter>,
+    /// What is to be given up once all that is answered, and then until that is.
+    leaving: Vec<TopicFilter>,
+    granted: usize,
+    refused: Option<Reason>,
+    printed: u32,
+    /// Messages that make the broker forget retained ones.
+    removing: BTreeSet<Ticket>,
+    is_done: bool,
+}
+
+impl Subscriber<'_> {
+    fn take(&mut self, happening: Happening, run: &mut Run) -> Result<(), Failure> {
+        match happening {
+            Happening::Event(Event::Message(message)) => self.message(message, run),
+            Happening::Event(Event::Subscribed { filter, granted, .. }) => {
+                self.answered(&filter, granted, run)
+            }
+            Happening::Event(Event::Unsubscribed { filter, .. }) => {
+                self.leaving.retain(|left| *left != filter);
+                let only_that = self.options.own.filters.is_empty();
+                self.is_done |=
+                    only_that && self.leaving.is_empty() && self.options.own.end_when_subscribed;
+                Ok(())
+            }
+            Happening::Event(Event::Oversize { topic, bytes, .. }) => {
+                run.warn(&format!("{topic}: a message of {bytes} bytes is too large"));
+                Ok(())
+            }
+            Happening::Event(Event::WildcardTopic { topic }) => {
+                let topic = topic.unwrap_or_default();
+                run.warn(&format!(
+                    "{topic}: a message to a topic with a wildcard is passed over; RabbitMQ makes \
+                     such of a `*`"
+                ));
+                Ok(())
+            }
+            Happening::Outcome(ticket, _) => {
+                self.removing.remove(&ticket);
+                Ok(())
+            }
+            Happening::Down(error) => run.lost(&error),
+            other => run.interrupted(other),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        filter: &TopicFilter,
+        granted: Result<Qos, Reason>,
+        run: &mut Run,
+    ) -> Result<(), Failure> {
+        // After a link was lost they are all answered again.
+        let Some(at) = self.unanswered.iter().position(|wanted| wanted == filter) else {
+            return Ok(());
+        };
+        self.unanswered.remove(at);
+        match granted {
+            Ok(_) => self.granted += 1,
+            Err(reason) => {
+                run.warn(&format!(
+                    "the broker refuses the subscription of {}: {reason}",
+                    filter.as_str()
+                ));
+                self.refused.get_or_insert(reason);
+            }
+        }
+        if !self.unanswered.is_empty() {
+            return Ok(());
+        }
+        match self.refused {
+            Some(reason) if self.granted == 0 => {
+                let text = "All subscription requests were denied.";
+                Err(Failure::new(Exit::Refused(reason.code()), text))
+            }
+            _ => self.subscribed(run),
+        }
+    }
+
+    /// The broker answered all that was wanted.
+    fn subscribed(&mut self, run: &mut Run) -> Result<(), Failure> {
+        if !self.leaving.is_empty() {
+            run.link.session.unsubscribe(self.leaving.clone());
+        }
+        let own = &self.options.own;
+        self.is_done |=
+            own.end_when_subscribed && (self.leaving.is_empty() || !own.filters.is_empty());
+        Ok(())
+    }
+
+    fn message(&mut self, message: Received, run: &mut Run) -> Result<(), Failure> {
+        if self.is_done {
+            return Ok(());
+        }
+        let own = &self.options.own;
+        if own.retained_only && !message.retain {
+            self.is_done = true;
+            return Ok(());
+        }
+        self.show(&message, run)?;
+        // Only now: what was not printed comes again.
+        if let Some(token) = message.token {
+            run.link.session.acknowledge(token, Reason::SUCCESS);
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, message: &Received, run: &mut Run) -> Result<(), Failure> {
+        let own = &self.options.own;
+        let is_out = |filter: &TopicFilter| filter.matches(message.topic.as_str());
+        if own.filter_out.iter().any(is_out) {
+            return Ok(());
+        }
+        if own.remove_retained && message.retain {
+            let empty = Message {
+                qos: Qos::AtLeastOnce,
+                retain: true,
+                ..Message::new(message.topic.clone(), Bytes::new())
+            };
+            self.removing.insert(run.link.outbox.push(empty));
+        }
+        if message.retain && own.skip_retained {
+            return Ok(());
+        }
+        if own.chance.is_none_or(|chance| random() < chance) {
+            self.print(message, run)?;
+        }
+        self.printed += 1;
+        self.is_done |= own.count == Some(self.printed);
+        Ok(())
+    }
+
+    fn print(&self, message: &Received, run: &Run) -> Result<(), Failure> {
+        let printed = Printed {
+            topic: message.topic.as_str(),
+            payload: &message.payload,
+            qos: message.qos.bits(),
+            retain: message.retain,
+            id: message.token.map_or(0, |token| token.id().get()),
+            properties: &message.properties.0,
+        };
+        let at = Moment::new(Now::read().wall, &self.zone);
+        let mut text = Vec::with_capacity(message.payload.len() + 128);
+        let own = &self.options.own;
+        let mut out = io::stdout().lock();
+        let shown = match out.is_terminal() {
+            true => own.format.print_plain(&printed, &at, !own.no_eol, &mut text),
+            false => own.format.print(&printed, &at, !own.no_eol, &mut text),
+        };
+        if let Err(NotJson) = shown {
+            run.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
+        }
+        match out.write_all(&text).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            // A reader that has seen enough (`| head`).
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Done, "")),
+            Err(e) => Err(Failure::new(Exit::Local, format!("standard output: {e}"))),
+        }
+    }
+}
+
+/// Good enough to pick some of many.
+fn random() -> u16 {
+    let mut bytes = [0; 2];
+    let _ = getrandom::fill(&mut bytes);
+    u16::from_be_bytes(bytes) % 1000
+}
