@@ -3,5 +3,9 @@
 pub mod backoff;
 pub mod clock;
 pub mod command_line;
+pub mod line;
 pub mod log;
+pub mod one_by_one;
 pub mod plain;
+pub mod scalar;
+pub mod secret;

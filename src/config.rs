@@ -2,6 +2,7 @@
 //! `docs/CONFIG.md` and `config/schema.json` are generated from them.
 
 mod check;
+pub mod control_path;
 #[cfg(test)]
 mod docs;
 pub mod error;
@@ -9,23 +10,24 @@ mod excerpt;
 pub mod file;
 pub(crate) mod hint;
 pub mod load;
-mod outbox;
 mod overlay;
-pub mod scalar;
 mod switch;
 pub mod tree;
 mod warn;
 pub mod yaml;
 
-pub use outbox::{Drop, Journal, Order, OutboxBounds};
 pub use overlay::Files;
-pub use scalar::SyncPolicy;
 pub use switch::Switch;
 
+use crate::base::line::Line;
+use crate::base::one_by_one;
+use crate::base::scalar::{Name, Size, Span, Token};
+use crate::base::secret::Secret;
 use crate::codec::decode::Decode;
 use crate::codec::frame::{Checksum, Framing};
-use crate::codec::value::Token;
+use crate::device::command::CommandRule;
 use crate::device::mapping::{Mapping, Slot, Template};
+use crate::device::pipeline::FrameKind;
 use crate::mqtt::auth::Login;
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
@@ -33,7 +35,10 @@ use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport;
 use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
-use scalar::{BrokerUrl, ByteString, Control, Line, Name, Secret, Size, Span, TcpAddress};
+use crate::mqtt::url::BrokerUrl;
+use crate::outbox::settings::OutboxBounds;
+use crate::port::settings::{Flow, ModemLine, TcpAddress, Usb};
+use control_path::Control;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -75,7 +80,7 @@ pub struct Config {
     #[serde(default = "Config::default_grace")]
     pub grace: Span,
     /// The serial ports, each under a name of your choice.
-    #[serde(deserialize_with = "tree::map")]
+    #[serde(deserialize_with = "one_by_one::map")]
     pub ports: BTreeMap<Name, Port>,
     /// The file as it was written, to tell what has changed since.
     #[serde(skip)]
@@ -106,11 +111,24 @@ const INDEX: usize = 128;
 /// its share of clients that look on.
 const PORT: usize = 96 << 10;
 
+/// Memory for what all ports of a configuration make in two seconds at line rate. A reading as a
+/// message takes many times its bytes on the line: three short fields in a line of 15 bytes, each
+/// with a topic of its own, take 80 times as much. Room is made for 100 times; it is taken up only
+/// while the MQTT side stalls.
+fn two_seconds_of(config: &Config) -> usize {
+    let rates = config.ports.values().map(|port| {
+        // A port on the network has no speed of its own; it is taken for a fast one.
+        let baud = port.line.map_or(115_200, |line| line.baud) as usize;
+        (baud / 10).min(115_200)
+    });
+    rates.sum::<usize>().saturating_mul(2 * 100).clamp(1 << 20, 32 << 20)
+}
+
 impl Config {
     /// How much may wait: in the outbox, and in bytes before it.
     pub fn bounds(&self) -> (OutboxBounds, usize) {
         let mut outbox = self.outbox.clone();
-        let before = crate::outbox::inlet::two_seconds_of(self);
+        let before = two_seconds_of(self);
         let Some(memory) = self.memory else { return (outbox, before) };
         let journal = outbox.journal.as_ref();
         let journal = journal.map_or(0, |journal| JOURNAL + journal.size.bytes() / INDEX);
@@ -419,11 +437,11 @@ pub struct Port {
     #[serde(default)]
     pub decode: Option<Decode>,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
-    #[serde(default, deserialize_with = "tree::optional_list")]
+    #[serde(default, deserialize_with = "one_by_one::optional_list")]
     pub messages: Option<Vec<Mapping>>,
     /// Several kinds of frames on one port, instead of `decode` and `messages`: the first whose
     /// `starts` matches takes the frame.
-    #[serde(default, deserialize_with = "tree::list")]
+    #[serde(default, deserialize_with = "one_by_one::list")]
     pub frames: Vec<FrameKind>,
     /// Messages from the broker that are written to the port. Each is written, and then acknowledged
     /// to the broker; or refused, reported with the reason under
@@ -431,7 +449,7 @@ pub struct Port {
     /// acknowledged; or not acknowledged, when the gateway
     /// ends before and the broker will give it again (`clean: false`, QoS 1 or 2). At most 256 messages
     /// and 32KiB of topics and payloads wait for a port; more are refused.
-    #[serde(default, deserialize_with = "tree::list")]
+    #[serde(default, deserialize_with = "one_by_one::list")]
     pub commands: Vec<CommandRule>,
     /// How long commands wait for a port that is not open, 0s to 10min, counted from the start of the
     /// gateway, from the reload that closed the port, or from when the device went away. When it
@@ -449,23 +467,6 @@ pub struct Port {
     pub rate_limit: Option<std::num::NonZeroU32>,
 }
 
-/// One kind of frame among several on a port.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct FrameKind {
-    /// The first bytes of such a frame. Default: any frame.
-    #[serde(default)]
-    pub starts: ByteString,
-    /// How such a frame is read. Default: `text`.
-    #[serde(default)]
-    pub decode: Decode,
-    /// What is published. Default: one message per field to `{gateway}/{node}/{field}`. An empty
-    /// list ignores such frames.
-    #[serde(default, deserialize_with = "tree::optional_list")]
-    pub messages: Option<Vec<Mapping>>,
-}
-
 impl Port {
     fn default_command_wait() -> Span {
         Span::from_secs(30)
@@ -475,91 +476,5 @@ impl Port {
     pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
         let frames = self.frames.iter().map(|frame| &frame.messages);
         std::iter::once(&self.messages).chain(frames).flatten().flatten()
-    }
-}
-
-/// A USB adapter, by what sysfs says of it. `tty2mqtt ports` shows it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Usb {
-    /// Vendor id, four hexadecimal digits in quotes: `"1a86"`.
-    pub vendor: scalar::UsbId,
-    /// Product id, four hexadecimal digits in quotes: `"7523"`.
-    pub product: scalar::UsbId,
-    /// Serial number, for several adapters of one kind.
-    #[serde(default)]
-    pub serial: Option<String>,
-    /// Interface number of an adapter with several ports, from 0.
-    #[serde(default)]
-    pub interface: Option<u8>,
-}
-
-/// Flow control.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Flow {
-    /// None.
-    #[default]
-    None,
-    /// By the RTS and CTS lines.
-    Hardware,
-    /// By the characters XON and XOFF.
-    Software,
-}
-
-/// What is done with a modem line after opening.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ModemLine {
-    /// Leave it as it is, and do not let it fall when the port is closed.
-    #[default]
-    Keep,
-    /// Raise it.
-    On,
-    /// Let it fall.
-    Off,
-}
-
-/// A message from the broker that becomes bytes on the port.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct CommandRule {
-    /// Topic filter to subscribe to, with `{gateway}`, `{port}` and `{device}`.
-    pub topic: Template,
-    /// The bytes to write. `{payload}` is the message's payload; `hex:` in front means
-    /// hexadecimal bytes, with the payload as bytes among them. In other texts a payload is refused
-    /// that could end or alter the command: control characters, line breaks of any kind, characters
-    /// that change the direction of writing, the text behind `{payload}`, the quotation mark or
-    /// closing bracket that it begins with, and the terminator.
-    pub send: Template,
-    /// What is written behind it, such as `"\r\n"`.
-    #[serde(default)]
-    pub terminator: ByteString,
-    /// Least time between two commands on this port. Default: 50ms.
-    #[serde(default = "CommandRule::default_between")]
-    pub between: Span,
-    /// QoS of the subscription.
-    #[serde(default)]
-    pub qos: Qos,
-    /// `true`: also take the message that the broker kept from before. The default ignores it,
-    /// because it would be repeated at each reconnect.
-    #[serde(default)]
-    pub retained: bool,
-    /// A message that is older is refused, 1s to 7d. A message does not say when it was sent, so its
-    /// age counts from when it reached the gateway. What the broker kept for us while the link was away
-    /// (`clean: false`) counts as sent when the link went away; if the gateway was started since, and
-    /// for what the broker retains, nobody knows the age, and it is refused. Default: any age; a
-    /// message expiry of MQTT 5 holds all the same, while the command waits here, too.
-    #[serde(default)]
-    pub max_age: Option<Span>,
-}
-
-impl CommandRule {
-    fn default_between() -> Span {
-        Span::from_millis(50)
     }
 }

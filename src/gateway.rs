@@ -14,8 +14,8 @@ pub mod uplink;
 pub use reload::{ReloadError, reload};
 
 use crate::base::command_line::CliError;
+use crate::base::scalar::Name;
 use crate::config::Config;
-use crate::config::scalar::Name;
 use crate::device::pipeline::BuildError;
 use crate::mqtt::packet::{RetainHandling, Subscription};
 use crate::outbox::Outbox;

@@ -9,16 +9,17 @@ pub mod journal;
 mod journalled;
 mod lane;
 mod rest;
+pub mod settings;
 mod shelf;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-use crate::config::{Drop, OutboxBounds};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
 use crate::outbox::journal::Seq;
+use crate::outbox::settings::{Drop, OutboxBounds};
 use drain::Drain;
 use in_flight::InFlight;
 use lane::{Lane, Queue};

@@ -7,6 +7,7 @@ mod line_counts;
 pub mod list;
 mod marks;
 mod open;
+pub mod settings;
 mod stream;
 pub mod task;
 pub mod usb;

@@ -15,11 +15,11 @@ mod subscribe;
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::plain_lines;
-use crate::config::OutboxBounds;
-use crate::config::scalar::Size;
+use crate::base::scalar::Size;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::session::Session;
 use crate::outbox::Outbox;
+use crate::outbox::settings::OutboxBounds;
 use exit::{Exit, Failure};
 use options::{Asked, Options, Own, Publish, Subscribe, Test};
 use run::Run;

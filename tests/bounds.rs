@@ -19,8 +19,8 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketError, Properties, Property, Reason, Version};
 use tty2mqtt::mqtt::session::{Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 fn options(version: Version) -> Options {
     Options { client_id: "c".into(), version: Some(version), ..Options::default() }

@@ -20,8 +20,8 @@ use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Pair, Properties,
 use tty2mqtt::mqtt::packet::{Reason, Version};
 use tty2mqtt::mqtt::session::{self, OnOversize, Options, Session};
 use tty2mqtt::mqtt::topic::{Qos, Routes};
-use tty2mqtt::testing::config::OutboxBounds;
-use tty2mqtt::testing::config::scalar::Size;
+use tty2mqtt::testing::base::scalar::Size;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::outbox::{Outbox, Outcome};
 
 fn peer(stream: tokio::io::DuplexStream) -> Peer {

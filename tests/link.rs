@@ -28,7 +28,7 @@ use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Connector, Settings, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;
-use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::outbox::{Outbox, Outcome};
 use tty2mqtt::testing::server::Server;
 

@@ -12,10 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tty2mqtt::testing::base::clock::Now;
-use tty2mqtt::testing::config::{Config, Port, Usb, load};
+use tty2mqtt::testing::config::{Config, Port, load};
 use tty2mqtt::testing::device::pipeline::Pipeline;
 use tty2mqtt::testing::gateway::status::Topics;
 use tty2mqtt::testing::outbox::inlet;
+use tty2mqtt::testing::port::settings::Usb;
 use tty2mqtt::testing::port::task::{self, Link, PortTask};
 use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
 use tty2mqtt::testing::pty::Pty;
@@ -240,7 +241,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
     });
     let config = config(&ports.collect::<String>());
     // The MQTT side is this test: for two seconds it takes nothing.
-    let (intake, mut outlet) = inlet::channel(inlet::two_seconds_of(&config));
+    let (intake, mut outlet) = inlet::channel(config.bounds().1);
     let (stopper, stop) = watch::channel(());
     let local = LocalSet::new();
     let topics = Topics::of(&config.gateway);

@@ -9,9 +9,9 @@ use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId
 use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::{Qos, TopicFilter};
-use tty2mqtt::testing::config::OutboxBounds;
-use tty2mqtt::testing::config::scalar::Size;
+use tty2mqtt::testing::base::scalar::Size;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 const SECOND: Duration = Duration::from_secs(1);
 

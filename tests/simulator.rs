@@ -15,8 +15,8 @@ use tty2mqtt::mqtt::packet::{Publish, Reason, Subscribe, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::broker::{Broker, Connection, Faults};
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 const SCENARIOS: u64 = 20_000;
 

@@ -7,8 +7,8 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Decoded, Packet, Properties, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Event, Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 /// The largest packet that the session takes here.
 const LARGEST: usize = 200;

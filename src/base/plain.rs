@@ -1,5 +1,12 @@
 //! Texts of others that are safe on a terminal and in a log.
 
+/// Whether MQTT lets a broker end the link at a character: control characters and noncharacters
+/// (5.0, 1.5.4).
+pub fn is_unfit(c: char) -> bool {
+    let is_noncharacter = matches!(c, '\u{FDD0}'..='\u{FDEF}') || u32::from(c) & 0xFFFE == 0xFFFE;
+    c.is_control() || is_noncharacter
+}
+
 /// A text for a terminal: what steers it is shown as an escape sequence.
 pub fn plain(text: &str) -> String {
     tame(text.as_bytes(), steers)

@@ -2,9 +2,9 @@
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::{plain, plain_bytes};
+use crate::base::scalar::Name;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::load;
-use crate::config::scalar::Name;
 use crate::device::capture::{Capture, burst};
 use crate::device::pipeline::{FrameSeen, Pipeline, Rest};
 use crate::gateway::StartError;

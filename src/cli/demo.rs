@@ -3,8 +3,9 @@
 use super::run::Signals;
 use crate::base::command_line::{CliError, print};
 use crate::base::log::{self, LogTime, LogTo};
-use crate::config::scalar::{BrokerUrl, Span};
+use crate::base::scalar::Span;
 use crate::demo::play::{self, Settings};
+use crate::mqtt::url::BrokerUrl;
 use std::io::Write;
 use std::process::ExitCode;
 

@@ -3,8 +3,9 @@
 use crate::base::clock::Now;
 use crate::base::command_line::{CliError, print};
 use crate::base::log::{self, LogTime, LogTo};
+use crate::config::control_path;
 use crate::config::file::DEFAULT_CONFIG;
-use crate::config::{Files, load, scalar};
+use crate::config::{Files, load};
 use crate::control::seat::Seat;
 use crate::control::{self, Control, path};
 use crate::gateway::status::{Crashes, Program};
@@ -110,7 +111,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
 }
 
 /// The control socket's place. Without it the gateway runs as well.
-fn take_seat(setting: &scalar::Control) -> (Option<(Arc<Seat>, UnixListener)>, Crashes) {
+fn take_seat(setting: &control_path::Control) -> (Option<(Arc<Seat>, UnixListener)>, Crashes) {
     let Some(path) = path::of(setting) else { return (None, Crashes::default()) };
     let (seat, listener, crashes) = match Seat::take(&path) {
         Ok(taken) => taken,

@@ -1,7 +1,7 @@
 //! Checksums at a frame's end.
 
 use super::frame::Endian;
-use crate::config::scalar::ByteString;
+use crate::base::scalar::ByteString;
 use crc::{Algorithm, Crc, NoTable};
 use serde::Deserialize;
 

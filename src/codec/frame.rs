@@ -16,7 +16,8 @@ pub use length::{Endian, Length, Width};
 pub use lines::Lines;
 pub use raw::Raw;
 
-use crate::config::scalar::{Line, Size};
+use crate::base::line::Line;
+use crate::base::scalar::Size;
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Deserialize;
 use std::ops::Range;

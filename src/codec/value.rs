@@ -3,7 +3,7 @@
 mod convert;
 mod decimal;
 
-pub use convert::{Convert, Kind, Token, Wire};
+pub use convert::{Convert, Kind, Wire};
 pub use decimal::Decimal;
 
 use std::borrow::Cow;

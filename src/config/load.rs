@@ -4,11 +4,11 @@ use super::error::{ConfigError, Part, Problem, SHOWN};
 use super::excerpt::{Shown, is_hidden_key};
 use super::file::{self, FileError};
 use super::overlay::{self, Files, Overlay};
-use super::scalar::Control;
 use super::tree::{Mistake, Path, Reading, Step, What};
 use super::yaml::{Fault, Tree};
 use super::{Config, Source, check, hint, warn};
 use crate::base::plain::plain;
+use crate::config::control_path::Control;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings, in sentences.

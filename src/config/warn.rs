@@ -1,10 +1,10 @@
 //! What is allowed, but most likely not meant. Whoever means it goes on with it.
 
 use super::load::Found;
-use super::scalar::Name;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
 use super::{Config, Port};
+use crate::base::scalar::Name;
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
 use crate::device::mapping::{Per, Slot};
@@ -189,7 +189,8 @@ fn word(key: &str, text: &str, path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{load, scalar::UsbId};
+    use crate::config::load;
+    use crate::port::settings::UsbId;
 
     #[test]
     fn an_adapter_belongs_to_one_port() {

@@ -3,7 +3,7 @@
 
 use super::request::{LONGEST, Request};
 use super::{ANSWER, AskError, Control, ask, json, status};
-use crate::config::scalar::Name;
+use crate::base::scalar::Name;
 use crate::device::command::Refused;
 use crate::gateway::status::PortState;
 use crate::gateway::uplink;

@@ -1,8 +1,8 @@
 //! The configuration as a text that somebody edits elsewhere: read, checked, tried and saved.
 
 use crate::base::command_line::CliError;
+use crate::base::scalar::Name;
 use crate::config::file::{self, FileError};
-use crate::config::scalar::Name;
 use crate::config::{Files, load};
 use crate::control::json;
 use crate::device::capture::{Capture, burst};

@@ -53,7 +53,7 @@ fn hex(bytes: &[u8]) -> String {
 /// What a reload did.
 pub(super) fn changes(changes: &Changes, warnings: &[String]) -> Value {
     let Changes { added, removed, restarted, broker, control } = changes;
-    let names = |names: &[crate::config::scalar::Name]| {
+    let names = |names: &[crate::base::scalar::Name]| {
         names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
     };
     json!({

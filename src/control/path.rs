@@ -1,6 +1,6 @@
 //! Where the control socket is.
 
-use crate::config::scalar::Control;
+use crate::config::control_path::Control;
 use std::path::{Path, PathBuf};
 
 /// Where it is for the system's gateway. `/var/run` lies in memory on a router.

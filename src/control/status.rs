@@ -2,7 +2,7 @@
 
 use super::{AskError, Control, ask, json};
 use crate::base::clock::{Now, Stamp};
-use crate::config::scalar::Name;
+use crate::base::scalar::Name;
 use crate::device::last_values::LastValue;
 use crate::gateway::Contact;
 use crate::gateway::uplink;

@@ -1,7 +1,7 @@
 //! Captured bytes on their way through a port's pipeline, on a clock of their own.
 
 use crate::base::clock::Now;
-use crate::config::scalar::parse_hex;
+use crate::base::scalar::parse_hex;
 use crate::device::pipeline::{Pipeline, Rest};
 use crate::mqtt::message::Message;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! decoding and mapping, and their documentation.
 
 use crate::base::clock::Now;
-use crate::config::scalar::{Name, Span, parse_hex};
+use crate::base::scalar::{Name, Span, parse_hex};
 use crate::config::tree::Node;
 use crate::config::yaml::{Tree, Value};
 use crate::config::{Config, Port, load};

@@ -1,11 +1,12 @@
 //! A message from the broker → bytes for a port.
 
-use crate::config::scalar::{Name, Span, parse_hex};
-use crate::config::{CommandRule, Port};
+use crate::base::scalar::{ByteString, Name, Span, parse_hex};
+use crate::config::Port;
 use crate::device::mapping::{Names, Slot, Template};
 use crate::device::pipeline::BuildError;
 use crate::mqtt::topic::{Qos, TopicFilter, check_fit};
 use bytes::Bytes;
+use serde::Deserialize;
 use std::time::{Duration, Instant};
 
 /// The longest command in bytes. A device's input buffer is smaller by far; a broker must not make
@@ -237,6 +238,47 @@ fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), String> {
         }
     });
     error.map_or(Ok((pieces, hex)), Err)
+}
+
+/// A message from the broker that becomes bytes on the port.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CommandRule {
+    /// Topic filter to subscribe to, with `{gateway}`, `{port}` and `{device}`.
+    pub topic: Template,
+    /// The bytes to write. `{payload}` is the message's payload; `hex:` in front means
+    /// hexadecimal bytes, with the payload as bytes among them. In other texts a payload is refused
+    /// that could end or alter the command: control characters, line breaks of any kind, characters
+    /// that change the direction of writing, the text behind `{payload}`, the quotation mark or
+    /// closing bracket that it begins with, and the terminator.
+    pub send: Template,
+    /// What is written behind it, such as `"\r\n"`.
+    #[serde(default)]
+    pub terminator: ByteString,
+    /// Least time between two commands on this port. Default: 50ms.
+    #[serde(default = "CommandRule::default_between")]
+    pub between: Span,
+    /// QoS of the subscription.
+    #[serde(default)]
+    pub qos: Qos,
+    /// `true`: also take the message that the broker kept from before. The default ignores it,
+    /// because it would be repeated at each reconnect.
+    #[serde(default)]
+    pub retained: bool,
+    /// A message that is older is refused, 1s to 7d. A message does not say when it was sent, so its
+    /// age counts from when it reached the gateway. What the broker kept for us while the link was away
+    /// (`clean: false`) counts as sent when the link went away; if the gateway was started since, and
+    /// for what the broker retains, nobody knows the age, and it is refused. Default: any age; a
+    /// message expiry of MQTT 5 holds all the same, while the command waits here, too.
+    #[serde(default)]
+    pub max_age: Option<Span>,
+}
+
+impl CommandRule {
+    fn default_between() -> Span {
+        Span::from_millis(50)
+    }
 }
 
 #[cfg(test)]

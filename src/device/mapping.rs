@@ -5,9 +5,10 @@ mod template;
 pub use template::{Slot, Template, TemplateError};
 
 use crate::base::clock::{Now, Stamp};
+use crate::base::plain::is_unfit;
+use crate::base::scalar::Name;
 use crate::codec::value::{Reading, Value};
 use crate::config::Port;
-use crate::config::scalar::Name;
 use crate::mqtt::message::{Durability, Message};
 use crate::mqtt::topic::{self, Qos, Topic};
 use bytes::{BufMut, BytesMut};
@@ -269,7 +270,7 @@ fn put_level(topic: &mut BytesMut, text: &str, amqp: bool) {
         topic.put_slice(text.as_bytes());
     } else {
         for c in text.chars() {
-            let is_special = matches!(c, '/' | '+' | '#') || topic::is_unfit(c) || is_amqp(c);
+            let is_special = matches!(c, '/' | '+' | '#') || is_unfit(c) || is_amqp(c);
             let c = if is_special { '_' } else { c };
             topic.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }

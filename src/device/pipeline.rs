@@ -1,16 +1,18 @@
 //! Framer, decoder and mapper of one port: bytes in, messages out. Sans-io.
 
 use crate::base::clock::Now;
+use crate::base::one_by_one;
 use crate::base::plain::plain_bytes;
-use crate::codec::decode::Decoder;
+use crate::base::scalar::{ByteString, Name};
+use crate::codec::decode::{Decode, Decoder};
 use crate::codec::frame::{FrameCounts, Framer};
 use crate::codec::value::{Cause, NoValue, Refusal};
-use crate::config::scalar::Name;
-use crate::config::{FrameKind, Port};
+use crate::config::Port;
 use crate::device::last_values::{LastValue, LastValues};
 use crate::device::mapping::{Mapper, Mapping, Names};
 use crate::mqtt::message::Message;
 use bytes::Bytes;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
@@ -371,6 +373,23 @@ impl Complaints {
     fn take(&mut self) -> Vec<Complaint> {
         std::mem::take(&mut self.0).into_values().collect()
     }
+}
+
+/// One kind of frame among several on a port.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FrameKind {
+    /// The first bytes of such a frame. Default: any frame.
+    #[serde(default)]
+    pub starts: ByteString,
+    /// How such a frame is read. Default: `text`.
+    #[serde(default)]
+    pub decode: Decode,
+    /// What is published. Default: one message per field to `{gateway}/{node}/{field}`. An empty
+    /// list ignores such frames.
+    #[serde(default, deserialize_with = "one_by_one::optional_list")]
+    pub messages: Option<Vec<Mapping>>,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::base::backoff;
-use crate::config::scalar::{Name, Span};
+use crate::base::scalar::{Name, Span};
 use crate::config::{Auth, Config, Port};
 use crate::device::command;
 use crate::device::pipeline::{BuildError, Pipeline};

@@ -1,6 +1,6 @@
 //! The numbers of ports, by which messages, outbox and journal tell them apart.
 
-use crate::config::scalar::Name;
+use crate::base::scalar::Name;
 
 /// Numbers of so many ports that are no longer there are kept: their messages may still wait, and
 /// what they lost is counted under their names. Beyond that a new port gets the number of one that

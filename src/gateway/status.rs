@@ -1,8 +1,8 @@
 //! What the gateway says about itself: retained JSON under `{gateway}/status`.
 
 use crate::base::clock::{Now, Stamp};
+use crate::base::scalar::Name;
 use crate::codec::frame::FrameCounts;
-use crate::config::scalar::Name;
 use crate::config::{Config, Status, Switch};
 use crate::device::command::Refused;
 use crate::device::pipeline;

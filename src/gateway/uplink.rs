@@ -10,7 +10,6 @@ mod saving;
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
-use crate::config::OutboxBounds;
 use crate::device::command::Refused;
 use crate::gateway::status;
 use crate::mqtt::link::{self, Link, LinkError};
@@ -21,6 +20,7 @@ use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
+use crate::outbox::settings::OutboxBounds;
 use crate::port::task::{Inbound, Inbox, NotTaken, Taken};
 use age::Ages;
 use away::AwayLog;

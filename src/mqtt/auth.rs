@@ -10,7 +10,7 @@ pub use scram::Scram;
 #[cfg(not(feature = "tls"))]
 pub use without::Scram;
 
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use bytes::Bytes;
 
 /// User name and password at one broker.

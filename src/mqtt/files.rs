@@ -1,7 +1,7 @@
 //! Small files of an operator, read before each link. A wrong path must neither fill a router's
 //! memory nor hold up the thread that the link runs on.
 
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read};

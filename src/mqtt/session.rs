@@ -33,7 +33,7 @@ use super::auth::{Authenticate, Login};
 use super::packet::{Disconnect, Oversize, Packet};
 use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use aliases::Aliases;
 use bytes::BytesMut;
 use flights::Flights;

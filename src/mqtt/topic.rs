@@ -1,6 +1,7 @@
 //! Topics, topic filters and QoS: they parse themselves, an invalid one cannot be built.
 //! MQTT 3.1.1 section 4.7.
 
+use crate::base::plain::is_unfit;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
@@ -114,13 +115,6 @@ fn check_common(text: &str) -> Result<(), TopicError> {
         Some(at) => Err(TopicError::Nul(at)),
         None => Ok(()),
     }
-}
-
-/// Whether MQTT lets a broker end the link at a character: control characters and noncharacters
-/// (5.0, 1.5.4).
-pub fn is_unfit(c: char) -> bool {
-    let is_noncharacter = matches!(c, '\u{FDD0}'..='\u{FDEF}') || u32::from(c) & 0xFFFE == 0xFFFE;
-    c.is_control() || is_noncharacter
 }
 
 /// Checks a topic or filter of ours for characters that a broker may refuse. What others publish

@@ -1,11 +1,13 @@
 //! Addresses of brokers and proxies: `mqtts://user:password@host:port/path?query`, percent-encoded
 //! as RFC 3986 says. What is wrong is named by its part; a password is never printed.
 
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
+
+crate::base::scalar::deserialize_from_str!(BrokerUrl: "address");
 
 /// Why an address is not what it should be; the text names the part and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

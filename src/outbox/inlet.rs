@@ -3,7 +3,6 @@
 //! It holds what comes in while the MQTT thread is busy with a TLS handshake or a slow name
 //! look-up. A port never waits for it: what does not fit is counted by the port and gone.
 
-use crate::config::Config;
 use crate::mqtt::message::{COST, Message};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -40,19 +39,6 @@ pub fn channel(bytes: usize) -> (Intake, Outlet) {
     let batches = (bytes / COST).max(1);
     let (sender, receiver) = mpsc::channel(batches);
     (Intake { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Outlet { receiver })
-}
-
-/// Memory for what all ports of a configuration make in two seconds at line rate. A reading as a
-/// message takes many times its bytes on the line: three short fields in a line of 15 bytes, each
-/// with a topic of its own, take 80 times as much. Room is made for 100 times; it is taken up only
-/// while the MQTT side stalls.
-pub fn two_seconds_of(config: &Config) -> usize {
-    let rates = config.ports.values().map(|port| {
-        // A port on the network has no speed of its own; it is taken for a fast one.
-        let baud = port.line.map_or(115_200, |line| line.baud) as usize;
-        (baud / 10).min(115_200)
-    });
-    rates.sum::<usize>().saturating_mul(2 * 100).clamp(1 << 20, 32 << 20)
 }
 
 impl Intake {

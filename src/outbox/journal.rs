@@ -14,8 +14,8 @@ mod store;
 mod tests;
 mod thread;
 
-use crate::config::{Drop, SyncPolicy};
 use crate::mqtt::message::Message;
+use crate::outbox::settings::{Drop, SyncPolicy};
 use std::path::PathBuf;
 
 pub use thread::{Journal, open};

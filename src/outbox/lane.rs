@@ -3,9 +3,9 @@
 use super::waiting::Waiting;
 use super::{Held, Seq};
 use crate::base::clock::Now;
-use crate::config::Order;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::Topic;
+use crate::outbox::settings::Order;
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
 

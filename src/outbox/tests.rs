@@ -1,7 +1,7 @@
 //! The outbox against its rules, and against a plain model.
 
 use super::*;
-use crate::config::scalar::Size;
+use crate::base::scalar::Size;
 use crate::mqtt::message::Durability;
 use crate::outbox::journal::Report;
 use proptest::prelude::*;

@@ -13,7 +13,7 @@ mod trial;
 pub use inbox::{INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, NotTaken, Outcome, Taken, inbox};
 
 use crate::base::clock::Now;
-use crate::config::scalar::Span;
+use crate::base::scalar::Span;
 use crate::device::command::{Command, Refused};
 
 use crate::codec::frame::{FrameCounts, READ};

@@ -1,8 +1,7 @@
 //! USB adapters, found in sysfs by what they are. OpenWrt has no udev, hence no
 //! `/dev/serial/by-id`; numbers such as that of `ttyUSB0` change with every plug.
 
-use crate::config::Usb;
-use crate::config::scalar::UsbId;
+use crate::port::settings::{Usb, UsbId};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::options::connection::{ClientId, Connection, Password};
 use super::options::property::Given;
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
 use crate::mqtt::files::LARGEST_PEM;
 use crate::mqtt::message::Message;

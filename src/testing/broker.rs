@@ -3,7 +3,7 @@
 
 mod session;
 
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::packet::{Ack, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
 use crate::mqtt::packet::{Properties, Property, Publish, Reason, RetainHandling, SubAck};
 use crate::mqtt::packet::{Subscribe, UnsubAck, Unsubscribe, Version, Will};

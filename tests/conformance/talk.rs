@@ -8,8 +8,8 @@ use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties
 use tty2mqtt::mqtt::packet::{Auth, ConnAck, Disconnect, Publish, Reason, SubAck, UnsubAck};
 use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 

@@ -89,7 +89,7 @@ fn send_reload_reconnect_rescan_and_log() {
     assert!(error.contains("there are: test/line/relay"), "{error}");
 
     let (code, text, _) = run(&stage, &["log"]);
-    assert_eq!((code, text.as_str()), (0, "info,uplink=debug\n"));
+    assert_eq!((code, text.as_str()), (0, "info,gateway::uplink=debug\n"));
     let (code, text, _) = run(&stage, &["log", "debug"]);
     assert_eq!((code, text.as_str()), (0, "debug\n"));
     let (code, _, error) = run(&stage, &["log", "loud"]);

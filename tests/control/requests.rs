@@ -13,7 +13,7 @@ fn status_has_counters_and_last_values() {
             .is_some_and(|values| values.iter().any(|value| value["payload"] == "22.50"))
     });
     assert_eq!(status["gateway"], "test");
-    assert_eq!(status["log"], "info,uplink=debug");
+    assert_eq!(status["log"], "info,gateway::uplink=debug");
     assert_eq!(status["program"]["unexpected_ends"]["count"], 0);
     assert_eq!(status["broker"]["state"], "ready");
     assert_eq!(status["broker"]["url"], format!("mqtt://127.0.0.1:{}", stage.broker.port));
@@ -193,9 +193,9 @@ fn reconnect_does_not_wait_for_the_next_try() {
 fn the_log_can_be_turned_up_and_down() {
     let mut stage = Stage::new();
     let mut client = stage.client();
-    assert_eq!(client.ask(r#"{"request":"log"}"#)["filter"], "info,uplink=debug");
-    let set = client.ask(r#"{"request":"log","filter":"warn,pipeline=debug"}"#);
-    assert_eq!(set["filter"], "warn,pipeline=debug");
+    assert_eq!(client.ask(r#"{"request":"log"}"#)["filter"], "info,gateway::uplink=debug");
+    let set = client.ask(r#"{"request":"log","filter":"warn,device=debug"}"#);
+    assert_eq!(set["filter"], "warn,device=debug");
     stage.port.write(b"\r\n1,21.50\r\n");
     stage.gateway().log().wait_for("1,21.50");
     let error = client.error(r#"{"request":"log","filter":"loud"}"#);

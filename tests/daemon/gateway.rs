@@ -38,7 +38,7 @@ impl Gateway {
         std::fs::write(&file, in_folder(config, folder.path())).unwrap();
         let binary = named().unwrap_or_else(|| env!("CARGO_BIN_EXE_tty2mqtt").into());
         let mut command = Command::new(binary);
-        command.args(["run", "--log", "info,uplink=debug", "--config"]);
+        command.args(["run", "--log", "info,gateway::uplink=debug", "--config"]);
         command.arg(file).stderr(Stdio::piped());
         prepare(&mut command);
         let mut child = command.spawn().unwrap();

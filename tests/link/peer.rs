@@ -7,8 +7,8 @@ use tty2mqtt::mqtt::link::{Io, Link, Options};
 use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, Reason, Version};
 use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::testing::broker::Broker;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 /// The broker's side of a stream.
 pub struct Peer {

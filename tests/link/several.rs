@@ -14,8 +14,8 @@ use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 /// Streams to brokers, in the order in which they are to be tried.
 struct Streams(VecDeque<(BrokerUrl, DuplexStream)>, Option<BrokerUrl>);

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketId, Properties, Publish, Reason, Version};
 use tty2mqtt::mqtt::session::{Event, Options, Session, Token};
 use tty2mqtt::mqtt::topic::Qos;
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::inlet::Outlet;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, Taken};
 
 const SEEDS: u64 = 12;

@@ -22,7 +22,7 @@ use tty2mqtt::mqtt::session::{self, Clean, Session, Suspected};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::testing::broker::{At, Broker, Connection, Way};
-use tty2mqtt::testing::config::OutboxBounds;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::outbox::{Outbox, Outcome, Ticket};
 
 const SECOND: Duration = Duration::from_secs(1);

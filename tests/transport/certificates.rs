@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tty2mqtt::mqtt::transport::Settings;
 use tty2mqtt::mqtt::transport::settings::{Fingerprint, Pem};
-use tty2mqtt::testing::config::scalar::Secret;
+use tty2mqtt::testing::base::secret::Secret;
 
 /// For [`Server::versions`].
 pub static ONLY_1_2: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];

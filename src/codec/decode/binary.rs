@@ -2,8 +2,9 @@
 
 use super::Decoded;
 use super::bytes::Spelling;
+use crate::base::scalar::Token;
 use crate::codec::frame::Endian;
-use crate::codec::value::{Cause, Convert, Kind, Token, Value, Wire};
+use crate::codec::value::{Cause, Convert, Kind, Value, Wire};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,7 +17,7 @@ pub struct Binary {
     #[serde(default)]
     pub endian: Endian,
     /// The fields.
-    #[serde(deserialize_with = "crate::config::tree::list")]
+    #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<BinaryField>,
 }
 

@@ -1,6 +1,7 @@
 //! One field of a text format.
 
-use crate::codec::value::{Convert, Kind, Token};
+use crate::base::scalar::Token;
+use crate::codec::value::{Convert, Kind};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};

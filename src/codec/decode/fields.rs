@@ -2,8 +2,8 @@
 
 use super::Decoded;
 use super::field::{Field, Running};
+use crate::base::scalar::ByteString;
 use crate::codec::value::Wire;
-use crate::config::scalar::ByteString;
 use serde::Deserialize;
 
 /// Values in columns: `21.50,40,300`. Columns beyond the names are ignored, an empty one is no value.
@@ -16,7 +16,7 @@ pub struct Fields {
     #[serde(default = "Fields::default_separator")]
     pub separator: ByteString,
     /// The columns in their order, each a name or a map with settings; `_` passes over one.
-    #[serde(deserialize_with = "crate::config::tree::list")]
+    #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub names: Vec<Field>,
 }
 

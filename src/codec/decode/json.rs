@@ -17,7 +17,7 @@ pub struct Json {
     /// The fields that are wanted, each with a JSON pointer (RFC 6901) as `from`, such as
     /// `/main/temp`; without it the member of that name. Default: every text, number, true and
     /// false in it; the names of nested ones are joined by `_`.
-    #[serde(deserialize_with = "crate::config::tree::list")]
+    #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<Field>,
     /// JSON pointer to the name of the device that sent it, for `{node}`.
     pub node: Option<String>,

@@ -3,8 +3,8 @@
 use super::Decoded;
 use super::field::{Field, Running};
 use super::fields::split;
+use crate::base::scalar::ByteString;
 use crate::codec::value::{Cause, Convert, Wire};
-use crate::config::scalar::ByteString;
 use serde::Deserialize;
 
 /// Names with values: `temp=21.5 hum=40`. Also the lines of a DSMR P1 telegram, with
@@ -34,7 +34,7 @@ pub struct Pairs {
     pub unit: ByteString,
     /// The fields that are wanted, each with the device's name for it as `from`; all others are
     /// ignored, and one that does not come is counted as missing. Default: all that come.
-    #[serde(default, deserialize_with = "crate::config::tree::list")]
+    #[serde(default, deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<Field>,
 }
 

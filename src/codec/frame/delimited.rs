@@ -1,7 +1,7 @@
 //! A start and an end, with or without escape sequences between them.
 
 use super::{Cut, Fault, Split, before_start, default_limit, find};
-use crate::config::scalar::{ByteString, Size};
+use crate::base::scalar::{ByteString, Size};
 use bytes::Bytes;
 use serde::Deserialize;
 

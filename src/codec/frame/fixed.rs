@@ -1,7 +1,7 @@
 //! Always the same number of bytes.
 
 use super::{Cut, Fault, Split, before_start};
-use crate::config::scalar::{ByteString, Size, Span};
+use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
 

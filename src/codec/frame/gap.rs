@@ -1,7 +1,8 @@
 //! Silence ends a frame.
 
 use super::{Cut, Split, default_limit};
-use crate::config::scalar::{Line, Size, Span};
+use crate::base::line::Line;
+use crate::base::scalar::{Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::fixed::default_idle;
 use super::{Cut, Fault, Split, before_start, default_limit};
-use crate::config::scalar::{ByteString, Size, Span};
+use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Lines of text.
 
 use super::{Cut, Split, default_limit, find};
-use crate::config::scalar::{ByteString, Size};
+use crate::base::scalar::{ByteString, Size};
 use serde::Deserialize;
 
 /// Lines of text. Empty lines are passed over.

@@ -1,7 +1,7 @@
 //! No frames: whatever comes in within a time.
 
 use super::{Cut, Split};
-use crate::config::scalar::{Size, Span};
+use crate::base::scalar::{Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
 

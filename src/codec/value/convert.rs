@@ -2,55 +2,10 @@
 
 use super::decimal::{is_plain, spelled};
 use super::{Cause, Decimal, Value};
-use serde::{Deserialize, Deserializer, de};
+use crate::base::scalar::Token;
+use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-
-/// A word or a number of the configuration, as text: `0.01`, `off`, `0xFFFF` (which is `65535`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Token(pub String);
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = Token;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word or a number")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Token, E> {
-                Ok(Token(text.into()))
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Token, E> {
-                Ok(Token(yes.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
-
-#[cfg(test)]
-impl schemars::JsonSchema for Token {
-    fn schema_name() -> Cow<'static, str> {
-        "Token".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": ["string", "number"]})
-    }
-}
 
 /// What a value is taken for.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use crate::base::command_line::CliError;
 use crate::config::Files;
+use crate::config::control_path::Control;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::file::{self, FileError};
-use crate::config::scalar::Control;
 use crate::config::tree::Node;
 use crate::config::yaml::Tree;
 use crate::control::path;

@@ -3,7 +3,7 @@
 //! already (SASLprep).
 
 use super::{AuthError, Authenticate, Login};
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use ring::hmac::{self, HMAC_SHA256, Key};

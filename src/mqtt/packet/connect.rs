@@ -3,7 +3,7 @@
 use super::property::Place;
 use super::wire::{Reader, put_binary};
 use super::{Header, PacketError, Properties, Version};
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -1,6 +1,6 @@
 //! Which MQTT a connection speaks.
 
-use crate::codec::value::Token;
+use crate::base::scalar::Token;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;

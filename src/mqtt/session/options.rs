@@ -1,7 +1,7 @@
 //! What a session is opened with, and what the broker allows it.
 
-use crate::codec::value::Token;
-use crate::config::scalar::Secret;
+use crate::base::scalar::Token;
+use crate::base::secret::Secret;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{
     Connect, MAX_REMAINING, Properties, Property, Reason, Subscription, Version, Will,

@@ -4,13 +4,15 @@
 mod http;
 mod socks;
 
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::url::{Parts, UrlError, authority, show_login};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+crate::base::scalar::deserialize_from_str!(ProxyUrl: "address");
 
 /// What a proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //! configuration's keys.
 
 use super::proxy::ProxyUrl;
-use crate::config::scalar::{Secret, parse_hex};
+use crate::base::scalar::parse_hex;
+use crate::base::secret::Secret;
 #[cfg(feature = "tls")]
 use crate::mqtt::files;
 use crate::mqtt::url::BrokerUrl;
@@ -12,6 +13,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+crate::base::scalar::deserialize_from_str!(Family: "any, 4 or 6",
+    TlsVersion: "1.2 or 1.3",
+    Pem: "file or PEM text",
+    Fingerprint: "fingerprint");
 
 /// All that a [`super::Connector`] is built from.
 #[derive(Clone, Debug)]

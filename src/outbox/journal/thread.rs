@@ -4,7 +4,7 @@ use super::store::{Failure, Lost, Store};
 use super::{Entry, Report, Seq, Settings, State, Turn};
 use crate::base::clock::Now;
 use crate::base::log::lasting::Lasting;
-use crate::config::SyncPolicy;
+use crate::outbox::settings::SyncPolicy;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};

@@ -3,7 +3,7 @@
 use super::property::Given;
 use super::tls::Tls;
 use super::{UsageError, Values, url, wrong};
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::packet::{Property, Version};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::proxy::ProxyUrl;

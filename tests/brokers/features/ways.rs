@@ -13,8 +13,8 @@ use tty2mqtt::mqtt::packet::{Reason, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
 use tty2mqtt::mqtt::transport::settings::Pem;
 use tty2mqtt::mqtt::transport::{Connector, Settings};
-use tty2mqtt::testing::config::OutboxBounds;
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 /// To ourselves and back.
 async fn round_trip(options: session::Options, settings: Settings) -> Result<(), Trouble> {

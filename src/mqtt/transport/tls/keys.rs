@@ -2,7 +2,7 @@
 
 use super::client::{Digest, certificates_of, digest_of};
 use super::encrypted;
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::files;
 use crate::mqtt::transport::error::TlsFileError;
 use crate::mqtt::transport::settings::{Pem, TlsSettings};

@@ -1,7 +1,7 @@
 //! The opening handshake: RFC 6455, section 4.
 
 use super::WebSocket;
-use crate::config::scalar::Secret;
+use crate::base::secret::Secret;
 use crate::mqtt::transport::head::{Head, HeadError, printable};
 use crate::mqtt::url::BrokerUrl;
 use base64ct::{Base64, Encoding};

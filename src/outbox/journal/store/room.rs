@@ -2,11 +2,11 @@
 
 use super::disk::write_whole;
 use super::{Failure, Lost, Store, at};
-use crate::config::Drop;
 use crate::mqtt::message::Message;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::Segment;
 use crate::outbox::journal::{Seq, files};
+use crate::outbox::settings::Drop;
 use std::collections::BTreeMap;
 
 impl Store {

@@ -1,10 +1,13 @@
 //! The outbox and its journal, as the user wrote them.
 
-use super::scalar::{Size, Span, SyncPolicy};
+use crate::base::scalar::{ScalarError, Size, Span, deserialize_from_str, wrong};
 use crate::mqtt::message::Durability;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+deserialize_from_str!(SyncPolicy: "each, never or a time span");
 
 /// How much is kept while the broker is away, and what it survives. What comes in beyond either
 /// bound pushes out older messages, which are counted in `{gateway}/status/broker`.
@@ -37,7 +40,7 @@ pub struct OutboxBounds {
 
 impl OutboxBounds {
     /// What holds for a gateway whose configuration says nothing.
-    pub(super) fn of_gateway() -> OutboxBounds {
+    pub fn of_gateway() -> OutboxBounds {
         OutboxBounds { drain: drain(), ..OutboxBounds::default() }
     }
 }
@@ -113,4 +116,29 @@ fn size() -> Size {
 
 fn sync() -> SyncPolicy {
     SyncPolicy::Every(Span::from_secs(1))
+}
+
+/// When what was written to a disk is safe from a power failure: `each`, `never` or a time span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before it counts as written.
+    Each,
+    /// After so long.
+    Every(Span),
+    /// When the system likes to.
+    Never,
+}
+
+impl FromStr for SyncPolicy {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<SyncPolicy, ScalarError> {
+        match text.trim_start_matches("every ") {
+            "each" => Ok(SyncPolicy::Each),
+            "never" => Ok(SyncPolicy::Never),
+            span => match span.parse() {
+                Ok(span) => Ok(SyncPolicy::Every(span)),
+                Err(_) => wrong(format!("{text:?} is no sync policy; write each, never or 1s")),
+            },
+        }
+    }
 }

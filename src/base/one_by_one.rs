@@ -1,0 +1,92 @@
+//! Lists and maps of the configuration in which a mistake in one entry does not hide those in others.
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The name under which [`list`] and [`map`] ask for what goes on behind a mistake.
+pub(crate) const NAME: &str = "one by one";
+
+/// For `deserialize_with`: reads a list so that a mistake in one item does not hide those in others.
+pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct OneByOne<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneByOne<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+            Vec::deserialize(from)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            loop {
+                // A mistake is noted, and each call goes further: see `Items`.
+                match items.next_element() {
+                    Ok(Some(item)) => list.push(item),
+                    Ok(None) => return Ok(list),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    from.deserialize_newtype_struct(NAME, OneByOne(PhantomData))
+}
+
+/// The same for a list that may be left out.
+pub fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct OneByOne<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneByOne<T> {
+        type Value = Option<Vec<T>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+        fn visit_none<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
+            Ok(None)
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Option<Vec<T>>, D::Error> {
+            list(from).map(Some)
+        }
+    }
+    from.deserialize_option(OneByOne(PhantomData))
+}
+
+/// For `deserialize_with`: reads a map so that a mistake in one entry does not hide those in others.
+pub fn map<'de, D, K, T>(from: D) -> Result<BTreeMap<K, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    T: Deserialize<'de>,
+{
+    struct OneByOne<K, T>(PhantomData<(K, T)>);
+    impl<'de, K: Deserialize<'de> + Ord, T: Deserialize<'de>> Visitor<'de> for OneByOne<K, T> {
+        type Value = BTreeMap<K, T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_newtype_struct<D: Deserializer<'de>>(
+            self,
+            from: D,
+        ) -> Result<BTreeMap<K, T>, D::Error> {
+            BTreeMap::deserialize(from)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<BTreeMap<K, T>, A::Error> {
+            let mut map = BTreeMap::new();
+            loop {
+                // A mistake is noted, and each call goes further: see `Keys`.
+                match keys.next_entry() {
+                    Ok(Some((key, value))) => drop(map.insert(key, value)),
+                    Ok(None) => return Ok(map),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    from.deserialize_newtype_struct(NAME, OneByOne(PhantomData))
+}

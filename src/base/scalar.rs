@@ -1,0 +1,300 @@
+//! Words of the configuration that parse themselves: an invalid one cannot be built.
+
+use super::plain::is_unfit;
+use serde::{Deserialize, Deserializer, de};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Why a word of the configuration is not what it should be; the text names the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScalarError(String);
+
+pub(crate) fn wrong<T>(text: impl Into<String>) -> Result<T, ScalarError> {
+    Err(ScalarError(text.into()))
+}
+
+/// Reads a YAML scalar as text, whether or not it was quoted, and parses it.
+macro_rules! deserialize_from_str {
+    ($($name:ident: $kind:literal),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                let word = from.deserialize_str($crate::base::scalar::AnyScalar)?;
+                word.parse().map_err(serde::de::Error::custom)
+            }
+        }
+        #[cfg(test)]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": ["string", "integer"], "x-kind": $kind})
+            }
+        }
+    )*};
+}
+pub(crate) use deserialize_from_str;
+
+deserialize_from_str!(Span: "time span", Size: "size", Name: "name", ByteString: "bytes");
+
+/// Takes any scalar as text, whether or not it was quoted.
+pub(crate) struct AnyScalar;
+
+impl de::Visitor<'_> for AnyScalar {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.into())
+    }
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+    fn visit_bool<E: de::Error>(self, yes: bool) -> Result<String, E> {
+        Ok(yes.to_string())
+    }
+}
+
+/// A length of time such as `20ms`, `5s`, `10min`, `1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(Duration);
+
+impl Span {
+    /// As the standard library's type.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+    /// From whole seconds.
+    pub const fn from_secs(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+    /// From whole milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Span {
+        Span(Duration::from_millis(milliseconds))
+    }
+}
+
+impl FromStr for Span {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<Span, ScalarError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let micros = match unit.trim() {
+            "us" => 1,
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "min" => 60_000_000,
+            "h" => 3_600_000_000,
+            "d" => 86_400_000_000,
+            _ => {
+                return wrong(format!("{text:?} is no time span; write 20ms, 5s, 10min, 1h or 1d"));
+            }
+        };
+        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(micros)) {
+            Some(total) => Ok(Span(Duration::from_micros(total))),
+            None => wrong(format!("{text:?} is no time span; write 20ms, 5s, 10min, 1h or 1d")),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A number of bytes such as `512`, `64KiB`, `4MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(usize);
+
+impl Size {
+    /// As bytes.
+    pub const fn bytes(self) -> usize {
+        self.0
+    }
+    /// From bytes.
+    pub const fn from_bytes(bytes: usize) -> Size {
+        Size(bytes)
+    }
+}
+
+impl FromStr for Size {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<Size, ScalarError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit.trim() {
+            "" | "B" => 1,
+            "KiB" | "K" => 1 << 10,
+            "MiB" | "M" => 1 << 20,
+            _ => return wrong(format!("{text:?} is no size; write 512, 64KiB or 4MiB")),
+        };
+        match number.parse::<u32>().ok().and_then(|n| (n as usize).checked_mul(factor)) {
+            Some(total) if total <= 1 << 30 => Ok(Size(total)),
+            _ => wrong(format!("{text:?} is no size; write 512, 64KiB or 4MiB, at most 1024MiB")),
+        }
+    }
+}
+
+/// A name that is one level of a topic: not empty, without `/`, `+`, `#`, control characters and
+/// noncharacters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(String);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host's name, or `gateway` where it has none that fits a topic.
+    pub fn of_host() -> Name {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        host.parse().unwrap_or_else(|_| Name("gateway".into()))
+    }
+}
+
+impl FromStr for Name {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<Name, ScalarError> {
+        if text.is_empty() || text.starts_with('$') {
+            return wrong(format!("{text:?} is no name; it must not be empty nor begin with `$`"));
+        }
+        match text.chars().find(|c| matches!(c, '/' | '+' | '#') || is_unfit(*c)) {
+            Some(c) => {
+                wrong(format!("{text:?} is no name, {c:?} has a meaning in topics; leave it out"))
+            }
+            None => Ok(Name(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Bytes, written as text or, behind `hex:`, as hexadecimal digits: `"\r\n"`, `"hex:42 4D"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByteString(Vec<u8>);
+
+impl ByteString {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for ByteString {
+    fn from(bytes: &[u8]) -> ByteString {
+        ByteString(bytes.to_vec())
+    }
+}
+
+impl FromStr for ByteString {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<ByteString, ScalarError> {
+        match text.strip_prefix("hex:") {
+            None => Ok(ByteString(text.into())),
+            Some(digits) => parse_hex(digits).map(ByteString),
+        }
+    }
+}
+
+/// Hexadecimal digits in pairs, with white space between pairs where one likes.
+pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, ScalarError> {
+    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    for group in digits.split_whitespace() {
+        for pair in group.as_bytes().chunks(2) {
+            let value = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2);
+            match value.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+                Some(byte) => bytes.push(byte),
+                None => {
+                    return wrong(format!(
+                        "{group:?} is not hexadecimal; write pairs of digits, as in hex:42 4D"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// A word or a number of the configuration, as text: `0.01`, `off`, `0xFFFF` (which is `65535`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub String);
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Token;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word or a number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Token, E> {
+                Ok(Token(text.into()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Token, E> {
+                Ok(Token(number.to_string()))
+            }
+            fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Token, E> {
+                Ok(Token(yes.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Token {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Token".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["string", "number"]})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes() {
+        assert_eq!("20ms".parse(), Ok(Span::from_millis(20)));
+        assert_eq!("2min".parse(), Ok(Span::from_secs(120)));
+        assert!("20".parse::<Span>().is_err());
+        assert_eq!("64KiB".parse(), Ok(Size(65_536)));
+        assert!("64kb".parse::<Size>().is_err());
+    }
+
+    #[test]
+    fn byte_strings() {
+        assert_eq!("\r\n".parse::<ByteString>().unwrap().as_bytes(), b"\r\n");
+        assert_eq!("hex:42 4d00".parse::<ByteString>().unwrap().as_bytes(), b"BM\0");
+        assert!("hex:4".parse::<ByteString>().is_err());
+    }
+}
