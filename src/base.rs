@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod line;
 pub mod log;
 pub mod one_by_one;
+pub mod path;
 pub mod plain;
 pub mod scalar;
 pub mod secret;

@@ -6,6 +6,8 @@
 
 use super::error::Part;
 use super::yaml::{Scalar, Tree, Value};
+pub use crate::base::path::{Path, Step};
+
 use crate::base::one_by_one;
 use serde::de::value::StrDeserializer;
 use serde::de::{
@@ -17,34 +19,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// A place in the configuration: `ports.meter.frames[1].decode`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(pub Vec<Step>);
-
-/// One step of a [`Path`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Into the value of a key.
-    Key(String),
-    /// Into an item of a list, counted from 0.
-    Item(usize),
-}
-
 impl Path {
-    /// From the printed form of keys without dots and brackets in them, below another path.
-    pub fn below(&self, text: &str) -> Path {
-        let mut steps = self.0.clone();
-        for part in text.split('.') {
-            let (key, items) = part.split_once('[').unwrap_or((part, ""));
-            if !key.is_empty() {
-                steps.push(Step::Key(key.into()));
-            }
-            let items = items.split('[').filter_map(|item| item.trim_end_matches(']').parse().ok());
-            steps.extend(items.map(Step::Item));
-        }
-        Path(steps)
-    }
-
     /// The path of a node, and the node, by its number.
     pub fn of(tree: &Tree, id: u32) -> Option<Path> {
         fn find(tree: &Tree, id: u32, steps: &mut Vec<Step>) -> bool {
@@ -76,19 +51,6 @@ impl Path {
             (Step::Item(at), Value::List(items)) => items.get(*at).map(|item| (None, item)),
             _ => None,
         })
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(key) if n == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Item(item) => write!(f, "[{item}]")?,
-            }
-        }
-        Ok(())
     }
 }
 
