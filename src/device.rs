@@ -6,3 +6,10 @@ pub mod command;
 pub mod last_values;
 pub mod mapping;
 pub mod pipeline;
+
+// What the room `port` needs of the rooms below this one.
+pub use crate::codec::frame::FrameCounts;
+pub(crate) use crate::codec::frame::READ;
+pub use crate::codec::value::Cause;
+pub use crate::mqtt::message::Message;
+pub use crate::mqtt::topic::{Qos, Topic};

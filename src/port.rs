@@ -3,11 +3,12 @@
 //! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
 
 mod in_use;
-mod line_counts;
+pub mod line_counts;
 pub mod list;
 mod marks;
 mod open;
 pub mod settings;
+pub mod status;
 mod stream;
 pub mod task;
 pub mod usb;

@@ -19,8 +19,10 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 use tty2mqtt::testing::config::load;
 use tty2mqtt::testing::device::pipeline::Pipeline;
-use tty2mqtt::testing::gateway::status::{LineCounts, PortState, Topics};
+use tty2mqtt::testing::gateway::status::Topics;
 use tty2mqtt::testing::outbox::inlet::{self, Outlet};
+use tty2mqtt::testing::port::line_counts::LineCounts;
+use tty2mqtt::testing::port::status::PortState;
 use tty2mqtt::testing::port::task::live::{MONITORS, Monitor};
 use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, PortTask};
 

@@ -2,17 +2,13 @@
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::scalar::Name;
-use crate::codec::frame::FrameCounts;
 use crate::config::{Config, Status, Switch};
-use crate::device::command::Refused;
-use crate::device::pipeline;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::Outbox;
 use crate::outbox::journal::{self, Report};
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What the gateway says about itself, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,148 +174,6 @@ pub fn mark(client_id: &str) -> String {
 
 fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
     Message { qos, retain: true, latest_only: true, ..Message::new(topic, payload) }
-}
-
-/// State of a port, as its status prints it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortState {
-    /// Bytes can come.
-    Open,
-    /// Bytes could come, and none did for longer than `silent_after`.
-    Silent,
-    /// Not there, or not to be opened; tried again by itself.
-    Away,
-    /// The gateway has ended.
-    Stopped,
-}
-
-/// Errors on a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LineCounts {
-    /// Bytes with a wrong parity bit.
-    pub parity: u64,
-    /// Bytes without a stop bit where one belongs: mostly another speed.
-    pub framing: u64,
-    /// Breaks: the line was low for longer than a byte.
-    pub breaks: u64,
-    /// Bytes that came when the chip had no room.
-    pub overrun: u64,
-    /// Bytes that came when the kernel had no room.
-    pub buffer_overrun: u64,
-}
-
-/// What a port has done, besides what its pipeline counts.
-#[derive(Clone, Debug)]
-pub struct Port {
-    /// Its state.
-    pub state: PortState,
-    /// Since when, for age and for print.
-    pub since: Now,
-    /// The device that is open, `/dev/ttyUSB1`.
-    pub device: Option<String>,
-    /// How often it was opened.
-    pub opens: u64,
-    /// Messages lost because the MQTT side took none for too long.
-    pub dropped: u64,
-    /// Messages dropped because there were more than `rate_limit`.
-    pub limited: u64,
-    /// Commands written in full.
-    pub commands_sent: u64,
-    /// Commands refused.
-    pub commands_refused: u64,
-    /// The last thing that went wrong.
-    pub last_error: Option<String>,
-    /// When the last byte came.
-    pub heard: Option<Now>,
-    /// Errors on the line while it was open, where the driver counts them.
-    pub line: Option<LineCounts>,
-}
-
-impl Port {
-    /// A port that was not opened yet.
-    pub fn away(now: Now) -> Port {
-        Port {
-            state: PortState::Away,
-            since: now,
-            device: None,
-            opens: 0,
-            dropped: 0,
-            limited: 0,
-            commands_sent: 0,
-            commands_refused: 0,
-            last_error: None,
-            heard: None,
-            line: None,
-        }
-    }
-
-    /// The status message.
-    pub fn message(
-        &self,
-        topic: &Topic,
-        frames: &FrameCounts,
-        counts: &pipeline::Counts,
-    ) -> Message {
-        let text = self.json(frames, counts).to_string();
-        latest(topic.clone(), text, Qos::AtMostOnce)
-    }
-
-    /// What the status message and the control socket say.
-    pub fn json(&self, frames: &FrameCounts, counts: &pipeline::Counts) -> Value {
-        let refused: Map<String, Value> =
-            counts.refused.iter().map(|(cause, n)| (cause.word().into(), json!(n))).collect();
-        json!({
-            "state": self.state,
-            "since": Stamp(self.since.wall).to_string(),
-            "heard": self.heard.map(|heard| Stamp(heard.wall).to_string()),
-            "device": self.device,
-            "opens": self.opens,
-            "bytes": frames.bytes,
-            "frames": frames.frames,
-            "skipped": frames.skipped,
-            "bad": {
-                "checksum": frames.bad_checksum,
-                "too_long": frames.too_long,
-                "cut": frames.cut,
-                "malformed": frames.malformed,
-                "line_error": frames.line_error,
-            },
-            "line": self.line,
-            "readings": counts.readings,
-            "refused": refused,
-            "no_value": counts.no_value,
-            "passed_over": counts.passed_over,
-            "unmatched": counts.unmatched,
-            "unmappable": counts.unmappable,
-            "dropped": self.dropped,
-            "limited": self.limited,
-            "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
-            "error": self.last_error,
-        })
-    }
-}
-
-/// What became of a command, or of so many: the last of them had this topic.
-pub fn command(
-    topic: &Topic,
-    command_topic: &str,
-    outcome: Result<(), &Refused>,
-    count: u32,
-    now: Now,
-) -> Message {
-    let (result, reason) = match outcome {
-        Ok(()) => ("sent", None),
-        Err(refused) => ("refused", Some(refused.to_string())),
-    };
-    let text = json!({
-        "topic": command_topic,
-        "result": result,
-        "reason": reason,
-        "count": count,
-        "time": Stamp(now.wall).to_string(),
-    });
-    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), text.to_string()) }
 }
 
 /// What the link to the broker has done, besides what the outbox counts.

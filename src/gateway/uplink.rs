@@ -21,6 +21,7 @@ use crate::mqtt::url::BrokerUrl;
 use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
 use crate::outbox::settings::OutboxBounds;
+use crate::port::status::command_report;
 use crate::port::task::{Inbound, Inbox, NotTaken, Taken};
 use age::Ages;
 use away::AwayLog;
@@ -503,7 +504,7 @@ impl Running {
                 }
                 tracing::warn!("command {topic} refused: {}", Refused::Ending);
                 let refused = Err(&Refused::Ending);
-                let report = status::command(&route.report, topic.as_str(), refused, 1, now);
+                let report = command_report(&route.report, topic.as_str(), refused, 1, now);
                 let report = self.uplink.plan.topics.admit(report);
                 report.map(|report| self.uplink.link.outbox.push(report));
                 taken.into_iter().for_each(Taken::done);

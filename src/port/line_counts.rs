@@ -3,9 +3,24 @@
 //! The only file with `unsafe`: no maintained crate offers TIOCGICOUNT as a safe call.
 #![allow(unsafe_code)]
 
-use crate::gateway::status::LineCounts;
 use rustix::ioctl::{Getter, ioctl};
+use serde::Serialize;
 use std::os::fd::AsFd;
+
+/// Errors on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LineCounts {
+    /// Bytes with a wrong parity bit.
+    pub parity: u64,
+    /// Bytes without a stop bit where one belongs: mostly another speed.
+    pub framing: u64,
+    /// Breaks: the line was low for longer than a byte.
+    pub breaks: u64,
+    /// Bytes that came when the chip had no room.
+    pub overrun: u64,
+    /// Bytes that came when the kernel had no room.
+    pub buffer_overrun: u64,
+}
 
 impl LineCounts {
     /// Of a tty, since its driver was loaded; `None`: its driver counts nothing.

@@ -1,6 +1,6 @@
 //! The bytes of an open port.
 
-use crate::gateway::status::LineCounts;
+use super::line_counts::LineCounts;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;

@@ -16,14 +16,13 @@ use crate::base::clock::Now;
 use crate::base::scalar::Span;
 use crate::device::command::{Command, Refused};
 
-use crate::codec::frame::{FrameCounts, READ};
 use crate::device::last_values::LastValue;
 use crate::device::pipeline::{self, Pipeline};
-use crate::gateway::status::{self, LineCounts, PortState};
-use crate::mqtt::message::Message;
-use crate::mqtt::topic::Topic;
+use crate::device::{FrameCounts, Message, READ, Topic};
 use crate::outbox::inlet::{Full, Intake};
+use crate::port::line_counts::LineCounts;
 use crate::port::marks::{Marks, Piece};
+use crate::port::status::{PortState, PortStatus, command_report};
 use commands::{Begun, Commands, Done};
 use complaints::Complaints;
 use inbox::Came;
@@ -62,7 +61,7 @@ pub const ASKS: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// What it has done.
-    pub status: status::Port,
+    pub status: PortStatus,
     /// What its framer has seen.
     pub frames: FrameCounts,
     /// What became of the frames.
@@ -147,7 +146,7 @@ where
     let mut port = Running {
         commands: Commands::new(rules, task.command_wait, begun, now.mono),
         refusals: Refusals::default(),
-        status: status::Port::away(now),
+        status: PortStatus::away(now),
         next_status: now.mono + task.interval,
         complaints: Complaints::default(),
         heard: now.mono,
@@ -239,7 +238,7 @@ impl Left {
         reports.extend(refusals.rest());
         let message = |it: &Report| {
             let refused = Err(&it.why);
-            status::command(&self.command_topic, it.topic.as_str(), refused, it.count, now)
+            command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
         };
         // No room is left for what the MQTT side does not take now: the log has the number.
         let _ = self.intake.offer(&mut reports.iter().map(message).collect());
@@ -260,7 +259,7 @@ enum End {
 
 struct Running {
     task: PortTask,
-    status: status::Port,
+    status: PortStatus,
     next_status: Instant,
     commands: Commands,
     refusals: Refusals,
@@ -561,7 +560,7 @@ impl Running {
                 self.monitors.tell(now, || Live::wrote(&topic, &bytes));
                 tracing::debug!(port = self.task.name, %topic, "command sent");
                 let of = &self.task.command_topic;
-                let report = status::command(of, topic.as_str(), Ok(()), 1, now);
+                let report = command_report(of, topic.as_str(), Ok(()), 1, now);
                 self.pass_on(&mut vec![report]);
             }
             Err(why) => self.refused(Report { topic, why, count: 1 }, now),
@@ -586,7 +585,7 @@ impl Running {
     fn report(&mut self, report: &Report, now: Now) {
         let Report { topic, why, count } = report;
         let of = &self.task.command_topic;
-        let report = status::command(of, topic.as_str(), Err(why), *count, now);
+        let report = command_report(of, topic.as_str(), Err(why), *count, now);
         self.pass_on(&mut vec![report]);
     }
 

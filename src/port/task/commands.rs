@@ -1,8 +1,8 @@
 //! The commands of a port, without I/O: what is written next, what waits, and what becomes of each.
 
 use super::inbox::{Inbound, Outcome, Taken};
+use crate::device::Topic;
 use crate::device::command::{Command, Refused};
-use crate::mqtt::topic::Topic;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! seldom while it lasts. A device that sends rubbish all day must not push all else out of the log.
 
 use crate::base::log::lasting::Lasting;
-use crate::codec::value::Cause;
+use crate::device::Cause;
 use crate::device::pipeline::Complaint;
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! The way of a command message to a port, and who hears that it is done with.
 
+use crate::device::Topic;
 use crate::device::command::{LONGEST, Refused};
 use crate::mqtt::session::Token;
-use crate::mqtt::topic::Topic;
 use bytes::Bytes;
 use std::future::pending;
 use std::sync::Arc;

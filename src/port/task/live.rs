@@ -1,10 +1,10 @@
 //! What happens on a port, for those who look on. It costs nothing while nobody does.
 
 use crate::base::clock::Now;
+use crate::device::Topic;
 use crate::device::command::Refused;
 use crate::device::pipeline::FrameSeen;
-use crate::gateway::status::{self, PortState};
-use crate::mqtt::topic::Topic;
+use crate::port::status::{PortState, PortStatus};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -65,7 +65,7 @@ impl Live {
     }
 }
 
-impl status::Port {
+impl PortStatus {
     /// The state, as monitors get it.
     pub(super) fn live(&self) -> Live {
         Live::State(self.state, self.last_error.clone())

@@ -1,8 +1,8 @@
 //! How often refused commands are told of: a flood of them is worth no flood of lines and messages.
 
 use crate::base::log::lasting::{Again, Lasting};
+use crate::device::Topic;
 use crate::device::command::Refused;
-use crate::mqtt::topic::Topic;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
