@@ -18,7 +18,7 @@ mod status;
 use crate::base::log::Filter;
 use crate::config::Files;
 use crate::gateway::status::Program;
-use crate::gateway::{Order, Roster};
+use crate::gateway::{Directory, GatewayRequest};
 use seat::Seat;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
@@ -48,8 +48,8 @@ pub struct Control {
     pub program: Program,
     /// What is logged.
     pub log: Filter,
-    /// To the gateway. Weak, because the gateway ends when nobody gives orders any more.
-    pub orders: mpsc::WeakSender<Order>,
+    /// To the gateway. Weak, because the gateway ends when nobody asks it for anything any more.
+    pub requests: mpsc::WeakSender<GatewayRequest>,
 }
 
 /// Why there is no answer.
@@ -114,9 +114,9 @@ fn turn_away(stream: &UnixStream) {
 
 impl Control {
     /// Who can be asked right now.
-    pub(crate) async fn roster(&self) -> Result<Roster, AskError> {
-        let orders = self.orders.upgrade().ok_or(AskError::Ending)?;
-        ask(&orders, Order::Roster).await
+    pub(crate) async fn directory(&self) -> Result<Directory, AskError> {
+        let requests = self.requests.upgrade().ok_or(AskError::Ending)?;
+        ask(&requests, GatewayRequest::Directory).await
     }
 }
 

@@ -22,14 +22,14 @@ use crate::outbox::Outbox;
 use crate::outbox::inlet::{self, Intake};
 use crate::port;
 use crate::port::task;
-use build::{Built, Wiring};
+use build::{PortRoutes, ReadyPort};
 use numbers::Numbers;
 use status::{Program, Topics};
 use std::collections::BTreeMap;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
-use uplink::{Change, Plan, Route, Uplink};
+use uplink::{Route, Uplink, UplinkConfig, UplinkUpdate};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +57,13 @@ fn list(errors: &[BuildError]) -> String {
     errors.iter().map(BuildError::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What a running gateway is told. The end of the orders is the end of the gateway.
+/// What a running gateway is asked to do. It ends when the channel of requests closes.
 #[derive(Debug)]
-pub enum Order {
+pub enum GatewayRequest {
     /// Go on by this configuration. What it does not change is not disturbed.
     Reload(Box<Config>, oneshot::Sender<Result<Changes, StartError>>),
     /// Who can be asked.
-    Roster(oneshot::Sender<Roster>),
+    Directory(oneshot::Sender<Directory>),
 }
 
 /// What a reload did.
@@ -83,48 +83,48 @@ pub struct Changes {
 
 /// Who can be asked in a running gateway.
 #[derive(Clone, Debug)]
-pub struct Roster {
+pub struct Directory {
     /// The gateway's name.
     pub gateway: Name,
     /// Its ports.
-    pub ports: BTreeMap<Name, Contact>,
+    pub ports: BTreeMap<Name, PortHandle>,
     /// The MQTT task.
-    pub uplink: mpsc::Sender<uplink::Ask>,
+    pub uplink: mpsc::Sender<uplink::UplinkRequest>,
 }
 
 /// How a port is reached.
 #[derive(Clone, Debug)]
-pub struct Contact {
+pub struct PortHandle {
     /// For questions.
     pub asks: mpsc::Sender<task::Ask>,
     /// For commands, with the filters of their topics; `None`: it has no commands.
     pub commands: Option<Route>,
 }
 
-/// Runs the gateway until there are no more orders: then the ports end, what they left is sent, the
+/// Runs the gateway until there are no more requests: then the ports end, what they left is sent, the
 /// broker is told, and the number of messages that could not be delivered is returned.
 ///
 /// Must run in a current-thread runtime of its own: it is the ports' thread.
 pub async fn run(
     config: Config,
     program: Program,
-    mut orders: mpsc::Receiver<Order>,
+    mut requests: mpsc::Receiver<GatewayRequest>,
 ) -> Result<usize, StartError> {
     let (bounds, before) = config.bounds();
     let (intake, outlet) = inlet::channel(before);
-    let (changes, changed) = mpsc::channel(1);
-    let (uplink, asks) = mpsc::channel(uplink::ASKS);
+    let (updates, updated) = mpsc::channel(1);
+    let (uplink, uplink_requests) = mpsc::channel(uplink::REQUESTS);
     let mut gateway = Gateway {
         config,
         intake,
         numbers: Numbers::default(),
         ports: BTreeMap::new(),
-        changes,
+        updates,
         uplink,
     };
     let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
     let start = gateway.build(&gateway.config.clone(), &names)?;
-    let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.wiring));
+    let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.routes));
     let config = &gateway.config;
     let mut outbox = Outbox::new(&bounds);
     outbox.share(config.ports.len());
@@ -133,22 +133,22 @@ pub async fn run(
         journal,
         link: build::link(config, &wanted, outbox)?,
         outlet,
-        changes: changed,
-        asks,
-        plan: gateway.plan(config, routes, wanted),
+        updates: updated,
+        requests: uplink_requests,
+        config: gateway.uplink_config(config, routes, wanted),
         program,
     })?;
     let local = LocalSet::new();
     local
         .run_until(async {
             gateway.start(start);
-            while let Some(order) = orders.recv().await {
-                // Who gave the order may have gone.
-                match order {
-                    Order::Reload(config, reply) => {
+            while let Some(request) = requests.recv().await {
+                // Who asked may have gone.
+                match request {
+                    GatewayRequest::Reload(config, reply) => {
                         let _ = reply.send(gateway.reload(*config).await);
                     }
-                    Order::Roster(reply) => drop(reply.send(gateway.roster())),
+                    GatewayRequest::Directory(reply) => drop(reply.send(gateway.directory())),
                 }
             }
             gateway.stop().await;
@@ -157,18 +157,18 @@ pub async fn run(
     Ok(left.await.unwrap_or_default())
 }
 
-/// The ports that run, and what they were built from.
+/// The ports that run, and the configuration they were built from.
 struct Gateway {
     config: Config,
     intake: Intake,
     numbers: Numbers,
-    ports: BTreeMap<Name, Running>,
-    changes: mpsc::Sender<Change>,
-    uplink: mpsc::Sender<uplink::Ask>,
+    ports: BTreeMap<Name, RunningPort>,
+    updates: mpsc::Sender<UplinkUpdate>,
+    uplink: mpsc::Sender<uplink::UplinkRequest>,
 }
 
-struct Running {
-    wiring: Wiring,
+struct RunningPort {
+    routes: PortRoutes,
     asks: mpsc::Sender<task::Ask>,
     /// Dropped to end the port.
     stop: watch::Sender<()>,
@@ -176,11 +176,11 @@ struct Running {
 }
 
 /// What the MQTT task must know of all ports.
-fn all_of<'a>(wirings: impl Iterator<Item = &'a Wiring>) -> (Vec<Route>, Vec<Subscription>) {
+fn all_of<'a>(ports: impl Iterator<Item = &'a PortRoutes>) -> (Vec<Route>, Vec<Subscription>) {
     let (mut routes, mut subscriptions) = (Vec::new(), Vec::new());
-    for wiring in wirings {
-        routes.extend(wiring.route());
-        for wanted in &wiring.subscriptions {
+    for port in ports {
+        routes.extend(port.route());
+        for wanted in &port.subscriptions {
             want(&mut subscriptions, wanted);
         }
     }
@@ -203,34 +203,38 @@ fn want(subscriptions: &mut Vec<Subscription>, wanted: &Subscription) {
 
 impl Gateway {
     /// Builds ports of a configuration; none runs yet.
-    fn build(&mut self, config: &Config, names: &[Name]) -> Result<Vec<(Name, Built)>, StartError> {
+    fn build(
+        &mut self,
+        config: &Config,
+        names: &[Name],
+    ) -> Result<Vec<(Name, ReadyPort)>, StartError> {
         let build = |name: &Name| {
             let port = config.ports[name].clone();
             let (running, wanted) = (&self.ports, &config.ports);
             let is_there = |name: &Name| running.contains_key(name) || wanted.contains_key(name);
             let number = self.numbers.of(name, is_there);
             let intake = self.intake.of_port(number);
-            let built = build::port(config, name, &port, intake)
+            let ready = build::port(config, name, &port, intake)
                 .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
-            Ok((name.clone(), built))
+            Ok((name.clone(), ready))
         };
         names.iter().map(build).collect()
     }
 
     /// Must be called within the [`LocalSet`].
-    fn start(&mut self, built: Vec<(Name, Built)>) {
-        for (name, Built { wiring, asks, stop, task, port }) in built {
+    fn start(&mut self, ready: Vec<(Name, ReadyPort)>) {
+        for (name, ReadyPort { routes, asks, stop, task, port }) in ready {
             let mut opener = port::Opener::new(port);
             let open = async move || opener.open().await;
             let task = tokio::task::spawn_local(task::run(task, open));
-            self.ports.insert(name, Running { wiring, asks, stop, task });
+            self.ports.insert(name, RunningPort { routes, asks, stop, task });
         }
     }
 
     /// Ends ports and waits until they have let go of their devices. Returns the commands that wait
     /// for each.
-    async fn end(ports: Vec<(Name, Running)>) -> BTreeMap<Name, task::Left> {
-        let tasks = ports.into_iter().map(|(name, Running { stop, task, .. })| {
+    async fn end(ports: Vec<(Name, RunningPort)>) -> BTreeMap<Name, task::Left> {
+        let tasks = ports.into_iter().map(|(name, RunningPort { stop, task, .. })| {
             drop(stop);
             (name, task)
         });
@@ -249,8 +253,13 @@ impl Gateway {
         }
     }
 
-    fn plan(&self, config: &Config, routes: Vec<Route>, subscriptions: Vec<Subscription>) -> Plan {
-        Plan {
+    fn uplink_config(
+        &self,
+        config: &Config,
+        routes: Vec<Route>,
+        subscriptions: Vec<Subscription>,
+    ) -> UplinkConfig {
+        UplinkConfig {
             routes,
             subscriptions,
             topics: Topics::with(&config.gateway, &config.status),
@@ -262,12 +271,14 @@ impl Gateway {
         }
     }
 
-    fn roster(&self) -> Roster {
-        let contact =
-            |port: &Running| Contact { asks: port.asks.clone(), commands: port.wiring.route() };
-        Roster {
+    fn directory(&self) -> Directory {
+        let handle = |port: &RunningPort| PortHandle {
+            asks: port.asks.clone(),
+            commands: port.routes.route(),
+        };
+        Directory {
             gateway: self.config.gateway.clone(),
-            ports: self.ports.iter().map(|(name, port)| (name.clone(), contact(port))).collect(),
+            ports: self.ports.iter().map(|(name, port)| (name.clone(), handle(port))).collect(),
             uplink: self.uplink.clone(),
         }
     }
@@ -292,17 +303,17 @@ impl Gateway {
             .filter(|name| !config.ports.contains_key(name) || new.contains(name))
             .cloned()
             .collect();
-        let mut built = self.build(&config, &new)?;
-        for (name, port) in &mut built {
+        let mut ready = self.build(&config, &new)?;
+        for (name, port) in &mut ready {
             // What waits for a port waits on for its next task.
             if let Some(old) = self.ports.get(name).filter(|old| !old.task.is_finished()) {
-                port.wiring.inbox = old.wiring.inbox.clone();
+                port.routes.inbox = old.routes.inbox.clone();
             }
         }
         let kept = self.ports.iter().filter(|(name, _)| !old.contains(name));
-        let kept = kept.map(|(_, port)| &port.wiring);
+        let kept = kept.map(|(_, port)| &port.routes);
         let (routes, subscriptions) =
-            all_of(kept.chain(built.iter().map(|(_, port)| &port.wiring)));
+            all_of(kept.chain(ready.iter().map(|(_, port)| &port.routes)));
         let new_will = status::will(&config) != status::will(&self.config);
         let new_link = renamed || new_will || !self.config.is_same(&config, &["broker"]);
         let link = match new_link {
@@ -310,7 +321,11 @@ impl Gateway {
             false => None,
         };
         let (routed, is_routed) = oneshot::channel();
-        let change = Change { link, plan: self.plan(&config, routes, subscriptions), routed };
+        let update = UplinkUpdate {
+            link,
+            config: self.uplink_config(&config, routes, subscriptions),
+            routed,
+        };
         let (restarted, removed) =
             old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
         let changes = Changes {
@@ -322,7 +337,7 @@ impl Gateway {
         };
         let ended = old.iter().filter_map(|name| self.ports.remove_entry(name)).collect();
         let mut left = Gateway::end(ended).await;
-        for (name, port) in &mut built {
+        for (name, port) in &mut ready {
             port.task.left = left.remove(name);
         }
         let of_journal = |config: &Config| {
@@ -332,8 +347,8 @@ impl Gateway {
             tracing::warn!("for the journal, the changed outbox counts from the next start");
         }
         // The MQTT task ends after the ports only.
-        let _ = self.changes.send(change).await;
-        self.start(built);
+        let _ = self.updates.send(update).await;
+        self.start(ready);
         if !left.is_empty() {
             // From then on nothing more comes for the ports that are gone.
             let _ = is_routed.await;

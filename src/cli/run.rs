@@ -9,7 +9,7 @@ use crate::config::{Files, load};
 use crate::control::seat::Seat;
 use crate::control::{self, Control, path};
 use crate::gateway::status::{Crashes, Program};
-use crate::gateway::{self, Order};
+use crate::gateway::{self, GatewayRequest};
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -84,16 +84,16 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             config.gateway,
             config.broker.url
         );
-        let (orders, receiver) = mpsc::channel(1);
+        let (requests, receiver) = mpsc::channel(1);
         if let Some((seat, listener)) = seat {
-            let orders = orders.downgrade();
+            let requests = requests.downgrade();
             let (files, program) = (files.clone(), program.clone());
-            let control = Control { files, program, log, orders };
+            let control = Control { files, program, log, requests };
             if let Err(error) = control::start(control, seat, listener) {
                 tracing::warn!("no control socket: {error}");
             }
         }
-        tokio::spawn(signals.obey(files, orders, place.clone()));
+        tokio::spawn(signals.obey(files, requests, place.clone()));
         Ok::<_, CliError>(gateway::run(config, program, receiver).await?)
     });
     if let Some(seat) = &place {
@@ -183,11 +183,16 @@ impl Signals {
 
     /// Reads the configuration again at each SIGHUP, and ends the gateway at the first other signal,
     /// also while it reads.
-    async fn obey(mut self, files: Files, orders: mpsc::Sender<Order>, seat: Option<Arc<Seat>>) {
+    async fn obey(
+        mut self,
+        files: Files,
+        requests: mpsc::Sender<GatewayRequest>,
+        seat: Option<Arc<Seat>>,
+    ) {
         let reloads = async {
             while let Some(()) = self.hang_ups.recv().await {
                 // What came of it is in the log.
-                let _ = gateway::reload(files.clone(), &orders.downgrade()).await;
+                let _ = gateway::reload(files.clone(), &requests.downgrade()).await;
             }
         };
         tokio::select! {

@@ -6,7 +6,7 @@ use super::{ANSWER, AskError, Control, ask, json, status};
 use crate::base::scalar::Name;
 use crate::device::command::Refused;
 use crate::gateway::uplink;
-use crate::gateway::{self, Contact, ReloadError};
+use crate::gateway::{self, PortHandle, ReloadError};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::port::status::PortState;
 use crate::port::task::live::Monitor;
@@ -84,7 +84,7 @@ impl Client {
                 Err(why) => self.write(&json::error(&why)).await?,
                 Ok(Request::Status { watch: true }) => return self.watch(control).await,
                 Ok(Request::Monitor { port, raw }) => match find(control, &port).await {
-                    Ok((_, contact)) => return self.monitor(contact, raw).await,
+                    Ok((_, handle)) => return self.monitor(handle, raw).await,
                     Err(why) => self.write(&json::error(&why.to_string())).await?,
                 },
                 Ok(Request::Status { watch: false }) => drop(self.status(control).await?),
@@ -132,9 +132,9 @@ impl Client {
         let head = json::line(&head);
         self.write_text(head.trim_end_matches("}\n")).await?;
         let mut before = ",\"ports\":{";
-        for (name, contact) in ports {
+        for (name, handle) in ports {
             let name = json::line(&name.as_str().into());
-            let port = json::line(&status::port(&contact).await);
+            let port = json::line(&status::port(&handle).await);
             self.write_text(&format!("{before}{}:", name.trim_end())).await?;
             self.write_text(port.trim_end()).await?;
             before = ",";
@@ -158,10 +158,10 @@ impl Client {
         }
     }
 
-    async fn monitor(&mut self, contact: Contact, raw: bool) -> io::Result<()> {
+    async fn monitor(&mut self, handle: PortHandle, raw: bool) -> io::Result<()> {
         let (monitor, mut events) = Monitor::new(raw);
         // A port that has just ended ends the channel, too.
-        let asked = timeout(ANSWER, contact.asks.send(task::Ask::Monitor(monitor))).await;
+        let asked = timeout(ANSWER, handle.asks.send(task::Ask::Monitor(monitor))).await;
         if asked.is_err() {
             return self.write(&json::error(&AskError::Silent.to_string())).await;
         }
@@ -197,14 +197,14 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
         Request::Status { .. } | Request::Monitor { .. } => Ok(Value::Null),
         Request::Reload {} => reload(control).await,
         Request::Reconnect {} => {
-            let roster = control.roster().await?;
-            let was = ask(&roster.uplink, uplink::Ask::Reconnect).await?;
+            let directory = control.directory().await?;
+            let was = ask(&directory.uplink, uplink::UplinkRequest::Reconnect).await?;
             Ok(json!({ "ok": true, "was": was.to_string() }))
         }
         Request::Rescan {} => {
-            for contact in control.roster().await?.ports.values() {
+            for handle in control.directory().await?.ports.values() {
                 // A port whose questions pile up is not waiting for its device.
-                let _ = contact.asks.try_send(task::Ask::Rescan);
+                let _ = handle.asks.try_send(task::Ask::Rescan);
             }
             Ok(json!({ "ok": true }))
         }
@@ -224,15 +224,15 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
 }
 
 async fn reload(control: &Control) -> Result<Value, Denied> {
-    Ok(match gateway::reload(control.files.clone(), &control.orders).await {
+    Ok(match gateway::reload(control.files.clone(), &control.requests).await {
         Ok((changes, warnings)) => json::changes(&changes, &warnings),
         Err(ReloadError::Config(error)) => json::problems(&error),
         Err(error) => json::error(&format!("nothing was changed: {error}")),
     })
 }
 
-async fn find(control: &Control, name: &str) -> Result<(Name, Contact), Denied> {
-    let mut ports = control.roster().await?.ports;
+async fn find(control: &Control, name: &str) -> Result<(Name, PortHandle), Denied> {
+    let mut ports = control.directory().await?.ports;
     let known = ports.keys().map(Name::to_string).collect();
     let found = name.parse().ok().and_then(|name: Name| ports.remove_entry(&name));
     found.ok_or_else(|| Denied::NoPort { name: name.to_owned(), known })
@@ -246,11 +246,11 @@ async fn send(
     command: &str,
     payload: String,
 ) -> Result<Value, Denied> {
-    let (name, contact) = find(control, port).await?;
-    let Some(route) = contact.commands else { return Err(Denied::NoCommands(name)) };
+    let (name, handle) = find(control, port).await?;
+    let Some(route) = handle.commands else { return Err(Denied::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
     // Who asks hears at once that the port is away, and may ask again.
-    let port = ask(&contact.asks, task::Ask::Status).await?.status;
+    let port = ask(&handle.asks, task::Ask::Status).await?.status;
     if let PortState::Away | PortState::Stopped = port.state {
         return Err(Denied::Refused(topic, Refused::away(port.last_error.as_deref())));
     }

@@ -4,16 +4,16 @@ use super::{AskError, Control, ask, json};
 use crate::base::clock::{Now, Stamp};
 use crate::base::scalar::Name;
 use crate::device::last_values::LastValue;
-use crate::gateway::Contact;
+use crate::gateway::PortHandle;
 use crate::gateway::uplink;
 use crate::port::task::{self, Snapshot};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The status of all but the ports, and who they are. A part that does not answer says why.
-pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, Contact)>), AskError> {
-    let roster = control.roster().await?;
-    let broker = ask(&roster.uplink, uplink::Ask::Status).await;
+pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, PortHandle)>), AskError> {
+    let directory = control.directory().await?;
+    let broker = ask(&directory.uplink, uplink::UplinkRequest::Status).await;
     let mut broker = broker.unwrap_or_else(|why| json::error(&why.to_string()));
     let mut program = control.program.json();
     // The MQTT task knows under which client identifier we are there.
@@ -22,7 +22,7 @@ pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, Contact
     let now = Now::read();
     let uptime = now.mono.saturating_duration_since(control.program.started.mono);
     let head = json!({
-        "gateway": roster.gateway.as_str(),
+        "gateway": directory.gateway.as_str(),
         "program": program,
         "pid": std::process::id(),
         "config": control.files.config.display().to_string(),
@@ -31,12 +31,12 @@ pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, Contact
         "uptime": uptime.as_secs(),
         "broker": broker,
     });
-    Ok((head, roster.ports.into_iter().collect()))
+    Ok((head, directory.ports.into_iter().collect()))
 }
 
 /// The status of a port.
-pub(super) async fn port(contact: &Contact) -> Value {
-    let snapshot = match ask(&contact.asks, task::Ask::Status).await {
+pub(super) async fn port(handle: &PortHandle) -> Value {
+    let snapshot = match ask(&handle.asks, task::Ask::Status).await {
         Ok(snapshot) => snapshot,
         Err(why) => return json::error(&why.to_string()),
     };
@@ -44,7 +44,7 @@ pub(super) async fn port(contact: &Contact) -> Value {
     let now = Now::read();
     let mut port = status.json(&frames, &counts);
     port["heard_ago"] = status.heard.map(|heard| seconds(now, heard)).into();
-    let filters = contact.commands.iter().flat_map(|route| &route.filters);
+    let filters = handle.commands.iter().flat_map(|route| &route.filters);
     port["command_topics"] = filters.map(|filter| filter.as_str()).collect();
     port["values"] = values.iter().map(|value| last(value, now)).collect();
     port

@@ -8,7 +8,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::plain::plain;
 use crate::config::{Config, load};
 use crate::gateway::status::{Crashes, Program};
-use crate::gateway::{self, Order};
+use crate::gateway::{self, GatewayRequest};
 use crate::mqtt::client::{self, Client, Event, Events};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Subscription};
@@ -146,13 +146,13 @@ impl Drop for Folder {
 /// The real gateway, on threads of its own.
 struct Gateway {
     /// Dropped to end it.
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<GatewayRequest>,
     left: oneshot::Receiver<usize>,
 }
 
 impl Gateway {
     fn start(config: Config) -> io::Result<Gateway> {
-        let (orders, receiver) = mpsc::channel(1);
+        let (requests, receiver) = mpsc::channel(1);
         let (sender, left) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ports".into()).spawn(move || {
@@ -162,11 +162,11 @@ impl Gateway {
                 Err(error) => tracing::error!("{error}"),
             }
         })?;
-        Ok(Gateway { orders, left })
+        Ok(Gateway { requests, left })
     }
 
     async fn stop(self) -> usize {
-        drop(self.orders);
+        drop(self.requests);
         self.left.await.unwrap_or_default()
     }
 }

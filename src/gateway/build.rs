@@ -24,25 +24,25 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the MQTT task must know of a port.
-pub(super) struct Wiring {
+pub(super) struct PortRoutes {
     filters: Vec<TopicFilter>,
     pub(super) inbox: Inbox,
     report: Topic,
     pub(super) subscriptions: Vec<Subscription>,
 }
 
-impl Wiring {
+impl PortRoutes {
     /// Where its commands go; `None`: it has none.
     pub(super) fn route(&self) -> Option<Route> {
-        let Wiring { filters, inbox, report, .. } = self;
+        let PortRoutes { filters, inbox, report, .. } = self;
         let (filters, inbox, report) = (filters.clone(), inbox.clone(), report.clone());
         (!filters.is_empty()).then_some(Route { filters, inbox, report })
     }
 }
 
 /// A port that is about to run.
-pub(super) struct Built {
-    pub(super) wiring: Wiring,
+pub(super) struct ReadyPort {
+    pub(super) routes: PortRoutes,
     pub(super) asks: mpsc::Sender<task::Ask>,
     pub(super) stop: watch::Sender<()>,
     pub(super) task: PortTask,
@@ -112,7 +112,7 @@ pub(super) fn port(
     name: &Name,
     port: &Port,
     intake: Intake,
-) -> Result<Built, Vec<BuildError>> {
+) -> Result<ReadyPort, Vec<BuildError>> {
     let mut pipeline = Pipeline::build(&config.gateway, name, port)?;
     if config.broker.amqp_topics {
         pipeline.for_amqp();
@@ -132,7 +132,7 @@ pub(super) fn port(
         ..Subscription::new(command.filter.clone(), command.qos)
     });
     let subscriptions = subscriptions.collect();
-    let wiring = Wiring { filters, inbox, report: topics.commands(name), subscriptions };
+    let routes = PortRoutes { filters, inbox, report: topics.commands(name), subscriptions };
     let task = PortTask {
         name: name.to_string(),
         pipeline,
@@ -149,7 +149,7 @@ pub(super) fn port(
         rate_limit: port.rate_limit,
         stop: stopped,
     };
-    Ok(Built { wiring, asks, stop, task, port: port.clone() })
+    Ok(ReadyPort { routes, asks, stop, task, port: port.clone() })
 }
 
 fn session_options(config: &Config) -> session::Options {

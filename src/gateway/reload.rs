@@ -1,6 +1,6 @@
 //! From a changed file to a gateway that goes on by it.
 
-use super::{Changes, Order, StartError};
+use super::{Changes, GatewayRequest, StartError};
 use crate::config::error::ConfigError;
 use crate::config::{Files, load};
 use tokio::sync::{mpsc, oneshot};
@@ -23,9 +23,9 @@ pub enum ReloadError {
 /// a wrong one changes nothing. The second part are warnings, in sentences; all is logged, too.
 pub async fn reload(
     files: Files,
-    orders: &mpsc::WeakSender<Order>,
+    requests: &mpsc::WeakSender<GatewayRequest>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
-    let done = read_and_order(files, orders).await;
+    let done = read_and_request(files, requests).await;
     match &done {
         Ok((changes, warnings)) => {
             for warning in warnings {
@@ -41,18 +41,18 @@ pub async fn reload(
     done
 }
 
-async fn read_and_order(
+async fn read_and_request(
     files: Files,
-    orders: &mpsc::WeakSender<Order>,
+    requests: &mpsc::WeakSender<GatewayRequest>,
 ) -> Result<(Changes, Vec<String>), ReloadError> {
     // Off this thread: on a slow router reading and checking takes longer than a tty waits.
     let loaded = tokio::task::spawn_blocking(move || load::load_files(&files)).await;
     let (config, warnings) = loaded.map_err(|_| ReloadError::Ending)??;
     let (sender, done) = oneshot::channel();
-    let order = Order::Reload(Box::new(config), sender);
-    // Not before: the gateway ends when nobody can give it an order, and does not wait for a reader.
-    let orders = orders.upgrade().ok_or(ReloadError::Ending)?;
-    orders.send(order).await.map_err(|_| ReloadError::Ending)?;
+    let request = GatewayRequest::Reload(Box::new(config), sender);
+    // Not before: the gateway ends when nobody can ask it for anything, and does not wait for a reader.
+    let requests = requests.upgrade().ok_or(ReloadError::Ending)?;
+    requests.send(request).await.map_err(|_| ReloadError::Ending)?;
     let changes = done.await.map_err(|_| ReloadError::Ending)??;
     Ok((changes, warnings))
 }

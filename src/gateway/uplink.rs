@@ -58,18 +58,18 @@ pub struct Uplink {
     /// Messages from the ports; its end is the end of the gateway.
     pub outlet: Outlet,
     /// What a changed configuration means to this task.
-    pub changes: mpsc::Receiver<Change>,
+    pub updates: mpsc::Receiver<UplinkUpdate>,
     /// What others want of this task.
-    pub asks: mpsc::Receiver<Ask>,
+    pub requests: mpsc::Receiver<UplinkRequest>,
     /// What the configuration says.
-    pub plan: Plan,
+    pub config: UplinkConfig,
     /// What is said about the program at each connect.
     pub program: status::Program,
 }
 
 /// What others want of the MQTT task.
 #[derive(Debug)]
-pub enum Ask {
+pub enum UplinkRequest {
     /// How the link and the outbox are: the broker's status message, with the broker's address and
     /// the state of the link.
     Status(oneshot::Sender<Value>),
@@ -78,11 +78,11 @@ pub enum Ask {
 }
 
 /// How many of these may wait at most.
-pub const ASKS: usize = 16;
+pub const REQUESTS: usize = 16;
 
 /// What the configuration says about the MQTT task, besides the link.
 #[derive(Debug)]
-pub struct Plan {
+pub struct UplinkConfig {
     /// Where inbound messages go.
     pub routes: Vec<Route>,
     /// What is subscribed to for them.
@@ -103,11 +103,11 @@ pub struct Plan {
 
 /// What a changed configuration means to the MQTT task.
 #[derive(Debug)]
-pub struct Change {
+pub struct UplinkUpdate {
     /// Another link, in place of the one that there is; its outbox is empty.
     pub link: Option<Link>,
     /// What it says now.
-    pub plan: Plan,
+    pub config: UplinkConfig,
     /// Told when messages go by the new routes.
     pub routed: oneshot::Sender<()>,
 }
@@ -119,10 +119,10 @@ pub async fn run(uplink: Uplink) -> usize {
     let (taken, takes) = mpsc::channel(TAKEN);
     let clock_is_set = Stamp(now.wall).is_synchronised();
     let has_journal = uplink.journal.is_some();
-    let mut running = Running {
+    let mut running = UplinkTask {
         clock_is_set,
         was_unset: !clock_is_set,
-        next_status: now.mono + uplink.plan.interval,
+        next_status: now.mono + uplink.config.interval,
         uplink,
         status: status::Broker::away(now),
         away: AwayLog::default(),
@@ -150,7 +150,7 @@ pub async fn run(uplink: Uplink) -> usize {
 /// As many as there are packet identifiers: no more messages can be unacknowledged.
 const TAKEN: usize = 65_536;
 
-struct Running {
+struct UplinkTask {
     uplink: Uplink,
     status: status::Broker,
     away: AwayLog,
@@ -183,11 +183,11 @@ struct Running {
     refused: RefusedLog,
 }
 
-impl Running {
+impl UplinkTask {
     async fn run(mut self) -> usize {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
-            let grace = ended.map(|ended| ended + self.uplink.plan.grace);
+            let grace = ended.map(|ended| ended + self.uplink.config.grace);
             let spills = self.uplink.link.outbox.spills_at();
             let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
             let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
@@ -201,8 +201,8 @@ impl Running {
                     link::Event::Stopped if self.next_link.is_none() => break,
                     link::Event::Stopped => {}
                 },
-                Some(change) = self.uplink.changes.recv() => self.change(change),
-                Some(ask) = self.uplink.asks.recv() => self.answer(ask),
+                Some(update) = self.uplink.updates.recv() => self.update(update),
+                Some(request) = self.uplink.requests.recv() => self.answer(request),
                 batch = self.uplink.outlet.next(), if self.takes_more() => match batch {
                     Some(messages) => self.store(messages),
                     None => self.end(),
@@ -263,28 +263,28 @@ impl Running {
     }
 
     /// Goes on by a changed configuration. The outbox stays as it is.
-    fn change(&mut self, Change { link, plan, routed }: Change) {
+    fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
         let uplink = &mut self.uplink;
-        let farewell = status::gateway(&uplink.plan.topics, false);
-        let place = status::gateway(&plan.topics, false).map(|message| message.topic);
+        let farewell = status::gateway(&uplink.config.topics, false);
+        let place = status::gateway(&config.topics, false).map(|message| message.topic);
         // Under its old name the gateway is gone.
         if let Some(farewell) = farewell.filter(|old| Some(&old.topic) != place.as_ref()) {
             uplink.link.outbox.push(farewell);
         }
-        uplink.link.outbox.set_bounds(&plan.bounds);
-        uplink.link.outbox.share(plan.ports.len());
-        let named = uplink.plan.ports.iter().zip(&plan.ports).zip(1_u16..);
+        uplink.link.outbox.set_bounds(&config.bounds);
+        uplink.link.outbox.share(config.ports.len());
+        let named = uplink.config.ports.iter().zip(&config.ports).zip(1_u16..);
         for (_, number) in named.filter(|((old, new), _)| old != new) {
             uplink.link.outbox.given_anew(number);
         }
         if let Some((journal, _)) = &mut uplink.journal {
-            journal.name_ports(plan.ports.clone());
+            journal.name_ports(config.ports.clone());
         }
         match link {
             Some(mut link) => {
                 if link.session.options().clean != Clean::Always {
                     // It may be the same broker, which keeps them.
-                    let gone = gone(&uplink.plan.subscriptions, &plan.subscriptions);
+                    let gone = gone(&uplink.config.subscriptions, &config.subscriptions);
                     link.session.unsubscribe(gone);
                 }
                 self.next_link = Some(link);
@@ -293,37 +293,37 @@ impl Running {
             None => {
                 // Of two reloads in a second the first may have named another broker.
                 let link = self.next_link.as_mut().unwrap_or(&mut uplink.link);
-                subscribe(&mut link.session, &uplink.plan.subscriptions, &plan.subscriptions);
+                subscribe(&mut link.session, &uplink.config.subscriptions, &config.subscriptions);
                 if link.refresh() {
                     tracing::info!("certificates or the password were renewed");
                 }
             }
         }
-        if uplink.plan.topics != plan.topics
+        if uplink.config.topics != config.topics
             && let Some(filter) = self.namesakes.begin_again()
         {
             uplink.link.session.unsubscribe(vec![filter]);
         }
-        uplink.plan = plan;
+        uplink.config = config;
         // Who waits for it may have gone.
         let _ = routed.send(());
         self.publish_status(Now::read());
     }
 
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&mut self, request: UplinkRequest) {
         let link = &mut self.uplink.link;
         // Who asked may have gone.
-        match ask {
-            Ask::Status(reply) => {
+        match request {
+            UplinkRequest::Status(reply) => {
                 let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
-                let mut status = self.status.json(&link.outbox, &self.uplink.plan.ports, journal);
+                let mut status = self.status.json(&link.outbox, &self.uplink.config.ports, journal);
                 status["url"] = link.broker().map(BrokerUrl::to_string).into();
                 status["instance"] = status::mark(&link.session.options().client_id).into();
                 status["state"] = link.state().borrow().to_string().into();
                 status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
                 let _ = reply.send(status);
             }
-            Ask::Reconnect(reply) => {
+            UplinkRequest::Reconnect(reply) => {
                 let _ = reply.send(link.state().borrow().clone());
                 link.reconnect();
             }
@@ -381,7 +381,7 @@ impl Running {
 
     /// Publishes what the gateway says about itself, as far as it is to say anything.
     fn tell_about_us(&mut self, message: Message) {
-        if let Some(message) = self.uplink.plan.topics.admit(message) {
+        if let Some(message) = self.uplink.config.topics.admit(message) {
             self.uplink.link.outbox.push(message);
         }
     }
@@ -390,7 +390,7 @@ impl Running {
     fn end(&mut self) {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
-        if let Some(farewell) = status::gateway(&self.uplink.plan.topics, false) {
+        if let Some(farewell) = status::gateway(&self.uplink.config.topics, false) {
             self.uplink.link.outbox.push(farewell);
         }
     }
@@ -402,7 +402,7 @@ impl Running {
         let nothing_left = self.uplink.link.outbox.is_empty();
         nothing_left
             || !self.status.is_connected()
-            || Instant::now() >= ended + self.uplink.plan.grace
+            || Instant::now() >= ended + self.uplink.config.grace
     }
 
     fn tell(&mut self, event: Event) {
@@ -449,7 +449,7 @@ impl Running {
                 }
             }
             Event::Refused { .. } | Event::Suspected(_) | Event::PutOff { .. } => {
-                let ports = &self.uplink.plan.ports;
+                let ports = &self.uplink.config.ports;
                 let name = |port| status::sender(port, ports).to_owned();
                 self.refused.tell(&event, name, Instant::now());
             }
@@ -469,7 +469,7 @@ impl Running {
         self.status.connected(now);
         self.ages.connected(answer.session_present);
         self.say_online();
-        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &self.mark()));
+        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, &self.mark()));
         self.publish_status(now);
     }
 
@@ -477,10 +477,10 @@ impl Running {
     /// is done with it.
     fn route(&mut self, message: Received) {
         let Received { topic, payload, retain, token, properties, .. } = message;
-        let plan = &self.uplink.plan;
+        let config = &self.uplink.config;
         let is_wanted = |route: &Route| route.filters.iter().any(|it| it.matches(topic.as_str()));
-        let is_program = || plan.topics.seen_program().as_ref() == Some(&topic);
-        if self.is_resumed && !plan.routes.iter().any(is_wanted) && !is_program() {
+        let is_program = || config.topics.seen_program().as_ref() == Some(&topic);
+        if self.is_resumed && !config.routes.iter().any(is_wanted) && !is_program() {
             return self.end_leftover(&topic, token);
         }
         let now = Now::read();
@@ -488,7 +488,7 @@ impl Running {
         let expiry = properties.message_expiry().copied();
         let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
         let since = self.ages.came(retain, now.mono);
-        for route in &self.uplink.plan.routes {
+        for route in &self.uplink.config.routes {
             if !route.filters.iter().any(|filter| filter.matches(topic.as_str())) {
                 continue;
             }
@@ -499,13 +499,13 @@ impl Running {
             if let Err(NotTaken::Closed(inbound)) = route.inbox.offer(inbound) {
                 // Ports end before this task does.
                 let Inbound { topic, taken, .. } = *inbound;
-                if self.uplink.plan.broker_keeps && taken.is_some() {
+                if self.uplink.config.broker_keeps && taken.is_some() {
                     continue;
                 }
                 tracing::warn!("command {topic} refused: {}", Refused::Ending);
                 let refused = Err(&Refused::Ending);
                 let report = command_report(&route.report, topic.as_str(), refused, 1, now);
-                let report = self.uplink.plan.topics.admit(report);
+                let report = self.uplink.config.topics.admit(report);
                 report.map(|report| self.uplink.link.outbox.push(report));
                 taken.into_iter().for_each(Taken::done);
             }
@@ -516,11 +516,11 @@ impl Running {
     /// A message that no command wants: an earlier configuration subscribed to it, in a session that
     /// the broker kept.
     fn end_leftover(&mut self, topic: &Topic, token: Option<Token>) {
-        let Uplink { link, plan, .. } = &mut self.uplink;
+        let Uplink { link, config, .. } = &mut self.uplink;
         if let Some(token) = token {
             link.session.acknowledge(token, Reason::SUCCESS);
         }
-        let wanted = plan.subscriptions.iter().map(|wanted| &wanted.filter);
+        let wanted = config.subscriptions.iter().map(|wanted| &wanted.filter);
         let filters = self.leftovers.end(topic, wanted);
         if !filters.is_empty() {
             tracing::info!("an earlier configuration subscribed to {topic}; that is ended");
@@ -558,7 +558,7 @@ impl Running {
         if !self.status.is_connected() || self.ended.is_some() {
             return;
         }
-        let topic = self.uplink.plan.topics.seen_program();
+        let topic = self.uplink.config.topics.seen_program();
         if let Some(filter) = self.namesakes.ask(topic) {
             let wanted = Subscription::new(filter, Qos::AtMostOnce);
             self.uplink.link.session.subscribe(vec![wanted], &Properties::NONE);
@@ -575,7 +575,7 @@ impl Running {
              each a name of its own, the key `gateway`{again}"
         );
         // It is to find us, too.
-        self.tell_about_us(self.uplink.program.message(&self.uplink.plan.topics, &mark));
+        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, &mark));
     }
 
     /// What tells us from another gateway of our name.
@@ -590,14 +590,14 @@ impl Running {
 
     /// Before everything else, which a backlog would delay.
     fn say_online(&mut self) {
-        if let Some(birth) = status::gateway(&self.uplink.plan.topics, true) {
+        if let Some(birth) = status::gateway(&self.uplink.config.topics, true) {
             self.uplink.link.outbox.push_first(birth);
         }
     }
 
     fn publish_status(&mut self, now: Now) {
-        self.next_status = now.mono + self.uplink.plan.interval;
-        let Uplink { link, plan: Plan { topics, ports, .. }, journal, .. } = &self.uplink;
+        self.next_status = now.mono + self.uplink.config.interval;
+        let Uplink { link, config: UplinkConfig { topics, ports, .. }, journal, .. } = &self.uplink;
         let journal = journal.as_ref().map(|(_, status)| status);
         let message = self.status.message(topics, &link.outbox, ports, journal);
         self.tell_about_us(message);

@@ -1,6 +1,6 @@
 //! What the MQTT task does with the journal.
 
-use super::Running;
+use super::UplinkTask;
 use crate::base::clock::Now;
 use crate::gateway::status;
 use crate::outbox::journal::{Journal, Report};
@@ -17,7 +17,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a disk still hangs.
 const LOOK: Duration = Duration::from_secs(60);
 
-impl Running {
+impl UplinkTask {
     /// Gives the journal what there is for it, as far as it has room.
     pub(super) fn tell_journal(&mut self) {
         let Some((journal, _)) = &mut self.uplink.journal else { return };
@@ -109,7 +109,7 @@ impl Running {
         let now = Instant::now();
         let outbox = &mut self.uplink.link.outbox;
         if outbox.awaits_journal() && outbox.has_unstored() {
-            let until = self.ended.unwrap_or(now) + self.uplink.plan.grace;
+            let until = self.ended.unwrap_or(now) + self.uplink.config.grace;
             while self.opening.is_some() {
                 let report = report(&mut self.uplink.journal);
                 match tokio::time::timeout_at(until.into(), report).await {
