@@ -11,15 +11,15 @@ pub mod draft;
 pub mod json;
 pub mod path;
 pub mod request;
-mod runs;
-pub mod seat;
+pub mod socket_lock;
+mod start_log;
 mod status;
 
 use crate::base::log::Filter;
 use crate::config::Files;
 use crate::gateway::status::Program;
 use crate::gateway::{Directory, GatewayRequest};
-use seat::Seat;
+use socket_lock::SocketLock;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
@@ -62,14 +62,14 @@ pub(crate) enum AskError {
 }
 
 /// Listens on a thread of its own until the process ends.
-pub fn start(control: Control, seat: Arc<Seat>, listener: StdListener) -> io::Result<()> {
+pub fn start(control: Control, lock: Arc<SocketLock>, listener: StdListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("control".into()).spawn(move || {
         let local = LocalSet::new();
         local.spawn_local(async move {
             tokio::time::sleep(SETTLED).await;
-            seat.settled();
+            lock.settled();
         });
         let ended = local.block_on(&runtime, serve(control, listener));
         if let Err(error) = ended {

@@ -6,7 +6,7 @@ use crate::base::log::{self, LogTime, LogTo};
 use crate::config::control_path;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::{Files, load};
-use crate::control::seat::Seat;
+use crate::control::socket_lock::SocketLock;
 use crate::control::{self, Control, path};
 use crate::gateway::status::{Crashes, Program};
 use crate::gateway::{self, GatewayRequest};
@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 const HELP: &str = "\
-tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
+tty2mqtt run: the gateway. StartLog in the foreground until SIGTERM or Ctrl-C; then sends what is
 left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the
 configuration again: what it does not change is not disturbed, and a wrong file changes nothing.
 
@@ -67,11 +67,11 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let runtime = runtime.map_err(failed)?;
-    let (seat, crashes) = take_seat(&config.control);
+    let (lock, crashes) = bind_socket(&config.control);
     let program = Program { started: Now::read(), crashes };
-    let place = seat.as_ref().map(|(seat, _)| seat.clone());
+    let place = lock.as_ref().map(|(lock, _)| lock.clone());
     let socket = place.clone();
-    let leave = move || socket.iter().for_each(|seat| seat.leave());
+    let leave = move || socket.iter().for_each(|lock| lock.unlink());
     let signals = Signals::listen(leave).map_err(failed)?;
     let left = runtime.block_on(async {
         let ports = match config.ports.len() {
@@ -85,19 +85,19 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             config.broker.url
         );
         let (requests, receiver) = mpsc::channel(1);
-        if let Some((seat, listener)) = seat {
+        if let Some((lock, listener)) = lock {
             let requests = requests.downgrade();
             let (files, program) = (files.clone(), program.clone());
             let control = Control { files, program, log, requests };
-            if let Err(error) = control::start(control, seat, listener) {
+            if let Err(error) = control::start(control, lock, listener) {
                 tracing::warn!("no control socket: {error}");
             }
         }
         tokio::spawn(signals.obey(files, requests, place.clone()));
         Ok::<_, CliError>(gateway::run(config, program, receiver).await?)
     });
-    if let Some(seat) = &place {
-        seat.leave();
+    if let Some(lock) = &place {
+        lock.unlink();
     }
     // A file that is being read, a name looked up, or a tty that does not close must not hold up the
     // end.
@@ -111,16 +111,18 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
 }
 
 /// The control socket's place. Without it the gateway runs as well.
-fn take_seat(setting: &control_path::Control) -> (Option<(Arc<Seat>, UnixListener)>, Crashes) {
+fn bind_socket(
+    setting: &control_path::Control,
+) -> (Option<(Arc<SocketLock>, UnixListener)>, Crashes) {
     let Some(path) = path::of(setting) else { return (None, Crashes::default()) };
-    let (seat, listener, crashes) = match Seat::take(&path) {
+    let (lock, listener, crashes) = match SocketLock::bind(&path) {
         Ok(taken) => taken,
         Err(error) => {
             tracing::warn!("no control socket: {error}");
             return (None, Crashes::default());
         }
     };
-    seat.keep_panics();
+    lock.keep_panics();
     if crashes.count > 0 {
         let Crashes { count, within, panic } = &crashes;
         let times = if *count == 1 { "once" } else { &format!("{count} times") };
@@ -132,7 +134,7 @@ fn take_seat(setting: &control_path::Control) -> (Option<(Arc<Seat>, UnixListene
             last.unwrap_or_default()
         );
     }
-    (Some((Arc::new(seat), listener)), crashes)
+    (Some((Arc::new(lock), listener)), crashes)
 }
 
 fn when(word: &str) -> Result<LogTime, String> {
@@ -187,7 +189,7 @@ impl Signals {
         mut self,
         files: Files,
         requests: mpsc::Sender<GatewayRequest>,
-        seat: Option<Arc<Seat>>,
+        lock: Option<Arc<SocketLock>>,
     ) {
         let reloads = async {
             while let Some(()) = self.hang_ups.recv().await {
@@ -200,8 +202,8 @@ impl Signals {
             () = ended(&mut self.ending) => {}
         }
         tracing::info!("stopping");
-        if let Some(seat) = &seat {
-            seat.ending();
+        if let Some(lock) = &lock {
+            lock.ending();
         }
     }
 

@@ -34,7 +34,7 @@ const SEND: Duration = Duration::from_secs(30);
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
-enum Denied {
+enum RequestError {
     #[error("{0}")]
     Ask(#[from] AskError),
     #[error("there is no port {name:?}; there are: {}", known.join(", "))]
@@ -90,8 +90,8 @@ impl Client {
                 Ok(Request::Status { watch: false }) => drop(self.status(control).await?),
                 Ok(request) => {
                     let answer = answer(control, request).await;
-                    let denied = |why: Denied| json::error(&why.to_string());
-                    self.write(&answer.unwrap_or_else(denied)).await?;
+                    let refused = |why: RequestError| json::error(&why.to_string());
+                    self.write(&answer.unwrap_or_else(refused)).await?;
                 }
             }
         }
@@ -191,7 +191,7 @@ async fn gone(reader: &mut BufReader<OwnedReadHalf>) {
     }
 }
 
-async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
+async fn answer(control: &Control, request: Request) -> Result<Value, RequestError> {
     match request {
         // These two are answered in several parts, and were taken before.
         Request::Status { .. } | Request::Monitor { .. } => Ok(Value::Null),
@@ -223,7 +223,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, Denied> {
     }
 }
 
-async fn reload(control: &Control) -> Result<Value, Denied> {
+async fn reload(control: &Control) -> Result<Value, RequestError> {
     Ok(match gateway::reload(control.files.clone(), &control.requests).await {
         Ok((changes, warnings)) => json::changes(&changes, &warnings),
         Err(ReloadError::Config(error)) => json::problems(&error),
@@ -231,11 +231,11 @@ async fn reload(control: &Control) -> Result<Value, Denied> {
     })
 }
 
-async fn find(control: &Control, name: &str) -> Result<(Name, PortHandle), Denied> {
+async fn find(control: &Control, name: &str) -> Result<(Name, PortHandle), RequestError> {
     let mut ports = control.directory().await?.ports;
     let known = ports.keys().map(Name::to_string).collect();
     let found = name.parse().ok().and_then(|name: Name| ports.remove_entry(&name));
-    found.ok_or_else(|| Denied::NoPort { name: name.to_owned(), known })
+    found.ok_or_else(|| RequestError::NoPort { name: name.to_owned(), known })
 }
 
 /// Writes a command to a port, by the same rules as one from the broker, and waits until the device
@@ -245,14 +245,14 @@ async fn send(
     port: &str,
     command: &str,
     payload: String,
-) -> Result<Value, Denied> {
+) -> Result<Value, RequestError> {
     let (name, handle) = find(control, port).await?;
-    let Some(route) = handle.commands else { return Err(Denied::NoCommands(name)) };
+    let Some(route) = handle.commands else { return Err(RequestError::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
     // Who asks hears at once that the port is away, and may ask again.
     let port = ask(&handle.asks, task::Ask::Status).await?.status;
     if let PortState::Away | PortState::Stopped = port.state {
-        return Err(Denied::Refused(topic, Refused::away(port.last_error.as_deref())));
+        return Err(RequestError::Refused(topic, Refused::away(port.last_error.as_deref())));
     }
     let (outcome, mut results) = mpsc::channel(route.filters.len().max(1));
     let inbound = Inbound {
@@ -266,8 +266,8 @@ async fn send(
     };
     match route.inbox.offer(inbound) {
         Ok(()) => {}
-        Err(NotTaken::Full) => return Err(Denied::Refused(topic, Refused::QueueFull)),
-        Err(NotTaken::Closed(_)) => return Err(Denied::Refused(topic, Refused::Removed)),
+        Err(NotTaken::Full) => return Err(RequestError::Refused(topic, Refused::QueueFull)),
+        Err(NotTaken::Closed(_)) => return Err(RequestError::Refused(topic, Refused::Removed)),
     }
     let all = async {
         let mut written = None;
@@ -279,14 +279,14 @@ async fn send(
     };
     match timeout(SEND, all).await {
         Ok(Ok(bytes)) => Ok(json!({ "ok": true, "topic": topic.as_str(), "bytes": bytes })),
-        Ok(Err(why)) => Err(Denied::Refused(topic, why)),
-        Err(_) => Err(Denied::Late(topic)),
+        Ok(Err(why)) => Err(RequestError::Refused(topic, why)),
+        Err(_) => Err(RequestError::Late(topic)),
     }
 }
 
 /// The topic that a command's name means: one that a filter takes, or the end of one filter; `/set`
 /// at its end need not be said.
-fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Denied> {
+fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, RequestError> {
     if let Ok(topic) = name.parse::<Topic>()
         && filters.iter().any(|filter| filter.matches(name))
     {
@@ -305,13 +305,17 @@ fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Deni
     }
     found.dedup();
     match found[..] {
-        [filter] => filter.parse().map_err(|_| Denied::NoCommand {
+        [filter] => filter.parse().map_err(|_| RequestError::NoCommand {
             port: port.clone(),
             name: name.to_owned(),
             known: known(),
         }),
-        [] => Err(Denied::NoCommand { port: port.clone(), name: name.to_owned(), known: known() }),
-        _ => Err(Denied::Ambiguous {
+        [] => Err(RequestError::NoCommand {
+            port: port.clone(),
+            name: name.to_owned(),
+            known: known(),
+        }),
+        _ => Err(RequestError::Ambiguous {
             name: name.to_owned(),
             known: found.into_iter().map(str::to_owned).collect(),
         }),

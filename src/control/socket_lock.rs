@@ -1,6 +1,6 @@
 //! Takes the socket's place in the file system: one gateway a path, and nobody else can connect.
 
-use super::runs::Runs;
+use super::start_log::StartLog;
 use crate::gateway::status::Crashes;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ const LONGEST_PANIC: usize = 512;
 
 /// Why there is no control socket. The gateway runs without one.
 #[derive(Debug, thiserror::Error)]
-pub enum SeatError {
+pub enum SocketLockError {
     /// Another gateway lives there.
     #[error("another gateway has {}; give this one a path of its own with `control`", .0.display())]
     Taken(PathBuf),
@@ -33,21 +33,21 @@ pub enum SeatError {
 
 /// The place of a gateway's control socket, held by a lock that ends with the process.
 #[derive(Debug)]
-pub struct Seat {
+pub struct SocketLock {
     socket: PathBuf,
     panic: PathBuf,
     runs: File,
     started: u64,
 }
 
-impl Seat {
+impl SocketLock {
     /// Takes the place, or says who has it. Returns the socket and how earlier runs ended.
     ///
     /// Must be called before there are other threads: the mask for new files is narrowed meanwhile.
-    pub fn take(socket: &Path) -> Result<(Seat, UnixListener, Crashes), SeatError> {
+    pub fn bind(socket: &Path) -> Result<(SocketLock, UnixListener, Crashes), SocketLockError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| SeatError::Io { path, source }
+            move |source| SocketLockError::Io { path, source }
         };
         if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
             fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed(folder))?;
@@ -55,7 +55,7 @@ impl Seat {
         let file = socket.with_extension("runs");
         let mut runs = options().read(true).open(&file).map_err(failed(&file))?;
         if flock(&runs, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(SeatError::Taken(socket.to_owned()));
+            return Err(SocketLockError::Taken(socket.to_owned()));
         }
         clear(socket).map_err(failed(socket))?;
         // Nobody else may connect, not even for the moment between bind and chmod.
@@ -63,7 +63,7 @@ impl Seat {
         let listener = UnixListener::bind(socket);
         rustix::process::umask(mask);
         let listener = listener.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => SeatError::Foreign(socket.to_owned()),
+            io::ErrorKind::AddrInUse => SocketLockError::Foreign(socket.to_owned()),
             _ => failed(socket)(error),
         })?;
         let mut text = String::new();
@@ -72,12 +72,12 @@ impl Seat {
         let panic = socket.with_extension("panic");
         let said = fs::read_to_string(&panic).ok();
         let _ = fs::remove_file(&panic);
-        let mut starts = Runs::parse(&text);
+        let mut starts = StartLog::parse(&text);
         let started = uptime();
         let crashes = starts.start(started, said);
-        let seat = Seat { socket: socket.to_owned(), panic, runs, started };
-        seat.write(&starts);
-        Ok((seat, listener, crashes))
+        let lock = SocketLock { socket: socket.to_owned(), panic, runs, started };
+        lock.write(&starts);
+        Ok((lock, listener, crashes))
     }
 
     /// From now on what a panic says is kept for the next start.
@@ -94,22 +94,22 @@ impl Seat {
 
     /// The gateway has run for long enough: what was before is forgotten.
     pub fn settled(&self) {
-        self.write(&Runs::only(self.started));
+        self.write(&StartLog::only(self.started));
     }
 
     /// The gateway was told to end: whatever comes now is no crash.
     pub fn ending(&self) {
-        self.write(&Runs::default());
+        self.write(&StartLog::default());
         let _ = fs::remove_file(&self.panic);
     }
 
     /// The gateway has ended.
-    pub fn leave(&self) {
+    pub fn unlink(&self) {
         let _ = fs::remove_file(&self.socket);
     }
 
     /// A file that cannot be written costs the count of crashes, nothing else.
-    fn write(&self, runs: &Runs) {
+    fn write(&self, runs: &StartLog) {
         let mut file = &self.runs;
         let written = file
             .set_len(0)

@@ -8,12 +8,12 @@ const MOST: usize = 100;
 
 /// Starts that have not ended well so far, this one among them: seconds since the machine started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runs(Vec<u64>);
+pub(super) struct StartLog(Vec<u64>);
 
-impl Runs {
+impl StartLog {
     /// What an earlier run wrote. Anything else counts as nothing.
-    pub(super) fn parse(text: &str) -> Runs {
-        Runs(text.lines().filter_map(|line| line.parse().ok()).collect())
+    pub(super) fn parse(text: &str) -> StartLog {
+        StartLog(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// Notes a start and returns what went before it.
@@ -30,8 +30,8 @@ impl Runs {
     }
 
     /// This start alone: those before it are forgotten.
-    pub(super) fn only(start: u64) -> Runs {
-        Runs(vec![start])
+    pub(super) fn only(start: u64) -> StartLog {
+        StartLog(vec![start])
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -45,24 +45,24 @@ mod tests {
 
     #[test]
     fn starts_without_an_end_are_counted() {
-        let mut runs = Runs::default();
+        let mut runs = StartLog::default();
         assert_eq!(runs.start(100, Some("old".into())), Crashes::default());
-        let mut runs = Runs::parse(&runs.to_text());
+        let mut runs = StartLog::parse(&runs.to_text());
         let crashes = runs.start(130, Some("boom".into()));
         assert_eq!(crashes, Crashes { count: 1, within: 30, panic: Some("boom".into()) });
-        let mut runs = Runs::parse(&runs.to_text());
+        let mut runs = StartLog::parse(&runs.to_text());
         assert_eq!(runs.start(190, None), Crashes { count: 2, within: 90, panic: None });
-        assert_eq!(Runs::only(190).start(191, None).count, 1);
+        assert_eq!(StartLog::only(190).start(191, None).count, 1);
     }
 
     #[test]
     fn what_is_from_before_a_restart_of_the_machine_does_not_count() {
-        assert_eq!(Runs::parse("500\nrubbish\n").start(20, None), Crashes::default());
+        assert_eq!(StartLog::parse("500\nrubbish\n").start(20, None), Crashes::default());
     }
 
     #[test]
     fn a_long_loop_is_bounded() {
-        let mut runs = Runs::default();
+        let mut runs = StartLog::default();
         for n in 0..200 {
             runs.start(n, None);
         }
