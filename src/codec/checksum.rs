@@ -1,6 +1,7 @@
 //! Checksums at a frame's end.
 
 use super::frame::Endian;
+use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crc::{Algorithm, Crc, NoTable};
 use serde::Deserialize;
@@ -85,7 +86,7 @@ pub enum Format {
 }
 
 impl Checksum {
-    pub(super) fn build(&self) -> Result<Rule, String> {
+    pub(super) fn build(&self) -> Result<Rule, BuildError> {
         use Checksum as C;
         use Endian::{Big, Little};
         let (sum, endian, settings) = match self {
@@ -107,7 +108,7 @@ impl Checksum {
             C::Crc32(settings) => (Sum::Crc32(&crc::CRC_32_ISO_HDLC), Little, settings),
         };
         if settings.separator.as_bytes().len() > 8 {
-            return Err("checksum: its separator has at most 8 bytes".into());
+            return Err(BuildError::new("its separator has at most 8 bytes"));
         }
         let endian = settings.endian.unwrap_or(endian);
         Ok(Rule { sum, endian, settings: settings.clone() })

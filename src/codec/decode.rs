@@ -18,6 +18,7 @@ pub use pairs::Pairs;
 pub use sexpr::Sexpr;
 pub use text::Text;
 
+use crate::base::path::BuildError;
 use crate::codec::value::{Cause, Convert, NoValue, Reading, Refusal, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -70,10 +71,9 @@ impl Decode {
         }
     }
 
-    /// The running decoder; an error names what is wrong and the remedy.
-    pub fn build(&self) -> Result<Decoder, String> {
-        // The error begins with the keys that lead to the mistake.
-        let below = |word: &'static str| move |why| format!("{word}: {why}");
+    /// The running decoder.
+    pub fn build(&self) -> Result<Decoder, BuildError> {
+        let below = |word: &'static str| move |error: BuildError| error.at(word);
         Ok(match self {
             Decode::Text(text) => Decoder::Text(text.clone()),
             Decode::Bytes(bytes) => Decoder::Bytes(bytes.clone()),

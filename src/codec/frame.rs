@@ -17,6 +17,7 @@ pub use lines::Lines;
 pub use raw::Raw;
 
 use crate::base::line::Line;
+use crate::base::path::BuildError;
 use crate::base::scalar::Size;
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Deserialize;
@@ -77,15 +78,14 @@ const SILENCE: Duration = Duration::from_millis(20);
 const BURST: Duration = Duration::from_millis(20);
 
 impl Framing {
-    /// The running framer. `line` is the port's speed, for silences given in characters; a port on
+    /// The running framer. Errors are in the keys `framing` and `checksum`. `line` is the port's speed, for silences given in characters; a port on
     /// the network may have none.
     pub fn build(
         &self,
         checksum: Option<&Checksum>,
         line: Option<&Line>,
-    ) -> Result<Framer, String> {
-        // The error begins with the keys that lead to the mistake.
-        let below = |word: &'static str| move |why| format!("{word}: {why}");
+    ) -> Result<Framer, BuildError> {
+        let below = |word: &'static str| move |error: BuildError| error.at(word).at("framing");
         let has_checksum = checksum.is_some();
         let rule = match self {
             Framing::Lines(lines) => Rule::Lines(lines.build().map_err(below("lines"))?),
@@ -103,11 +103,10 @@ impl Framing {
         };
         let limit = self.limit();
         if limit == 0 || limit > LARGEST {
-            return Err(format!(
-                "{limit} bytes is no size for a frame; 1 to {LARGEST} is possible"
-            ));
+            let error = BuildError::new(format!("a frame cannot have {limit} bytes"));
+            return Err(error.remedy(format!("1 to {LARGEST} is possible")).at("framing"));
         }
-        let checksum = checksum.map(Checksum::build).transpose()?;
+        let checksum = checksum.map(Checksum::build).transpose().map_err(|e| e.at("checksum"))?;
         let mut framer = Framer {
             rule,
             checksum,

@@ -2,6 +2,7 @@
 
 use crate::base::clock::Now;
 use crate::base::one_by_one;
+use crate::base::path;
 use crate::base::plain::plain_bytes;
 use crate::base::scalar::{ByteString, Name};
 use crate::codec::decode::{Decode, Decoder};
@@ -152,6 +153,13 @@ pub struct BuildError {
     pub why: String,
 }
 
+impl From<path::BuildError> for BuildError {
+    fn from(mut error: path::BuildError) -> BuildError {
+        let key = std::mem::take(&mut error.path).to_string();
+        BuildError { key, why: error.to_string() }
+    }
+}
+
 /// Something was refused, once or often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
@@ -171,10 +179,7 @@ impl Pipeline {
     pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, Vec<BuildError>> {
         let mut errors = Vec::new();
         let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
-        let framer = framer.map_err(|why| match why.strip_prefix("checksum: ") {
-            Some(why) => errors.push(BuildError { key: "checksum".into(), why: why.into() }),
-            None => errors.push(BuildError { key: "framing".into(), why }),
-        });
+        let framer = framer.map_err(|error| errors.push(error.into()));
         let names = Names::of(gateway, name, port);
         let mut kinds = Vec::new();
         for (n, kind) in port.frames.iter().enumerate() {
@@ -349,7 +354,10 @@ impl Kind {
         let mut wrong = |key: &str, why| {
             errors.push(BuildError { key: format!("{above}{key}"), why });
         };
-        let decoder = kind.decode.build().map_err(|why| wrong("decode", why));
+        let decoder = kind.decode.build().map_err(|error| {
+            let BuildError { key, why } = error.at("decode").into();
+            wrong(&key, why);
+        });
         let standard = [Mapping::standard()];
         let mappings = kind.messages.as_deref().unwrap_or(&standard);
         let mappers = mappings.iter().enumerate().filter_map(|(n, mapping)| {

@@ -2,6 +2,7 @@
 
 use super::Decoded;
 use super::bytes::Spelling;
+use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::frame::Endian;
 use crate::codec::value::{Cause, Convert, Kind, Value, Wire};
@@ -161,20 +162,18 @@ impl schemars::JsonSchema for Bits {
 }
 
 impl Binary {
-    pub(super) fn build(&self) -> Result<Decoder, String> {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
         if self.fields.is_empty() {
-            return Err("fields: name at least one field".into());
+            return Err(BuildError::new("name at least one field").at("fields"));
         }
         let mut names = HashSet::new();
         let mut fields = Vec::new();
         for (n, field) in self.fields.iter().enumerate() {
             if !names.insert(&field.name) {
-                return Err(format!(
-                    "fields[{n}]: there is a field {:?} already; each has a name of its own",
-                    field.name
-                ));
+                let error = BuildError::new(format!("there is a field {:?} already", field.name));
+                return Err(error.remedy("each has a name of its own").item(n).at("fields"));
             }
-            let running = field.build(self.endian).map_err(|why| format!("fields[{n}]: {why}"));
+            let running = field.build(self.endian).map_err(|e| e.item(n).at("fields"));
             fields.push(running?);
         }
         Ok(Decoder { fields })
@@ -192,27 +191,34 @@ impl BinaryField {
         self.unit.as_deref().is_some_and(|unit| !unit.is_empty())
     }
 
-    fn build(&self, endian: Endian) -> Result<Running, String> {
+    fn build(&self, endian: Endian) -> Result<Running, BuildError> {
         if self.name.is_empty() {
-            return Err("a field needs a name".into());
+            return Err(BuildError::new("a field needs a name"));
         }
+        let length = |what: &str| Err(BuildError::new(what).at("length"));
         let size = match (self.kind.size(), self.length.map(usize::from)) {
             (Some(size), None) => size,
-            (Some(_), Some(_)) => return Err("length: the type says it; leave it out".into()),
+            (Some(_), Some(_)) => {
+                return Err(BuildError::new("the type says it")
+                    .remedy("leave it out")
+                    .at("length"));
+            }
             (None, Some(n)) if n > 0 => n,
-            (None, _) => return Err("length: this type needs one, at least 1".into()),
+            (None, _) => return length("this type needs one, at least 1"),
         };
         if self.kind == Type::Bcd && size > 16 {
-            return Err("length: a bcd number has at most 16 bytes".into());
+            return length("a bcd number has at most 16 bytes");
         }
         if let Some(bits) = self.bits
             && (!self.kind.is_unsigned() || usize::from(bits.highest) >= 8 * size)
         {
-            let why = match self.kind.is_unsigned() {
-                true => format!("this type has the bits 0 to {}; take a longer one", 8 * size - 1),
-                false => "only unsigned types have bits; take u8, u16 or u32".into(),
+            let error = if self.kind.is_unsigned() {
+                BuildError::new(format!("this type has the bits 0 to {}", 8 * size - 1))
+                    .remedy("take a longer one")
+            } else {
+                BuildError::new("only unsigned types have bits").remedy("take u8, u16 or u32")
             };
-            return Err(format!("bits: {why}"));
+            return Err(error.at("bits"));
         }
         let convert = Convert::build(
             if self.is_text() { Kind::Text } else { Kind::Number },

@@ -1,5 +1,6 @@
 //! One field of a text format.
 
+use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::value::{Convert, Kind};
 use serde::de::value::MapAccessDeserializer;
@@ -90,19 +91,19 @@ pub(super) struct Running {
 
 impl Running {
     /// The running fields of a list under `key`.
-    pub(super) fn build_all(key: &str, fields: &[Field]) -> Result<Vec<Running>, String> {
+    pub(super) fn build_all(key: &str, fields: &[Field]) -> Result<Vec<Running>, BuildError> {
         let mut names = HashSet::new();
         let mut running = Vec::new();
         for (n, Field(field)) in fields.iter().enumerate() {
-            let wrong = |why: String| format!("{key}[{n}]: {why}");
+            let wrong = |error: BuildError| error.item(n).at(key);
             if field.name.is_empty() {
-                return Err(wrong("a field needs a name".into()));
+                return Err(wrong(BuildError::new("a field needs a name")));
             }
             if field.name != "_" && !names.insert(&field.name) {
-                return Err(wrong(format!(
-                    "there is a field {:?} already; each has a name of its own",
-                    field.name
-                )));
+                return Err(wrong(
+                    BuildError::new(format!("there is a field {:?} already", field.name))
+                        .remedy("each has a name of its own"),
+                ));
             }
             let convert = Convert::build(
                 field.kind,

@@ -2,6 +2,7 @@
 
 use super::Decoded;
 use super::field::{Field, Running};
+use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::value::Wire;
 use serde::Deserialize;
@@ -25,13 +26,14 @@ impl Fields {
         ByteString::from(b",".as_slice())
     }
 
-    pub(super) fn build(&self) -> Result<Decoder, String> {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
         let separator = self.separator.as_bytes().to_vec();
         if separator.is_empty() {
-            return Err("separator: nothing cannot separate; write \",\" or \" \"".into());
+            let error = BuildError::new("nothing cannot separate");
+            return Err(error.remedy("write \",\" or \" \"").at("separator"));
         }
         if self.names.is_empty() {
-            return Err("names: name at least one column".into());
+            return Err(BuildError::new("name at least one column").at("names"));
         }
         Ok(Decoder { separator, fields: Running::build_all("names", &self.names)? })
     }

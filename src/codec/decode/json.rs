@@ -2,6 +2,7 @@
 
 use super::Decoded;
 use super::field::{Field, Running};
+use crate::base::path::BuildError;
 use crate::codec::value::{Cause, Convert, Value, Wire};
 use serde::Deserialize;
 use serde_json::Value as Json_;
@@ -24,7 +25,7 @@ pub struct Json {
 }
 
 impl Json {
-    pub(super) fn build(&self) -> Result<Decoder, String> {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
         let mut fields = Running::build_all("fields", &self.fields)?;
         for field in &mut fields {
             if !field.from.starts_with('/') {
@@ -32,25 +33,27 @@ impl Json {
             }
         }
         for (n, field) in fields.iter().enumerate() {
-            check_pointer(&field.from).map_err(|why| format!("fields[{n}]: from: {why}"))?;
+            check_pointer(&field.from).map_err(|e| e.at("from").item(n).at("fields"))?;
         }
         if let Some(node) = &self.node {
             if !node.starts_with('/') {
-                return Err(format!("node: a JSON pointer begins with `/`; write /{node}"));
+                let error = BuildError::new("a JSON pointer begins with `/`");
+                return Err(error.remedy(format!("write /{node}")).at("node"));
             }
-            check_pointer(node).map_err(|why| format!("node: {why}"))?;
+            check_pointer(node).map_err(|e| e.at("node"))?;
         }
         Ok(Decoder { fields, node: self.node.clone(), all: Convert::default() })
     }
 }
 
 /// RFC 6901, section 3: a `~` is part of `~0` or `~1`.
-fn check_pointer(pointer: &str) -> Result<(), String> {
+fn check_pointer(pointer: &str) -> Result<(), BuildError> {
     let mut parts = pointer.split('~').skip(1);
     if parts.all(|part| part.starts_with(['0', '1'])) {
         return Ok(());
     }
-    Err(format!("{pointer:?} is no JSON pointer; write ~0 for a `~` in a name, and ~1 for a `/`"))
+    let error = BuildError::new(format!("{pointer:?} is not a valid JSON pointer"));
+    Err(error.remedy("write ~0 for a `~` in a name, and ~1 for a `/`"))
 }
 
 /// The longest name of a node, and of a field that a whole object's values get. It keeps the size

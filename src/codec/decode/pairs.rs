@@ -3,6 +3,7 @@
 use super::Decoded;
 use super::field::{Field, Running};
 use super::fields::split;
+use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::value::{Cause, Convert, Wire};
 use serde::Deserialize;
@@ -59,10 +60,10 @@ impl Pairs {
         ByteString::from(b"=".as_slice())
     }
 
-    pub(super) fn build(&self) -> Result<Decoder, String> {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
         for (key, bytes) in [("between", &self.between), ("equals", &self.equals)] {
             if bytes.as_bytes().is_empty() {
-                return Err(format!("{key}: nothing cannot separate"));
+                return Err(BuildError::new("nothing cannot separate").at(key));
             }
         }
         let fields = Running::build_all("fields", &self.fields)?;

@@ -33,7 +33,7 @@ fn refused(yaml: &str, frame: &[u8]) -> Vec<String> {
 
 fn build_error(yaml: &str) -> String {
     match tree::parse::<Decode>(yaml) {
-        Ok(decode) => decode.build().unwrap_err(),
+        Ok(decode) => decode.build().unwrap_err().to_string(),
         Err(error) => error,
     }
 }
@@ -322,11 +322,11 @@ fn mistakes_are_found_at_load() {
         ("{fields: {names: []}}", "at least one column"),
         ("{fields: {names: [a, a]}}", "already"),
         ("{fields: {separator: '', names: [a]}}", "separate"),
-        ("{fields: {names: [{name: a, scale: x}]}}", "no decimal number"),
+        ("{fields: {names: [{name: a, scale: x}]}}", "not a decimal number"),
         ("{fields: {names: [{name: a, scale: 0}]}}", "every value 0"),
         ("{json: {node: id}}", "write /id"),
         ("{json: {node: /a~}}", "~0"),
-        ("{json: {fields: [a~2]}}", "fields[0]: from: \"/a~2\""),
+        ("{json: {fields: [a~2]}}", "fields[0].from: \"/a~2\""),
         ("{binary: {fields: [{name: a, at: 0, type: bcd}]}}", "needs one"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, bits: 8}]}}", "bits"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, length: 2}]}}", "leave it out"),

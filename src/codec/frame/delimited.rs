@@ -1,6 +1,7 @@
 //! A start and an end, with or without escape sequences between them.
 
 use super::{Cut, Fault, Split, before_start, default_limit, find};
+use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -46,24 +47,27 @@ pub enum Escape {
 }
 
 impl Delimited {
-    pub(super) fn build(&self) -> Result<Rule, String> {
+    pub(super) fn build(&self) -> Result<Rule, BuildError> {
         let (start, end): (&[u8], &[u8]) = match self.escape {
             Escape::None => (self.start.as_bytes(), self.end.as_bytes()),
             _ if self.start != ByteString::default() || self.end != ByteString::default() => {
-                return Err("start and end are given by `escape`; leave them out".into());
+                let error = BuildError::new("start and end are given by `escape`");
+                return Err(error.remedy("leave them out"));
             }
             Escape::Slip => (b"", b"\xC0"),
             Escape::Hdlc => (b"", b"\x7E"),
             Escape::Dle => (b"\x10\x02", b"\x10\x03"),
         };
         if end.is_empty() {
-            return Err("end: it is not said what a frame ends with; add `end` or `escape`".into());
+            let error = BuildError::new("it is not said what a frame ends with");
+            return Err(error.remedy("add `end` or `escape`").at("end"));
         }
         if start.len() > 64 || end.len() > 64 || self.trailer > 64 {
-            return Err("start, end and trailer have at most 64 bytes".into());
+            return Err(BuildError::new("start, end and trailer have at most 64 bytes"));
         }
         if self.trailer > 0 && self.escape != Escape::None {
-            return Err("trailer: with `escape` the end is the end; leave it out".into());
+            let error = BuildError::new("with `escape` the end is the end");
+            return Err(error.remedy("leave it out").at("trailer"));
         }
         let (start, end) = (start.to_vec(), end.to_vec());
         Ok(Rule { start, end, trailer: usize::from(self.trailer), escape: self.escape })

@@ -1,6 +1,7 @@
 //! Always the same number of bytes.
 
 use super::{Cut, Fault, Split, before_start};
+use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
@@ -27,10 +28,10 @@ pub(super) fn default_idle() -> Span {
 }
 
 impl Fixed {
-    pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, String> {
+    pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
         let (size, start) = (self.size.bytes(), self.start.as_bytes().to_vec());
         if start.len() > size {
-            return Err("start: it is longer than the whole frame".into());
+            return Err(BuildError::new("it is longer than the whole frame").at("start"));
         }
         let finds_itself = has_checksum || !start.is_empty();
         Ok(Rule { size, start, finds_itself, idle: Some(self.idle.duration()) })

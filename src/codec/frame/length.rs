@@ -2,6 +2,7 @@
 
 use super::fixed::default_idle;
 use super::{Cut, Fault, Split, before_start, default_limit};
+use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
 use std::time::Duration;
@@ -109,14 +110,14 @@ impl Endian {
 }
 
 impl Length {
-    pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, String> {
+    pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
         let field = usize::from(self.offset)..usize::from(self.offset) + self.size.bytes();
         let start = self.start.as_bytes().to_vec();
         if field.start < start.len() {
-            return Err("offset: the length field would lie within `start`".into());
+            return Err(BuildError::new("the length field would lie within `start`").at("offset"));
         }
         if field.end > self.limit.bytes() {
-            return Err("limit: the length field would lie behind it".into());
+            return Err(BuildError::new("the length field would lie behind it").at("limit"));
         }
         let add = self.add.map_or(field.end as i64, i64::from);
         let (limit, idle) = (self.limit.bytes(), Some(self.idle.duration()));

@@ -1,6 +1,7 @@
 //! Lines of text.
 
 use super::{Cut, Split, default_limit, find};
+use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size};
 use serde::Deserialize;
 
@@ -28,10 +29,11 @@ impl Lines {
         ByteString::from(b"\n".as_slice())
     }
 
-    pub(super) fn build(&self) -> Result<Rule, String> {
+    pub(super) fn build(&self) -> Result<Rule, BuildError> {
         let terminator = self.terminator.as_bytes();
         if terminator.is_empty() || terminator.len() > 8 {
-            return Err("terminator: a line ends with 1 to 8 bytes, such as \"\\r\\n\"".into());
+            let what = "a line ends with 1 to 8 bytes, such as \"\\r\\n\"";
+            return Err(BuildError::new(what).at("terminator"));
         }
         Ok(Rule { terminator: terminator.to_vec() })
     }

@@ -2,6 +2,7 @@
 
 use super::decimal::{is_plain, spelled};
 use super::{Cause, Decimal, Value};
+use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -96,22 +97,25 @@ impl Convert {
         decimals: Option<u8>,
         lookup: &BTreeMap<Token, Token>,
         unavailable: &[Token],
-    ) -> Result<Convert, String> {
+    ) -> Result<Convert, BuildError> {
         let decimal = |key: &str, token: Option<&Token>| {
-            let parsed = token.map(|Token(text)| text.parse::<Decimal>());
-            parsed.transpose().map_err(|e| format!("{key}: {e}"))
+            let parse = |Token(text): &Token| {
+                let what = || BuildError::new(format!("{text:?} is not a decimal number"));
+                Decimal::read(text).ok_or_else(|| what().remedy("write 0.1 or -40").at(key))
+            };
+            token.map(parse).transpose()
         };
         let scale = decimal("scale", scale)?;
         if scale.is_some_and(Decimal::is_zero) {
-            return Err("scale: 0 makes every value 0".into());
+            return Err(BuildError::new("0 makes every value 0").at("scale"));
         }
         let offset = decimal("offset", offset)?;
         if decimals.is_some_and(|n| n > 18) {
-            return Err("decimals: at most 18".into());
+            return Err(BuildError::new("at most 18").at("decimals"));
         }
         let calculates = scale.is_some() || offset.is_some() || decimals.is_some();
         if calculates && kind == Kind::Text {
-            return Err("type: a text has no scale, offset and decimals".into());
+            return Err(BuildError::new("a text has no scale, offset and decimals").at("type"));
         }
         let kind = match kind {
             Kind::Auto if calculates || is_measure => Kind::Number,
