@@ -58,8 +58,9 @@ packages: deps ## the same for every architecture in openwrt/targets
 
 chaos: deps ## the breaker at full scale, a cluster of brokers, millions of bad frames; SEED=n plays it again
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
-	GATEWAY=$(CURDIR)/target/bench/release/tty2mqtt $(CARGO) test --locked --test daemon memory:: -- --nocapture --test-threads=1
-	CHAOS=full MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test chaos --test fuzz -- --nocapture --test-threads=1
+	GATEWAY=$(CURDIR)/target/bench/release/tty2mqtt $(CARGO) test --locked --test it daemon::memory:: -- --nocapture --test-threads=1
+	CHAOS=full $(CARGO) test --locked --profile chaos --test chaos -- --nocapture --test-threads=1
+	MUTANTS=10000000 $(CARGO) test --locked --profile chaos --test it fuzz:: -- --nocapture --test-threads=1
 
 bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquitto
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench

@@ -1,7 +1,7 @@
 //! A broker that runs: its processes, its ports and what it prints.
 
 use crate::certificates;
-use crate::free_port::free_port;
+use crate::support::free_port;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

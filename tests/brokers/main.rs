@@ -6,9 +6,10 @@
 mod broker;
 mod certificates;
 mod features;
-#[path = "../daemon/free_port.rs"]
-mod free_port;
 mod kinds;
 mod notes;
 mod probe;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
 mod table;

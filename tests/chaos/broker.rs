@@ -4,8 +4,8 @@
 //! written all the time would bring old readings back after a kill, and lose new ones all the same.
 
 use crate::DEADLINE;
-use crate::certificates;
-use crate::free_port::free_port;
+use crate::support::certificates;
+use crate::support::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

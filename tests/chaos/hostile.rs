@@ -1,10 +1,10 @@
 //! One port is hostile, by a plan that `SEED` decides, and the others must hardly notice: how long
 //! their readings take to arrive is measured for each kind of hostility.
 
-use crate::chance::Chance;
 use crate::plan::shuffle;
 use crate::proxy::{Cut, Mode};
 use crate::rig::{Durability, Rig, Setup};
+use crate::support::chance::Chance;
 use crate::{alone, full};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

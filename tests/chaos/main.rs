@@ -9,15 +9,10 @@
 mod back_pressure;
 mod backlog;
 mod broker;
-#[path = "../daemon/certificates.rs"]
-mod certificates;
-mod chance;
 mod cluster;
 mod counter;
 mod device;
 mod disk;
-#[path = "../daemon/free_port.rs"]
-mod free_port;
 mod gateway;
 mod hostile;
 mod ledger;
@@ -28,13 +23,16 @@ mod proxy;
 mod rabbitmq;
 mod rig;
 mod shim;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
 mod table;
 
-use chance::Chance;
 use plan::{Amounts, Fault};
 use rig::{Durability, Rig, Setup};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use support::chance::Chance;
 use table::Table;
 
 const DEADLINE: Duration = Duration::from_secs(60);

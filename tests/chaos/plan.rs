@@ -1,7 +1,7 @@
 //! What goes wrong, and when: a list that the seed has shuffled.
 
-use crate::chance::Chance;
 use crate::proxy::Cut;
+use crate::support::chance::Chance;
 use std::time::Duration;
 
 /// One thing that goes wrong. Each is a method of [`crate::rig::Rig`].

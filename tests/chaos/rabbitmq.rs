@@ -4,8 +4,8 @@
 //! quorum queues, which promise to keep what most of the nodes have.
 
 use crate::DEADLINE;
-use crate::free_port::free_port;
 use crate::log::Log;
+use crate::support::free_port;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

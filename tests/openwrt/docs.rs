@@ -1,9 +1,10 @@
 //! Every log line that docs/openwrt.md quotes is printed, by a run in which that happens.
 
-use crate::broker::{Mosquitto, free_port};
-use crate::port::Port;
 use crate::procd::Procd;
 use crate::router::Router;
+use crate::support::free_port;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::port::Port;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

@@ -1,8 +1,8 @@
 //! What procd does with the instance of a service: starts it, signals it if something about it
 //! changed, ends it.
 
-use crate::lines::Lines;
 use crate::router::Router;
+use crate::support::lines::Lines;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::os::unix::process::CommandExt;

@@ -1,10 +1,10 @@
 //! The init script.
 
-use crate::broker::{Counter, Mosquitto};
-use crate::lines::Lines;
-use crate::port::Port;
 use crate::procd::Procd;
 use crate::router::Router;
+use crate::support::lines::Lines;
+use crate::support::mosquitto::{Counter, Mosquitto};
+use crate::support::port::Port;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

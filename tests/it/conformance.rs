@@ -1,0 +1,15 @@
+//! The statements of MQTT 5.0 that a client must keep. `conformance.tsv` says for each of them which
+//! test proves it, or why there is nothing to prove; tests are named after the statements.
+
+mod auth;
+mod connect;
+mod link;
+mod matrix;
+mod messages;
+mod packet;
+mod reasons;
+mod receiver;
+mod requests;
+mod rules;
+mod sender;
+mod strings;

@@ -1,0 +1,47 @@
+//! The laws that the fuzzers check, on the inputs that are stored in `fuzz/corpus`, and on mutants;
+//! see `fuzz/README.md`.
+
+#[path = "../../fuzz/one/frame.rs"]
+mod frame;
+mod mutants;
+#[path = "../../fuzz/one/packet.rs"]
+mod packet;
+#[path = "../../fuzz/one/reading.rs"]
+mod reading;
+#[path = "../../fuzz/one/session.rs"]
+mod session;
+
+use std::path::Path;
+
+fn every_input(target: &str, fuzz_one: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for file in std::fs::read_dir(&corpus).unwrap() {
+        let path = file.unwrap().path();
+        // The name tells which one, should it panic.
+        println!("{}", path.display());
+        fuzz_one(&std::fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 20, "{} has {inputs} inputs only", corpus.display());
+}
+
+#[test]
+fn packets_of_the_corpus() {
+    every_input("packet", packet::fuzz_one);
+}
+
+#[test]
+fn sessions_of_the_corpus() {
+    every_input("session", session::fuzz_one);
+}
+
+#[test]
+fn frames_of_the_corpus() {
+    every_input("frame", frame::fuzz_one);
+}
+
+#[test]
+fn readings_of_the_corpus() {
+    every_input("reading", reading::fuzz_one);
+}

@@ -1,0 +1,32 @@
+//! Every test of the program that shares a process with others: `cargo test --test it simulator::` runs
+//! one module. Apart are `chaos`, `brokers` and `openwrt`, which need much of a machine, and `mini`, which
+//! is for another build.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+mod bounds;
+mod broker;
+mod client;
+mod config;
+mod conformance;
+mod control;
+mod daemon;
+mod decode;
+mod differential;
+mod examples;
+mod foreign;
+mod framing;
+mod fuzz;
+mod golden;
+mod laws;
+mod link;
+mod packets;
+mod port_task;
+mod rules;
+mod serial;
+mod session;
+mod shell;
+mod simulator;
+#[path = "../support/mod.rs"]
+mod support;
+mod transport;

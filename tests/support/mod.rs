@@ -1,0 +1,20 @@
+//! What the tests share: programs that they start, and both ends of conversations.
+
+pub mod certificates;
+pub mod chance;
+pub mod control;
+mod free_port;
+pub mod gateway;
+pub mod lines;
+pub mod mosquitto;
+pub mod peer;
+pub mod port;
+pub mod proxy;
+pub mod talk;
+
+pub use free_port::free_port;
+
+use std::time::Duration;
+
+/// For anything that should happen soon.
+pub const DEADLINE: Duration = Duration::from_secs(30);
