@@ -10,6 +10,6 @@ pub mod pipeline;
 // What the room `port` needs of the rooms below this one.
 pub use crate::codec::frame::FrameCounts;
 pub(crate) use crate::codec::frame::READ;
-pub use crate::codec::value::Cause;
+pub use crate::codec::value::RejectReason;
 pub use crate::mqtt::message::Message;
 pub use crate::mqtt::topic::{Qos, Topic};

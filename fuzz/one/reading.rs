@@ -58,6 +58,6 @@ pub fn check(decoder: usize, frame: &[u8]) -> usize {
     }
     // No frame makes more of itself than it has bytes, or fields.
     let most = frame.len() + 4;
-    assert!(decoded.readings.len() + decoded.refusals.len() <= most, "{name}");
+    assert!(decoded.readings.len() + decoded.rejected.len() <= most, "{name}");
     decoded.readings.len()
 }

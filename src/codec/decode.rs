@@ -19,7 +19,7 @@ pub use sexpr::Sexpr;
 pub use text::Text;
 
 use crate::base::path::BuildError;
-use crate::codec::value::{Cause, Convert, NoValue, Reading, Refusal, Value};
+use crate::codec::value::{Convert, NoValue, Reading, RejectReason, RejectedReading, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -111,7 +111,7 @@ pub struct Decoded<'a> {
     /// The readings, in the frame's order.
     pub readings: Vec<Reading<'a>>,
     /// What was refused.
-    pub refusals: Vec<Refusal<'a>>,
+    pub rejected: Vec<RejectedReading<'a>>,
     /// Fields without a value.
     pub no_values: Vec<NoValue<'a>>,
     /// Items of [`Decode::Pairs`] that are none and no damage either.
@@ -144,13 +144,13 @@ impl<'a> Decoded<'a> {
 
     /// Whether one more value is too many. The first such is told of as refused.
     fn is_full(&mut self, field: &str) -> bool {
-        if self.readings.len() + self.refusals.len() + self.no_values.len() < Decoded::MOST {
+        if self.readings.len() + self.rejected.len() + self.no_values.len() < Decoded::MOST {
             return false;
         }
         if self.beyond == 0 {
-            self.refusals.push(Refusal {
+            self.rejected.push(RejectedReading {
                 field: field.to_owned().into(),
-                cause: Cause::Malformed,
+                reason: RejectReason::Malformed,
                 expected: "at most 512 values in a frame",
                 found: Cow::Borrowed(b"more"),
             });
@@ -164,7 +164,7 @@ impl<'a> Decoded<'a> {
         &mut self,
         field: impl Into<Cow<'a, str>>,
         unit: Option<&'a str>,
-        value: Result<Option<Value<'a>>, Cause>,
+        value: Result<Option<Value<'a>>, RejectReason>,
         found: impl FnOnce() -> Cow<'a, [u8]>,
     ) {
         let field = field.into();
@@ -177,26 +177,26 @@ impl<'a> Decoded<'a> {
                 self.readings.push(Reading { node: None, field, value, unit });
             }
             Ok(None) => self.no_values.push(NoValue { field, found: found() }),
-            Err(cause) => self.refuse(field, cause, cause.expected(), found()),
+            Err(reason) => self.refuse(field, reason, reason.expected(), found()),
         }
     }
 
     fn refuse(
         &mut self,
         field: impl Into<Cow<'a, str>>,
-        cause: Cause,
+        reason: RejectReason,
         expected: &'static str,
         found: impl Into<Cow<'a, [u8]>>,
     ) {
         let field = field.into();
         if !self.is_full(&field) {
-            self.refusals.push(Refusal { field, cause, expected, found: found.into() });
+            self.rejected.push(RejectedReading { field, reason, expected, found: found.into() });
         }
     }
 
     /// The frame has no such field.
     fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
-        self.refuse(field, Cause::Missing, Cause::Missing.expected(), &[][..]);
+        self.refuse(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }
 }
 

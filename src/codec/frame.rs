@@ -117,7 +117,7 @@ impl Framing {
             quiet: false,
             opened: None,
             last: None,
-            held: false,
+            awaiting_checksum: false,
             counted: 0,
             front: 0,
             damaged: 0..0,
@@ -158,9 +158,9 @@ enum Split {
     /// A frame.
     Frame(Cut),
     /// The first `n` bytes are a frame that went wrong.
-    Bad(Fault, usize),
+    Bad(FrameFault, usize),
     /// A frame that went wrong, and only a silence tells where the next one begins.
-    Lost,
+    Desync,
 }
 
 /// Where in the buffer a frame is.
@@ -191,7 +191,7 @@ impl Cut {
 
 /// Why a frame went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum FrameFault {
     Cut,
     Malformed,
 }
@@ -214,7 +214,7 @@ pub struct Framer {
     /// When the last byte came; for `raw` the first of the buffer.
     last: Option<Instant>,
     /// Whether a silence seemed to end a frame whose checksum then was wrong.
-    held: bool,
+    awaiting_checksum: bool,
     /// Bytes at the buffer's front that belong to a bad frame that was counted already.
     counted: usize,
     /// Bytes that have left the buffer.
@@ -279,7 +279,7 @@ impl Framer {
             self.synchronised = true;
         }
         self.quiet = false;
-        self.held = false;
+        self.awaiting_checksum = false;
         self.counts.bytes += bytes.len() as u64;
         // What waits in the buffer is less than a frame, so this bounds it by limit and read size.
         self.buffer.extend_from_slice(bytes);
@@ -349,13 +349,13 @@ impl Framer {
                 Split::Bad(fault, n) => {
                     if self.is_new_fault(seen) {
                         match fault {
-                            Fault::Cut => self.counts.cut += 1,
-                            Fault::Malformed => self.counts.malformed += 1,
+                            FrameFault::Cut => self.counts.cut += 1,
+                            FrameFault::Malformed => self.counts.malformed += 1,
                         }
                     }
                     self.skip(n.max(1));
                 }
-                Split::Lost => {
+                Split::Desync => {
                     self.counts.malformed += 1;
                     self.skip(seen);
                     self.synchronised = false;
@@ -367,7 +367,7 @@ impl Framer {
                 }
                 Split::Frame(cut) => match self.accept(cut) {
                     Some(frame) => return Some(frame),
-                    None if self.held => return None,
+                    None if self.awaiting_checksum => return None,
                     None => {}
                 },
             }
@@ -383,7 +383,7 @@ impl Framer {
     /// When [`Framer::timeout`] is due, where silence matters to the rule.
     pub fn deadline(&self) -> Option<Instant> {
         let silence = self.rule.silence()?;
-        let silence = if self.held { silence.max(BURST) } else { silence };
+        let silence = if self.awaiting_checksum { silence.max(BURST) } else { silence };
         Some(self.last? + silence).filter(|_| !self.quiet)
     }
 
@@ -441,13 +441,13 @@ impl Framer {
                 frame.end = frame.end.min(checked.start + covered).max(frame.start)
             }
             Some(_) => {}
-            None if by_silence && !self.held => {
-                self.held = true;
+            None if by_silence && !self.awaiting_checksum => {
+                self.awaiting_checksum = true;
                 self.quiet = false;
                 return None;
             }
             None => {
-                self.held = false;
+                self.awaiting_checksum = false;
                 if self.is_new_fault(cut.whole) {
                     match is_damaged {
                         true => self.counts.line_error += 1,
@@ -463,7 +463,7 @@ impl Framer {
         }
         self.counts.frames += 1;
         self.counted = 0;
-        self.held = false;
+        self.awaiting_checksum = false;
         self.synchronised = true;
         let whole = self.take(cut.whole);
         Some(match cut.unescaped {
@@ -562,8 +562,8 @@ impl Rule {
     /// Whether a good frame may be hidden in a bad one, because its end is only computed.
     fn resyncs_by_byte(&self) -> bool {
         match self {
-            Rule::Fixed(rule) => rule.finds_itself,
-            Rule::Length(rule) => rule.finds_itself,
+            Rule::Fixed(rule) => rule.self_synchronising,
+            Rule::Length(rule) => rule.self_synchronising,
             _ => false,
         }
     }

@@ -54,11 +54,11 @@ impl Value<'_> {
 
 /// A reading that was refused, while the rest of its frame went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal<'a> {
+pub struct RejectedReading<'a> {
     /// Name of the field.
     pub field: Cow<'a, str>,
     /// What was wrong.
-    pub cause: Cause,
+    pub reason: RejectReason,
     /// What should have stood there.
     pub expected: &'static str,
     /// What stood there instead; nothing where it is missing.
@@ -77,7 +77,7 @@ pub struct NoValue<'a> {
 
 /// Why a reading was refused. Counted one by one in a port's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Cause {
+pub enum RejectReason {
     /// The bytes are not UTF-8.
     NotUtf8,
     /// The frame has no such field.
@@ -88,24 +88,24 @@ pub enum Cause {
     Malformed,
 }
 
-impl Cause {
+impl RejectReason {
     /// What should have stood there, where the format says no more about it.
     pub(crate) fn expected(self) -> &'static str {
         match self {
-            Cause::NotUtf8 => "text in UTF-8",
-            Cause::Missing => "a value",
-            Cause::NotANumber => "a number",
-            Cause::Malformed => "what the format says",
+            RejectReason::NotUtf8 => "text in UTF-8",
+            RejectReason::Missing => "a value",
+            RejectReason::NotANumber => "a number",
+            RejectReason::Malformed => "what the format says",
         }
     }
 
     /// The word that stands for it in a status.
     pub fn word(self) -> &'static str {
         match self {
-            Cause::NotUtf8 => "not_utf8",
-            Cause::Missing => "missing",
-            Cause::NotANumber => "not_a_number",
-            Cause::Malformed => "malformed",
+            RejectReason::NotUtf8 => "not_utf8",
+            RejectReason::Missing => "missing",
+            RejectReason::NotANumber => "not_a_number",
+            RejectReason::Malformed => "malformed",
         }
     }
 }

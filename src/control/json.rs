@@ -130,7 +130,7 @@ fn seen(frame: &FrameSeen) -> Value {
 
 /// A field that was refused.
 pub(crate) fn refused(refused: &Refused) -> Value {
-    json!({ "field": refused.field, "cause": refused.cause.word(), "what": refused.what })
+    json!({ "field": refused.field, "cause": refused.reason.word(), "what": refused.what })
 }
 
 fn message(message: &Message) -> Value {

@@ -7,7 +7,7 @@ use crate::base::plain::plain_bytes;
 use crate::base::scalar::{ByteString, Name};
 use crate::codec::decode::{Decode, Decoder};
 use crate::codec::frame::{FrameCounts, Framer};
-use crate::codec::value::{Cause, NoValue, Refusal};
+use crate::codec::value::{NoValue, RejectReason, RejectedReading};
 use crate::config::Port;
 use crate::device::last_values::{LastValue, LastValues};
 use crate::device::mapping::{Mapper, Mapping, Names};
@@ -53,18 +53,18 @@ pub struct Refused {
     /// Its name.
     pub field: String,
     /// What was wrong.
-    pub cause: Cause,
+    pub reason: RejectReason,
     /// What was expected, and what was found in its place.
     pub what: String,
 }
 
 impl Refused {
-    fn of(refusal: &Refusal<'_>) -> Refused {
-        let what = match refusal.cause {
-            Cause::Missing => "missing".to_owned(),
+    fn of(refusal: &RejectedReading<'_>) -> Refused {
+        let what = match refusal.reason {
+            RejectReason::Missing => "missing".to_owned(),
             _ => format!("expected {}, found {}", refusal.expected, quoted(&refusal.found)),
         };
-        Refused { field: short(&refusal.field), cause: refusal.cause, what }
+        Refused { field: short(&refusal.field), reason: refusal.reason, what }
     }
 }
 
@@ -122,8 +122,8 @@ struct Kind {
 pub struct Counts {
     /// Readings taken.
     pub readings: u64,
-    /// Readings refused, by cause.
-    pub refused: BTreeMap<Cause, u64>,
+    /// Readings refused, by reason.
+    pub refused: BTreeMap<RejectReason, u64>,
     /// Readings for which the device had no value.
     pub no_value: u64,
     /// Items of frames that are no pairs, and no damage either.
@@ -165,7 +165,7 @@ impl From<path::BuildError> for BuildError {
 pub struct Complaint {
     /// What and why, the first time.
     pub refused: Refused,
-    /// How often this cause occurred; of the others nothing is known.
+    /// How often this reason occurred; of the others nothing is known.
     pub times: u64,
 }
 
@@ -253,7 +253,7 @@ impl Pipeline {
         &self.counts
     }
 
-    /// What was refused since the last call: the first of each cause.
+    /// What was refused since the last call: the first of each reason.
     pub fn complaints(&mut self) -> Vec<Complaint> {
         self.complaints.take()
     }
@@ -295,16 +295,17 @@ impl Pipeline {
                 self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
             }
             if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
-                seen.took(&out[before..], &decoded.refusals, &decoded.no_values);
+                seen.took(&out[before..], &decoded.rejected, &decoded.no_values);
             }
             self.counts.no_value += decoded.no_values.len() as u64;
             self.counts.passed_over += decoded.passed_over;
             if decoded.beyond > 1 {
                 // The first of them is among the refusals.
-                *self.counts.refused.entry(Cause::Malformed).or_default() += decoded.beyond - 1;
+                *self.counts.refused.entry(RejectReason::Malformed).or_default() +=
+                    decoded.beyond - 1;
             }
-            for refusal in &decoded.refusals {
-                *self.counts.refused.entry(refusal.cause).or_default() += 1;
+            for refusal in &decoded.rejected {
+                *self.counts.refused.entry(refusal.reason).or_default() += 1;
                 self.complaints.add(refusal);
             }
         }
@@ -324,7 +325,12 @@ impl FrameSeen {
         }
     }
 
-    fn took(&mut self, messages: &[Message], refused: &[Refusal<'_>], no_values: &[NoValue<'_>]) {
+    fn took(
+        &mut self,
+        messages: &[Message],
+        refused: &[RejectedReading<'_>],
+        no_values: &[NoValue<'_>],
+    ) {
         self.matched = true;
         let mut bytes = 0;
         for message in messages.iter().take(FrameSeen::MOST) {
@@ -368,14 +374,14 @@ impl Kind {
     }
 }
 
-/// What was refused since somebody asked: the first of each cause, and how many.
+/// What was refused since somebody asked: the first of each reason, and how many.
 #[derive(Debug, Default)]
-struct Complaints(BTreeMap<Cause, Complaint>);
+struct Complaints(BTreeMap<RejectReason, Complaint>);
 
 impl Complaints {
-    fn add(&mut self, refusal: &Refusal<'_>) {
+    fn add(&mut self, refusal: &RejectedReading<'_>) {
         let first = || Complaint { refused: Refused::of(refusal), times: 0 };
-        self.0.entry(refusal.cause).or_insert_with(first).times += 1;
+        self.0.entry(refusal.reason).or_insert_with(first).times += 1;
     }
 
     fn take(&mut self) -> Vec<Complaint> {
@@ -407,15 +413,16 @@ mod tests {
     #[test]
     fn the_first_of_each_cause_and_how_many() {
         let mut complaints = Complaints::default();
-        let refusal = |field: &'static str, cause: Cause, found: &'static [u8]| Refusal {
-            field: field.into(),
-            cause,
-            expected: cause.expected(),
-            found: found.into(),
-        };
-        complaints.add(&refusal("temp", Cause::NotANumber, b"000007,4"));
-        complaints.add(&refusal("temp", Cause::NotANumber, b"000008,4"));
-        complaints.add(&refusal("hum", Cause::Missing, b""));
+        let refusal =
+            |field: &'static str, reason: RejectReason, found: &'static [u8]| RejectedReading {
+                field: field.into(),
+                reason,
+                expected: reason.expected(),
+                found: found.into(),
+            };
+        complaints.add(&refusal("temp", RejectReason::NotANumber, b"000007,4"));
+        complaints.add(&refusal("temp", RejectReason::NotANumber, b"000008,4"));
+        complaints.add(&refusal("hum", RejectReason::Missing, b""));
         let taken = complaints.take();
         let taken: Vec<_> = taken.iter().map(|c| (c.refused.to_string(), c.times)).collect();
         let number = "temp refused: expected a number, found \"000007,4\"".to_owned();

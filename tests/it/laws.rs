@@ -107,7 +107,7 @@ proptest! {
         let decoded = decoder.decode(text.as_bytes());
         let column = text.split(';').next().unwrap().trim();
         // One of value, refusal and neither, and a value is the number that stands there.
-        let (readings, refusals) = (&decoded.readings, &decoded.refusals);
+        let (readings, refusals) = (&decoded.readings, &decoded.rejected);
         prop_assert_eq!(readings.len() + refusals.len() + decoded.no_values.len(), 1);
         if let [reading] = &readings[..] {
             let (came, went) = (column.parse::<f64>().unwrap(), reading.value.as_str().parse::<f64>().unwrap());

@@ -5,7 +5,7 @@ use super::bytes::Spelling;
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::frame::Endian;
-use crate::codec::value::{Cause, Convert, Kind, Value, Wire};
+use crate::codec::value::{Convert, Kind, RejectReason, Value, Wire};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};
 
@@ -267,9 +267,9 @@ impl Decoder {
                 continue;
             };
             match field.value(bytes) {
-                Err(Cause::Malformed) => {
+                Err(RejectReason::Malformed) => {
                     let expected = "two decimal digits a byte";
-                    out.refuse(&field.name, Cause::Malformed, expected, bytes);
+                    out.refuse(&field.name, RejectReason::Malformed, expected, bytes);
                 }
                 value => out.add(&field.name, field.unit.as_deref(), value, || bytes.into()),
             }
@@ -278,10 +278,10 @@ impl Decoder {
 }
 
 impl Running {
-    fn value<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Value<'a>>, Cause> {
+    fn value<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Value<'a>>, RejectReason> {
         match self.kind {
             Type::Text => {
-                let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?;
+                let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?;
                 let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
                 self.convert.text(text.as_bytes(), Wire::Bare)
             }
@@ -319,7 +319,7 @@ impl Running {
     }
 
     /// The shortest spelling that reads as the same number; Rust prints none with an exponent.
-    fn float<'a>(&'a self, finite: bool, text: &str) -> Result<Option<Value<'a>>, Cause> {
+    fn float<'a>(&'a self, finite: bool, text: &str) -> Result<Option<Value<'a>>, RejectReason> {
         if !finite {
             return Ok(None);
         }
@@ -328,10 +328,10 @@ impl Running {
 }
 
 /// Two digits a byte; with `little` the lowest byte comes first.
-fn bcd(bytes: &[u8], endian: Endian) -> Result<i128, Cause> {
+fn bcd(bytes: &[u8], endian: Endian) -> Result<i128, RejectReason> {
     let digit = |number: i128, nibble: u8| match nibble {
         0..=9 => Ok(number * 10 + i128::from(nibble)),
-        _ => Err(Cause::Malformed),
+        _ => Err(RejectReason::Malformed),
     };
     let add = |number, byte: &u8| digit(digit(number, byte >> 4)?, byte & 0xF);
     match endian {

@@ -3,7 +3,7 @@
 use super::Decoded;
 use super::field::{Field, Running};
 use crate::base::path::BuildError;
-use crate::codec::value::{Cause, Convert, Value, Wire};
+use crate::codec::value::{Convert, RejectReason, Value, Wire};
 use serde::Deserialize;
 use serde_json::Value as Json_;
 use std::borrow::Cow;
@@ -78,15 +78,15 @@ impl Decoder {
         if frame.len() > MOST_VALUES
             && frame.iter().filter(|byte| **byte == b',').count() > MOST_VALUES
         {
-            return out.refuse("json", Cause::Malformed, "at most 1024 values", frame);
+            return out.refuse("json", RejectReason::Malformed, "at most 1024 values", frame);
         }
         let root = serde_json::from_slice(frame).ok();
         let root = root.or_else(|| serde_json::from_slice(&with_nulls(frame)?).ok());
         let Some(root): Option<Json_> = root else {
             let is_text = std::str::from_utf8(frame).is_ok();
-            let cause = if is_text { Cause::Malformed } else { Cause::NotUtf8 };
-            let expected = if is_text { "JSON" } else { cause.expected() };
-            return out.refuse("json", cause, expected, frame);
+            let reason = if is_text { RejectReason::Malformed } else { RejectReason::NotUtf8 };
+            let expected = if is_text { "JSON" } else { reason.expected() };
+            return out.refuse("json", reason, expected, frame);
         };
         if self.fields.is_empty() {
             self.add_all(&root, &mut String::new(), out);
@@ -109,7 +109,7 @@ impl Decoder {
         if let Some(node) = node.as_ref().filter(|node| node.len() > LONGEST_NAME) {
             out.readings.clear();
             let found = node.clone().into_bytes();
-            return out.refuse("node", Cause::Malformed, SHORT_NAME, found);
+            return out.refuse("node", RejectReason::Malformed, SHORT_NAME, found);
         }
         for reading in &mut out.readings {
             reading.node = node.clone().map(Cow::Owned);
@@ -141,7 +141,7 @@ impl Decoder {
         if before + 1 + key.len() > LONGEST_NAME {
             let shown = if name.is_empty() { "json" } else { name.as_str() };
             let found = key.as_bytes().to_owned();
-            return out.refuse(shown.to_owned(), Cause::Malformed, SHORT_NAME, found);
+            return out.refuse(shown.to_owned(), RejectReason::Malformed, SHORT_NAME, found);
         }
         if before > 0 {
             name.push('_');
@@ -152,7 +152,7 @@ impl Decoder {
     }
 }
 
-fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, Cause> {
+fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, RejectReason> {
     let (text, wire) = match value {
         Json_::Null => return Ok(None),
         Json_::Bool(yes) => {

@@ -5,7 +5,7 @@ use super::field::{Field, Running};
 use super::fields::split;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use crate::codec::value::{Cause, Convert, Wire};
+use crate::codec::value::{Convert, RejectReason, Wire};
 use serde::Deserialize;
 
 /// Names with values: `temp=21.5 hum=40`. Also the lines of a DSMR P1 telegram, with
@@ -126,7 +126,7 @@ impl Decoder {
                 }
                 Err(why) => {
                     let name = String::from_utf8_lossy(item);
-                    out.refuse(name, Cause::Malformed, why.expected(), item);
+                    out.refuse(name, RejectReason::Malformed, why.expected(), item);
                     continue;
                 }
             };
@@ -135,8 +135,9 @@ impl Decoder {
                 match std::str::from_utf8(name) {
                     Ok(name) => self.add(name, None, &self.all, value, out),
                     Err(_) => {
-                        let (shown, cause) = (String::from_utf8_lossy(name), Cause::NotUtf8);
-                        out.refuse(shown, cause, "a name in UTF-8", name);
+                        let (shown, reason) =
+                            (String::from_utf8_lossy(name), RejectReason::NotUtf8);
+                        out.refuse(shown, reason, "a name in UTF-8", name);
                     }
                 }
                 continue;
@@ -151,7 +152,7 @@ impl Decoder {
         if !is_first {
             out.passed_over += head;
         } else if head > 0 {
-            out.refuse("pairs", Cause::Malformed, NoPair::Bare.expected(), frame);
+            out.refuse("pairs", RejectReason::Malformed, NoPair::Bare.expected(), frame);
         }
         for (field, _) in self.fields.iter().zip(came).filter(|(_, came)| !came) {
             out.missing(&field.name);
@@ -204,7 +205,7 @@ impl Decoder {
                 let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
                 out.add(name, own.or(unit), convert.text(value, wire), || value.into());
             }
-            Err(_) => out.refuse(name, Cause::NotUtf8, "a unit in UTF-8", value),
+            Err(_) => out.refuse(name, RejectReason::NotUtf8, "a unit in UTF-8", value),
         }
     }
 

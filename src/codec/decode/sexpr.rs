@@ -1,7 +1,7 @@
 //! Node lines of the Aiko platform.
 
 use super::Decoded;
-use crate::codec::value::{Cause, Convert, Reading, Value, Wire};
+use crate::codec::value::{Convert, Reading, RejectReason, Value, Wire};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -121,12 +121,12 @@ pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<
     }
     if depth > 0 {
         let field = if words.is_empty() { "node line".into() } else { shown(&words) };
-        out.refuse(field, Cause::Malformed, "a closing bracket", frame);
+        out.refuse(field, RejectReason::Malformed, "a closing bracket", frame);
     }
 }
 
 fn no_node_line<'a>(frame: &'a [u8], out: &mut Decoded<'a>) {
-    out.refuse("node line", Cause::Malformed, "(node NAME TIME (name value unit) …)", frame);
+    out.refuse("node line", RejectReason::Malformed, "(node NAME TIME (name value unit) …)", frame);
 }
 
 fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
@@ -137,7 +137,7 @@ fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
         }
         found.extend_from_slice(word.bytes());
     }
-    out.refuse(shown(words), Cause::Malformed, "(name value unit)", found);
+    out.refuse(shown(words), RejectReason::Malformed, "(name value unit)", found);
 }
 
 fn shown(words: &[Token<'_>]) -> Cow<'static, str> {
@@ -158,14 +158,14 @@ fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
     if name.is_none() {
         out.refuse(
             "node",
-            Cause::Malformed,
+            RejectReason::Malformed,
             "a name in UTF-8",
             words.get(1).map_or(&b""[..], |name| name.bytes()),
         );
     }
     match words.get(2) {
         Some(Token::Word(time) | Token::Quoted(time)) if *time != b"?" => {
-            let text = std::str::from_utf8(time).map_err(|_| Cause::NotUtf8);
+            let text = std::str::from_utf8(time).map_err(|_| RejectReason::NotUtf8);
             let text = text.map(|text| Some(Value::Text(text.into())));
             add(name, "time", None, text, time, out);
         }
@@ -189,13 +189,13 @@ fn event<'a>(
         _ => return refuse(words, out),
     };
     let Ok(name) = std::str::from_utf8(name) else {
-        return out.refuse(shown(words), Cause::NotUtf8, "a name in UTF-8", name);
+        return out.refuse(shown(words), RejectReason::NotUtf8, "a name in UTF-8", name);
     };
     let unit = match unit.map(std::str::from_utf8).transpose() {
         Ok(unit) => unit,
         Err(_) => {
             let found = words.last().map_or(&b""[..], |unit| unit.bytes());
-            return out.refuse(name, Cause::NotUtf8, "a unit in UTF-8", found);
+            return out.refuse(name, RejectReason::NotUtf8, "a unit in UTF-8", found);
         }
     };
     let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
@@ -204,8 +204,8 @@ fn event<'a>(
         Token::Word(word) => plain.text(word, wire),
         Token::Quoted(text) => std::str::from_utf8(text)
             .map(|text| Some(Value::Text(text.into())))
-            .map_err(|_| Cause::NotUtf8),
-        Token::Open | Token::Close => Err(Cause::Malformed),
+            .map_err(|_| RejectReason::NotUtf8),
+        Token::Open | Token::Close => Err(RejectReason::Malformed),
     };
     add(node, name, unit, value, found, out);
 }
@@ -214,7 +214,7 @@ fn add<'a>(
     node: Option<&'a str>,
     field: &'a str,
     unit: Option<&'a str>,
-    value: Result<Option<Value<'a>>, Cause>,
+    value: Result<Option<Value<'a>>, RejectReason>,
     found: &'a [u8],
     out: &mut Decoded<'a>,
 ) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::tree;
 
-/// `field=value unit` of each reading, `!field cause` of each refusal, `-field` of each without a value.
+/// `field=value unit` of each reading, `!field reason` of each refusal, `-field` of each without a value.
 fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
     let decode: Decode = tree::parse(yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"));
     let decoder = decode.build().unwrap();
@@ -17,7 +17,7 @@ fn decoded(yaml: &str, frame: &[u8]) -> Vec<String> {
         let unit = reading.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
         format!("{node}{}={value}{unit}", reading.field)
     });
-    let refusals = out.refusals.iter().map(|r| format!("!{} {}", r.field, r.cause.word()));
+    let refusals = out.rejected.iter().map(|r| format!("!{} {}", r.field, r.reason.word()));
     let none = out.no_values.iter().map(|none| format!("-{}", none.field));
     readings.chain(refusals).chain(none).collect()
 }
@@ -27,7 +27,7 @@ fn refused(yaml: &str, frame: &[u8]) -> Vec<String> {
     let decoder = tree::parse::<Decode>(yaml).unwrap().build().unwrap();
     let out = decoder.decode(frame);
     let shown = |found: &[u8]| found.escape_ascii().to_string();
-    let refused = out.refusals.iter();
+    let refused = out.rejected.iter();
     refused.map(|r| format!("{}: {}; {}", r.field, r.expected, shown(&r.found))).collect()
 }
 
@@ -286,7 +286,7 @@ fn of_a_frame_so_many_values_are_read_at_most() {
         let frame = pairs(count);
         let out = decoder.decode(frame.as_bytes());
         assert_eq!((out.readings.len(), out.beyond), (Decoded::MOST, beyond as u64));
-        assert_eq!(out.refusals.len(), usize::from(beyond > 0), "they are told of once");
+        assert_eq!(out.rejected.len(), usize::from(beyond > 0), "they are told of once");
     }
 }
 

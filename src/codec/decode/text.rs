@@ -1,7 +1,7 @@
 //! The frame as it is.
 
 use super::Decoded;
-use crate::codec::value::{Cause, Value};
+use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 
 /// The frame as it is, as one field.
@@ -21,7 +21,7 @@ impl Default for Text {
 
 impl Text {
     pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        let text = std::str::from_utf8(frame).map_err(|_| Cause::NotUtf8);
+        let text = std::str::from_utf8(frame).map_err(|_| RejectReason::NotUtf8);
         out.add(&self.field, None, text.map(|text| Some(Value::Text(text.into()))), || {
             frame.into()
         });

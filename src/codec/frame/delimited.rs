@@ -1,6 +1,6 @@
 //! A start and an end, with or without escape sequences between them.
 
-use super::{Cut, Fault, Split, before_start, default_limit, find};
+use super::{Cut, FrameFault, Split, before_start, default_limit, find};
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size};
 use bytes::Bytes;
@@ -115,7 +115,7 @@ impl Rule {
             // Another start before the end: this frame lost its end.
             let window = end.map_or(buffer, |end| &buffer[..end]);
             if let Some(again) = find(window, &self.start, searched) {
-                return Split::Bad(Fault::Cut, again);
+                return Split::Bad(FrameFault::Cut, again);
             }
         }
         let Some(end) = end else {
@@ -137,11 +137,11 @@ impl Rule {
             Escape::None | Escape::Dle => None,
             Escape::Slip => match unescape(&buffer[..end], 0xDB, slip) {
                 Some(bytes) => Some(bytes),
-                None => return Split::Bad(Fault::Malformed, whole),
+                None => return Split::Bad(FrameFault::Malformed, whole),
             },
             Escape::Hdlc => match unescape(&buffer[..end], 0x7D, |byte| Some(byte ^ 0x20)) {
                 Some(bytes) => Some(bytes),
-                None => return Split::Bad(Fault::Malformed, whole),
+                None => return Split::Bad(FrameFault::Malformed, whole),
             },
         };
         let checked = if self.trailer == 0 { 0..end } else { 0..whole };
@@ -159,13 +159,13 @@ impl Rule {
                     let content =
                         unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
                     let Some(content) = content else {
-                        return Split::Bad(Fault::Malformed, dle + 2);
+                        return Split::Bad(FrameFault::Malformed, dle + 2);
                     };
                     let unescaped = Some(content);
                     return Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) });
                 }
-                Some(0x02) => return Split::Bad(Fault::Cut, dle),
-                Some(_) => return Split::Bad(Fault::Malformed, dle + 2),
+                Some(0x02) => return Split::Bad(FrameFault::Cut, dle),
+                Some(_) => return Split::Bad(FrameFault::Malformed, dle + 2),
             }
         }
         Split::More { searched: buffer.len() }

@@ -1,6 +1,6 @@
 //! Always the same number of bytes.
 
-use super::{Cut, Fault, Split, before_start};
+use super::{Cut, FrameFault, Split, before_start};
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
@@ -33,8 +33,8 @@ impl Fixed {
         if start.len() > size {
             return Err(BuildError::new("it is longer than the whole frame").at("start"));
         }
-        let finds_itself = has_checksum || !start.is_empty();
-        Ok(Rule { size, start, finds_itself, idle: Some(self.idle.duration()) })
+        let self_synchronising = has_checksum || !start.is_empty();
+        Ok(Rule { size, start, self_synchronising, idle: Some(self.idle.duration()) })
     }
 }
 
@@ -43,20 +43,20 @@ pub(super) struct Rule {
     size: usize,
     start: Vec<u8>,
     /// Whether a frame can be told from its middle without a silence before it.
-    pub(super) finds_itself: bool,
+    pub(super) self_synchronising: bool,
     pub(super) idle: Option<Duration>,
 }
 
 impl Rule {
     pub(super) fn split(&self, buffer: &[u8], synchronised: bool, quiet: bool) -> Split {
-        if !synchronised && !self.finds_itself {
+        if !synchronised && !self.self_synchronising {
             return Split::Skip(buffer.len());
         }
         match before_start(buffer, &self.start) {
             0 if buffer.len() >= self.size => Split::Frame(Cut::plain(self.size)),
             // A good frame may stand within what has come.
-            0 if quiet && self.finds_itself => Split::Bad(Fault::Cut, 1),
-            0 if quiet => Split::Bad(Fault::Cut, buffer.len()),
+            0 if quiet && self.self_synchronising => Split::Bad(FrameFault::Cut, 1),
+            0 if quiet => Split::Bad(FrameFault::Cut, buffer.len()),
             0 => Split::More { searched: 0 },
             garbage => Split::Skip(garbage),
         }

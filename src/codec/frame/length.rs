@@ -1,7 +1,7 @@
 //! A length field in the frame's head.
 
 use super::fixed::default_idle;
-use super::{Cut, Fault, Split, before_start, default_limit};
+use super::{Cut, FrameFault, Split, before_start, default_limit};
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size, Span};
 use serde::Deserialize;
@@ -121,8 +121,8 @@ impl Length {
         }
         let add = self.add.map_or(field.end as i64, i64::from);
         let (limit, idle) = (self.limit.bytes(), Some(self.idle.duration()));
-        let finds_itself = has_checksum || !start.is_empty();
-        Ok(Rule { start, field, endian: self.endian, add, limit, finds_itself, idle })
+        let self_synchronising = has_checksum || !start.is_empty();
+        Ok(Rule { start, field, endian: self.endian, add, limit, self_synchronising, idle })
     }
 }
 
@@ -134,13 +134,13 @@ pub(super) struct Rule {
     add: i64,
     limit: usize,
     /// Whether a frame can be told from its middle without a silence before it.
-    pub(super) finds_itself: bool,
+    pub(super) self_synchronising: bool,
     pub(super) idle: Option<Duration>,
 }
 
 impl Rule {
     pub(super) fn split(&self, buffer: &[u8], synchronised: bool, quiet: bool) -> Split {
-        if !synchronised && !self.finds_itself {
+        if !synchronised && !self.self_synchronising {
             return Split::Skip(buffer.len());
         }
         match before_start(buffer, &self.start) {
@@ -148,9 +148,9 @@ impl Rule {
             garbage => return Split::Skip(garbage),
         }
         // A frame that a false length swallowed may stand within what has come.
-        let unfinished = match (quiet, self.finds_itself) {
-            (true, true) => Split::Bad(Fault::Cut, 1),
-            (true, false) => Split::Bad(Fault::Cut, buffer.len()),
+        let unfinished = match (quiet, self.self_synchronising) {
+            (true, true) => Split::Bad(FrameFault::Cut, 1),
+            (true, false) => Split::Bad(FrameFault::Cut, buffer.len()),
             (false, _) => Split::More { searched: 0 },
         };
         let Some(field) = buffer.get(self.field.clone()) else { return unfinished };
@@ -159,9 +159,9 @@ impl Rule {
             Ok(whole) if whole >= self.field.end && whole <= self.limit => {
                 if buffer.len() >= whole { Split::Frame(Cut::plain(whole)) } else { unfinished }
             }
-            _ if self.finds_itself => Split::Bad(Fault::Malformed, 1),
+            _ if self.self_synchronising => Split::Bad(FrameFault::Malformed, 1),
             // Nothing tells where the next one begins but a silence.
-            _ => Split::Lost,
+            _ => Split::Desync,
         }
     }
 }

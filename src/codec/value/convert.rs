@@ -1,7 +1,7 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
 use super::decimal::{is_plain, spelled};
-use super::{Cause, Decimal, Value};
+use super::{Decimal, RejectReason, Value};
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use serde::Deserialize;
@@ -130,15 +130,23 @@ impl Convert {
 
     /// The value of bytes that are text; `Ok(None)` when the device has none. White space around it
     /// is dropped. Nothing at all is no value, unless the settings know it.
-    pub fn text<'a>(&'a self, bytes: &'a [u8], wire: Wire) -> Result<Option<Value<'a>>, Cause> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Cause::NotUtf8)?.trim();
+    pub fn text<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        wire: Wire,
+    ) -> Result<Option<Value<'a>>, RejectReason> {
+        let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?.trim();
         let value = self.token(text, wire)?;
         let is_nothing = text.is_empty() && value.as_ref().is_some_and(|v| v.as_str().is_empty());
         Ok(value.filter(|_| !is_nothing))
     }
 
     /// The same for a text that is what it is, even if it is empty.
-    pub fn token<'a>(&'a self, text: &'a str, wire: Wire) -> Result<Option<Value<'a>>, Cause> {
+    pub fn token<'a>(
+        &'a self,
+        text: &'a str,
+        wire: Wire,
+    ) -> Result<Option<Value<'a>>, RejectReason> {
         if self.is_unavailable(text) {
             return Ok(None);
         }
@@ -153,7 +161,7 @@ impl Convert {
     }
 
     /// The number that a text is. A word in its place says that there is none.
-    fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, Cause> {
+    fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
         let number = match self.calculates() {
             true => Decimal::read(text).map(|number| self.calculate(number)).transpose()?,
             false => spelled(text).map(Value::Number),
@@ -161,11 +169,11 @@ impl Convert {
         if number.is_some() || is_word(text) {
             return Ok(number);
         }
-        Err(Cause::NotANumber)
+        Err(RejectReason::NotANumber)
     }
 
     /// The same for a whole number.
-    pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, Cause> {
+    pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, RejectReason> {
         let number = Decimal::from(number);
         if self.unavailable.by_amount(number).is_some() {
             return Ok(None);
@@ -191,11 +199,11 @@ impl Convert {
         self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
     }
 
-    fn calculate(&self, number: Decimal) -> Result<Value<'static>, Cause> {
+    fn calculate(&self, number: Decimal) -> Result<Value<'static>, RejectReason> {
         let scaled = self.scale.map_or(Some(number), |scale| number.times(scale));
         let moved = scaled.and_then(|n| self.offset.map_or(Some(n), |offset| n.plus(offset)));
         let rounded = moved.and_then(|n| self.decimals.map_or(Some(n), |d| n.rounded(d)));
-        let number = rounded.ok_or(Cause::NotANumber)?;
+        let number = rounded.ok_or(RejectReason::NotANumber)?;
         Ok(Value::Number(Cow::Owned(number.to_string())))
     }
 }

@@ -2,7 +2,7 @@
 //! seldom while it lasts. A device that sends rubbish all day must not push all else out of the log.
 
 use crate::base::log::lasting::Lasting;
-use crate::device::Cause;
+use crate::device::RejectReason;
 use crate::device::pipeline::Complaint;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 /// What the log knows of one port.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
-    refused: BTreeMap<Cause, Lasting>,
+    refused: BTreeMap<RejectReason, Lasting>,
     bad: Known,
     lost: Known,
 }
@@ -41,7 +41,7 @@ impl Complaints {
     ) -> impl Iterator<Item = String> + use<> {
         let mut lines = Vec::new();
         for Complaint { refused, times } in refused {
-            let lasting = self.refused.entry(refused.cause).or_default();
+            let lasting = self.refused.entry(refused.reason).or_default();
             lines.extend(
                 lasting.occurred_times(times, now).map(|again| format!("{refused}{again}")),
             );
@@ -58,9 +58,9 @@ mod tests {
     use crate::device::pipeline::Refused;
     use std::time::Duration;
 
-    fn refused(cause: Cause, times: u64) -> Complaint {
+    fn refused(reason: RejectReason, times: u64) -> Complaint {
         let what = "expected a number, found \"2x\"".to_owned();
-        Complaint { refused: Refused { field: "t".into(), cause, what }, times }
+        Complaint { refused: Refused { field: "t".into(), reason, what }, times }
     }
 
     #[test]
@@ -69,8 +69,13 @@ mod tests {
         let start = Instant::now();
         let mut log = Vec::new();
         for second in 0..86_400 {
-            let causes = [Cause::NotUtf8, Cause::Missing, Cause::NotANumber, Cause::Malformed];
-            let refused = causes.map(|cause| refused(cause, 10)).into();
+            let reasons = [
+                RejectReason::NotUtf8,
+                RejectReason::Missing,
+                RejectReason::NotANumber,
+                RejectReason::Malformed,
+            ];
+            let refused = reasons.map(|reason| refused(reason, 10)).into();
             let now = start + Duration::from_secs(second);
             log.extend(complaints.lines(refused, 3 * (second + 1), second, now));
         }
@@ -91,7 +96,7 @@ mod tests {
         assert_eq!(complaints.lines(Vec::new(), 1, 0, start).count(), 1);
         let later = start + Duration::from_secs(90);
         assert_eq!(complaints.lines(Vec::new(), 1, 0, later).count(), 0);
-        let line = complaints.lines(vec![refused(Cause::NotANumber, 1)], 1, 0, later).next();
+        let line = complaints.lines(vec![refused(RejectReason::NotANumber, 1)], 1, 0, later).next();
         assert_eq!(line.unwrap(), "t refused: expected a number, found \"2x\"");
     }
 }
