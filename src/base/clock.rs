@@ -1,5 +1,6 @@
 //! The one place where time enters: shell loops read [`Now`] once and hand it to the cores.
 
+use crate::base::calendar::Date;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -55,7 +56,7 @@ impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.since_epoch();
         let seconds = since.as_secs();
-        let (year, month, day) = civil(seconds / 86_400);
+        let Date { year, month, day } = Date::from_days((seconds / 86_400) as i64);
         let of_day = seconds % 86_400;
         write!(
             f,
@@ -67,21 +68,6 @@ impl fmt::Display for Stamp {
         )?;
         if self.is_synchronised() { Ok(()) } else { f.write_str(" unsynchronised") }
     }
-}
-
-/// Year, month and day of a number of days since 1970-01-01 in the proleptic Gregorian calendar
-/// (Howard Hinnant's `civil_from_days`, reduced to dates after 1970).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ impl Layout {
             Field::Id => self.number(Some(message.id.into()), out),
             Field::Qos => out.push(b'0' + message.qos.min(9)),
             Field::Retain => out.push(b'0' + u8::from(message.retain)),
-            Field::Iso => self.text(&at.iso(), out),
+            Field::Iso => self.text(at.iso().as_bytes(), out),
             Field::Unix => out.extend_from_slice(at.unix().as_bytes()),
             Field::TopicAlias => {
                 self.number(first!(of, Property::TopicAlias(n) => u64::from(*n)), out);

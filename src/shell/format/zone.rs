@@ -1,10 +1,10 @@
-//! Time zones: files of the zone database (RFC 9636) and POSIX's `TZ` texts, such as OpenWrt has
-//! in `/etc/TZ`.
+//! Time zones, read from files of the zone database (RFC 9636) and POSIX's `TZ` texts, such as
+//! OpenWrt has in `/etc/TZ`.
 
-use super::time::{civil, days_before};
+use crate::base::calendar::{Date, days_to};
 use std::path::Path;
 
-/// What a zone's clocks are off UTC at some moment.
+/// Local time at some moment, relative to UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
     /// Seconds east of UTC.
@@ -16,11 +16,11 @@ pub struct Local {
 /// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// Moments of change in seconds since 1970, ascending, and what counts from then on.
+    /// Moments of change in seconds since 1970, ascending, and the local time from then on.
     changes: Vec<(i64, Local)>,
-    /// What counts before the first change.
+    /// Local time before the first change.
     first: Local,
-    /// What counts behind the last one.
+    /// Takes effect after the last change.
     rule: Option<Rule>,
 }
 
@@ -31,7 +31,7 @@ struct Rule {
     daylight: Option<(Local, Change, Change)>,
 }
 
-/// When clocks change, on the clock that counts before.
+/// When clocks change, on the clock from before the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Change {
     day: Day,
@@ -41,9 +41,9 @@ struct Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Day {
-    /// 1 to 365, 29 February does not count.
+    /// 1 to 365, not counting 29 February.
     Julian(u16),
-    /// 0 to 365, 29 February counts.
+    /// 0 to 365, counting 29 February.
     Count(u16),
     /// Month, week (5 is the last) and weekday.
     Week(u8, u8, u8),
@@ -81,21 +81,19 @@ impl Zone {
     }
 
     /// Parses a file of the zone database.
-    pub fn from_file(bytes: &[u8]) -> Option<Zone> {
-        let header = Header::read(bytes)?;
-        if header.version == 0 {
-            return header.body(bytes.get(44..)?, 4).map(|(zone, _)| zone);
+    pub fn from_file(mut bytes: &[u8]) -> Option<Zone> {
+        let block = Block::read(&mut bytes, 4)?;
+        if block.version == 0 {
+            return block.zone();
         }
-        // The second part repeats the first with 64-bit times, and has a rule behind it.
-        let second = bytes.get(44 + header.len(4)..)?;
-        let header = Header::read(second)?;
-        let (mut zone, rest) = header.body(second.get(44..)?, 8)?;
-        let rule = rest.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\n"));
+        // The second block repeats the first with 64-bit times, and a rule for later ones follows.
+        let mut zone = Block::read(&mut bytes, 8)?.zone()?;
+        let rule = bytes.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\n"));
         zone.rule = rule.and_then(|rule| Rule::parse(std::str::from_utf8(rule).ok()?));
         Some(zone)
     }
 
-    /// What this zone's clocks are off UTC at a moment in seconds since 1970.
+    /// Local time at a moment in seconds since 1970.
     pub fn at(&self, unix: i64) -> Local {
         let past = self.changes.partition_point(|(from, _)| *from <= unix);
         match (&self.rule, past) {
@@ -106,69 +104,62 @@ impl Zone {
     }
 }
 
-/// The numbers at the begin of a zone file (RFC 9636, 3.1).
-struct Header {
+/// A header of a zone file and the data behind it (RFC 9636, 3.1 and 3.2).
+struct Block<'b> {
     version: u8,
-    leap: usize,
-    changes: usize,
-    types: usize,
-    names: usize,
-    flags: usize,
+    /// Bytes of each time.
+    size: usize,
+    times: &'b [u8],
+    /// For each time the type that takes effect then.
+    kinds: &'b [u8],
+    /// Six bytes each: offset, daylight saving time or not, where the name begins.
+    types: &'b [u8],
+    names: &'b [u8],
 }
 
-impl Header {
-    fn read(bytes: &[u8]) -> Option<Header> {
-        if bytes.get(..4)? != b"TZif" {
-            return None;
-        }
-        let count = |n: usize| number(bytes, 20 + 4 * n, 4).and_then(|n| usize::try_from(n).ok());
-        Some(Header {
-            version: *bytes.get(4)?,
-            flags: count(0)?.checked_add(count(1)?)?,
-            leap: count(2)?,
-            changes: count(3)?,
-            types: count(4)?,
-            names: count(5)?,
-        })
-    }
-
-    /// Bytes of the body with times of `size` bytes. The counts are below 2³¹ and the file is in
-    /// memory: with saturation a wrong one only ends behind the file.
-    fn len(&self, size: usize) -> usize {
-        self.changes
-            .saturating_mul(size + 1)
-            .saturating_add(self.types.saturating_mul(6))
-            .saturating_add(self.names)
-            .saturating_add(self.leap.saturating_mul(size + 4))
-            .saturating_add(self.flags)
-    }
-
-    /// The zone in a body, and what stands behind it.
-    fn body<'b>(&self, body: &'b [u8], size: usize) -> Option<(Zone, &'b [u8])> {
-        let rest = body.get(self.len(size)..)?;
-        let kinds = self.changes * size;
-        let types = kinds + self.changes;
-        let names = body.get(types + self.types * 6..)?.get(..self.names)?;
-        let local = |kind: usize| {
-            let offset = number(body, types + kind * 6, 4)?;
-            let name = names.get(usize::from(*body.get(types + kind * 6 + 5)?)..)?;
-            let name = name.split(|b| *b == 0).next()?;
-            let name = String::from_utf8_lossy(name).into_owned();
-            (kind < self.types).then_some(Local { offset: offset as i32, name })
+impl<'b> Block<'b> {
+    /// Takes a block with times of `size` bytes from the begin of `rest`.
+    fn read(rest: &mut &'b [u8], size: usize) -> Option<Block<'b>> {
+        let mut take = |count: usize, size: usize| {
+            let (taken, left) = rest.split_at_checked(count.saturating_mul(size))?;
+            *rest = left;
+            Some(taken)
         };
-        let mut changes = Vec::new();
-        for n in 0..self.changes {
-            changes.push((number(body, n * size, size)?, local(usize::from(body[kinds + n]))?));
-        }
-        Some((Zone { changes, first: local(0)?, rule: None }, rest))
+        let header = take(44, 1)?.strip_prefix(b"TZif")?;
+        let count = |n: usize| number(header.get(16 + 4 * n..20 + 4 * n)?).try_into().ok();
+        let (utc, standard, leap, changes) = (count(0)?, count(1)?, count(2)?, count(3)?);
+        let block = Block {
+            version: header[0],
+            size,
+            times: take(changes, size)?,
+            kinds: take(changes, 1)?,
+            types: take(count(4)?, 6)?,
+            names: take(count(5)?, 1)?,
+        };
+        take(leap, size + 4)?;
+        take(standard, 1)?;
+        take(utc, 1)?;
+        Some(block)
+    }
+
+    fn zone(&self) -> Option<Zone> {
+        let times = self.times.chunks(self.size).map(number);
+        let changes = times.zip(self.kinds).map(|(time, kind)| Some((time, self.local(*kind)?)));
+        Some(Zone { changes: changes.collect::<Option<_>>()?, first: self.local(0)?, rule: None })
+    }
+
+    fn local(&self, kind: u8) -> Option<Local> {
+        let (offset, rest) = self.types.chunks(6).nth(kind.into())?.split_at(4);
+        let name = self.names.get(rest[1].into()..)?.split(|b| *b == 0).next()?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        Some(Local { offset: number(offset) as i32, name })
     }
 }
 
 /// A signed number in network order.
-fn number(bytes: &[u8], at: usize, size: usize) -> Option<i64> {
-    let bytes = bytes.get(at..at.checked_add(size)?)?;
-    let first = i64::from(*bytes.first()? as i8);
-    Some(bytes[1..].iter().fold(first, |n, byte| n << 8 | i64::from(*byte)))
+fn number(bytes: &[u8]) -> i64 {
+    let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
+    bytes.iter().fold(sign, |n, byte| n << 8 | i64::from(*byte))
 }
 
 impl Rule {
@@ -185,7 +176,7 @@ impl Rule {
             Some(_) => -text.time()?,
         };
         if text.0.is_empty() {
-            // What POSIX leaves open, and every system fills in like this.
+            // POSIX leaves this open; every system uses these dates.
             text.0 = ",M3.2.0,M11.1.0";
         }
         let daylight = (Local { offset, name }, text.change()?, text.change()?);
@@ -195,13 +186,14 @@ impl Rule {
     fn at(&self, unix: i64) -> Local {
         let Some((daylight, begin, end)) = &self.daylight else { return self.standard.clone() };
         let shifted = unix + i64::from(self.standard.offset);
-        let (year, ..) = civil(shifted.div_euclid(86_400));
+        let year = Date::from_days(shifted.div_euclid(86_400)).year;
         let begin = begin.in_year(year) - i64::from(self.standard.offset);
         let end = end.in_year(year) - i64::from(daylight.offset);
-        let summer = match begin <= end {
-            true => (begin..end).contains(&unix),
+        let summer = if begin <= end {
+            (begin..end).contains(&unix)
+        } else {
             // The southern hemisphere: from one year into the next.
-            false => !(end..begin).contains(&unix),
+            !(end..begin).contains(&unix)
         };
         if summer { daylight.clone() } else { self.standard.clone() }
     }
@@ -210,19 +202,16 @@ impl Rule {
 impl Change {
     /// Seconds since 1970 on the local clock.
     fn in_year(self, year: i64) -> i64 {
-        let first = days_before(year, 1, 1);
-        let leap = days_before(year, 3, 1) - first == 60;
+        let first = days_to(year, 1);
+        let leap = days_to(year, 3) - first == 60;
         let day = match self.day {
             Day::Julian(day) => first + i64::from(day) - 1 + i64::from(leap && day >= 60),
             Day::Count(day) => first + i64::from(day),
             Day::Week(month, week, weekday) => {
-                let begin = days_before(year, month, 1);
+                let begin = days_to(year, month);
                 let to_weekday = (i64::from(weekday) - (begin + 4)).rem_euclid(7);
                 let day = begin + to_weekday + 7 * (i64::from(week) - 1);
-                let next = match month {
-                    12 => days_before(year + 1, 1, 1),
-                    month => days_before(year, month + 1, 1),
-                };
+                let next = days_to(year + i64::from(month / 12), month % 12 + 1);
                 if day >= next { day - 7 } else { day }
             }
         };
@@ -230,7 +219,7 @@ impl Change {
     }
 }
 
-/// A text that is taken apart from its begin.
+/// The part of a `TZ` text that is not parsed yet.
 struct Text<'t>(&'t str);
 
 impl Text<'_> {
