@@ -38,12 +38,15 @@ fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     regular(file.metadata()?)?;
+    let text = || format!("the file has more than {} KiB", largest >> 10);
+    at_most(file, largest)?.ok_or_else(|| io::Error::other(text()))
+}
+
+/// All that comes from a file or a pipe; `None` if that is more than `largest` bytes.
+pub(crate) fn at_most(from: impl Read, largest: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    file.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
-        return Err(io::Error::other(format!("the file has more than {} KiB", largest >> 10)));
-    }
-    Ok(bytes)
+    from.take(largest + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= largest))
 }
 
 #[cfg(test)]

@@ -2,27 +2,20 @@
 //! mqtt_publish, mqtt_subscribe, mqtt_test, and a few of our own. Parsing reads no file but the
 //! one with options, and no secret; see [`connection::Password`].
 
+pub mod arguments;
 pub mod connection;
 pub mod property;
 pub mod publish;
 pub mod subscribe;
 pub mod test;
-pub mod tls;
-mod url;
-mod words;
 
-use crate::mqtt::topic::Qos;
+use arguments::{Item, Row, find};
 use connection::Connection;
-use property::Given;
 use publish::PublishOptions;
 use std::ffi::OsString;
-use std::fmt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use subscribe::SubscribeOptions;
 use test::TestOptions;
-use words::{Item, Words};
 
 /// What is wrong with a command line; the text names the option and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,34 +38,34 @@ pub enum Asked<O> {
 }
 
 /// The options of one command.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Options<O> {
     /// How to reach the broker and as whom.
     pub connection: Connection,
-    /// Properties of MQTT 5, by packet.
-    pub properties: Given,
     /// What is the command's own.
     pub own: O,
-    /// What was accepted and does nothing; for the user to read.
-    pub warnings: Vec<String>,
 }
 
 /// The options that are one command's own.
-pub trait Own: Default {
+pub trait Own: Default + 'static {
     /// The files below `~/.config` that may hold defaults: ours, and that of mosquitto's program.
     const DEFAULTS: &'static [&'static str];
-    /// Takes an option and its value; `false` if it is none of its own.
-    fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError>;
-    /// Takes a word that is no option.
+    /// The options.
+    const OPTIONS: &'static [Row<Self>];
+    /// What `--help` says before the options.
+    const ABOUT: &'static str;
+    /// A command line to copy.
+    const EXAMPLE: &'static str;
+    /// Takes a word that belongs to no option.
     fn word(&mut self, word: OsString, _connection: &mut Connection) -> Result<(), UsageError> {
         wrong(format!("{}: every value has an option in front", word.display()))
     }
     /// Takes the topic of `-L`.
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError>;
-    /// The command line begins: what a file of defaults said yields to it.
+    /// The command line begins, which overrides what a file of defaults said.
     fn defaults_end(&mut self) {}
-    /// Nothing more comes: is it complete?
-    fn finish(&mut self, connection: &Connection) -> Result<(), UsageError>;
+    /// All options are there: checks that nothing is missing.
+    fn finish(&mut self, connection: &mut Connection) -> Result<(), UsageError>;
 }
 
 /// `tty2mqtt pub`
@@ -88,61 +81,42 @@ pub fn parse<O: Own>(
     mut parser: lexopt::Parser,
     defaults: &[PathBuf],
 ) -> Result<Asked<O>, UsageError> {
-    let mut options = Options {
-        connection: Connection::default(),
-        properties: Given::default(),
-        own: O::default(),
-        warnings: Vec::new(),
+    let kind_of = |name: &str| {
+        let own = find(O::OPTIONS, name).map(|(_, kind, ..)| *kind);
+        own.or(find(connection::OPTIONS, name).map(|(_, kind, ..)| *kind))
     };
-    // The command line is walked twice: -o counts before everything else, wherever it stands.
-    let mut arguments: Vec<OsString> = vec![OsString::new()];
-    if let Ok(rest) = parser.raw_args() {
-        arguments.extend(rest);
-    }
-    let mut named = None;
-    let mut probe = Options::<O> {
-        connection: Connection::default(),
-        properties: Given::default(),
-        own: O::default(),
-        warnings: Vec::new(),
-    };
-    let mut other = None;
-    words::command_line(&mut lexopt::Parser::from_iter(arguments.clone()), |item, words| {
-        match &item {
-            Item::Option(name) if name == "--help" => other = other.take().or(Some(Asked::Help)),
-            Item::Option(name) if name == "--version" => {
-                other = other.take().or(Some(Asked::Version));
-            }
-            Item::Option(name) if name == "-o" || name == "--options" => {
-                if named.is_some() {
-                    return wrong(format!("{name} is given twice"));
-                }
-                named = Some(PathBuf::from(Values { name, words }.os("a file with options")?));
-            }
-            _ if other.is_none() => return probe.take(item, words),
-            _ => {}
+    let mut files = Vec::new();
+    let mut items = Vec::new();
+    for item in arguments::command_line(&mut parser, &kind_of)? {
+        match item {
+            Item::Option(option) => match option.name.as_str() {
+                "--help" => return Ok(Asked::Help),
+                "--version" => return Ok(Asked::Version),
+                "-o" | "--options" => files.push(option.path()),
+                _ => items.push(Item::Option(option)),
+            },
+            word => items.push(word),
         }
-        Ok(())
-    })?;
-    if let Some(asked) = other {
-        return Ok(asked);
     }
-    let file = match &named {
-        Some(path) => Some((path.as_path(), read(path)?)),
-        None => defaults.iter().find_map(|path| Some((path.as_path(), std::fs::read(path).ok()?))),
+    let file = match &files[..] {
+        [] => defaults.iter().find_map(|path| Some((path, std::fs::read(path).ok()?))),
+        [path] => match std::fs::read(path) {
+            Ok(text) => Some((path, text)),
+            Err(why) => return wrong(format!("-o {}: {why}", path.display())),
+        },
+        _ => return wrong("-o is given twice"),
     };
+    let mut options = Options::<O>::default();
     if let Some((path, text)) = file {
-        words::file(&path.display().to_string(), &text, |item, words| options.take(item, words))?;
+        let path = path.display().to_string();
+        arguments::file(&path, &text, &kind_of, |item| options.take(item))?;
         options.own.defaults_end();
     }
-    words::command_line(&mut lexopt::Parser::from_iter(arguments), |item, words| match item {
-        Item::Option(name) if name == "-o" || name == "--options" => {
-            words.value();
-            Ok(())
-        }
-        item => options.take(item, words),
-    })?;
-    options.finish()?;
+    for item in items {
+        options.take(item)?;
+    }
+    options.own.finish(&mut options.connection)?;
+    options.connection.finish()?;
     Ok(Asked::Run(Box::new(options)))
 }
 
@@ -158,113 +132,21 @@ pub fn default_files<O: Own>() -> Vec<PathBuf> {
     O::DEFAULTS.iter().map(|name| folder.join(name)).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, UsageError> {
-    std::fs::read(path).map_err(|e| UsageError(format!("-o {}: {e}", path.display())))
-}
-
 impl<O: Own> Options<O> {
-    fn take(&mut self, item: Item, words: &mut dyn Words) -> Result<(), UsageError> {
-        let name = match item {
-            Item::Option(name) => name,
+    fn take(&mut self, item: Item) -> Result<(), UsageError> {
+        let option = match item {
+            Item::Option(option) => option,
             Item::Word(word) => return self.own.word(word, &mut self.connection),
         };
-        match name.as_str() {
-            "-D" | "--property" => {
-                self.connection.speak_5();
-                return self.properties.take(&name, words);
-            }
-            "-L" | "--url" => {
-                let url = Values { name: &name, words }.text("a URL")?;
-                let topic = self.connection.url(&url, &name)?;
-                return self.own.topic(&topic, &name);
-            }
-            _ => {}
+        if let Some((.., take)) = find(O::OPTIONS, &option.name) {
+            return take(&mut self.own, &option);
         }
-        let mut values = Values { name: &name, words };
-        if self.own.take(&name, &mut values)?
-            || self.connection.take(&name, &mut values, &mut self.warnings)?
-        {
-            return Ok(());
+        if let Some((.., take)) = find(connection::OPTIONS, &option.name) {
+            take(&mut self.connection, &option)?;
         }
-        wrong(format!("unknown option {name}; --help lists all"))
-    }
-
-    fn finish(&mut self) -> Result<(), UsageError> {
-        self.connection.finish(&mut self.properties, &mut self.warnings)?;
-        self.own.finish(&self.connection)
-    }
-}
-
-/// The value of an option, checked.
-pub struct Values<'w> {
-    name: &'w str,
-    words: &'w mut dyn Words,
-}
-
-impl fmt::Debug for Values<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Values({})", self.name)
-    }
-}
-
-impl Values<'_> {
-    /// As it came.
-    fn os(&mut self, what: &str) -> Result<OsString, UsageError> {
-        match self.words.value() {
-            Some(value) => Ok(value),
-            None if self.name == "-h" => {
-                wrong("-h needs the broker's host behind it; --help shows the help")
-            }
-            None => wrong(format!("{} needs {what} behind it", self.name)),
-        }
-    }
-
-    fn bytes(&mut self, what: &str) -> Result<Vec<u8>, UsageError> {
-        Ok(self.os(what)?.into_vec())
-    }
-
-    fn path(&mut self, what: &str) -> Result<PathBuf, UsageError> {
-        Ok(self.os(what)?.into())
-    }
-
-    /// Text in UTF-8.
-    fn text(&mut self, what: &str) -> Result<String, UsageError> {
-        let value = self.os(what)?;
-        value.into_string().or_else(|_| wrong(format!("{}: {what} is UTF-8", self.name)))
-    }
-
-    /// Something that parses itself.
-    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, what: &str) -> Result<T, UsageError> {
-        let text = self.text(what)?;
-        text.parse().map_err(|why| UsageError(format!("{} {text}: {why}", self.name)))
-    }
-
-    /// A whole number in a range.
-    fn number(&mut self, what: &str, min: u32, max: u32) -> Result<u32, UsageError> {
-        let text = self.text(what)?;
-        match text.parse::<u32>() {
-            Ok(number) if (min..=max).contains(&number) => Ok(number),
-            _ => wrong(format!("{} {text}: write {what}, {min} to {max}", self.name)),
-        }
-    }
-
-    fn qos(&mut self) -> Result<Qos, UsageError> {
-        match self.text("a QoS")?.as_str() {
-            "0" => Ok(Qos::AtMostOnce),
-            "1" => Ok(Qos::AtLeastOnce),
-            "2" => Ok(Qos::ExactlyOnce),
-            other => wrong(format!("{} {other}: QoS is 0, 1 or 2", self.name)),
-        }
-    }
-
-    /// Seconds, with a fraction if need be, at most about 49 days.
-    fn seconds(&mut self) -> Result<std::time::Duration, UsageError> {
-        let text = self.text("a number of seconds")?;
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.0..=4_294_967.0).contains(&seconds) => {
-                Ok(std::time::Duration::from_secs_f64(seconds))
-            }
-            _ => wrong(format!("{} {text}: write a number of seconds, as in 2.5", self.name)),
+        match self.connection.topic.take() {
+            Some(topic) => self.own.topic(&topic, &option.name),
+            None => Ok(()),
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::exit::{Exit, Failure};
 use super::lines::Lines;
 use super::options::Publish;
+use super::options::connection::shared;
 use super::options::publish::{MAX_PAYLOAD, Source};
 use super::run::{Happening, Run};
-use super::start;
+use crate::mqtt::files::at_most;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties};
 use crate::mqtt::session;
@@ -42,7 +43,7 @@ pub(super) async fn publish(
     check(options, &answer, run);
     let mut publisher = Publisher {
         options,
-        properties: start::shared(&options.properties.publish),
+        properties: shared(&options.connection.properties.publish),
         run,
         pending: BTreeMap::new(),
         refused: None,
@@ -63,14 +64,14 @@ fn open(path: &Path) -> Result<std::fs::File, Failure> {
 }
 
 fn whole(from: &mut dyn Read, what: &str) -> Result<Bytes, Failure> {
-    let mut payload = Vec::new();
-    let read = from.take(MAX_PAYLOAD as u64 + 1).read_to_end(&mut payload);
-    read.map_err(|e| Failure::new(Exit::Local, format!("{what}: {e}")))?;
-    if payload.len() > MAX_PAYLOAD {
-        let text = format!("{what}: a message has at most {MAX_PAYLOAD} bytes");
-        return Err(Failure::new(Exit::TooLarge, text));
+    let payload = at_most(from, MAX_PAYLOAD as u64);
+    match payload.map_err(|e| Failure::new(Exit::Local, format!("{what}: {e}")))? {
+        Some(payload) => Ok(payload.into()),
+        None => {
+            let text = format!("{what}: a message has at most {MAX_PAYLOAD} bytes");
+            Err(Failure::new(Exit::TooLarge, text))
+        }
     }
-    Ok(payload.into())
 }
 
 /// Says what this broker will not do as asked.

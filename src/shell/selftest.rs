@@ -73,8 +73,9 @@ impl Report {
         };
         let steps: Vec<Value> = self.steps.iter().map(step).collect();
         let exit = self.exit();
-        json!({"broker": self.broker, "ok": exit == Exit::Done, "exit": exit.code(), "steps": steps})
-            .to_string()
+        let ok = exit == Exit::Done;
+        let report = json!({"broker": self.broker, "ok": ok, "exit": exit.code(), "steps": steps});
+        format!("{report}\n")
     }
 
     async fn step<T>(
@@ -96,19 +97,15 @@ impl Report {
 
 /// Takes all steps; an error is one before the first of them.
 pub(super) async fn check(options: &Test) -> Result<Report, Failure> {
-    let versions = match options.connection.version {
+    let versions = match options.connection.session.version {
         Some(version) => vec![version],
         None => vec![Version::V5, Version::V311, Version::V31],
     };
     let mut last = None;
     for version in versions {
         let mut connection = options.connection.clone();
-        connection.version = Some(version);
-        let (session, auth) = start::session(&connection, &options.properties, 20)?;
-        let mut session = Session::new(session);
-        if let Some(auth) = auth {
-            session.set_auth(auth);
-        }
+        connection.session.version = Some(version);
+        let session = start::session(&connection)?;
         let connector = start::connector(&connection, session.has_credentials())?;
         let mut report = Report { broker: connector.broker().to_string(), steps: Vec::new() };
         let is_known = take_all(options, session, connector, &mut report).await;
@@ -130,7 +127,7 @@ async fn take_all(
     let version = session.version();
     let url = connector.broker();
     let is_open = session.has_credentials() && !url.is_tls() && !url.is_local();
-    let Some(stream) = connect(options, connector, report).await else { return true };
+    let Some(stream) = connect(connector, report).await else { return true };
     let link_options = link::Options { reconnect: false, ..link::Options::default() };
     let link = Link::over(session, outbox(), [stream], link_options);
     let Ok(mut run) = Run::new(link, options.connection.timeout, options.connection.quiet) else {
@@ -151,11 +148,8 @@ async fn take_all(
     true
 }
 
-async fn connect(
-    options: &Test,
-    mut connector: Connector,
-    report: &mut Report,
-) -> Option<Box<dyn Io>> {
+async fn connect(mut connector: Connector, report: &mut Report) -> Option<Box<dyn Io>> {
+    let host = connector.broker().host.clone();
     let mut marks = vec![];
     let mark = |stage| marks.push((stage, Instant::now()));
     let result = connector.connect(mark).await;
@@ -163,7 +157,7 @@ async fn connect(
     let mut steps: Vec<Step> = Vec::new();
     for (n, (stage, begin)) in marks.iter().enumerate() {
         let time = marks.get(n + 1).map_or(end, |(_, next)| *next) - *begin;
-        let (name, sentence) = sentence(*stage, options);
+        let (name, sentence) = sentence(*stage, &host);
         match steps.last_mut().filter(|step| step.name == name) {
             Some(step) => step.time += time,
             None => steps.push(Step { name, time, result: Ok(sentence) }),
@@ -187,10 +181,9 @@ async fn connect(
     Some(Box::new(stream))
 }
 
-fn sentence(stage: Stage, options: &Test) -> (&'static str, String) {
-    let connection = &options.connection;
+fn sentence(stage: Stage, host: &str) -> (&'static str, String) {
     match stage {
-        Stage::Resolving => ("name", format!("{} has an address", connection.host)),
+        Stage::Resolving => ("name", format!("{host} has an address")),
         Stage::Connecting => ("tcp", "somebody listens there".into()),
         Stage::Tls => ("tls", "the certificate is right and from an authority we trust".into()),
         Stage::WaitingForClock => ("clock", "this machine's clock is set".into()),

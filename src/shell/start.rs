@@ -1,114 +1,44 @@
 //! From options to what session and transport are built from.
 
+use super::debug;
 use super::exit::{Exit, Failure};
-use super::options::connection::{ClientId, Connection, Password};
-use super::options::property::Given;
+use super::options::connection::{Connection, Password};
 use crate::base::secret::Secret;
 use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
-use crate::mqtt::files::LARGEST_PEM;
-use crate::mqtt::message::Message;
-use crate::mqtt::packet::{Properties, Property, Version};
-use crate::mqtt::session::{Clean, Options};
-use crate::mqtt::transport::settings::{Network, Pem, TlsSettings, TlsVersion, Verify};
-use crate::mqtt::transport::{ConnectError, Connector, Settings};
-use crate::mqtt::url::{BrokerUrl, Scheme};
+use crate::mqtt::files::{LARGEST_PEM, at_most};
+use crate::mqtt::packet::Version;
+use crate::mqtt::session::Session;
+use crate::mqtt::transport::settings::Pem;
+use crate::mqtt::transport::{Connector, Settings};
 use bytes::Bytes;
 use std::io::{BufRead, Read};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// The largest packet that MQTT can carry.
-const LARGEST: usize = 268_435_455 + 5;
+use std::path::Path;
 
 /// A password is no longer than MQTT can carry.
 const LONGEST_PASSWORD: u64 = 65_536;
 
 /// What a session is opened with, and the exchange of MQTT 5 that proves who we are. With SCRAM
 /// user and password are for that alone: the password itself is not sent.
-pub(super) fn session(
-    connection: &Connection,
-    given: &Given,
-    receive_maximum: u16,
-) -> Result<(Options, Option<Box<dyn Authenticate>>), Failure> {
-    let will = connection.will.as_ref().and_then(|will| {
-        let payload = will.payload.clone().unwrap_or_default();
-        Some(Message {
-            qos: will.qos,
-            retain: will.retain,
-            properties: shared(&given.will),
-            ..Message::new(will.topic.clone()?, payload)
-        })
-    });
-    let clean = match (connection.clean, connection.session_expiry) {
-        (false, _) => Clean::Never,
-        (true, Some(1..)) => Clean::First,
-        (true, _) => Clean::Always,
-    };
-    let mut options = Options {
-        client_id: client_id(connection),
-        version: connection.version,
-        clean,
-        session_expiry: Duration::from_secs(connection.session_expiry.unwrap_or(0).into()),
-        keepalive: match connection.keep_alive {
-            Some(seconds) => Duration::from_secs(seconds.into()),
-            None => connection.scheme().keepalive(),
-        },
-        user: connection.user.clone(),
-        password: password(connection)?,
-        will,
-        // Who asks for a will by hand wants this one.
-        adapt_will: false,
-        inflight: connection.max_inflight,
-        receive_maximum,
-        largest: LARGEST,
-        // Nothing is that large.
-        overflow: 0,
-        own_aliases: given.publish.topic_alias().is_some(),
-        manual_ack: true,
-        ..Options::default()
-    };
-    let (mut method, mut data) = (None, Bytes::new());
-    for property in &given.connect.0 {
-        match property {
-            Property::ReceiveMaximum(n) => options.receive_maximum = *n,
-            Property::TopicAliasMaximum(n) => options.topic_aliases = *n,
-            Property::MaximumPacketSize(n) => options.largest = *n as usize,
-            Property::AuthMethod(name) => method = Some(name.clone()),
-            Property::AuthData(bytes) => data = bytes.clone(),
-            other => options.properties.0.push(other.clone()),
-        }
+pub(super) fn session(connection: &Connection) -> Result<Session, Failure> {
+    let mut options = connection.session.clone();
+    options.password = password(connection)?;
+    // Only there brokers need not make one up. It is unique, and not longer than 3.1 allows.
+    if options.client_id.is_empty() && options.version == Some(Version::V31) {
+        options.client_id = unique();
     }
-    let auth: Option<Box<dyn Authenticate>> = match method {
-        None => None,
-        Some(method) if method == "SCRAM-SHA-256" && data.is_empty() => {
-            if options.user.is_none() || options.password.is_none() {
-                let text = "SCRAM-SHA-256 needs a user name (-u) and a password (--password-file)";
-                return Err(Failure::new(Exit::Usage, text));
-            }
-            Some(Box::new(Scram::new()))
-        }
-        Some(method) => Some(Box::new(Fixed { method, data })),
-    };
-    Ok((options, auth))
-}
-
-/// The properties that each message carries; its number for the topic comes by itself.
-pub(super) fn shared(properties: &Properties) -> Option<Arc<Properties>> {
-    let kept = properties.0.iter().filter(|p| !matches!(p, Property::TopicAlias(_))).cloned();
-    let kept: Properties = kept.collect();
-    (!kept.is_empty()).then(|| Arc::new(kept))
-}
-
-fn client_id(connection: &Connection) -> String {
-    match &connection.id {
-        ClientId::Exactly(id) => id.clone(),
-        ClientId::Prefix(prefix) => format!("{prefix}{}", std::process::id()),
-        // Only there brokers need not make one up. It is unique, and not longer than 3.1 allows.
-        ClientId::Generated if connection.version == Some(Version::V31) => unique(),
-        ClientId::Generated => String::new(),
+    if connection.debug {
+        debug::start(&options.client_id);
     }
+    let mut session = Session::new(options);
+    let connect = &connection.properties.connect;
+    if connection.properties.proves_by_scram() {
+        session.set_auth(Box::new(Scram::new()));
+    } else if let Some(method) = connect.auth_method().cloned() {
+        let data = connect.auth_data().cloned().unwrap_or_default();
+        session.set_auth(Box::new(OneStep { method, data }));
+    }
+    Ok(session)
 }
 
 /// A name that no other client has, 17 characters.
@@ -147,12 +77,12 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
 
 /// A proof of who we are that is one step, as `-D CONNECT authentication-data` gives it.
 #[derive(Debug)]
-struct Fixed {
+struct OneStep {
     method: String,
     data: Bytes,
 }
 
-impl Authenticate for Fixed {
+impl Authenticate for OneStep {
     fn method(&self) -> &str {
         &self.method
     }
@@ -169,69 +99,28 @@ impl Authenticate for Fixed {
 
 /// What leads to the broker.
 pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Connector, Failure> {
-    let tls = &connection.tls;
-    let url = match &connection.unix {
-        Some(path) => {
-            let mut url = BrokerUrl::new(Scheme::Unix, "", 0);
-            url.path = path
-                .to_str()
-                .map(str::to_owned)
-                .ok_or_else(|| Failure::new(Exit::Usage, "--unix: the path is UTF-8"))?;
-            url
+    let mut settings = Settings { credentials, ..connection.transport.clone() };
+    let tls = &mut settings.tls;
+    for pem in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file].into_iter().flatten() {
+        if let Pem::File(path) = pem
+            && std::fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_fifo())
+        {
+            *pem = piped(path)?;
         }
-        None => {
-            let (scheme, port) = (connection.scheme(), connection.port());
-            let mut url = BrokerUrl::new(scheme, connection.host.clone(), port);
-            if let Some(path) = &connection.ws_path {
-                url.path = format!("/{}", path.trim_start_matches('/'));
-            }
-            url
-        }
-    };
-    let file = |path: &Option<PathBuf>| path.as_deref().map(pem).transpose();
-    let ca_file = match (&tls.ca_file, &tls.ca_path) {
-        (Some(path), _) => Some(pem(path)?),
-        (None, Some(folder)) => Some(Pem::Text(authorities(folder)?)),
-        (None, None) => None,
-    };
-    let settings = Settings {
-        proxy: connection.proxy.clone(),
-        tls: TlsSettings {
-            ca_file,
-            fingerprint: tls.fingerprint,
-            cert_file: file(&tls.cert)?,
-            key_file: file(&tls.key)?,
-            key_password_file: tls.key_password.clone(),
-            verify: if tls.insecure { Verify::None } else { Verify::Required },
-            min_version: if tls.only_13 { TlsVersion::V13 } else { TlsVersion::V12 },
-            alpn: tls.alpn.clone().into_iter().collect(),
-        },
-        network: Network {
-            bind_device: connection.bind_device.clone(),
-            local_address: connection.bind_address,
-            family: connection.family,
-        },
-        credentials,
-        ..Settings::new(url)
-    };
-    Connector::new(settings).map_err(|error: ConnectError| super::run::connect_failure(&error))
+    }
+    if let (None, Some(folder)) = (&tls.ca_file, &connection.ca_path) {
+        tls.ca_file = Some(Pem::Text(authorities(folder)?));
+    }
+    Connector::new(settings).map_err(|error| super::run::connect_failure(&error))
 }
 
-/// A file of PEM data, or what came through a pipe, as in `--key <(age -d key.age)`: that can be read
-/// once only.
-fn pem(path: &Path) -> Result<Pem, Failure> {
-    let is_pipe = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
-    if !is_pipe {
-        return Ok(Pem::File(path.to_owned()));
-    }
-    let failed = |why| Failure::new(Exit::Tls, format!("{}: {why}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
-    let mut text = String::new();
-    let read = file.take(LARGEST_PEM + 1).read_to_string(&mut text);
-    read.map_err(|error| failed(error.to_string()))?;
-    match text.len() as u64 > LARGEST_PEM {
-        true => Err(failed("more than 1 MiB came".into())),
-        false => Ok(Pem::Text(text.into())),
+/// PEM data that comes through a pipe, as in `--key <(age -d key.age)`: that can be read once only.
+fn piped(path: &Path) -> Result<Pem, Failure> {
+    let failed = |why: String| Failure::new(Exit::Tls, format!("{}: {why}", path.display()));
+    let bytes = std::fs::File::open(path).and_then(|pipe| at_most(pipe, LARGEST_PEM));
+    match bytes.map_err(|error| failed(error.to_string()))? {
+        Some(bytes) => Ok(Pem::Text(bytes.into())),
+        None => Err(failed("more than 1 MiB came".into())),
     }
 }
 
@@ -253,11 +142,9 @@ fn authorities(folder: &Path) -> Result<Secret, Failure> {
             }
         }
     }
-    match text.contains("-----BEGIN CERTIFICATE") {
-        true => Ok(text.into()),
-        false => Err(Failure::new(
-            Exit::Tls,
-            format!("--capath {}: no certificates in *.crt or *.pem there", folder.display()),
-        )),
+    if text.contains("-----BEGIN CERTIFICATE") {
+        return Ok(text.into());
     }
+    let text = format!("--capath {}: no certificates in *.crt or *.pem there", folder.display());
+    Err(Failure::new(Exit::Tls, text))
 }

@@ -45,7 +45,7 @@ pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), 
         is_done: false,
     };
     if !filters.is_empty() {
-        run.link.session.subscribe(filters, &options.properties.subscribe);
+        run.link.session.subscribe(filters, &options.connection.properties.subscribe);
     }
     run.connected(options.connection.connect_timeout).await?;
     if subscriber.unanswered.is_empty() {

@@ -1,16 +1,15 @@
 //! `-D PUBLISH user-property name value`: properties of MQTT 5 on the command line.
 
-use super::words::Words;
+use super::arguments::{Argument, USER_PROPERTY};
 use super::{UsageError, wrong};
 use crate::mqtt::packet::{Pair, Properties, Property, Varint};
 use bytes::Bytes;
-use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
 
-/// The properties that were given, by the packet they go into.
+/// The properties of the options, by the packet they go into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct PacketProperties {
     /// CONNECT.
     pub connect: Properties,
     /// The will in CONNECT.
@@ -25,10 +24,10 @@ pub struct Given {
     pub disconnect: Properties,
 }
 
-impl Given {
+impl PacketProperties {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        *self == Given::default()
+        *self == PacketProperties::default()
     }
 }
 
@@ -71,60 +70,53 @@ const NAMES: [(&str, u8, Build); 18] = [
     ("maximum-packet-size", CONNECT, |v| positive(v).map(Property::MaximumPacketSize)),
     ("will-delay-interval", WILL, |v| number(v).map(Property::WillDelay)),
     ("reason-string", DISCONNECT, |v| text(v).map(Property::ReasonString)),
-    (USER, 0xFF, |v| text(v).map(|value| Property::UserProperty(Pair(String::new(), value)))),
+    (USER_PROPERTY, 0xFF, |v| {
+        text(v).map(|value| Property::UserProperty(Pair(String::new(), value)))
+    }),
 ];
 
-const USER: &str = "user-property";
+impl PacketProperties {
+    /// Whether user and password are proven by SCRAM and not sent.
+    pub fn proves_by_scram(&self) -> bool {
+        self.connect.auth_method().is_some_and(|method| method == "SCRAM-SHA-256")
+            && self.connect.auth_data().is_none_or(|data| data.is_empty())
+    }
 
-impl Given {
     /// Takes `PACKET NAME VALUE`, or `PACKET user-property NAME VALUE`.
-    pub(super) fn take(&mut self, option: &str, words: &mut dyn Words) -> Result<(), UsageError> {
-        let missing = || {
-            UsageError(format!(
-                "{option} takes a packet, a property and its value, \
-                 as in `-D PUBLISH content-type text/plain` or `-D PUBLISH user-property name value`"
-            ))
-        };
-        let mut word = || words.word().map(|w| w.to_string_lossy().into_owned());
-        let packet = word().ok_or_else(missing)?;
-        let name = word().ok_or_else(missing)?;
+    pub(super) fn take(&mut self, option: &Argument) -> Result<(), UsageError> {
+        let word = |n: usize| option.values.get(n).cloned().unwrap_or_default();
+        let (packet, name) = (word(0).to_string_lossy().into_owned(), word(1));
+        let name = name.to_string_lossy();
         let Some((packet, place)) = PACKETS.iter().find(|(p, _)| packet.eq_ignore_ascii_case(p))
         else {
             return wrong(format!(
-                "{option} {packet}: properties can be given to {}",
+                "{} {packet}: properties can be given to {}",
+                option.name,
                 PACKETS.map(|(name, _)| name).join(", ")
             ));
         };
-        let Some((name, places, build)) = NAMES.iter().find(|(n, _, _)| *n == name) else {
-            return wrong(format!(
-                "{option} {packet} {name}: there is no such property; {packet} has {}",
-                allowed(*place)
-            ));
+        let at = |why: String| UsageError(format!("{} {packet} {name}: {why}", option.name));
+        let Some((_, places, build)) = NAMES.iter().find(|(n, _, _)| *n == name) else {
+            let allowed = allowed(*place);
+            return Err(at(format!("there is no such property; {packet} has {allowed}")));
         };
         if places & place == 0 {
-            return wrong(format!(
-                "{option} {packet} {name}: {packet} has no such property; it has {}",
-                allowed(*place)
-            ));
+            let allowed = allowed(*place);
+            return Err(at(format!("{packet} has no such property; it has {allowed}")));
         }
-        let key = match *name == USER {
-            true => Some(words.word().ok_or_else(missing)?),
-            false => None,
-        };
-        let value = words.value().ok_or_else(missing)?;
-        let at = |why| UsageError(format!("{option} {packet} {name}: {why}"));
+        let value = option.values.last().cloned().unwrap_or_default();
         let mut property = build(value.into_vec()).map_err(at)?;
-        if let (Property::UserProperty(Pair(name, _)), Some(key)) = (&mut property, key) {
-            *name = text(OsString::into_vec(key)).map_err(at)?;
+        if let Property::UserProperty(Pair(key, _)) = &mut property {
+            *key = text(word(2).into_vec()).map_err(at)?;
         }
         let list = &mut self.of(*place).0;
         let same =
             |other: &Property| std::mem::discriminant(other) == std::mem::discriminant(&property);
-        if key_repeats(&property) || !list.iter().any(same) {
-            list.push(property);
-            return Ok(());
+        if name != USER_PROPERTY && list.iter().any(same) {
+            return Err(at("given twice; a packet can have it once".into()));
         }
-        wrong(format!("{option} {packet} {name}: given twice; a packet can have it once"))
+        list.push(property);
+        Ok(())
     }
 
     fn of(&mut self, place: u8) -> &mut Properties {
@@ -137,10 +129,6 @@ impl Given {
             _ => &mut self.publish,
         }
     }
-}
-
-fn key_repeats(property: &Property) -> bool {
-    matches!(property, Property::UserProperty(_))
 }
 
 fn allowed(place: u8) -> String {
@@ -169,10 +157,10 @@ fn topic(value: Vec<u8>) -> Result<String, String> {
 }
 
 fn data(value: Vec<u8>) -> Result<Bytes, String> {
-    match value.len() > usize::from(u16::MAX) {
-        true => Err("at most 65535 bytes".into()),
-        false => Ok(value.into()),
+    if value.len() > usize::from(u16::MAX) {
+        return Err("at most 65535 bytes".into());
     }
+    Ok(value.into())
 }
 
 fn number<N: FromStr + TryFrom<u64>>(value: Vec<u8>) -> Result<N, String> {

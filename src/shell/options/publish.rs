@@ -1,7 +1,8 @@
 //! The options of `tty2mqtt pub`.
 
+use super::arguments::{Argument, Row, on, push, set};
 use super::connection::{Connection, Password};
-use super::{Own, UsageError, Values, wrong};
+use super::{Own, UsageError, wrong};
 use crate::mqtt::topic::{Qos, Topic};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,46 +63,46 @@ impl Default for PublishOptions {
 }
 
 impl PublishOptions {
-    fn source(&mut self, source: Source) -> Result<(), UsageError> {
-        match self.given {
-            None => self.given = Some(source),
-            Some(_) => return wrong("-f, -l, -m, -n and -s exclude each other"),
+    fn take_source(&mut self, source: Source) -> Result<(), UsageError> {
+        match self.given.replace(source) {
+            None => Ok(()),
+            Some(_) => wrong("-f, -l, -m, -n and -s exclude each other"),
         }
-        Ok(())
+    }
+
+    fn take_message(&mut self, value: &Argument) -> Result<(), UsageError> {
+        let payload = value.bytes();
+        if payload.len() > MAX_PAYLOAD {
+            return value.wrong(format_args!("a message has at most {MAX_PAYLOAD} bytes"));
+        }
+        self.take_source(Source::Message(payload))
     }
 }
 
 impl Own for PublishOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_pub", "mosquitto_pub"];
 
-    fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
-        match name {
-            "-t" | "--topic" => {
-                let topic = values.text("a topic")?;
-                self.topic(&topic, name)?;
-            }
-            "-m" | "--message" => {
-                let payload = values.bytes("a message")?;
-                if payload.len() > MAX_PAYLOAD {
-                    return wrong(format!("{name}: a message has at most {MAX_PAYLOAD} bytes"));
-                }
-                self.source(Source::Message(payload))?;
-            }
-            "-n" | "--null-message" => self.source(Source::Empty)?,
-            "-l" | "--stdin-line" => self.source(Source::Lines)?,
-            "-s" | "--stdin-file" => self.source(Source::Stdin)?,
-            "-f" | "--file" => {
-                let path = values.path("a file")?;
-                self.source(Source::File(path))?;
-            }
-            "-q" | "--qos" => self.qos.push(values.qos()?),
-            "-r" | "--retain" => self.retain = true,
-            "--repeat" => self.repeat = values.number("how many times", 1, u32::MAX)?,
-            "--repeat-delay" => self.repeat_delay = values.seconds()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
+    const OPTIONS: &'static [Row<Self>] = &[
+        ("-t --topic", "TOPIC", "repeatable", |o, v| o.topic(&v.text()?, &v.name)),
+        ("-m --message", "TEXT", "the payload", PublishOptions::take_message),
+        ("-f --file", "FILE", "a file's content", |o, v| o.take_source(Source::File(v.path()))),
+        ("-s --stdin-file", "", "standard input", |o, _| o.take_source(Source::Stdin)),
+        ("-l --stdin-line", "", "each line of it", |o, _| o.take_source(Source::Lines)),
+        ("-n --null-message", "", "empty payload", |o, _| o.take_source(Source::Empty)),
+        ("-q --qos", "QOS", "0, 1, 2; repeatable", |o, v| push(&mut o.qos, v.qos())),
+        ("-r --retain", "", "retained", |o, _| on(&mut o.retain)),
+        ("--repeat", "N", "publish N times", |o, v| set(&mut o.repeat, v.number(1, u32::MAX))),
+        ("--repeat-delay", "SECONDS", "between them", |o, v| set(&mut o.repeat_delay, v.seconds())),
+    ];
+
+    const ABOUT: &'static str = "\
+tty2mqtt pub: publishes, and ends when the broker has the message.
+What mosquitto_pub takes works here too.
+
+Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
+";
+
+    const EXAMPLE: &'static str = "tty2mqtt pub -h broker.lan -q 1 -t door/bell -m ring";
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
         let topic = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
@@ -116,7 +117,7 @@ impl Own for PublishOptions {
         self.qos.clear();
     }
 
-    fn finish(&mut self, connection: &Connection) -> Result<(), UsageError> {
+    fn finish(&mut self, connection: &mut Connection) -> Result<(), UsageError> {
         if self.names.is_empty() {
             self.names.extend(self.default_name.take());
         }

@@ -1,7 +1,8 @@
 //! The options of `tty2mqtt sub`.
 
-use super::connection::Connection;
-use super::{Own, UsageError, Values, wrong};
+use super::arguments::{Argument, Row, on, push, some};
+use super::connection::{AHEAD, Connection};
+use super::{Own, UsageError, wrong};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::shell::format::Format;
 use std::ffi::OsString;
@@ -44,43 +45,49 @@ pub struct SubscribeOptions {
     custom: Option<OsString>,
 }
 
+impl SubscribeOptions {
+    fn take_percentage(&mut self, value: &Argument) -> Result<(), UsageError> {
+        let text = value.text()?;
+        match text.parse::<f64>() {
+            Ok(percent) if (0.1..=100.0).contains(&percent) => {
+                self.chance = Some((percent * 10.0) as u16).filter(|c| *c < 1000);
+                Ok(())
+            }
+            _ => value.wrong(format_args!("{text}: write a percentage, 0.1 to 100")),
+        }
+    }
+}
+
 impl Own for SubscribeOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_sub", "mosquitto_sub"];
 
-    fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
-        match name {
-            "-t" | "--topic" => {
-                let topic = values.text("a topic")?;
-                self.topic(&topic, name)?;
-            }
-            "-T" | "--filter-out" => self.filter_out.push(values.parse("a topic")?),
-            "-U" | "--unsubscribe" => self.unsubscribe.push(values.parse("a topic")?),
-            "-q" | "--qos" => self.qos.push(values.qos()?),
-            "-C" | "--count" => self.count = Some(values.number("how many", 1, u32::MAX)?),
-            "-E" => self.end_when_subscribed = true,
-            "-F" | "--format" => self.custom = Some(values.os("a format")?),
-            "--json" => self.json = true,
-            "-N" => self.no_eol = true,
-            "-v" | "--verbose" => self.verbose = true,
-            "--pretty" => self.pretty = true,
-            "-R" => self.skip_retained = true,
-            "--retained-only" => self.retained_only = true,
-            "--remove-retained" => self.remove_retained = true,
-            "--retain-as-published" => self.retain_as_published = true,
-            "--no-local" => self.no_local = true,
-            "--random-filter" => {
-                let text = values.text("a percentage")?;
-                match text.parse::<f64>() {
-                    Ok(percent) if (0.1..=100.0).contains(&percent) => {
-                        self.chance = Some((percent * 10.0) as u16).filter(|c| *c < 1000);
-                    }
-                    _ => return wrong(format!("{name} {text}: write a percentage, 0.1 to 100")),
-                }
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
+    const OPTIONS: &'static [Row<Self>] = &[
+        ("-t --topic", "TOPIC", "repeatable", |o, v| o.topic(&v.text()?, &v.name)),
+        ("-q --qos", "QOS", "0, 1, 2; repeatable", |o, v| push(&mut o.qos, v.qos())),
+        ("-v --verbose", "", "print topics, too", |o, _| on(&mut o.verbose)),
+        ("-N", "", "no line breaks", |o, _| on(&mut o.no_eol)),
+        ("--json", "", "JSON objects", |o, _| on(&mut o.json)),
+        ("--pretty", "", "on several lines", |o, _| on(&mut o.pretty)),
+        ("-F --format", "FORMAT", "as '@H:@M %t %p'", |o, v| some(&mut o.custom, Ok(v.os()))),
+        ("-C --count", "N", "end after N", |o, v| some(&mut o.count, v.number(1, u32::MAX))),
+        ("-E", "", "end when subscribed", |o, _| on(&mut o.end_when_subscribed)),
+        ("-U --unsubscribe", "TOPIC", "repeatable", |o, v| push(&mut o.unsubscribe, v.parse())),
+        ("-T --filter-out", "TOPIC", "do not print", |o, v| push(&mut o.filter_out, v.parse())),
+        ("-R", "", "nothing retained", |o, _| on(&mut o.skip_retained)),
+        ("--retained-only", "", "end behind them", |o, _| on(&mut o.retained_only)),
+        ("--remove-retained", "", "at the broker", |o, _| on(&mut o.remove_retained)),
+        ("--retain-as-published", "", "MQTT 5", |o, _| on(&mut o.retain_as_published)),
+        ("--no-local", "", "MQTT 5", |o, _| on(&mut o.no_local)),
+        ("--random-filter", "PERCENT", "print a part", SubscribeOptions::take_percentage),
+    ];
+
+    const ABOUT: &'static str = "\
+tty2mqtt sub: prints messages. What mosquitto_sub takes works here too.
+
+Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
+";
+
+    const EXAMPLE: &'static str = "tty2mqtt sub -h broker.lan -v -t 'door/#'";
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
         let filter = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
@@ -94,7 +101,7 @@ impl Own for SubscribeOptions {
         self.qos.clear();
     }
 
-    fn finish(&mut self, _: &Connection) -> Result<(), UsageError> {
+    fn finish(&mut self, connection: &mut Connection) -> Result<(), UsageError> {
         if self.names.is_empty() && self.unsubscribe.is_empty() {
             return wrong("-t is missing: the topic to subscribe to (or -U, to unsubscribe from)");
         }
@@ -108,6 +115,9 @@ impl Own for SubscribeOptions {
             None if self.verbose => Format::Verbose,
             None => Format::Payload,
         };
+        // Messages that nobody will print are better left at the broker.
+        let count = self.count.and_then(|n| u16::try_from(n).ok()).unwrap_or(AHEAD);
+        connection.session.receive_maximum = count.min(AHEAD);
         let default = self.default_qos.unwrap_or(Qos::AtMostOnce);
         self.filters = pair(std::mem::take(&mut self.names), &self.qos, default)?;
         Ok(())

@@ -1,7 +1,8 @@
 //! The options of `tty2mqtt test`.
 
+use super::arguments::{Row, on, set};
 use super::connection::Connection;
-use super::{Own, UsageError, Values, wrong};
+use super::{Own, UsageError, wrong};
 use crate::mqtt::topic::Topic;
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -39,52 +40,52 @@ impl Default for TestOptions {
 impl Own for TestOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_test"];
 
-    fn take(&mut self, name: &str, values: &mut Values<'_>) -> Result<bool, UsageError> {
-        match name {
-            "--self-check" => self.self_check = true,
-            "--json" => {
-                self.self_check = true;
-                self.json = true;
-            }
-            "-t" | "--topic" => self.publish = values.parse("a topic")?,
-            "--listen" => self.listen = values.parse("a topic")?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
+    const OPTIONS: &'static [Row<Self>] = &[
+        ("--self-check", "", "step by step", |o, _| on(&mut o.self_check)),
+        ("--json", "", "JSON", |o, _| {
+            o.self_check = true;
+            on(&mut o.json)
+        }),
+        ("-t --topic", "TOPIC", "[test/1]", |o, v| set(&mut o.publish, v.parse())),
+        ("--listen", "TOPIC", "[test/2]", |o, v| set(&mut o.listen, v.parse())),
+    ];
+
+    const ABOUT: &'static str = "\
+tty2mqtt test: publishes to test/1, prints what comes on test/2 until `quit`.
+With --self-check: tries name, TCP, TLS, login and a message with each QoS,
+and says what is wrong.
+
+Usage: tty2mqtt test [OPTIONS] HOST
+       tty2mqtt test [OPTIONS] mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT]
+";
+
+    const EXAMPLE: &'static str = "tty2mqtt test --self-check mqtts://broker.lan";
 
     fn word(&mut self, word: OsString, connection: &mut Connection) -> Result<(), UsageError> {
         let Some(host) = word.to_str().filter(|host| !host.is_empty() && !self.host) else {
             return wrong(format!("{}: one broker, please", word.display()));
         };
         self.host = true;
-        match host.contains("://") {
+        if let Some((_, rest)) = host.split_once("://") {
             // The topic of a URL is optional here.
-            true => {
-                let rest = host.split_once("://").map_or("", |(_, rest)| rest);
-                let slash = if rest.contains('/') { "" } else { "/" };
-                connection.url(&format!("{host}{slash}"), "HOST").map(drop)
-            }
-            false => {
-                // One colon is before a port; an IPv6 address has more.
-                let port = match host.rsplit_once(':') {
-                    Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
-                        Some((name, port))
-                    }
-                    _ => None,
-                };
-                let host = port.map_or(host, |(name, _)| name);
-                connection.host = host.trim_start_matches('[').trim_end_matches(']').into();
-                if let Some((_, port)) = port {
-                    let number: Option<NonZeroU16> = port.parse().ok();
-                    let Some(number) = number else {
-                        return wrong(format!("{port:?} is no port; write HOST:1883"));
-                    };
-                    connection.port = Some(number.get());
-                }
-                Ok(())
-            }
+            let slash = if rest.contains('/') { "" } else { "/" };
+            connection.take_url(&format!("{host}{slash}"), "HOST")?;
+            connection.topic = None;
+            return Ok(());
         }
+        // One colon is before a port; an IPv6 address has more.
+        let port = host.rsplit_once(':');
+        let port = port.filter(|(name, _)| !name.contains(':') || name.ends_with(']'));
+        let host = port.map_or(host, |(name, _)| name);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        connection.parts.host = Some(bare.into());
+        if let Some((_, port)) = port {
+            let Ok(number) = port.parse::<NonZeroU16>() else {
+                return wrong(format!("{port:?} is no port; write HOST:1883"));
+            };
+            connection.parts.port = Some(number.get());
+        }
+        Ok(())
     }
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
@@ -95,7 +96,7 @@ impl Own for TestOptions {
         Ok(())
     }
 
-    fn finish(&mut self, _: &Connection) -> Result<(), UsageError> {
+    fn finish(&mut self, _: &mut Connection) -> Result<(), UsageError> {
         Ok(())
     }
 }

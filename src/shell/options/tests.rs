@@ -1,10 +1,14 @@
-use super::connection::{ClientId, Password};
+use super::connection::Password;
 use super::publish::Source;
 use super::*;
 use crate::mqtt::packet::{Pair, Property, Varint, Version};
+use crate::mqtt::session::Clean;
+use crate::mqtt::topic::Qos;
 use crate::mqtt::transport::proxy::ProxyKind;
-use crate::mqtt::transport::settings::Family;
+use crate::mqtt::transport::settings::{Family, TlsVersion, Verify};
+use crate::mqtt::url::BrokerUrl;
 use crate::shell::format::Format;
+use std::fmt;
 use std::time::Duration;
 
 fn run<O: Own + fmt::Debug>(line: &str, defaults: &[PathBuf]) -> Result<Options<O>, String> {
@@ -24,6 +28,14 @@ fn subscribe(line: &str) -> Subscribe {
     run(line, &[]).unwrap_or_else(|why| panic!("{line}: {why}"))
 }
 
+fn broker<O>(options: &Options<O>) -> &BrokerUrl {
+    &options.connection.transport.urls[0]
+}
+
+fn host<O>(options: &Options<O>) -> (&str, u16) {
+    (&broker(options).host, broker(options).port)
+}
+
 fn topics(options: &Publish) -> Vec<(&str, u8)> {
     options.own.topics.iter().map(|(topic, qos)| (topic.as_str(), qos.bits())).collect()
 }
@@ -37,10 +49,11 @@ fn a_message_needs_a_topic_and_a_payload_only() {
     let options = publish("-t a/b -m hello");
     assert_eq!(topics(&options), [("a/b", 0)]);
     assert_eq!(options.own.source, Source::Message(b"hello".to_vec()));
-    let connection = &options.connection;
-    assert_eq!((connection.host.as_str(), connection.port()), ("localhost", 1883));
-    assert_eq!((connection.keep_alive, connection.version), (None, Some(Version::V311)));
-    assert!(connection.clean && !connection.tls.on && options.warnings.is_empty());
+    assert_eq!(host(&options), ("localhost", 1883));
+    let session = &options.connection.session;
+    assert_eq!((session.keepalive.as_secs(), session.version), (60, Some(Version::V311)));
+    assert!(session.clean == Clean::Always && !broker(&options).is_tls());
+    assert!(options.connection.warnings.is_empty());
 }
 
 #[test]
@@ -56,21 +69,18 @@ fn the_names_of_aikos_commands() {
     let line = "--host h --port 1 --id me --message m --topic t --keepalive 7 --debug \
                 --will_topic w --will_message gone --will_qos 2 --will_retain 1";
     let options = publish(line);
-    let connection = &options.connection;
-    assert_eq!((connection.host.as_str(), connection.port()), ("h", 1));
-    assert_eq!((&connection.id, connection.keep_alive), (&ClientId::Exactly("me".into()), Some(7)));
-    let will = connection.will.as_ref().unwrap();
-    assert_eq!(will.topic.as_ref().unwrap().as_str(), "w");
-    assert_eq!(
-        (will.payload.as_deref(), will.qos.bits(), will.retain),
-        (Some(&b"gone"[..]), 2, true)
-    );
+    assert_eq!(host(&options), ("h", 1));
+    let session = &options.connection.session;
+    assert_eq!((session.client_id.as_str(), session.keepalive.as_secs()), ("me", 7));
+    let will = session.will.as_ref().unwrap();
+    assert_eq!(will.topic.as_str(), "w");
+    assert_eq!((&will.payload[..], will.qos.bits(), will.retain), (&b"gone"[..], 2, true));
     let short = publish(
         "-h h -p 1 -i me -m m -t t -k 7 -d --will_topic w -w gone --will_qos 2 \
                          --will-retain",
     );
-    assert_eq!(short.connection.will, connection.will.clone());
-    assert!(run::<TestOptions>("-d -i me -p 1 broker", &[]).unwrap().connection.host == "broker");
+    assert_eq!(short.connection.session.will, session.will);
+    assert_eq!(host(&run::<TestOptions>("-d -i me -p 1 broker", &[]).unwrap()), ("broker", 1));
 }
 
 #[test]
@@ -87,15 +97,15 @@ fn each_qos_is_for_its_topic() {
 fn urls_and_proxies() {
     let options = publish("-L mqtts://u%40x:p%3aw@[::1]/a/b -n");
     let connection = &options.connection;
-    assert_eq!((connection.host.as_str(), connection.port()), ("::1", 8883));
-    assert!(connection.tls.on);
-    assert_eq!(connection.user.as_deref(), Some("u@x"));
+    assert_eq!(host(&options), ("::1", 8883));
+    assert!(broker(&options).is_tls());
+    assert_eq!(connection.session.user.as_deref(), Some("u@x"));
     assert!(matches!(&connection.password, Some(Password::Given(p)) if p.reveal() == b"p:w"));
     assert_eq!(topics(&options), [("a/b", 0)]);
     assert!(!format!("{options:?}").contains("p:w"));
     let options = subscribe("-L ws://h:9001/a/# --proxy socks5h://me:x%25@proxy");
-    assert!(options.connection.websocket);
-    let proxy = options.connection.proxy.unwrap();
+    assert!(broker(&options).scheme.is_websocket());
+    let proxy = options.connection.transport.proxy.unwrap();
     assert_eq!((proxy.kind, proxy.host.as_str(), proxy.port), (ProxyKind::Socks5h, "proxy", 1080));
     assert_eq!(proxy.password.unwrap().reveal(), b"x%");
     for (line, why) in [
@@ -120,15 +130,15 @@ fn properties_go_where_they_belong() {
     );
     let pair = |value: &str| Property::UserProperty(Pair("k".into(), value.into()));
     assert_eq!(
-        options.properties.publish.0,
+        options.connection.properties.publish.0,
         [pair("v"), pair("w"), Property::ContentType("text/x".into()), Property::MessageExpiry(30)]
     );
-    assert_eq!(options.properties.connect.0, [Property::ReceiveMaximum(5)]);
-    assert_eq!(options.properties.disconnect.0, [Property::SessionExpiry(0)]);
-    assert_eq!(options.connection.version, Some(Version::V5));
+    assert_eq!(options.connection.properties.connect.0, [Property::ReceiveMaximum(5)]);
+    assert_eq!(options.connection.properties.disconnect.0, [Property::SessionExpiry(0)]);
+    assert_eq!(options.connection.session.version, Some(Version::V5));
     assert!(options.own.retain);
     let options = subscribe("-t a -D SUBSCRIBE subscription-identifier 7");
-    assert_eq!(options.properties.subscribe.0, [Property::SubscriptionId(Varint(7))]);
+    assert_eq!(options.connection.properties.subscribe.0, [Property::SubscriptionId(Varint(7))]);
     for (line, why) in [
         ("-D", "takes a packet, a property and its value"),
         ("-D PUBLISH user-property k", "takes a packet"),
@@ -159,19 +169,23 @@ fn sessions_and_versions() {
         ("mqttv31", Some(Version::V31)),
         ("auto", None),
     ] {
-        assert_eq!(of(&format!("-V {text}")).connection.version, version);
+        assert_eq!(of(&format!("-V {text}")).connection.session.version, version);
     }
     let kept = of("-c -V 5 -i me");
-    assert_eq!(kept.connection.session_expiry, Some(u32::MAX));
-    assert!(!kept.connection.clean);
-    assert_eq!(of("-x ∞ -V 5 -i me").connection.session_expiry, Some(u32::MAX));
-    assert_eq!(of("-x -1 -V 5 -i me").connection.session_expiry, Some(u32::MAX));
+    let for_ever = Duration::from_secs(u32::MAX.into());
+    assert_eq!(kept.connection.session.session_expiry, for_ever);
+    assert_eq!(kept.connection.session.clean, Clean::Never);
+    assert_eq!(of("-x ∞ -V 5 -i me").connection.session.session_expiry, for_ever);
+    assert_eq!(of("-x -1 -V 5 -i me").connection.session.session_expiry, for_ever);
     let given = of("-D CONNECT session-expiry-interval 60");
-    assert_eq!(given.connection.session_expiry, Some(60));
-    assert!(given.properties.connect.is_empty());
-    assert!(of("-x 60").warnings[0].contains("MQTT 5"));
-    assert_eq!(of("-I pre").connection.id, ClientId::Prefix("pre".into()));
-    assert_eq!(of("-6 -A ::1 --bind-device br-lan").connection.family, Family::V6);
+    assert_eq!(given.connection.session.session_expiry, Duration::from_secs(60));
+    assert!(given.connection.properties.connect.is_empty());
+    assert!(of("-x 60").connection.warnings[0].contains("MQTT 5"));
+    assert_eq!(of("-I pre").connection.session.client_id, format!("pre{}", std::process::id()));
+    assert_eq!(
+        of("-6 -A ::1 --bind-device br-lan").connection.transport.network.family,
+        Family::V6
+    );
     for (line, why) in [
         ("-c", "needs a client identifier"),
         ("-c -V 5", "needs a client identifier"),
@@ -225,17 +239,18 @@ fn what_pub_needs() {
 
 #[test]
 fn tls_as_with_mosquitto() {
-    let of = |line: &str| publish(&format!("-t a -n {line}")).connection;
-    assert_eq!(of("--cafile x").port(), 8883);
-    assert!(of("-p 8883").tls.on);
-    assert!(of("--tls-use-os-certs").tls.on);
-    assert!(!of("--cert c --key k").tls.on);
-    assert!(!of("--cafile x --no-tls").tls.on);
-    let tls =
-        of("--cafile x --cert c --key k --tls-alpn mqtt --insecure --tls-version tlsv1.3").tls;
-    assert!(tls.insecure && tls.only_13);
-    assert_eq!(tls.alpn.as_deref(), Some("mqtt"));
-    assert!(publish("-t a -n --ciphers HIGH").warnings[0].contains("--ciphers"));
+    let of = |line: &str| publish(&format!("-t a -n {line}"));
+    assert_eq!(host(&of("--cafile x")).1, 8883);
+    assert!(broker(&of("-p 8883")).is_tls());
+    assert!(broker(&of("--tls-use-os-certs")).is_tls());
+    assert!(!broker(&of("--cert c --key k")).is_tls());
+    assert!(!broker(&of("--cafile x --no-tls")).is_tls());
+    let options =
+        of("--cafile x --cert c --key k --tls-alpn mqtt --insecure --tls-version tlsv1.3");
+    let tls = options.connection.transport.tls;
+    assert_eq!((tls.verify, tls.min_version), (Verify::None, TlsVersion::V13));
+    assert_eq!(tls.alpn, ["mqtt"]);
+    assert!(publish("-t a -n --ciphers HIGH").connection.warnings[0].contains("--ciphers"));
 }
 
 #[test]
@@ -252,6 +267,14 @@ fn what_sub_prints_and_when_it_ends() {
 }
 
 #[test]
+fn what_the_broker_may_send_ahead() {
+    let ahead = |line: &str| subscribe(&format!("-t a {line}")).connection.session.receive_maximum;
+    assert_eq!((ahead(""), ahead("-C 3"), ahead("-C 300")), (20, 3, 20));
+    assert_eq!(ahead("-C 3 -D CONNECT receive-maximum 5"), 5);
+    assert_eq!(publish("-t a -n").own.topics[0].1, Qos::AtMostOnce);
+}
+
+#[test]
 fn files_of_options() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sub");
@@ -263,16 +286,16 @@ fn files_of_options() {
     .unwrap();
     let from = |line: &str| run::<SubscribeOptions>(line, std::slice::from_ref(&file));
     let options = from("-t more").unwrap();
-    assert_eq!(options.connection.host, "broker.lan");
+    assert_eq!(broker(&options).host, "broker.lan");
     assert!(
         matches!(&options.connection.password, Some(Password::Given(p)) if p.reveal() == b"pass word")
     );
     let pair = Pair("key".into(), "value with spaces".into());
-    assert_eq!(options.properties.connect.0, [Property::UserProperty(pair)]);
+    assert_eq!(options.connection.properties.connect.0, [Property::UserProperty(pair)]);
     assert_eq!(filters(&options), [("from/file", 1), ("more", 1)]);
     // The command line counts more.
     let options = from("-h other -q 2").unwrap();
-    assert_eq!(options.connection.host, "other");
+    assert_eq!(broker(&options).host, "other");
     assert_eq!(filters(&options), [("from/file", 2)]);
 
     let pub_file = folder.path().join("pub");
@@ -283,7 +306,7 @@ fn files_of_options() {
     assert_eq!(topics(&publish(&line)), [("from/file", 0)]);
     // Other defaults do not count then.
     let options = run::<PublishOptions>(&line, std::slice::from_ref(&file)).unwrap();
-    assert_eq!(options.connection.host, "localhost");
+    assert_eq!(broker(&options).host, "localhost");
 
     for (text, why) in [
         ("-h\n", "line 1: -h needs the broker's host"),
@@ -302,24 +325,20 @@ fn files_of_options() {
 #[test]
 fn test_takes_a_host_in_any_form() {
     let of = |line: &str| run::<TestOptions>(line, &[]);
-    assert_eq!(of("broker").unwrap().connection.host, "broker");
-    assert_eq!(of("[::1] -p 7").unwrap().connection.host, "::1");
+    assert_eq!(broker(&of("broker").unwrap()).host, "broker");
+    assert_eq!(host(&of("[::1] -p 7").unwrap()), ("::1", 7));
     for (host, expected) in [
         ("127.0.0.1:18841", "127.0.0.1"),
         ("broker.lan:18841", "broker.lan"),
         ("[::1]:18841", "::1"),
     ] {
-        let options = of(host).unwrap();
-        assert_eq!(
-            (options.connection.host.as_str(), options.connection.port()),
-            (expected, 18841)
-        );
+        assert_eq!(self::host(&of(host).unwrap()), (expected, 18841));
     }
-    assert_eq!(of("fe80::1").unwrap().connection.host, "fe80::1");
+    assert_eq!(broker(&of("fe80::1").unwrap()).host, "fe80::1");
     assert!(of("broker:x").unwrap_err().contains("\"x\" is no port; write HOST:1883"));
     let options = of("mqtts://me:pw@broker:8884 --json").unwrap();
-    assert!(options.connection.tls.on && options.own.self_check && options.own.json);
-    assert_eq!(options.connection.port(), 8884);
+    assert!(broker(&options).is_tls() && options.own.self_check && options.own.json);
+    assert_eq!(host(&options), ("broker", 8884));
     assert_eq!(options.own.publish.as_str(), "test/1");
     assert!(of("a b").unwrap_err().contains("one broker"));
     assert!(matches!(
