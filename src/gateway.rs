@@ -96,7 +96,7 @@ pub struct Directory {
 #[derive(Clone, Debug)]
 pub struct PortHandle {
     /// For questions.
-    pub asks: mpsc::Sender<task::Ask>,
+    pub asks: mpsc::Sender<task::PortRequest>,
     /// For commands, with the filters of their topics; `None`: it has no commands.
     pub commands: Option<Route>,
 }
@@ -169,10 +169,10 @@ struct Gateway {
 
 struct RunningPort {
     routes: PortRoutes,
-    asks: mpsc::Sender<task::Ask>,
+    asks: mpsc::Sender<task::PortRequest>,
     /// Dropped to end the port.
     stop: watch::Sender<()>,
-    task: JoinHandle<task::Left>,
+    task: JoinHandle<task::Leftover>,
 }
 
 /// What the MQTT task must know of all ports.
@@ -233,7 +233,7 @@ impl Gateway {
 
     /// Ends ports and waits until they have let go of their devices. Returns the commands that wait
     /// for each.
-    async fn end(ports: Vec<(Name, RunningPort)>) -> BTreeMap<Name, task::Left> {
+    async fn end(ports: Vec<(Name, RunningPort)>) -> BTreeMap<Name, task::Leftover> {
         let tasks = ports.into_iter().map(|(name, RunningPort { stop, task, .. })| {
             drop(stop);
             (name, task)
@@ -352,7 +352,7 @@ impl Gateway {
         if !left.is_empty() {
             // From then on nothing more comes for the ports that are gone.
             let _ = is_routed.await;
-            left.into_values().for_each(task::Left::refuse);
+            left.into_values().for_each(task::Leftover::refuse);
         }
         self.config = config;
         Ok(changes)

@@ -4,13 +4,13 @@
 use super::request::{LONGEST, Request};
 use super::{ANSWER, AskError, Control, ask, json, status};
 use crate::base::scalar::Name;
-use crate::device::command::Refused;
+use crate::device::command::CommandError;
 use crate::gateway::uplink;
 use crate::gateway::{self, PortHandle, ReloadError};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::port::status::PortState;
-use crate::port::task::live::Monitor;
-use crate::port::task::{self, Inbound, NotTaken};
+use crate::port::task::monitor::Subscriber;
+use crate::port::task::{self, Inbound, OfferError};
 use serde_json::{Value, json};
 use std::io;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ enum RequestError {
     #[error("{name:?} can be several commands: {}; write more of the topic", known.join(", "))]
     Ambiguous { name: String, known: Vec<String> },
     #[error("command {0} refused: {1}")]
-    Refused(Topic, Refused),
+    Refused(Topic, CommandError),
     #[error("command {0} was not written within {seconds} s, and will not be if it has not begun", seconds = SEND.as_secs())]
     Late(Topic),
     #[error("{0}")]
@@ -159,9 +159,9 @@ impl Client {
     }
 
     async fn monitor(&mut self, handle: PortHandle, raw: bool) -> io::Result<()> {
-        let (monitor, mut events) = Monitor::new(raw);
+        let (monitor, mut events) = Subscriber::new(raw);
         // A port that has just ended ends the channel, too.
-        let asked = timeout(ANSWER, handle.asks.send(task::Ask::Monitor(monitor))).await;
+        let asked = timeout(ANSWER, handle.asks.send(task::PortRequest::Monitor(monitor))).await;
         if asked.is_err() {
             return self.write(&json::error(&AskError::Silent.to_string())).await;
         }
@@ -204,7 +204,7 @@ async fn answer(control: &Control, request: Request) -> Result<Value, RequestErr
         Request::Rescan {} => {
             for handle in control.directory().await?.ports.values() {
                 // A port whose questions pile up is not waiting for its device.
-                let _ = handle.asks.try_send(task::Ask::Rescan);
+                let _ = handle.asks.try_send(task::PortRequest::Rescan);
             }
             Ok(json!({ "ok": true }))
         }
@@ -250,9 +250,9 @@ async fn send(
     let Some(route) = handle.commands else { return Err(RequestError::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
     // Who asks hears at once that the port is away, and may ask again.
-    let port = ask(&handle.asks, task::Ask::Status).await?.status;
+    let port = ask(&handle.asks, task::PortRequest::Status).await?.status;
     if let PortState::Away | PortState::Stopped = port.state {
-        return Err(RequestError::Refused(topic, Refused::away(port.last_error.as_deref())));
+        return Err(RequestError::Refused(topic, CommandError::away(port.last_error.as_deref())));
     }
     let (outcome, mut results) = mpsc::channel(route.filters.len().max(1));
     let inbound = Inbound {
@@ -266,8 +266,10 @@ async fn send(
     };
     match route.inbox.offer(inbound) {
         Ok(()) => {}
-        Err(NotTaken::Full) => return Err(RequestError::Refused(topic, Refused::QueueFull)),
-        Err(NotTaken::Closed(_)) => return Err(RequestError::Refused(topic, Refused::Removed)),
+        Err(OfferError::Full) => return Err(RequestError::Refused(topic, CommandError::QueueFull)),
+        Err(OfferError::Closed(_)) => {
+            return Err(RequestError::Refused(topic, CommandError::Removed));
+        }
     }
     let all = async {
         let mut written = None;
@@ -275,7 +277,7 @@ async fn send(
             written = Some(written.unwrap_or(0) + result?);
         }
         // A task that panicked says nothing.
-        written.ok_or(Refused::Cut)
+        written.ok_or(CommandError::Cut)
     };
     match timeout(SEND, all).await {
         Ok(Ok(bytes)) => Ok(json!({ "ok": true, "topic": topic.as_str(), "bytes": bytes })),

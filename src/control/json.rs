@@ -3,10 +3,10 @@
 use crate::base::clock::Stamp;
 use crate::base::plain::steers;
 use crate::config::error::ConfigError;
-use crate::device::pipeline::{FrameSeen, Refused};
+use crate::device::pipeline::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
 use crate::mqtt::message::Message;
-use crate::port::task::live::{Event, Live};
+use crate::port::task::monitor::{PortEvent, TimedEvent};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -89,21 +89,23 @@ pub(crate) fn problems(error: &ConfigError) -> Value {
 }
 
 /// Something that happened on a port.
-pub(super) fn event(event: &Event) -> Value {
+pub(super) fn event(event: &TimedEvent) -> Value {
     let mut value = match &event.what {
-        Live::Read(bytes, size) => {
+        PortEvent::Read(bytes, size) => {
             json!({ "event": "read", "direction": "in", "size": size, "hex": hex(bytes),
                     "text": bytes.escape_ascii().to_string() })
         }
-        Live::Frame(frame) => seen(frame),
-        Live::Wrote(topic, bytes, size) => {
+        PortEvent::Frame(frame) => seen(frame),
+        PortEvent::Wrote(topic, bytes, size) => {
             json!({ "event": "command", "direction": "out", "topic": topic.as_str(), "size": size,
                     "hex": hex(bytes), "text": bytes.escape_ascii().to_string() })
         }
-        Live::Refused(topic, why) => {
+        PortEvent::Refused(topic, why) => {
             json!({ "event": "refused", "topic": topic.as_str(), "reason": why.to_string() })
         }
-        Live::State(state, error) => json!({ "event": "state", "state": state, "error": error }),
+        PortEvent::State(state, error) => {
+            json!({ "event": "state", "state": state, "error": error })
+        }
     };
     value["time"] = Stamp(event.at.wall).to_string().into();
     if event.missed > 0 {
@@ -129,7 +131,7 @@ fn seen(frame: &FrameSeen) -> Value {
 }
 
 /// A field that was refused.
-pub(crate) fn refused(refused: &Refused) -> Value {
+pub(crate) fn refused(refused: &RejectedField) -> Value {
     json!({ "field": refused.field, "cause": refused.reason.word(), "what": refused.what })
 }
 

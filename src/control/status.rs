@@ -36,14 +36,14 @@ pub(super) async fn head(control: &Control) -> Result<(Value, Vec<(Name, PortHan
 
 /// The status of a port.
 pub(super) async fn port(handle: &PortHandle) -> Value {
-    let snapshot = match ask(&handle.asks, task::Ask::Status).await {
+    let snapshot = match ask(&handle.asks, task::PortRequest::Status).await {
         Ok(snapshot) => snapshot,
         Err(why) => return json::error(&why.to_string()),
     };
     let Snapshot { status, frames, counts, values } = snapshot;
     let now = Now::read();
     let mut port = status.json(&frames, &counts);
-    port["heard_ago"] = status.heard.map(|heard| seconds(now, heard)).into();
+    port["heard_ago"] = status.last_rx.map(|heard| seconds(now, heard)).into();
     let filters = handle.commands.iter().flat_map(|route| &route.filters);
     port["command_topics"] = filters.map(|filter| filter.as_str()).collect();
     port["values"] = values.iter().map(|value| last(value, now)).collect();

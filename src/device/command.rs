@@ -59,7 +59,7 @@ enum Piece {
 
 /// Why a command is not written. The text goes into the log and to the command's result topic.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum CommandError {
     /// The message is one that the broker kept from before.
     #[error("kept by the broker from before; set `retained: true` to take such messages")]
     Retained,
@@ -104,10 +104,10 @@ pub enum Refused {
     Cut,
 }
 
-impl Refused {
+impl CommandError {
     /// The port is not open, for this reason if there was one.
-    pub fn away(error: Option<&str>) -> Refused {
-        Refused::Away(error.unwrap_or("not opened yet").into())
+    pub fn away(error: Option<&str>) -> CommandError {
+        CommandError::Away(error.unwrap_or("not opened yet").into())
     }
 }
 
@@ -141,13 +141,13 @@ impl Command {
         &self,
         since: Option<Instant>,
         expires: Option<Instant>,
-    ) -> Result<Option<(Instant, Refused)>, Refused> {
+    ) -> Result<Option<(Instant, CommandError)>, CommandError> {
         let of_rule = match (self.max_age, since) {
-            (Some(_), None) => return Err(Refused::TooOld),
-            (Some(most), Some(since)) => Some((since + most, Refused::TooOld)),
+            (Some(_), None) => return Err(CommandError::TooOld),
+            (Some(most), Some(since)) => Some((since + most, CommandError::TooOld)),
             (None, _) => None,
         };
-        let of_sender = expires.map(|at| (at, Refused::Expired));
+        let of_sender = expires.map(|at| (at, CommandError::Expired));
         Ok(of_rule.into_iter().chain(of_sender).min_by_key(|(at, _)| *at))
     }
 
@@ -156,26 +156,26 @@ impl Command {
     /// In a text command the payload must not contain what ends or alters the command: control
     /// characters, and what follows the payload. With a line break, who may switch a relay could send
     /// the device anything. After `hex:` every byte is let through.
-    pub fn bytes(&self, payload: &[u8], retain: bool) -> Result<Bytes, Refused> {
+    pub fn bytes(&self, payload: &[u8], retain: bool) -> Result<Bytes, CommandError> {
         if retain && !self.retained {
-            return Err(Refused::Retained);
+            return Err(CommandError::Retained);
         }
         if !self.hex && has_control(payload) {
-            return Err(Refused::Control);
+            return Err(CommandError::Control);
         }
         let contains = |end: &&Vec<u8>| payload.windows(end.len()).any(|part| part == **end);
         if let Some(end) = self.ends.iter().find(contains) {
-            return Err(Refused::Ends(String::from_utf8_lossy(end).into_owned()));
+            return Err(CommandError::Ends(String::from_utf8_lossy(end).into_owned()));
         }
         let mut bytes = Vec::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Bytes(text) => bytes.extend_from_slice(text),
-                Piece::Payload if payload.len() > LONGEST => return Err(Refused::TooLong),
+                Piece::Payload if payload.len() > LONGEST => return Err(CommandError::TooLong),
                 Piece::Payload => bytes.extend_from_slice(payload),
             }
             if bytes.len() > LONGEST {
-                return Err(Refused::TooLong);
+                return Err(CommandError::TooLong);
             }
         }
         Ok(bytes.into())
@@ -290,7 +290,7 @@ mod tests {
         Command::build(&rule, &Names { gateway: "gw", port: "p", device: "dev" })
     }
 
-    fn sent(yaml: &str, payload: &[u8]) -> Result<Vec<u8>, Refused> {
+    fn sent(yaml: &str, payload: &[u8]) -> Result<Vec<u8>, CommandError> {
         command(yaml).unwrap().bytes(payload, false).map(|bytes| bytes.to_vec())
     }
 
@@ -314,14 +314,14 @@ mod tests {
     #[test]
     fn a_payload_cannot_smuggle_in_a_second_command() {
         let yaml = r#"{topic: a, send: "relay {payload}", terminator: "\n"}"#;
-        assert_eq!(sent(yaml, b"on\nformat"), Err(Refused::Control));
-        assert_eq!(sent(yaml, &[b'x'; 5000]), Err(Refused::TooLong));
+        assert_eq!(sent(yaml, b"on\nformat"), Err(CommandError::Control));
+        assert_eq!(sent(yaml, &[b'x'; 5000]), Err(CommandError::TooLong));
     }
 
     #[test]
     fn a_payload_cannot_end_or_alter_its_own_command() {
         let relay = r#"{topic: a, send: "(relay {payload});", terminator: "\n"}"#;
-        let ends = |text: &str| Err(Refused::Ends(text.into()));
+        let ends = |text: &str| Err(CommandError::Ends(text.into()));
         assert_eq!(sent(relay, b"on);(reset"), ends(");"));
         assert_eq!(sent(relay, b"on) (reset"), ends(")"));
         assert_eq!(sent(relay, b"on;").unwrap(), b"(relay on;);\n");
@@ -346,12 +346,12 @@ mod tests {
         {
             assert_eq!(
                 sent(yaml, format!("a{text}b").as_bytes()),
-                Err(Refused::Control),
+                Err(CommandError::Control),
                 "{text:?}"
             );
         }
         for bytes in [b"a\x85b", b"a\x9bb", b"\xc3\x9b\x9b"] {
-            assert_eq!(sent(yaml, bytes), Err(Refused::Control), "{bytes:?}");
+            assert_eq!(sent(yaml, bytes), Err(CommandError::Control), "{bytes:?}");
         }
         // Letters that have such bytes in UTF-8, and Latin-1.
         for bytes in ["\u{c0}\u{2026}".as_bytes(), b"20 \xb0C"] {
@@ -365,18 +365,18 @@ mod tests {
         let at = |seconds| Some(start + Duration::from_secs(seconds));
         let any = command("{topic: a, send: x}").unwrap();
         assert_eq!(any.stale(None, None), Ok(None));
-        assert_eq!(any.stale(None, at(5)), Ok(Some((at(5).unwrap(), Refused::Expired))));
+        assert_eq!(any.stale(None, at(5)), Ok(Some((at(5).unwrap(), CommandError::Expired))));
         let fresh = command("{topic: a, send: x, max_age: 10s}").unwrap();
-        assert_eq!(fresh.stale(None, None), Err(Refused::TooOld));
-        assert_eq!(fresh.stale(at(1), None), Ok(Some((at(11).unwrap(), Refused::TooOld))));
-        assert_eq!(fresh.stale(at(1), at(5)), Ok(Some((at(5).unwrap(), Refused::Expired))));
+        assert_eq!(fresh.stale(None, None), Err(CommandError::TooOld));
+        assert_eq!(fresh.stale(at(1), None), Ok(Some((at(11).unwrap(), CommandError::TooOld))));
+        assert_eq!(fresh.stale(at(1), at(5)), Ok(Some((at(5).unwrap(), CommandError::Expired))));
     }
 
     #[test]
     fn a_message_kept_by_the_broker_is_taken_on_demand_only() {
         let command = |yaml| command(yaml).unwrap();
         let once = command("{topic: a, send: x}");
-        assert_eq!(once.bytes(b"", true), Err(Refused::Retained));
+        assert_eq!(once.bytes(b"", true), Err(CommandError::Retained));
         assert!(command("{topic: a, send: x, retained: true}").bytes(b"", true).is_ok());
     }
 }

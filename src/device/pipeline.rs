@@ -42,14 +42,14 @@ pub struct FrameSeen {
     /// What it says, at most [`FrameSeen::MOST`]; payloads are cut to [`FrameSeen::LONGEST`] bytes.
     pub messages: Vec<Message>,
     /// Fields that were refused, at most [`FrameSeen::MOST`].
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedField>,
     /// Fields without a value, with what stood in its place, at most [`FrameSeen::MOST`].
     pub no_values: Vec<(String, String)>,
 }
 
 /// A field that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedField {
     /// Its name.
     pub field: String,
     /// What was wrong.
@@ -58,17 +58,17 @@ pub struct Refused {
     pub what: String,
 }
 
-impl Refused {
-    fn of(refusal: &RejectedReading<'_>) -> Refused {
+impl RejectedField {
+    fn of(refusal: &RejectedReading<'_>) -> RejectedField {
         let what = match refusal.reason {
             RejectReason::Missing => "missing".to_owned(),
             _ => format!("expected {}, found {}", refusal.expected, quoted(&refusal.found)),
         };
-        Refused { field: short(&refusal.field), reason: refusal.reason, what }
+        RejectedField { field: short(&refusal.field), reason: refusal.reason, what }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RejectedField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused: {}", self.field, self.what)
     }
@@ -99,8 +99,9 @@ impl FrameSeen {
         let messages =
             messages.map(|m| size_of::<Message>() + m.topic.len() + m.payload.len()).sum::<usize>();
         let refused = self.refused.iter();
-        let refused =
-            refused.map(|r| size_of::<Refused>() + r.field.len() + r.what.len()).sum::<usize>();
+        let refused = refused
+            .map(|r| size_of::<RejectedField>() + r.field.len() + r.what.len())
+            .sum::<usize>();
         let no_values = self.no_values.iter();
         let no_values = no_values
             .map(|(field, found)| size_of::<(String, String)>() + field.len() + found.len())
@@ -164,7 +165,7 @@ impl From<path::BuildError> for BuildError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// What and why, the first time.
-    pub refused: Refused,
+    pub refused: RejectedField,
     /// How often this reason occurred; of the others nothing is known.
     pub times: u64,
 }
@@ -343,7 +344,7 @@ impl FrameSeen {
             let payload = Bytes::copy_from_slice(shown);
             self.messages.push(Message { payload, ..message.clone() });
         }
-        self.refused = refused.iter().take(FrameSeen::MOST).map(Refused::of).collect();
+        self.refused = refused.iter().take(FrameSeen::MOST).map(RejectedField::of).collect();
         let no_values = no_values.iter().take(FrameSeen::MOST);
         self.no_values = no_values.map(|n| (short(&n.field), quoted(&n.found))).collect();
     }
@@ -380,7 +381,7 @@ struct Complaints(BTreeMap<RejectReason, Complaint>);
 
 impl Complaints {
     fn add(&mut self, refusal: &RejectedReading<'_>) {
-        let first = || Complaint { refused: Refused::of(refusal), times: 0 };
+        let first = || Complaint { refused: RejectedField::of(refusal), times: 0 };
         self.0.entry(refusal.reason).or_insert_with(first).times += 1;
     }
 

@@ -43,7 +43,7 @@ impl PortRoutes {
 /// A port that is about to run.
 pub(super) struct ReadyPort {
     pub(super) routes: PortRoutes,
-    pub(super) asks: mpsc::Sender<task::Ask>,
+    pub(super) asks: mpsc::Sender<task::PortRequest>,
     pub(super) stop: watch::Sender<()>,
     pub(super) task: PortTask,
     pub(super) port: Port,
@@ -120,7 +120,7 @@ pub(super) fn port(
     let commands = command::build_all(&config.gateway, name, port)?;
     let topics = Topics::with(&config.gateway, &config.status);
     let (inbox, inbox_end) = task::inbox();
-    let (asks, asked) = mpsc::channel(task::ASKS);
+    let (asks, asked) = mpsc::channel(task::REQUESTS);
     let (stop, stopped) = watch::channel(());
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions = commands.iter().map(|command| Subscription {

@@ -10,7 +10,7 @@ mod saving;
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
-use crate::device::command::Refused;
+use crate::device::command::CommandError;
 use crate::gateway::status;
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::message::Message;
@@ -22,7 +22,7 @@ use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::status::command_report;
-use crate::port::task::{Inbound, Inbox, NotTaken, Taken};
+use crate::port::task::{AckGuard, Inbound, Inbox, OfferError};
 use age::Ages;
 use away::AwayLog;
 use leftover::Leftovers;
@@ -484,7 +484,7 @@ impl UplinkTask {
             return self.end_leftover(&topic, token);
         }
         let now = Now::read();
-        let taken = token.map(|token| Taken::new(token, self.taken.clone()));
+        let taken = token.map(|token| AckGuard::new(token, self.taken.clone()));
         let expiry = properties.message_expiry().copied();
         let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
         let since = self.ages.came(retain, now.mono);
@@ -493,24 +493,24 @@ impl UplinkTask {
                 continue;
             }
             let (topic, payload) = (topic.clone(), payload.clone());
-            let taken = taken.as_ref().map(Taken::share);
+            let taken = taken.as_ref().map(AckGuard::share);
             let outcome = None;
             let inbound = Inbound { topic, payload, retain, since, expires, taken, outcome };
-            if let Err(NotTaken::Closed(inbound)) = route.inbox.offer(inbound) {
+            if let Err(OfferError::Closed(inbound)) = route.inbox.offer(inbound) {
                 // Ports end before this task does.
                 let Inbound { topic, taken, .. } = *inbound;
                 if self.uplink.config.broker_keeps && taken.is_some() {
                     continue;
                 }
-                tracing::warn!("command {topic} refused: {}", Refused::Ending);
-                let refused = Err(&Refused::Ending);
+                tracing::warn!("command {topic} refused: {}", CommandError::Ending);
+                let refused = Err(&CommandError::Ending);
                 let report = command_report(&route.report, topic.as_str(), refused, 1, now);
                 let report = self.uplink.config.topics.admit(report);
                 report.map(|report| self.uplink.link.outbox.push(report));
-                taken.into_iter().for_each(Taken::done);
+                taken.into_iter().for_each(AckGuard::done);
             }
         }
-        taken.into_iter().for_each(Taken::done);
+        taken.into_iter().for_each(AckGuard::done);
     }
 
     /// A message that no command wants: an earlier configuration subscribed to it, in a session that

@@ -24,7 +24,7 @@ pub struct LineCounts {
 
 impl LineCounts {
     /// Of a tty, since its driver was loaded; `None`: its driver counts nothing.
-    pub(super) fn of(tty: impl AsFd) -> Option<LineCounts> {
+    pub(super) fn read(tty: impl AsFd) -> Option<LineCounts> {
         // SAFETY: TIOCGICOUNT writes one `serial_icounter_struct` and reads nothing. That struct is
         // 20 ints on every architecture (linux/serial.h), which is what is given to it, and every
         // value of an int is one of an i32.
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn what_has_no_driver_counts_nothing() {
-        assert_eq!(LineCounts::of(std::io::stdin()), None);
+        assert_eq!(LineCounts::read(std::io::stdin()), None);
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert_eq!(LineCounts::of(&file), None);
+        assert_eq!(LineCounts::read(&file), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::in_use;
 use super::stream::{Stream, Tty};
-use super::task::{Link, Opened};
+use super::task::{LinkKind, Opened};
 use super::usb::{self, UsbError};
 use crate::base::line::{Line, Parity};
 use crate::config::Port;
@@ -161,7 +161,7 @@ impl Opener {
         stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
         let mut tty = Tty::new(stream, tty);
         let line_counts = tty.watch_line();
-        let link = if is_marked { Link::MarkedTty } else { Link::Tty };
+        let link = if is_marked { LinkKind::MarkedTty } else { LinkKind::Tty };
         Ok(Opened { stream: Stream::Tty(tty), device: shown, link, line_counts })
     }
 
@@ -308,7 +308,7 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     Ok(Opened {
         stream: Stream::Tcp(stream),
         device: address.to_string(),
-        link: Link::Network,
+        link: LinkKind::Network,
         line_counts: None,
     })
 }

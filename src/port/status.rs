@@ -2,7 +2,7 @@
 
 use super::line_counts::LineCounts;
 use crate::base::clock::{Now, Stamp};
-use crate::device::command::Refused;
+use crate::device::command::CommandError;
 use crate::device::pipeline::Counts;
 use crate::device::{FrameCounts, Message, Qos, Topic};
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub struct PortStatus {
     /// The last thing that went wrong.
     pub last_error: Option<String>,
     /// When the last byte came.
-    pub heard: Option<Now>,
+    pub last_rx: Option<Now>,
     /// Errors on the line while it was open, where the driver counts them.
     pub line: Option<LineCounts>,
 }
@@ -62,7 +62,7 @@ impl PortStatus {
             commands_sent: 0,
             commands_refused: 0,
             last_error: None,
-            heard: None,
+            last_rx: None,
             line: None,
         }
     }
@@ -85,7 +85,7 @@ impl PortStatus {
         json!({
             "state": self.state,
             "since": Stamp(self.since.wall).to_string(),
-            "heard": self.heard.map(|heard| Stamp(heard.wall).to_string()),
+            "heard": self.last_rx.map(|heard| Stamp(heard.wall).to_string()),
             "device": self.device,
             "opens": self.opens,
             "bytes": frames.bytes,
@@ -117,7 +117,7 @@ impl PortStatus {
 pub fn command_report(
     topic: &Topic,
     command_topic: &str,
-    outcome: Result<(), &Refused>,
+    outcome: Result<(), &CommandError>,
     count: u32,
     now: Now,
 ) -> Message {

@@ -57,7 +57,7 @@ impl Tty {
 
     /// Errors on the line from now on; `None`: the driver counts none.
     pub(super) fn watch_line(&mut self) -> Option<watch::Receiver<LineCounts>> {
-        let before = LineCounts::of(&self.tty)?;
+        let before = LineCounts::read(&self.tty)?;
         let (latest, receiver) = watch::channel(LineCounts::default());
         self.counts = Some(Counts { before, latest });
         Some(receiver)
@@ -72,7 +72,7 @@ impl AsFd for Tty {
 
 impl Counts {
     fn look(&self, tty: &OwnedFd) {
-        let Some(now) = LineCounts::of(tty) else { return };
+        let Some(now) = LineCounts::read(tty) else { return };
         let now = now.since(self.before);
         self.latest.send_if_modified(|latest| std::mem::replace(latest, now) != now);
     }

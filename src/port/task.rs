@@ -3,18 +3,20 @@
 mod commands;
 mod complaints;
 mod inbox;
-pub mod live;
+pub mod monitor;
 mod rate;
-mod refusals;
+mod refused;
 mod retry;
 mod silence;
 mod trial;
 
-pub use inbox::{INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, NotTaken, Outcome, Taken, inbox};
+pub use inbox::{
+    AckGuard, INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, OfferError, Outcome, inbox,
+};
 
 use crate::base::clock::Now;
 use crate::base::scalar::Span;
-use crate::device::command::{Command, Refused};
+use crate::device::command::{Command, CommandError};
 
 use crate::device::last_values::LastValue;
 use crate::device::pipeline::{self, Pipeline};
@@ -25,10 +27,10 @@ use crate::port::marks::{Marks, Piece};
 use crate::port::status::{PortState, PortStatus, command_report};
 use commands::{Begun, Commands, Done};
 use complaints::Complaints;
-use inbox::Came;
-use live::{Live, Monitor, Monitors};
+use inbox::InboxItem;
+use monitor::{PortEvent, Subscriber, Subscribers};
 use rate::Rate;
-use refusals::{Refusals, Report};
+use refused::{RefusalReport, RefusedCommands};
 use retry::{Attempt, Retry};
 use silence::Silence;
 use std::fmt::Display;
@@ -45,17 +47,17 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What somebody wants to know of a port.
 #[derive(Debug)]
-pub enum Ask {
+pub enum PortRequest {
     /// How it is.
     Status(oneshot::Sender<Snapshot>),
     /// What happens on it from now on.
-    Monitor(Monitor),
+    Monitor(Subscriber),
     /// Try now if it is away: a device was plugged in.
     Rescan,
 }
 
 /// How many of these may wait for a port at most.
-pub const ASKS: usize = 16;
+pub const REQUESTS: usize = 16;
 
 /// How a port is.
 #[derive(Clone, Debug)]
@@ -84,9 +86,9 @@ pub struct PortTask {
     /// Command messages from the MQTT task.
     pub inbox: InboxEnd,
     /// What an earlier task of the port left, its inbox included.
-    pub left: Option<Left>,
+    pub left: Option<Leftover>,
     /// What others want to know.
-    pub asks: mpsc::Receiver<Ask>,
+    pub asks: mpsc::Receiver<PortRequest>,
     /// Where its messages go.
     pub intake: Intake,
     /// Topic of its status.
@@ -111,14 +113,14 @@ pub struct Opened<S> {
     /// What was opened, `/dev/ttyUSB1`.
     pub device: String,
     /// What there is between us and the device.
-    pub link: Link,
+    pub link: LinkKind,
     /// Errors on the line since it was opened, where the driver counts them.
     pub line_counts: Option<watch::Receiver<LineCounts>>,
 }
 
 /// What there is between us and a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum LinkKind {
     /// A tty.
     Tty,
     /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
@@ -132,7 +134,7 @@ pub enum Link {
 pub async fn run<S, E>(
     mut task: PortTask,
     mut open: impl AsyncFnMut() -> Result<Opened<S>, E>,
-) -> Left
+) -> Leftover
 where
     S: AsyncRead + AsyncWrite,
     E: Display,
@@ -143,15 +145,15 @@ where
         (task.inbox, begun) = (left.inbox, left.begun);
     }
     let rules = std::mem::take(&mut task.commands);
-    let mut port = Running {
+    let mut port = ActivePort {
         commands: Commands::new(rules, task.command_wait, begun, now.mono),
-        refusals: Refusals::default(),
+        refusals: RefusedCommands::default(),
         status: PortStatus::away(now),
         next_status: now.mono + task.interval,
         complaints: Complaints::default(),
-        heard: now.mono,
+        last_rx: now.mono,
         rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
-        monitors: Monitors::default(),
+        subscribers: Subscribers::default(),
         nudged: Arc::new(Notify::new()),
         retry: Retry::new(),
         silence: Silence::default(),
@@ -184,7 +186,7 @@ where
 /// The commands that wait for a port whose task has ended. They are for the next task of the port, or
 /// to be refused. What is dropped is not acknowledged.
 #[derive(Debug)]
-pub struct Left {
+pub struct Leftover {
     inbox: InboxEnd,
     begun: Begun,
     name: String,
@@ -192,33 +194,33 @@ pub struct Left {
     intake: Intake,
 }
 
-impl Left {
+impl Leftover {
     /// Refuses them all: the port is not in the configuration any more.
     pub fn refuse(self) {
-        self.settle(&Refused::Removed, false);
+        self.settle(&CommandError::Removed, false);
     }
 
     /// The gateway ends. What the broker keeps for the next start is not acknowledged, so that it
     /// comes again; the rest is refused.
     pub fn end(self, broker_keeps: bool) {
-        self.settle(&Refused::Ending, broker_keeps);
+        self.settle(&CommandError::Ending, broker_keeps);
     }
 
-    fn settle(self, why: &Refused, broker_keeps: bool) {
-        let (now, mut refusals) = (Now::read(), Refusals::default());
+    fn settle(self, why: &CommandError, broker_keeps: bool) {
+        let (now, mut refusals) = (Now::read(), RefusedCommands::default());
         let (mut reports, mut refused, mut kept) = (Vec::new(), 0, 0);
-        let mut report = |report: Report| {
+        let mut report = |report: RefusalReport| {
             refused += report.count;
             reports.extend(refusals.refused(report, now.mono).1);
         };
-        let mut settle = |topic, taken: Option<Taken>, outcome: Option<Outcome>| {
+        let mut settle = |topic, taken: Option<AckGuard>, outcome: Option<Outcome>| {
             if broker_keeps && taken.is_some() {
                 kept += 1;
                 return;
             }
             tell(outcome.as_ref(), Err(why.clone()));
-            report(Report { topic, why: why.clone(), count: 1 });
-            taken.into_iter().for_each(Taken::done);
+            report(RefusalReport { topic, why: why.clone(), count: 1 });
+            taken.into_iter().for_each(AckGuard::done);
         };
         for Done { topic, taken, outcome, .. } in self.begun.refuse(why) {
             settle(topic, taken, outcome);
@@ -226,17 +228,17 @@ impl Left {
         let mut overflow = None;
         for came in self.inbox.drain() {
             match came {
-                Came::Message(Inbound { topic, taken, outcome, .. }) => {
+                InboxItem::Message(Inbound { topic, taken, outcome, .. }) => {
                     settle(topic, taken, outcome);
                 }
-                Came::Overflow(topic, count) => {
-                    overflow = Some(Report { topic, why: Refused::QueueFull, count });
+                InboxItem::Overflow(topic, count) => {
+                    overflow = Some(RefusalReport { topic, why: CommandError::QueueFull, count });
                 }
             }
         }
         overflow.map(&mut report);
         reports.extend(refusals.rest());
-        let message = |it: &Report| {
+        let message = |it: &RefusalReport| {
             let refused = Err(&it.why);
             command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
         };
@@ -257,18 +259,18 @@ enum End {
     Gone(String),
 }
 
-struct Running {
+struct ActivePort {
     task: PortTask,
     status: PortStatus,
     next_status: Instant,
     commands: Commands,
-    refusals: Refusals,
+    refusals: RefusedCommands,
     /// When the last byte came, or the port was opened.
-    heard: Instant,
+    last_rx: Instant,
     rate: Option<Rate>,
     complaints: Complaints,
     /// Who looks on.
-    monitors: Monitors,
+    subscribers: Subscribers,
     /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
     /// device may have come too late for it.
     nudged: Arc<Notify>,
@@ -282,7 +284,7 @@ struct Running {
     line_before: Option<LineCounts>,
 }
 
-impl Running {
+impl ActivePort {
     /// Waits for `work` while the port is away: commands wait or are refused, the status is
     /// published. `None` when the port is stopped.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
@@ -316,7 +318,7 @@ impl Running {
         let mut stream = pin!(stream);
         let since = Now::read();
         let mut held = trial::Held::new();
-        if link == Link::Network || self.retry.distrusts() {
+        if link == LinkKind::Network || self.retry.distrusts() {
             match self.meanwhile(trial::pass(&mut stream, link)).await? {
                 Ok(came) => held = came,
                 Err(why) => {
@@ -326,7 +328,7 @@ impl Running {
                 }
             }
         }
-        self.marks = (link == Link::MarkedTty).then(Marks::default);
+        self.marks = (link == LinkKind::MarkedTty).then(Marks::default);
         self.line_before = self.status.line;
         if line_counts.is_some() {
             self.status.line.get_or_insert_default();
@@ -336,8 +338,8 @@ impl Running {
         match self.serve(stream, held).await {
             End::Stop => None,
             End::Gone(why) => {
-                let heard = self.status.heard.is_some_and(|heard| heard.mono >= since.mono);
-                Some((retry::of_link(since.mono.elapsed(), heard), why))
+                let heard = self.status.last_rx.is_some_and(|heard| heard.mono >= since.mono);
+                Some((retry::after_link(since.mono.elapsed(), heard), why))
             }
         }
     }
@@ -399,7 +401,7 @@ impl Running {
 
     /// Takes bytes as they were read.
     fn take(&mut self, mut read: &[u8], now: Now, messages: &mut Vec<Message>) {
-        self.heard(now);
+        self.received(now);
         let lost = self.lost_on_the_line();
         if lost {
             self.task.pipeline.lost();
@@ -428,7 +430,7 @@ impl Running {
             return;
         }
         tracing::trace!(port = self.task.name, damaged, bytes = %bytes.escape_ascii());
-        self.monitors.tell_raw(now, bytes);
+        self.subscribers.publish_raw(now, bytes);
         match damaged {
             true => self.task.pipeline.push_damaged(bytes, now, messages),
             false => self.task.pipeline.push(bytes, now, messages),
@@ -484,20 +486,20 @@ impl Running {
     /// When an open port that says nothing is called silent.
     fn silent_at(&self) -> Option<Instant> {
         let after = self.task.silent_after?;
-        (self.status.state == PortState::Open).then(|| self.heard + after)
+        (self.status.state == PortState::Open).then(|| self.last_rx + after)
     }
 
     fn fell_silent(&mut self, now: Now) {
         if let Some(again) = self.silence.fell(now.mono) {
-            let span = Span::from_secs(now.mono.saturating_duration_since(self.heard).as_secs());
+            let span = Span::from_secs(now.mono.saturating_duration_since(self.last_rx).as_secs());
             tracing::warn!("port {}: not a byte for {span}{again}", self.task.name);
         }
         self.change(PortState::Silent, now);
     }
 
-    fn heard(&mut self, now: Now) {
-        let before = std::mem::replace(&mut self.heard, now.mono);
-        self.status.heard = Some(now);
+    fn received(&mut self, now: Now) {
+        let before = std::mem::replace(&mut self.last_rx, now.mono);
+        self.status.last_rx = Some(now);
         if self.status.state == PortState::Silent {
             if self.silence.spoke() {
                 let silent = now.mono.saturating_duration_since(before);
@@ -517,17 +519,17 @@ impl Running {
         self.status.limited += (before - messages.len()) as u64;
     }
 
-    fn came(&mut self, came: Came) {
+    fn came(&mut self, came: InboxItem) {
         let now = Now::read();
         match came {
-            Came::Message(inbound) => {
+            InboxItem::Message(inbound) => {
                 let error = self.status.last_error.as_deref();
                 for done in self.commands.take(inbound, error, now.mono) {
                     self.conclude(done, now);
                 }
             }
-            Came::Overflow(topic, count) => {
-                self.refused(Report { topic, why: Refused::QueueFull, count }, now);
+            InboxItem::Overflow(topic, count) => {
+                self.refused(RefusalReport { topic, why: CommandError::QueueFull, count }, now);
             }
         }
     }
@@ -557,21 +559,21 @@ impl Running {
         match result {
             Ok(bytes) => {
                 self.status.commands_sent += 1;
-                self.monitors.tell(now, || Live::wrote(&topic, &bytes));
+                self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
                 tracing::debug!(port = self.task.name, %topic, "command sent");
                 let of = &self.task.command_topic;
                 let report = command_report(of, topic.as_str(), Ok(()), 1, now);
                 self.pass_on(&mut vec![report]);
             }
-            Err(why) => self.refused(Report { topic, why, count: 1 }, now),
+            Err(why) => self.refused(RefusalReport { topic, why, count: 1 }, now),
         }
-        taken.into_iter().for_each(Taken::done);
+        taken.into_iter().for_each(AckGuard::done);
     }
 
-    fn refused(&mut self, report: Report, now: Now) {
+    fn refused(&mut self, report: RefusalReport, now: Now) {
         self.status.commands_refused += u64::from(report.count);
-        let Report { topic, why, .. } = &report;
-        self.monitors.tell(now, || Live::Refused(topic.clone(), why.clone()));
+        let RefusalReport { topic, why, .. } = &report;
+        self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
         let (topic, why) = (topic.clone(), why.clone());
         let (again, report) = self.refusals.refused(report, now.mono);
         if let Some(again) = again {
@@ -582,16 +584,16 @@ impl Running {
         }
     }
 
-    fn report(&mut self, report: &Report, now: Now) {
-        let Report { topic, why, count } = report;
+    fn report(&mut self, report: &RefusalReport, now: Now) {
+        let RefusalReport { topic, why, count } = report;
         let of = &self.task.command_topic;
         let report = command_report(of, topic.as_str(), Err(why), *count, now);
         self.pass_on(&mut vec![report]);
     }
 
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&mut self, ask: PortRequest) {
         match ask {
-            Ask::Status(reply) => {
+            PortRequest::Status(reply) => {
                 let pipeline = &self.task.pipeline;
                 // Who asked may have gone.
                 let _ = reply.send(Snapshot {
@@ -601,24 +603,24 @@ impl Running {
                     values: pipeline.last_values().to_vec(),
                 });
             }
-            Ask::Monitor(monitor) => {
-                self.monitors.add(monitor);
+            PortRequest::Monitor(monitor) => {
+                self.subscribers.add(monitor);
                 self.task.pipeline.show_frames(true);
-                self.monitors.tell(Now::read(), || self.status.live());
+                self.subscribers.publish(Now::read(), || self.status.event());
             }
-            Ask::Rescan => self.nudged.notify_one(),
+            PortRequest::Rescan => self.nudged.notify_one(),
         }
     }
 
     fn show_frames(&mut self) {
-        if self.monitors.is_empty() {
+        if self.subscribers.is_empty() {
             return;
         }
         let now = Now::read();
         for frame in self.task.pipeline.seen() {
-            self.monitors.tell(now, || Live::Frame(frame.clone()));
+            self.subscribers.publish(now, || PortEvent::Frame(frame.clone()));
         }
-        if self.monitors.is_empty() {
+        if self.subscribers.is_empty() {
             self.task.pipeline.show_frames(false);
         }
     }
@@ -646,7 +648,7 @@ impl Running {
         }
         self.status.opens += 1;
         self.status.device = Some(device);
-        self.heard = since.mono;
+        self.last_rx = since.mono;
         self.task.pipeline.open(since.mono);
         self.commands.opened(now.mono);
         self.change(PortState::Open, now);
@@ -667,7 +669,7 @@ impl Running {
         }
     }
 
-    fn stopped(mut self, now: Now) -> Left {
+    fn stopped(mut self, now: Now) -> Leftover {
         if let Some(cut) = self.commands.cut() {
             self.conclude(cut, now);
         }
@@ -677,14 +679,14 @@ impl Running {
         self.status.device = None;
         self.change(PortState::Stopped, now);
         let PortTask { inbox, name, command_topic, intake, .. } = self.task;
-        Left { inbox, begun: self.commands.end(), name, command_topic, intake }
+        Leftover { inbox, begun: self.commands.end(), name, command_topic, intake }
     }
 
     fn change(&mut self, state: PortState, now: Now) {
         if self.status.state != state {
             self.status.state = state;
             self.status.since = now;
-            self.monitors.tell(now, || self.status.live());
+            self.subscribers.publish(now, || self.status.event());
         }
         self.publish_status(now);
     }
@@ -702,7 +704,7 @@ impl Running {
 }
 
 /// The channel has room for the results of all commands of a port; who waits for them may have gone.
-fn tell(outcome: Option<&Outcome>, result: Result<usize, Refused>) {
+fn tell(outcome: Option<&Outcome>, result: Result<usize, CommandError>) {
     if let Some(outcome) = outcome {
         let _ = outcome.try_send(result);
     }

@@ -19,8 +19,8 @@ use tty2mqtt::testing::gateway::status::Topics;
 use tty2mqtt::testing::outbox::inlet::{self, Outlet};
 use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::PortState;
-use tty2mqtt::testing::port::task::live::{MONITORS, Monitor};
-use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, PortTask};
+use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
+use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Leftover, LinkKind, Opened, PortTask};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -38,11 +38,11 @@ ports:
 struct Stage {
     outlet: Outlet,
     inbox: Inbox,
-    asks: mpsc::Sender<task::Ask>,
+    asks: mpsc::Sender<task::PortRequest>,
     /// A pipe put in here is what the next opening finds.
     devices: mpsc::Sender<DuplexStream>,
     stop: watch::Sender<()>,
-    task: JoinHandle<Left>,
+    task: JoinHandle<Leftover>,
     waiting: Vec<String>,
 }
 
@@ -52,10 +52,10 @@ fn start(local: &LocalSet) -> Stage {
 
 /// With more keys of the port.
 fn start_with(local: &LocalSet, more: &str) -> Stage {
-    start_on(local, more, Link::Tty)
+    start_on(local, more, LinkKind::Tty)
 }
 
-fn start_on(local: &LocalSet, more: &str, link: Link) -> Stage {
+fn start_on(local: &LocalSet, more: &str, link: LinkKind) -> Stage {
     start_counting(local, more, link, None)
 }
 
@@ -63,7 +63,7 @@ fn start_on(local: &LocalSet, more: &str, link: Link) -> Stage {
 fn start_counting(
     local: &LocalSet,
     more: &str,
-    link: Link,
+    link: LinkKind,
     line_counts: Option<watch::Receiver<LineCounts>>,
 ) -> Stage {
     let Parts { task, outlet, inbox, asks, stop } = parts(more);
@@ -83,7 +83,7 @@ struct Parts {
     task: PortTask,
     outlet: Outlet,
     inbox: Inbox,
-    asks: mpsc::Sender<task::Ask>,
+    asks: mpsc::Sender<task::PortRequest>,
     stop: watch::Sender<()>,
 }
 
@@ -96,7 +96,7 @@ fn parts_of(text: &str) -> Parts {
     let (name, port) = config.ports.iter().next().unwrap();
     let (intake, outlet) = inlet::channel(1 << 20);
     let (inbox, end) = task::inbox();
-    let (asks, asked) = mpsc::channel(task::ASKS);
+    let (asks, asked) = mpsc::channel(task::REQUESTS);
     let (stop, stopped) = watch::channel(());
     let topics = Topics::of(&config.gateway);
     let task = PortTask {
@@ -319,7 +319,7 @@ async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again(
                     .map(|stream| Opened {
                         stream,
                         device: "pipe".into(),
-                        link: Link::Tty,
+                        link: LinkKind::Tty,
                         line_counts: None,
                     })
                     .ok_or("none")
@@ -352,7 +352,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
             .map(|stream| Opened {
                 stream,
                 device: "stuck".into(),
-                link: Link::Tty,
+                link: LinkKind::Tty,
                 line_counts: None,
             })
             .ok_or("none")
@@ -361,7 +361,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
         .run_until(async {
             let status = async || {
                 let (reply, answer) = oneshot::channel();
-                asks.send(task::Ask::Status(reply)).await.unwrap();
+                asks.send(task::PortRequest::Status(reply)).await.unwrap();
                 timeout(Duration::from_secs(2), answer).await.expect("no answer").unwrap()
             };
             while status().await.status.state != PortState::Open {}
@@ -421,12 +421,12 @@ async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
     local
         .run_until(async {
             let (reply, answer) = oneshot::channel();
-            stage.asks.send(task::Ask::Status(reply)).await.unwrap();
+            stage.asks.send(task::PortRequest::Status(reply)).await.unwrap();
             let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
             assert_eq!(snapshot.status.state, PortState::Away);
-            for _ in 0..3 * MONITORS {
-                let (monitor, mut seen) = Monitor::new(false);
-                stage.asks.send(task::Ask::Monitor(monitor)).await.unwrap();
+            for _ in 0..3 * MAX_SUBSCRIBERS {
+                let (monitor, mut seen) = Subscriber::new(false);
+                stage.asks.send(task::PortRequest::Monitor(monitor)).await.unwrap();
                 let first = timeout(DEADLINE, seen.next()).await.unwrap();
                 assert!(first.is_some(), "no room, though everyone before has left");
             }
@@ -450,7 +450,7 @@ async fn a_rescan_ends_the_wait_for_the_next_try() {
             let quick = async {
                 for _ in 0..20 {
                     tried.recv().await.unwrap();
-                    asks.send(task::Ask::Rescan).await.unwrap();
+                    asks.send(task::PortRequest::Rescan).await.unwrap();
                 }
             };
             timeout(Duration::from_secs(10), quick).await.expect("it does not try at once");
@@ -466,7 +466,7 @@ const LAST_WORDS: [&str; 2] =
 #[tokio::test]
 async fn last_words_of_a_serial_server_are_quoted_and_are_none_of_the_device() {
     let local = LocalSet::new();
-    let mut stage = start_on(&local, "", Link::Network);
+    let mut stage = start_on(&local, "", LinkKind::Network);
     local
         .run_until(async {
             for words in LAST_WORDS {
@@ -502,7 +502,7 @@ async fn last_words_of_a_serial_server_are_quoted_and_are_none_of_the_device() {
 #[tokio::test]
 async fn telnet_is_noticed_before_a_byte_of_it_is_published() {
     let local = LocalSet::new();
-    let mut stage = start_on(&local, "    framing: {raw: {after: 10ms}}\n", Link::Network);
+    let mut stage = start_on(&local, "    framing: {raw: {after: 10ms}}\n", LinkKind::Network);
     local
         .run_until(async {
             let (mut device, port) = tokio::io::duplex(64);
@@ -548,7 +548,7 @@ async fn a_tty_that_opens_and_ends_at_once_is_open_once_until_it_lasts() {
 #[tokio::test]
 async fn a_byte_that_came_damaged_spoils_its_frame_and_a_doubled_ff_is_one() {
     let local = LocalSet::new();
-    let mut stage = start_on(&local, "    decode: {bytes: {as: hex}}\n", Link::MarkedTty);
+    let mut stage = start_on(&local, "    decode: {bytes: {as: hex}}\n", LinkKind::MarkedTty);
     local
         .run_until(async {
             let mut device = stage.plug_in().await;
@@ -582,7 +582,7 @@ async fn a_byte_that_came_damaged_spoils_its_frame_and_a_doubled_ff_is_one() {
 async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
     let local = LocalSet::new();
     let (driver, counts) = watch::channel(LineCounts::default());
-    let mut stage = start_counting(&local, "", Link::Tty, Some(counts));
+    let mut stage = start_counting(&local, "", LinkKind::Tty, Some(counts));
     local
         .run_until(async {
             let mut device = stage.plug_in().await;
@@ -596,7 +596,7 @@ async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
             device.write_all(b"thd\n").await.unwrap();
             loop {
                 let (reply, answer) = oneshot::channel();
-                stage.asks.send(task::Ask::Status(reply)).await.unwrap();
+                stage.asks.send(task::PortRequest::Status(reply)).await.unwrap();
                 let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
                 if snapshot.frames.line_error == 1 {
                     let line = snapshot.status.line.unwrap();

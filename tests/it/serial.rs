@@ -16,7 +16,7 @@ use tty2mqtt::testing::device::pipeline::Pipeline;
 use tty2mqtt::testing::gateway::status::Topics;
 use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::settings::Usb;
-use tty2mqtt::testing::port::task::{self, Link, PortTask};
+use tty2mqtt::testing::port::task::{self, LinkKind, PortTask};
 use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
 use tty2mqtt::testing::pty::Pty;
 
@@ -82,7 +82,7 @@ async fn the_kernel_is_asked_to_mark_damaged_bytes_and_to_drop_none() {
     for line in ["9600 8N1", "9600 7E1", "9600 7O1"] {
         let pty = Pty::open().unwrap();
         let mut opened = open(&port(pty.path(), line)).await.unwrap();
-        assert_eq!(opened.link, Link::MarkedTty);
+        assert_eq!(opened.link, LinkKind::MarkedTty);
         assert!(opened.line_counts.is_none(), "a PTY has no line");
         let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
         let modes = rustix::termios::tcgetattr(tty).unwrap().input_modes;
@@ -252,7 +252,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             command_wait: Duration::ZERO,
             inbox: task::inbox().1,
             left: None,
-            asks: mpsc::channel(task::ASKS).1,
+            asks: mpsc::channel(task::REQUESTS).1,
             intake: intake.clone(),
             status_topic: topics.port(name),
             command_topic: topics.commands(name),

@@ -1,8 +1,8 @@
 //! The commands of a port, without I/O: what is written next, what waits, and what becomes of each.
 
-use super::inbox::{Inbound, Outcome, Taken};
+use super::inbox::{AckGuard, Inbound, Outcome};
 use crate::device::Topic;
-use crate::device::command::{Command, Refused};
+use crate::device::command::{Command, CommandError};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ enum Line {
 #[derive(Debug)]
 struct Writing {
     topic: Topic,
-    taken: Option<Taken>,
+    taken: Option<AckGuard>,
     outcome: Option<Outcome>,
     /// All of it, for who looks on.
     whole: Bytes,
@@ -52,7 +52,7 @@ struct Writing {
     bytes: Bytes,
     between: Duration,
     /// When it must not begin any more, and why.
-    stale: Option<(Instant, Refused)>,
+    stale: Option<(Instant, CommandError)>,
 }
 
 /// What became of a command: its bytes when it was written, or why it is refused. It is for the
@@ -60,9 +60,9 @@ struct Writing {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) topic: Topic,
-    pub(super) taken: Option<Taken>,
+    pub(super) taken: Option<AckGuard>,
     pub(super) outcome: Option<Outcome>,
-    pub(super) result: Result<Bytes, Refused>,
+    pub(super) result: Result<Bytes, CommandError>,
 }
 
 impl Begun {
@@ -72,7 +72,7 @@ impl Begun {
     }
 
     /// All of them, refused.
-    pub(super) fn refuse(self, why: &Refused) -> impl Iterator<Item = Done> {
+    pub(super) fn refuse(self, why: &CommandError) -> impl Iterator<Item = Done> {
         self.queue.into_iter().map(|writing| writing.refused(why.clone()))
     }
 }
@@ -82,7 +82,7 @@ impl Writing {
         self.bytes.len() < self.whole.len()
     }
 
-    fn refused(self, why: Refused) -> Done {
+    fn refused(self, why: CommandError) -> Done {
         let Writing { topic, taken, outcome, .. } = self;
         Done { topic, taken, outcome, result: Err(why) }
     }
@@ -119,7 +119,7 @@ impl Commands {
         let Inbound { topic, payload, retain, since, expires, taken, outcome } = inbound;
         let refused = |why| Done {
             topic: topic.clone(),
-            taken: taken.as_ref().map(Taken::share),
+            taken: taken.as_ref().map(AckGuard::share),
             outcome: outcome.clone(),
             result: Err(why),
         };
@@ -128,7 +128,7 @@ impl Commands {
         for rule in self.rules.iter().filter(|rule| rule.filter.matches(topic.as_str())) {
             is_wanted = true;
             if let Line::Away = self.line {
-                done.push(refused(Refused::away(error)));
+                done.push(refused(CommandError::away(error)));
                 continue;
             }
             let made = rule.bytes(&payload, retain);
@@ -145,7 +145,7 @@ impl Commands {
             }
             self.begun.queue.push_back(Writing {
                 topic: topic.clone(),
-                taken: taken.as_ref().map(Taken::share),
+                taken: taken.as_ref().map(AckGuard::share),
                 outcome: outcome.clone(),
                 bytes: whole.clone(),
                 whole,
@@ -154,7 +154,7 @@ impl Commands {
             });
         }
         if !is_wanted {
-            done.push(refused(Refused::NoRule));
+            done.push(refused(CommandError::NoRule));
         }
         if let Some(taken) = taken {
             taken.done();
@@ -200,7 +200,7 @@ impl Commands {
             Line::Coming(until) if until <= now => {
                 self.line = Line::Away;
                 let all = self.begun.queue.drain(..);
-                done.extend(all.map(|writing| writing.refused(Refused::away(error))));
+                done.extend(all.map(|writing| writing.refused(CommandError::away(error))));
             }
             Line::Open if self.begun.next <= now => {
                 while let Some(why) = self.front_is_over(now) {
@@ -214,16 +214,16 @@ impl Commands {
     }
 
     /// Why the front is not to be written any more.
-    fn front_is_over(&self, now: Instant) -> Option<Refused> {
+    fn front_is_over(&self, now: Instant) -> Option<CommandError> {
         let front = self.begun.queue.front()?;
         if self.due <= now {
-            return Some(Refused::Stuck);
+            return Some(CommandError::Stuck);
         }
         if front.has_begun() {
             return None;
         }
         if front.outcome.as_ref().is_some_and(Outcome::is_closed) {
-            return Some(Refused::Alone);
+            return Some(CommandError::Alone);
         }
         front.stale.as_ref().filter(|(at, _)| *at <= now).map(|(_, why)| why.clone())
     }
@@ -245,7 +245,7 @@ impl Commands {
     /// Gives up what is written in part.
     pub(super) fn cut(&mut self) -> Option<Done> {
         self.begun.queue.front().filter(|front| front.has_begun())?;
-        self.begun.queue.pop_front().map(|front| front.refused(Refused::Cut))
+        self.begun.queue.pop_front().map(|front| front.refused(CommandError::Cut))
     }
 
     /// The task ends: what it leaves to the next one.

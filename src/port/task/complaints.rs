@@ -55,12 +55,12 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::pipeline::Refused;
+    use crate::device::pipeline::RejectedField;
     use std::time::Duration;
 
     fn refused(reason: RejectReason, times: u64) -> Complaint {
         let what = "expected a number, found \"2x\"".to_owned();
-        Complaint { refused: Refused { field: "t".into(), reason, what }, times }
+        Complaint { refused: RejectedField { field: "t".into(), reason, what }, times }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way of a command message to a port, and who hears that it is done with.
 
 use crate::device::Topic;
-use crate::device::command::{LONGEST, Refused};
+use crate::device::command::{CommandError, LONGEST};
 use crate::mqtt::session::Token;
 use bytes::Bytes;
 use std::future::pending;
@@ -31,20 +31,20 @@ pub struct Inbound {
     /// When its sender's message expiry is over (MQTT 5.0, 3.3.2.3.3).
     pub expires: Option<Instant>,
     /// Acknowledges it to the broker.
-    pub taken: Option<Taken>,
+    pub taken: Option<AckGuard>,
     /// Gets what becomes of it: one result for each command of the port that wants it. All is said
     /// when the channel ends.
     pub outcome: Option<Outcome>,
 }
 
 /// Where the results of a command message go: bytes written, or why not.
-pub type Outcome = mpsc::Sender<Result<usize, Refused>>;
+pub type Outcome = mpsc::Sender<Result<usize, CommandError>>;
 
 /// One share in the acknowledgement of a command message. The broker gets it once each share is
-/// [done](Taken::done). A share that is dropped without a word withholds it for good: the broker
+/// [done](AckGuard::done). A share that is dropped without a word withholds it for good: the broker
 /// then gives the message again to the next link that resumes the session.
 #[derive(Debug)]
-pub struct Taken {
+pub struct AckGuard {
     last: Option<Arc<Last>>,
 }
 
@@ -55,16 +55,16 @@ struct Last {
     withheld: AtomicBool,
 }
 
-impl Taken {
+impl AckGuard {
     /// Sends the token back in the end; the channel has room for all that there can be.
-    pub fn new(token: Token, back: mpsc::Sender<Token>) -> Taken {
+    pub fn new(token: Token, back: mpsc::Sender<Token>) -> AckGuard {
         let withheld = AtomicBool::new(false);
-        Taken { last: Some(Arc::new(Last { token, back, withheld })) }
+        AckGuard { last: Some(Arc::new(Last { token, back, withheld })) }
     }
 
     /// Another share.
-    pub fn share(&self) -> Taken {
-        Taken { last: self.last.clone() }
+    pub fn share(&self) -> AckGuard {
+        AckGuard { last: self.last.clone() }
     }
 
     /// This share's part of the command was written or refused.
@@ -73,7 +73,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for AckGuard {
     fn drop(&mut self) {
         if let Some(last) = &self.last {
             last.withheld.store(true, Ordering::Relaxed);
@@ -122,7 +122,7 @@ struct Overflow {
 
 /// What comes out of an inbox.
 #[derive(Debug)]
-pub enum Came {
+pub enum InboxItem {
     /// A command message.
     Message(Inbound),
     /// So many messages found no room, the last of them with this topic.
@@ -131,7 +131,7 @@ pub enum Came {
 
 /// Why an inbox did not take a message.
 #[derive(Debug)]
-pub enum NotTaken {
+pub enum OfferError {
     /// No room. The port counts and reports it, and it is acknowledged.
     Full,
     /// The port has ended; the message is given back.
@@ -149,7 +149,7 @@ pub fn inbox() -> (Inbox, InboxEnd) {
 
 impl Inbox {
     /// Hands a message to the port without waiting.
-    pub fn offer(&self, mut inbound: Inbound) -> Result<(), NotTaken> {
+    pub fn offer(&self, mut inbound: Inbound) -> Result<(), OfferError> {
         // One byte more than a command may have says that it has too many; and a copy of a few
         // bytes does not hold on to the whole buffer that they were read into.
         let kept = inbound.payload.len().min(LONGEST + 1);
@@ -162,13 +162,15 @@ impl Inbox {
         let sent = self.queue.try_send(Parcel { inbound, _room: room });
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(parcel) => self.overflow(parcel.inbound),
-            mpsc::error::TrySendError::Closed(parcel) => NotTaken::Closed(Box::new(parcel.inbound)),
+            mpsc::error::TrySendError::Closed(parcel) => {
+                OfferError::Closed(Box::new(parcel.inbound))
+            }
         })
     }
 
-    fn overflow(&self, inbound: Inbound) -> NotTaken {
+    fn overflow(&self, inbound: Inbound) -> OfferError {
         if self.queue.is_closed() {
-            return NotTaken::Closed(Box::new(inbound));
+            return OfferError::Closed(Box::new(inbound));
         }
         self.full.send_modify(|overflow| {
             overflow.count = overflow.count.wrapping_add(1);
@@ -177,17 +179,17 @@ impl Inbox {
         if let Some(taken) = inbound.taken {
             taken.done();
         }
-        NotTaken::Full
+        OfferError::Full
     }
 }
 
 impl InboxEnd {
     /// What comes next; messages only if they are wanted. Cancel-safe.
-    pub async fn next(&mut self, messages: bool) -> Came {
+    pub async fn next(&mut self, messages: bool) -> InboxItem {
         loop {
             tokio::select! {
                 Some(parcel) = self.queue.recv(), if messages => {
-                    return Came::Message(parcel.inbound);
+                    return InboxItem::Message(parcel.inbound);
                 }
                 Ok(()) = self.full.changed() => {
                     if let Some(overflow) = self.overflow() {
@@ -199,19 +201,19 @@ impl InboxEnd {
         }
     }
 
-    fn overflow(&mut self) -> Option<Came> {
+    fn overflow(&mut self) -> Option<InboxItem> {
         let overflow = self.full.borrow_and_update();
         let more = overflow.count.wrapping_sub(std::mem::replace(&mut self.told, overflow.count));
         let topic = overflow.topic.clone().filter(|_| more > 0)?;
-        Some(Came::Overflow(topic, more))
+        Some(InboxItem::Overflow(topic, more))
     }
 
     /// All that is left, at the end: nothing more comes.
-    pub fn drain(mut self) -> Vec<Came> {
+    pub fn drain(mut self) -> Vec<InboxItem> {
         self.queue.close();
         let mut all = Vec::new();
         while let Ok(parcel) = self.queue.try_recv() {
-            all.push(Came::Message(parcel.inbound));
+            all.push(InboxItem::Message(parcel.inbound));
         }
         all.extend(self.overflow());
         all
@@ -223,7 +225,7 @@ mod tests {
     use super::*;
     use crate::mqtt::packet::PacketId;
 
-    fn inbound(payload: usize, taken: Option<Taken>) -> Inbound {
+    fn inbound(payload: usize, taken: Option<AckGuard>) -> Inbound {
         Inbound {
             topic: "t".parse().unwrap(),
             payload: vec![b'x'; payload].into(),
@@ -242,13 +244,13 @@ mod tests {
     #[test]
     fn only_shares_that_are_all_done_acknowledge() {
         let (back, mut tokens) = mpsc::channel(4);
-        let taken = Taken::new(token(), back.clone());
+        let taken = AckGuard::new(token(), back.clone());
         let share = taken.share();
         taken.done();
         assert!(tokens.try_recv().is_err());
         share.done();
         assert_eq!(tokens.try_recv(), Ok(token()));
-        let taken = Taken::new(token(), back);
+        let taken = AckGuard::new(token(), back);
         drop(taken.share());
         taken.done();
         assert!(tokens.try_recv().is_err(), "a share was dropped without a word");
@@ -263,19 +265,19 @@ mod tests {
             inbox.offer(inbound(1000, None)).unwrap();
         }
         for _ in 0..3 {
-            let taken = Taken::new(token(), back.clone());
-            assert!(matches!(inbox.offer(inbound(1000, Some(taken))), Err(NotTaken::Full)));
+            let taken = AckGuard::new(token(), back.clone());
+            assert!(matches!(inbox.offer(inbound(1000, Some(taken))), Err(OfferError::Full)));
             assert_eq!(tokens.try_recv(), Ok(token()));
         }
-        assert!(matches!(end.next(false).await, Came::Overflow(_, 3)));
+        assert!(matches!(end.next(false).await, InboxItem::Overflow(_, 3)));
         for _ in 0..fits {
-            assert!(matches!(end.next(true).await, Came::Message(_)));
+            assert!(matches!(end.next(true).await, InboxItem::Message(_)));
         }
         // One that is larger than all the room is for the port to refuse.
         inbox.offer(inbound(2 * INBOX_BYTES, None)).unwrap();
         let all = end.drain();
-        let [Came::Message(large)] = &all[..] else { panic!("{all:?}") };
+        let [InboxItem::Message(large)] = &all[..] else { panic!("{all:?}") };
         assert_eq!(large.payload.len(), LONGEST + 1);
-        assert!(matches!(inbox.offer(inbound(1, None)), Err(NotTaken::Closed(_))));
+        assert!(matches!(inbox.offer(inbound(1, None)), Err(OfferError::Closed(_))));
     }
 }

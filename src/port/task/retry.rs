@@ -101,7 +101,7 @@ pub(super) fn line(port: &str, why: &str, again: Again) -> String {
 }
 
 /// How an open port ended that was open for so long, and may have been heard.
-pub(super) fn of_link(open: Duration, heard: bool) -> Attempt {
+pub(super) fn after_link(open: Duration, heard: bool) -> Attempt {
     if open < trial::LASTS && !heard { Attempt::Brief } else { Attempt::Ended }
 }
 

@@ -1,7 +1,7 @@
 //! Whether a link that was just opened is one. A serial server that cannot serve us accepts, says
 //! why and closes; one that speaks telnet mixes its own bytes with those of the device.
 
-use super::Link;
+use super::LinkKind;
 use crate::base::clock::Now;
 use std::io;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) type Held = Vec<(Now, Vec<u8>)>;
 /// Holds back what comes until the link is known to be one. Sans-io.
 #[derive(Debug)]
 struct Trial {
-    link: Link,
+    link: LinkKind,
     size: usize,
     held: Held,
 }
@@ -44,13 +44,13 @@ impl Trial {
         self.held.push((now, bytes.to_vec()));
         match self.link {
             // Nobody but the device speaks here.
-            Link::Tty | Link::MarkedTty => Some(Ok(())),
-            Link::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
+            LinkKind::Tty | LinkKind::MarkedTty => Some(Ok(())),
+            LinkKind::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
                 "the other end speaks telnet, which would get into the readings; use ser2net's \
                  `tcp` without `telnet`, or the raw port of the serial server"
                     .into(),
             )),
-            Link::Network => (self.size >= WORDS).then_some(Ok(())),
+            LinkKind::Network => (self.size >= WORDS).then_some(Ok(())),
         }
     }
 
@@ -80,7 +80,7 @@ fn is_telnet(first: &[u8]) -> bool {
 /// Reads until the link is known to be one: what came until then, or why it is none.
 pub(super) async fn pass(
     stream: &mut (impl AsyncRead + Unpin),
-    link: Link,
+    link: LinkKind,
 ) -> Result<Held, String> {
     let mut trial = Trial { link, size: 0, held: Held::new() };
     let until = Instant::now() + LASTS;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn network() -> Trial {
-        Trial { link: Link::Network, size: 0, held: Held::new() }
+        Trial { link: LinkKind::Network, size: 0, held: Held::new() }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::inlet::Outlet;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
-use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Left, Link, Opened, Taken};
+use tty2mqtt::testing::port::task::{self, AckGuard, Inbound, Inbox, Leftover, LinkKind, Opened};
 
 const SEEDS: u64 = 12;
 
@@ -109,15 +109,15 @@ struct World {
     reports: Reports,
     listeners: Vec<JoinHandle<()>>,
     devices: mpsc::Sender<DuplexStream>,
-    asks: mpsc::Sender<task::Ask>,
+    asks: mpsc::Sender<task::PortRequest>,
     stop: watch::Sender<()>,
-    task: JoinHandle<Left>,
+    task: JoinHandle<Leftover>,
     device: Option<Device>,
     got: Rc<Got>,
 }
 
 impl World {
-    fn start(left: Option<Left>, reports: Reports) -> (World, Inbox) {
+    fn start(left: Option<Leftover>, reports: Reports) -> (World, Inbox) {
         let Parts { mut task, outlet, inbox, asks, stop } = parts_of(PORT);
         task.left = left;
         let listeners = vec![spawn_local(listen(outlet, reports.clone()))];
@@ -127,7 +127,7 @@ impl World {
             let opened = |stream| Opened {
                 stream,
                 device: "pipe".into(),
-                link: Link::Tty,
+                link: LinkKind::Tty,
                 line_counts: None,
             };
             stream.map(opened).ok_or("none")
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Ends the task, and returns what waits.
-    async fn stop(self) -> (Left, Vec<JoinHandle<()>>, Option<Device>, Rc<Got>) {
+    async fn stop(self) -> (Leftover, Vec<JoinHandle<()>>, Option<Device>, Rc<Got>) {
         drop(self.stop);
         let left = timeout(DEADLINE, self.task).await.expect("the port does not end").unwrap();
         (left, self.listeners, self.device, self.got)
@@ -163,7 +163,7 @@ impl World {
         self.device = Some(Device { to_port, reads });
         self.devices.send(port).await.unwrap();
         // So that it does not wait for its next try.
-        self.asks.send(task::Ask::Rescan).await.unwrap();
+        self.asks.send(task::PortRequest::Rescan).await.unwrap();
     }
 
     /// What was written before is read; the next device gets nothing of it.
@@ -205,7 +205,7 @@ async fn scenario(seed: u64) -> [u64; 3] {
     let mut burst = |chance: &mut Chance, commands: u64| {
         for _ in 0..commands {
             let token = tokens.next().filter(|_| !chance.one_in(4));
-            let taken = token.map(|token| Taken::new(token, back.clone()));
+            let taken = token.map(|token| AckGuard::new(token, back.clone()));
             if let Some(token) = token {
                 with_token.insert(offered, token.id().get());
             }

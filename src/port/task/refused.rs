@@ -2,7 +2,7 @@
 
 use crate::base::log::lasting::{Again, Lasting};
 use crate::device::Topic;
-use crate::device::command::Refused;
+use crate::device::command::CommandError;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
@@ -12,34 +12,34 @@ const SPAN: Duration = Duration::from_secs(1);
 
 /// Refused commands of one port, by kind.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Vec<Kind>);
+pub(super) struct RefusedCommands(Vec<Kind>);
 
 #[derive(Debug)]
 struct Kind {
-    kind: Discriminant<Refused>,
+    kind: Discriminant<CommandError>,
     log: Lasting,
     /// When the span that is counted ends.
     until: Instant,
     /// Reports in it.
     told: u32,
-    untold: Option<Report>,
+    untold: Option<RefusalReport>,
 }
 
 /// So many commands were refused for this reason, the last of them with this topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Report {
+pub(super) struct RefusalReport {
     pub(super) topic: Topic,
-    pub(super) why: Refused,
+    pub(super) why: CommandError,
     pub(super) count: u32,
 }
 
-impl Refusals {
+impl RefusedCommands {
     /// Commands were refused. Returns what the log is told, and what is reported at once.
     pub(super) fn refused(
         &mut self,
-        report: Report,
+        report: RefusalReport,
         now: Instant,
-    ) -> (Option<Again>, Option<Report>) {
+    ) -> (Option<Again>, Option<RefusalReport>) {
         let kind = discriminant(&report.why);
         let at = self.0.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
             let log = Lasting::default();
@@ -56,18 +56,18 @@ impl Refusals {
             return (again, Some(report));
         }
         let before = kind.untold.as_ref().map_or(0, |untold| untold.count);
-        kind.untold = Some(Report { count: before.saturating_add(report.count), ..report });
+        kind.untold = Some(RefusalReport { count: before.saturating_add(report.count), ..report });
         (again, None)
     }
 
     /// What is to be reported by now.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Report> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<RefusalReport> {
         let due = self.0.iter_mut().filter(|kind| kind.until <= now);
         due.filter_map(|kind| kind.untold.take()).collect()
     }
 
     /// What is left to be reported, at the end.
-    pub(super) fn rest(&mut self) -> Vec<Report> {
+    pub(super) fn rest(&mut self) -> Vec<RefusalReport> {
         self.0.iter_mut().filter_map(|kind| kind.untold.take()).collect()
     }
 
@@ -81,19 +81,19 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    fn report(topic: &str, why: Refused, count: u32) -> Report {
-        Report { topic: topic.parse().unwrap(), why, count }
+    fn report(topic: &str, why: CommandError, count: u32) -> RefusalReport {
+        RefusalReport { topic: topic.parse().unwrap(), why, count }
     }
 
     #[test]
     fn a_flood_is_told_in_few_lines_and_reports_and_each_is_counted() {
         let start = Instant::now();
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusedCommands::default();
         let (mut lines, mut reports, mut counted) = (0, 0, 0);
         // Ten thousand in ten seconds, and one of another kind.
         for n in 0..10_000 {
             let now = start + Duration::from_millis(n);
-            let (line, told) = refusals.refused(report("t", Refused::QueueFull, 1), now);
+            let (line, told) = refusals.refused(report("t", CommandError::QueueFull, 1), now);
             lines += usize::from(line.is_some());
             for report in told.into_iter().chain(refusals.due(now)) {
                 reports += 1;
@@ -101,7 +101,7 @@ mod tests {
             }
             assert!(refusals.deadline().is_none_or(|due| due <= now + SPAN));
         }
-        let other = report("other", Refused::Stuck, 1);
+        let other = report("other", CommandError::Stuck, 1);
         let (line, told) = refusals.refused(other.clone(), start);
         assert!(line.is_some());
         assert_eq!(told, Some(other));
@@ -114,10 +114,10 @@ mod tests {
     #[test]
     fn a_day_of_refusals_each_second_fits_the_log() {
         let start = Instant::now();
-        let mut refusals = Refusals::default();
+        let mut refusals = RefusedCommands::default();
         let line = |second| {
             let now = start + Duration::from_secs(second);
-            refusals.refused(report("t", Refused::Away("gone".into()), 1), now).0
+            refusals.refused(report("t", CommandError::Away("gone".into()), 1), now).0
         };
         assert_eq!((0..86_400).filter_map(line).count(), 7);
     }

@@ -2,7 +2,7 @@
 
 use crate::base::clock::Now;
 use crate::device::Topic;
-use crate::device::command::Refused;
+use crate::device::command::CommandError;
 use crate::device::pipeline::FrameSeen;
 use crate::port::status::{PortState, PortStatus};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// How many may look on at once. One more is turned away: its channel ends.
-pub const MONITORS: usize = 8;
+pub const MAX_SUBSCRIBERS: usize = 8;
 
 /// How many events wait for somebody who looks on; what is beyond is missed, and counted.
 const EVENTS: usize = 256;
@@ -23,18 +23,18 @@ const LONGEST: usize = FrameSeen::LONGEST;
 
 /// Something that happened on a port.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct TimedEvent {
     /// When.
     pub at: Now,
     /// What.
-    pub what: Live,
-    /// How many events before this one the monitor was too slow for.
+    pub what: PortEvent,
+    /// How many events before this one the subscriber was too slow for.
     pub missed: u64,
 }
 
 /// What can happen on a port.
 #[derive(Clone, Debug)]
-pub enum Live {
+pub enum PortEvent {
     /// Bytes as they were read, cut to 1024, with how many there were.
     Read(Bytes, usize),
     /// A frame came.
@@ -42,39 +42,39 @@ pub enum Live {
     /// A command was written in full: its topic, its bytes cut to 1024, how many there were.
     Wrote(Topic, Bytes, usize),
     /// A command was refused.
-    Refused(Topic, Refused),
+    Refused(Topic, CommandError),
     /// The port is in another state; with the last thing that went wrong.
     State(PortState, Option<String>),
 }
 
-impl Live {
+impl PortEvent {
     /// Bytes of memory that it takes while it waits, about.
     fn cost(&self) -> usize {
         let text = match self {
-            Live::Read(bytes, _) => bytes.len(),
-            Live::Frame(frame) => frame.cost(),
-            Live::Wrote(topic, bytes, _) => topic.len() + bytes.len(),
-            Live::Refused(topic, _) => topic.len(),
-            Live::State(_, error) => error.as_ref().map_or(0, String::len),
+            PortEvent::Read(bytes, _) => bytes.len(),
+            PortEvent::Frame(frame) => frame.cost(),
+            PortEvent::Wrote(topic, bytes, _) => topic.len() + bytes.len(),
+            PortEvent::Refused(topic, _) => topic.len(),
+            PortEvent::State(_, error) => error.as_ref().map_or(0, String::len),
         };
         size_of::<Waiting>() + text
     }
 
-    pub(super) fn wrote(topic: &Topic, bytes: &Bytes) -> Live {
-        Live::Wrote(topic.clone(), bytes.slice(..bytes.len().min(LONGEST)), bytes.len())
+    pub(super) fn wrote(topic: &Topic, bytes: &Bytes) -> PortEvent {
+        PortEvent::Wrote(topic.clone(), bytes.slice(..bytes.len().min(LONGEST)), bytes.len())
     }
 }
 
 impl PortStatus {
-    /// The state, as monitors get it.
-    pub(super) fn live(&self) -> Live {
-        Live::State(self.state, self.last_error.clone())
+    /// The state, as subscribers get it.
+    pub(super) fn event(&self) -> PortEvent {
+        PortEvent::State(self.state, self.last_error.clone())
     }
 }
 
 /// Somebody who looks on.
 #[derive(Debug)]
-pub struct Monitor {
+pub struct Subscriber {
     /// Where events go. When it is full they are missed, and counted.
     events: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
@@ -91,60 +91,61 @@ pub struct Events(mpsc::Receiver<Waiting>);
 /// An event, and the room that it takes.
 #[derive(Debug)]
 struct Waiting {
-    event: Event,
+    event: TimedEvent,
     _room: OwnedSemaphorePermit,
 }
 
-impl Monitor {
+impl Subscriber {
     /// The port's end and the other one; `raw`: also bytes as they are read.
-    pub fn new(raw: bool) -> (Monitor, Events) {
+    pub fn new(raw: bool) -> (Subscriber, Events) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let room = Arc::new(Semaphore::new(MOST_BYTES));
-        (Monitor { events, room, raw, missed: 0 }, Events(receiver))
+        (Subscriber { events, room, raw, missed: 0 }, Events(receiver))
     }
 }
 
 impl Events {
     /// The next one; `None` when the port has ended, was set up anew or has too many who look on.
     /// Cancel-safe.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<TimedEvent> {
         self.0.recv().await.map(|waiting| waiting.event)
     }
 }
 
 /// All who look on at a port.
 #[derive(Debug, Default)]
-pub(super) struct Monitors {
-    list: Vec<Monitor>,
+pub(super) struct Subscribers {
+    list: Vec<Subscriber>,
 }
 
-impl Monitors {
+impl Subscribers {
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Whoever has gone makes room.
-    pub(super) fn add(&mut self, monitor: Monitor) {
-        self.list.retain(|monitor| !monitor.events.is_closed());
-        if self.list.len() < MONITORS {
-            self.list.push(monitor);
+    pub(super) fn add(&mut self, subscriber: Subscriber) {
+        self.list.retain(|subscriber| !subscriber.events.is_closed());
+        if self.list.len() < MAX_SUBSCRIBERS {
+            self.list.push(subscriber);
         }
     }
 
-    pub(super) fn tell(&mut self, at: Now, what: impl Fn() -> Live) {
-        self.list.retain_mut(|monitor| monitor.tell(at, &what));
+    pub(super) fn publish(&mut self, at: Now, what: impl Fn() -> PortEvent) {
+        self.list.retain_mut(|subscriber| subscriber.publish(at, &what));
     }
 
-    pub(super) fn tell_raw(&mut self, at: Now, bytes: &[u8]) {
-        let what =
-            || Live::Read(Bytes::copy_from_slice(&bytes[..bytes.len().min(LONGEST)]), bytes.len());
-        self.list.retain_mut(|monitor| !monitor.raw || monitor.tell(at, &what));
+    pub(super) fn publish_raw(&mut self, at: Now, bytes: &[u8]) {
+        let what = || {
+            PortEvent::Read(Bytes::copy_from_slice(&bytes[..bytes.len().min(LONGEST)]), bytes.len())
+        };
+        self.list.retain_mut(|subscriber| !subscriber.raw || subscriber.publish(at, &what));
     }
 }
 
-impl Monitor {
+impl Subscriber {
     /// Whether it is still there.
-    fn tell(&mut self, at: Now, what: &impl Fn() -> Live) -> bool {
+    fn publish(&mut self, at: Now, what: &impl Fn() -> PortEvent) -> bool {
         let place = match self.events.try_reserve() {
             Ok(place) => place,
             Err(mpsc::error::TrySendError::Full(())) => {
@@ -163,7 +164,7 @@ impl Monitor {
         match self.room.clone().try_acquire_many_owned(cost) {
             Ok(room) => {
                 let missed = std::mem::take(&mut self.missed);
-                place.send(Waiting { event: Event { at, what, missed }, _room: room });
+                place.send(Waiting { event: TimedEvent { at, what, missed }, _room: room });
             }
             Err(_) => self.missed += 1,
         }
@@ -178,14 +179,15 @@ mod tests {
     #[test]
     fn who_does_not_read_takes_a_bounded_memory() {
         let now = Now::read();
-        let (monitor, mut events) = Monitor::new(true);
-        let mut monitors = Monitors::default();
-        monitors.add(monitor);
+        let (subscriber, mut events) = Subscriber::new(true);
+        let mut subscribers = Subscribers::default();
+        subscribers.add(subscriber);
         let bytes = [b'x'; 5000];
-        (0..1000).for_each(|_| monitors.tell_raw(now, &bytes));
-        (0..1000).for_each(|_| monitors.tell(now, || Live::State(PortState::Open, None)));
+        (0..1000).for_each(|_| subscribers.publish_raw(now, &bytes));
+        (0..1000)
+            .for_each(|_| subscribers.publish(now, || PortEvent::State(PortState::Open, None)));
         let (mut held, mut count, mut missed) = (0, 0, 0);
-        let mut take = |event: Event| {
+        let mut take = |event: TimedEvent| {
             held += event.what.cost();
             count += 1;
             missed += event.missed;
@@ -194,7 +196,7 @@ mod tests {
             take(waiting.event);
         }
         // Room again: the next one says how many were missed.
-        monitors.tell(now, || Live::State(PortState::Open, None));
+        subscribers.publish(now, || PortEvent::State(PortState::Open, None));
         take(events.0.try_recv().unwrap().event);
         assert!(held <= MOST_BYTES + 1000 && count > 20, "{count} events, {held} bytes");
         assert_eq!(count + missed, 2001);
@@ -203,12 +205,12 @@ mod tests {
     #[test]
     fn an_event_that_is_larger_than_the_room_comes_alone() {
         let now = Now::read();
-        let (monitor, mut events) = Monitor::new(false);
-        let mut monitors = Monitors::default();
-        monitors.add(monitor);
+        let (subscriber, mut events) = Subscriber::new(false);
+        let mut subscribers = Subscribers::default();
+        subscribers.add(subscriber);
         let error = "x".repeat(2 * MOST_BYTES);
         for _ in 0..3 {
-            monitors.tell(now, || Live::State(PortState::Away, Some(error.clone())));
+            subscribers.publish(now, || PortEvent::State(PortState::Away, Some(error.clone())));
             assert!(events.0.try_recv().is_ok());
         }
     }
