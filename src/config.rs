@@ -1,6 +1,7 @@
 //! What the user wrote, as types. Every type's doc comment is the manual of its key:
 //! `docs/CONFIG.md` and `config/schema.json` are generated from them.
 
+pub mod cases;
 mod check;
 pub mod control_path;
 #[cfg(test)]
@@ -19,15 +20,11 @@ pub mod yaml;
 pub use overlay::Files;
 pub use switch::Switch;
 
-use crate::base::line::Line;
 use crate::base::one_by_one;
+use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Size, Span, Token};
 use crate::base::secret::Secret;
-use crate::codec::decode::Decode;
-use crate::codec::frame::{Checksum, Framing};
-use crate::device::command::CommandRule;
-use crate::device::mapping::{Mapping, Slot, Template};
-use crate::device::pipeline::FrameKind;
+use crate::device::mapping::{Slot, Template};
 use crate::mqtt::auth::Login;
 use crate::mqtt::packet::VersionChoice;
 use crate::mqtt::session::Clean;
@@ -37,7 +34,7 @@ use crate::mqtt::transport::proxy::ProxyUrl;
 use crate::mqtt::transport::settings::{Family, Network, TlsSettings};
 use crate::mqtt::url::BrokerUrl;
 use crate::outbox::settings::OutboxBounds;
-use crate::port::settings::{Flow, ModemLine, TcpAddress, Usb};
+use crate::port::settings::Port;
 use control_path::Control;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -358,21 +355,18 @@ pub struct Status {
 
 impl Status {
     /// As others than `topic` write it.
-    pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, String> {
-        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[]).map_err(text_of)?;
-        let topic: Topic = fixed.as_text().unwrap_or_default().parse().map_err(text_of)?;
+    pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, BuildError> {
+        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[])?;
+        let topic: Topic = fixed.as_text().unwrap_or_default().parse()?;
         match topic.len() > Status::LONGEST {
-            true => Err(format!("longer than {} bytes; shorten it", Status::LONGEST)),
+            true => Err(BuildError::new(format!("longer than {} bytes", Status::LONGEST))
+                .remedy("shorten it")),
             false => Ok(topic),
         }
     }
 
     /// So long may a topic be, in bytes, that has names of ports behind it.
     const LONGEST: usize = 1024;
-}
-
-fn text_of(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 impl Default for Status {
@@ -386,95 +380,5 @@ impl Default for Status {
             retain: true,
             details: true,
         }
-    }
-}
-
-/// A serial port and all that happens on it. Exactly one of `path`, `usb` and `tcp` names it.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Port {
-    /// A tty such as `/dev/ttyS1`. A relative path counts from the configuration file's folder.
-    #[serde(default)]
-    pub path: Option<PathBuf>,
-    /// A USB adapter, found by what it is and not by the number it got. `tty2mqtt ports` prints
-    /// these lines for each adapter.
-    #[serde(default)]
-    pub usb: Option<Usb>,
-    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. Its line is
-    /// set there; here it must be raw TCP, neither telnet nor RFC 2217. What comes in the first
-    /// second of a link is held back until the link has lasted: a serial server that cannot serve
-    /// says why and closes.
-    #[serde(default)]
-    pub tcp: Option<TcpAddress>,
-    /// Speed and character format, `115200 8N1`. Any speed that the driver takes; what it does not
-    /// take is a warning in the log. Needed for `path` and `usb`. A byte with a parity or framing
-    /// error spoils the frame it stands in (`line_error` in the status).
-    #[serde(default)]
-    pub line: Option<Line>,
-    /// Flow control.
-    #[serde(default)]
-    pub flow: Flow,
-    /// The DTR line after opening. An Arduino resets when DTR rises, so the default is to leave
-    /// it alone as far as the driver allows.
-    #[serde(default)]
-    pub dtr: ModemLine,
-    /// The RTS line after opening.
-    #[serde(default)]
-    pub rts: ModemLine,
-    /// Name of the device on the port, for `{device}`. Default: the port's name.
-    #[serde(default)]
-    pub device: Option<Name>,
-    /// Where a frame begins and ends.
-    #[serde(default)]
-    pub framing: Framing,
-    /// Checksum at the end of each frame. A frame with a wrong one is dropped and counted; the
-    /// decoder does not see the checksum.
-    #[serde(default)]
-    pub checksum: Option<Checksum>,
-    /// How a frame is read. Default: `text`. For a port with several kinds of frames see
-    /// `frames`.
-    #[serde(default)]
-    pub decode: Option<Decode>,
-    /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
-    #[serde(default, deserialize_with = "one_by_one::optional_list")]
-    pub messages: Option<Vec<Mapping>>,
-    /// Several kinds of frames on one port, instead of `decode` and `messages`: the first whose
-    /// `starts` matches takes the frame.
-    #[serde(default, deserialize_with = "one_by_one::list")]
-    pub frames: Vec<FrameKind>,
-    /// Messages from the broker that are written to the port. Each is written, and then acknowledged
-    /// to the broker; or refused, reported with the reason under
-    /// `{gateway}/status/ports/{port}/command` (a flood in one report, whose `count` is how many), and
-    /// acknowledged; or not acknowledged, when the gateway
-    /// ends before and the broker will give it again (`clean: false`, QoS 1 or 2). At most 256 messages
-    /// and 32KiB of topics and payloads wait for a port; more are refused.
-    #[serde(default, deserialize_with = "one_by_one::list")]
-    pub commands: Vec<CommandRule>,
-    /// How long commands wait for a port that is not open, 0s to 10min, counted from the start of the
-    /// gateway, from the reload that closed the port, or from when the device went away. When it
-    /// opens, they are written in their order; after that time they are refused, and so is each that
-    /// comes while the port is still away. Default: 30s.
-    #[serde(default = "Port::default_command_wait")]
-    pub command_wait: Span,
-    /// After so long without a byte the port's status says `silent`: `5min`, at least 1s. Default:
-    /// never.
-    #[serde(default)]
-    pub silent_after: Option<Span>,
-    /// Most messages a second, from 1 on; a second's worth may come at once. What is beyond is
-    /// dropped, and counted as `limited` in the port's status. Default: no limit.
-    #[serde(default)]
-    pub rate_limit: Option<std::num::NonZeroU32>,
-}
-
-impl Port {
-    fn default_command_wait() -> Span {
-        Span::from_secs(30)
-    }
-
-    /// All entries of `messages`.
-    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
-        let frames = self.frames.iter().map(|frame| &frame.messages);
-        std::iter::once(&self.messages).chain(frames).flatten().flatten()
     }
 }

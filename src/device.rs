@@ -6,6 +6,7 @@ pub mod command;
 pub mod last_values;
 pub mod mapping;
 pub mod pipeline;
+pub mod settings;
 
 // What the room `port` needs of the rooms below this one.
 pub use crate::codec::frame::FrameCounts;

@@ -14,9 +14,9 @@ pub mod uplink;
 pub use reload::{ReloadError, reload};
 
 use crate::base::command_line::CliError;
+use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::config::Config;
-use crate::device::pipeline::BuildError;
 use crate::mqtt::packet::{RetainHandling, Subscription};
 use crate::outbox::Outbox;
 use crate::outbox::inlet::{self, Intake};

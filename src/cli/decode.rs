@@ -58,7 +58,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let Some(port) = config.ports.get(&name) else {
         return Err(CliError::Usage(format!("no port {name} in {}: {names}", file.display())));
     };
-    let pipeline = Pipeline::build(&config.gateway, &name, port)
+    let pipeline = Pipeline::build(&port.device(&config.gateway, &name))
         .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
     Decode::new(Capture::new(pipeline)).run(hex)
 }

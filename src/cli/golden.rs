@@ -2,7 +2,7 @@
 //! Left out of the help: it is for those who build the program or write device files.
 
 use crate::base::command_line::{CliError, print};
-use crate::device::cases::Golden;
+use crate::config::cases::Golden;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -3,10 +3,12 @@
 mod network;
 mod status;
 
+use super::error::Part;
 use super::load::{At, Found};
 use super::overlay::Files;
 use super::tree::{Path, Step};
-use super::{Auth, Config, Port, hint};
+use super::{Auth, Config, hint};
+use crate::base::path::BuildError;
 use crate::base::scalar::Span;
 use crate::base::secret::Secret;
 use crate::codec::frame::Framing;
@@ -17,6 +19,7 @@ use crate::mqtt::message::Durability;
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
+use crate::port::settings::Port;
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -45,10 +48,11 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
                 ),
             );
         }
-        let pipeline = Pipeline::build(&config.gateway, name, port).err();
-        let commands = command::build_all(&config.gateway, name, port).err();
+        let device = port.device(&config.gateway, name);
+        let pipeline = Pipeline::build(&device).err();
+        let commands = command::build_all(&device).err();
         for error in pipeline.into_iter().chain(commands).flatten() {
-            found.built(&path, &error.key, &error.why);
+            found.built(&path, error);
         }
     }
 }
@@ -117,9 +121,12 @@ impl Found<'_> {
 
     /// A mistake that came up when a port's parts were built. The keys below the one at fault stand
     /// before the sentence: `names[0]: scale: what is wrong`.
-    fn built(&mut self, port: &Path, key: &str, why: &str) {
-        let mut path = port.below(key);
-        let mut why = why;
+    fn built(&mut self, port: &Path, error: BuildError) {
+        let mut path = Path([port.0.clone(), error.path.0].concat());
+        if let Some(remedy) = error.remedy {
+            return self.problem(path, Part::Key, error.what, Some(remedy));
+        }
+        let mut why = error.what.as_str();
         let is_key = |text: &str| {
             let name = text.split('[').next().unwrap_or_default();
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')

@@ -247,7 +247,7 @@ impl Found<'_> {
         self.shown[over].hides(node.span.start)
     }
 
-    fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
+    pub(super) fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
         if self.problems.len() >= SHOWN {
             self.more += 1;
             return;

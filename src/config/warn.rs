@@ -1,13 +1,14 @@
 //! What is allowed, but most likely not meant. Whoever means it goes on with it.
 
+use super::Config;
 use super::load::Found;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
-use super::{Config, Port};
 use crate::base::scalar::Name;
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
 use crate::device::mapping::{Per, Slot};
+use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
 use std::collections::HashMap;
 

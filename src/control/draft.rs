@@ -56,7 +56,7 @@ pub(crate) fn preview(
     let no_port = || CliError::Failed(format!("there is no port {port:?}"));
     let name: Name = port.parse().map_err(|_| no_port())?;
     let settings = config.ports.get(&name).ok_or_else(no_port)?;
-    let pipeline = Pipeline::build(&config.gateway, &name, settings).map_err(|errors| {
+    let pipeline = Pipeline::build(&settings.device(&config.gateway, &name)).map_err(|errors| {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         CliError::Failed(errors.join("; "))
     })?;

@@ -1,30 +1,14 @@
-//! Golden cases: bytes with times in, messages out, as a YAML file. They are the tests of framing,
-//! decoding and mapping, and their documentation.
+//! Golden cases: bytes with times in, messages out. They are the tests of framing, decoding and
+//! mapping, and their documentation.
 
 use crate::base::clock::Now;
-use crate::base::scalar::{Name, Span, parse_hex};
-use crate::config::tree::Node;
-use crate::config::yaml::{Tree, Value};
-use crate::config::{Config, Port, load};
+use crate::base::scalar::{Span, parse_hex};
 use crate::device::pipeline::Pipeline;
+use crate::device::settings::DeviceSettings;
 use crate::mqtt::message::Message;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
-
-/// A file of cases that share a port's settings. The gateway is called `gw`, the port `port`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Golden {
-    /// Where the bytes come from: the device, and the document that publishes its format.
-    #[allow(dead_code, reason = "for people; it must be there")]
-    pub source: String,
-    /// The port's settings, as in a configuration file.
-    #[serde(deserialize_with = "later")]
-    pub port: Tree,
-    /// The cases.
-    pub cases: Vec<Case>,
-}
 
 /// One stream of bytes and what must come of it.
 #[derive(Debug, Deserialize)]
@@ -81,61 +65,11 @@ pub struct Expected {
     pub payload: String,
 }
 
-/// The settings are taken as they are written, and read as a configuration's port later.
-fn later<'de, D: Deserializer<'de>>(from: D) -> Result<Tree, D::Error> {
-    de::IgnoredAny::deserialize(from).map(|_| Tree::default())
-}
-
-impl Golden {
-    /// Reads a file of cases.
-    pub fn parse(text: &str) -> Result<Golden, String> {
-        let tree = Tree::read(text).map_err(|fault| fault.what)?;
-        let golden = Golden::deserialize(Node::new(&tree));
-        let mut golden = golden.map_err(|wrong| wrong.with_path(&tree))?;
-        golden.port = tree.get("port").cloned().unwrap_or_default();
-        Ok(golden)
-    }
-
-    /// Runs all cases; a text for each that went wrong.
-    pub fn failures(&self) -> Vec<String> {
-        let port = match self.settings() {
-            Ok(port) => port,
-            Err(why) => return vec![why],
-        };
-        self.cases.iter().filter_map(|case| case.run(&port).err()).collect()
-    }
-
-    /// The port's settings, by the same road as a configuration file's.
-    fn settings(&self) -> Result<Port, String> {
-        let mut port = self.port.clone();
-        if let Value::Map(keys) = &mut port.value {
-            let has = |keys: &[(Tree, Tree)], wanted| {
-                keys.iter().any(|(key, _)| key.key_text() == wanted)
-            };
-            if !has(keys, "path") {
-                keys.push((Tree::text("path"), Tree::text("/dev/null")));
-                if !has(keys, "line") {
-                    keys.push((Tree::text("line"), Tree::text("9600 8N1")));
-                }
-            }
-        }
-        let tree = Tree::map(vec![
-            ("gateway", Tree::text("gw")),
-            ("broker", Tree::map(vec![("url", Tree::text("mqtt://x"))])),
-            ("ports", Tree::map(vec![("port", port)])),
-        ]);
-        let parsed = load::from_tree("golden", tree, std::path::Path::new("/"));
-        let (config, _): (Config, _) = parsed.map_err(|e| e.to_string())?;
-        config.ports.into_values().next().ok_or_else(|| "no port".into())
-    }
-}
-
 impl Case {
-    fn run(&self, port: &Port) -> Result<(), String> {
+    /// Runs it through a device with these settings; the text says what went wrong.
+    pub fn run(&self, device: &DeviceSettings<'_>) -> Result<(), String> {
         let failed = |why: String| format!("{}: {why}", self.name);
-        let names: Result<(Name, Name), _> = "gw".parse().and_then(|gw| Ok((gw, "port".parse()?)));
-        let (gateway, name) = names.map_err(|e| failed(e.to_string()))?;
-        let pipeline = Pipeline::build(&gateway, &name, port);
+        let pipeline = Pipeline::build(device);
         let mut pipeline = pipeline.map_err(|e| failed(format!("{e:?}")))?;
         // Any set clock does: time stamps are compared too.
         let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);

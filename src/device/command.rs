@@ -1,9 +1,9 @@
 //! A message from the broker → bytes for a port.
 
-use crate::base::scalar::{ByteString, Name, Span, parse_hex};
-use crate::config::Port;
+use crate::base::path::BuildError;
+use crate::base::scalar::{ByteString, Span, parse_hex};
 use crate::device::mapping::{Names, Slot, Template};
-use crate::device::pipeline::BuildError;
+use crate::device::settings::DeviceSettings;
 use crate::mqtt::topic::{Qos, TopicFilter, check_fit};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -33,18 +33,13 @@ pub struct Command {
     ends: Vec<Vec<u8>>,
 }
 
-/// The running rules of a port, or all that is wrong with them.
-pub fn build_all(
-    gateway: &Name,
-    name: &Name,
-    port: &Port,
-) -> Result<Vec<Command>, Vec<BuildError>> {
-    let names = Names::of(gateway, name, port);
+/// The running rules of a device, or all that is wrong with them.
+pub fn build_all(device: &DeviceSettings<'_>) -> Result<Vec<Command>, Vec<BuildError>> {
     let (mut commands, mut errors) = (Vec::new(), Vec::new());
-    for (n, rule) in port.commands.iter().enumerate() {
-        match Command::build(rule, &names) {
+    for (n, rule) in device.commands.iter().enumerate() {
+        match Command::build(rule, &device.names) {
             Ok(command) => commands.push(command),
-            Err(why) => errors.push(BuildError { key: format!("commands[{n}]"), why }),
+            Err(error) => errors.push(error.item(n).at("commands")),
         }
     }
     if errors.is_empty() { Ok(commands) } else { Err(errors) }
@@ -113,14 +108,16 @@ impl CommandError {
 
 impl Command {
     /// The running rule for a port with these names.
-    pub fn build(rule: &CommandRule, names: &Names<'_>) -> Result<Command, String> {
+    pub fn build(rule: &CommandRule, names: &Names<'_>) -> Result<Command, BuildError> {
         let known = names.slots();
-        let topic = rule.topic.fix(&known, &[]).map_err(|e| format!("topic: {e}"))?;
+        let topic = rule.topic.fix(&known, &[]);
+        let topic = topic.map_err(|error| error.at("topic"))?;
         let text = topic.as_text().unwrap_or_default();
         let filter = check_fit(text).and_then(|()| text.parse::<TopicFilter>());
-        let filter = filter.map_err(|e| format!("topic: {e}"))?;
-        let send = rule.send.fix(&known, &[Slot::Payload]).map_err(|e| format!("send: {e}"))?;
-        let (mut pieces, hex) = pieces(&send).map_err(|e| format!("send: {e}"))?;
+        let filter = filter.map_err(|error| BuildError::from(error).at("topic"))?;
+        let send = rule.send.fix(&known, &[Slot::Payload]);
+        let send = send.map_err(|error| error.at("send"))?;
+        let (mut pieces, hex) = pieces(&send).map_err(|error| error.at("send"))?;
         pieces.push(Piece::Bytes(rule.terminator.as_bytes().to_vec()));
         let ends = if hex { Vec::new() } else { ends(&pieces) };
         Ok(Command {
@@ -218,7 +215,7 @@ fn ends(pieces: &[Piece]) -> Vec<Vec<u8>> {
 }
 
 /// Cuts the template at `{payload}`; `hex:` in front makes the rest hexadecimal digits.
-fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), String> {
+fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), BuildError> {
     let mut pieces = Vec::new();
     let mut hex = false;
     let mut error = None;
@@ -233,7 +230,7 @@ fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), String> {
             }
             match parse_hex(digits.unwrap_or(text)) {
                 Ok(bytes) => pieces.push(Piece::Bytes(bytes)),
-                Err(e) => error = Some(e.to_string()),
+                Err(e) => error = Some(BuildError::new(e.to_string())),
             }
         }
     });
@@ -285,7 +282,7 @@ impl CommandRule {
 mod tests {
     use super::*;
 
-    fn command(yaml: &str) -> Result<Command, String> {
+    fn command(yaml: &str) -> Result<Command, BuildError> {
         let rule: CommandRule = crate::config::tree::parse(yaml).unwrap();
         Command::build(&rule, &Names { gateway: "gw", port: "p", device: "dev" })
     }
@@ -308,7 +305,7 @@ mod tests {
     fn hexadecimal_bytes_around_the_payload() {
         let yaml = r#"{topic: a, send: "hex:02 {payload} 03", terminator: "hex:0D"}"#;
         assert_eq!(sent(yaml, b"\x00A").unwrap(), b"\x02\x00A\x03\x0d");
-        assert!(command(r#"{topic: a, send: "hex:0"}"#).unwrap_err().contains("hexadecimal"));
+        assert!(command(r#"{topic: a, send: "hex:0"}"#).unwrap_err().what.contains("hexadecimal"));
     }
 
     #[test]

@@ -5,10 +5,9 @@ mod template;
 pub use template::{Slot, Template, TemplateError};
 
 use crate::base::clock::{Now, Stamp};
+use crate::base::path::BuildError;
 use crate::base::plain::is_unfit;
-use crate::base::scalar::Name;
 use crate::codec::value::{Reading, Value};
-use crate::config::Port;
 use crate::mqtt::message::{Durability, Message};
 use crate::mqtt::topic::{self, Qos, Topic};
 use bytes::{BufMut, BytesMut};
@@ -70,16 +69,7 @@ pub struct Names<'a> {
     pub device: &'a str,
 }
 
-impl<'a> Names<'a> {
-    /// The names of a port; its device is called like the port unless it has a name of its own.
-    pub fn of(gateway: &'a Name, name: &'a Name, port: &'a Port) -> Names<'a> {
-        Names {
-            gateway: gateway.as_str(),
-            port: name.as_str(),
-            device: port.device.as_ref().unwrap_or(name).as_str(),
-        }
-    }
-
+impl Names<'_> {
     /// The placeholders that these names fill.
     pub fn slots(&self) -> [(Slot, &str); 3] {
         [(Slot::Gateway, self.gateway), (Slot::Port, self.port), (Slot::Device, self.device)]
@@ -104,37 +94,21 @@ impl Mapping {
     }
 
     /// The running mapper for a port with these names.
-    pub fn build(&self, names: &Names<'_>) -> Result<Mapper, String> {
+    pub fn build(&self, names: &Names<'_>) -> Result<Mapper, BuildError> {
         let known = names.slots();
         let in_topic: &[Slot] = match self.per {
             Per::Field => &[Slot::Node, Slot::Field, Slot::Value, Slot::Unit],
             Per::Frame => &[Slot::Node],
         };
         let in_payload = [in_topic, &[Slot::Time, Slot::Json]].concat();
-        let topic = self.topic.fix(&known, in_topic).map_err(|e| format!("topic: {e}"))?;
-        if let Some(text) = topic.as_text() {
-            text.parse::<Topic>().map_err(|e| format!("topic: {e}"))?;
-        }
-        let (mut wildcard, mut unfit) = (None, None);
-        topic.render(|piece| {
-            let Ok(text) = piece else { return };
-            if text.contains(['+', '#']) {
-                wildcard = Some(text.to_owned());
-            }
-            unfit = unfit.take().or_else(|| topic::check_fit(text).err());
-        });
-        if let Some(error) = unfit {
-            return Err(format!("topic: {error}"));
-        }
-        if let Some(text) = wildcard {
-            return Err(format!("topic: {text:?} has a wildcard; wildcards are for subscriptions"));
-        }
+        let topic = self.topic(&known, in_topic).map_err(|error| error.at("topic"))?;
         let payload = match (&self.payload, self.per) {
             (Some(payload), _) => payload.clone(),
             (None, Per::Field) => Template::of_slot(Slot::Value),
             (None, Per::Frame) => Template::of_slot(Slot::Json),
         };
-        let payload = payload.fix(&known, &in_payload).map_err(|e| format!("payload: {e}"))?;
+        let payload = payload.fix(&known, &in_payload);
+        let payload = payload.map_err(|error| error.at("payload"))?;
         Ok(Mapper {
             topic,
             payload,
@@ -146,6 +120,29 @@ impl Mapping {
             durability: self.durability,
             amqp: false,
         })
+    }
+
+    fn topic(&self, known: &[(Slot, &str)], slots: &[Slot]) -> Result<Template, BuildError> {
+        let topic = self.topic.fix(known, slots)?;
+        if let Some(text) = topic.as_text() {
+            text.parse::<Topic>()?;
+        }
+        let (mut wildcard, mut unfit) = (None, None);
+        topic.render(|piece| {
+            let Ok(text) = piece else { return };
+            if text.contains(['+', '#']) {
+                wildcard = Some(text.to_owned());
+            }
+            unfit = unfit.take().or_else(|| topic::check_fit(text).err());
+        });
+        if let Some(error) = unfit {
+            return Err(error.into());
+        }
+        match wildcard {
+            Some(text) => Err(BuildError::new(format!("{text:?} has a wildcard"))
+                .remedy("wildcards are for subscriptions")),
+            None => Ok(topic),
+        }
     }
 }
 
@@ -462,7 +459,7 @@ mod tests {
         ] {
             let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
             let error = mapping.build(&NAMES).unwrap_err();
-            assert!(error.contains(expected), "{yaml}: {error}");
+            assert!(error.to_string().contains(expected), "{yaml}: {error}");
         }
     }
 }

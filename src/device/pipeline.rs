@@ -2,15 +2,15 @@
 
 use crate::base::clock::Now;
 use crate::base::one_by_one;
-use crate::base::path;
+use crate::base::path::BuildError;
 use crate::base::plain::plain_bytes;
-use crate::base::scalar::{ByteString, Name};
+use crate::base::scalar::ByteString;
 use crate::codec::decode::{Decode, Decoder};
 use crate::codec::frame::{FrameCounts, Framer};
 use crate::codec::value::{NoValue, RejectReason, RejectedReading};
-use crate::config::Port;
 use crate::device::last_values::{LastValue, LastValues};
-use crate::device::mapping::{Mapper, Mapping, Names};
+use crate::device::mapping::{Mapper, Mapping};
+use crate::device::settings::DeviceSettings;
 use crate::mqtt::message::Message;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -144,23 +144,6 @@ pub struct Rest {
     pub is_line: bool,
 }
 
-/// A mistake in the configuration of a port, with the key that holds it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {why}")]
-pub struct BuildError {
-    /// Path of the key below the port: `framing`, `frames[1].decode`, `messages[0]`.
-    pub key: String,
-    /// What is wrong, and the remedy.
-    pub why: String,
-}
-
-impl From<path::BuildError> for BuildError {
-    fn from(mut error: path::BuildError) -> BuildError {
-        let key = std::mem::take(&mut error.path).to_string();
-        BuildError { key, why: error.to_string() }
-    }
-}
-
 /// Something was refused, once or often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
@@ -176,21 +159,22 @@ impl Pipeline {
         self.kinds.iter_mut().flat_map(|kind| &mut kind.mappers).for_each(Mapper::for_amqp);
     }
 
-    /// The pipeline of a port, or all that is wrong with its settings.
-    pub fn build(gateway: &Name, name: &Name, port: &Port) -> Result<Pipeline, Vec<BuildError>> {
+    /// The pipeline of a device, or all that is wrong with its settings.
+    pub fn build(device: &DeviceSettings<'_>) -> Result<Pipeline, Vec<BuildError>> {
         let mut errors = Vec::new();
-        let framer = port.framing.build(port.checksum.as_ref(), port.line.as_ref());
-        let framer = framer.map_err(|error| errors.push(error.into()));
-        let names = Names::of(gateway, name, port);
+        let framer = device.framing.build(device.checksum, device.line);
+        let framer = framer.map_err(|error| errors.push(error));
         let mut kinds = Vec::new();
-        for (n, kind) in port.frames.iter().enumerate() {
-            kinds.extend(Kind::build(kind, &names, &format!("frames[{n}]."), &mut errors));
+        for (n, kind) in device.frames.iter().enumerate() {
+            let built = Kind::build(&kind.starts, &kind.decode, kind.messages.as_deref(), device);
+            let in_frames = |error: BuildError| error.item(n).at("frames");
+            kinds.extend(built.map_err(|wrong| errors.extend(wrong.into_iter().map(in_frames))));
         }
-        if port.frames.is_empty() {
-            let decode = port.decode.clone().unwrap_or_default();
-            let messages = port.messages.clone();
-            let only = FrameKind { starts: Default::default(), decode, messages };
-            kinds.extend(Kind::build(&only, &names, "", &mut errors));
+        if device.frames.is_empty() {
+            let default = Decode::default();
+            let decode = device.decode.unwrap_or(&default);
+            let built = Kind::build(&ByteString::default(), decode, device.messages, device);
+            kinds.extend(built.map_err(|wrong| errors.extend(wrong)));
         }
         match framer {
             Ok(framer) if errors.is_empty() => {
@@ -351,27 +335,28 @@ impl FrameSeen {
 }
 
 impl Kind {
-    /// The running kind. What is wrong is added to `errors`, under keys that begin with `above`.
+    /// The running kind, or all that is wrong with it.
     fn build(
-        kind: &FrameKind,
-        names: &Names<'_>,
-        above: &str,
-        errors: &mut Vec<BuildError>,
-    ) -> Option<Kind> {
-        let mut wrong = |key: &str, why| {
-            errors.push(BuildError { key: format!("{above}{key}"), why });
-        };
-        let decoder = kind.decode.build().map_err(|error| {
-            let BuildError { key, why } = error.at("decode").into();
-            wrong(&key, why);
-        });
+        starts: &ByteString,
+        decode: &Decode,
+        messages: Option<&[Mapping]>,
+        device: &DeviceSettings<'_>,
+    ) -> Result<Kind, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let decoder = decode.build();
+        let decoder = decoder.map_err(|error| errors.push(error.at("decode")));
         let standard = [Mapping::standard()];
-        let mappings = kind.messages.as_deref().unwrap_or(&standard);
-        let mappers = mappings.iter().enumerate().filter_map(|(n, mapping)| {
-            mapping.build(names).map_err(|why| wrong(&format!("messages[{n}]"), why)).ok()
-        });
-        let mappers = mappers.collect();
-        Some(Kind { starts: kind.starts.as_bytes().to_vec(), decoder: decoder.ok()?, mappers })
+        let mut mappers = Vec::new();
+        for (n, mapping) in messages.unwrap_or(&standard).iter().enumerate() {
+            let built = mapping.build(&device.names);
+            mappers.extend(built.map_err(|error| errors.push(error.item(n).at("messages"))));
+        }
+        match decoder {
+            Ok(decoder) if errors.is_empty() => {
+                Ok(Kind { starts: starts.as_bytes().to_vec(), decoder, mappers })
+            }
+            _ => Err(errors),
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::StartError;
 use crate::base::backoff;
+use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span};
-use crate::config::{Auth, Config, Port};
+use crate::config::{Auth, Config};
 use crate::device::command;
-use crate::device::pipeline::{BuildError, Pipeline};
+use crate::device::pipeline::Pipeline;
 use crate::gateway::machine;
 use crate::gateway::status::{self, Topics};
 use crate::gateway::uplink::{self, Route, Uplink};
@@ -18,6 +19,7 @@ use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
 use crate::outbox::inlet::Intake;
 use crate::outbox::journal::{self, Journal};
+use crate::port::settings::Port;
 use crate::port::task::{self, Inbox, PortTask};
 use std::io;
 use std::time::Duration;
@@ -113,11 +115,12 @@ pub(super) fn port(
     port: &Port,
     intake: Intake,
 ) -> Result<ReadyPort, Vec<BuildError>> {
-    let mut pipeline = Pipeline::build(&config.gateway, name, port)?;
+    let device = port.device(&config.gateway, name);
+    let mut pipeline = Pipeline::build(&device)?;
     if config.broker.amqp_topics {
         pipeline.for_amqp();
     }
-    let commands = command::build_all(&config.gateway, name, port)?;
+    let commands = command::build_all(&device)?;
     let topics = Topics::with(&config.gateway, &config.status);
     let (inbox, inbox_end) = task::inbox();
     let (asks, asked) = mpsc::channel(task::REQUESTS);

@@ -1,6 +1,7 @@
 //! Topics, topic filters and QoS: they parse themselves, an invalid one cannot be built.
 //! MQTT 3.1.1 section 4.7.
 
+use crate::base::path::BuildError;
 use crate::base::plain::is_unfit;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
@@ -10,20 +11,16 @@ use std::str::FromStr;
 /// The longest topic or filter in bytes (MQTT 3.1.1, 4.7.3).
 const MAX_LEN: usize = 65_535;
 
-/// Why a text is no topic, topic filter or QoS.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is not a valid topic, topic filter or QoS.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicError {
     /// A topic has at least one character.
-    #[error("a topic must not be empty")]
     Empty,
     /// Longer than 65,535 bytes.
-    #[error("a topic has at most 65535 bytes, this one has {0}")]
     TooLong(usize),
     /// The character U+0000.
-    #[error("a topic must not contain NUL (at byte {0})")]
     Nul(usize),
     /// `+` or `#` in a topic that messages are published to.
-    #[error("{text:?} has a wildcard at byte {at}; wildcards are for subscriptions")]
     Wildcard {
         /// The topic.
         text: String,
@@ -31,19 +28,16 @@ pub enum TopicError {
         at: usize,
     },
     /// `#` that is not the whole last level, or `+` that is not a whole level.
-    #[error("{text:?} has a misplaced wildcard: `+` must be a whole level, `#` the whole last one")]
     Misplaced {
         /// The filter.
         text: String,
     },
     /// `$share/` without a name or without a filter.
-    #[error("{text:?} is no shared subscription; write $share/NAME/FILTER")]
     Share {
         /// The filter.
         text: String,
     },
     /// A character that a broker may end the link at (MQTT 5.0, 1.5.4).
-    #[error("{text:?} has {} at byte {at}; brokers may refuse it, leave it out", code_point(*what))]
     Unfit {
         /// The topic or filter.
         text: String,
@@ -53,9 +47,55 @@ pub enum TopicError {
         at: usize,
     },
     /// A QoS other than 0, 1 and 2.
-    #[error("there is no QoS {0}; write 0, 1 or 2")]
     Qos(u64),
 }
+
+impl From<&TopicError> for BuildError {
+    fn from(error: &TopicError) -> BuildError {
+        let (what, remedy) = match error {
+            TopicError::Empty => return BuildError::new("a topic must not be empty"),
+            TopicError::TooLong(bytes) => {
+                let what = format!("a topic has at most 65535 bytes, this one has {bytes}");
+                return BuildError::new(what);
+            }
+            TopicError::Nul(at) => {
+                return BuildError::new(format!("a topic must not contain NUL (at byte {at})"));
+            }
+            TopicError::Misplaced { text } => {
+                return BuildError::new(format!(
+                    "{text:?} has a misplaced wildcard: `+` must be a whole level, `#` the whole \
+                     last one"
+                ));
+            }
+            TopicError::Wildcard { text, at } => {
+                (format!("{text:?} has a wildcard at byte {at}"), "wildcards are for subscriptions")
+            }
+            TopicError::Share { text } => {
+                (format!("{text:?} is not a valid shared subscription"), "write $share/NAME/FILTER")
+            }
+            TopicError::Unfit { text, what, at } => (
+                format!("{text:?} has {} at byte {at}", code_point(*what)),
+                "brokers may refuse it, leave it out",
+            ),
+            TopicError::Qos(qos) => (format!("there is no QoS {qos}"), "write 0, 1 or 2"),
+        };
+        BuildError::new(what).remedy(remedy)
+    }
+}
+
+impl From<TopicError> for BuildError {
+    fn from(error: TopicError) -> BuildError {
+        BuildError::from(&error)
+    }
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BuildError::from(self).fmt(f)
+    }
+}
+
+impl std::error::Error for TopicError {}
 
 /// A topic that messages are published to: not empty, no wildcards, no NUL, at most 65,535 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! Every file of golden cases under `tests/golden`.
 
-use tty2mqtt::testing::device::cases::Golden;
+use tty2mqtt::testing::config::cases::Golden;
 
 #[test]
 fn golden_cases() {

@@ -101,9 +101,11 @@ fn parts_of(text: &str) -> Parts {
     let topics = Topics::of(&config.gateway);
     let task = PortTask {
         name: name.to_string(),
-        pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
-        commands: tty2mqtt::testing::device::command::build_all(&config.gateway, name, port)
-            .unwrap(),
+        pipeline: Pipeline::build(&port.device(&config.gateway, name)).unwrap(),
+        commands: tty2mqtt::testing::device::command::build_all(
+            &port.device(&config.gateway, name),
+        )
+        .unwrap(),
         command_wait: port.command_wait.duration(),
         inbox: end,
         left: None,

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tty2mqtt::testing::base::clock::Now;
-use tty2mqtt::testing::config::{Config, Port, load};
+use tty2mqtt::testing::config::{Config, load};
 use tty2mqtt::testing::device::pipeline::Pipeline;
 use tty2mqtt::testing::gateway::status::Topics;
 use tty2mqtt::testing::outbox::inlet;
+use tty2mqtt::testing::port::settings::Port;
 use tty2mqtt::testing::port::settings::Usb;
 use tty2mqtt::testing::port::task::{self, LinkKind, PortTask};
 use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
@@ -247,7 +248,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
     for (name, port) in &config.ports {
         let task = PortTask {
             name: name.to_string(),
-            pipeline: Pipeline::build(&config.gateway, name, port).unwrap(),
+            pipeline: Pipeline::build(&port.device(&config.gateway, name)).unwrap(),
             commands: Vec::new(),
             command_wait: Duration::ZERO,
             inbox: task::inbox().1,

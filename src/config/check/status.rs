@@ -5,7 +5,7 @@ use crate::config::{Config, Status, Switch};
 pub(super) fn check(config: &Config, mut add: impl FnMut(&str, &str)) {
     if let Switch::On(status) = &config.status {
         if let Err(why) = Status::topic_of(&status.topic, &config.gateway) {
-            add("status.topic", &why);
+            add("status.topic", &why.to_string());
         }
         for (key, word) in [("online", &status.online), ("offline", &status.offline)] {
             if word.0.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn check(config: &Config, mut add: impl FnMut(&str, &str)) {
     match &will.topic {
         Some(topic) => {
             if let Err(why) = Status::topic_of(topic, &config.gateway) {
-                add("broker.will.topic", &why);
+                add("broker.will.topic", &why.to_string());
             }
         }
         None if config.status.on().is_none() => {

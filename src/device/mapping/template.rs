@@ -1,5 +1,6 @@
 //! Texts with `{placeholders}`, compiled when the configuration is loaded.
 
+use crate::base::path::BuildError;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;
@@ -64,18 +65,28 @@ impl fmt::Display for Slot {
     }
 }
 
-/// Why a text is no template, or not one for its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is not a valid template.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
     /// A `{` without its `}`, or the other way round.
-    #[error("{0:?} has a brace without its partner; a brace that is meant as such is doubled")]
     Unbalanced(String),
-    /// No such placeholder.
-    #[error("unknown placeholder {0:?}; there are {1}")]
+    /// No such placeholder, and those there are.
     Unknown(String, String),
-    /// A placeholder that has no meaning where the template stands.
-    #[error("{0} has no meaning here; possible are {1}")]
-    Misplaced(Slot, String),
+}
+
+impl From<TemplateError> for BuildError {
+    fn from(error: TemplateError) -> BuildError {
+        match error {
+            TemplateError::Unbalanced(text) => {
+                BuildError::new(format!("{text:?} has a brace without its partner"))
+                    .remedy("write a literal brace twice: `{{` or `}}`")
+            }
+            TemplateError::Unknown(name, known) => {
+                BuildError::new(format!("unknown placeholder {name:?}"))
+                    .remedy(format!("there are {known}"))
+            }
+        }
+    }
 }
 
 fn list(slots: impl IntoIterator<Item = Slot>) -> String {
@@ -139,7 +150,7 @@ impl Template {
 
     /// The template with some placeholders filled in for good, checked against what else may
     /// stand at its place.
-    pub fn fix(&self, known: &[(Slot, &str)], allowed: &[Slot]) -> Result<Template, TemplateError> {
+    pub fn fix(&self, known: &[(Slot, &str)], allowed: &[Slot]) -> Result<Template, BuildError> {
         let mut fixed = Template { parts: Vec::new() };
         for part in &self.parts {
             match part {
@@ -150,7 +161,8 @@ impl Template {
                     None => {
                         let known = known.iter().map(|(slot, _)| *slot);
                         let possible = list(known.chain(allowed.iter().copied()));
-                        return Err(TemplateError::Misplaced(*slot, possible));
+                        return Err(BuildError::new(format!("{slot} has no meaning here"))
+                            .remedy(format!("possible are {possible}")));
                     }
                 },
             }
@@ -185,7 +197,8 @@ impl Template {
 
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let template = String::deserialize(deserializer)?.parse();
+        template.map_err(|error: TemplateError| de::Error::custom(BuildError::from(error)))
     }
 }
 
@@ -207,7 +220,8 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Result<String, String> {
-        let template: Template = text.parse().map_err(|e: TemplateError| e.to_string())?;
+        let template: Template =
+            text.parse().map_err(|e: TemplateError| BuildError::from(e).to_string())?;
         let mut out = String::new();
         template.render(|piece| match piece {
             Ok(text) => out.push_str(text),

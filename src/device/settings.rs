@@ -1,0 +1,23 @@
+//! What a configuration says of one device, and the names that its topics are made of.
+
+use crate::base::line::Line;
+use crate::device::mapping::{Mapping, Names};
+
+pub use crate::codec::decode::Decode;
+pub use crate::codec::frame::{Checksum, Framing};
+pub use crate::device::command::CommandRule;
+pub use crate::device::pipeline::FrameKind;
+
+/// What the settings of a port say of the device on it.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceSettings<'a> {
+    pub names: Names<'a>,
+    /// Where it is known, silences are counted in its characters.
+    pub line: Option<&'a Line>,
+    pub framing: &'a Framing,
+    pub checksum: Option<&'a Checksum>,
+    pub decode: Option<&'a Decode>,
+    pub messages: Option<&'a [Mapping]>,
+    pub frames: &'a [FrameKind],
+    pub commands: &'a [CommandRule],
+}
