@@ -17,47 +17,59 @@ use crate::shell;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// The commands that people type.
-const COMMANDS: [&str; 15] = [
-    "run",
-    "check",
-    "decode",
-    "ports",
-    "status",
-    "reload",
-    "reconnect",
-    "rescan",
-    "send",
-    "monitor",
-    "log",
-    "pub",
-    "sub",
-    "test",
-    "demo",
+type Main = fn(lexopt::Parser) -> Result<ExitCode, CliError>;
+
+/// The commands that people type, besides those for a running gateway.
+const COMMANDS: [(&str, Main); 8] = [
+    ("run", run::main),
+    ("check", check::main),
+    ("decode", decode::main),
+    ("ports", ports::main),
+    ("pub", SHELL[0]),
+    ("sub", SHELL[1]),
+    ("test", SHELL[2]),
+    ("demo", DEMO),
 ];
 
+/// Commands of scripts and of developers.
+const HIDDEN: [(&str, Main); 2] = [("rpcd", control::rpcd), ("golden", golden::main)];
+
+#[cfg(feature = "shell")]
+const SHELL: [Main; 3] = [shell::publish, shell::subscribe, shell::test];
+#[cfg(not(feature = "shell"))]
+const SHELL: [Main; 3] = [|_| {
+    let why =
+        "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini";
+    Err(CliError::Usage(why.into()))
+}; 3];
+
+#[cfg(feature = "demo")]
+const DEMO: Main = demo::main;
+#[cfg(not(feature = "demo"))]
+const DEMO: Main = |_| Err(CliError::Usage("this build has no demo (feature `demo`)".into()));
+
 const HELP: &str = "\
-tty2mqtt reads serial devices and publishes what they say to an MQTT broker.
+tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 
 Usage: tty2mqtt COMMAND [OPTIONS]
 
 Commands:
-  run      the gateway itself                  tty2mqtt run --config my.yaml
-  check    is a configuration file right?      tty2mqtt check my.yaml
-  decode   what becomes of captured bytes?     tty2mqtt decode --port meter < capture
-  status   how is the running gateway?         tty2mqtt status --watch
-  monitor  what happens on a port right now?   tty2mqtt monitor meter
-  send     write a command to a port           tty2mqtt send door relay on
-  reload, reconnect, rescan, log: tell it      tty2mqtt reload
-  ports    which serial ports are there?       tty2mqtt ports
-  demo     see it work without any hardware    tty2mqtt demo
-  pub      publish messages                    tty2mqtt pub -h broker -t door/bell -m ring
-  sub      print messages                      tty2mqtt sub -h broker -v -t 'door/#'
-  test     is a broker there, and how is it?   tty2mqtt test --self-check broker
+  run      run the gateway                           tty2mqtt run --config my.yaml
+  check    check a configuration file                tty2mqtt check my.yaml
+  decode   show what captured bytes become           tty2mqtt decode --port meter < capture
+  status   show how the running gateway is           tty2mqtt status --watch
+  monitor  show what happens on a port right now     tty2mqtt monitor meter
+  send     write a command to a port                 tty2mqtt send door relay on
+  reload, reconnect, rescan, log: control it         tty2mqtt reload
+  ports    list the serial ports of this machine     tty2mqtt ports
+  demo     see it work without any hardware          tty2mqtt demo
+  pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
+  sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'
+  test     check that a broker is there and healthy  tty2mqtt test --self-check broker
 
 `tty2mqtt COMMAND --help` says more. `tty2mqtt --version` prints the version.
-Exit codes: 0 all is well, 1 something failed, 2 wrong usage or configuration; pub, sub and
-test have more.
+Exit codes: 0 success, 1 something failed, 2 wrong usage or configuration; pub, sub and test
+have more.
 ";
 
 /// Runs the command that the arguments (the program's name among them) ask for.
@@ -70,47 +82,28 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
         Some(Value(word)) => word.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
-    match command.as_str() {
-        "run" => run::main(parser),
-        "check" => check::main(parser),
-        "decode" => decode::main(parser),
-        "ports" => ports::main(parser),
-        "status" => control::status(parser),
-        "reload" => control::reload(parser),
-        "reconnect" => control::reconnect(parser),
-        "rescan" => control::rescan(parser),
-        "send" => control::send(parser),
-        "monitor" => control::monitor(parser),
-        "log" => control::log(parser),
-        #[cfg(feature = "shell")]
-        "pub" => shell::publish(parser),
-        #[cfg(feature = "shell")]
-        "sub" => shell::subscribe(parser),
-        #[cfg(feature = "shell")]
-        "test" => shell::test(parser),
-        #[cfg(not(feature = "shell"))]
-        "pub" | "sub" | "test" => Err(CliError::Usage(
-            "this build has no pub, sub and test; install the package tty2mqtt, not tty2mqtt-mini"
-                .into(),
-        )),
-        "rpcd" => control::rpcd(parser),
-        "golden" => golden::main(parser),
-        #[cfg(feature = "demo")]
-        "demo" => demo::main(parser),
-        #[cfg(not(feature = "demo"))]
-        "demo" => Err(CliError::Usage("this build has no demo (feature `demo`)".into())),
-        "help" => match parser.next()? {
+    if let Some(command) = control::COMMANDS.iter().find(|it| it.name == command) {
+        return command.main(parser);
+    }
+    if let Some((_, main)) = COMMANDS.iter().chain(&HIDDEN).find(|(name, _)| *name == command) {
+        return main(parser);
+    }
+    if command == "help" {
+        return match parser.next()? {
             Some(Value(word)) if word != "help" => main(["tty2mqtt".into(), word, "--help".into()]),
             _ => print(HELP),
-        },
-        other => {
-            let nearest = COMMANDS.iter().map(|known| (distance(other, known), known)).min();
-            let nearest = nearest.filter(|(distance, _)| *distance <= 2);
-            let hint =
-                nearest.map(|(_, known)| format!(" did you mean {known}?")).unwrap_or_default();
-            Err(CliError::Usage(format!("unknown command {other:?};{hint} see tty2mqtt --help")))
-        }
+        };
     }
+    let nearest = names().map(|known| (distance(&command, known), known)).min();
+    let nearest = nearest.filter(|(distance, _)| *distance <= 2);
+    let hint = nearest.map(|(_, known)| format!(" did you mean {known}?")).unwrap_or_default();
+    Err(CliError::Usage(format!("unknown command {command:?};{hint} see tty2mqtt --help")))
+}
+
+/// The names of all commands that people type.
+fn names() -> impl Iterator<Item = &'static str> {
+    let running = control::COMMANDS.iter().map(|command| command.name);
+    COMMANDS.iter().map(|(name, _)| *name).chain(running)
 }
 
 /// As [`main`], with the arguments of this process; an error is printed.
@@ -141,7 +134,7 @@ mod tests {
         );
         assert_eq!(error(&["frobnicate"]), "unknown command \"frobnicate\"; see tty2mqtt --help");
         assert!(error(&["help", "chekc"]).contains("did you mean check?"));
-        for command in COMMANDS {
+        for command in names() {
             assert!(HELP.contains(command), "{command}");
         }
     }

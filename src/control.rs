@@ -5,20 +5,22 @@
 //! waits on a slow router. Everything about a client is bounded: how many there are, how long a
 //! request is, how long it may stay silent, how slowly it may read.
 
-mod client;
+mod answers;
 pub mod commands;
 pub mod draft;
-pub mod json;
 pub mod path;
-pub mod request;
+pub mod protocol;
+mod server;
 pub mod socket_lock;
 mod start_log;
 mod status;
 
+use crate::base::json::line;
 use crate::base::log::Filter;
 use crate::config::Files;
 use crate::gateway::status::Program;
 use crate::gateway::{Directory, GatewayRequest};
+use protocol::Failure;
 use socket_lock::SocketLock;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
@@ -97,7 +99,7 @@ async fn serve(control: Control, listener: StdListener) -> io::Result<()> {
             Ok(place) => {
                 let control = control.clone();
                 tokio::task::spawn_local(async move {
-                    client::talk(&control, stream).await;
+                    server::talk(&control, stream).await;
                     drop(place);
                 });
             }
@@ -109,7 +111,7 @@ async fn serve(control: Control, listener: StdListener) -> io::Result<()> {
 /// What fits into the socket's own buffer needs nobody who waits for it to be read.
 fn turn_away(stream: &UnixStream) {
     let why = format!("{CLIENTS} clients are connected already; close one of them");
-    let _ = stream.try_write(json::line(&json::error(&why)).as_bytes());
+    let _ = stream.try_write(line(&Failure::new(why)).as_bytes());
 }
 
 impl Control {

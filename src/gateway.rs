@@ -9,6 +9,7 @@ mod machine;
 mod numbers;
 mod reload;
 pub mod status;
+pub mod topics;
 pub mod uplink;
 
 pub use reload::{ReloadError, reload};
@@ -24,11 +25,12 @@ use crate::port;
 use crate::port::task;
 use build::{PortRoutes, ReadyPort};
 use numbers::Numbers;
-use status::{Program, Topics};
+use status::Program;
 use std::collections::BTreeMap;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
+use topics::Topics;
 use uplink::{Route, Uplink, UplinkConfig, UplinkUpdate};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
@@ -314,7 +316,7 @@ impl Gateway {
         let kept = kept.map(|(_, port)| &port.routes);
         let (routes, subscriptions) =
             all_of(kept.chain(ready.iter().map(|(_, port)| &port.routes)));
-        let new_will = status::will(&config) != status::will(&self.config);
+        let new_will = topics::will(&config) != topics::will(&self.config);
         let new_link = renamed || new_will || !self.config.is_same(&config, &["broker"]);
         let link = match new_link {
             true => Some(build::link(&config, &subscriptions, Outbox::new(&config.bounds().0))?),
@@ -344,7 +346,7 @@ impl Gateway {
             config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
         };
         if of_journal(&config) != of_journal(&self.config) {
-            tracing::warn!("for the journal, the changed outbox counts from the next start");
+            tracing::warn!("journal settings changed; restart to apply them");
         }
         // The MQTT task ends after the ports only.
         let _ = self.updates.send(update).await;

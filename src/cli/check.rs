@@ -1,4 +1,4 @@
-//! `tty2mqtt check`: is a configuration file right?
+//! `tty2mqtt check`: checks a configuration file.
 
 use crate::base::command_line::{CliError, print};
 use crate::base::log;
@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt check: reads a configuration file and reports its mistakes, at most 50, with line and
-remedy, and what is right but most likely not meant. Opens no port and no connection.
+tty2mqtt check reads a configuration file and reports its mistakes, at most 50, with line and
+remedy, and warns of what is valid but most likely not meant. It opens no port and no connection.
 
 Usage: tty2mqtt check [OPTIONS] [FILE]
 
   FILE                    configuration [/etc/tty2mqtt/config.yaml]
-  -b, --broker-file FILE  checked too, as `run` lays it over the configuration
-  -l, --log FILTER        checked too, as `run` takes it
-  -u, --user UID:GID      reads the files as this user; takes root
-  -p, --paths             prints the folders that the gateway needs, one a line: `read FOLDER`,
-                          `write FOLDER`, or `journal FOLDER`, which is its own
+  -b, --broker-file FILE  checked too, as the keys that override those of `broker` in `run`
+  -l, --log FILTER        checked too, as the log filter of `run`
+  -u, --user UID:GID      read the files as this user; only root may
+  -p, --paths             print the folders that the gateway needs, one a line: `read FOLDER`,
+                          `write FOLDER`, or `journal FOLDER`, which only the gateway uses
 
-Exit codes: 0 the file is right, 2 it is not.
+Exit codes: 0 the file is valid, 2 it is not.
 Example: tty2mqtt check my.yaml
 ";
 
@@ -70,7 +70,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     }
     let ports: Vec<_> = config.ports.keys().map(|name| name.as_str()).collect();
     print(&format!(
-        "{} is right: gateway {}, broker {}, ports {}\n",
+        "{}: OK (gateway {}, broker {}, ports {})\n",
         files.config.display(),
         config.gateway,
         config.broker.url,
@@ -87,7 +87,7 @@ fn user(text: &str) -> Result<(Uid, Gid), String> {
     Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
 }
 
-/// From now on files are read with the rights of this user. The program has one thread so far.
+/// Files are read with the rights of this user from here on. The program has one thread so far.
 fn become_user((uid, gid): (Uid, Gid)) -> Result<(), CliError> {
     if (geteuid(), getegid()) == (uid, gid) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `tty2mqtt decode`: what becomes of captured bytes?
+//! `tty2mqtt decode`: shows what captured bytes become.
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::{plain, plain_bytes};
@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt decode: sends bytes from standard input through a port's framing, decoding and mapping,
-and prints each message as topic and payload. What was refused, fields without a value and what was
-left over at the end go to standard error. A last line needs no terminator.
+tty2mqtt decode sends bytes from standard input through a port's framing, decoding and mapping, and
+prints each message as topic and payload. Refused fields, fields without a value and bytes left over
+at the end are reported on standard error. The last line needs no terminator.
 
 Usage: tty2mqtt decode [OPTIONS] [FILE] < CAPTURE
 
@@ -26,7 +26,7 @@ Usage: tty2mqtt decode [OPTIONS] [FILE] < CAPTURE
                       `tty2mqtt monitor --raw --hex` prints it; each line is one burst, with silence
                       behind it
 
-Exit codes: 0 all was understood, 1 something was refused, skipped or left over at the end,
+Exit codes: 0 everything was decoded, 1 something was refused, skipped or left over,
 2 wrong usage.
 Example: echo '01 03 02 01 2C B8 09' | tty2mqtt decode --config my.yaml --port meter --hex
 ";

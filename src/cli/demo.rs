@@ -1,4 +1,4 @@
-//! `tty2mqtt demo`: see it work without any hardware.
+//! `tty2mqtt demo`: shows the gateway at work without any hardware.
 
 use super::run::Signals;
 use crate::base::command_line::{CliError, print};
@@ -10,19 +10,19 @@ use std::io::Write;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt demo: simulated sensors on virtual serial ports, at the speed of real lines; the real
-gateway; and a subscriber that prints every message it sees. Meanwhile a command switches a
-relay, a plug is pulled and put back, and the broker restarts. Nothing may get lost.
+tty2mqtt demo runs simulated sensors on virtual serial ports at the speed of real lines, the real
+gateway, and a subscriber that prints every message it receives. Meanwhile a command switches a
+relay, a device is unplugged and plugged in again, and the broker restarts. Nothing may get lost.
 
 Usage: tty2mqtt demo [OPTIONS]
 
-      --for TIME     end after this time, as in 20s; else Ctrl-C ends it
-      --broker URL   use this broker, as in mqtt://192.168.1.5; else the demo brings its own, on
-                     the loopback address only. That one is a toy: no broker for production.
+      --for TIME     end after this time, as in 20s [until Ctrl-C]
+      --broker URL   use this broker, as in mqtt://192.168.1.5 [the demo's own, on the loopback
+                     address only; it is a toy and not for production]
   -l, --log FILTER   the gateway's log: warn, info, debug [info]
   -c, --config       print the gateway's configuration instead
 
-Exit codes: 0 every message arrived, 1 not so.
+Exit codes: 0 every message arrived, 1 some did not.
 Example: tty2mqtt demo --for 20s
 ";
 

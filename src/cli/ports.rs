@@ -1,14 +1,15 @@
-//! `tty2mqtt ports`: which serial ports are there, and how is each named in the configuration?
+//! `tty2mqtt ports`: lists the serial ports and the lines that name each in the configuration.
 
 use crate::base::command_line::{CliError, print};
+use crate::base::json::line;
 use crate::base::plain::plain_lines;
-use crate::control::json::line;
+use crate::control::protocol::FoundPort;
 use crate::port::list;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt ports: lists the serial ports of this machine, what is plugged into each, and the lines
-that name it in the configuration so that it is found again under another number.
+tty2mqtt ports lists the serial ports of this machine, what is plugged into each, and the lines for
+the configuration that find it again when it comes back under another number.
 
 Usage: tty2mqtt ports [OPTIONS]
 
@@ -29,7 +30,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     }
     let found = list::found();
     print(&if json {
-        line(&list::json(&found))
+        line(&found.iter().map(FoundPort::from).collect::<Vec<_>>())
     } else {
         plain_lines(list::table(&found).as_bytes())
     })

@@ -1,4 +1,4 @@
-//! `tty2mqtt run`: the gateway itself.
+//! `tty2mqtt run`: runs the gateway.
 
 use crate::base::clock::Now;
 use crate::base::command_line::{CliError, print};
@@ -26,10 +26,10 @@ configuration again: what it does not change is not disturbed, and a wrong file 
 Usage: tty2mqtt run [OPTIONS] [FILE]
 
   FILE                    configuration [/etc/tty2mqtt/config.yaml]; also behind -c or --config
-  -b, --broker-file FILE  keys of `broker` that count instead of the configuration's, written as
-                          there; for a login that the system keeps elsewhere
+  -b, --broker-file FILE  keys that override those of `broker`, written as there; for a login
+                          that the system keeps elsewhere
   -l, --log FILTER        error, warn, info, debug (frames), trace (bytes) [info];
-                          single modules too: info,serial=debug,mqtt=trace; `log --help` has all
+                          single modules too: info,port=debug,mqtt=trace; `log --help` has all
       --log-time WHEN     auto, on, off: time stamps in the log [auto: only on a terminal]
       --log-split         error and warn to stderr, all below to stdout: two severities for a
                           supervisor such as procd

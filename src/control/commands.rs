@@ -1,179 +1,208 @@
-//! `tty2mqtt status`, `reload`, `reconnect`, `rescan`, `send`, `monitor`, `log`: what a running gateway is
-//! asked on its control socket.
+//! The commands for a running gateway: a table of what each is called, takes and does. All of them
+//! ask on the gateway's control socket.
 
 mod connection;
-mod live;
+mod monitor;
 mod options;
 mod rpcd;
-mod screen;
+mod status;
 
+use super::protocol::{Done, Log, Problems, Reconnected, Reloaded, Request, Sent};
 use crate::base::command_line::{CliError, print};
+use crate::base::json::line;
 use crate::base::plain::plain;
-use crate::control::json::line;
-use crate::control::request::Request;
-use connection::Connection;
-use options::{Options, read};
+use connection::{Connection, good, typed};
+use options::{Flag, Options, read};
 pub(crate) use rpcd::main as rpcd;
-use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-const STATUS: &str = "\
-tty2mqtt status: how a running gateway, its link to the broker and its ports are, and the last value
-of each topic.
+/// A command for a running gateway.
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    /// What it does, for the first lines of its help.
+    about: &'static str,
+    /// What stands behind the options; words in brackets may be left out.
+    words: &'static [&'static str],
+    /// Options besides those that all commands have.
+    flags: &'static [Flag],
+    /// What the words and the flags mean, a line each.
+    meaning: &'static str,
+    exits: &'static str,
+    example: &'static str,
+    run: fn(&Options) -> Result<ExitCode, CliError>,
+}
 
-Usage: tty2mqtt status [OPTIONS]
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "status",
+        about: "shows how a running gateway, its link to the broker and its ports are, and the last\n\
+                value of each topic.",
+        words: &[],
+        flags: &[Flag::Watch],
+        meaning: "  -w, --watch         again each second, until Ctrl-C\n",
+        exits: "0 it is shown, 1 no gateway answers, 2 wrong usage",
+        example: "status --watch",
+        run: status::run,
+    },
+    Command {
+        name: "reload",
+        about: "makes a running gateway read its configuration again. What the file does not change\n\
+                is not disturbed; a wrong file changes nothing, and its mistakes are shown.",
+        words: &[],
+        flags: &[],
+        meaning: "",
+        exits: "0 the new file is in effect, 1 no gateway answers or something failed, 2 the file is\n\
+                wrong",
+        example: "reload",
+        run: reload,
+    },
+    Command {
+        name: "reconnect",
+        about: "makes a running gateway connect to its broker now. If it waits for its next try,\n\
+                it waits no longer; if it is connected, it disconnects in good order and connects again.",
+        words: &[],
+        flags: &[],
+        meaning: "",
+        exits: "0 it connects, 1 no gateway answers, 2 wrong usage",
+        example: "reconnect",
+        run: reconnect,
+    },
+    Command {
+        name: "rescan",
+        about: "makes a running gateway look at once for the devices of ports that are away. It\n\
+                does so by itself every two seconds; this is for a script that knows of a new device.",
+        words: &[],
+        flags: &[],
+        meaning: "",
+        exits: "0 it looks, 1 no gateway answers, 2 wrong usage",
+        example: "rescan",
+        run: |options| {
+            once(options, &Request::Rescan {}, |_: Done| "looking for devices now\n".into())
+        },
+    },
+    Command {
+        name: "send",
+        about: "makes a running gateway write a command to a port, as if it had come from the broker,\n\
+                and says when the device has it.",
+        words: &["PORT", "COMMAND", "[PAYLOAD]"],
+        flags: &[],
+        meaning: "  PORT                name of the port in the configuration\n  \
+                  COMMAND             topic of one of its commands, or the end of it: relay for \
+                  barn/door/relay/set\n  \
+                  PAYLOAD             replaces {payload} [empty]\n",
+        exits: "0 it was written, 1 it was not, 2 wrong usage",
+        example: "send door relay on",
+        run: send,
+    },
+    Command {
+        name: "monitor",
+        about: "shows what happens on a port of a running gateway, as it happens: frames with what\n\
+                became of them, commands, states. Ctrl-C ends it; the port does not notice.",
+        words: &["PORT"],
+        flags: &[Flag::Raw, Flag::Hex],
+        meaning: "  PORT                name of the port in the configuration\n  \
+                  -r, --raw           also bytes as they are read, when frames do not come\n  \
+                  -x, --hex           bytes in hexadecimal\n",
+        exits: "0 stopped by you, 1 no gateway answers, no such port, or the port ended, 2 wrong\n\
+                usage",
+        example: "monitor --raw meter",
+        run: monitor::run,
+    },
+    Command {
+        name: "log",
+        about: "shows what a running gateway logs, or sets it until the gateway ends.",
+        words: &["[FILTER]"],
+        flags: &[],
+        meaning: "  FILTER              error, warn, info, debug (frames), trace (bytes), off;\n                      \
+                  single modules too: info,port=debug,mqtt=trace [unchanged]; of cli, config,\n                      \
+                  control, demo, device, gateway, mqtt, outbox, port\n",
+        exits: "0 it is shown or set, 1 it is not, 2 wrong usage",
+        example: "log info,port=debug",
+        run: log,
+    },
+];
 
-  -j, --json          as JSON, one line; docs/CONTROL.md has every field
-  -w, --watch         again each second, until Ctrl-C
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 it is shown, 1 no gateway answers, 2 wrong usage.
-Example: tty2mqtt status --watch
-";
-
-const RELOAD: &str = "\
-tty2mqtt reload: a running gateway reads its configuration again. What the file does not change is
-not disturbed; a wrong file changes nothing, and its mistakes are shown.
-
-Usage: tty2mqtt reload [OPTIONS]
-
-  -j, --json          the answer as JSON
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 the new file counts, 1 no gateway answers or something failed, 2 the file is wrong.
-Example: tty2mqtt reload
-";
-
-const RECONNECT: &str = "\
-tty2mqtt reconnect: a running gateway connects to its broker now. If it waits for its next try, it
-waits no longer; if it is connected, it leaves in good order and connects again.
-
-Usage: tty2mqtt reconnect [OPTIONS]
-
-  -j, --json          the answer as JSON
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 it tries, 1 no gateway answers, 2 wrong usage.
-Example: tty2mqtt reconnect
-";
-
-const RESCAN: &str = "\
-tty2mqtt rescan: a running gateway looks at once for the devices of ports that are away. It does so
-by itself every two seconds; this is for the script that knows of a new device.
-
-Usage: tty2mqtt rescan [OPTIONS]
-
-  -j, --json          the answer as JSON
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 it looks, 1 no gateway answers, 2 wrong usage.
-Example: tty2mqtt rescan
-";
-
-const SEND: &str = "\
-tty2mqtt send: a running gateway writes a command to a port, as if it had come from the broker, and
-says when the device has it.
-
-Usage: tty2mqtt send [OPTIONS] PORT COMMAND [PAYLOAD]
-
-  PORT                name of the port in the configuration
-  COMMAND             topic of one of its commands, or the end of it: relay for barn/door/relay/set
-  PAYLOAD             takes the place of {payload} [empty]
-  -j, --json          the answer as JSON
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 it was written, 1 it was not, 2 wrong usage.
-Example: tty2mqtt send door relay on
-";
-
-const MONITOR: &str = "\
-tty2mqtt monitor: what happens on a port of a running gateway, as it happens: frames with what
-became of them, commands, states. Ctrl-C ends it; the port does not notice.
-
-Usage: tty2mqtt monitor [OPTIONS] PORT
-
-  PORT                name of the port in the configuration
-  -r, --raw           also bytes as they are read, when frames do not come
-  -x, --hex           bytes in hexadecimal
-  -j, --json          as JSON, a line for each event; docs/CONTROL.md has every field
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 stopped by you, 1 no gateway answers, no such port, or the port ended, 2 wrong usage.
-Example: tty2mqtt monitor --raw meter
-";
-
-const LOG: &str = "\
-tty2mqtt log: what a running gateway logs, and from now on this, until it ends.
-
-Usage: tty2mqtt log [OPTIONS] [FILTER]
-
-  FILTER              error, warn, info, debug (frames), trace (bytes), off;
-                      single modules too: info,port=debug,mqtt=trace [as it is]; of app, cli,
-                      control, demo, journal, mqtt, pipeline, serial, uplink
-  -j, --json          the answer as JSON
-  -s, --socket PATH   the gateway's control socket
-  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
-
-Exit codes: 0 it is shown or set, 1 it is not, 2 wrong usage.
-Example: tty2mqtt log info,port=debug
-";
-
-pub(crate) fn status(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json", "watch"], &[], 0)? else { return print(STATUS) };
-    let mut connection = Connection::open(&options)?;
-    connection.ask(&Request::Status { watch: options.watch })?;
-    let clear = options.watch && !options.json && std::io::stdout().is_terminal();
-    loop {
-        let Some(answer) = connection.answer()? else { return gone() };
-        let text = match options.json {
-            true => line(&answer),
-            false => screen::screen(&answer),
-        };
-        // Home and clear, so that the screen stands still.
-        let before = if clear { "\x1b[H\x1b[2J" } else { "" };
-        if !write(&format!("{before}{text}"))? || !options.watch {
-            return Ok(ExitCode::SUCCESS);
+impl Command {
+    pub(crate) fn main(&self, parser: lexopt::Parser) -> Result<ExitCode, CliError> {
+        match read(parser, self.flags, self.words)? {
+            Some(options) => (self.run)(&options),
+            None => print(&self.help()),
         }
-        if !clear && !options.json && !write("\n")? {
-            return Ok(ExitCode::SUCCESS);
-        }
+    }
+
+    fn help(&self) -> String {
+        let Command { name, about, words, meaning, exits, example, .. } = self;
+        let words = words.iter().fold(String::new(), |words, word| words + " " + word);
+        format!(
+            "tty2mqtt {name} {about}
+
+Usage: tty2mqtt {name} [OPTIONS]{words}
+
+{meaning}  -j, --json          the answer as JSON; docs/CONTROL.md has every field
+  -s, --socket PATH   the gateway's control socket
+  -c, --config FILE   the configuration that says where the socket is [/etc/tty2mqtt/config.yaml]
+
+Exit codes: {exits}.
+Example: tty2mqtt {example}
+"
+        )
     }
 }
 
-pub(crate) fn reload(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json"], &[], 0)? else { return print(RELOAD) };
-    let mut connection = Connection::open(&options)?;
+fn reload(options: &Options) -> Result<ExitCode, CliError> {
+    let mut connection = Connection::open(options)?;
     connection.ask(&Request::Reload {})?;
-    let Some(answer) = connection.any_answer()? else { return gone() };
+    let Some(answer) = connection.any_answer()? else { return Err(gone()) };
     let is_config = answer.get("problems").is_some();
     if options.json {
         write(&line(&answer))?;
-    } else if is_config {
-        let text = answer["text"].as_str().unwrap_or_default();
-        let lines: Vec<_> = text.lines().map(plain).collect();
-        eprintln!("tty2mqtt: {}\ntty2mqtt: nothing was changed", lines.join("\n"));
-    } else {
-        let answer = connection::good(answer)?;
-        write(&screen::changes(&answer))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(match answer.get("error") {
+            None => ExitCode::SUCCESS,
+            Some(_) => ExitCode::from(if is_config { 2 } else { 1 }),
+        });
     }
-    Ok(match answer.get("error") {
-        None => ExitCode::SUCCESS,
-        Some(_) => ExitCode::from(if is_config { 2 } else { 1 }),
-    })
+    if is_config {
+        let problems: Problems = typed(answer)?;
+        let lines: Vec<_> = problems.text.lines().map(plain).collect();
+        eprintln!("tty2mqtt: {}\ntty2mqtt: nothing was changed", lines.join("\n"));
+        return Ok(ExitCode::from(2));
+    }
+    write(&changes(&typed(good(answer)?)?))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn reconnect(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json"], &[], 0)? else { return print(RECONNECT) };
-    once(&options, &Request::Reconnect {}, |answer| {
-        let was = plain(answer["was"].as_str().unwrap_or_default());
+/// What a reload did, in words.
+fn changes(done: &Reloaded) -> String {
+    let mut out = String::from("configuration reloaded\n");
+    for (names, words) in [
+        (&done.added, "new ports"),
+        (&done.removed, "removed ports"),
+        (&done.restarted, "restarted ports"),
+    ] {
+        let names: Vec<_> = names.iter().map(|name| plain(name)).collect();
+        if !names.is_empty() {
+            // Writing to a string cannot fail, here and below.
+            let _ = writeln!(out, "{words}: {}", names.join(", "));
+        }
+    }
+    if done.broker {
+        out.push_str("reconnecting to the broker\n");
+    }
+    if done.restart_needed {
+        out.push_str("the control socket stays where it is until the next start\n");
+    }
+    for warning in &done.warnings {
+        let _ = writeln!(out, "warning: {}", plain(warning));
+    }
+    out
+}
+
+fn reconnect(options: &Options) -> Result<ExitCode, CliError> {
+    once(options, &Request::Reconnect {}, |Reconnected { was, .. }| {
+        let was = plain(&was);
         match was.as_str() {
             "ready" => "leaving the broker and connecting again\n".into(),
             "stopped" => "the gateway is ending\n".into(),
@@ -183,65 +212,33 @@ pub(crate) fn reconnect(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     })
 }
 
-pub(crate) fn rescan(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json"], &[], 0)? else { return print(RESCAN) };
-    once(&options, &Request::Rescan {}, |_| "looking for devices now\n".into())
-}
-
-pub(crate) fn send(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json"], &["PORT", "COMMAND"], 3)? else {
-        return print(SEND);
-    };
-    let mut words = options.words.iter().cloned();
-    let mut next = || words.next().unwrap_or_default();
-    let request = Request::Send { port: next(), command: next(), payload: next() };
-    once(&options, &request, |answer| {
-        let topic = plain(answer["topic"].as_str().unwrap_or_default());
-        format!("{topic}: {} bytes written\n", answer["bytes"])
+fn send(options: &Options) -> Result<ExitCode, CliError> {
+    let word = |n| options.word(n).unwrap_or_default();
+    let request = Request::Send { port: word(0), command: word(1), payload: word(2) };
+    once(options, &request, |Sent { topic, bytes, .. }| {
+        format!("{}: {bytes} bytes written\n", plain(&topic))
     })
 }
 
-pub(crate) fn monitor(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json", "raw", "hex"], &["PORT"], 1)? else {
-        return print(MONITOR);
-    };
-    let port = options.words.first().cloned().unwrap_or_default();
-    let mut connection = Connection::open(&options)?;
-    connection.ask(&Request::Monitor { port, raw: options.raw })?;
-    while let Some(event) = connection.answer()? {
-        let text = match options.json {
-            true => line(&event),
-            false => live::event(&event, options.hex),
-        };
-        if !write(&text)? {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    gone()
-}
-
-pub(crate) fn log(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["json"], &[], 1)? else { return print(LOG) };
-    let request = Request::Log { filter: options.words.first().cloned() };
-    once(&options, &request, |answer| {
-        format!("{}\n", plain(answer["filter"].as_str().unwrap_or_default()))
-    })
+fn log(options: &Options) -> Result<ExitCode, CliError> {
+    let request = Request::Log { filter: options.word(0) };
+    once(options, &request, |Log { filter, .. }| format!("{}\n", plain(&filter)))
 }
 
 /// One request, one answer.
-fn once(
+fn once<T: DeserializeOwned>(
     options: &Options,
     request: &Request,
-    show: impl FnOnce(&Value) -> String,
+    show: impl FnOnce(T) -> String,
 ) -> Result<ExitCode, CliError> {
     let mut connection = Connection::open(options)?;
     connection.ask(request)?;
-    let Some(answer) = connection.answer()? else { return gone() };
-    print(&if options.json { line(&answer) } else { show(&answer) })
+    let Some(answer) = connection.answer()? else { return Err(gone()) };
+    print(&if options.json { line(&answer) } else { show(typed(answer)?) })
 }
 
-fn gone() -> Result<ExitCode, CliError> {
-    Err(CliError::Failed("the gateway has ended".into()))
+fn gone() -> CliError {
+    CliError::Failed("the gateway has ended".into())
 }
 
 /// Prints; `false` if nobody reads any more.
@@ -251,5 +248,23 @@ fn write(text: &str) -> Result<bool, CliError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(source) => Err(CliError::Io { what: "standard output".into(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_help_says_what_each_word_and_option_means() {
+        for command in COMMANDS {
+            let help = command.help();
+            for word in command.words.iter().map(|word| word.trim_matches(['[', ']'])) {
+                assert!(help.contains(&format!("\n  {word} ")), "{word}: {help}");
+            }
+            assert_eq!(command.flags.len(), command.meaning.matches(", --").count(), "{help}");
+            assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+            assert!(command.example.starts_with(command.name), "{help}");
+        }
     }
 }

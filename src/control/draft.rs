@@ -4,11 +4,10 @@ use crate::base::command_line::CliError;
 use crate::base::scalar::Name;
 use crate::config::file::{self, FileError};
 use crate::config::{Files, load};
-use crate::control::json;
+use crate::control::protocol::{Payload, Problems, RefusedField};
 use crate::device::capture::{Capture, burst};
 use crate::device::pipeline::Pipeline;
-use crate::mqtt::message::Message;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -18,39 +17,83 @@ use std::path::{Path, PathBuf};
 /// Messages of a preview.
 const MESSAGES: usize = 100;
 
-/// `text`, its `revision`, and the `file` that it is in. A file that does not exist yet is empty.
-pub(crate) fn read(files: &Files) -> Result<Value, CliError> {
+/// The text of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    pub file: String,
+    /// Of the text, by which [`save`] sees that it was changed meanwhile.
+    pub revision: String,
+    pub text: String,
+}
+
+/// A text that is right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    pub ok: bool,
+    pub gateway: String,
+    pub ports: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Its new revision, if it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What the gateway said to it, if it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<serde_json::Value>,
+}
+
+/// What would become of bytes on a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The first 100.
+    pub messages: Vec<PreviewMessage>,
+    /// The first of each cause.
+    pub refused: Vec<RefusedField>,
+    pub frames: u64,
+    pub bad: u64,
+    pub skipped: u64,
+    pub unmatched: u64,
+    pub no_value: u64,
+    /// Bytes at the end that are no whole frame.
+    pub left: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewMessage {
+    pub topic: String,
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// A file that does not exist yet is empty.
+pub(crate) fn read(files: &Files) -> Result<Draft, CliError> {
     let file = &files.config;
     let text = text(&target(file)?)?;
-    Ok(json!({ "file": file.display().to_string(), "revision": revision(&text), "text": text }))
+    Ok(Draft { file: file.display().to_string(), revision: revision(&text), text })
 }
 
-/// `ok` with `gateway`, `ports` and `warnings`, or `error` with `problems`.
-pub(crate) fn check(files: &Files, text: &str) -> Value {
-    match load::load_text(files, text) {
-        Err(error) => json::problems(&error),
-        Ok((config, warnings)) => json!({
-            "ok": true,
-            "gateway": config.gateway.as_str(),
-            "ports": config.ports.keys().map(Name::as_str).collect::<Vec<_>>(),
-            "warnings": warnings,
-        }),
-    }
+pub(crate) fn check(files: &Files, text: &str) -> Result<Checked, Problems> {
+    let (config, warnings) = load::load_text(files, text).map_err(|e| Problems::from(&e))?;
+    Ok(Checked {
+        ok: true,
+        gateway: config.gateway.to_string(),
+        ports: config.ports.keys().map(Name::to_string).collect(),
+        warnings,
+        revision: None,
+        reload: None,
+    })
 }
 
-/// What becomes of these bytes on a port of this configuration: `messages`, the first 100 with `topic`
-/// and `payload` or `hex`; `refused`, the first of each cause with `field`, `cause` and `what`; `frames`,
-/// `bad` frames, `skipped` bytes, `unmatched` frames, fields with `no_value`, and the bytes that are
-/// `left` at the end. A last line needs no terminator. Each line of hexadecimal digits is a burst with silence behind it.
+/// What becomes of these bytes on a port of this configuration. A last line needs no terminator. Each
+/// line of hexadecimal digits is a burst with silence behind it.
 pub(crate) fn preview(
     files: &Files,
     text: &str,
     port: &str,
     bytes: &str,
     hex: bool,
-) -> Result<Value, CliError> {
+) -> Result<Result<Preview, Problems>, CliError> {
     let (config, _) = match load::load_text(files, text) {
-        Err(error) => return Ok(json::problems(&error)),
+        Err(error) => return Ok(Err(Problems::from(&error))),
         Ok(parsed) => parsed,
     };
     let no_port = || CliError::Failed(format!("there is no port {port:?}"));
@@ -71,49 +114,50 @@ pub(crate) fn preview(
     } else {
         capture.burst(bytes.as_bytes());
     }
-    Ok(report(capture))
+    Ok(Ok(report(capture)))
 }
 
-fn report(mut capture: Capture) -> Value {
+fn report(mut capture: Capture) -> Preview {
     let rest = capture.end();
-    let mut refused = Vec::new();
-    for complaint in capture.pipeline.complaints() {
-        refused.push(json::refused(&complaint.refused));
-    }
+    let complaints = capture.pipeline.complaints().into_iter();
+    let refused = complaints.map(|it| RefusedField::from(&it.refused)).collect();
+    let messages = capture.messages.iter().take(MESSAGES).map(|message| PreviewMessage {
+        topic: message.topic.to_string(),
+        payload: message.payload.as_ref().into(),
+    });
     let frames = capture.pipeline.frame_counts();
-    json!({
-        "messages": capture.messages.iter().take(MESSAGES).map(message).collect::<Vec<_>>(),
-        "refused": refused,
-        "frames": frames.frames,
-        "bad": frames.bad(),
-        "skipped": frames.skipped,
-        "unmatched": capture.pipeline.counts().unmatched,
-        "no_value": capture.pipeline.counts().no_value,
-        "left": if rest.is_line { 0 } else { rest.bytes },
-    })
+    Preview {
+        messages: messages.collect(),
+        refused,
+        frames: frames.frames,
+        bad: frames.bad(),
+        skipped: frames.skipped,
+        unmatched: capture.pipeline.counts().unmatched,
+        no_value: capture.pipeline.counts().no_value,
+        left: if rest.is_line { 0 } else { rest.bytes },
+    }
 }
 
-fn message(message: &Message) -> Value {
-    let mut value = json!({ "topic": message.topic.as_str() });
-    json::payload(&mut value, &message.payload);
-    value
-}
-
-/// Puts a text that is right into the place of the file, which must be as it was read: `ok` with the new
-/// `revision` and `warnings`, or what [`check`] found. A crash leaves the old file or the new one.
-pub(crate) fn save(files: &Files, text: &str, read: &str) -> Result<Value, CliError> {
+/// Puts a text that is right into the place of the file, which must be as it was read. A crash leaves
+/// the old file or the new one.
+pub(crate) fn save(
+    files: &Files,
+    text: &str,
+    read: &str,
+) -> Result<Result<Checked, Problems>, CliError> {
     let target = target(&files.config)?;
     if revision(&self::text(&target)?) != read {
         let why = "the file was changed meanwhile by somebody else; load it again";
         return Err(CliError::Failed(why.into()));
     }
-    let mut answer = check(files, text);
-    if answer.get("ok").is_some() {
-        replace(&target, text)
-            .map_err(|source| CliError::Io { what: target.display().to_string(), source })?;
-        answer["revision"] = revision(text).into();
-    }
-    Ok(answer)
+    let mut checked = match check(files, text) {
+        Ok(checked) => checked,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    replace(&target, text)
+        .map_err(|source| CliError::Io { what: target.display().to_string(), source })?;
+    checked.revision = Some(revision(text));
+    Ok(Ok(checked))
 }
 
 /// The file itself where the path leads over links. Only YAML: whoever may set the path in UCI must not
@@ -195,11 +239,11 @@ mod tests {
         fs::write(&file, "old").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let before = read(&files(&file)).unwrap();
-        assert_eq!(before["text"], "old");
-        let answer = save(&files(&file), RIGHT, before["revision"].as_str().unwrap()).unwrap();
-        assert_eq!(answer["ok"], true);
+        assert_eq!(before.text, "old");
+        let answer = save(&files(&file), RIGHT, &before.revision).unwrap().unwrap();
+        assert!(answer.ok);
         let after = read(&files(&file)).unwrap();
-        assert_eq!((&after["text"], &after["revision"]), (&json!(RIGHT), &answer["revision"]));
+        assert_eq!((after.text.as_str(), Some(after.revision)), (RIGHT, answer.revision));
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -209,9 +253,9 @@ mod tests {
         let folder = folder();
         let file = folder.path().join("c.yaml");
         fs::write(&file, RIGHT).unwrap();
-        let revision = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
+        let revision = read(&files(&file)).unwrap().revision;
         let answer = save(&files(&file), &RIGHT.replace("decode", "decod"), &revision).unwrap();
-        assert_eq!(answer["problems"][0]["line"], 4);
+        assert_eq!(answer.unwrap_err().problems[0].line, Some(4));
         assert_eq!(fs::read_to_string(&file).unwrap(), RIGHT);
         let theirs = format!("# theirs\n{RIGHT}");
         fs::write(&file, &theirs).unwrap();
@@ -225,12 +269,12 @@ mod tests {
         let folder = folder();
         let file = folder.path().join("c.yaml");
         let link = folder.path().join("link.yaml");
-        let nothing = read(&files(&file)).unwrap()["revision"].as_str().unwrap().to_owned();
-        assert_eq!(save(&files(&file), RIGHT, &nothing).unwrap()["ok"], true);
+        let nothing = read(&files(&file)).unwrap().revision;
+        assert!(save(&files(&file), RIGHT, &nothing).unwrap().unwrap().ok);
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let revision = read(&files(&link)).unwrap()["revision"].as_str().unwrap().to_owned();
+        let revision = read(&files(&link)).unwrap().revision;
         let more = format!("{RIGHT}# more\n");
-        save(&files(&link), &more, &revision).unwrap();
+        save(&files(&link), &more, &revision).unwrap().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), more);
     }
@@ -254,18 +298,19 @@ mod tests {
     #[test]
     fn a_preview_has_messages_and_what_was_refused() {
         let file = &files(Path::new("c.yaml"));
-        let seen = preview(file, RIGHT, "a", "t=21.50\nh=40\nx\n", false).unwrap();
-        assert_eq!(
-            seen["messages"],
-            json!([{ "topic": "gw/a/t", "payload": "21.50" }, { "topic": "gw/a/h", "payload": "40" }])
-        );
-        assert_eq!(seen["frames"], 3);
-        let hex = preview(file, RIGHT, "a", "74 3D 31 0A", true).unwrap();
-        assert_eq!(hex["messages"][0]["topic"], "gw/a/t");
-        let error = |result: Result<Value, CliError>| result.unwrap_err().to_string();
-        assert!(error(preview(file, RIGHT, "a", "7", true)).contains("line 1"));
-        assert!(error(preview(file, RIGHT, "b", "", false)).contains("no port \"b\""));
-        let wrong = preview(file, "gateway: gw\n", "a", "", false).unwrap();
-        assert!(wrong["problems"].is_array(), "{wrong}");
+        let seen = preview(file, RIGHT, "a", "t=21.50\nh=40\nx\n", false).unwrap().unwrap();
+        let message = |topic: &str, payload: &str| PreviewMessage {
+            topic: topic.into(),
+            payload: Payload::Text(payload.into()),
+        };
+        assert_eq!(seen.messages, [message("gw/a/t", "21.50"), message("gw/a/h", "40")]);
+        assert_eq!(seen.frames, 3);
+        let hex = preview(file, RIGHT, "a", "74 3D 31 0A", true).unwrap().unwrap();
+        assert_eq!(hex.messages[0].topic, "gw/a/t");
+        let error =
+            |port, bytes, hex| preview(file, RIGHT, port, bytes, hex).unwrap_err().to_string();
+        assert!(error("a", "7", true).contains("line 1"));
+        assert!(error("b", "", false).contains("no port \"b\""));
+        assert!(preview(file, "gateway: gw\n", "a", "", false).unwrap().is_err());
     }
 }

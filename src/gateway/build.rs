@@ -8,7 +8,8 @@ use crate::config::{Auth, Config};
 use crate::device::command;
 use crate::device::pipeline::Pipeline;
 use crate::gateway::machine;
-use crate::gateway::status::{self, Topics};
+use crate::gateway::status;
+use crate::gateway::topics::{self, Topics};
 use crate::gateway::uplink::{self, Route, Uplink};
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
@@ -166,7 +167,7 @@ fn session_options(config: &Config) -> session::Options {
         keepalive: broker.keepalive(),
         user,
         password,
-        will: status::will(config),
+        will: topics::will(config),
         inflight: broker.inflight,
         // An older one has no exchange, and would let us in without a proof.
         version: match broker.auth {

@@ -34,7 +34,7 @@ pub async fn reload(
             if changes.control {
                 tracing::warn!("control: the socket stays where it is until the next start");
             }
-            tracing::info!("the changed configuration counts from now on");
+            tracing::info!("configuration reloaded");
         }
         Err(error) => tracing::error!("nothing was changed: {error}"),
     }

@@ -1,131 +1,16 @@
-//! What the gateway says about itself: retained JSON under `{gateway}/status`.
+//! What the gateway says about its program, its link and its outbox: the JSON that is published
+//! under `{gateway}/status` and that the control socket answers.
 
+use super::topics::{Topics, latest};
 use crate::base::clock::{Now, Stamp};
-use crate::base::scalar::Name;
-use crate::config::{Config, Status, Switch};
+use crate::base::json;
 use crate::mqtt::message::Message;
-use crate::mqtt::topic::{Qos, Topic};
+use crate::mqtt::topic::Qos;
+use crate::outbox::Drops;
 use crate::outbox::Outbox;
 use crate::outbox::journal::{self, Report};
-use bytes::Bytes;
-use serde_json::{Value, json};
-
-/// What the gateway says about itself, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topics {
-    base: String,
-    /// `None`: nothing is said.
-    presence: Option<Presence>,
-}
-
-/// What is said at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Presence {
-    online: String,
-    offline: String,
-    qos: Qos,
-    retain: bool,
-    /// Whether there is JSON, too.
-    details: bool,
-}
-
-impl Topics {
-    /// `{gateway}/status` and what lies below it.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn of(gateway: &Name) -> Topics {
-        Topics::with(gateway, &Switch::default())
-    }
-
-    /// As a configuration has it.
-    pub fn with(gateway: &Name, status: &Switch<Status>) -> Topics {
-        let presence = status.on().map(|status| Presence {
-            online: status.online.0.clone(),
-            offline: status.offline.0.clone(),
-            qos: status.qos,
-            retain: status.retain,
-            details: status.details,
-        });
-        // Another topic that is none was refused when the configuration was checked.
-        let base = status.on().and_then(|status| Status::topic_of(&status.topic, gateway).ok());
-        let base = base.map_or_else(|| format!("{gateway}/status"), |topic| topic.to_string());
-        Topics { base, presence }
-    }
-
-    /// Words of presence of the whole gateway; the will is published here too.
-    fn gateway(&self) -> Topic {
-        topic(&self.base)
-    }
-
-    /// As much of a message of the gateway about itself as is to be published.
-    pub fn admit(&self, message: Message) -> Option<Message> {
-        let presence = self.presence.as_ref().filter(|presence| presence.details)?;
-        Some(Message { retain: message.retain && presence.retain, ..message })
-    }
-
-    /// The gateway's program: version, start, unexpected ends.
-    pub fn program(&self) -> Topic {
-        topic(&format!("{}/program", self.base))
-    }
-
-    /// The same, if it is published.
-    pub fn seen_program(&self) -> Option<Topic> {
-        self.presence.as_ref().filter(|presence| presence.details).map(|_| self.program())
-    }
-
-    /// The link to the broker and the outbox.
-    pub fn broker(&self) -> Topic {
-        topic(&format!("{}/broker", self.base))
-    }
-
-    /// One port.
-    pub fn port(&self, port: &Name) -> Topic {
-        topic(&format!("{}/ports/{port}", self.base))
-    }
-
-    /// What became of each command for a port.
-    pub fn commands(&self, port: &Name) -> Topic {
-        topic(&format!("{}/ports/{port}/command", self.base))
-    }
-}
-
-fn topic(text: &str) -> Topic {
-    // What is in front is a topic, names are valid topic levels by their type, and the config check
-    // bounds their length.
-    #[allow(clippy::expect_used)]
-    text.parse().expect("names are topic levels")
-}
-
-/// The gateway's birth or farewell message, if it says any.
-pub fn gateway(topics: &Topics, online: bool) -> Option<Message> {
-    let Presence { online: here, offline, qos, retain, .. } = topics.presence.as_ref()?;
-    let payload = if online { here } else { offline };
-    let message = latest(topics.gateway(), payload.clone(), *qos);
-    Some(Message { retain: *retain, ..message })
-}
-
-/// What the broker publishes when the gateway is lost.
-pub fn will(config: &Config) -> Option<Message> {
-    let farewell = gateway(&Topics::with(&config.gateway, &config.status), false);
-    let Some(Switch::On(will)) = &config.broker.will else {
-        return farewell.filter(|_| config.broker.will.is_none());
-    };
-    let topic = will.topic.as_ref().map(|topic| Status::topic_of(topic, &config.gateway));
-    let payload = will.payload.as_ref().map(|word| word.0.clone().into());
-    let usual = Status::default();
-    let status = config.status.on().unwrap_or(&usual);
-    let topic = match (topic, &farewell) {
-        (Some(topic), _) => topic.ok()?,
-        (None, Some(farewell)) => farewell.topic.clone(),
-        (None, None) => return None,
-    };
-    let payload: Bytes = payload.unwrap_or_else(|| status.offline.0.clone().into());
-    let qos = will.qos.unwrap_or(status.qos);
-    Some(Message {
-        qos,
-        retain: will.retain.unwrap_or(status.retain),
-        ..Message::new(topic, payload)
-    })
-}
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the gateway says about the program it is.
 #[derive(Clone, Debug)]
@@ -137,7 +22,7 @@ pub struct Program {
 }
 
 /// Starts before this one that did not end as they should.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crashes {
     /// How many.
     pub count: u32,
@@ -147,22 +32,31 @@ pub struct Crashes {
     pub panic: Option<String>,
 }
 
+/// The program's status as it is published and answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramReport {
+    pub version: String,
+    pub started: String,
+    pub unexpected_ends: Crashes,
+    /// [`mark`] of the client identifier; unknown while the MQTT task does not answer.
+    pub instance: Option<String>,
+}
+
 impl Program {
-    /// The status message; `mark` is [`mark`]'s.
-    pub fn message(&self, topics: &Topics, mark: &str) -> Message {
-        let mut json = self.json();
-        json["instance"] = mark.into();
-        latest(topics.program(), json.to_string(), Qos::AtMostOnce)
+    /// The status message; `instance` is [`mark`]'s.
+    pub fn message(&self, topics: &Topics, instance: String) -> Message {
+        let text = json::text(&self.report(Some(instance)));
+        latest(topics.program(), text, Qos::AtMostOnce)
     }
 
     /// What the status message and the control socket say.
-    pub fn json(&self) -> Value {
-        let Crashes { count, within, panic } = &self.crashes;
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "started": Stamp(self.started.wall).to_string(),
-            "unexpected_ends": { "count": count, "within": within, "panic": panic },
-        })
+    pub fn report(&self, instance: Option<String>) -> ProgramReport {
+        ProgramReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Stamp(self.started.wall).to_string(),
+            unexpected_ends: self.crashes.clone(),
+            instance,
+        }
     }
 }
 
@@ -172,13 +66,9 @@ pub fn mark(client_id: &str) -> String {
     format!("{:08x}", crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(client_id.as_bytes()))
 }
 
-fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
-    Message { qos, retain: true, latest_only: true, ..Message::new(topic, payload) }
-}
-
 /// What the link to the broker has done, besides what the outbox counts.
 #[derive(Clone, Debug)]
-pub struct Broker {
+pub struct BrokerStatus {
     connected: bool,
     since: Now,
     connects: u64,
@@ -187,10 +77,10 @@ pub struct Broker {
     last_error: Option<String>,
 }
 
-impl Broker {
+impl BrokerStatus {
     /// No link yet.
-    pub fn away(now: Now) -> Broker {
-        Broker { connected: false, since: now, connects: 0, passed_over: 0, last_error: None }
+    pub fn away(now: Now) -> BrokerStatus {
+        BrokerStatus { connected: false, since: now, connects: 0, passed_over: 0, last_error: None }
     }
 
     /// The broker took us in.
@@ -227,34 +117,75 @@ impl Broker {
         ports: &[String],
         journal: Option<&Journal>,
     ) -> Message {
-        let text = self.json(outbox, ports, journal).to_string();
+        let text = json::text(&self.report(outbox, ports, journal));
         latest(topics.broker(), text, Qos::AtMostOnce)
     }
 
     /// What the status message and the control socket say.
-    pub fn json(&self, outbox: &Outbox, ports: &[String], journal: Option<&Journal>) -> Value {
+    pub fn report(
+        &self,
+        outbox: &Outbox,
+        ports: &[String],
+        journal: Option<&Journal>,
+    ) -> BrokerReport {
         let counts = outbox.counts();
-        let lost = outbox.drops().map(|(port, drops)| {
-            let causes = json!({ "full": drops.full, "too_large": drops.too_large, "journal": drops.journal });
-            (sender(port, ports).to_owned(), causes)
-        });
-        let lost: serde_json::Map<_, _> = lost.collect();
-        json!({
-            "connected": self.connected,
-            "since": Stamp(self.since.wall).to_string(),
-            "connects": self.connects,
-            "outbox": { "messages": outbox.len(), "bytes": outbox.bytes() },
-            "sent": counts.sent,
-            "acknowledged": counts.acknowledged,
-            "dropped": counts.dropped,
-            "dropped_of": lost,
-            "refused": counts.refused,
-            "replaced": counts.replaced,
-            "passed_over": self.passed_over,
-            "journal": journal.map(|journal| journal.json(outbox)),
-            "error": self.last_error,
-        })
+        let drops = outbox.drops().map(|(port, drops)| (sender(port, ports).to_owned(), drops));
+        BrokerReport {
+            connected: self.connected,
+            since: Stamp(self.since.wall).to_string(),
+            connects: self.connects,
+            outbox: Backlog { messages: outbox.len(), bytes: outbox.bytes() },
+            sent: counts.sent,
+            acknowledged: counts.acknowledged,
+            dropped: counts.dropped,
+            dropped_of: drops.collect(),
+            refused: counts.refused,
+            replaced: counts.replaced,
+            passed_over: self.passed_over,
+            journal: journal.map(|journal| journal.report(outbox)),
+            error: self.last_error.clone(),
+        }
     }
+}
+
+/// The status of the link and the outbox as it is published and answered; docs/CONTROL.md says what
+/// each field means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerReport {
+    pub connected: bool,
+    pub since: String,
+    pub connects: u64,
+    pub outbox: Backlog,
+    pub sent: u64,
+    pub acknowledged: u64,
+    pub dropped: u64,
+    /// By the name of each port, and `gateway` for its own messages.
+    pub dropped_of: BTreeMap<String, Drops>,
+    pub refused: u64,
+    pub replaced: u64,
+    pub passed_over: u64,
+    pub journal: Option<JournalReport>,
+    pub error: Option<String>,
+}
+
+/// What waits in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+/// The journal's part of the status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalReport {
+    pub messages: u64,
+    pub bytes: u64,
+    /// Messages that are on the disk only.
+    pub waiting_alone: u64,
+    pub spilling: bool,
+    pub written: u64,
+    pub damaged: u64,
+    pub error: Option<String>,
 }
 
 /// Who sends under a number, `ports` being the names of those from 1 on.
@@ -290,16 +221,16 @@ impl Journal {
         }
     }
 
-    fn json(&self, outbox: &Outbox) -> Value {
+    fn report(&self, outbox: &Outbox) -> JournalReport {
         let journalled = outbox.journalled();
-        json!({
-            "messages": self.state.messages,
-            "bytes": self.state.bytes,
-            "waiting_alone": journalled.away,
-            "spilling": journalled.spilling,
-            "written": self.state.written,
-            "damaged": self.state.damaged,
-            "error": self.error,
-        })
+        JournalReport {
+            messages: self.state.messages,
+            bytes: self.state.bytes,
+            waiting_alone: journalled.away,
+            spilling: journalled.spilling,
+            written: self.state.written,
+            damaged: self.state.damaged,
+            error: self.error.clone(),
+        }
     }
 }

@@ -11,7 +11,8 @@ mod saving;
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
 use crate::device::command::CommandError;
-use crate::gateway::status;
+use crate::gateway::status::{self, BrokerReport, BrokerStatus, Program, mark, sender};
+use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
@@ -29,12 +30,11 @@ use leftover::Leftovers;
 use namesake::Namesakes;
 use refused::RefusedLog;
 use saving::{PATIENCE, report};
-use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-/// So late the journal is told of what was acknowledged, where nothing else happens.
+/// Upper bound on how long an idle gateway delays reporting acknowledgements to the journal.
 const TELL: Duration = Duration::from_secs(1);
 
 /// Where the messages of some subscriptions go.
@@ -64,20 +64,33 @@ pub struct Uplink {
     /// What the configuration says.
     pub config: UplinkConfig,
     /// What is said about the program at each connect.
-    pub program: status::Program,
+    pub program: Program,
 }
 
 /// What others want of the MQTT task.
 #[derive(Debug)]
 pub enum UplinkRequest {
-    /// How the link and the outbox are: the broker's status message, with the broker's address and
-    /// the state of the link.
-    Status(oneshot::Sender<Value>),
-    /// To connect now, or again. Gets the state that the link was in.
+    /// How the link and the outbox are.
+    Status(oneshot::Sender<UplinkReport>),
+    /// Reconnect now. Replies with the previous state of the link.
     Reconnect(oneshot::Sender<link::State>),
 }
 
-/// How many of these may wait at most.
+/// How the link and the outbox are: what the broker's status message says, and more.
+#[derive(Debug)]
+pub struct UplinkReport {
+    pub broker: BrokerReport,
+    /// The broker's address.
+    pub url: Option<String>,
+    /// The state of the link.
+    pub state: String,
+    /// Seconds from the write of a packet to the broker's answer.
+    pub round_trip: Option<f64>,
+    /// What tells gateways of one name apart.
+    pub instance: String,
+}
+
+/// Capacity of the request channel.
 pub const REQUESTS: usize = 16;
 
 /// What the configuration says about the MQTT task, besides the link.
@@ -88,7 +101,7 @@ pub struct UplinkConfig {
     /// What is subscribed to for them.
     pub subscriptions: Vec<Subscription>,
     /// Topics of the gateway's own status.
-    pub topics: status::Topics,
+    pub topics: Topics,
     /// Names of the ports, by their numbers from 1 on.
     pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
@@ -106,7 +119,7 @@ pub struct UplinkConfig {
 pub struct UplinkUpdate {
     /// Another link, in place of the one that there is; its outbox is empty.
     pub link: Option<Link>,
-    /// What it says now.
+    /// The new settings.
     pub config: UplinkConfig,
     /// Told when messages go by the new routes.
     pub routed: oneshot::Sender<()>,
@@ -124,7 +137,7 @@ pub async fn run(uplink: Uplink) -> usize {
         was_unset: !clock_is_set,
         next_status: now.mono + uplink.config.interval,
         uplink,
-        status: status::Broker::away(now),
+        status: BrokerStatus::away(now),
         away: AwayLog::default(),
         namesakes: Namesakes::default(),
         pressed: None,
@@ -152,7 +165,7 @@ const TAKEN: usize = 65_536;
 
 struct UplinkTask {
     uplink: Uplink,
-    status: status::Broker,
+    status: BrokerStatus,
     away: AwayLog,
     namesakes: Namesakes,
     next_status: Instant,
@@ -265,8 +278,8 @@ impl UplinkTask {
     /// Goes on by a changed configuration. The outbox stays as it is.
     fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
         let uplink = &mut self.uplink;
-        let farewell = status::gateway(&uplink.config.topics, false);
-        let place = status::gateway(&config.topics, false).map(|message| message.topic);
+        let farewell = topics::gateway(&uplink.config.topics, false);
+        let place = topics::gateway(&config.topics, false).map(|message| message.topic);
         // Under its old name the gateway is gone.
         if let Some(farewell) = farewell.filter(|old| Some(&old.topic) != place.as_ref()) {
             uplink.link.outbox.push(farewell);
@@ -316,12 +329,13 @@ impl UplinkTask {
         match request {
             UplinkRequest::Status(reply) => {
                 let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
-                let mut status = self.status.json(&link.outbox, &self.uplink.config.ports, journal);
-                status["url"] = link.broker().map(BrokerUrl::to_string).into();
-                status["instance"] = status::mark(&link.session.options().client_id).into();
-                status["state"] = link.state().borrow().to_string().into();
-                status["round_trip"] = link.round_trip().map(|took| took.as_secs_f64()).into();
-                let _ = reply.send(status);
+                let _ = reply.send(UplinkReport {
+                    broker: self.status.report(&link.outbox, &self.uplink.config.ports, journal),
+                    url: link.broker().map(BrokerUrl::to_string),
+                    state: link.state().borrow().to_string(),
+                    round_trip: link.round_trip().map(|took| took.as_secs_f64()),
+                    instance: mark(&link.session.options().client_id),
+                });
             }
             UplinkRequest::Reconnect(reply) => {
                 let _ = reply.send(link.state().borrow().clone());
@@ -390,7 +404,7 @@ impl UplinkTask {
     fn end(&mut self) {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
-        if let Some(farewell) = status::gateway(&self.uplink.config.topics, false) {
+        if let Some(farewell) = topics::gateway(&self.uplink.config.topics, false) {
             self.uplink.link.outbox.push(farewell);
         }
     }
@@ -450,7 +464,7 @@ impl UplinkTask {
             }
             Event::Refused { .. } | Event::Suspected(_) | Event::PutOff { .. } => {
                 let ports = &self.uplink.config.ports;
-                let name = |port| status::sender(port, ports).to_owned();
+                let name = |port| sender(port, ports).to_owned();
                 self.refused.tell(&event, name, Instant::now());
             }
             Event::Pong => self.ages.answered(),
@@ -469,7 +483,7 @@ impl UplinkTask {
         self.status.connected(now);
         self.ages.connected(answer.session_present);
         self.say_online();
-        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, &self.mark()));
+        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, self.mark()));
         self.publish_status(now);
     }
 
@@ -575,12 +589,12 @@ impl UplinkTask {
              each a name of its own, the key `gateway`{again}"
         );
         // It is to find us, too.
-        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, &mark));
+        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, mark));
     }
 
     /// What tells us from another gateway of our name.
     fn mark(&self) -> String {
-        status::mark(&self.uplink.link.session.options().client_id)
+        mark(&self.uplink.link.session.options().client_id)
     }
 
     /// For the log.
@@ -590,7 +604,7 @@ impl UplinkTask {
 
     /// Before everything else, which a backlog would delay.
     fn say_online(&mut self) {
-        if let Some(birth) = status::gateway(&self.uplink.config.topics, true) {
+        if let Some(birth) = topics::gateway(&self.uplink.config.topics, true) {
             self.uplink.link.outbox.push_first(birth);
         }
     }

@@ -34,7 +34,7 @@ pub(super) enum Queue {
 }
 
 /// How many messages of a port were lost, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Drops {
     /// The outbox was full.
     pub full: u64,

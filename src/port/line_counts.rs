@@ -4,11 +4,11 @@
 #![allow(unsafe_code)]
 
 use rustix::ioctl::{Getter, ioctl};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 
 /// Errors on a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCounts {
     /// Bytes with a wrong parity bit.
     pub parity: u64,

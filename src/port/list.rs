@@ -1,7 +1,6 @@
 //! Which serial ports are there?
 
 use super::usb::{self, Adapter, read};
-use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -102,26 +101,4 @@ pub fn table(found: &[Found]) -> String {
         }
     }
     text
-}
-
-/// The list for programs: objects with `path`, `config`, and `usb` and `note` or null.
-pub fn json(found: &[Found]) -> Value {
-    let usb = |adapter: &Adapter| {
-        json!({
-            "vendor": adapter.vendor.to_string(),
-            "product": adapter.product.to_string(),
-            "serial": adapter.serial,
-            "interface": adapter.interface,
-            "name": adapter.name,
-        })
-    };
-    let port = |port: &Found| {
-        json!({
-            "path": format!("/dev/{}", port.tty),
-            "config": port.config,
-            "usb": port.adapter.as_ref().map(usb),
-            "note": port.note,
-        })
-    };
-    found.iter().map(port).collect()
 }

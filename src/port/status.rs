@@ -2,14 +2,16 @@
 
 use super::line_counts::LineCounts;
 use crate::base::clock::{Now, Stamp};
+use crate::base::json;
 use crate::device::command::CommandError;
 use crate::device::pipeline::Counts;
 use crate::device::{FrameCounts, Message, Qos, Topic};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// State of a port, as its status prints it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PortState {
     /// Bytes can come.
@@ -20,6 +22,13 @@ pub enum PortState {
     Away,
     /// The gateway has ended.
     Stopped,
+}
+
+/// The word that the status prints.
+impl fmt::Display for PortState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// What a port has done, besides what its pipeline counts.
@@ -69,7 +78,7 @@ impl PortStatus {
 
     /// The status message.
     pub fn message(&self, topic: &Topic, frames: &FrameCounts, counts: &Counts) -> Message {
-        let text = self.json(frames, counts).to_string();
+        let text = json::text(&self.report(frames, counts));
         Message {
             qos: Qos::AtMostOnce,
             retain: true,
@@ -79,38 +88,90 @@ impl PortStatus {
     }
 
     /// What the status message and the control socket say.
-    pub fn json(&self, frames: &FrameCounts, counts: &Counts) -> Value {
-        let refused: Map<String, Value> =
-            counts.refused.iter().map(|(cause, n)| (cause.word().into(), json!(n))).collect();
-        json!({
-            "state": self.state,
-            "since": Stamp(self.since.wall).to_string(),
-            "heard": self.last_rx.map(|heard| Stamp(heard.wall).to_string()),
-            "device": self.device,
-            "opens": self.opens,
-            "bytes": frames.bytes,
-            "frames": frames.frames,
-            "skipped": frames.skipped,
-            "bad": {
-                "checksum": frames.bad_checksum,
-                "too_long": frames.too_long,
-                "cut": frames.cut,
-                "malformed": frames.malformed,
-                "line_error": frames.line_error,
+    pub fn report(&self, frames: &FrameCounts, counts: &Counts) -> PortReport {
+        let time = |at: Now| Stamp(at.wall).to_string();
+        PortReport {
+            state: self.state,
+            since: time(self.since),
+            heard: self.last_rx.map(time),
+            device: self.device.clone(),
+            opens: self.opens,
+            bytes: frames.bytes,
+            frames: frames.frames,
+            skipped: frames.skipped,
+            bad: BadFrames {
+                checksum: frames.bad_checksum,
+                too_long: frames.too_long,
+                cut: frames.cut,
+                malformed: frames.malformed,
+                line_error: frames.line_error,
             },
-            "line": self.line,
-            "readings": counts.readings,
-            "refused": refused,
-            "no_value": counts.no_value,
-            "passed_over": counts.passed_over,
-            "unmatched": counts.unmatched,
-            "unmappable": counts.unmappable,
-            "dropped": self.dropped,
-            "limited": self.limited,
-            "commands": { "sent": self.commands_sent, "refused": self.commands_refused },
-            "error": self.last_error,
-        })
+            line: self.line,
+            readings: counts.readings,
+            refused: counts.refused.iter().map(|(cause, n)| (cause.word().into(), *n)).collect(),
+            no_value: counts.no_value,
+            passed_over: counts.passed_over,
+            unmatched: counts.unmatched,
+            unmappable: counts.unmappable,
+            dropped: self.dropped,
+            limited: self.limited,
+            commands: CommandCounts { sent: self.commands_sent, refused: self.commands_refused },
+            error: self.last_error.clone(),
+        }
     }
+}
+
+/// The status of a port as it is published and answered; docs/CONTROL.md says what each field means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortReport {
+    pub state: PortState,
+    pub since: String,
+    pub heard: Option<String>,
+    pub device: Option<String>,
+    pub opens: u64,
+    pub bytes: u64,
+    pub frames: u64,
+    pub skipped: u64,
+    pub bad: BadFrames,
+    pub line: Option<LineCounts>,
+    pub readings: u64,
+    /// By the word of each cause.
+    pub refused: BTreeMap<String, u64>,
+    pub no_value: u64,
+    pub passed_over: u64,
+    pub unmatched: u64,
+    pub unmappable: u64,
+    pub dropped: u64,
+    pub limited: u64,
+    pub commands: CommandCounts,
+    pub error: Option<String>,
+}
+
+/// Bad frames by cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadFrames {
+    pub checksum: u64,
+    pub too_long: u64,
+    pub cut: u64,
+    pub malformed: u64,
+    pub line_error: u64,
+}
+
+/// What became of commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandCounts {
+    pub sent: u64,
+    pub refused: u64,
+}
+
+/// What became of a command, as it is published.
+#[derive(Serialize)]
+struct CommandReport<'a> {
+    topic: &'a str,
+    result: &'a str,
+    reason: Option<String>,
+    count: u32,
+    time: String,
 }
 
 /// What became of a command, or of so many: the last of them had this topic.
@@ -121,16 +182,12 @@ pub fn command_report(
     count: u32,
     now: Now,
 ) -> Message {
-    let (result, reason) = match outcome {
-        Ok(()) => ("sent", None),
-        Err(refused) => ("refused", Some(refused.to_string())),
+    let report = CommandReport {
+        topic: command_topic,
+        result: if outcome.is_ok() { "sent" } else { "refused" },
+        reason: outcome.err().map(ToString::to_string),
+        count,
+        time: Stamp(now.wall).to_string(),
     };
-    let text = json!({
-        "topic": command_topic,
-        "result": result,
-        "reason": reason,
-        "count": count,
-        "time": Stamp(now.wall).to_string(),
-    });
-    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), text.to_string()) }
+    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), json::text(&report)) }
 }

@@ -420,7 +420,7 @@ impl Rig {
         self.gateway.log().wait_for("nothing was changed");
         self.inflight = if self.inflight == INFLIGHT[0] { INFLIGHT[1] } else { INFLIGHT[0] };
         self.gateway.reload(&self.config());
-        self.gateway.log().wait_for("counts from now on");
+        self.gateway.log().wait_for("configuration reloaded");
     }
 
     pub fn wait(&self, what: &str, done: impl Fn() -> bool) {

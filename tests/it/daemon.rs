@@ -321,7 +321,7 @@ fn a_right_configuration_is_told_with_what_may_not_be_meant() {
     let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_tty2mqtt"));
     let out = check.arg("check").arg(&file).output().unwrap();
     assert_eq!(out.status.code(), Some(0));
-    assert!(String::from_utf8(out.stdout).unwrap().contains(" is right: "));
+    assert!(String::from_utf8(out.stdout).unwrap().contains(": OK (gateway "));
     let said = String::from_utf8(out.stderr).unwrap();
     let said: Vec<_> = said.lines().collect();
     assert!(

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 use tty2mqtt::testing::config::load;
 use tty2mqtt::testing::device::pipeline::Pipeline;
-use tty2mqtt::testing::gateway::status::Topics;
+use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet::{self, Outlet};
 use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::PortState;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tty2mqtt::testing::base::clock::Now;
 use tty2mqtt::testing::config::{Config, load};
 use tty2mqtt::testing::device::pipeline::Pipeline;
-use tty2mqtt::testing::gateway::status::Topics;
+use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::settings::Port;
 use tty2mqtt::testing::port::settings::Usb;

@@ -361,7 +361,7 @@ fn from_the_sensor_to_the_broker_and_through_every_reload() {
     router.config(&as_meter);
     router.service("reload");
     procd.obey();
-    let counts = "the changed configuration counts from now on";
+    let counts = "configuration reloaded";
     wait_for_both(procd.info(), ["port meter: ", counts]);
     port.write(b"\r\n22.5\r\n");
     counter.expect("gw/meter/text 22.5");

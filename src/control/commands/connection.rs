@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use crate::base::command_line::CliError;
+use crate::base::json::line;
 use crate::base::plain::plain;
-use crate::control::json::line;
-use crate::control::request::{LONGEST, Request};
+use crate::control::protocol::{LONGEST, Request};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -25,7 +26,7 @@ impl Connection {
         for socket in &sockets {
             match UnixStream::connect(socket) {
                 Ok(stream) => return Ok(Connection { stream: BufReader::new(stream) }),
-                // The user's own place counts least if nothing is there.
+                // The last place that was tried is the one to speak of.
                 Err(error) => failed = Some((socket, error)),
             }
         }
@@ -36,8 +37,7 @@ impl Connection {
     }
 
     pub(super) fn ask(&mut self, request: &Request) -> Result<(), CliError> {
-        let request = serde_json::to_value(request).map_err(|e| CliError::Failed(e.to_string()))?;
-        let request = line(&request);
+        let request = line(request);
         if request.len() > LONGEST {
             let what = format!("a request has at most {LONGEST} bytes");
             return Err(CliError::Usage(what));
@@ -77,9 +77,7 @@ impl Connection {
         match read {
             Ok(0) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-            Ok(_) => serde_json::from_slice(&line)
-                .map(Some)
-                .map_err(|e| CliError::Failed(format!("this is no gateway of ours: {e}"))),
+            Ok(_) => serde_json::from_slice(&line).map(Some).map_err(not_ours),
             Err(error) => Err(failed(error)),
         }
     }
@@ -94,6 +92,15 @@ pub(super) fn good(answer: Value) -> Result<Value, CliError> {
         Some(why) => Err(CliError::Failed(plain(why.as_str().unwrap_or("it failed")))),
         None => Ok(answer),
     }
+}
+
+/// An answer as what the request is answered by.
+pub(super) fn typed<T: DeserializeOwned>(answer: Value) -> Result<T, CliError> {
+    serde_json::from_value(answer).map_err(not_ours)
+}
+
+fn not_ours(error: serde_json::Error) -> CliError {
+    CliError::Failed(format!("no gateway of this version answers there: {error}"))
 }
 
 fn failed(source: io::Error) -> CliError {

@@ -1,4 +1,4 @@
-//! What the commands for a running gateway are told.
+//! The arguments of the commands for a running gateway.
 
 use crate::base::command_line::CliError;
 use crate::config::Files;
@@ -11,26 +11,33 @@ use crate::control::path;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// An option that some commands have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    Watch,
+    Raw,
+    Hex,
+    /// With a file behind it.
+    BrokerFile,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Options {
     pub(super) json: bool,
-    pub(super) watch: bool,
-    pub(super) raw: bool,
-    pub(super) hex: bool,
+    flags: Vec<Flag>,
     /// What stands without a dash.
-    pub(super) words: Vec<String>,
+    words: Vec<String>,
     socket: Option<PathBuf>,
     config: Option<PathBuf>,
     broker: Option<PathBuf>,
 }
 
-/// Reads the arguments; `None`: help is wanted. `flags` are those that the command has, `needed` the
-/// names of the words that it must have, `most` how many it may have.
+/// Reads the arguments; `None`: help is wanted. `flags` are those that the command has, `words` the
+/// names of its words, of which those in brackets may be left out.
 pub(super) fn read(
     mut parser: lexopt::Parser,
-    flags: &[&str],
-    needed: &[&str],
-    most: usize,
+    flags: &[Flag],
+    words: &[&str],
 ) -> Result<Option<Options>, CliError> {
     use lexopt::prelude::*;
     let mut options = Options::default();
@@ -38,26 +45,35 @@ pub(super) fn read(
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Short('j') | Long("json") if has("json") => options.json = true,
-            Short('w') | Long("watch") if has("watch") => options.watch = true,
-            Short('r') | Long("raw") if has("raw") => options.raw = true,
-            Short('x') | Long("hex") if has("hex") => options.hex = true,
-            Short('b') | Long("broker-file") if has("broker-file") => {
+            Short('j') | Long("json") => options.json = true,
+            Short('w') | Long("watch") if has(Flag::Watch) => options.flags.push(Flag::Watch),
+            Short('r') | Long("raw") if has(Flag::Raw) => options.flags.push(Flag::Raw),
+            Short('x') | Long("hex") if has(Flag::Hex) => options.flags.push(Flag::Hex),
+            Short('b') | Long("broker-file") if has(Flag::BrokerFile) => {
                 options.broker = Some(parser.value()?.into());
             }
             Short('s') | Long("socket") => options.socket = Some(parser.value()?.into()),
             Short('c') | Long("config") => options.config = Some(parser.value()?.into()),
-            Value(word) if options.words.len() < most => options.words.push(word.string()?),
+            Value(word) if options.words.len() < words.len() => options.words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    match needed.get(options.words.len()) {
+    match words.get(options.words.len()).filter(|word| !word.starts_with('[')) {
         Some(missing) => Err(CliError::Usage(format!("{missing} is missing; see --help"))),
         None => Ok(Some(options)),
     }
 }
 
 impl Options {
+    pub(super) fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// The word at a place.
+    pub(super) fn word(&self, at: usize) -> Option<String> {
+        self.words.get(at).cloned()
+    }
+
     /// The files that make the configuration.
     pub(super) fn files(&self) -> Files {
         let config = self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into());

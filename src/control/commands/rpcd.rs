@@ -4,21 +4,22 @@
 //! JSON object as the answer. An answer that is no is `{"error": "why"}`, as on the control socket.
 
 use super::connection::Connection;
-use super::options::{Options, read};
+use super::gone;
+use super::options::{Flag, Options, read};
 use crate::base::command_line::{CliError, print};
+use crate::base::json::line;
 use crate::control::draft;
-use crate::control::json::line;
-use crate::control::request::Request;
+use crate::control::protocol::{Failure, Ports, Request, SeenEvents};
 use crate::port::list;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, Read};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
-tty2mqtt rpcd: a plugin of OpenWrt's rpcd, through which LuCI asks the gateway. docs/CONTROL.md has
-its methods.
+tty2mqtt rpcd is the plugin of OpenWrt's rpcd through which LuCI asks the gateway. docs/CONTROL.md
+documents its methods.
 
 Usage: tty2mqtt rpcd [OPTIONS] list
        tty2mqtt rpcd [OPTIONS] call METHOD < ARGUMENTS
@@ -26,9 +27,9 @@ Usage: tty2mqtt rpcd [OPTIONS] list
   -s, --socket PATH       the gateway's control socket
   -c, --config FILE       the configuration that is read and saved, and says where the socket is
                           [/etc/tty2mqtt/config.yaml]
-  -b, --broker-file FILE  keys of `broker` that count instead, as for `run`
+  -b, --broker-file FILE  keys that override those of `broker`, as for `run`
 
-Exit codes: 0 the answer is printed, 1 it cannot be, 2 wrong usage.
+Exit codes: 0 the answer was printed, 1 it was not, 2 wrong usage.
 Example: echo '{\"port\": \"meter\"}' | tty2mqtt rpcd call monitor
 ";
 
@@ -60,18 +61,17 @@ struct Arguments {
 }
 
 pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
-    let Some(options) = read(parser, &["broker-file"], &["`list` or `call`"], 2)? else {
+    let Some(options) = read(parser, &[Flag::BrokerFile], &["`list` or `call`", "[METHOD]"])?
+    else {
         return print(HELP);
     };
-    let words: Vec<_> = options.words.iter().map(String::as_str).collect();
-    let answer = match words[..] {
-        ["list"] => methods(),
-        ["call", method] => {
-            call(&options, method)?.unwrap_or_else(|why| json!({ "error": why.to_string() }))
+    print(&match (options.word(0).as_deref(), options.word(1)) {
+        (Some("list"), None) => line(&methods()),
+        (Some("call"), Some(method)) => {
+            call(&options, &method)?.unwrap_or_else(|why| line(&Failure::new(why)))
         }
         _ => return Err(CliError::Usage("`list` or `call METHOD` is needed; see --help".into())),
-    };
-    print(&line(&answer))
+    })
 }
 
 /// Every method with its arguments; their values say of which type they are.
@@ -89,24 +89,31 @@ fn methods() -> Value {
     })
 }
 
-/// The outer error is the caller's fault, the inner one is the answer.
-fn call(options: &Options, method: &str) -> Result<Result<Value, CliError>, CliError> {
+/// The answer as a line. Outer `Err`: a bad call. Inner `Err`: reported to LuCI.
+fn call(options: &Options, method: &str) -> Result<Result<String, CliError>, CliError> {
     if methods().get(method).is_none() {
         return Err(CliError::Usage(format!("there is no method {method:?}; see `rpcd list`")));
     }
     let Arguments { port, command, payload, raw, text, bytes, hex, revision } = arguments()?;
     let files = options.files();
     Ok(match method {
-        "monitor" => monitor(options, port, raw),
+        "monitor" => monitor(options, port, raw).map(|events| line(&events)),
         "reconnect" => ask(options, &Request::Reconnect {}),
         "send" => ask(options, &Request::Send { port, command, payload }),
-        "ports" => Ok(json!({ "ports": list::json(&list::found()) })),
-        "config" => draft::read(&files),
-        "check" => Ok(draft::check(&files, &text)),
-        "preview" => draft::preview(&files, &text, &port, &bytes, hex),
+        "ports" => Ok(line(&Ports { ports: list::found().iter().map(Into::into).collect() })),
+        "config" => draft::read(&files).map(|draft| line(&draft)),
+        "check" => Ok(either(&draft::check(&files, &text))),
+        "preview" => draft::preview(&files, &text, &port, &bytes, hex).map(|it| either(&it)),
         "save" => save(options, &text, &revision),
         _ => ask(options, &Request::Status { watch: false }),
     })
+}
+
+fn either(answer: &Result<impl Serialize, impl Serialize>) -> String {
+    match answer {
+        Ok(answer) => line(answer),
+        Err(problems) => line(problems),
+    }
 }
 
 fn arguments() -> Result<Arguments, CliError> {
@@ -119,13 +126,13 @@ fn arguments() -> Result<Arguments, CliError> {
     serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the arguments: {error}")))
 }
 
-fn ask(options: &Options, request: &Request) -> Result<Value, CliError> {
+fn ask(options: &Options, request: &Request) -> Result<String, CliError> {
     let mut connection = Connection::open(options)?;
     connection.ask(request)?;
-    connection.answer()?.ok_or_else(ended)
+    connection.answer()?.map(|answer| line(&answer)).ok_or_else(gone)
 }
 
-fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError> {
+fn monitor(options: &Options, port: String, raw: bool) -> Result<SeenEvents, CliError> {
     let mut connection = Connection::open(options)?;
     connection.ask(&Request::Monitor { port, raw })?;
     let end = Instant::now() + PIECE;
@@ -138,23 +145,19 @@ fn monitor(options: &Options, port: String, raw: bool) -> Result<Value, CliError
         size += line(&event).len();
         events.push(event);
     }
-    Ok(json!({ "events": events }))
+    Ok(SeenEvents { events })
 }
 
 /// Saves what is right, and has the gateway read it if one runs.
-fn save(options: &Options, text: &str, revision: &str) -> Result<Value, CliError> {
+fn save(options: &Options, text: &str, revision: &str) -> Result<String, CliError> {
     let mut saved = draft::save(&options.files(), text, revision)?;
-    if saved.get("ok").is_some() {
+    if let Ok(saved) = &mut saved {
         let reload = || {
             let mut connection = Connection::open(options)?;
             connection.ask(&Request::Reload {})?;
-            connection.any_answer()?.ok_or_else(ended)
+            connection.any_answer()?.ok_or_else(gone)
         };
-        saved["reload"] = reload().unwrap_or_else(|why| json!({ "error": why.to_string() }));
+        saved.reload = Some(reload().unwrap_or_else(|why| json!({ "error": why.to_string() })));
     }
-    Ok(saved)
-}
-
-fn ended() -> CliError {
-    CliError::Failed("the gateway has ended".into())
+    Ok(either(&saved))
 }

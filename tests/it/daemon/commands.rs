@@ -171,7 +171,7 @@ fn reloads_that_touch_the_port_lose_no_command() {
     let mut got = vec![device.next()];
     for n in 2..=6 {
         gateway.reload(&yaml(n));
-        gateway.log().wait_for("counts from now on");
+        gateway.log().wait_for("configuration reloaded");
         got.push(device.next());
     }
     while got.len() < 100 {
@@ -324,7 +324,7 @@ fn a_reload_that_makes_a_new_link_repeats_no_command() {
     broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
     let mut got = vec![device.next()];
     gateway.reload(&yaml.replace("clean: false", "clean: false, keepalive: 50s"));
-    gateway.log().wait_for("counts from now on");
+    gateway.log().wait_for("configuration reloaded");
     gateway.log().wait_for("subscribed to test/set");
     // Behind all that the broker sent before.
     broker.publish("test/set", "last");

@@ -226,7 +226,7 @@ fn a_renewed_password_makes_a_new_link_at_a_reload_and_an_old_one_makes_none() {
     gateway.log().wait_for("connected to");
     let reload = || {
         gateway.signal(Signal::HUP);
-        gateway.log().wait_for("the changed configuration counts from now on");
+        gateway.log().wait_for("configuration reloaded");
     };
     reload();
     std::fs::write(&file, "second").unwrap();

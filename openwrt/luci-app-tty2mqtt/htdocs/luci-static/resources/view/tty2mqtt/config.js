@@ -165,7 +165,7 @@ return view.extend({
 			else if (!reload.ok)
 				say('warning', _('Saved. The gateway did not take it over: %s').format(reload.text));
 			else if (reload.restart_needed)
-				say('warning', _('Saved. The key “control” counts from the next start on.'));
+				say('warning', _('Saved. The key “control” takes effect at the next start.'));
 			else
 				say('info', changed.length ? _('Saved and applied to: %s').format(changed.join(', ')) : _('Saved and applied.'));
 		}).catch((error) => say('error', _('Not saved: %s').format(error.message)));

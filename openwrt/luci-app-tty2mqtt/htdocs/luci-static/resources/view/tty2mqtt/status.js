@@ -221,7 +221,7 @@ return view.extend({
 			facts.push([ _('Round trip'), [ _('%d ms').format(Math.round(broker.round_trip * 1000)) ] ]);
 
 		if (broker.journal)
-			facts.push([ _('Journal'), [ gateway.text(broker.journal.error || broker.journal.state) ] ]);
+			facts.push([ _('Journal'), [ gateway.text(broker.journal.error || _('%d messages').format(broker.journal.messages)) ] ]);
 
 		if (broker.error && !broker.connected && !why(broker))
 			facts.push([ _('Last error'), [ gateway.text(broker.error) ] ]);

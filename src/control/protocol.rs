@@ -1,0 +1,586 @@
+//! Every request of the control socket and every answer, as both ends know them.
+//!
+//! docs/CONTROL.md says what each field means; its examples are tested against these types.
+
+use crate::base::clock::Stamp;
+use crate::base::scalar::Name;
+use crate::config::error::ConfigError;
+use crate::device::pipeline::{FrameSeen, RejectedField};
+use crate::gateway::Changes;
+use crate::gateway::status::{BrokerReport, ProgramReport};
+use crate::mqtt::message::Message as Publish;
+use crate::port::list::Found;
+use crate::port::status::{PortReport, PortState};
+use crate::port::task::monitor::{PortEvent, TimedEvent};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The longest request in bytes, its line break included.
+pub const LONGEST: usize = 64 << 10;
+
+/// A request: one line of JSON.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(tag = "request", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// Answered by a [`Status`].
+    Status {
+        /// Again each second, until the client closes its side.
+        #[serde(default)]
+        watch: bool,
+    },
+    /// Read the configuration again. Answered by [`Reloaded`] or [`Problems`].
+    Reload {},
+    /// Connect to the broker now. Answered by [`Reconnected`].
+    Reconnect {},
+    /// Ports that are away look for their devices now. Answered by [`Done`].
+    Rescan {},
+    /// Write a command to a port. Answered by [`Sent`].
+    Send {
+        port: String,
+        /// The command's topic, or the end of it if that is enough to tell which.
+        command: String,
+        #[serde(default)]
+        payload: String,
+    },
+    /// Show the log's filter, or set it. Answered by [`Log`].
+    Log {
+        #[serde(default)]
+        filter: Option<String>,
+    },
+    /// Answered by an [`Event`] a line, until the client closes its side.
+    Monitor {
+        port: String,
+        /// Bytes as they are read, too.
+        #[serde(default)]
+        raw: bool,
+    },
+}
+
+impl Request {
+    /// Reads a line; the error says what is possible.
+    pub fn parse(line: &[u8]) -> Result<Request, String> {
+        serde_json::from_slice(line).map_err(|error| {
+            format!(
+                "no request: {error}; write one JSON object a line, as in \
+                 {{\"request\":\"status\"}}"
+            )
+        })
+    }
+}
+
+/// Why there is no other answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    pub error: String,
+}
+
+impl Failure {
+    pub fn new(why: impl ToString) -> Failure {
+        Failure { error: why.to_string() }
+    }
+}
+
+/// A part of the status, or why that part of the gateway did not answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Part<T> {
+    Silent(Failure),
+    Answer(T),
+}
+
+/// The whole status. `ports` comes last, because the server writes it port by port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub gateway: String,
+    pub program: ProgramReport,
+    pub pid: u32,
+    pub config: String,
+    pub log: String,
+    pub time: String,
+    pub uptime: u64,
+    pub broker: Part<Broker>,
+    pub ports: BTreeMap<String, Part<Port>>,
+}
+
+/// The link and the outbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broker {
+    #[serde(flatten)]
+    pub report: BrokerReport,
+    pub url: Option<String>,
+    pub state: String,
+    pub round_trip: Option<f64>,
+}
+
+/// A port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    #[serde(flatten)]
+    pub report: PortReport,
+    pub heard_ago: Option<f64>,
+    pub command_topics: Vec<String>,
+    pub values: Vec<Value>,
+}
+
+/// The last value of a topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    pub topic: String,
+    pub unit: Option<String>,
+    pub time: String,
+    pub ago: f64,
+    /// Of the whole payload, in bytes.
+    pub size: usize,
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// What a payload says: as text, or in hexadecimal digits where it is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    #[serde(rename = "payload")]
+    Text(String),
+    Hex(String),
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Payload {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Payload::Text(text.to_owned()),
+            Err(_) => Payload::Hex(hex(bytes)),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// It is done, and there is nothing more to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    pub ok: bool,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    pub ok: bool,
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub restarted: Vec<String>,
+    pub broker: bool,
+    pub restart_needed: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Reloaded {
+    pub fn new(changes: &Changes, warnings: Vec<String>) -> Reloaded {
+        let Changes { added, removed, restarted, broker, control } = changes;
+        let names = |names: &[Name]| names.iter().map(Name::to_string).collect();
+        Reloaded {
+            ok: true,
+            added: names(added),
+            removed: names(removed),
+            restarted: names(restarted),
+            broker: *broker,
+            restart_needed: *control,
+            warnings,
+        }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problems {
+    pub error: String,
+    pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub more: usize,
+    /// All of it as `tty2mqtt check` prints it.
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub file: String,
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    pub path: String,
+    pub what: String,
+    pub remedy: Option<String>,
+}
+
+impl From<&ConfigError> for Problems {
+    fn from(error: &ConfigError) -> Problems {
+        let problems = error.problems.iter().map(|problem| Problem {
+            file: problem.file.as_ref().unwrap_or(&error.file).clone(),
+            line: problem.place.as_ref().map(|place| place.line),
+            column: problem.place.as_ref().map(|place| place.column),
+            path: problem.path.clone(),
+            what: problem.what.clone(),
+            remedy: problem.remedy.clone(),
+        });
+        Problems {
+            error: "the configuration is wrong; nothing was changed".into(),
+            problems: problems.collect(),
+            more: error.more,
+            text: error.to_string(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconnected {
+    pub ok: bool,
+    /// The state of the link before.
+    pub was: String,
+}
+
+/// A command was written in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub ok: bool,
+    pub topic: String,
+    pub bytes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    pub ok: bool,
+    pub filter: String,
+}
+
+/// Something that happened on a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    #[serde(flatten)]
+    pub what: Happened,
+    pub time: String,
+    /// How many events before this one the client was too slow for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Happened {
+    Read(Bytes),
+    Frame(Frame),
+    Command(Command),
+    Refused { topic: String, reason: String },
+    State { state: PortState, error: Option<String> },
+    End { reason: String },
+}
+
+/// Bytes that went over the line, cut to the first 1024.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    pub direction: Direction,
+    /// How many there were.
+    pub size: usize,
+    pub hex: String,
+    /// As escaped ASCII.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+impl Bytes {
+    fn new(direction: Direction, bytes: &[u8], size: usize) -> Bytes {
+        Bytes { direction, size, hex: hex(bytes), text: bytes.escape_ascii().to_string() }
+    }
+}
+
+/// A frame that came, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    #[serde(flatten)]
+    pub bytes: Bytes,
+    pub matched: bool,
+    pub messages: Vec<Message>,
+    pub refused: Vec<RefusedField>,
+    pub no_value: Vec<NoValue>,
+}
+
+/// A message that a frame became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub topic: String,
+    pub qos: u8,
+    pub retain: bool,
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// A field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedField {
+    pub field: String,
+    pub cause: String,
+    pub what: String,
+}
+
+/// A field for which the device had no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoValue {
+    pub field: String,
+    pub found: String,
+}
+
+/// A command that was written in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    pub topic: String,
+    #[serde(flatten)]
+    pub bytes: Bytes,
+}
+
+impl From<&TimedEvent> for Event {
+    fn from(event: &TimedEvent) -> Event {
+        let what = match &event.what {
+            PortEvent::Read(bytes, size) => Happened::Read(Bytes::new(Direction::In, bytes, *size)),
+            PortEvent::Frame(frame) => Happened::Frame(frame.into()),
+            PortEvent::Wrote(topic, bytes, size) => Happened::Command(Command {
+                topic: topic.to_string(),
+                bytes: Bytes::new(Direction::Out, bytes, *size),
+            }),
+            PortEvent::Refused(topic, why) => {
+                Happened::Refused { topic: topic.to_string(), reason: why.to_string() }
+            }
+            PortEvent::State(state, error) => {
+                Happened::State { state: *state, error: error.clone() }
+            }
+        };
+        let missed = Some(event.missed).filter(|missed| *missed > 0);
+        Event { what, time: Stamp(event.at.wall).to_string(), missed }
+    }
+}
+
+impl From<&FrameSeen> for Frame {
+    fn from(frame: &FrameSeen) -> Frame {
+        let no_value = |(field, found): &(String, String)| NoValue {
+            field: field.clone(),
+            found: found.clone(),
+        };
+        Frame {
+            bytes: Bytes::new(Direction::In, &frame.frame, frame.size),
+            matched: frame.matched,
+            messages: frame.messages.iter().map(Message::from).collect(),
+            refused: frame.refused.iter().map(RefusedField::from).collect(),
+            no_value: frame.no_values.iter().map(no_value).collect(),
+        }
+    }
+}
+
+impl From<&Publish> for Message {
+    fn from(message: &Publish) -> Message {
+        let shown = &message.payload[..message.payload.len().min(FrameSeen::LONGEST)];
+        Message {
+            topic: message.topic.to_string(),
+            qos: message.qos.bits(),
+            retain: message.retain,
+            payload: shown.into(),
+        }
+    }
+}
+
+impl From<&RejectedField> for RefusedField {
+    fn from(refused: &RejectedField) -> RefusedField {
+        RefusedField {
+            field: refused.field.clone(),
+            cause: refused.reason.word().into(),
+            what: refused.what.clone(),
+        }
+    }
+}
+
+/// What rpcd's method `monitor` answers: what happened within two seconds.
+#[derive(Serialize)]
+pub struct SeenEvents {
+    /// Each an [`Event`].
+    pub events: Vec<serde_json::Value>,
+}
+
+/// What rpcd's method `ports` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    pub ports: Vec<FoundPort>,
+}
+
+/// A serial port of this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPort {
+    pub path: String,
+    /// The lines that name it in the configuration.
+    pub config: String,
+    pub usb: Option<Usb>,
+    pub note: Option<String>,
+}
+
+/// The USB adapter of a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usb {
+    pub vendor: String,
+    pub product: String,
+    pub serial: Option<String>,
+    pub interface: u8,
+    pub name: String,
+}
+
+impl From<&Found> for FoundPort {
+    fn from(found: &Found) -> FoundPort {
+        let usb = found.adapter.as_ref().map(|adapter| Usb {
+            vendor: adapter.vendor.to_string(),
+            product: adapter.product.to_string(),
+            serial: adapter.serial.clone(),
+            interface: adapter.interface,
+            name: adapter.name.clone(),
+        });
+        FoundPort {
+            path: format!("/dev/{}", found.tty),
+            config: found.config.clone(),
+            usb,
+            note: found.note.clone(),
+        }
+    }
+}
+
+/// The first block of JSON below a heading of docs/CONTROL.md.
+#[cfg(test)]
+pub(crate) fn example(manual: &str, heading: &str) -> String {
+    let section = manual.split_once(&format!("\n## {heading}\n")).unwrap().1;
+    let block = section.split_once("```json\n").unwrap().1;
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_what_is_none() {
+        let parse = |text: &str| Request::parse(text.as_bytes());
+        assert_eq!(parse(r#"{"request":"status"}"#), Ok(Request::Status { watch: false }));
+        assert_eq!(parse(r#"{"request":"reload"}"#), Ok(Request::Reload {}));
+        assert_eq!(parse(r#"{"request":"log"}"#), Ok(Request::Log { filter: None }));
+        for (text, error) in [
+            ("status", "expected"),
+            (r#"{"request":"stop"}"#, "expected one of `status`, `reload`"),
+            (r#"{"request":"reload","now":1}"#, "unknown field `now`"),
+            (r#"{"request":"send","port":"a"}"#, "missing field `command`"),
+            (r#"{"watch":true}"#, "missing field `request`"),
+        ] {
+            let got = parse(text).unwrap_err();
+            assert!(got.contains(error), "{text}: {got}");
+            assert!(got.contains(r#"{"request":"status"}"#), "{text}: {got}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_is_no_text_is_hexadecimal() {
+        let payload = Payload::from(&b"\xff\x00"[..]);
+        assert_eq!(serde_json::to_value(payload).unwrap(), serde_json::json!({ "hex": "ff00" }));
+    }
+
+    const MANUAL: &str = include_str!("../../docs/CONTROL.md");
+
+    /// Every answer that a block shows is read as one of ours and is the same when written again: so
+    /// neither has a field that the other lacks. Each field is explained in the manual's text.
+    fn is_shown<T: Serialize + serde::de::DeserializeOwned>(block: &str) -> usize {
+        let explained: Vec<_> = MANUAL.split('`').skip(1).step_by(2).collect();
+        let answers = serde_json::Deserializer::from_str(block).into_iter::<serde_json::Value>();
+        let mut count = 0;
+        for shown in answers.map(Result::unwrap) {
+            let ours: T =
+                serde_json::from_value(shown.clone()).unwrap_or_else(|e| panic!("{e}: {shown}"));
+            assert_eq!(serde_json::to_value(ours).unwrap(), shown);
+            all_of(&shown, &mut |key| assert!(explained.contains(&key), "{key} is not explained"));
+            count += 1;
+        }
+        count
+    }
+
+    /// Every key; nothing may be left out, or a field could be missing.
+    fn all_of(value: &serde_json::Value, key: &mut impl FnMut(&str)) {
+        use serde_json::Value;
+        match value {
+            Value::Null => panic!("null in an example of the manual"),
+            Value::Array(list) => {
+                assert!(!list.is_empty(), "an empty list in an example of the manual");
+                list.iter().for_each(|value| all_of(value, key));
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    // Names of ports and causes.
+                    if name != "meter" && name != "range" {
+                        key(name);
+                    }
+                    all_of(value, key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_manual_shows_and_explains_every_field() {
+        use crate::control::draft::{Checked, Draft, Preview};
+        let block = |heading: &str| example(MANUAL, heading);
+        assert_eq!(is_shown::<Status>(&block("status")), 1);
+        let reload = block("reload");
+        let (done, wrong) = reload.split_at(reload.find("{\"error\"").unwrap());
+        assert_eq!((is_shown::<Reloaded>(done), is_shown::<Problems>(wrong)), (1, 1));
+        assert_eq!(is_shown::<Reconnected>(&block("reconnect")), 1);
+        assert_eq!(is_shown::<Done>(&block("rescan")), 1);
+        assert_eq!(is_shown::<Sent>(&block("send")), 1);
+        assert_eq!(is_shown::<Log>(&block("log")), 1);
+        assert_eq!(is_shown::<Event>(&block("monitor")), 6);
+        let luci = MANUAL.split_once("\n## For LuCI").unwrap().1;
+        let blocks: Vec<_> = luci.split("```").skip(1).step_by(2).collect();
+        let blocks: Vec<_> = blocks.iter().map(|block| block.trim_start_matches("json")).collect();
+        let [draft, checked, preview, ports] = blocks[..] else { panic!("{}", blocks.len()) };
+        assert_eq!((is_shown::<Draft>(draft), is_shown::<Checked>(checked)), (1, 1));
+        assert_eq!((is_shown::<Preview>(preview), is_shown::<Ports>(ports)), (1, 1));
+    }
+
+    #[test]
+    fn the_manual_has_every_request_with_all_it_takes() {
+        for (request, heading) in [
+            (Request::Status { watch: true }, "status"),
+            (Request::Reload {}, "reload"),
+            (Request::Reconnect {}, "reconnect"),
+            (Request::Rescan {}, "rescan"),
+            (Request::Log { filter: Some(String::new()) }, "log"),
+            (
+                Request::Send {
+                    port: String::new(),
+                    command: String::new(),
+                    payload: String::new(),
+                },
+                "send",
+            ),
+            (Request::Monitor { port: String::new(), raw: true }, "monitor"),
+        ] {
+            let section = MANUAL.split_once(&format!("\n## {heading}\n")).unwrap().1;
+            let section = section.split("\n## ").next().unwrap();
+            let request = serde_json::to_value(request).unwrap();
+            assert!(section.contains(&format!("`{{\"request\": \"{heading}\"")), "{heading}");
+            for key in request.as_object().unwrap().keys() {
+                assert!(section.contains(&format!("\"{key}\"")), "{heading}: {key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where the gateway publishes its own status, and its birth, farewell and will messages.
+
+use crate::base::scalar::Name;
+use crate::config::{Config, Status, Switch};
+use crate::mqtt::message::Message;
+use crate::mqtt::topic::{Qos, Topic};
+use bytes::Bytes;
+
+/// What the gateway says about itself, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    base: String,
+    /// `None`: nothing is said.
+    presence: Option<Presence>,
+}
+
+/// What is published of the gateway's own status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Presence {
+    online: String,
+    offline: String,
+    qos: Qos,
+    retain: bool,
+    /// Whether there is JSON, too.
+    details: bool,
+}
+
+impl Topics {
+    /// `{gateway}/status` and what lies below it.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn of(gateway: &Name) -> Topics {
+        Topics::with(gateway, &Switch::default())
+    }
+
+    /// As a configuration has it.
+    pub fn with(gateway: &Name, status: &Switch<Status>) -> Topics {
+        let presence = status.on().map(|status| Presence {
+            online: status.online.0.clone(),
+            offline: status.offline.0.clone(),
+            qos: status.qos,
+            retain: status.retain,
+            details: status.details,
+        });
+        // Another topic that is none was refused when the configuration was checked.
+        let base = status.on().and_then(|status| Status::topic_of(&status.topic, gateway).ok());
+        let base = base.map_or_else(|| format!("{gateway}/status"), |topic| topic.to_string());
+        Topics { base, presence }
+    }
+
+    /// Words of presence of the whole gateway; the will is published here too.
+    fn gateway(&self) -> Topic {
+        topic(&self.base)
+    }
+
+    /// As much of a message of the gateway about itself as is to be published.
+    pub fn admit(&self, message: Message) -> Option<Message> {
+        let presence = self.presence.as_ref().filter(|presence| presence.details)?;
+        Some(Message { retain: message.retain && presence.retain, ..message })
+    }
+
+    /// The gateway's program: version, start, unexpected ends.
+    pub fn program(&self) -> Topic {
+        topic(&format!("{}/program", self.base))
+    }
+
+    /// The same, if it is published.
+    pub fn seen_program(&self) -> Option<Topic> {
+        self.presence.as_ref().filter(|presence| presence.details).map(|_| self.program())
+    }
+
+    /// The link to the broker and the outbox.
+    pub fn broker(&self) -> Topic {
+        topic(&format!("{}/broker", self.base))
+    }
+
+    /// One port.
+    pub fn port(&self, port: &Name) -> Topic {
+        topic(&format!("{}/ports/{port}", self.base))
+    }
+
+    /// What became of each command for a port.
+    pub fn commands(&self, port: &Name) -> Topic {
+        topic(&format!("{}/ports/{port}/command", self.base))
+    }
+}
+
+fn topic(text: &str) -> Topic {
+    // What is in front is a topic, names are valid topic levels by their type, and the config check
+    // bounds their length.
+    #[allow(clippy::expect_used)]
+    text.parse().expect("names are topic levels")
+}
+
+/// The gateway's birth or farewell message, if it says any.
+pub fn gateway(topics: &Topics, online: bool) -> Option<Message> {
+    let Presence { online: here, offline, qos, retain, .. } = topics.presence.as_ref()?;
+    let payload = if online { here } else { offline };
+    let message = latest(topics.gateway(), payload.clone(), *qos);
+    Some(Message { retain: *retain, ..message })
+}
+
+/// What the broker publishes when the gateway is lost.
+pub fn will(config: &Config) -> Option<Message> {
+    let farewell = gateway(&Topics::with(&config.gateway, &config.status), false);
+    let Some(Switch::On(will)) = &config.broker.will else {
+        return farewell.filter(|_| config.broker.will.is_none());
+    };
+    let topic = will.topic.as_ref().map(|topic| Status::topic_of(topic, &config.gateway));
+    let payload = will.payload.as_ref().map(|word| word.0.clone().into());
+    let usual = Status::default();
+    let status = config.status.on().unwrap_or(&usual);
+    let topic = match (topic, &farewell) {
+        (Some(topic), _) => topic.ok()?,
+        (None, Some(farewell)) => farewell.topic.clone(),
+        (None, None) => return None,
+    };
+    let payload: Bytes = payload.unwrap_or_else(|| status.offline.0.clone().into());
+    let qos = will.qos.unwrap_or(status.qos);
+    Some(Message {
+        qos,
+        retain: will.retain.unwrap_or(status.retain),
+        ..Message::new(topic, payload)
+    })
+}
+
+/// A retained message of which only the latest counts.
+pub(super) fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
+    Message { qos, retain: true, latest_only: true, ..Message::new(topic, payload) }
+}
