@@ -24,6 +24,14 @@ macro_rules! deserialize_from_str {
                 word.parse().map_err(serde::de::Error::custom)
             }
         }
+        $crate::base::scalar::word_schema!($name: {"type": ["string", "integer"], "x-kind": $kind});
+    )*};
+}
+pub(crate) use deserialize_from_str;
+
+/// The schema of a word that parses itself.
+macro_rules! word_schema {
+    ($name:ident: $schema:tt) => {
         #[cfg(test)]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -33,12 +41,12 @@ macro_rules! deserialize_from_str {
                 true
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": ["string", "integer"], "x-kind": $kind})
+                schemars::json_schema!($schema)
             }
         }
-    )*};
+    };
 }
-pub(crate) use deserialize_from_str;
+pub(crate) use word_schema;
 
 deserialize_from_str!(Span: "time span", Size: "size", Name: "name", ByteString: "bytes");
 
@@ -265,18 +273,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for Token {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Token".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": ["string", "number"]})
-    }
-}
+word_schema!(Token: {"type": ["string", "number"]});
 
 #[cfg(test)]
 mod tests {

@@ -317,18 +317,7 @@ impl<'de> Deserialize<'de> for Qos {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for Qos {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Qos".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"enum": [0, 1, 2]})
-    }
-}
+crate::base::scalar::word_schema!(Qos: {"enum": [0, 1, 2]});
 
 #[cfg(test)]
 mod tests {

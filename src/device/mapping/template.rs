@@ -202,18 +202,7 @@ impl<'de> Deserialize<'de> for Template {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for Template {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Template".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "x-kind": "template"})
-    }
-}
+crate::base::scalar::word_schema!(Template: {"type": "string", "x-kind": "template"});
 
 #[cfg(test)]
 mod tests {

@@ -75,15 +75,4 @@ impl<'de> Deserialize<'de> for VersionChoice {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for VersionChoice {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "VersionChoice".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"enum": ["auto", 5, "3.1.1", 3.1]})
-    }
-}
+crate::base::scalar::word_schema!(VersionChoice: {"enum": ["auto", 5, "3.1.1", 3.1]});

@@ -102,18 +102,7 @@ impl<'de> Deserialize<'de> for Clean {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for Clean {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Clean".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"enum": [true, false, "first"]})
-    }
-}
+crate::base::scalar::word_schema!(Clean: {"enum": [true, false, "first"]});
 
 impl Default for Options {
     fn default() -> Options {
