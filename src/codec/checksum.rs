@@ -1,53 +1,85 @@
-//! Checksums at a frame's end.
+//! Checksums at a frame's end: one row of [`KINDS`] for each.
 
-use super::frame::Endian;
+use super::endian::Endian;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
+use Order::{Big, Little, LittleButBigInHex};
+use Sum::{Crc8, Crc16, Crc32, Lrc, Sum8, Sum16, Xor8};
 use crc::{Algorithm, Crc, NoTable};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use std::fmt;
 
-/// Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with settings
-/// `{xor8: {format: hex, separator: "*"}}`. CRC names are those of the CRC RevEng catalogue.
-///
-/// It covers all bytes of the frame before it, start and end delimiters among them; `from` leaves out
-/// the first ones. Between `escape` sequences it covers what they stand for, without flags.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Checksum {
-    /// Sum of all bytes, lowest 8 bits.
-    Sum8(Settings),
-    /// Sum of all bytes, 16 bits, big endian (PMS5003 and relatives).
-    Sum16(Settings),
-    /// Exclusive or of all bytes (NMEA 0183).
-    Xor8(Settings),
-    /// Two's complement of the sum of all bytes (Modbus ASCII).
-    Lrc(Settings),
-    /// CRC-8/SMBUS: polynomial 07.
-    Crc8(Settings),
-    /// CRC-8/MAXIM-DOW: 1-Wire.
-    #[serde(rename = "crc8-maxim")]
-    Crc8Maxim(Settings),
-    /// CRC-16/MODBUS, little endian.
-    #[serde(rename = "crc16-modbus")]
-    Crc16Modbus(Settings),
-    /// CRC-16/ARC, big endian when in hexadecimal digits (DSMR P1), else little endian.
-    #[serde(rename = "crc16-arc")]
-    Crc16Arc(Settings),
-    /// CRC-16/XMODEM, big endian.
-    #[serde(rename = "crc16-xmodem")]
-    Crc16Xmodem(Settings),
-    /// CRC-16/IBM-3740, often called CCITT-FALSE, big endian.
-    #[serde(rename = "crc16-ccitt-false")]
-    Crc16CcittFalse(Settings),
-    /// CRC-16/KERMIT, little endian.
-    #[serde(rename = "crc16-kermit")]
-    Crc16Kermit(Settings),
-    /// CRC-16/IBM-SDLC, known as X-25 (HDLC, SML, M-Bus by radio), little endian.
-    #[serde(rename = "crc16-x25")]
-    Crc16X25(Settings),
-    /// CRC-32/ISO-HDLC (Ethernet, zip), little endian.
-    Crc32(Settings),
+/// All checksums: name, algorithm, usual byte order, checksum of "123456789" (for the CRCs the one in
+/// the CRC RevEng catalogue), and what the manual says.
+#[rustfmt::skip]
+const KINDS: &[Kind] = &[
+    kind("sum8", Sum8, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
+    kind("sum16", Sum16, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
+    kind("xor8", Xor8, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
+    kind("lrc", Lrc, Big, 0x23, "Two's complement of the sum of all bytes (Modbus ASCII)"),
+    kind("crc8", Crc8(&crc::CRC_8_SMBUS), Big, 0xF4, "CRC-8/SMBUS: polynomial 07"),
+    kind("crc8-maxim", Crc8(&crc::CRC_8_MAXIM_DOW), Big, 0xA1, "CRC-8/MAXIM-DOW (1-Wire)"),
+    kind("crc16-modbus", Crc16(&crc::CRC_16_MODBUS), Little, 0x4B37, "CRC-16/MODBUS"),
+    kind("crc16-arc", Crc16(&crc::CRC_16_ARC), LittleButBigInHex, 0xBB3D, "CRC-16/ARC (DSMR P1)"),
+    kind("crc16-xmodem", Crc16(&crc::CRC_16_XMODEM), Big, 0x31C3, "CRC-16/XMODEM"),
+    kind("crc16-ccitt-false", Crc16(&crc::CRC_16_IBM_3740), Big, 0x29B1, "CRC-16/IBM-3740, often called CCITT-FALSE"),
+    kind("crc16-kermit", Crc16(&crc::CRC_16_KERMIT), Little, 0x2189, "CRC-16/KERMIT"),
+    kind("crc16-x25", Crc16(&crc::CRC_16_IBM_SDLC), Little, 0x906E, "CRC-16/IBM-SDLC, known as X-25 (HDLC, SML, wireless M-Bus)"),
+    kind("crc32", Crc32(&crc::CRC_32_ISO_HDLC), Little, 0xCBF4_3926, "CRC-32/ISO-HDLC (Ethernet, zip)"),
+];
+
+/// One kind of checksum.
+#[derive(Debug)]
+struct Kind {
+    name: &'static str,
+    sum: Sum,
+    /// Order of its bytes, unless the settings say otherwise.
+    order: Order,
+    /// The checksum of "123456789".
+    #[cfg(test)]
+    check: u64,
+    /// What the manual says about it.
+    #[cfg(test)]
+    about: &'static str,
+}
+
+/// A row of the table; what only tests need stays out of the program.
+#[rustfmt::skip]
+const fn kind(name: &'static str, sum: Sum, order: Order, _check: u64, _about: &'static str) -> Kind {
+    Kind { name, sum, order, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Big,
+    Little,
+    LittleButBigInHex,
+}
+
+/// The names of all kinds.
+const NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = KINDS[n].name;
+        n += 1;
+    }
+    names
+};
+
+/// What the manual says about all of them.
+#[cfg(test)]
+const ABOUT: &str = "Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with \
+settings `{xor8: {format: hex, separator: \"*\"}}`. CRC names are those of the CRC RevEng catalogue.
+
+It covers all bytes of the frame before it, including the start and end delimiters; `from` excludes the \
+first ones. With `escape` it covers the unescaped bytes, without delimiters.";
+
+/// The checksum at the end of each frame, as it is configured.
+#[derive(Clone, Debug)]
+pub struct Checksum {
+    kind: &'static Kind,
+    settings: Settings,
 }
 
 /// Where a checksum stands and how it is written.
@@ -61,14 +93,14 @@ pub struct Settings {
     /// Bytes, or hexadecimal digits in ASCII.
     #[serde(default)]
     pub format: Format,
-    /// How many bytes at the frame's start it does not cover. They are counted with the start
-    /// delimiter, which NMEA 0183 leaves out: 1.
+    /// How many bytes at the frame's start it does not cover. The start delimiter is one of them:
+    /// NMEA 0183, whose checksum leaves out the `$`, has 1 here.
     #[serde(default)]
     pub from: u8,
     /// What stands between the covered bytes and the checksum: `"*"` in NMEA 0183.
     #[serde(default)]
     pub separator: ByteString,
-    /// How many bytes of the frame stand behind the checksum: the line break of DSMR P1, 2.
+    /// How many bytes of the frame follow the checksum: 2 for the line break of DSMR P1.
     #[serde(default)]
     pub behind: u8,
 }
@@ -85,33 +117,65 @@ pub enum Format {
     Hex,
 }
 
+impl<'de> Deserialize<'de> for Checksum {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Checksum, D::Error> {
+        struct Named;
+        impl<'de> de::Visitor<'de> for Named {
+            type Value = Checksum;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a checksum's name")
+            }
+            fn visit_enum<A: de::EnumAccess<'de>>(self, choice: A) -> Result<Checksum, A::Error> {
+                let (name, settings) = choice.variant::<String>()?;
+                let kind = KINDS.iter().find(|kind| kind.name == name);
+                let kind = kind.ok_or_else(|| de::Error::unknown_variant(&name, &NAMES))?;
+                Ok(Checksum { kind, settings: de::VariantAccess::newtype_variant(settings)? })
+            }
+        }
+        from.deserialize_enum("Checksum", &NAMES, Named)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Checksum {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Checksum".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let settings = generator.subschema_for::<Settings>();
+        let kinds = KINDS.iter().map(|Kind { name, about, order, sum, .. }| {
+            let order = match order {
+                _ if sum.bytes() == 1 => "",
+                Big => ", big endian",
+                Little => ", little endian",
+                LittleButBigInHex => ", big endian in hexadecimal digits, else little endian",
+            };
+            schemars::json_schema!({
+                "description": format!("{about}{order}."),
+                "type": "object",
+                "properties": {*name: settings},
+                "required": [name],
+                "additionalProperties": false,
+            })
+        });
+        let kinds: Vec<_> = kinds.collect();
+        schemars::json_schema!({ "description": ABOUT, "oneOf": kinds })
+    }
+}
+
 impl Checksum {
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
-        use Checksum as C;
-        use Endian::{Big, Little};
-        let (sum, endian, settings) = match self {
-            C::Sum8(settings) => (Sum::Sum8, Big, settings),
-            C::Sum16(settings) => (Sum::Sum16, Big, settings),
-            C::Xor8(settings) => (Sum::Xor8, Big, settings),
-            C::Lrc(settings) => (Sum::Lrc, Big, settings),
-            C::Crc8(settings) => (Sum::Crc8(&crc::CRC_8_SMBUS), Big, settings),
-            C::Crc8Maxim(settings) => (Sum::Crc8(&crc::CRC_8_MAXIM_DOW), Big, settings),
-            C::Crc16Modbus(settings) => (Sum::Crc16(&crc::CRC_16_MODBUS), Little, settings),
-            C::Crc16Arc(settings) => {
-                let endian = if settings.format == Format::Hex { Big } else { Little };
-                (Sum::Crc16(&crc::CRC_16_ARC), endian, settings)
-            }
-            C::Crc16Xmodem(settings) => (Sum::Crc16(&crc::CRC_16_XMODEM), Big, settings),
-            C::Crc16CcittFalse(settings) => (Sum::Crc16(&crc::CRC_16_IBM_3740), Big, settings),
-            C::Crc16Kermit(settings) => (Sum::Crc16(&crc::CRC_16_KERMIT), Little, settings),
-            C::Crc16X25(settings) => (Sum::Crc16(&crc::CRC_16_IBM_SDLC), Little, settings),
-            C::Crc32(settings) => (Sum::Crc32(&crc::CRC_32_ISO_HDLC), Little, settings),
-        };
+        let Checksum { kind, settings } = self.clone();
         if settings.separator.as_bytes().len() > 8 {
-            return Err(BuildError::new("its separator has at most 8 bytes"));
+            return Err(BuildError::new("at most 8 bytes").at("separator").at(kind.name));
         }
-        let endian = settings.endian.unwrap_or(endian);
-        Ok(Rule { sum, endian, settings: settings.clone() })
+        let usual = match kind.order {
+            Big => Endian::Big,
+            Little => Endian::Little,
+            LittleButBigInHex if settings.format == Format::Hex => Endian::Big,
+            LittleButBigInHex => Endian::Little,
+        };
+        Ok(Rule { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
     }
 }
 
@@ -134,8 +198,8 @@ enum Sum {
     Crc32(&'static Algorithm<u32>),
 }
 
-impl std::fmt::Debug for Sum {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.bytes())
     }
 }
@@ -175,9 +239,9 @@ impl Rule {
 impl Sum {
     fn bytes(self) -> usize {
         match self {
-            Sum::Sum8 | Sum::Xor8 | Sum::Lrc | Sum::Crc8(_) => 1,
-            Sum::Sum16 | Sum::Crc16(_) => 2,
-            Sum::Crc32(_) => 4,
+            Sum8 | Xor8 | Lrc | Crc8(_) => 1,
+            Sum16 | Crc16(_) => 2,
+            Crc32(_) => 4,
         }
     }
 
@@ -185,16 +249,16 @@ impl Sum {
     fn of(self, bytes: &[u8]) -> u64 {
         let sum8 = || bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
         match self {
-            Sum::Sum8 => sum8().into(),
-            Sum::Lrc => sum8().wrapping_neg().into(),
-            Sum::Xor8 => bytes.iter().fold(0, |sum, byte| sum ^ byte).into(),
-            Sum::Sum16 => {
+            Sum8 => sum8().into(),
+            Lrc => sum8().wrapping_neg().into(),
+            Xor8 => bytes.iter().fold(0, |sum, byte| sum ^ byte).into(),
+            Sum16 => {
                 let sum16 = |sum: u16, byte: &u8| sum.wrapping_add(u16::from(*byte));
                 bytes.iter().fold(0, sum16).into()
             }
-            Sum::Crc8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
-            Sum::Crc16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
-            Sum::Crc32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes).into(),
+            Crc8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
+            Crc16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
+            Crc32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes).into(),
         }
     }
 }
@@ -205,24 +269,9 @@ mod tests {
 
     #[test]
     fn check_values_of_the_catalogue() {
-        // CRC RevEng catalogue: the CRC of "123456789".
-        for (checksum, expected) in [
-            ("crc8", 0xF4),
-            ("crc8-maxim", 0xA1),
-            ("crc16-modbus", 0x4B37),
-            ("crc16-arc", 0xBB3D),
-            ("crc16-xmodem", 0x31C3),
-            ("crc16-ccitt-false", 0x29B1),
-            ("crc16-kermit", 0x2189),
-            ("crc16-x25", 0x906E),
-            ("crc32", 0xCBF4_3926),
-            ("sum8", 0xDD),
-            ("lrc", 0x23),
-            ("xor8", 0x31),
-            ("sum16", 0x01DD),
-        ] {
-            let checksum: Checksum = crate::config::tree::parse(checksum).unwrap();
-            assert_eq!(checksum.build().unwrap().sum.of(b"123456789"), expected, "{checksum:?}");
+        for kind in KINDS {
+            let named: Checksum = crate::config::tree::parse(kind.name).unwrap();
+            assert_eq!(named.build().unwrap().sum.of(b"123456789"), kind.check, "{kind:?}");
         }
     }
 }

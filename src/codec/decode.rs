@@ -2,16 +2,14 @@
 
 mod binary;
 mod bytes;
-mod field;
 mod fields;
 mod json;
 mod pairs;
 mod sexpr;
 mod text;
 
-pub use binary::{Binary, BinaryField, Bits, Type};
+pub use binary::Binary;
 pub use bytes::{Bytes, Spelling};
-pub use field::{Field, FieldSettings};
 pub use fields::Fields;
 pub use json::Json;
 pub use pairs::Pairs;
@@ -19,9 +17,11 @@ pub use sexpr::Sexpr;
 pub use text::Text;
 
 use crate::base::path::BuildError;
-use crate::codec::value::{Convert, NoValue, Reading, RejectReason, RejectedReading, Value};
+use crate::codec::field::Field;
+use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::fmt;
 
 /// How a frame is read. A word alone, such as `json`, takes a format with its defaults.
 #[derive(Clone, Debug, Deserialize)]
@@ -51,58 +51,32 @@ impl Default for Decode {
 }
 
 impl Decode {
-    /// The fields that it may give, where the settings say which these are.
-    pub fn field_names(&self) -> Option<Vec<&str>> {
-        match self {
-            Decode::Text(text) => Some(vec![&text.field]),
-            Decode::Bytes(bytes) => Some(vec![&bytes.field]),
-            Decode::Fields(Fields { names: fields, .. })
-            | Decode::Pairs(Pairs { fields, .. })
-            | Decode::Json(Json { fields, .. })
-                if !fields.is_empty() =>
-            {
-                let names = fields.iter().map(|field| field.0.name.as_str());
-                Some(names.filter(|name| *name != "_").collect())
-            }
-            Decode::Binary(binary) => {
-                Some(binary.fields.iter().map(|field| field.name.as_str()).collect())
-            }
-            Decode::Fields(_) | Decode::Pairs(_) | Decode::Json(_) | Decode::Sexpr(_) => None,
-        }
-    }
-
     /// The running decoder.
     pub fn build(&self) -> Result<Decoder, BuildError> {
-        let below = |word: &'static str| move |error: BuildError| error.at(word);
-        Ok(match self {
-            Decode::Text(text) => Decoder::Text(text.clone()),
-            Decode::Bytes(bytes) => Decoder::Bytes(bytes.clone()),
-            Decode::Fields(fields) => Decoder::Fields(fields.build().map_err(below("fields"))?),
-            Decode::Pairs(pairs) => Decoder::Pairs(pairs.build().map_err(below("pairs"))?),
-            Decode::Json(json) => Decoder::Json(json.build().map_err(below("json"))?),
-            Decode::Binary(binary) => Decoder::Binary(binary.build().map_err(below("binary"))?),
-            Decode::Sexpr(_) => Decoder::Sexpr(Convert::default()),
-        })
+        let (word, decoder) = match self {
+            Decode::Text(text) => ("text", text.build()),
+            Decode::Bytes(bytes) => ("bytes", bytes.build()),
+            Decode::Fields(fields) => ("fields", fields.build()),
+            Decode::Pairs(pairs) => ("pairs", pairs.build()),
+            Decode::Json(json) => ("json", json.build()),
+            Decode::Binary(binary) => ("binary", binary.build()),
+            Decode::Sexpr(sexpr) => ("sexpr", sexpr.build()),
+        };
+        decoder.map_err(|error| error.at(word))
     }
 }
 
-/// A running decoder.
+/// A running decoder: its fields, and the format that finds them in a frame.
 #[derive(Debug)]
-pub enum Decoder {
-    /// See [`Decode::Text`].
-    Text(Text),
-    /// See [`Decode::Bytes`].
-    Bytes(Bytes),
-    /// See [`Decode::Fields`].
-    Fields(fields::Decoder),
-    /// See [`Decode::Pairs`].
-    Pairs(pairs::Decoder),
-    /// See [`Decode::Json`].
-    Json(json::Decoder),
-    /// See [`Decode::Binary`].
-    Binary(binary::Decoder),
-    /// See [`Decode::Sexpr`].
-    Sexpr(Convert),
+pub struct Decoder {
+    fields: Vec<Field>,
+    format: Box<dyn Format>,
+}
+
+/// How a format finds values in a frame.
+trait Format: fmt::Debug + Send + Sync {
+    /// Adds what the frame says of these fields, or of all that it has where there are none.
+    fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>);
 }
 
 /// What one frame held.
@@ -110,39 +84,41 @@ pub enum Decoder {
 pub struct Decoded<'a> {
     /// The readings, in the frame's order.
     pub readings: Vec<Reading<'a>>,
-    /// What was refused.
+    /// What was rejected.
     pub rejected: Vec<RejectedReading<'a>>,
     /// Fields without a value.
     pub no_values: Vec<NoValue<'a>>,
-    /// Items of [`Decode::Pairs`] that are none and no damage either.
+    /// Items of [`Decode::Pairs`] that are neither pairs nor damage.
     pub passed_over: u64,
     /// Values beyond [`Decoded::MOST`], which are not read.
     pub beyond: u64,
 }
 
 impl Decoder {
-    /// Reads one frame. Never fails as a whole: what cannot be read becomes a refusal.
+    fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
+        Decoder { fields, format: Box::new(format) }
+    }
+
+    /// The fields that it may give; none where only the frames say which these are.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Reads one frame. Never fails as a whole: what cannot be read is rejected.
     pub fn decode<'a>(&'a self, frame: &'a [u8]) -> Decoded<'a> {
-        let mut out = Decoded::default();
-        match self {
-            Decoder::Text(text) => text.decode(frame, &mut out),
-            Decoder::Bytes(bytes) => bytes.decode(frame, &mut out),
-            Decoder::Fields(fields) => fields.decode(frame, &mut out),
-            Decoder::Pairs(pairs) => pairs.decode(frame, &mut out),
-            Decoder::Json(json) => json.decode(frame, &mut out),
-            Decoder::Binary(binary) => binary.decode(frame, &mut out),
-            Decoder::Sexpr(plain) => sexpr::decode(plain, frame, &mut out),
-        }
+        let readings = Vec::with_capacity(self.fields.len());
+        let mut out = Decoded { readings, ..Decoded::default() };
+        self.format.decode(&self.fields, frame, &mut out);
         out
     }
 }
 
 impl<'a> Decoded<'a> {
-    /// So many values of a frame are read at most. A value takes hundreds of times its bytes on the
-    /// line as a message; this bounds what one frame becomes.
+    /// The most values of a frame that are read. As a message a value takes hundreds of times its bytes
+    /// on the line; this bounds what one frame becomes.
     pub const MOST: usize = 512;
 
-    /// Whether one more value is too many. The first such is told of as refused.
+    /// Whether one more value is too many. The first such value is reported as rejected.
     fn is_full(&mut self, field: &str) -> bool {
         if self.readings.len() + self.rejected.len() + self.no_values.len() < Decoded::MOST {
             return false;
@@ -177,11 +153,11 @@ impl<'a> Decoded<'a> {
                 self.readings.push(Reading { node: None, field, value, unit });
             }
             Ok(None) => self.no_values.push(NoValue { field, found: found() }),
-            Err(reason) => self.refuse(field, reason, reason.expected(), found()),
+            Err(reason) => self.reject(field, reason, reason.expected(), found()),
         }
     }
 
-    fn refuse(
+    fn reject(
         &mut self,
         field: impl Into<Cow<'a, str>>,
         reason: RejectReason,
@@ -196,7 +172,7 @@ impl<'a> Decoded<'a> {
 
     /// The frame has no such field.
     fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
-        self.refuse(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
+        self.reject(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }
 }
 

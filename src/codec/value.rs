@@ -1,11 +1,5 @@
 //! Readings and their values. Numbers stay text, so that `21.50` is published as `21.50`.
 
-mod convert;
-mod decimal;
-
-pub use convert::{Convert, Kind, Wire};
-pub use decimal::Decimal;
-
 use std::borrow::Cow;
 
 /// One value of one field, read from one frame. Borrows from the frame where it can.
@@ -52,7 +46,7 @@ impl Value<'_> {
     }
 }
 
-/// A reading that was refused, while the rest of its frame went on.
+/// A reading that was rejected; the others of its frame are not affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedReading<'a> {
     /// Name of the field.
@@ -65,8 +59,8 @@ pub struct RejectedReading<'a> {
     pub found: Cow<'a, [u8]>,
 }
 
-/// A field for which the device has no value just now: it says so, or has a word where a number
-/// belongs. That is no damage.
+/// A field for which the device has no value just now: it says so, or sends a word in place of a
+/// number. This is not damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoValue<'a> {
     /// Name of the field.
@@ -75,14 +69,14 @@ pub struct NoValue<'a> {
     pub found: Cow<'a, [u8]>,
 }
 
-/// Why a reading was refused. Counted one by one in a port's status.
+/// Why a reading was rejected. A port's status counts each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectReason {
     /// The bytes are not UTF-8.
     NotUtf8,
     /// The frame has no such field.
     Missing,
-    /// The field should be a number and is none.
+    /// The field should be a number and is not.
     NotANumber,
     /// The frame does not follow its format at this place (JSON, node line, bit pattern).
     Malformed,

@@ -147,7 +147,12 @@ impl Found<'_> {
             (port_path.below(&format!("frames[{n}]")), &frame.decode, &frame.messages)
         });
         for (path, decode, messages) in one.into_iter().chain(frames) {
-            let Some(names) = decode.field_names() else { continue };
+            // What is wrong with `decode` itself is said elsewhere.
+            let Ok(decoder) = decode.build() else { continue };
+            let names: Vec<_> = decoder.fields().iter().map(|field| field.name.as_str()).collect();
+            if names.is_empty() {
+                continue;
+            }
             for (n, mapping) in messages.iter().flatten().enumerate() {
                 for (m, field) in mapping.fields.iter().enumerate() {
                     if !names.contains(&field.as_str()) {

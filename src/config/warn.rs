@@ -94,10 +94,13 @@ fn one_topic(
     mappings: &[crate::device::mapping::Mapping],
     found: &mut Found<'_>,
 ) {
-    let Some(names) = decode.field_names() else { return };
+    let Ok(decoder) = decode.build() else { return };
+    if decoder.fields().is_empty() {
+        return;
+    }
     for (n, mapping) in mappings.iter().enumerate() {
         let fields = match mapping.fields.len() {
-            0 => names.len(),
+            0 => decoder.fields().len(),
             some => some,
         };
         let slots = [Slot::Field, Slot::Value, Slot::Unit];

@@ -1,6 +1,8 @@
 //! The frame's bytes in hexadecimal or base64.
 
-use super::Decoded;
+use super::{Decoded, Decoder, Format};
+use crate::base::path::BuildError;
+use crate::codec::field::Field;
 use crate::codec::value::Value;
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use std::fmt::Write;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Bytes {
-    /// The field's name.
+    /// Name of the field.
     pub field: String,
     /// How they are spelled.
     #[serde(rename = "as")]
@@ -53,9 +55,15 @@ impl Spelling {
 }
 
 impl Bytes {
-    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        let text = Value::Text(self.spelling.of(frame).into());
-        out.add(&self.field, None, Ok(Some(text)), || frame.into());
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
+        Ok(Decoder::new(vec![Field::named(&self.field)], self.clone()))
+    }
+}
+
+impl Format for Bytes {
+    fn decode<'a>(&'a self, _: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
+        let value = Value::Text(self.spelling.of(frame).into());
+        out.add(&self.field, None, Ok(Some(value)), || frame.into());
     }
 }
 

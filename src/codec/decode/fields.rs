@@ -1,24 +1,23 @@
 //! Values in columns.
 
-use super::Decoded;
-use super::field::{Field, Running};
+use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use crate::codec::value::Wire;
+use crate::codec::field::{Field, Named, Wire, build_named};
 use serde::Deserialize;
 
-/// Values in columns: `21.50,40,300`. Columns beyond the names are ignored, an empty one is no value.
+/// Values in columns: `21.50,40,300`. Columns beyond the names are ignored; an empty column has no value.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Fields {
-    /// What stands between two values. `" "` stands for any white space, also between a sign and its
-    /// number: of `-  1.5 kg` the sign is a column of its own.
+    /// Bytes between two values. `" "` is any white space, also between a sign and its number: in
+    /// `-  1.5 kg` the sign is a column of its own.
     #[serde(default = "Fields::default_separator")]
     pub separator: ByteString,
-    /// The columns in their order, each a name or a map with settings; `_` passes over one.
+    /// The columns in their order, each a name or a map with settings; `_` skips a column.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
-    pub names: Vec<Field>,
+    pub names: Vec<Named>,
 }
 
 impl Fields {
@@ -35,31 +34,35 @@ impl Fields {
         if self.names.is_empty() {
             return Err(BuildError::new("name at least one column").at("names"));
         }
-        Ok(Decoder { separator, fields: Running::build_all("names", &self.names)? })
+        let columns = build_named("names", &self.names)?;
+        let wanted = columns.iter().map(|field| field.name != "_").collect();
+        let fields = columns.into_iter().filter(|field| field.name != "_").collect();
+        Ok(Decoder::new(fields, Row { separator, wanted }))
     }
 }
 
-/// See [`Fields`].
+/// A row of columns.
 #[derive(Debug)]
-pub struct Decoder {
+struct Row {
     separator: Vec<u8>,
-    fields: Vec<Running>,
+    /// For each column whether it is a field, or skipped.
+    wanted: Vec<bool>,
 }
 
-impl Decoder {
-    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        let mut columns = Columns { rest: Some(frame), separator: &self.separator };
-        for field in &self.fields {
+impl Format for Row {
+    fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
+        let mut columns = split(frame, &self.separator);
+        let mut fields = fields.iter();
+        for is_wanted in &self.wanted {
             let column = columns.next();
-            if field.name == "_" {
-                continue;
+            let Some(field) = is_wanted.then(|| fields.next()).flatten() else { continue };
+            match column {
+                Some(column) => {
+                    let value = field.convert.text(column, Wire::Bare);
+                    out.add(&field.name, field.unit.as_deref(), value, || column.into());
+                }
+                None => out.missing(&field.name),
             }
-            let Some(column) = column else {
-                out.missing(&field.name);
-                continue;
-            };
-            let value = field.convert.text(column, Wire::Bare);
-            out.add(&field.name, field.unit.as_deref(), value, || column.into());
         }
     }
 }
@@ -94,7 +97,7 @@ impl<'a> Iterator for Columns<'a> {
     }
 }
 
-/// The pieces of some bytes between separators; `" "` stands for any white space.
+/// The pieces of some bytes between separators; `" "` is any white space.
 pub(super) fn split<'a>(bytes: &'a [u8], separator: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     Columns { rest: Some(bytes), separator }
 }

@@ -1,38 +1,37 @@
 //! JSON.
 
-use super::Decoded;
-use super::field::{Field, Running};
+use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
-use crate::codec::value::{Convert, RejectReason, Value, Wire};
+use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
+use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use serde_json::Value as Json_;
 use std::borrow::Cow;
 
-/// JSON (RFC 8259), of at most 1024 values. Numbers keep their spelling, and texts are texts unless the field is a number by
-/// its settings. `null` is a value that the device does not have, and so are the words that sketches
-/// print for a float that is none: `nan`, `inf`, `infinity`, `ovf`, in any case, with or without sign.
+/// JSON (RFC 8259) with at most 1024 values. Numbers keep their spelling, and texts are texts unless
+/// the field's settings make it a number. `null` means that the device has no value, and so do the words
+/// that sketches print for a float that is not a number: `nan`, `inf`, `infinity`, `ovf`, in any case,
+/// with or without sign.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Json {
-    /// The fields that are wanted, each with a JSON pointer (RFC 6901) as `from`, such as
-    /// `/main/temp`; without it the member of that name. Default: every text, number, true and
-    /// false in it; the names of nested ones are joined by `_`.
+    /// The fields that are wanted, each with a JSON pointer (RFC 6901) as `from`, such as `/main/temp`;
+    /// without `from`, the member with the field's name. Default: every text, number, true and false; the
+    /// names of nested ones are joined by `_`.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
-    pub fields: Vec<Field>,
-    /// JSON pointer to the name of the device that sent it, for `{node}`.
+    pub fields: Vec<Named>,
+    /// JSON pointer to the name of the device that sent the frame, for `{node}`.
     pub node: Option<String>,
 }
 
 impl Json {
     pub(super) fn build(&self) -> Result<Decoder, BuildError> {
-        let mut fields = Running::build_all("fields", &self.fields)?;
-        for field in &mut fields {
+        let mut fields = build_named("fields", &self.fields)?;
+        for (n, field) in fields.iter_mut().enumerate() {
             if !field.from.starts_with('/') {
-                field.from = format!("/{}", field.from);
+                field.from.insert(0, '/');
             }
-        }
-        for (n, field) in fields.iter().enumerate() {
             check_pointer(&field.from).map_err(|e| e.at("from").item(n).at("fields"))?;
         }
         if let Some(node) = &self.node {
@@ -42,7 +41,7 @@ impl Json {
             }
             check_pointer(node).map_err(|e| e.at("node"))?;
         }
-        Ok(Decoder { fields, node: self.node.clone(), all: Convert::default() })
+        Ok(Decoder::new(fields, self.clone()))
     }
 }
 
@@ -65,20 +64,12 @@ const MOST_VALUES: usize = 1024;
 
 const SHORT_NAME: &str = "a name of at most 255 bytes";
 
-/// See [`Json`].
-#[derive(Debug)]
-pub struct Decoder {
-    fields: Vec<Running>,
-    node: Option<String>,
-    all: Convert,
-}
-
-impl Decoder {
-    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
+impl Format for Json {
+    fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
         if frame.len() > MOST_VALUES
             && frame.iter().filter(|byte| **byte == b',').count() > MOST_VALUES
         {
-            return out.refuse("json", RejectReason::Malformed, "at most 1024 values", frame);
+            return out.reject("json", RejectReason::Malformed, "at most 1024 values", frame);
         }
         let root = serde_json::from_slice(frame).ok();
         let root = root.or_else(|| serde_json::from_slice(&with_nulls(frame)?).ok());
@@ -86,12 +77,12 @@ impl Decoder {
             let is_text = std::str::from_utf8(frame).is_ok();
             let reason = if is_text { RejectReason::Malformed } else { RejectReason::NotUtf8 };
             let expected = if is_text { "JSON" } else { reason.expected() };
-            return out.refuse("json", reason, expected, frame);
+            return out.reject("json", reason, expected, frame);
         };
-        if self.fields.is_empty() {
-            self.add_all(&root, &mut String::new(), out);
+        if fields.is_empty() {
+            add_all(&root, &mut String::new(), out);
         }
-        for field in &self.fields {
+        for field in fields {
             match root.pointer(&field.from) {
                 Some(value) => {
                     let converted = convert(&field.convert, value);
@@ -109,47 +100,47 @@ impl Decoder {
         if let Some(node) = node.as_ref().filter(|node| node.len() > LONGEST_NAME) {
             out.readings.clear();
             let found = node.clone().into_bytes();
-            return out.refuse("node", RejectReason::Malformed, SHORT_NAME, found);
+            return out.reject("node", RejectReason::Malformed, SHORT_NAME, found);
         }
         for reading in &mut out.readings {
             reading.node = node.clone().map(Cow::Owned);
         }
     }
+}
 
-    /// Every scalar below a value; nesting is bounded by the parser.
-    fn add_all(&self, value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
-        match value {
-            Json_::Object(members) => {
-                for (key, value) in members {
-                    self.add_below(key, value, name, out);
-                }
+/// Every scalar below a value; nesting is bounded by the parser.
+fn add_all(value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
+    match value {
+        Json_::Object(members) => {
+            for (key, value) in members {
+                add_below(key, value, name, out);
             }
-            Json_::Array(items) => {
-                for (n, value) in items.iter().enumerate() {
-                    self.add_below(&n.to_string(), value, name, out);
-                }
+        }
+        Json_::Array(items) => {
+            for (n, value) in items.iter().enumerate() {
+                add_below(&n.to_string(), value, name, out);
             }
-            scalar => {
-                let name = if name.is_empty() { "value" } else { name.as_str() };
-                out.add(name.to_owned(), None, convert(&self.all, scalar), || shown(scalar));
-            }
+        }
+        scalar => {
+            let name = if name.is_empty() { "value" } else { name.as_str() };
+            out.add(name.to_owned(), None, convert(&PLAIN, scalar), || shown(scalar));
         }
     }
+}
 
-    fn add_below(&self, key: &str, value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
-        let before = name.len();
-        if before + 1 + key.len() > LONGEST_NAME {
-            let shown = if name.is_empty() { "json" } else { name.as_str() };
-            let found = key.as_bytes().to_owned();
-            return out.refuse(shown.to_owned(), RejectReason::Malformed, SHORT_NAME, found);
-        }
-        if before > 0 {
-            name.push('_');
-        }
-        name.push_str(key);
-        self.add_all(value, name, out);
-        name.truncate(before);
+fn add_below(key: &str, value: &Json_, name: &mut String, out: &mut Decoded<'_>) {
+    let before = name.len();
+    if before + 1 + key.len() > LONGEST_NAME {
+        let shown = if name.is_empty() { "json" } else { name.as_str() };
+        let found = key.as_bytes().to_owned();
+        return out.reject(shown.to_owned(), RejectReason::Malformed, SHORT_NAME, found);
     }
+    if before > 0 {
+        name.push('_');
+    }
+    name.push_str(key);
+    add_all(value, name, out);
+    name.truncate(before);
 }
 
 fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, RejectReason> {
@@ -179,8 +170,8 @@ fn shown(value: &Json_) -> Cow<'static, [u8]> {
     text.into_bytes().into()
 }
 
-/// The frame with `null` for each bare word that C's and Arduino's `print` write for a float that is
-/// none; `None` if it has no such word.
+/// The frame with `null` for each bare word that C's and Arduino's `print` write for a float that is not
+/// a number; `None` if it has no such word.
 fn with_nulls(frame: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(frame.len() + 16);
     let mut rest = frame;

@@ -1,42 +1,42 @@
 //! Names with values.
 
-use super::Decoded;
-use super::field::{Field, Running};
 use super::fields::split;
+use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use crate::codec::value::{Convert, RejectReason, Wire};
+use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
+use crate::codec::value::RejectReason;
 use serde::Deserialize;
 
 /// Names with values: `temp=21.5 hum=40`. Also the lines of a DSMR P1 telegram, with
 /// `{between: "\r\n", equals: "(", close: ")", unit: "*"}`.
 ///
-/// A name with nothing behind it has no value. What stands before the first pair of a frame is passed
-/// over, as is an item without letters and digits behind it; both are counted as `passed_over`. Any
-/// other item without `equals` is refused, unless `fields` says what is wanted.
+/// A name with an empty value has no value. Items before the first pair of a frame are skipped, and so
+/// are items without letters and digits after it; both are counted as `passed_over`. Any other item
+/// without `equals` is refused, unless `fields` says what is wanted.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
-    /// What stands between two pairs. `" "` stands for any white space.
+    /// Bytes between two pairs. `" "` is any white space.
     #[serde(default = "Pairs::default_between")]
     pub between: ByteString,
-    /// What stands between name and value.
+    /// Bytes between name and value.
     #[serde(default = "Pairs::default_equals")]
     pub equals: ByteString,
-    /// The bytes with which each item must end, and which are not part of its value: `")"`. Where an
-    /// item has several values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one counts. An
-    /// item without a name goes on with the one before it, as the gas volume in DSMR 2.2.
+    /// The bytes with which each item must end, and which are not part of its value: `")"`. Of several
+    /// values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one is used. An item without a
+    /// name continues the one before it, as the gas volume does in DSMR 2.2.
     #[serde(default)]
     pub close: ByteString,
-    /// What stands between a value and its unit, where the device sends units: `"*"`. A value with
-    /// a unit is a number.
+    /// Bytes between a value and its unit, where the device sends units: `"*"`. A value with a unit is a
+    /// number.
     #[serde(default)]
     pub unit: ByteString,
-    /// The fields that are wanted, each with the device's name for it as `from`; all others are
-    /// ignored, and one that does not come is counted as missing. Default: all that come.
+    /// The fields that are wanted, each with the device's name for it as `from`. All others are ignored,
+    /// and a field that a frame lacks is counted as missing. Default: all fields.
     #[serde(default, deserialize_with = "crate::base::one_by_one::list")]
-    pub fields: Vec<Field>,
+    pub fields: Vec<Named>,
 }
 
 impl Default for Pairs {
@@ -66,21 +66,12 @@ impl Pairs {
                 return Err(BuildError::new("nothing cannot separate").at(key));
             }
         }
-        let fields = Running::build_all("fields", &self.fields)?;
-        Ok(Decoder { pairs: self.clone(), fields, all: Convert::default() })
+        let fields = build_named("fields", &self.fields)?;
+        Ok(Decoder::new(fields, self.clone()))
     }
 }
 
-/// See [`Pairs`].
-#[derive(Debug)]
-pub struct Decoder {
-    pairs: Pairs,
-    fields: Vec<Running>,
-    /// For fields that the configuration does not name.
-    all: Convert,
-}
-
-/// Why an item is no pair.
+/// Why an item is not a pair.
 #[derive(Clone, Copy, Debug)]
 enum NoPair {
     /// It has no `equals`.
@@ -101,21 +92,21 @@ impl NoPair {
     }
 }
 
-impl Decoder {
+impl Format for Pairs {
     /// What stands before the first pair is the frame's head: the identification of a meter, the
     /// numbers and the sensor's name of RFLink. Behind it an item without `equals` is damage, unless
     /// it has neither letter nor digit, as the `!` that ends a meter's readout; and so is a frame
     /// without any pair, which is what a wrong `equals` makes.
-    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
-        let mut came = vec![false; self.fields.len()];
+    fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
+        let mut came = vec![false; fields.len()];
         let (mut head, mut is_first) = (0, true);
-        let items = split(frame, self.pairs.between.as_bytes());
+        let items = split(frame, self.between.as_bytes());
         let mut items = items.map(<[u8]>::trim_ascii).peekable();
         while let Some(item) = items.next() {
             let more = items.next_if(|next| self.goes_on(next) && self.equals_at(item).is_some());
             let (name, value) = match self.name_and_value(item, more) {
                 Ok(pair) => pair,
-                Err(_) if item.is_empty() || !self.fields.is_empty() => continue,
+                Err(_) if item.is_empty() || !fields.is_empty() => continue,
                 Err(NoPair::Bare) if is_first => {
                     head += 1;
                     continue;
@@ -126,23 +117,23 @@ impl Decoder {
                 }
                 Err(why) => {
                     let name = String::from_utf8_lossy(item);
-                    out.refuse(name, RejectReason::Malformed, why.expected(), item);
+                    out.reject(name, RejectReason::Malformed, why.expected(), item);
                     continue;
                 }
             };
             is_first = false;
-            if self.fields.is_empty() {
+            if fields.is_empty() {
                 match std::str::from_utf8(name) {
-                    Ok(name) => self.add(name, None, &self.all, value, out),
+                    Ok(name) => self.add(name, None, &PLAIN, value, out),
                     Err(_) => {
                         let (shown, reason) =
                             (String::from_utf8_lossy(name), RejectReason::NotUtf8);
-                        out.refuse(shown, reason, "a name in UTF-8", name);
+                        out.reject(shown, reason, "a name in UTF-8", name);
                     }
                 }
                 continue;
             }
-            for (field, came) in self.fields.iter().zip(&mut came) {
+            for (field, came) in fields.iter().zip(&mut came) {
                 if field.from.as_bytes() == name && !*came {
                     *came = true;
                     self.add(&field.name, field.unit.as_deref(), &field.convert, value, out);
@@ -152,26 +143,27 @@ impl Decoder {
         if !is_first {
             out.passed_over += head;
         } else if head > 0 {
-            out.refuse("pairs", RejectReason::Malformed, NoPair::Bare.expected(), frame);
+            out.reject("pairs", RejectReason::Malformed, NoPair::Bare.expected(), frame);
         }
-        for (field, _) in self.fields.iter().zip(came).filter(|(_, came)| !came) {
+        for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
             out.missing(&field.name);
         }
     }
+}
 
-    /// Several values in brackets, such as a gas meter's time and volume in DSMR P1, stand one
-    /// behind the other; the last one is the reading.
-    /// `more` is an item that goes on with this one; the last bracket is there.
+impl Pairs {
+    /// Of several values in brackets, such as a gas meter's time and volume in DSMR P1, the last one is
+    /// the reading. `more` is an item that goes on with this one; the last bracket is there.
     fn name_and_value<'a>(
         &self,
         item: &'a [u8],
         more: Option<&'a [u8]>,
     ) -> Result<(&'a [u8], &'a [u8]), NoPair> {
-        let equals = self.pairs.equals.as_bytes();
+        let equals = self.equals.as_bytes();
         let at = self.equals_at(item).ok_or(NoPair::Bare)?;
         let name = item[..at].trim_ascii();
         let mut value = item[at + equals.len()..].trim_ascii();
-        let close = self.pairs.close.as_bytes();
+        let close = self.close.as_bytes();
         if !close.is_empty() {
             value = more.unwrap_or(value).strip_suffix(close).ok_or(NoPair::Open)?;
             let last = value.windows(equals.len()).rposition(|window| window == equals);
@@ -181,14 +173,14 @@ impl Decoder {
     }
 
     fn equals_at(&self, item: &[u8]) -> Option<usize> {
-        let equals = self.pairs.equals.as_bytes();
+        let equals = self.equals.as_bytes();
         item.windows(equals.len()).position(|window| window == equals)
     }
 
     /// Whether an item goes on with the one before it: it has values in brackets and no name, as
     /// the volume of a gas meter in DSMR 2.2 and 3.0.
     fn goes_on(&self, item: &[u8]) -> bool {
-        !self.pairs.close.as_bytes().is_empty() && item.starts_with(self.pairs.equals.as_bytes())
+        !self.close.as_bytes().is_empty() && item.starts_with(self.equals.as_bytes())
     }
 
     /// Adds a value with its own unit, or with the one that came with it.
@@ -205,7 +197,7 @@ impl Decoder {
                 let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
                 out.add(name, own.or(unit), convert.text(value, wire), || value.into());
             }
-            Err(_) => out.refuse(name, RejectReason::NotUtf8, "a unit in UTF-8", value),
+            Err(_) => out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", value),
         }
     }
 
@@ -213,7 +205,7 @@ impl Decoder {
         &self,
         value: &'a [u8],
     ) -> Result<(&'a [u8], Option<&'a str>), std::str::Utf8Error> {
-        let separator = self.pairs.unit.as_bytes();
+        let separator = self.unit.as_bytes();
         if separator.is_empty() {
             return Ok((value, None));
         }

@@ -1,14 +1,16 @@
 //! Node lines of the Aiko platform.
 
-use super::Decoded;
-use crate::codec::value::{Convert, Reading, RejectReason, Value, Wire};
+use super::{Decoded, Decoder, Format};
+use crate::base::path::BuildError;
+use crate::codec::field::{Field, PLAIN, Wire};
+use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Node lines of the Aiko platform: `(node NAME TIME (name value unit) …)`, TIME being `?` where
-/// the node has no clock, and else published as the field `time`. `;` begins a comment. Events
-/// outside of a node, such as `(status boot)`, are readings of the port's own device. A value with a
-/// unit is a number, one in double quotes a text.
+/// Node lines of the Aiko platform: `(node NAME TIME (name value unit) …)`. TIME is published as the
+/// field `time`, unless it is `?` because the node has no clock. `;` begins a comment. Events outside
+/// of a node, such as `(status boot)`, are readings of the port's own device. A value with a unit is a
+/// number, a value in double quotes is a text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -68,68 +70,75 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// `plain` reads numbers as numbers and everything else as text.
-pub(super) fn decode<'a>(plain: &'a Convert, frame: &'a [u8], out: &mut Decoded<'a>) {
-    let mut node = None;
-    let mut depth = 0_usize;
-    let mut node_depth = 0;
-    // A list within an event makes it no event; it is passed over up to this depth.
-    let mut pass_to = None;
-    let mut words: Vec<Token<'a>> = Vec::new();
-    for token in Tokens(frame) {
-        match token {
-            Ok(Token::Open) if pass_to.is_some() => depth += 1,
-            Ok(Token::Close) if pass_to.is_some() => {
-                depth -= 1;
-                pass_to = pass_to.filter(|to| *to != depth);
-            }
-            Ok(_) if pass_to.is_some() => {}
-            Ok(Token::Open) => {
-                if words.first() == Some(&Token::Word(b"node")) {
-                    node = head(&words, out);
-                    node_depth = depth;
-                } else if !words.is_empty() {
-                    refuse(&words, out);
-                    pass_to = depth.checked_sub(1);
-                }
-                words.clear();
-                depth += 1;
-                if depth > DEEPEST {
-                    return no_node_line(frame, out);
-                }
-            }
-            Ok(Token::Close) => {
-                if words.first() == Some(&Token::Word(b"node")) {
-                    head(&words, out);
-                } else if !words.is_empty() {
-                    event(plain, node, &words, out);
-                }
-                words.clear();
-                if depth == 0 {
-                    return no_node_line(frame, out);
-                }
-                if node.is_some() && depth == node_depth {
-                    node = None;
-                }
-                depth -= 1;
-            }
-            // Words outside of all brackets are what a device prints for people.
-            Ok(_) if depth == 0 => return no_node_line(frame, out),
-            Ok(word) => words.push(word),
-            Err(()) => return no_node_line(frame, out),
-        }
+impl Sexpr {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
+        Ok(Decoder::new(Vec::new(), self.clone()))
     }
-    if depth > 0 {
-        let field = if words.is_empty() { "node line".into() } else { shown(&words) };
-        out.refuse(field, RejectReason::Malformed, "a closing bracket", frame);
+}
+
+impl Format for Sexpr {
+    fn decode<'a>(&'a self, _: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
+        let mut node = None;
+        let mut depth = 0_usize;
+        let mut node_depth = 0;
+        // An event with a list in it is not one; the list is skipped up to this depth.
+        let mut pass_to = None;
+        let mut words: Vec<Token<'a>> = Vec::new();
+        for token in Tokens(frame) {
+            match token {
+                Ok(Token::Open) if pass_to.is_some() => depth += 1,
+                Ok(Token::Close) if pass_to.is_some() => {
+                    depth -= 1;
+                    pass_to = pass_to.filter(|to| *to != depth);
+                }
+                Ok(_) if pass_to.is_some() => {}
+                Ok(Token::Open) => {
+                    if words.first() == Some(&Token::Word(b"node")) {
+                        node = head(&words, out);
+                        node_depth = depth;
+                    } else if !words.is_empty() {
+                        reject(&words, out);
+                        pass_to = depth.checked_sub(1);
+                    }
+                    words.clear();
+                    depth += 1;
+                    if depth > DEEPEST {
+                        return no_node_line(frame, out);
+                    }
+                }
+                Ok(Token::Close) => {
+                    if words.first() == Some(&Token::Word(b"node")) {
+                        head(&words, out);
+                    } else if !words.is_empty() {
+                        event(node, &words, out);
+                    }
+                    words.clear();
+                    if depth == 0 {
+                        return no_node_line(frame, out);
+                    }
+                    if node.is_some() && depth == node_depth {
+                        node = None;
+                    }
+                    depth -= 1;
+                }
+                // Words outside of all brackets are what a device prints for people.
+                Ok(_) if depth == 0 => return no_node_line(frame, out),
+                Ok(word) => words.push(word),
+                Err(()) => return no_node_line(frame, out),
+            }
+        }
+        if depth > 0 {
+            let field = if words.is_empty() { "node line".into() } else { shown(&words) };
+            out.reject(field, RejectReason::Malformed, "a closing bracket", frame);
+        }
     }
 }
 
 fn no_node_line<'a>(frame: &'a [u8], out: &mut Decoded<'a>) {
-    out.refuse("node line", RejectReason::Malformed, "(node NAME TIME (name value unit) …)", frame);
+    out.reject("node line", RejectReason::Malformed, "(node NAME TIME (name value unit) …)", frame);
 }
 
-fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
+fn reject<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
     let mut found = Vec::new();
     for word in words {
         if !found.is_empty() {
@@ -137,7 +146,7 @@ fn refuse<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
         }
         found.extend_from_slice(word.bytes());
     }
-    out.refuse(shown(words), RejectReason::Malformed, "(name value unit)", found);
+    out.reject(shown(words), RejectReason::Malformed, "(name value unit)", found);
 }
 
 fn shown(words: &[Token<'_>]) -> Cow<'static, str> {
@@ -156,7 +165,7 @@ fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
         _ => None,
     };
     if name.is_none() {
-        out.refuse(
+        out.reject(
             "node",
             RejectReason::Malformed,
             "a name in UTF-8",
@@ -175,33 +184,28 @@ fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
 }
 
 /// `name value [unit]`.
-fn event<'a>(
-    plain: &'a Convert,
-    node: Option<&'a str>,
-    words: &[Token<'a>],
-    out: &mut Decoded<'a>,
-) {
+fn event<'a>(node: Option<&'a str>, words: &[Token<'a>], out: &mut Decoded<'a>) {
     let (name, value, unit) = match words {
         [Token::Word(name), value] => (*name, *value, None),
         [Token::Word(name), value, Token::Word(unit) | Token::Quoted(unit)] => {
             (*name, *value, Some(*unit))
         }
-        _ => return refuse(words, out),
+        _ => return reject(words, out),
     };
     let Ok(name) = std::str::from_utf8(name) else {
-        return out.refuse(shown(words), RejectReason::NotUtf8, "a name in UTF-8", name);
+        return out.reject(shown(words), RejectReason::NotUtf8, "a name in UTF-8", name);
     };
     let unit = match unit.map(std::str::from_utf8).transpose() {
         Ok(unit) => unit,
         Err(_) => {
             let found = words.last().map_or(&b""[..], |unit| unit.bytes());
-            return out.refuse(name, RejectReason::NotUtf8, "a unit in UTF-8", found);
+            return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", found);
         }
     };
     let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
     let found = value.bytes();
     let value = match value {
-        Token::Word(word) => plain.text(word, wire),
+        Token::Word(word) => PLAIN.text(word, wire),
         Token::Quoted(text) => std::str::from_utf8(text)
             .map(|text| Some(Value::Text(text.into())))
             .map_err(|_| RejectReason::NotUtf8),
@@ -221,6 +225,6 @@ fn add<'a>(
     let before = out.readings.len();
     out.add(field, unit, value, || found.into());
     for reading in &mut out.readings[before..] {
-        *reading = Reading { node: node.map(Cow::Borrowed), ..reading.clone() };
+        reading.node = node.map(Cow::Borrowed);
     }
 }

@@ -331,8 +331,33 @@ fn mistakes_are_found_at_load() {
         ("{binary: {fields: [{name: a, at: 0, type: u8, bits: 8}]}}", "bits"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, length: 2}]}}", "leave it out"),
         ("{pairs: {equals: ''}}", "separate"),
+        (
+            "{pairs: {fields: [a, {name: b, bits: 1}]}}",
+            "pairs.fields[1].bits: only fields of `binary`",
+        ),
+        ("{binary: {fields: [{name: a, at: 0, type: auto}]}}", "binary.fields[0].type: "),
     ] {
         let error = build_error(yaml);
         assert!(error.contains(expected), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn the_fields_are_known_beforehand_where_the_settings_name_them() {
+    for (yaml, expected) in [
+        ("text", &["text"][..]),
+        ("{bytes: {field: raw}}", &["raw"]),
+        ("{fields: {names: [a, _, {name: b, unit: V}]}}", &["a", "b V"]),
+        ("{json: {fields: [{name: c, from: /x/c}]}}", &["c"]),
+        ("{binary: {fields: [{name: d, at: 0, type: u8, unit: A}]}}", &["d A"]),
+        ("pairs", &[]),
+        ("sexpr", &[]),
+    ] {
+        let decoder = tree::parse::<Decode>(yaml).unwrap().build().unwrap();
+        let shown =
+            |field: &Field| format!("{} {}", field.name, field.unit.as_deref().unwrap_or(""));
+        let fields: Vec<_> = decoder.fields().iter().map(shown).collect();
+        let fields: Vec<_> = fields.iter().map(|field| field.trim_end()).collect();
+        assert_eq!(fields, expected, "{yaml}");
     }
 }

@@ -1,6 +1,8 @@
 //! The frame as it is.
 
-use super::Decoded;
+use super::{Decoded, Decoder, Format};
+use crate::base::path::BuildError;
+use crate::codec::field::Field;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 
@@ -9,7 +11,7 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Text {
-    /// The field's name.
+    /// Name of the field.
     pub field: String,
 }
 
@@ -20,10 +22,15 @@ impl Default for Text {
 }
 
 impl Text {
-    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], out: &mut Decoded<'a>) {
+    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
+        Ok(Decoder::new(vec![Field::named(&self.field)], self.clone()))
+    }
+}
+
+impl Format for Text {
+    fn decode<'a>(&'a self, _: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
         let text = std::str::from_utf8(frame).map_err(|_| RejectReason::NotUtf8);
-        out.add(&self.field, None, text.map(|text| Some(Value::Text(text.into()))), || {
-            frame.into()
-        });
+        let value = text.map(|text| Some(Value::Text(text.into())));
+        out.add(&self.field, None, value, || frame.into());
     }
 }

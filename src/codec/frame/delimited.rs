@@ -1,36 +1,36 @@
 //! A start and an end, with or without escape sequences between them.
 
-use super::{Cut, FrameFault, Split, before_start, default_limit, find};
+use super::{Cut, FrameFault, FrameSize, Rule, Seen, Split, Splitter, before_start, find};
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, Size};
+use crate::base::scalar::ByteString;
 use bytes::Bytes;
 use serde::Deserialize;
 
 /// Frames with a start and an end, such as `$…\r\n` (NMEA 0183), `/…!` (DSMR P1), SLIP or HDLC.
-/// What the decoder gets is what stands between them.
+/// The decoder gets the bytes between them.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Delimited {
-    /// What a frame begins with: `"$"`, `"hex:02"`. Default: nothing, or what `escape` says.
+    /// First bytes of a frame: `"$"`, `"hex:02"`. Default: none, or those of `escape`.
     #[serde(default)]
     pub start: ByteString,
-    /// What a frame ends with: `"\r\n"`, `"hex:03"`. Default: what `escape` says.
+    /// Last bytes of a frame: `"\r\n"`, `"hex:03"`. Default: those of `escape`.
     #[serde(default)]
     pub end: ByteString,
-    /// How many bytes behind the end belong to the frame, 0 to 64: a DSMR P1 telegram has 6, its
+    /// How many bytes after the end belong to the frame, 0 to 64: a DSMR P1 telegram has 6, its
     /// checksum and a line break.
     #[serde(default)]
     pub trailer: u8,
-    /// How start and end are told from the same bytes in the content.
+    /// How start and end are distinguished from the same bytes in the content.
     #[serde(default)]
     pub escape: Escape,
     /// Longest frame in bytes, 1 to 64KiB.
-    #[serde(default = "default_limit")]
-    pub limit: Size,
+    #[serde(default = "FrameSize::default_limit")]
+    pub limit: FrameSize,
 }
 
-/// How start and end are told from the same bytes in the content.
+/// How start and end are distinguished from the same bytes in the content.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -70,26 +70,26 @@ impl Delimited {
             return Err(error.remedy("leave it out").at("trailer"));
         }
         let (start, end) = (start.to_vec(), end.to_vec());
-        Ok(Rule { start, end, trailer: usize::from(self.trailer), escape: self.escape })
+        let trailer = usize::from(self.trailer);
+        let escapes = if self.escape == Escape::None { 0 } else { self.limit.0 };
+        let around = start.len() + escapes + end.len() + trailer;
+        let marks = Marks { start, end, trailer, escape: self.escape };
+        Ok(Rule { around, ..Rule::new(self.limit, marks) })
     }
 }
 
+/// What frames begin and end with.
 #[derive(Debug)]
-pub(super) struct Rule {
+struct Marks {
     start: Vec<u8>,
     end: Vec<u8>,
     trailer: usize,
     escape: Escape,
 }
 
-impl Rule {
-    /// Bytes around a frame of `limit` bytes, and those with which it is escaped.
-    pub(super) fn around(&self, limit: usize) -> usize {
-        let escapes = if self.escape == Escape::None { 0 } else { limit };
-        self.start.len() + escapes + self.end.len() + self.trailer
-    }
-
-    pub(super) fn split(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
+impl Splitter for Marks {
+    fn split(&self, seen: &Seen<'_>) -> Split {
+        let buffer = seen.bytes;
         let from = self.start.len();
         if from > 0 {
             let garbage = match self.escape {
@@ -103,11 +103,13 @@ impl Rule {
             }
         }
         match self.escape {
-            Escape::Dle => self.split_dle(buffer, searched.max(from)),
-            _ => self.split_at_end(buffer, searched.max(from), synchronised),
+            Escape::Dle => split_dle(buffer, seen.searched.max(from)),
+            _ => self.split_at_end(buffer, seen.searched.max(from), seen.synchronised),
         }
     }
+}
 
+impl Marks {
     fn split_at_end(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
         let from = self.start.len();
         let end = find(buffer, &self.end, searched);
@@ -147,32 +149,32 @@ impl Rule {
         let checked = if self.trailer == 0 { 0..end } else { 0..whole };
         Split::Frame(Cut { whole, frame: from..end, checked, unescaped })
     }
-
-    /// DLE stuffing: a DLE and the byte behind it are one symbol, so this goes pair by pair.
-    fn split_dle(&self, buffer: &[u8], searched: usize) -> Split {
-        let mut at = searched;
-        while let Some(dle) = find(buffer, b"\x10", at) {
-            match buffer.get(dle + 1) {
-                None => return Split::More { searched: dle },
-                Some(0x10) => at = dle + 2,
-                Some(0x03) => {
-                    let content =
-                        unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
-                    let Some(content) = content else {
-                        return Split::Bad(FrameFault::Malformed, dle + 2);
-                    };
-                    let unescaped = Some(content);
-                    return Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) });
-                }
-                Some(0x02) => return Split::Bad(FrameFault::Cut, dle),
-                Some(_) => return Split::Bad(FrameFault::Malformed, dle + 2),
-            }
-        }
-        Split::More { searched: buffer.len() }
-    }
 }
 
-/// [`before_start`] for DLE STX: in a frame whose beginning was not seen, DLE DLE STX is no start.
+/// DLE stuffing: a DLE and the byte after it are one symbol, so this goes pair by pair.
+fn split_dle(buffer: &[u8], searched: usize) -> Split {
+    let mut at = searched;
+    while let Some(dle) = find(buffer, b"\x10", at) {
+        match buffer.get(dle + 1) {
+            None => return Split::More { searched: dle },
+            Some(0x10) => at = dle + 2,
+            Some(0x03) => {
+                let content =
+                    unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
+                let Some(content) = content else {
+                    return Split::Bad(FrameFault::Malformed, dle + 2);
+                };
+                let unescaped = Some(content);
+                return Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) });
+            }
+            Some(0x02) => return Split::Bad(FrameFault::Cut, dle),
+            Some(_) => return Split::Bad(FrameFault::Malformed, dle + 2),
+        }
+    }
+    Split::More { searched: buffer.len() }
+}
+
+/// [`before_start`] for DLE STX: in a frame whose beginning was not seen, DLE DLE STX does not start one.
 fn before_dle_start(buffer: &[u8]) -> usize {
     let mut at = 0;
     while let Some(dle) = find(buffer, b"\x10", at) {

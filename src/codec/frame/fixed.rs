@@ -1,24 +1,23 @@
 //! Always the same number of bytes.
 
-use super::{Cut, FrameFault, Split, before_start};
+use super::{Cut, FrameFault, FrameSize, Rule, Seen, Silence, Split, Splitter, before_start};
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, Size, Span};
+use crate::base::scalar::{ByteString, Span};
 use serde::Deserialize;
-use std::time::Duration;
 
 /// Frames that always have the same number of bytes.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Fixed {
-    /// Bytes of a frame, 1 to 64KiB.
-    pub size: Size,
-    /// What each frame begins with, and is a part of it: `"hex:AA 55"`. Without it the first frame
-    /// after opening begins behind a silence, or wherever the checksum matches.
+    /// Size of a frame in bytes, 1 to 64KiB.
+    pub size: FrameSize,
+    /// First bytes of each frame, which are a part of it: `"hex:AA 55"`. Without them the first frame
+    /// after opening begins after a silence, or wherever the checksum matches.
     #[serde(default)]
     pub start: ByteString,
-    /// A silence after which an unfinished frame is dropped. Longer than 20ms on USB adapters, and
-    /// more over a network.
+    /// Silence after which an unfinished frame is dropped. It must be longer than 20ms on USB adapters,
+    /// and longer still over a network.
     #[serde(default = "default_idle")]
     pub idle: Span,
 }
@@ -29,34 +28,36 @@ pub(super) fn default_idle() -> Span {
 
 impl Fixed {
     pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
-        let (size, start) = (self.size.bytes(), self.start.as_bytes().to_vec());
+        let (size, start) = (self.size.0, self.start.as_bytes().to_vec());
         if start.len() > size {
             return Err(BuildError::new("it is longer than the whole frame").at("start"));
         }
         let self_synchronising = has_checksum || !start.is_empty();
-        Ok(Rule { size, start, self_synchronising, idle: Some(self.idle.duration()) })
+        let silence = Silence::DropsFrame(self.idle.duration());
+        let frames = SameSize { size, start, self_synchronising };
+        Ok(Rule { silence, self_synchronising, ..Rule::new(self.size, frames) })
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Rule {
+struct SameSize {
     size: usize,
     start: Vec<u8>,
-    /// Whether a frame can be told from its middle without a silence before it.
-    pub(super) self_synchronising: bool,
-    pub(super) idle: Option<Duration>,
+    /// Whether a frame can be found without a silence before it.
+    self_synchronising: bool,
 }
 
-impl Rule {
-    pub(super) fn split(&self, buffer: &[u8], synchronised: bool, quiet: bool) -> Split {
-        if !synchronised && !self.self_synchronising {
+impl Splitter for SameSize {
+    fn split(&self, seen: &Seen<'_>) -> Split {
+        let buffer = seen.bytes;
+        if !seen.synchronised && !self.self_synchronising {
             return Split::Skip(buffer.len());
         }
         match before_start(buffer, &self.start) {
             0 if buffer.len() >= self.size => Split::Frame(Cut::plain(self.size)),
             // A good frame may stand within what has come.
-            0 if quiet && self.self_synchronising => Split::Bad(FrameFault::Cut, 1),
-            0 if quiet => Split::Bad(FrameFault::Cut, buffer.len()),
+            0 if seen.silent && self.self_synchronising => Split::Bad(FrameFault::Cut, 1),
+            0 if seen.silent => Split::Bad(FrameFault::Cut, buffer.len()),
             0 => Split::More { searched: 0 },
             garbage => Split::Skip(garbage),
         }

@@ -1,30 +1,31 @@
 //! Silence ends a frame.
 
-use super::{Cut, Split, default_limit};
+use super::{Cut, FrameSize, Rule, Seen, Silence, Split, Splitter};
 use crate::base::line::Line;
-use crate::base::scalar::{Size, Span};
+use crate::base::path::BuildError;
+use crate::base::scalar::Span;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// Frames that end with silence, as on Modbus RTU.
 ///
-/// With a `checksum`, a frame whose checksum does not match yet is given 20ms more: USB adapters
-/// hand over one frame in several bursts.
+/// With a `checksum`, a frame whose checksum does not match yet gets 20ms more: USB adapters deliver
+/// one frame in several bursts.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
-    /// How long the silence is. Default: the time of 3.5 characters at the line's speed (Modbus
-    /// over serial line 1.02, 2.5.1.1), and at least 2ms, which is what a program can notice.
+    /// Length of the silence. Default: the time of 3.5 characters at the line's speed (Modbus over serial
+    /// line 1.02, 2.5.1.1), but at least 2ms, the shortest silence that a program can notice.
     #[serde(default)]
     pub after: Option<Span>,
     /// Longest frame in bytes, 1 to 64KiB.
-    #[serde(default = "default_limit")]
-    pub limit: Size,
+    #[serde(default = "FrameSize::default_limit")]
+    pub limit: FrameSize,
 }
 
 impl Gap {
-    pub(super) fn build(&self, line: Option<&Line>) -> Rule {
+    pub(super) fn build(&self, line: Option<&Line>) -> Result<Rule, BuildError> {
         const LEAST: Duration = Duration::from_millis(2);
         // Packets of a port on the network are further apart than characters on a wire.
         const NETWORK: Duration = Duration::from_millis(20);
@@ -33,19 +34,18 @@ impl Gap {
             (None, Some(line)) => line.time_of(3.5),
             (None, None) => NETWORK,
         };
-        Rule { after: after.max(LEAST) }
+        let silence = Silence::EndsFrame(after.max(LEAST));
+        Ok(Rule { silence, ..Rule::new(self.limit, self.clone()) })
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) after: Duration,
-}
-
-pub(super) fn split(buffer: &[u8], synchronised: bool, quiet: bool) -> Split {
-    match (quiet, synchronised) {
-        (false, _) => Split::More { searched: buffer.len() },
-        (true, true) => Split::Frame(Cut::plain(buffer.len())),
-        (true, false) => Split::Align(buffer.len()),
+impl Splitter for Gap {
+    fn split(&self, seen: &Seen<'_>) -> Split {
+        let n = seen.bytes.len();
+        match (seen.silent, seen.synchronised) {
+            (false, _) => Split::More { searched: n },
+            (true, true) => Split::Frame(Cut::plain(n)),
+            (true, false) => Split::Align(n),
+        }
     }
 }

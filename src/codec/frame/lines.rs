@@ -1,26 +1,26 @@
 //! Lines of text.
 
-use super::{Cut, Split, default_limit, find};
+use super::{Cut, FrameSize, Rule, Seen, Split, Splitter, find};
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, Size};
+use crate::base::scalar::ByteString;
 use serde::Deserialize;
 
-/// Lines of text. Empty lines are passed over.
+/// Lines of text. Empty lines are skipped.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lines {
-    /// What ends a line, 1 to 8 bytes. Default `"\n"`, before which a `"\r"` is dropped too.
+    /// What ends a line, 1 to 8 bytes. With the default `"\n"`, a `"\r"` before it is dropped too.
     #[serde(default = "Lines::default_terminator")]
     pub terminator: ByteString,
     /// Longest line in bytes, 1 to 64KiB. A longer one is dropped and counted.
-    #[serde(default = "default_limit")]
-    pub limit: Size,
+    #[serde(default = "FrameSize::default_limit")]
+    pub limit: FrameSize,
 }
 
 impl Default for Lines {
     fn default() -> Lines {
-        Lines { terminator: Lines::default_terminator(), limit: default_limit() }
+        Lines { terminator: Lines::default_terminator(), limit: FrameSize::default_limit() }
     }
 }
 
@@ -35,23 +35,20 @@ impl Lines {
             let what = "a line ends with 1 to 8 bytes, such as \"\\r\\n\"";
             return Err(BuildError::new(what).at("terminator"));
         }
-        Ok(Rule { terminator: terminator.to_vec() })
+        let (around, terminator) = (terminator.len() + 1, terminator.to_vec());
+        Ok(Rule { around, terminator, ..Rule::new(self.limit, self.clone()) })
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) terminator: Vec<u8>,
-}
-
-impl Rule {
-    pub(super) fn split(&self, buffer: &[u8], searched: usize, synchronised: bool) -> Split {
-        let terminator = self.terminator.as_slice();
-        let Some(end) = find(buffer, terminator, searched) else {
+impl Splitter for Lines {
+    fn split(&self, seen: &Seen<'_>) -> Split {
+        let buffer = seen.bytes;
+        let terminator = self.terminator.as_bytes();
+        let Some(end) = find(buffer, terminator, seen.searched) else {
             return Split::More { searched: buffer.len().saturating_sub(terminator.len() - 1) };
         };
         let whole = end + terminator.len();
-        if !synchronised {
+        if !seen.synchronised {
             // The end of a line whose beginning was not seen; the next byte begins one.
             return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
         }

@@ -1,51 +1,47 @@
 //! No frames: whatever comes in within a time.
 
-use super::{Cut, Split};
-use crate::base::scalar::{Size, Span};
+use super::{Cut, FrameSize, Rule, Seen, Silence, Split, Splitter};
+use crate::base::path::BuildError;
+use crate::base::scalar::Span;
 use serde::Deserialize;
-use std::time::Duration;
 
 /// No frames: the bytes as they come, in pieces bounded by size and by time.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Raw {
-    /// Most bytes of a piece, 1 to 64KiB.
+    /// Largest piece in bytes, 1 to 64KiB.
     #[serde(default = "Raw::default_size")]
-    pub size: Size,
-    /// How long after its first byte a piece ends.
+    pub size: FrameSize,
+    /// Time after its first byte at which a piece ends.
     #[serde(default = "Raw::default_after")]
     pub after: Span,
 }
 
 impl Raw {
-    fn default_size() -> Size {
-        Size::from_bytes(1024)
+    fn default_size() -> FrameSize {
+        FrameSize(1024)
     }
 
     fn default_after() -> Span {
         Span::from_millis(50)
     }
 
-    pub(super) fn build(&self) -> Rule {
-        Rule { size: self.size.bytes(), after: self.after.duration() }
+    pub(super) fn build(&self) -> Result<Rule, BuildError> {
+        let silence = Silence::EndsPiece(self.after.duration());
+        Ok(Rule { silence, ..Rule::new(self.size, self.clone()) })
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Rule {
-    size: usize,
-    pub(super) after: Duration,
-}
-
-impl Rule {
-    pub(super) fn split(&self, buffer: &[u8], quiet: bool) -> Split {
-        if buffer.len() >= self.size {
-            Split::Frame(Cut::plain(self.size))
-        } else if quiet {
-            Split::Frame(Cut::plain(buffer.len()))
+impl Splitter for Raw {
+    fn split(&self, seen: &Seen<'_>) -> Split {
+        let n = seen.bytes.len();
+        if n >= self.size.0 {
+            Split::Frame(Cut::plain(self.size.0))
+        } else if seen.silent {
+            Split::Frame(Cut::plain(n))
         } else {
-            Split::More { searched: buffer.len() }
+            Split::More { searched: n }
         }
     }
 }

@@ -1,30 +1,21 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
-use super::decimal::{is_plain, spelled};
-use super::{Decimal, RejectReason, Value};
+use super::FieldSettings;
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
-use serde::Deserialize;
+use crate::codec::decimal::{Decimal, is_plain, spelled};
+use crate::codec::value::{RejectReason, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What a value is taken for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+/// What a field's values are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A number if the field has `unit`, `scale`, `offset` or `decimals`, or if a unit came with the
-    /// value. Without any of these it is published exactly as it came: as a number if it is spelled
-    /// as JSON spells one, without exponent and with at most 15 digits before the point (`21.50`,
-    /// `-3`, `0`), and as a text if not (`0042`, `12E5`, `+5`, `-0`, `.5`, `ready`).
-    #[default]
+    /// Numbers where they are spelled as such, or marked as such by the format.
     Auto,
-    /// A number. Its decimals stay, zeros and a `+` in front of it go: `0021.50` is `21.50`. A word
-    /// or nothing in its place (`nan`, `inf`, `ovf`, `--`, `Booting v1.2`) is no value: it is not
-    /// published, and counted as `no_value`. What begins as a number and is none (`21;5`, `0x1F`)
-    /// is damage: it is refused, and counted as `not_a_number`.
+    /// Numbers; a word in their place is no value.
     Number,
-    /// A text as it came, even if it reads as a number: serial numbers, postcodes, times.
+    /// Texts.
     Text,
 }
 
@@ -39,8 +30,11 @@ pub enum Wire {
     Number,
 }
 
+/// The conversion of a field without settings.
+pub static PLAIN: Convert = Convert::PLAIN;
+
 /// How one field's values are converted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Convert {
     kind: Kind,
     scale: Option<Decimal>,
@@ -58,15 +52,11 @@ struct Table<T> {
     amounts: BTreeMap<Decimal, T>,
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Table<T> {
-        Table { spelled: BTreeMap::new(), amounts: BTreeMap::new() }
-    }
-}
-
 impl<T: Clone> Table<T> {
-    fn new(kind: Kind, entries: impl Iterator<Item = (String, T)>) -> Table<T> {
-        let spelled: BTreeMap<String, T> = entries.collect();
+    const EMPTY: Table<T> = Table { spelled: BTreeMap::new(), amounts: BTreeMap::new() };
+
+    fn new<'a>(kind: Kind, entries: impl Iterator<Item = (&'a String, T)>) -> Table<T> {
+        let spelled: BTreeMap<_, _> = entries.map(|(text, it)| (text.clone(), it)).collect();
         let amounts = spelled.iter().filter(|_| kind != Kind::Text);
         let amounts = amounts
             .filter_map(|(text, entry)| Some((Decimal::read(text)?.trimmed(), entry.clone())))
@@ -88,48 +78,46 @@ impl<T: Clone> Table<T> {
 }
 
 impl Convert {
-    /// From the settings of a field; `is_measure`: it has a unit. The error names the key.
-    pub fn build(
-        kind: Kind,
-        is_measure: bool,
-        scale: Option<&Token>,
-        offset: Option<&Token>,
-        decimals: Option<u8>,
-        lookup: &BTreeMap<Token, Token>,
-        unavailable: &[Token],
-    ) -> Result<Convert, BuildError> {
-        let decimal = |key: &str, token: Option<&Token>| {
+    const PLAIN: Convert = Convert {
+        kind: Kind::Auto,
+        scale: None,
+        offset: None,
+        decimals: None,
+        lookup: Table::EMPTY,
+        unavailable: Table::EMPTY,
+    };
+
+    /// From the settings of a field whose values are of this kind.
+    pub(super) fn build(field: &FieldSettings, kind: Kind) -> Result<Convert, BuildError> {
+        let decimal = |key: &str, token: &Option<Token>| {
             let parse = |Token(text): &Token| {
                 let what = || BuildError::new(format!("{text:?} is not a decimal number"));
                 Decimal::read(text).ok_or_else(|| what().remedy("write 0.1 or -40").at(key))
             };
-            token.map(parse).transpose()
+            token.as_ref().map(parse).transpose()
         };
-        let scale = decimal("scale", scale)?;
+        let scale = decimal("scale", &field.scale)?;
         if scale.is_some_and(Decimal::is_zero) {
             return Err(BuildError::new("0 makes every value 0").at("scale"));
         }
-        let offset = decimal("offset", offset)?;
-        if decimals.is_some_and(|n| n > 18) {
+        let offset = decimal("offset", &field.offset)?;
+        if field.decimals.is_some_and(|n| n > 18) {
             return Err(BuildError::new("at most 18").at("decimals"));
         }
-        let calculates = scale.is_some() || offset.is_some() || decimals.is_some();
-        if calculates && kind == Kind::Text {
-            return Err(BuildError::new("a text has no scale, offset and decimals").at("type"));
-        }
-        let kind = match kind {
-            Kind::Auto if calculates || is_measure => Kind::Number,
-            kind => kind,
-        };
-        let lookup = lookup.iter().map(|(token, meaning)| (token.0.clone(), meaning.0.clone()));
-        let lookup = Table::new(kind, lookup);
-        let unavailable = unavailable.iter().map(|token| (token.0.clone(), ()));
-        let unavailable = Table::new(kind, unavailable);
-        Ok(Convert { kind, scale, offset, decimals, lookup, unavailable })
+        let lookup = field.lookup.iter().map(|(token, meaning)| (&token.0, meaning.0.clone()));
+        let unavailable = field.unavailable.iter().map(|token| (&token.0, ()));
+        Ok(Convert {
+            kind,
+            scale,
+            offset,
+            decimals: field.decimals,
+            lookup: Table::new(kind, lookup),
+            unavailable: Table::new(kind, unavailable),
+        })
     }
 
     /// The value of bytes that are text; `Ok(None)` when the device has none. White space around it
-    /// is dropped. Nothing at all is no value, unless the settings know it.
+    /// is dropped. An empty text is no value, unless the settings know it.
     pub fn text<'a>(
         &'a self,
         bytes: &'a [u8],
@@ -160,11 +148,12 @@ impl Convert {
         }
     }
 
-    /// The number that a text is. A word in its place says that there is none.
+    /// The number that a text is. A word in its place says that the device has no value.
     fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
-        let number = match self.calculates() {
-            true => Decimal::read(text).map(|number| self.calculate(number)).transpose()?,
-            false => spelled(text).map(Value::Number),
+        let number = if self.calculates() {
+            Decimal::read(text).map(|number| self.calculate(number)).transpose()?
+        } else {
+            spelled(text).map(Value::Number)
         };
         if number.is_some() || is_word(text) {
             return Ok(number);
@@ -204,12 +193,12 @@ impl Convert {
         let moved = scaled.and_then(|n| self.offset.map_or(Some(n), |offset| n.plus(offset)));
         let rounded = moved.and_then(|n| self.decimals.map_or(Some(n), |d| n.rounded(d)));
         let number = rounded.ok_or(RejectReason::NotANumber)?;
-        Ok(Value::Number(Cow::Owned(number.to_string())))
+        Ok(Value::Number(Cow::Owned(number.spelled())))
     }
 }
 
-/// Whether a text is no attempt at a number: nothing, a word, a mark such as `--`. A damaged number
-/// begins with a digit, or with what belongs to no word.
+/// Whether a text does not attempt to be a number: it is empty, a word, or a mark such as `--`. A
+/// damaged number begins with a digit, or with a character that does not begin a word.
 fn is_word(text: &str) -> bool {
     let marks = |c: char| c.is_ascii_punctuation() || c == ' ';
     text.trim_start_matches(marks).chars().next().is_none_or(char::is_alphabetic)

@@ -1,0 +1,311 @@
+//! One field of a frame: its settings, which are the same for every decoder, and the running field.
+
+mod convert;
+
+pub use convert::{Convert, Kind, PLAIN, Wire};
+
+use super::endian::Endian;
+use crate::base::path::BuildError;
+use crate::base::scalar::{ScalarError, Token, deserialize_from_str, wrong};
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, de};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
+
+/// A field with settings: `{name: temperature, unit: °C, scale: 0.1}`; in `binary`
+/// `{name: pm2_5, at: 12, type: u16, unit: µg/m³}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FieldSettings {
+    /// Name of the field, for `{field}`. In `fields`, `_` skips a column.
+    pub name: String,
+    /// Where the value comes from: in `pairs` the name that the device uses, in `json` a JSON pointer
+    /// such as `/main/temp`. Default: `name`. `fields` takes its columns in order.
+    #[serde(default)]
+    pub from: Option<Token>,
+    /// First byte of the value, counted from 0. Required in `binary`, and only possible there.
+    #[serde(default)]
+    pub at: Option<u16>,
+    /// What the value is. Default: `auto`. In `binary` it is required, and `text` or one of `u8` to
+    /// `bytes`; all other decoders take `auto`, `number` and `text`.
+    #[serde(default, rename = "type")]
+    pub kind: Option<Type>,
+    /// Length of the value in bytes. Only for the types `bcd`, `text` and `bytes` of `binary`.
+    #[serde(default)]
+    pub length: Option<u16>,
+    /// Byte order of the value. Only in `binary`. Default: `endian` of the decoder.
+    #[serde(default)]
+    pub endian: Option<Endian>,
+    /// Use only these bits of an unsigned number: `3`, or `4-7`; 0 is the lowest. Only in `binary`.
+    #[serde(default)]
+    pub bits: Option<Bits>,
+    /// Unit of measurement, for `{unit}`. A field with a unit is a number.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
+    /// yet: it is there for announcing the field to Home Assistant.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Factor by which each number is multiplied: `0.1`. The result has as many decimals as both
+    /// together.
+    #[serde(default)]
+    pub scale: Option<Token>,
+    /// Number that is added to each number, after `scale`.
+    #[serde(default)]
+    pub offset: Option<Token>,
+    /// Number of decimals to round to, half away from zero; at most 18.
+    #[serde(default)]
+    pub decimals: Option<u8>,
+    /// Meaning of single values: `{0: off, 1: on}`. Others are published as they are.
+    #[serde(default)]
+    pub lookup: BTreeMap<Token, Token>,
+    /// Values with which the device says that it has no value: `[-127, none]`; `-127.00` is the same
+    /// number. In `binary` also as the bytes' pattern: `[0xFFFF]`. They are compared before `scale`
+    /// and not published. An empty text is no value anyway.
+    #[serde(default)]
+    pub unavailable: Vec<Token>,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    /// A number if the field has `unit`, `scale`, `offset` or `decimals`, or if a unit came with the
+    /// value. Without any of these it is published exactly as it came: as a number if it is spelled
+    /// as JSON spells one, without exponent and with at most 15 digits before the point (`21.50`,
+    /// `-3`, `0`), and as a text if not (`0042`, `12E5`, `+5`, `-0`, `.5`, `ready`).
+    Auto,
+    /// A number. Its decimals stay, zeros and a `+` in front of it go: `0021.50` is `21.50`. A word
+    /// or nothing in its place (`nan`, `inf`, `ovf`, `--`, `Booting v1.2`) is no value: it is not
+    /// published, and counted as `no_value`. What begins like a number without being one (`21;5`,
+    /// `0x1F`) is damage: it is refused, and counted as `not_a_number`.
+    Number,
+    /// A text as it came, even if it reads like a number: serial numbers, postcodes, times. In `binary`
+    /// UTF-8 without the NULs and spaces around it; with `unit`, `scale`, `offset` or `decimals` it is a
+    /// number in digits there.
+    Text,
+    /// Unsigned, 1 byte.
+    U8,
+    /// Signed, 1 byte.
+    I8,
+    /// Unsigned, 2 bytes.
+    U16,
+    /// Signed, 2 bytes.
+    I16,
+    /// Unsigned, 3 bytes.
+    U24,
+    /// Signed, 3 bytes.
+    I24,
+    /// Unsigned, 4 bytes.
+    U32,
+    /// Signed, 4 bytes.
+    I32,
+    /// Unsigned, 8 bytes.
+    U64,
+    /// Signed, 8 bytes.
+    I64,
+    /// Floating point (IEEE 754), 4 bytes. NaN and the infinities are no values.
+    F32,
+    /// Floating point (IEEE 754), 8 bytes.
+    F64,
+    /// Binary-coded decimal, two digits per byte.
+    Bcd,
+    /// Bytes, published in hexadecimal.
+    Bytes,
+}
+
+/// The lowest and the highest of some bits of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    pub(super) lowest: u8,
+    pub(super) highest: u8,
+}
+
+impl FromStr for Bits {
+    type Err = ScalarError;
+    fn from_str(text: &str) -> Result<Bits, ScalarError> {
+        let (lowest, highest) = text.split_once('-').unwrap_or((text, text));
+        match (lowest.trim().parse(), highest.trim().parse()) {
+            (Ok(lowest), Ok(highest)) if lowest <= highest && highest < 64 => {
+                Ok(Bits { lowest, highest })
+            }
+            _ => wrong(format!(
+                "{text:?} does not say which bits; write 3, or \"4-7\" with the lowest first"
+            )),
+        }
+    }
+}
+
+deserialize_from_str!(Bits: "bits");
+
+/// A field of a text format: its name alone, or a map of settings.
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline))]
+pub struct Named(#[cfg_attr(test, schemars(schema_with = "Named::schema"))] pub FieldSettings);
+
+#[cfg(test)]
+impl Named {
+    fn schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let settings = generator.subschema_for::<FieldSettings>();
+        schemars::json_schema!({"anyOf": [{"type": "string"}, settings]})
+    }
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Named, D::Error> {
+        struct NameOrMap;
+        impl<'de> de::Visitor<'de> for NameOrMap {
+            type Value = Named;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field's name, or a map with its `name`")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Named, E> {
+                Ok(Named(FieldSettings { name: name.into(), ..FieldSettings::default() }))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Named, A::Error> {
+                FieldSettings::deserialize(MapAccessDeserializer::new(map)).map(Named)
+            }
+        }
+        from.deserialize_any(NameOrMap)
+    }
+}
+
+/// A field of bytes, whose place and type have to be said.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub(super) field: FieldSettings,
+    pub(super) at: u16,
+    pub(super) kind: Type,
+}
+
+impl<'de> Deserialize<'de> for Placed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Placed, D::Error> {
+        #[rustfmt::skip]
+        const KEYS: &[&str] = &[
+            "name", "at", "type", "length", "endian", "bits", "unit", "class", "scale", "offset",
+            "decimals", "lookup", "unavailable",
+        ];
+        struct Map;
+        impl<'de> de::Visitor<'de> for Map {
+            type Value = Placed;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Placed, A::Error> {
+                let field = FieldSettings::deserialize(MapAccessDeserializer::new(map))?;
+                let missing = |key| move || de::Error::missing_field(key);
+                let at = field.at.ok_or_else(missing("at"))?;
+                let kind = field.kind.ok_or_else(missing("type"))?;
+                Ok(Placed { field, at, kind })
+            }
+        }
+        from.deserialize_struct("FieldSettings", KEYS, Map)
+    }
+}
+
+/// A field that runs.
+#[derive(Debug)]
+pub struct Field {
+    /// Name of the field.
+    pub name: String,
+    /// Unit of measurement; a unit that comes with the value is less than this one.
+    pub unit: Option<String>,
+    /// Where the value comes from, in the words of the decoder.
+    pub(super) from: String,
+    pub(super) convert: Convert,
+}
+
+impl Field {
+    /// A field without settings.
+    pub(super) fn named(name: &str) -> Field {
+        let name = name.to_owned();
+        Field { from: name.clone(), name, unit: None, convert: PLAIN.clone() }
+    }
+}
+
+impl FieldSettings {
+    /// Whether its values are numbers because of what is to be done with them.
+    pub(super) fn is_measure(&self) -> bool {
+        self.calculates() || self.unit.as_deref().is_some_and(|unit| !unit.is_empty())
+    }
+
+    pub(super) fn calculates(&self) -> bool {
+        self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
+    }
+
+    /// The running field of a text format.
+    fn build_text(&self) -> Result<Field, BuildError> {
+        let only_in_binary = [
+            ("at", self.at.is_some()),
+            ("length", self.length.is_some()),
+            ("endian", self.endian.is_some()),
+            ("bits", self.bits.is_some()),
+        ];
+        if let Some((key, _)) = only_in_binary.iter().find(|(_, is_set)| *is_set) {
+            let error = BuildError::new("only fields of `binary` have this key");
+            return Err(error.remedy("leave it out").at(key));
+        }
+        let kind = match self.kind {
+            None | Some(Type::Auto) if self.is_measure() => Kind::Number,
+            None | Some(Type::Auto) => Kind::Auto,
+            Some(Type::Number) => Kind::Number,
+            Some(Type::Text) if self.calculates() => {
+                let error = BuildError::new("a text has no scale, offset and decimals");
+                return Err(error.at("type"));
+            }
+            Some(Type::Text) => Kind::Text,
+            Some(_) => {
+                let error = BuildError::new("only fields of `binary` have this type");
+                return Err(error.remedy("write auto, number or text").at("type"));
+            }
+        };
+        self.build(kind)
+    }
+
+    /// The running field, whose values are of a kind that its decoder chose.
+    pub(super) fn build(&self, kind: Kind) -> Result<Field, BuildError> {
+        if self.name.is_empty() {
+            return Err(BuildError::new("a field needs a name"));
+        }
+        let is_of_class = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if let Some(class) = self.class.as_ref().filter(|class| !class.chars().all(is_of_class)) {
+            let error = BuildError::new(format!("{class:?} is not a valid class"));
+            return Err(error.remedy("write one such as temperature or energy").at("class"));
+        }
+        Ok(Field {
+            name: self.name.clone(),
+            unit: self.unit.clone(),
+            from: self.from.as_ref().map_or(&self.name, |Token(from)| from).clone(),
+            convert: Convert::build(self, kind)?,
+        })
+    }
+}
+
+/// The running fields of a text format, from the list under `key`.
+pub(super) fn build_named(key: &str, list: &[Named]) -> Result<Vec<Field>, BuildError> {
+    build_each(key, list, |Named(field)| field, |Named(field)| field.build_text())
+}
+
+/// Builds each field of the list under `key`. No two have one name, but for columns to skip.
+pub(super) fn build_each<S, T>(
+    key: &str,
+    list: &[S],
+    settings: impl Fn(&S) -> &FieldSettings,
+    build: impl Fn(&S) -> Result<T, BuildError>,
+) -> Result<Vec<T>, BuildError> {
+    let mut names = HashSet::new();
+    let mut built = Vec::with_capacity(list.len());
+    for (n, item) in list.iter().enumerate() {
+        let name = &settings(item).name;
+        if name != "_" && !names.insert(name) {
+            let error = BuildError::new(format!("there is a field {name:?} already"));
+            return Err(error.remedy("give each a name of its own").item(n).at(key));
+        }
+        built.push(build(item).map_err(|error| error.item(n).at(key))?);
+    }
+    Ok(built)
+}
