@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod calendar;
 pub mod clock;
 pub mod command_line;
+pub mod durability;
 pub mod json;
 pub mod line;
 pub mod log;

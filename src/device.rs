@@ -6,6 +6,7 @@ pub mod command;
 pub mod last_values;
 pub mod mapping;
 pub mod pipeline;
+pub mod publication;
 pub mod settings;
 
 // What the room `port` needs of the rooms below this one.
@@ -14,3 +15,4 @@ pub(crate) use crate::codec::frame::READ;
 pub use crate::codec::value::RejectReason;
 pub use crate::mqtt::message::Message;
 pub use crate::mqtt::topic::{Qos, Topic};
+pub use publication::Publication;

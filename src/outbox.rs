@@ -3,6 +3,7 @@
 
 mod aside;
 mod drain;
+pub mod entry;
 mod in_flight;
 pub mod inlet;
 pub mod journal;
@@ -18,6 +19,7 @@ mod waiting;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
+use crate::outbox::entry::Entry;
 use crate::outbox::journal::Seq;
 use crate::outbox::settings::{Drop, OutboxBounds};
 use drain::Drain;
@@ -58,7 +60,7 @@ pub struct Outbox {
     /// Memory of all, waiting and in flight.
     bytes: usize,
     /// Goes before everything else: the birth message, which a backlog must not delay.
-    urgent: Option<Message>,
+    urgent: Option<Entry>,
     drain: Drain,
     /// The last message that came before the link.
     old: (Ticket, Seq),
@@ -83,7 +85,7 @@ pub struct Sending(u64);
 #[derive(Debug)]
 struct Held {
     ticket: Ticket,
-    message: Message,
+    entry: Entry,
     /// Its number in the journal, if it is or will be there too.
     seq: Option<Seq>,
     /// How often the broker did not take it for the time being.
@@ -173,14 +175,14 @@ impl Outbox {
     /// Takes a message in. A message that only counts as the latest replaces what waits of its
     /// topic; in a full outbox every retained message does. What else is in the way of the bounds
     /// goes by the policy, and is counted.
-    pub fn push(&mut self, message: Message) -> Ticket {
-        let ticket = self.ticket();
-        let port = self.lane(message.port);
-        if self.shelf.takes(&message) {
-            self.push_stored(ticket, message);
+    pub fn push(&mut self, entry: impl Into<Entry>) -> Ticket {
+        let (entry, ticket) = (entry.into(), self.ticket());
+        let port = self.lane(entry.port);
+        if self.shelf.takes(&entry) {
+            self.push_stored(ticket, entry);
             return ticket;
         }
-        self.push_unstored(ticket, port, message);
+        self.push_unstored(ticket, port, entry);
         ticket
     }
 
@@ -198,34 +200,34 @@ impl Outbox {
         port
     }
 
-    fn push_unstored(&mut self, ticket: Ticket, port: usize, message: Message) {
-        while self.could_ever_have_room_for(&message)
-            && (message.latest_only || !self.has_room_for(&message))
+    fn push_unstored(&mut self, ticket: Ticket, port: usize, entry: Entry) {
+        while self.could_ever_have_room_for(&entry)
+            && (entry.latest_only || !self.has_room_for(&entry))
         {
-            let Some(old) = self.lanes[port].take_replaced(&message) else { break };
+            let Some(old) = self.lanes[port].take_replaced(&entry) else { break };
             self.gone(&old);
             self.counts.replaced += 1;
             self.tell(old.ticket, Outcome::Replaced);
         }
-        if self.make_way(ticket, &message) {
-            self.keep(Held { ticket, message, seq: None, tries: 0 }, port);
+        if self.make_way(ticket, &entry) {
+            self.keep(Held { ticket, entry, seq: None, tries: 0 }, port);
         }
     }
 
     /// Drops what waits by the policy until there is room for a message, or the message itself, of
     /// which `false` tells.
-    fn make_way(&mut self, ticket: Ticket, message: &Message) -> bool {
-        let port = usize::from(message.port);
-        let may_fit = self.could_ever_have_room_for(message);
-        while may_fit && !self.has_room_for(message) {
-            let Some((at, least)) = self.victim(message) else { break };
+    fn make_way(&mut self, ticket: Ticket, entry: &Entry) -> bool {
+        let port = usize::from(entry.port);
+        let may_fit = self.could_ever_have_room_for(entry);
+        while may_fit && !self.has_room_for(entry) {
+            let Some((at, least)) = self.victim(entry) else { break };
             self.gone(&least);
             self.lanes[at].drops.full += 1;
             self.dropped(least.ticket);
         }
-        let fits = self.has_room_for(message);
+        let fits = self.has_room_for(entry);
         if !fits {
-            if message.cost() > self.bounds.bytes.bytes() {
+            if entry.cost() > self.bounds.bytes.bytes() {
                 self.counts.too_large += 1;
                 self.lanes[port].drops.too_large += 1;
             } else {
@@ -238,13 +240,13 @@ impl Outbox {
 
     /// Puts a message into its lane, behind what it must not overtake.
     fn keep(&mut self, held: Held, port: usize) {
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         self.waiting += 1;
         self.lanes[port].push(held, self.bounds.order);
     }
 
     /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
-    fn victim(&mut self, new: &Message) -> Option<(usize, Held)> {
+    fn victim(&mut self, new: &Entry) -> Option<(usize, Held)> {
         let share = self.bounds.bytes.bytes() / 2 / self.senders;
         let own = usize::from(new.port);
         let size = |at: usize, lane: &Lane| lane.bytes() + if at == own { new.cost() } else { 0 };
@@ -269,7 +271,7 @@ impl Outbox {
 
     /// A message that waited does no more.
     fn gone(&mut self, held: &Held) {
-        self.bytes -= held.message.cost();
+        self.bytes -= held.entry.cost();
         self.waiting -= 1;
         self.shelf.done(held);
     }
@@ -302,8 +304,8 @@ impl Outbox {
     }
 
     /// Takes in a message that goes before all others, in the place of an earlier such one.
-    pub fn push_first(&mut self, message: Message) {
-        self.urgent = Some(message);
+    pub fn push_first(&mut self, entry: impl Into<Entry>) {
+        self.urgent = Some(entry.into());
     }
 
     /// Whether what goes next is what goes before all others.
@@ -344,7 +346,7 @@ impl Outbox {
     }
 
     fn is_safe(&self, held: &Held) -> bool {
-        self.shelf.may_send(&held.message, held.seq)
+        self.shelf.may_send(&held.entry, held.seq)
     }
 
     /// The first of the messages at the fronts of the lanes that may be sent.
@@ -369,14 +371,14 @@ impl Outbox {
 
     /// The next message to hand to the link; [`Outbox::sent`] follows.
     pub fn front(&self) -> Option<&Message> {
-        if self.urgent.is_some() {
-            return self.urgent.as_ref();
+        if let Some(urgent) = &self.urgent {
+            return Some(&urgent.message);
         }
         if self.is_resting() {
             return None;
         }
         let (at, queue) = self.next()?;
-        self.lanes[at].front(queue).map(|held| &held.message)
+        self.lanes[at].front(queue).map(|held| &held.entry.message)
     }
 
     fn pop_front(&mut self) -> Option<Held> {
@@ -408,14 +410,19 @@ impl Outbox {
 
     /// A message of QoS 0 was handed to the link.
     fn forget(&mut self, held: &Held) {
-        self.bytes -= held.message.cost();
+        self.bytes -= held.entry.cost();
         self.shelf.done(held);
         self.tell(held.ticket, Outcome::Delivered(Reason::SUCCESS));
     }
 
     /// A message that is in flight.
     pub fn message(&self, sending: Sending) -> Option<&Message> {
-        self.in_flight.get(sending)
+        self.in_flight.held(sending).map(|held| &held.entry.message)
+    }
+
+    /// The number of the port that a message in flight came from, see [`Entry::port`].
+    pub fn port_of(&self, sending: Sending) -> Option<u16> {
+        self.in_flight.held(sending).map(|held| held.entry.port)
     }
 
     /// What a message in flight was called when it was pushed.
@@ -425,9 +432,9 @@ impl Outbox {
 
     /// A message that is being sent once more.
     pub fn again(&mut self, sending: Sending) -> Option<&Message> {
-        let message = self.in_flight.get(sending)?;
+        let held = self.in_flight.held(sending)?;
         self.counts.sent += 1;
-        Some(message)
+        Some(&held.entry.message)
     }
 
     /// The broker has it, or does not take it, as the reason says.
@@ -437,16 +444,23 @@ impl Outbox {
     }
 
     /// The front message cannot be sent to this broker.
-    pub fn refuse_front(&mut self, reason: Reason) {
-        if self.urgent.take().is_some() {
-            self.counts.refused += 1;
-        } else if let Some(held) = self.pop_front() {
-            self.settled(&held, reason);
-        }
+    pub fn refuse_front(&mut self, reason: Reason) -> Option<RefusedMessage> {
+        let entry = match self.urgent.take() {
+            Some(urgent) => {
+                self.counts.refused += 1;
+                urgent
+            }
+            None => {
+                let held = self.pop_front()?;
+                self.settled(&held, reason);
+                held.entry
+            }
+        };
+        Some(RefusedMessage { message: entry.message, port: entry.port, reason })
     }
 
     fn settled(&mut self, held: &Held, reason: Reason) {
-        self.bytes -= held.message.cost();
+        self.bytes -= held.entry.cost();
         self.shelf.done(held);
         if reason.is_error() {
             self.counts.refused += 1;
@@ -467,7 +481,7 @@ impl Outbox {
         }
         while let Some(held) = self.in_flight.pop_last() {
             self.waiting += 1;
-            self.lanes[usize::from(held.message.port)].push_front(held, self.bounds.order);
+            self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.order);
         }
     }
 
@@ -497,17 +511,17 @@ impl Outbox {
         drops.filter(|(_, drops)| *drops != Drops::default())
     }
 
-    fn has_room_for(&self, message: &Message) -> bool {
+    fn has_room_for(&self, entry: &Entry) -> bool {
         let taken = self.bytes + self.shelf.bytes();
         self.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
+            && entry.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
 
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
-    fn could_ever_have_room_for(&self, message: &Message) -> bool {
+    fn could_ever_have_room_for(&self, entry: &Entry) -> bool {
         let taken = self.in_flight.bytes() + self.shelf.bytes();
         self.in_flight.len() < self.bounds.messages as usize
-            && message.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
+            && entry.cost() <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
 }

@@ -5,6 +5,7 @@ use crate::base::plain::{plain, plain_bytes};
 use crate::base::scalar::Name;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::load;
+use crate::device::Publication;
 use crate::device::capture::{Capture, burst};
 use crate::device::pipeline::{FrameSeen, Pipeline, Rest};
 use crate::gateway::StartError;
@@ -108,7 +109,7 @@ impl Decode {
     /// steers it; each refusal; and each field without a value once.
     fn print(&mut self) -> Result<(), CliError> {
         let mut text = Vec::new();
-        for message in self.capture.messages.drain(..) {
+        for Publication { message, .. } in self.capture.messages.drain(..) {
             let start = text.len();
             text.extend_from_slice(message.topic.as_str().as_bytes());
             text.push(b' ');

@@ -121,9 +121,9 @@ fn report(mut capture: Capture) -> Preview {
     let rest = capture.end();
     let complaints = capture.pipeline.complaints().into_iter();
     let refused = complaints.map(|it| RefusedField::from(&it.refused)).collect();
-    let messages = capture.messages.iter().take(MESSAGES).map(|message| PreviewMessage {
-        topic: message.topic.to_string(),
-        payload: message.payload.as_ref().into(),
+    let messages = capture.messages.iter().take(MESSAGES).map(|it| PreviewMessage {
+        topic: it.message.topic.to_string(),
+        payload: it.message.payload.as_ref().into(),
     });
     let frames = capture.pipeline.frame_counts();
     Preview {

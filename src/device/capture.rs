@@ -2,14 +2,14 @@
 
 use crate::base::clock::Now;
 use crate::base::scalar::parse_hex;
+use crate::device::Publication;
 use crate::device::pipeline::{Pipeline, Rest};
-use crate::mqtt::message::Message;
 use std::time::Duration;
 
 pub(crate) struct Capture {
     pub(crate) pipeline: Pipeline,
     /// What came out since it was last taken.
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Vec<Publication>,
     now: Now,
 }
 

@@ -3,9 +3,9 @@
 
 use crate::base::clock::Now;
 use crate::base::scalar::{Span, parse_hex};
+use crate::device::Publication;
 use crate::device::pipeline::Pipeline;
 use crate::device::settings::DeviceSettings;
-use crate::mqtt::message::Message;
 use serde::Deserialize;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -91,11 +91,13 @@ impl Case {
         self.compare(&messages, &pipeline).map_err(failed)
     }
 
-    fn compare(&self, messages: &[Message], pipeline: &Pipeline) -> Result<(), String> {
+    fn compare(&self, messages: &[Publication], pipeline: &Pipeline) -> Result<(), String> {
         let expected = self.messages.iter().map(|m| format!("{} {}", m.topic, m.payload));
         let expected: Vec<_> = expected.collect();
-        let got =
-            messages.iter().map(|m| format!("{} {}", m.topic, String::from_utf8_lossy(&m.payload)));
+        let got = messages
+            .iter()
+            .map(|it| &it.message)
+            .map(|m| format!("{} {}", m.topic, String::from_utf8_lossy(&m.payload)));
         let got: Vec<_> = got.collect();
         let mut why = String::new();
         if expected != got {
@@ -140,7 +142,7 @@ impl Burst {
 }
 
 /// Lets time pass until `at`, as the port task would: silence may complete frames.
-fn wait(pipeline: &mut Pipeline, now: &mut Now, at: Now, messages: &mut Vec<Message>) {
+fn wait(pipeline: &mut Pipeline, now: &mut Now, at: Now, messages: &mut Vec<Publication>) {
     while let Some(due) = pipeline.deadline().filter(|due| *due <= at.mono) {
         *now = now.after(due.saturating_duration_since(now.mono));
         pipeline.timeout(*now, messages);

@@ -5,10 +5,12 @@ mod template;
 pub use template::{Slot, Template, TemplateError};
 
 use crate::base::clock::{Now, Stamp};
+use crate::base::durability::Durability;
 use crate::base::path::BuildError;
 use crate::base::plain::is_unfit;
 use crate::codec::value::{Reading, Value};
-use crate::mqtt::message::{Durability, Message};
+use crate::device::Publication;
+use crate::mqtt::message::Message;
 use crate::mqtt::topic::{self, Qos, Topic};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
@@ -147,7 +149,7 @@ impl Mapping {
 }
 
 /// Takes a message and the unit of its reading.
-pub type Out<'a> = dyn FnMut(Message, Option<&str>) + 'a;
+pub type Out<'a> = dyn FnMut(Publication, Option<&str>) + 'a;
 
 /// A running mapping.
 #[derive(Clone, Debug)]
@@ -227,14 +229,11 @@ impl Mapper {
         match Topic::from_utf8(topic) {
             Ok(topic) => {
                 let payload = buffer.freeze();
-                let message = Message {
-                    qos: self.qos,
-                    retain: self.retain,
-                    durability: self.durability,
-                    measured: Some(now),
-                    ..Message::new(topic, payload)
-                };
-                out(message, first.unit.as_deref().filter(|_| self.per == Per::Field));
+                let message =
+                    Message { qos: self.qos, retain: self.retain, ..Message::new(topic, payload) };
+                let durability = self.durability;
+                let publication = Publication { message, durability, measured: now };
+                out(publication, first.unit.as_deref().filter(|_| self.per == Per::Field));
                 0
             }
             Err(_) => 1,
@@ -345,7 +344,7 @@ mod tests {
         let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
         let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
-        mapping.build(&NAMES).unwrap().map(readings, time, &mut |message, _| out.push(message));
+        mapping.build(&NAMES).unwrap().map(readings, time, &mut |it, _| out.push(it.message));
         out.into_iter()
             .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
             .collect()
@@ -360,7 +359,7 @@ mod tests {
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
         let time = Now::read();
-        let mut push = |message, _: Option<&str>| out.push(message);
+        let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
         assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut push), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
@@ -429,7 +428,8 @@ mod tests {
                 mapper.for_amqp();
             }
             let mut topics = Vec::new();
-            let mut push = |it: Message, _: Option<&str>| topics.push(it.topic.to_string());
+            let mut push =
+                |it: Publication, _: Option<&str>| topics.push(it.message.topic.to_string());
             mapper.map(&[number("c.d*e.ä", "1")], Now::read(), &mut push);
             assert_eq!(topics, [expected]);
         }
@@ -440,7 +440,7 @@ mod tests {
         let long = "x".repeat(70_000);
         let mapper = Mapping::standard().build(&NAMES).unwrap();
         let mut out = Vec::new();
-        let mut push = |message, _: Option<&str>| out.push(message);
+        let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
         assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut push), 1);
         assert!(out.is_empty());
     }

@@ -8,6 +8,7 @@ use crate::base::scalar::ByteString;
 use crate::codec::decode::{Decode, Decoder};
 use crate::codec::frame::{FrameCounts, Framer};
 use crate::codec::value::{NoValue, RejectReason, RejectedReading};
+use crate::device::Publication;
 use crate::device::last_values::{LastValue, LastValues};
 use crate::device::mapping::{Mapper, Mapping};
 use crate::device::settings::DeviceSettings;
@@ -192,13 +193,13 @@ impl Pipeline {
     }
 
     /// Takes bytes as they were read and appends the messages they complete.
-    pub fn push(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+    pub fn push(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Publication>) {
         self.framer.push(bytes, now.mono);
         self.take_frames(now, out);
     }
 
     /// As [`Pipeline::push`], of bytes that the driver of the line says are damaged.
-    pub fn push_damaged(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Message>) {
+    pub fn push_damaged(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Publication>) {
         self.framer.push_damaged(bytes, now.mono);
         self.take_frames(now, out);
     }
@@ -214,14 +215,14 @@ impl Pipeline {
     }
 
     /// The deadline has come and nothing was read: silence may complete a frame.
-    pub fn timeout(&mut self, now: Now, out: &mut Vec<Message>) {
+    pub fn timeout(&mut self, now: Now, out: &mut Vec<Publication>) {
         self.framer.timeout(now.mono);
         self.take_frames(now, out);
     }
 
     /// No more bytes will come, as at the end of a capture: what was left over. A line without its
     /// terminator is taken all the same.
-    pub fn finish(&mut self, now: Now, out: &mut Vec<Message>) -> Rest {
+    pub fn finish(&mut self, now: Now, out: &mut Vec<Publication>) -> Rest {
         let bytes = self.framer.waiting();
         let is_line = self.framer.finish();
         self.take_frames(now, out);
@@ -259,7 +260,7 @@ impl Pipeline {
         self.seen.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    fn take_frames(&mut self, now: Now, out: &mut Vec<Message>) {
+    fn take_frames(&mut self, now: Now, out: &mut Vec<Publication>) {
         while let Some(frame) = self.framer.frame() {
             tracing::debug!(frame = %frame.escape_ascii(), "frame");
             if let Some(seen) = &mut self.seen {
@@ -273,9 +274,9 @@ impl Pipeline {
             let decoded = kind.decoder.decode(&frame);
             self.counts.readings += decoded.readings.len() as u64;
             for mapper in &kind.mappers {
-                let mut take = |message: Message, unit: Option<&str>| {
-                    self.last.note(&message, unit, now);
-                    out.push(message);
+                let mut take = |it: Publication, unit: Option<&str>| {
+                    self.last.note(&it.message, unit, now);
+                    out.push(it);
                 };
                 self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
             }
@@ -312,13 +313,13 @@ impl FrameSeen {
 
     fn took(
         &mut self,
-        messages: &[Message],
+        messages: &[Publication],
         refused: &[RejectedReading<'_>],
         no_values: &[NoValue<'_>],
     ) {
         self.matched = true;
         let mut bytes = 0;
-        for message in messages.iter().take(FrameSeen::MOST) {
+        for Publication { message, .. } in messages.iter().take(FrameSeen::MOST) {
             let shown = &message.payload[..message.payload.len().min(FrameSeen::LONGEST)];
             bytes += message.topic.len() + shown.len();
             if bytes > FrameSeen::MOST_BYTES {

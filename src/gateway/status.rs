@@ -4,10 +4,10 @@
 use super::topics::{Topics, latest};
 use crate::base::clock::{Now, Stamp};
 use crate::base::json;
-use crate::mqtt::message::Message;
 use crate::mqtt::topic::Qos;
 use crate::outbox::Drops;
 use crate::outbox::Outbox;
+use crate::outbox::entry::Entry;
 use crate::outbox::journal::{self, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub struct ProgramReport {
 
 impl Program {
     /// The status message; `instance` is [`mark`]'s.
-    pub fn message(&self, topics: &Topics, instance: String) -> Message {
+    pub fn message(&self, topics: &Topics, instance: String) -> Entry {
         let text = json::text(&self.report(Some(instance)));
         latest(topics.program(), text, Qos::AtMostOnce)
     }
@@ -116,7 +116,7 @@ impl BrokerStatus {
         outbox: &Outbox,
         ports: &[String],
         journal: Option<&Journal>,
-    ) -> Message {
+    ) -> Entry {
         let text = json::text(&self.report(outbox, ports, journal));
         latest(topics.broker(), text, Qos::AtMostOnce)
     }

@@ -4,6 +4,7 @@ use crate::base::scalar::Name;
 use crate::config::{Config, Status, Switch};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
+use crate::outbox::entry::Entry;
 use bytes::Bytes;
 
 /// What the gateway says about itself, and where.
@@ -53,9 +54,10 @@ impl Topics {
     }
 
     /// As much of a message of the gateway about itself as is to be published.
-    pub fn admit(&self, message: Message) -> Option<Message> {
+    pub fn admit(&self, mut entry: Entry) -> Option<Entry> {
         let presence = self.presence.as_ref().filter(|presence| presence.details)?;
-        Some(Message { retain: message.retain && presence.retain, ..message })
+        entry.message.retain &= presence.retain;
+        Some(entry)
     }
 
     /// The gateway's program: version, start, unexpected ends.
@@ -92,18 +94,19 @@ fn topic(text: &str) -> Topic {
 }
 
 /// The gateway's birth or farewell message, if it says any.
-pub fn gateway(topics: &Topics, online: bool) -> Option<Message> {
+pub fn gateway(topics: &Topics, online: bool) -> Option<Entry> {
     let Presence { online: here, offline, qos, retain, .. } = topics.presence.as_ref()?;
     let payload = if online { here } else { offline };
-    let message = latest(topics.gateway(), payload.clone(), *qos);
-    Some(Message { retain: *retain, ..message })
+    let mut entry = latest(topics.gateway(), payload.clone(), *qos);
+    entry.message.retain = *retain;
+    Some(entry)
 }
 
 /// What the broker publishes when the gateway is lost.
 pub fn will(config: &Config) -> Option<Message> {
     let farewell = gateway(&Topics::with(&config.gateway, &config.status), false);
     let Some(Switch::On(will)) = &config.broker.will else {
-        return farewell.filter(|_| config.broker.will.is_none());
+        return farewell.filter(|_| config.broker.will.is_none()).map(|it| it.message);
     };
     let topic = will.topic.as_ref().map(|topic| Status::topic_of(topic, &config.gateway));
     let payload = will.payload.as_ref().map(|word| word.0.clone().into());
@@ -111,7 +114,7 @@ pub fn will(config: &Config) -> Option<Message> {
     let status = config.status.on().unwrap_or(&usual);
     let topic = match (topic, &farewell) {
         (Some(topic), _) => topic.ok()?,
-        (None, Some(farewell)) => farewell.topic.clone(),
+        (None, Some(farewell)) => farewell.message.topic.clone(),
         (None, None) => return None,
     };
     let payload: Bytes = payload.unwrap_or_else(|| status.offline.0.clone().into());
@@ -124,6 +127,7 @@ pub fn will(config: &Config) -> Option<Message> {
 }
 
 /// A retained message of which only the latest counts.
-pub(super) fn latest(topic: Topic, payload: String, qos: Qos) -> Message {
-    Message { qos, retain: true, latest_only: true, ..Message::new(topic, payload) }
+pub(super) fn latest(topic: Topic, payload: String, qos: Qos) -> Entry {
+    let message = Message { qos, retain: true, ..Message::new(topic, payload) };
+    Entry { latest_only: true, ..message.into() }
 }

@@ -14,11 +14,11 @@ use crate::device::command::CommandError;
 use crate::gateway::status::{self, BrokerReport, BrokerStatus, Program, mark, sender};
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::{self, Link, LinkError};
-use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
 use crate::mqtt::session::{Clean, Event, Received, Session, Token};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
+use crate::outbox::entry::Entry;
 use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
 use crate::outbox::settings::OutboxBounds;
@@ -217,7 +217,7 @@ impl UplinkTask {
                 Some(update) = self.uplink.updates.recv() => self.update(update),
                 Some(request) = self.uplink.requests.recv() => self.answer(request),
                 batch = self.uplink.outlet.next(), if self.takes_more() => match batch {
-                    Some(messages) => self.store(messages),
+                    Some(entries) => self.store(entries),
                     None => self.end(),
                 },
                 Some(token) = self.takes.recv() => {
@@ -279,9 +279,9 @@ impl UplinkTask {
     fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
         let uplink = &mut self.uplink;
         let farewell = topics::gateway(&uplink.config.topics, false);
-        let place = topics::gateway(&config.topics, false).map(|message| message.topic);
+        let place = topics::gateway(&config.topics, false).map(|entry| entry.message.topic);
         // Under its old name the gateway is gone.
-        if let Some(farewell) = farewell.filter(|old| Some(&old.topic) != place.as_ref()) {
+        if let Some(farewell) = farewell.filter(|old| Some(&old.message.topic) != place.as_ref()) {
             uplink.link.outbox.push(farewell);
         }
         uplink.link.outbox.set_bounds(&config.bounds);
@@ -365,12 +365,12 @@ impl UplinkTask {
     }
 
     /// Takes in what the ports sent, several reads at once so that they share a write.
-    fn store(&mut self, messages: Vec<Message>) {
-        let mut next = Some(messages);
+    fn store(&mut self, entries: Vec<Entry>) {
+        let mut next = Some(entries);
         // Bounded, so that a flood of messages does not keep the link waiting.
         for _ in 0..64 {
-            let Some(messages) = next else { return };
-            self.push(messages);
+            let Some(entries) = next else { return };
+            self.push(entries);
             if !self.takes_more() {
                 return;
             }
@@ -379,24 +379,24 @@ impl UplinkTask {
         self.push(next.unwrap_or_default());
     }
 
-    fn push(&mut self, messages: Vec<Message>) {
-        for mut message in messages {
-            if message.is_about_us() {
-                self.tell_about_us(message);
+    fn push(&mut self, entries: Vec<Entry>) {
+        for mut entry in entries {
+            if entry.is_about_us() {
+                self.tell_about_us(entry);
                 continue;
             }
             if self.was_unset && self.clock_is_set {
                 // It was on its way when the clock was set.
-                message.correct(Now::read());
+                entry.correct(Now::read());
             }
-            self.uplink.link.outbox.push(message);
+            self.uplink.link.outbox.push(entry);
         }
     }
 
     /// Publishes what the gateway says about itself, as far as it is to say anything.
-    fn tell_about_us(&mut self, message: Message) {
-        if let Some(message) = self.uplink.config.topics.admit(message) {
-            self.uplink.link.outbox.push(message);
+    fn tell_about_us(&mut self, entry: Entry) {
+        if let Some(entry) = self.uplink.config.topics.admit(entry) {
+            self.uplink.link.outbox.push(entry);
         }
     }
 
@@ -613,8 +613,8 @@ impl UplinkTask {
         self.next_status = now.mono + self.uplink.config.interval;
         let Uplink { link, config: UplinkConfig { topics, ports, .. }, journal, .. } = &self.uplink;
         let journal = journal.as_ref().map(|(_, status)| status);
-        let message = self.status.message(topics, &link.outbox, ports, journal);
-        self.tell_about_us(message);
+        let status = self.status.message(topics, &link.outbox, ports, journal);
+        self.tell_about_us(status);
         // Whoever wrote `offline` meanwhile, such as a broker that gave up an older link of ours.
         if self.status.is_connected() && self.ended.is_none() {
             self.say_online();

@@ -4,7 +4,7 @@
 //! ```no_run
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
-//! use tty2mqtt::message::Message;
+//! use tty2mqtt::mqtt::message::Message;
 //! use tty2mqtt::mqtt::{blocking::Client, session};
 //! use tty2mqtt::mqtt::packet::Reason;
 //! use tty2mqtt::mqtt::transport::{Connector, Settings};

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use tty2mqtt::message::Message;
+//! use tty2mqtt::mqtt::message::Message;
 //! use tty2mqtt::mqtt::{client::{Client, Event}, session};
 //! use tty2mqtt::mqtt::transport::{Connector, Settings};
 //! use tty2mqtt::mqtt::packet::{Properties, Subscription};

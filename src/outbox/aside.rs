@@ -5,10 +5,19 @@ use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::Verdict;
 use crate::mqtt::topic::Qos;
+use crate::outbox::entry::Entry;
 use std::collections::VecDeque;
 
-/// A message that is refused, and why.
-pub type RefusedMessage = (Message, Reason);
+/// A message that is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// The message.
+    pub message: Message,
+    /// The number of the port that it came from, see [`Entry::port`](super::entry::Entry::port).
+    pub port: u16,
+    /// Why.
+    pub reason: Reason,
+}
 
 impl Outbox {
     /// Takes what is not to be sent from the front: aside, or out with it. Returns the first that is
@@ -18,19 +27,15 @@ impl Outbox {
             match verdict(self.front()?) {
                 Verdict::Good => return None,
                 Verdict::Aside => self.set_front_aside(),
-                Verdict::Refused(reason) => {
-                    let message = self.front()?.clone();
-                    self.refuse_front(reason);
-                    return Some((message, reason));
-                }
+                Verdict::Refused(reason) => return self.refuse_front(reason),
             }
         }
     }
 
     fn set_front_aside(&mut self) {
-        if let Some(message) = self.urgent.take() {
-            let held = Held { ticket: self.ticket(), message, seq: None, tries: 0 };
-            self.bytes += held.message.cost();
+        if let Some(entry) = self.urgent.take() {
+            let held = Held { ticket: self.ticket(), entry, seq: None, tries: 0 };
+            self.bytes += held.entry.cost();
             return self.set_aside(held);
         }
         if let Some((at, queue)) = self.next()
@@ -44,9 +49,10 @@ impl Outbox {
     /// A message whose memory is counted goes aside, or takes the place of an older one that counts
     /// no more.
     fn set_aside(&mut self, held: Held) {
-        let port = self.lane(held.message.port);
-        if held.message.latest_only
-            && let Some(old) = self.lanes[port].take_aside(|it| it.topic == held.message.topic)
+        let port = self.lane(held.entry.port);
+        if held.entry.latest_only
+            && let Some(old) =
+                self.lanes[port].take_aside(|it| it.message.topic == held.entry.message.topic)
         {
             self.gone(&old);
             self.counts.replaced += 1;
@@ -60,15 +66,16 @@ impl Outbox {
     /// that is refused; the caller asks until there is none.
     pub fn reconsider(&mut self, verdict: impl Fn(&Message) -> Verdict) -> Option<RefusedMessage> {
         for at in 0..self.lanes.len() {
-            let refused = |message: &Message| matches!(verdict(message), Verdict::Refused(_));
+            let refused = |it: &Entry| matches!(verdict(&it.message), Verdict::Refused(_));
             if let Some(held) = self.lanes[at].take_aside(refused)
-                && let Verdict::Refused(reason) = verdict(&held.message)
+                && let Verdict::Refused(reason) = verdict(&held.entry.message)
             {
                 self.waiting -= 1;
                 self.settled(&held, reason);
-                return Some((held.message, reason));
+                let Entry { message, port, .. } = held.entry;
+                return Some(RefusedMessage { message, port, reason });
             }
-            let good = |message: &Message| verdict(message) == Verdict::Good;
+            let good = |it: &Entry| verdict(&it.message) == Verdict::Good;
             let mut back = VecDeque::new();
             while let Some(held) = self.lanes[at].take_aside(good) {
                 back.push_front(held);
@@ -85,17 +92,21 @@ impl Outbox {
 
     /// The first message aside of a kind that may be sent.
     pub fn aside(&self, wanted: impl Fn(&Message) -> bool) -> Option<&Message> {
+        self.first_aside(wanted).map(|entry| &entry.message)
+    }
+
+    fn first_aside(&self, wanted: impl Fn(&Message) -> bool) -> Option<&Entry> {
         let aside = self.lanes.iter().flat_map(|lane| lane.aside());
-        let mut wanted = aside.filter(|held| wanted(&held.message) && self.is_safe(held));
-        wanted.next().map(|held| &held.message)
+        let mut wanted = aside.filter(|held| wanted(&held.entry.message) && self.is_safe(held));
+        wanted.next().map(|held| &held.entry)
     }
 
     /// What [`Outbox::aside`] gave was handed to the link. A status of QoS 0 stays, until it is clear
     /// whether the broker takes it: to repeat that does no harm.
     pub fn sent_aside(&mut self, wanted: impl Fn(&Message) -> bool, qos: Qos) -> Option<Sending> {
         self.counts.sent += 1;
-        let stays = |message: &Message| qos == Qos::AtMostOnce && message.latest_only;
-        let first = self.aside(&wanted)?;
+        let stays = |it: &Entry| qos == Qos::AtMostOnce && it.latest_only;
+        let first = self.first_aside(wanted)?;
         if stays(first) {
             return None;
         }
@@ -112,7 +123,9 @@ impl Outbox {
     /// The broker has a status of QoS 0 that stayed aside.
     pub fn taken_aside(&mut self, wanted: impl Fn(&Message) -> bool) {
         for at in 0..self.lanes.len() {
-            let status = |it: &Message| it.qos == Qos::AtMostOnce && it.latest_only && wanted(it);
+            let status = |it: &Entry| {
+                it.message.qos == Qos::AtMostOnce && it.latest_only && wanted(&it.message)
+            };
             if let Some(held) = self.lanes[at].take_aside(status) {
                 self.waiting -= 1;
                 self.forget(&held);

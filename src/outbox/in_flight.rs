@@ -1,7 +1,6 @@
 //! Messages that were handed to the session and are not acknowledged.
 
 use super::{Held, Sending};
-use crate::mqtt::message::Message;
 use std::collections::VecDeque;
 
 /// Messages that are in flight, by numbers that only grow.
@@ -27,7 +26,7 @@ impl InFlight {
     pub(super) fn push(&mut self, held: Held) -> Sending {
         self.last += 1;
         self.len += 1;
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         self.messages.push_back((Sending(self.last), Some(held)));
         Sending(self.last)
     }
@@ -44,10 +43,6 @@ impl InFlight {
         self.messages.get(self.find(sending)?)?.1.as_ref()
     }
 
-    pub(super) fn get(&self, sending: Sending) -> Option<&Message> {
-        self.held(sending).map(|held| &held.message)
-    }
-
     pub(super) fn get_mut(&mut self, sending: Sending) -> Option<&mut Held> {
         let at = self.find(sending)?;
         self.messages.get_mut(at)?.1.as_mut()
@@ -57,7 +52,7 @@ impl InFlight {
         let at = self.find(sending)?;
         let held = self.messages.get_mut(at)?.1.take()?;
         self.len -= 1;
-        self.bytes -= held.message.cost();
+        self.bytes -= held.entry.cost();
         while let Some((_, None)) = self.messages.front() {
             self.messages.pop_front();
         }
@@ -72,7 +67,7 @@ impl InFlight {
         loop {
             if let Some(held) = self.messages.pop_back()?.1 {
                 self.len -= 1;
-                self.bytes -= held.message.cost();
+                self.bytes -= held.entry.cost();
                 return Some(held);
             }
         }

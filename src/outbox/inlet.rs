@@ -3,7 +3,8 @@
 //! It holds what comes in while the MQTT thread is busy with a TLS handshake or a slow name
 //! look-up. A port never waits for it: what does not fit is counted by the port and gone.
 
-use crate::mqtt::message::{COST, Message};
+use crate::mqtt::message::COST;
+use crate::outbox::entry::Entry;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -24,15 +25,15 @@ pub struct Outlet {
 /// The messages of one read, with the room that they take up.
 #[derive(Debug)]
 struct Batch {
-    messages: Vec<Message>,
+    entries: Vec<Entry>,
     _room: OwnedSemaphorePermit,
 }
 
 /// The channel full; the messages are given back.
 #[derive(Debug)]
-pub struct Full(pub Vec<Message>);
+pub struct Full(pub Vec<Entry>);
 
-/// A channel that holds at most `bytes` of messages (by [`Message::cost`]).
+/// A channel that holds at most `bytes` of messages (by [`Entry::cost`]).
 pub fn channel(bytes: usize) -> (Intake, Outlet) {
     let bytes = bytes.min(Semaphore::MAX_PERMITS);
     // A batch costs at least one message, so the bytes bound the batches too.
@@ -47,52 +48,52 @@ impl Intake {
         Intake { port, ..self.clone() }
     }
 
-    /// Passes messages on, all or none, without waiting. Leaves `messages` empty on success.
-    pub fn offer(&self, messages: &mut Vec<Message>) -> Result<(), Full> {
-        if messages.is_empty() {
+    /// Passes messages on, all or none, without waiting.
+    pub fn offer(&self, mut entries: Vec<Entry>) -> Result<(), Full> {
+        if entries.is_empty() {
             return Ok(());
         }
-        let cost = messages.iter().map(Message::cost).sum::<usize>();
+        let cost = entries.iter().map(Entry::cost).sum::<usize>();
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-        let mut messages = std::mem::take(messages);
-        messages.iter_mut().for_each(|message| message.port = self.port);
+        entries.iter_mut().for_each(|entry| entry.port = self.port);
         let Ok(room) = self.room.clone().try_acquire_many_owned(cost) else {
-            return Err(Full(messages));
+            return Err(Full(entries));
         };
         self.sender
-            .try_send(Batch { messages, _room: room })
-            .map_err(|error| Full(error.into_inner().messages))
+            .try_send(Batch { entries, _room: room })
+            .map_err(|error| Full(error.into_inner().entries))
     }
 }
 
 impl Outlet {
     /// The messages of the next read; `None` once every port has ended. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Vec<Message>> {
-        self.receiver.recv().await.map(|batch| batch.messages)
+    pub async fn next(&mut self) -> Option<Vec<Entry>> {
+        self.receiver.recv().await.map(|batch| batch.entries)
     }
 
     /// The same without waiting; `None` also when there is nothing right now.
-    pub fn try_next(&mut self) -> Option<Vec<Message>> {
-        self.receiver.try_recv().ok().map(|batch| batch.messages)
+    pub fn try_next(&mut self) -> Option<Vec<Entry>> {
+        self.receiver.try_recv().ok().map(|batch| batch.entries)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt::message::Message;
 
-    fn message() -> Message {
-        Message::new("a".parse().unwrap(), "b")
+    fn message() -> Entry {
+        Message::new("a".parse().unwrap(), "b").into()
     }
 
     #[tokio::test]
     async fn what_does_not_fit_is_given_back_and_room_returns() {
         let (intake, mut outlet) = channel(2 * message().cost());
-        assert!(intake.offer(&mut vec![message(), message()]).is_ok());
-        let Full(back) = intake.offer(&mut vec![message()]).unwrap_err();
+        assert!(intake.offer(vec![message(), message()]).is_ok());
+        let Full(back) = intake.offer(vec![message()]).unwrap_err();
         assert_eq!(back.len(), 1);
         assert_eq!(outlet.next().await.unwrap().len(), 2);
-        assert!(intake.of_port(7).offer(&mut vec![message()]).is_ok());
+        assert!(intake.of_port(7).offer(vec![message()]).is_ok());
         drop(intake);
         let last = outlet.next().await.unwrap();
         assert_eq!((last.len(), last[0].port), (1, 7));

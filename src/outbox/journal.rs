@@ -14,7 +14,7 @@ mod store;
 mod tests;
 mod thread;
 
-use crate::mqtt::message::Message;
+use crate::outbox::entry::Entry;
 use crate::outbox::settings::{Drop, SyncPolicy};
 use std::path::PathBuf;
 
@@ -40,11 +40,11 @@ pub struct Settings {
 
 /// A message for the journal.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct ToStore {
     /// Its number, greater than those before.
     pub seq: Seq,
     /// The message.
-    pub message: Message,
+    pub entry: Entry,
     /// Whether it waits in the journal alone, and is to be read back.
     pub away: bool,
 }
@@ -56,7 +56,7 @@ pub struct Turn {
     /// whoever told it still has it.
     pub epoch: u32,
     /// To be appended.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ToStore>,
     /// Not needed any more, with their ports.
     pub done: Vec<(Seq, u16)>,
     /// Messages of about so much memory that wait in the journal alone are to be read.
@@ -69,7 +69,7 @@ pub enum Report {
     /// All up to here are as safe as `sync` asks for.
     Safe(Seq),
     /// The first messages that waited in the journal alone.
-    Read(Vec<(Seq, Message)>),
+    Read(Vec<(Seq, Entry)>),
     /// The journal was full, or part of it cannot be read: of one port, what waited up to a
     /// number is gone.
     Dropped {

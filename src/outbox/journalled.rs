@@ -6,7 +6,8 @@
 
 use super::{Held, Outbox, Outcome, Ticket};
 use crate::base::clock::Now;
-use crate::mqtt::message::{COST, Message};
+use crate::mqtt::message::COST;
+use crate::outbox::entry::Entry;
 use crate::outbox::journal::{Report, Seq, Turn};
 use std::time::Instant;
 
@@ -54,13 +55,13 @@ impl Outbox {
         let (order, shelf) = (self.bounds.order, &self.shelf);
         let mut moved = Vec::new();
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_behind_journal(order)) {
-            lane.take_out(|held| held.seq.is_none() && shelf.takes(&held.message), &mut moved);
+            lane.take_out(|held| held.seq.is_none() && shelf.takes(&held.entry), &mut moved);
         }
         moved.sort_unstable_by_key(|held| held.ticket);
         for held in moved {
-            self.bytes -= held.message.cost();
+            self.bytes -= held.entry.cost();
             self.waiting -= 1;
-            self.push_stored(held.ticket, held.message);
+            self.push_stored(held.ticket, held.entry);
         }
     }
 
@@ -73,10 +74,10 @@ impl Outbox {
         }
         self.lanes.iter_mut().for_each(|lane| lane.forget_stored(first));
         for entry in entries.into_iter().filter(|entry| entry.away) {
-            let port = self.lane(entry.message.port);
+            let port = self.lane(entry.entry.port);
             let ticket = self.ticket();
-            self.less_away(entry.message.port, 1);
-            self.push_unstored(ticket, port, entry.message);
+            self.less_away(entry.entry.port, 1);
+            self.push_unstored(ticket, port, entry.entry);
         }
     }
 
@@ -87,37 +88,37 @@ impl Outbox {
 
     /// Takes in a message that goes to the journal: with a place in memory, or without one if
     /// memory is short or earlier messages have none either.
-    pub(super) fn push_stored(&mut self, ticket: Ticket, message: Message) {
-        let port = usize::from(message.port);
+    pub(super) fn push_stored(&mut self, ticket: Ticket, entry: Entry) {
+        let port = usize::from(entry.port);
         let order = self.bounds.order;
-        let is_away = self.is_short_with(&message) || self.lanes[port].is_behind_journal(order);
+        let is_away = self.is_short_with(&entry) || self.lanes[port].is_behind_journal(order);
         if !is_away && (self.shelf.is_behind || self.shelf.is_busy()) {
             self.shelf.is_behind = true;
             // It is stored when it is its turn, behind those that came before it.
-            return self.keep(Held { ticket, message, seq: None, tries: 0 }, port);
+            return self.keep(Held { ticket, entry, seq: None, tries: 0 }, port);
         }
         if !is_away {
-            let seq = Some(self.shelf.store(message.clone(), false));
-            return self.keep(Held { ticket, message, seq, tries: 0 }, port);
+            let seq = Some(self.shelf.store(entry.clone(), false));
+            return self.keep(Held { ticket, entry, seq, tries: 0 }, port);
         }
         if self.shelf.is_behind {
             self.store_what_waits(usize::MAX);
         }
         // It takes memory only until the journal has it. If there is none for that, the journal is
         // behind by all that memory can hold, or what memory alone has makes way.
-        if !self.make_way(ticket, &message) {
+        if !self.make_way(ticket, &entry) {
             return;
         }
         // What is read back comes behind all that is in memory.
         self.lanes[port].pile_up(order);
         self.lanes[port].away += 1;
-        self.shelf.store(message, true);
+        self.shelf.store(entry, true);
     }
 
     /// What is stored too takes three quarters of memory at most: the rest is for what is not.
-    fn is_short_with(&self, message: &Message) -> bool {
+    fn is_short_with(&self, entry: &Entry) -> bool {
         let most = self.bounds.bytes.bytes() / 4 * 3;
-        self.bytes + message.cost() > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
+        self.bytes + entry.cost() > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
     }
 
     /// What the journal is to be told next, if anything. `now` decides whether the broker has been
@@ -195,7 +196,7 @@ impl Outbox {
     pub fn has_unstored(&mut self) -> bool {
         let shelf = &self.shelf;
         let mut waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
-        waiting.any(|held| held.seq.is_none() && shelf.is_meant_for(&held.message))
+        waiting.any(|held| held.seq.is_none() && shelf.is_meant_for(&held.entry))
     }
 
     /// The gateway ends: what may be stored is stored.
@@ -213,7 +214,7 @@ impl Outbox {
         let all = self.in_flight.iter_mut().chain(waiting);
         let safe = self.shelf.safe_up_to();
         let is_lost =
-            |held: &&mut Held| held.seq.is_none_or(|seq| seq > safe) && !held.message.latest_only;
+            |held: &&mut Held| held.seq.is_none_or(|seq| seq > safe) && !held.entry.latest_only;
         all.filter(is_lost).count() + self.shelf.unsafe_away()
     }
 
@@ -231,12 +232,12 @@ impl Outbox {
     fn store_what_waits(&mut self, mut most: usize) {
         let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
         for held in self.in_flight.iter_mut().chain(waiting) {
-            if held.seq.is_none() && self.shelf.takes(&held.message) {
+            if held.seq.is_none() && self.shelf.takes(&held.entry) {
                 if most == 0 {
                     return;
                 }
                 most -= 1;
-                held.seq = Some(self.shelf.store(held.message.clone(), false));
+                held.seq = Some(self.shelf.store(held.entry.clone(), false));
             }
         }
         self.shelf.is_behind = false;
@@ -246,10 +247,10 @@ impl Outbox {
     pub fn hear(&mut self, report: Report) {
         match report {
             Report::Safe(up_to) => self.shelf.safe(up_to),
-            Report::Read(messages) => {
-                self.shelf.was_read(messages.is_empty());
-                for (seq, message) in messages {
-                    self.read_back(seq, message);
+            Report::Read(entries) => {
+                self.shelf.was_read(entries.is_empty());
+                for (seq, entry) in entries {
+                    self.read_back(seq, entry);
                 }
             }
             Report::Dropped { port, up_to, away } => self.given_up(port, up_to, away),
@@ -264,12 +265,12 @@ impl Outbox {
     }
 
     /// A message that waited in the journal alone is in memory again, behind those before it.
-    fn read_back(&mut self, seq: Seq, message: Message) {
-        self.less_away(message.port, 1);
-        let port = self.lane(message.port);
-        self.bytes += message.cost();
+    fn read_back(&mut self, seq: Seq, entry: Entry) {
+        self.less_away(entry.port, 1);
+        let port = self.lane(entry.port);
+        self.bytes += entry.cost();
         self.waiting += 1;
-        let held = Held { ticket: self.ticket(), message, seq: Some(seq), tries: 0 };
+        let held = Held { ticket: self.ticket(), entry, seq: Some(seq), tries: 0 };
         self.lanes[port].push_backlog(held, self.bounds.order);
     }
 
@@ -281,7 +282,7 @@ impl Outbox {
         let mut gone = Vec::new();
         self.lanes[port].give_up(up_to, &mut gone);
         for held in &gone {
-            self.bytes -= held.message.cost();
+            self.bytes -= held.entry.cost();
             self.waiting -= 1;
             self.tell(held.ticket, Outcome::Dropped);
         }

@@ -3,8 +3,8 @@
 use super::waiting::Waiting;
 use super::{Held, Seq};
 use crate::base::clock::Now;
-use crate::mqtt::message::Message;
 use crate::mqtt::topic::Topic;
+use crate::outbox::entry::Entry;
 use crate::outbox::settings::Order;
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
@@ -73,23 +73,23 @@ impl Lane {
     }
 
     pub(super) fn push(&mut self, held: Held, order: Order) {
-        if self.is_behind(&held.message.topic, order) {
+        if self.is_behind(&held.entry.message.topic, order) {
             return self.push_backlog(held, order);
         }
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         self.fresh.push_back(held);
     }
 
     /// Takes in a message that came before all that is fresh.
     pub(super) fn push_backlog(&mut self, held: Held, order: Order) {
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         count(&mut self.topics, [&held], order);
         self.backlog.push_back(held);
     }
 
     /// Puts a message before the backlog.
     pub(super) fn push_front(&mut self, held: Held, order: Order) {
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         count(&mut self.topics, [&held], order);
         self.backlog.push_front(held);
     }
@@ -116,7 +116,7 @@ impl Lane {
 
     /// Puts a message out of the way of all others.
     pub(super) fn push_aside(&mut self, held: Held) {
-        self.bytes += held.message.cost();
+        self.bytes += held.entry.cost();
         let at = self.aside.partition_point(|other| other.ticket < held.ticket);
         self.aside.insert(at, held);
     }
@@ -127,10 +127,10 @@ impl Lane {
     }
 
     /// Takes the first of a kind that is out of the way.
-    pub(super) fn take_aside(&mut self, wanted: impl Fn(&Message) -> bool) -> Option<Held> {
-        let at = self.aside.iter().position(|held| wanted(&held.message))?;
+    pub(super) fn take_aside(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Held> {
+        let at = self.aside.iter().position(|held| wanted(&held.entry))?;
         let taken = self.aside.remove(at)?;
-        self.bytes -= taken.message.cost();
+        self.bytes -= taken.entry.cost();
         Some(taken)
     }
 
@@ -139,7 +139,7 @@ impl Lane {
     pub(super) fn pop_least(&mut self) -> Option<Held> {
         if let Some(at) = self.aside.iter().position(|held| held.seq.is_none()) {
             let taken = self.aside.remove(at)?;
-            self.bytes -= taken.message.cost();
+            self.bytes -= taken.entry.cost();
             return Some(taken);
         }
         let taken = self.backlog.pop_least();
@@ -150,7 +150,7 @@ impl Lane {
         self.less(taken, Queue::Fresh)
     }
 
-    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Held> {
+    pub(super) fn take_replaced(&mut self, newer: &Entry) -> Option<Held> {
         let taken = self.backlog.take_replaced(newer);
         if let Some(taken) = self.less(taken, Queue::Backlog) {
             return Some(taken);
@@ -161,13 +161,13 @@ impl Lane {
 
     fn less(&mut self, taken: Option<Held>, queue: Queue) -> Option<Held> {
         let taken = taken?;
-        self.bytes -= taken.message.cost();
+        self.bytes -= taken.entry.cost();
         if queue == Queue::Backlog
-            && let Some(count) = self.topics.get_mut(&taken.message.topic)
+            && let Some(count) = self.topics.get_mut(&taken.entry.message.topic)
         {
             *count -= 1;
             if *count == 0 {
-                self.topics.remove(&taken.message.topic);
+                self.topics.remove(&taken.entry.message.topic);
             }
         }
         Some(taken)
@@ -182,9 +182,9 @@ impl Lane {
     pub(super) fn correct(&mut self, now: Now) -> (usize, usize) {
         let (mut more, mut less) = (0, 0);
         for held in self.iter_mut() {
-            less += held.message.cost();
-            held.message.correct(now);
-            more += held.message.cost();
+            less += held.entry.cost();
+            held.entry.correct(now);
+            more += held.entry.cost();
         }
         self.bytes = (self.bytes + more).saturating_sub(less);
         (more, less)
@@ -209,7 +209,7 @@ impl Lane {
         while let Some(at) = self.aside.iter().position(&is_meant)
             && let Some(taken) = self.aside.remove(at)
         {
-            self.bytes -= taken.message.cost();
+            self.bytes -= taken.entry.cost();
             out.push(taken);
         }
         for queue in [Queue::Backlog, Queue::Fresh] {
@@ -236,7 +236,7 @@ fn count<H: Borrow<Held>>(
 ) {
     if order == Order::Topic {
         for held in messages {
-            *topics.entry(held.borrow().message.topic.clone()).or_default() += 1;
+            *topics.entry(held.borrow().entry.message.topic.clone()).or_default() += 1;
         }
     }
 }

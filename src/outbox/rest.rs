@@ -119,7 +119,7 @@ impl Outbox {
         for sending in refused.into_iter().rev() {
             if let Some(held) = self.in_flight.remove(sending) {
                 self.waiting += 1;
-                self.lanes[usize::from(held.message.port)].push_front(held, self.bounds.order);
+                self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.order);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The outbox and its journal, as the user wrote them.
 
+use crate::base::durability::Durability;
 use crate::base::scalar::{ScalarError, Size, Span, deserialize_from_str, wrong};
-use crate::mqtt::message::Durability;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;

@@ -2,8 +2,9 @@
 
 use super::Held;
 use crate::base::clock::Now;
-use crate::mqtt::message::{Durability, Message};
-use crate::outbox::journal::{Entry, Seq, Turn};
+use crate::base::durability::Durability;
+use crate::outbox::entry::Entry;
+use crate::outbox::journal::{Seq, ToStore, Turn};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,9 @@ pub(super) struct Shelf {
     /// Messages in memory wait to be stored.
     pub(super) is_behind: bool,
     /// To be handed to the journal.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<ToStore>,
     /// Handed over, and not safe yet: the journal may fail.
-    handed: VecDeque<Entry>,
+    handed: VecDeque<ToStore>,
     /// How often it has failed. What was handed over before it did is not written.
     epoch: u32,
     /// Memory of messages in those two that have no other place in memory.
@@ -101,7 +102,7 @@ impl Shelf {
     }
 
     /// Nothing more goes to the journal. Returns what it does not have, oldest first.
-    pub(super) fn fail(&mut self, epoch: u32) -> impl Iterator<Item = Entry> {
+    pub(super) fn fail(&mut self, epoch: u32) -> impl Iterator<Item = ToStore> {
         (self.state, self.epoch) = (State::Failed, epoch);
         (self.is_spilling, self.is_behind, self.is_reading, self.read) =
             (false, false, false, None);
@@ -115,17 +116,17 @@ impl Shelf {
     }
 
     /// Whether a message goes to the journal as things are.
-    pub(super) fn takes(&self, message: &Message) -> bool {
+    pub(super) fn takes(&self, entry: &Entry) -> bool {
         let takes = |durability| durability == Durability::Always || self.is_spilling;
-        self.is_working() && message.outlives(self.durability).is_some_and(takes)
+        self.is_working() && entry.outlives(self.durability).is_some_and(takes)
     }
 
     /// Whether a message may be offered to the broker: one that always survives not before it is
     /// safe.
-    pub(super) fn may_send(&self, message: &Message, seq: Option<Seq>) -> bool {
+    pub(super) fn may_send(&self, entry: &Entry, seq: Option<Seq>) -> bool {
         // A message that is to be stored has its number before it can be sent.
         let is_stored = |seq| seq <= self.safe;
-        match (self.state, message.outlives(self.durability)) {
+        match (self.state, entry.outlives(self.durability)) {
             (State::Opening, durability) => durability.is_none(),
             (State::Working, Some(Durability::Always)) => seq.is_some_and(is_stored),
             _ => true,
@@ -133,20 +134,20 @@ impl Shelf {
     }
 
     /// Whether a message is to be stored as soon as there is a journal.
-    pub(super) fn is_meant_for(&self, message: &Message) -> bool {
-        message.outlives(self.durability).is_some()
+    pub(super) fn is_meant_for(&self, entry: &Entry) -> bool {
+        entry.outlives(self.durability).is_some()
     }
 
     /// Gives a message to the journal, with a place in memory besides or `away`.
-    pub(super) fn store(&mut self, mut message: Message, away: bool) -> Seq {
-        message.durability.get_or_insert(self.durability);
+    pub(super) fn store(&mut self, mut entry: Entry, away: bool) -> Seq {
+        entry.durability.get_or_insert(self.durability);
         self.last.0 += 1;
         if away {
             self.is_dry = false;
             self.away += 1;
-            self.bytes += message.cost();
+            self.bytes += entry.cost();
         }
-        self.entries.push_back(Entry { seq: self.last, message, away });
+        self.entries.push_back(ToStore { seq: self.last, entry, away });
         self.last
     }
 
@@ -163,9 +164,9 @@ impl Shelf {
     /// journal may give them back.
     pub(super) fn correct(&mut self, now: Now) {
         for entry in self.handed.iter_mut().chain(&mut self.entries).filter(|entry| entry.away) {
-            let before = entry.message.cost();
-            entry.message.correct(now);
-            self.bytes = (self.bytes + entry.message.cost()).saturating_sub(before);
+            let before = entry.entry.cost();
+            entry.entry.correct(now);
+            self.bytes = (self.bytes + entry.entry.cost()).saturating_sub(before);
         }
     }
 
@@ -177,7 +178,7 @@ impl Shelf {
     /// A message that may be in the journal is needed no more.
     pub(super) fn done(&mut self, held: &Held) {
         if let Some(seq) = held.seq {
-            self.done.push((seq, held.message.port));
+            self.done.push((seq, held.entry.port));
         }
     }
 
@@ -185,7 +186,7 @@ impl Shelf {
         self.safe = self.safe.max(up_to);
         let end = self.handed.partition_point(|entry| entry.seq <= up_to);
         for entry in self.handed.drain(..end).filter(|entry| entry.away) {
-            self.bytes -= entry.message.cost();
+            self.bytes -= entry.entry.cost();
         }
     }
 
@@ -236,7 +237,7 @@ impl Shelf {
         while bytes < TURN
             && let Some(entry) = self.entries.pop_front()
         {
-            bytes += entry.message.cost();
+            bytes += entry.entry.cost();
             self.handed.push_back(entry.clone());
             entries.push(entry);
         }

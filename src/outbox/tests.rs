@@ -1,14 +1,36 @@
 //! The outbox against its rules, and against a plain model.
 
 use super::*;
+use crate::base::durability::Durability;
 use crate::base::scalar::Size;
-use crate::mqtt::message::Durability;
+use crate::mqtt::message::Message;
 use crate::outbox::journal::Report;
 use proptest::prelude::*;
 
-fn message(text: &str) -> Message {
+fn message(text: &str) -> Entry {
     let topic = text.split('=').next().unwrap();
-    Message::new(topic.parse().unwrap(), text.to_owned())
+    Message::new(topic.parse().unwrap(), text.to_owned()).into()
+}
+
+/// A message that the broker keeps.
+fn retained(text: &str) -> Entry {
+    let entry = message(text);
+    Entry { message: Message { retain: true, ..entry.message }, ..entry }
+}
+
+/// A message of a status.
+fn status(text: &str) -> Entry {
+    Entry { latest_only: true, ..retained(text) }
+}
+
+fn with_payload(payload: Vec<u8>, text: &str) -> Entry {
+    let entry = message(text);
+    Entry { message: Message { payload: payload.into(), ..entry.message }, ..entry }
+}
+
+fn with_qos(qos: Qos, text: &str) -> Entry {
+    let entry = message(text);
+    Entry { message: Message { qos, ..entry.message }, ..entry }
 }
 
 fn outbox(messages: u32, drop: Drop) -> Outbox {
@@ -57,7 +79,7 @@ fn what_is_in_flight_is_never_dropped() {
 fn qos_0_goes_first() {
     let mut outbox = outbox(3, Drop::Oldest);
     for (text, qos) in [("a", 1), ("b", 0), ("c", 1), ("d", 0), ("e", 1), ("f", 1)] {
-        outbox.push(Message { qos: Qos::try_from(qos).unwrap(), ..message(text) });
+        outbox.push(with_qos(Qos::try_from(qos).unwrap(), text));
     }
     assert_eq!(drain(&mut outbox), ["c", "e", "f"]);
 }
@@ -68,7 +90,7 @@ fn a_chatty_port_does_not_push_out_the_others() {
         let mut outbox = outbox(12, policy);
         outbox.bounds.bytes = Size::from_bytes(12 * message("a00").cost());
         outbox.share(2);
-        let from = |port, n| Message {
+        let from = |port, n| Entry {
             port,
             ..message(&format!("{}{n:02}", ["", "a", "b"][port as usize]))
         };
@@ -99,7 +121,7 @@ fn what_only_memory_has_does_not_keep_others_from_the_journal() {
         outbox.share(2);
         outbox.open_journal(Seq(0), &[]);
         outbox.disconnected(Instant::now());
-        let from = |port, n, durability| Message {
+        let from = |port, n, durability| Entry {
             port,
             durability: Some(durability),
             ..message(&format!("{}{n:03}", ["", "a", "b"][port as usize]))
@@ -128,7 +150,7 @@ fn bytes_are_bounded_too_and_a_giant_is_refused() {
         outbox.push(message(text));
     }
     assert_eq!(outbox.len(), 3);
-    outbox.push(Message { payload: vec![0; 10_000].into(), ..message("giant") });
+    outbox.push(with_payload(vec![0; 10_000], "giant"));
     assert_eq!(outbox.len(), 3, "nothing makes way for what can never fit");
     assert_eq!((outbox.counts().dropped, outbox.counts().too_large), (2, 1));
 }
@@ -142,7 +164,7 @@ fn nothing_makes_way_for_what_finds_no_room_beside_the_messages_in_flight() {
         outbox.sent(Qos::AtLeastOnce);
     }
     outbox.push(message("c"));
-    outbox.push(Message { payload: vec![0; 200].into(), ..message("large") });
+    outbox.push(with_payload(vec![0; 200], "large"));
     assert_eq!((outbox.len(), outbox.counts().dropped), (3, 1));
     outbox.requeue();
     assert_eq!(drain(&mut outbox), ["a", "b", "c"]);
@@ -150,7 +172,6 @@ fn nothing_makes_way_for_what_finds_no_room_beside_the_messages_in_flight() {
 
 #[test]
 fn retained_messages_are_replaced_by_topic_only_when_it_is_full() {
-    let retained = |text| Message { retain: true, ..message(text) };
     let mut outbox = outbox(3, Drop::Oldest);
     for text in ["x=1", "y=1", "x=2"] {
         outbox.push(retained(text));
@@ -162,7 +183,6 @@ fn retained_messages_are_replaced_by_topic_only_when_it_is_full() {
 
 #[test]
 fn only_the_latest_status_waits() {
-    let status = |text| Message { latest_only: true, retain: true, ..message(text) };
     let mut outbox = outbox(10, Drop::Oldest);
     outbox.push(status("s=1"));
     outbox.push(message("a"));
@@ -186,7 +206,6 @@ fn what_was_in_flight_comes_first_again_in_its_old_order() {
 
 #[test]
 fn a_status_that_was_in_flight_goes_for_the_newer_one_too() {
-    let status = |text| Message { latest_only: true, retain: true, ..message(text) };
     let mut outbox = outbox(10, Drop::Oldest);
     outbox.push(status("s=1"));
     outbox.sent(Qos::AtLeastOnce);
@@ -200,22 +219,17 @@ fn a_status_that_was_in_flight_goes_for_the_newer_one_too() {
 
 #[test]
 fn a_long_outage_leaves_no_memory_behind() {
-    let status = |n: usize| Message {
-        latest_only: true,
-        retain: true,
-        ..message(&format!("status/{}", n % 3))
-    };
     let mut outbox = outbox(60_000, Drop::Oldest);
     outbox.push(message("stays in front"));
     // What is replaced again and again must not leave a trace each time.
     for n in 0..100_000 {
-        outbox.push(status(n));
+        outbox.push(status(&format!("status/{}", n % 3)));
     }
     assert_eq!(outbox.len(), 4);
     assert!(outbox.lanes[0].capacity().0 < 2000, "{:?}", outbox.lanes[0].capacity());
     for n in 0..50_000 {
         outbox.bounds.bytes = Size::from_bytes(64 << 20);
-        outbox.push(Message { retain: true, ..message(&format!("topic/{n}")) });
+        outbox.push(retained(&format!("topic/{n}")));
     }
     drain(&mut outbox);
     let (slots, topics) = outbox.lanes[0].capacity();
@@ -263,39 +277,41 @@ fn a_message_that_stays_unacknowledged_lets_the_others_go() {
 /// The outbox as one would explain it: two lists that are searched from the front.
 #[derive(Default)]
 struct Model {
-    in_flight: Vec<(Option<Sending>, Message)>,
-    waiting: Vec<Message>,
+    in_flight: Vec<(Option<Sending>, Entry)>,
+    waiting: Vec<Entry>,
 }
 
 impl Model {
-    fn push(&mut self, message: Message, most: usize, policy: Drop) {
+    fn push(&mut self, entry: Entry, most: usize, policy: Drop) {
         if self.in_flight.len() >= most {
             return;
         }
         let full = |model: &Model| model.in_flight.len() + model.waiting.len() >= most;
-        while message.latest_only || message.retain && full(self) {
+        while entry.latest_only || entry.message.retain && full(self) {
             // Only the oldest one of the topic that could be meant is looked at.
-            let same = |m: &Message| m.topic == message.topic && (m.retain || m.latest_only);
+            let same = |e: &Entry| {
+                e.message.topic == entry.message.topic && (e.message.retain || e.latest_only)
+            };
             let Some(at) = self.waiting.iter().position(same) else { break };
-            if self.waiting[at].retain != message.retain {
+            if self.waiting[at].message.retain != entry.message.retain {
                 break;
             }
             self.waiting.remove(at);
         }
         if full(self) && policy == Drop::Oldest && !self.waiting.is_empty() {
             // QoS 0 first, but none that an older retained one of its topic stands before.
-            let same = |m: &Message, n: &Message| {
-                let is_replaceable = |m: &Message| m.retain || m.latest_only;
-                m.topic == n.topic && is_replaceable(m) && is_replaceable(n)
+            let same = |a: &Entry, b: &Entry| {
+                let is_replaceable = |e: &Entry| e.message.retain || e.latest_only;
+                a.message.topic == b.message.topic && is_replaceable(a) && is_replaceable(b)
             };
             let least = (0..self.waiting.len()).find(|at| {
-                let (before, message) = (&self.waiting[..*at], &self.waiting[*at]);
-                message.qos == Qos::AtMostOnce && !before.iter().any(|old| same(old, message))
+                let (before, entry) = (&self.waiting[..*at], &self.waiting[*at]);
+                entry.message.qos == Qos::AtMostOnce && !before.iter().any(|old| same(old, entry))
             });
             self.waiting.remove(least.unwrap_or(0));
         }
         if !full(self) {
-            self.waiting.push(message);
+            self.waiting.push(entry);
         }
     }
 }
@@ -334,19 +350,21 @@ proptest! {
             match step {
                 Step::Push { topic, qos, retain, latest_only } => {
                     let qos = if qos { Qos::AtLeastOnce } else { Qos::AtMostOnce };
-                    let new = Message { qos, retain, latest_only, ..message(&format!("{topic}={n}")) };
+                    let entry = with_qos(qos, &format!("{topic}={n}"));
+                    let message = Message { retain, ..entry.message };
+                    let new = Entry { message, latest_only, ..entry };
                     model.push(new.clone(), most, policy);
                     outbox.push(new);
                 }
                 Step::Sent => {
-                    prop_assert_eq!(outbox.front(), model.waiting.first());
+                    prop_assert_eq!(outbox.front(), model.waiting.first().map(|it| &it.message));
                     let qos = outbox.front().map_or(Qos::AtMostOnce, |m| m.qos);
                     let ticket = outbox.sent(qos);
                     if !model.waiting.is_empty() {
-                        let message = model.waiting.remove(0);
-                        prop_assert_eq!(ticket.is_some(), message.qos == Qos::AtLeastOnce);
+                        let entry = model.waiting.remove(0);
+                        prop_assert_eq!(ticket.is_some(), entry.message.qos == Qos::AtLeastOnce);
                         if ticket.is_some() {
-                            model.in_flight.push((ticket, message));
+                            model.in_flight.push((ticket, entry));
                         }
                     }
                 }
@@ -361,12 +379,12 @@ proptest! {
                 }
             }
             let all = model.waiting.iter().chain(model.in_flight.iter().map(|(_, message)| message));
-            let bytes: usize = all.map(Message::cost).sum();
+            let bytes: usize = all.map(Entry::cost).sum();
             prop_assert_eq!(outbox.bytes(), bytes);
             prop_assert_eq!(outbox.len(), model.waiting.len() + model.in_flight.len());
         }
-        for message in model.waiting {
-            prop_assert_eq!(outbox.front(), Some(&message));
+        for entry in model.waiting {
+            prop_assert_eq!(outbox.front(), Some(&entry.message));
             outbox.sent(Qos::AtLeastOnce);
         }
         prop_assert_eq!(outbox.front(), None);

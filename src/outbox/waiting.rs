@@ -1,8 +1,8 @@
 //! Messages that wait, in order, and where the ones that a newer one may replace stand.
 
 use super::Held;
-use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
+use crate::outbox::entry::Entry;
 use std::collections::{HashMap, VecDeque};
 
 /// A queue in which a message can be found by its topic. Every operation takes constant time on
@@ -42,8 +42,8 @@ struct Chain {
 
 /// Whether a message is one of those that can be replaced by topic. Readings are not: each of them
 /// counts.
-fn is_replaceable(message: &Message) -> bool {
-    message.retain || message.latest_only
+fn is_replaceable(entry: &Entry) -> bool {
+    entry.message.retain || entry.latest_only
 }
 
 impl Waiting {
@@ -62,8 +62,8 @@ impl Waiting {
 
     pub(super) fn push_back(&mut self, held: Held) {
         let place = self.first.wrapping_add(self.slots.len() as u64);
-        let message = &held.message;
-        if is_replaceable(message) {
+        let message = &held.entry.message;
+        if is_replaceable(&held.entry) {
             let before = self.by_topic.get_mut(&message.topic);
             match before.map(|chain| std::mem::replace(&mut chain.newest, place)) {
                 Some(before) => {
@@ -86,8 +86,8 @@ impl Waiting {
         self.first = self.first.wrapping_sub(1);
         self.stored = self.first;
         let mut newer = None;
-        let message = &held.message;
-        if is_replaceable(message) {
+        let message = &held.entry.message;
+        if is_replaceable(&held.entry) {
             match self.by_topic.get_mut(&message.topic) {
                 Some(chain) => newer = Some(std::mem::replace(&mut chain.oldest, self.first)),
                 None => self.start_chain(&message.topic, self.first),
@@ -135,9 +135,9 @@ impl Waiting {
     /// one the chain would lose its beginning.
     fn is_first_of_its_topic(&self, place: Place) -> bool {
         let slot = self.at(place).and_then(|at| self.slots.get(at)?.as_ref());
-        slot.is_some_and(|Slot { held: Held { message, .. }, .. }| {
-            let chain = self.by_topic.get(&message.topic);
-            !is_replaceable(message) || chain.is_none_or(|chain| chain.oldest == place)
+        slot.is_some_and(|Slot { held: Held { entry, .. }, .. }| {
+            let chain = self.by_topic.get(&entry.message.topic);
+            !is_replaceable(entry) || chain.is_none_or(|chain| chain.oldest == place)
         })
     }
 
@@ -149,13 +149,13 @@ impl Waiting {
 
     /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
     /// the broker if and only if the newer one is.
-    pub(super) fn take_replaced(&mut self, newer: &Message) -> Option<Held> {
+    pub(super) fn take_replaced(&mut self, newer: &Entry) -> Option<Held> {
         if !is_replaceable(newer) {
             return None;
         }
-        let place = self.by_topic.get(&newer.topic)?.oldest;
+        let place = self.by_topic.get(&newer.message.topic)?.oldest;
         let at = self.at(place)?;
-        let is_same = |old: &mut Slot| old.held.message.retain == newer.retain;
+        let is_same = |old: &mut Slot| old.held.entry.message.retain == newer.message.retain;
         let slot = self.slots.get_mut(at)?.take_if(is_same)?;
         Some(self.removed(slot))
     }
@@ -191,9 +191,9 @@ impl Waiting {
     /// Follows up after the oldest message of a topic has left its slot.
     fn removed(&mut self, slot: Slot) -> Held {
         let Slot { held, newer } = slot;
-        let message = &held.message;
+        let message = &held.entry.message;
         self.len -= 1;
-        if is_replaceable(message) {
+        if is_replaceable(&held.entry) {
             match (newer, self.by_topic.get_mut(&message.topic)) {
                 (Some(newer), Some(chain)) => chain.oldest = newer,
                 _ => drop(self.by_topic.remove(&message.topic)),

@@ -6,6 +6,7 @@ use crate::base::json;
 use crate::device::command::CommandError;
 use crate::device::pipeline::Counts;
 use crate::device::{FrameCounts, Message, Qos, Topic};
+use crate::outbox::entry::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,14 +78,11 @@ impl PortStatus {
     }
 
     /// The status message.
-    pub fn message(&self, topic: &Topic, frames: &FrameCounts, counts: &Counts) -> Message {
+    pub fn message(&self, topic: &Topic, frames: &FrameCounts, counts: &Counts) -> Entry {
         let text = json::text(&self.report(frames, counts));
-        Message {
-            qos: Qos::AtMostOnce,
-            retain: true,
-            latest_only: true,
-            ..Message::new(topic.clone(), text)
-        }
+        let message =
+            Message { qos: Qos::AtMostOnce, retain: true, ..Message::new(topic.clone(), text) };
+        Entry { latest_only: true, ..message.into() }
     }
 
     /// What the status message and the control socket say.
@@ -181,7 +179,7 @@ pub fn command_report(
     outcome: Result<(), &CommandError>,
     count: u32,
     now: Now,
-) -> Message {
+) -> Entry {
     let report = CommandReport {
         topic: command_topic,
         result: if outcome.is_ok() { "sent" } else { "refused" },
@@ -189,5 +187,5 @@ pub fn command_report(
         count,
         time: Stamp(now.wall).to_string(),
     };
-    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), json::text(&report)) }
+    Message { qos: Qos::AtMostOnce, ..Message::new(topic.clone(), json::text(&report)) }.into()
 }

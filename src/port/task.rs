@@ -20,7 +20,8 @@ use crate::device::command::{Command, CommandError};
 
 use crate::device::last_values::LastValue;
 use crate::device::pipeline::{self, Pipeline};
-use crate::device::{FrameCounts, Message, READ, Topic};
+use crate::device::{FrameCounts, Publication, READ, Topic};
+use crate::outbox::entry::Entry;
 use crate::outbox::inlet::{Full, Intake};
 use crate::port::line_counts::LineCounts;
 use crate::port::marks::{Marks, Piece};
@@ -243,7 +244,7 @@ impl Leftover {
             command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
         };
         // No room is left for what the MQTT side does not take now: the log has the number.
-        let _ = self.intake.offer(&mut reports.iter().map(message).collect());
+        let _ = self.intake.offer(reports.iter().map(message).collect());
         if refused > 0 {
             tracing::warn!("port {}: {refused} commands refused: {why}", self.name);
         }
@@ -400,7 +401,7 @@ impl ActivePort {
     }
 
     /// Takes bytes as they were read.
-    fn take(&mut self, mut read: &[u8], now: Now, messages: &mut Vec<Message>) {
+    fn take(&mut self, mut read: &[u8], now: Now, messages: &mut Vec<Publication>) {
         self.received(now);
         let lost = self.lost_on_the_line();
         if lost {
@@ -425,7 +426,13 @@ impl ActivePort {
         self.marks = Some(marks);
     }
 
-    fn take_piece(&mut self, bytes: &[u8], damaged: bool, now: Now, messages: &mut Vec<Message>) {
+    fn take_piece(
+        &mut self,
+        bytes: &[u8],
+        damaged: bool,
+        now: Now,
+        messages: &mut Vec<Publication>,
+    ) {
         if bytes.is_empty() {
             return;
         }
@@ -452,10 +459,10 @@ impl ActivePort {
     }
 
     /// Tells everybody what came of the last step.
-    fn settle(&mut self, messages: &mut Vec<Message>) {
+    fn settle(&mut self, messages: &mut Vec<Publication>) {
         self.show_frames();
         self.limit(messages);
-        self.pass_on(messages);
+        self.pass_on(messages.drain(..).map(entry).collect());
         self.complain();
     }
 
@@ -511,7 +518,7 @@ impl ActivePort {
     }
 
     /// Drops what is beyond the port's rate.
-    fn limit(&mut self, messages: &mut Vec<Message>) {
+    fn limit(&mut self, messages: &mut Vec<Publication>) {
         let Some(rate) = &mut self.rate else { return };
         let now = Instant::now();
         let before = messages.len();
@@ -563,7 +570,7 @@ impl ActivePort {
                 tracing::debug!(port = self.task.name, %topic, "command sent");
                 let of = &self.task.command_topic;
                 let report = command_report(of, topic.as_str(), Ok(()), 1, now);
-                self.pass_on(&mut vec![report]);
+                self.pass_on(vec![report]);
             }
             Err(why) => self.refused(RefusalReport { topic, why, count: 1 }, now),
         }
@@ -588,7 +595,7 @@ impl ActivePort {
         let RefusalReport { topic, why, count } = report;
         let of = &self.task.command_topic;
         let report = command_report(of, topic.as_str(), Err(why), *count, now);
-        self.pass_on(&mut vec![report]);
+        self.pass_on(vec![report]);
     }
 
     fn answer(&mut self, ask: PortRequest) {
@@ -625,8 +632,8 @@ impl ActivePort {
         }
     }
 
-    fn pass_on(&mut self, messages: &mut Vec<Message>) {
-        if let Err(Full(lost)) = self.task.intake.offer(messages) {
+    fn pass_on(&mut self, entries: Vec<Entry>) {
+        if let Err(Full(lost)) = self.task.intake.offer(entries) {
             self.status.dropped += lost.len() as u64;
         }
     }
@@ -636,7 +643,7 @@ impl ActivePort {
         let pipeline = &self.task.pipeline;
         let topic = &self.task.status_topic;
         let message = self.status.message(topic, pipeline.frame_counts(), pipeline.counts());
-        self.pass_on(&mut vec![message]);
+        self.pass_on(vec![message]);
     }
 
     /// The port is open, and has been `since` then.
@@ -701,6 +708,11 @@ impl ActivePort {
             tracing::warn!("port {}: {line}", self.task.name);
         }
     }
+}
+
+/// What a device emits, as the outbox takes it.
+fn entry(Publication { message, durability, measured }: Publication) -> Entry {
+    Entry { durability, measured: Some(measured), ..message.into() }
 }
 
 /// The channel has room for the results of all commands of a port; who waits for them may have gone.

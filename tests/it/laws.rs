@@ -80,7 +80,7 @@ proptest! {
         };
         let mut topics = Vec::new();
         let mapper = mapping.build(&names).unwrap();
-        let mut out = |message: tty2mqtt::mqtt::message::Message, _: Option<&str>| topics.push(message.topic);
+        let mut out = |it: tty2mqtt::testing::device::Publication, _: Option<&str>| topics.push(it.message.topic);
         prop_assert_eq!(mapper.map(&[reading], Now::read(), &mut out), 0);
         let topic = topics[0].as_str();
         prop_assert_eq!(topic::check_fit(topic), Ok(()));

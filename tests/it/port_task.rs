@@ -137,8 +137,12 @@ impl Stage {
             }
             let batch = timeout(DEADLINE, self.outlet.next()).await;
             let batch = batch.unwrap_or_else(|_| panic!("{text} did not come: {:?}", self.waiting));
-            self.waiting.extend(batch.expect("the port has ended").iter().map(|message| {
-                format!("{} {}", message.topic, String::from_utf8_lossy(&message.payload))
+            self.waiting.extend(batch.expect("the port has ended").iter().map(|entry| {
+                format!(
+                    "{} {}",
+                    entry.message.topic,
+                    String::from_utf8_lossy(&entry.message.payload)
+                )
             }));
         }
     }
@@ -337,7 +341,7 @@ async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again(
             while let Some(batch) = stage.outlet.next().await {
                 last.extend(batch);
             }
-            let last = String::from_utf8_lossy(&last.last().unwrap().payload).into_owned();
+            let last = String::from_utf8_lossy(&last.last().unwrap().message.payload).into_owned();
             assert!(last.contains("no longer in the configuration"), "{last}");
         })
         .await;

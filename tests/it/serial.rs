@@ -271,7 +271,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
         .run_until(async {
             for _ in 0..PORTS {
                 let status = timeout(DEADLINE, outlet.next()).await.unwrap().unwrap();
-                assert!(String::from_utf8_lossy(&status[0].payload).contains("\"open\""));
+                assert!(String::from_utf8_lossy(&status[0].message.payload).contains("\"open\""));
             }
             let feeders = ptys.iter().map(|pty| async move {
                 pty.write_all(b"\r\n").await.unwrap();

@@ -14,6 +14,7 @@ use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::broker::{Broker, Connection, Faults};
 use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::testing::outbox::entry::Entry;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 const SCENARIOS: u64 = 20_000;
@@ -365,7 +366,8 @@ impl World {
             0 => {
                 self.statuses += 1;
                 let status = reading("status", self.statuses);
-                self.outbox.push(Message { retain: true, latest_only: true, ..status });
+                let status = Message { retain: true, ..status };
+                self.outbox.push(Entry { latest_only: true, ..status.into() });
             }
             1 => {
                 self.outbox.push(Message { qos: Qos::AtMostOnce, ..reading("plain", 0) });

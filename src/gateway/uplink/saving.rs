@@ -62,11 +62,11 @@ impl UplinkTask {
         }
         if self.was_unset
             && self.clock_is_set
-            && let Report::Read(messages) = &mut report
+            && let Report::Read(entries) = &mut report
         {
             // It was on its way when the clock was set.
             let now = Now::read();
-            messages.iter_mut().for_each(|(_, message)| message.correct(now));
+            entries.iter_mut().for_each(|(_, entry)| entry.correct(now));
         }
         if let Some((_, status)) = &mut self.uplink.journal {
             status.hear(&report);

@@ -63,7 +63,7 @@ pub enum Event {
         reason: Reason,
         /// Bytes of topic and payload.
         bytes: usize,
-        /// Where it came from, see [`Message::port`].
+        /// Where it came from, see [`Entry::port`](crate::outbox::entry::Entry::port).
         port: u16,
         /// How many links the broker ended at such messages; 0: it, or its limits, say so.
         links: u32,
@@ -88,8 +88,8 @@ pub enum Event {
 }
 
 impl Event {
-    pub(super) fn refused(message: &Message, reason: Reason, links: u32) -> Event {
-        let (topic, port, bytes) = (message.topic.clone(), message.port, size(message));
+    pub(super) fn refused(message: &Message, port: u16, reason: Reason, links: u32) -> Event {
+        let (topic, bytes) = (message.topic.clone(), size(message));
         Event::Refused { topic, reason, bytes, port, links }
     }
 }

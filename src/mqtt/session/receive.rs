@@ -445,9 +445,10 @@ impl Session {
         match answered {
             Some(Sent::Message(ticket, _) | Sent::Release(Some(ticket))) => {
                 if reason.is_error()
-                    && let Some(message) = outbox.message(ticket)
+                    && let (Some(message), Some(port)) =
+                        (outbox.message(ticket), outbox.port_of(ticket))
                 {
-                    self.tell(Event::refused(message, reason, 0));
+                    self.tell(Event::refused(message, port, reason, 0));
                 }
                 if !self.suspects.is_empty() && !reason.is_error() {
                     self.note_taken(ticket, outbox);

@@ -160,10 +160,9 @@ impl Session {
     }
 
     fn refuse_front(&mut self, reason: Reason, outbox: &mut Outbox) {
-        if let Some(message) = outbox.front() {
-            self.tell(Event::refused(message, reason, 0));
+        if let Some(refused) = outbox.refuse_front(reason) {
+            self.tell(Event::refused(&refused.message, refused.port, reason, 0));
         }
-        outbox.refuse_front(reason);
     }
 
     /// Puts a message into the output; `Err` if it is larger than the broker takes.

@@ -343,9 +343,9 @@ impl Session {
         true
     }
 
-    fn tell_refused(&mut self, (message, reason): RefusedMessage) {
+    fn tell_refused(&mut self, RefusedMessage { message, port, reason }: RefusedMessage) {
         let links = self.suspects.ends_of(&message);
-        self.tell(Event::refused(&message, reason, links));
+        self.tell(Event::refused(&message, port, reason, links));
     }
 
     /// What is suspected has changed.
@@ -640,15 +640,15 @@ impl Session {
         let before = outbox.counts().refused;
         if let Some((_, Sent::Message(sending, _) | Sent::Release(Some(sending)), _)) =
             self.flights.oldest()
-            && let Some(message) = outbox.message(sending).cloned()
+            && let (Some(message), Some(port)) = (outbox.message(sending), outbox.port_of(sending))
         {
+            self.watch.judged.push(Event::refused(message, port, reason, links));
             outbox.acknowledged(sending, reason);
-            self.judge(&message, reason, links);
         }
-        while let Some((message, reason)) =
+        while let Some(RefusedMessage { message, port, reason }) =
             outbox.reconsider(|message| self.suspects.verdict(message))
         {
-            self.judge(&message, reason, links);
+            self.watch.judged.push(Event::refused(&message, port, reason, links));
         }
         if outbox.counts().refused == before {
             // It was of QoS 0, and is gone.
@@ -658,9 +658,5 @@ impl Session {
                 self.watch.judged.push(refused);
             }
         }
-    }
-
-    fn judge(&mut self, message: &Message, reason: Reason, links: u32) {
-        self.watch.judged.push(Event::refused(message, reason, links));
     }
 }

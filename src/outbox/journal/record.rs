@@ -9,8 +9,10 @@ pub(super) mod sums;
 
 use super::segment::NUMBERS;
 use super::{Seq, Spot};
-use crate::mqtt::message::{Durability, Message};
+use crate::base::durability::Durability;
+use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
+use crate::outbox::entry::Entry;
 use bytes::{Buf, BufMut, Bytes};
 use sums::{Sums, checksum};
 
@@ -43,7 +45,7 @@ const GREATEST: u64 = 1 << 61;
 pub(super) enum Record {
     Message {
         seq: Seq,
-        message: Message,
+        entry: Entry,
         spot: Option<Spot>,
     },
     /// Messages that are needed no more: number of the first, and how many.
@@ -113,18 +115,20 @@ pub(super) fn is_number(number: u64) -> Option<Seq> {
 }
 
 /// Bytes of a message's record, or a few more.
-pub(super) fn size(message: &Message) -> usize {
+pub(super) fn size(entry: &Entry) -> usize {
+    let message = &entry.message;
     FRAME + 29 + message.topic.len() + message.payload.len()
 }
 
 /// Writes a record of a message.
-pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, message: &Message, spot: Option<Spot>) {
+pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, entry: &Entry, spot: Option<Spot>) {
+    let message = &entry.message;
     framed(out, 1, |out| {
         let qos = message.qos.bits();
-        let always = message.durability == Some(Durability::Always);
+        let always = entry.durability == Some(Durability::Always);
         let flags = qos | u8::from(message.retain) << 2 | u8::from(always) << 3;
         out.put_u64_le(seq.0);
-        out.put_u16_le(message.port);
+        out.put_u16_le(entry.port);
         out.put_u8(flags | u8::from(spot.is_some()) << 4);
         if let Some(spot) = spot {
             out.put_i64_le(spot.wall);
@@ -139,7 +143,7 @@ pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, message: &Message, spot: 
 
 pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
     match record {
-        Record::Message { seq, message, spot } => put_message(out, *seq, message, *spot),
+        Record::Message { seq, entry, spot } => put_message(out, *seq, entry, *spot),
         Record::Done(ranges) => {
             for ranges in ranges.chunks(RUNS) {
                 framed(out, 2, |out| {
@@ -293,14 +297,14 @@ fn message(mut body: &[u8]) -> Option<Record> {
     let message = Message {
         qos: Qos::try_from(u64::from(flags & 3)).ok()?,
         retain: flags & 4 != 0,
-        durability: Some(if flags & 8 != 0 { Durability::Always } else { Durability::Spill }),
-        port,
         ..Message::new(
             Topic::from_utf8(Bytes::copy_from_slice(topic)).ok()?,
             Bytes::copy_from_slice(payload),
         )
     };
-    Some(Record::Message { seq, message, spot })
+    let durability = Some(if flags & 8 != 0 { Durability::Always } else { Durability::Spill });
+    let entry = Entry { port, durability, ..message.into() };
+    Some(Record::Message { seq, entry, spot })
 }
 
 #[cfg(test)]
@@ -308,23 +312,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn message() -> Message {
-        Message {
-            retain: true,
-            port: 3,
-            durability: Some(Durability::Always),
-            ..Message::new("a/b".parse().unwrap(), "21.5")
-        }
+    fn entry() -> Entry {
+        let message = Message { retain: true, ..Message::new("a/b".parse().unwrap(), "21.5") };
+        Entry { port: 3, durability: Some(Durability::Always), ..message.into() }
     }
 
     fn all() -> Vec<Record> {
         vec![
             Record::Boot([7; 16]),
             Record::Ports(vec!["meter".into(), "dust".into()]),
-            Record::Message { seq: Seq(9), message: message(), spot: None },
+            Record::Message { seq: Seq(9), entry: entry(), spot: None },
             Record::Message {
                 seq: Seq(10),
-                message: message(),
+                entry: entry(),
                 spot: Some(Spot { wall: -1, since_boot: 12 }),
             },
             Record::Done(vec![(Seq(9), 1), (Seq(u64::MAX), u32::MAX)]),

@@ -4,7 +4,7 @@ use super::files;
 use super::record::{self, Record};
 use super::store::Lost;
 use super::{Seq, Spot};
-use crate::mqtt::message::Message;
+use crate::outbox::entry::Entry;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -222,7 +222,7 @@ impl Segment {
     pub(super) fn read(
         &mut self,
         most: usize,
-        mut take: impl FnMut(Seq, Message, Option<([u8; 16], Spot)>),
+        mut take: impl FnMut(Seq, Entry, Option<([u8; 16], Spot)>),
     ) -> io::Result<bool> {
         let file = files::open(&self.path)?;
         let size = file.metadata()?.len().min(record::FILE);
@@ -242,13 +242,13 @@ impl Segment {
                     break;
                 }
                 self.read = start + found.end() as u64;
-                let Some(Record::Message { seq, mut message, spot }) = found.record else {
+                let Some(Record::Message { seq, mut entry, spot }) = found.record else {
                     continue;
                 };
-                message.port = self.port(message.port);
-                if self.is_live(seq) && self.taken(seq, message.port) {
-                    cost += message.cost();
-                    take(seq, message, self.boot.zip(spot));
+                entry.port = self.port(entry.port);
+                if self.is_live(seq) && self.taken(seq, entry.port) {
+                    cost += entry.cost();
+                    take(seq, entry, self.boot.zip(spot));
                 }
             }
             if is_last {

@@ -9,7 +9,7 @@ mod room;
 use super::boot::Boot;
 use super::record::{self, Record};
 use super::segment::Segment;
-use super::{Entry, Seq, Settings, State, files};
+use super::{Seq, Settings, State, ToStore, files};
 use crate::base::clock::Now;
 use disk::Lock;
 use retained::Newest;
@@ -142,32 +142,32 @@ impl Store {
     /// way are told.
     pub(super) fn append(
         &mut self,
-        entries: &mut VecDeque<Entry>,
+        entries: &mut VecDeque<ToStore>,
         lost: &mut Vec<Lost>,
     ) -> Result<(), Failure> {
         let mut out = Vec::new();
         while let Some(first) = entries.front() {
-            if record::size(&first.message) > record::LARGEST {
+            if record::size(&first.entry) > record::LARGEST {
                 // No reader would take it for a record.
-                let Some(Entry { seq, message, away }) = entries.pop_front() else { break };
+                let Some(ToStore { seq, entry, away }) = entries.pop_front() else { break };
                 self.last = self.last.max(seq);
                 if away {
-                    lost.push(Lost { port: message.port, up_to: Seq(0), away: 1 });
+                    lost.push(Lost { port: entry.port, up_to: Seq(0), away: 1 });
                 }
                 continue;
             }
             let mut taken = 0;
-            for entry in &*entries {
+            for new in &*entries {
                 let fits = |segment: &Segment| {
-                    segment.takes(entry.seq)
+                    segment.takes(new.seq)
                         && segment.bytes - segment.head + (out.len() as u64) < self.segment_size()
-                        && record::size(&entry.message) <= record::LARGEST
+                        && record::size(&new.entry) <= record::LARGEST
                 };
                 if self.file.is_none() || !self.segments.back().is_some_and(fits) {
                     break;
                 }
-                let spot = entry.message.measured.map(|measured| self.boot.spot(measured));
-                record::put_message(&mut out, entry.seq, &entry.message, spot);
+                let spot = new.entry.measured.map(|measured| self.boot.spot(measured));
+                record::put_message(&mut out, new.seq, &new.entry, spot);
                 taken += 1;
             }
             if taken == 0 {
@@ -186,15 +186,15 @@ impl Store {
                 self.write(&out)?;
             }
             out.clear();
-            for entry in entries.drain(..taken) {
-                self.last = self.last.max(entry.seq);
-                let (seq, port) = (entry.seq, entry.message.port);
-                if has_room && entry.message.retain {
-                    self.note_retained(self.newest.hash(&entry.message.topic), seq);
+            for ToStore { seq, entry, away } in entries.drain(..taken) {
+                self.last = self.last.max(seq);
+                let (port, message) = (entry.port, entry.message);
+                if has_room && message.retain {
+                    self.note_retained(self.newest.hash(&message.topic), seq);
                 }
                 match self.segments.back_mut() {
-                    Some(segment) if has_room => segment.add(seq, port, entry.away),
-                    _ if entry.away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),
+                    Some(segment) if has_room => segment.add(seq, port, away),
+                    _ if away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),
                     // It has a place in memory.
                     _ => {}
                 }

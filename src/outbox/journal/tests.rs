@@ -4,12 +4,14 @@ mod faults;
 
 use super::boot::Boot;
 use super::store::{Lost, Store};
-use super::{Entry, Report, Seq, Settings, Turn};
+use super::{Report, Seq, Settings, ToStore, Turn};
 use crate::base::clock::{Now, Stamp};
+use crate::base::durability::Durability;
 use crate::base::scalar::Size;
-use crate::mqtt::message::{Durability, Message};
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
+use crate::outbox::entry::Entry;
 use crate::outbox::settings::{Drop, Order, OutboxBounds, SyncPolicy};
 use crate::outbox::{Outbox, Sending};
 use proptest::prelude::*;
@@ -29,13 +31,21 @@ fn settings(folder: &Path, size: u64, drop: Drop) -> Settings {
     Settings { folder: folder.join("journal"), size, sync: SyncPolicy::Never, drop }
 }
 
-fn message(port: u16, number: u64, length: usize) -> Message {
+fn entry(port: u16, number: u64, length: usize) -> Entry {
     let text = format!("{number:0length$}");
-    Message {
-        port,
-        durability: Some(Durability::Always),
-        ..Message::new(format!("t/{port}").parse().unwrap(), text)
-    }
+    let message = Message::new(format!("t/{port}").parse().unwrap(), text);
+    Entry { port, durability: Some(Durability::Always), ..message.into() }
+}
+
+/// A message of a port to another topic, and whether the broker keeps it.
+fn entry_to(topic: &str, retain: bool, entry: Entry) -> Entry {
+    let message = Message { topic: topic.parse().unwrap(), retain, ..entry.message };
+    Entry { message, ..entry }
+}
+
+/// The port that a message came from, by its topic.
+fn port(message: &Message) -> u16 {
+    message.topic.as_str().strip_prefix("t/").unwrap().parse().unwrap()
 }
 
 fn number(message: &Message) -> u64 {
@@ -62,13 +72,13 @@ fn obey(store: &mut Store, turn: Turn) -> Vec<Report> {
     reports
 }
 
-fn append(store: &mut Store, messages: impl IntoIterator<Item = Message>) -> Vec<Lost> {
+fn append(store: &mut Store, entries: impl IntoIterator<Item = Entry>) -> Vec<Lost> {
     let mut seq = store.last().0;
     let mut lost = Vec::new();
-    for message in messages {
+    for entry in entries {
         seq += 1;
-        let entry = Entry { seq: Seq(seq), message, away: true };
-        store.append(&mut VecDeque::from([entry]), &mut lost).unwrap();
+        let new = ToStore { seq: Seq(seq), entry, away: true };
+        store.append(&mut VecDeque::from([new]), &mut lost).unwrap();
     }
     lost
 }
@@ -80,7 +90,7 @@ fn read_all(store: &mut Store) -> Vec<(u16, u64)> {
         if read.is_empty() {
             return all;
         }
-        all.extend(read.iter().map(|(_, message)| (message.port, number(message))));
+        all.extend(read.iter().map(|(_, entry)| (entry.port, number(&entry.message))));
     }
 }
 
@@ -89,7 +99,7 @@ fn what_was_not_done_is_there_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=1000).map(|n| message(1, n, 500)));
+    append(&mut store, (1..=1000).map(|n| entry(1, n, 500)));
     let mut done: Vec<_> = (1..=1000).filter(|n| n % 3 != 0).map(|n| (Seq(n), 1)).collect();
     store.done(&mut done).unwrap();
     drop(store);
@@ -113,11 +123,8 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, policy);
         let mut store = Store::open(&settings, &ports()).unwrap();
-        let retained = |n: u64| Message {
-            retain: true,
-            topic: format!("t/{}", if n == 1 { 0 } else { 1 + n % 7 }).parse().unwrap(),
-            ..message(1, n, 500)
-        };
+        let topic = |n: u64| format!("t/{}", if n == 1 { 0 } else { 1 + n % 7 });
+        let retained = |n: u64| entry_to(&topic(n), true, entry(1, n, 500));
         let mut replaced = 0;
         for start in [1, 2001, 4001] {
             let lost = append(&mut store, (start..start + 2000).map(retained));
@@ -142,11 +149,8 @@ fn what_is_not_retained_is_replaced_by_nothing() {
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
     // Each other message is retained; of a thousand topics, so that few are older ones.
-    let mixed = |n: u64| Message {
-        retain: n.is_multiple_of(2),
-        topic: format!("t/{}", n % 1000).parse().unwrap(),
-        ..message(1, n, 500)
-    };
+    let mixed =
+        |n: u64| entry_to(&format!("t/{}", n % 1000), n.is_multiple_of(2), entry(1, n, 500));
     let lost = append(&mut store, (1..=6000).map(mixed));
     let lost: u64 = lost.iter().map(|lost| lost.away).sum();
     let replaced = store.take_replaced().remove(&1).unwrap_or_default();
@@ -185,7 +189,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
         let settings = settings(folder.path(), 1 << 20, policy);
         let mut store = Store::open(&settings, &ports()).unwrap();
         // The quiet port has a tenth of all, and stays whole.
-        let of = |n: u64| message(if n.is_multiple_of(10) { 1 } else { 3 }, n, 1000);
+        let of = |n: u64| entry(if n.is_multiple_of(10) { 1 } else { 3 }, n, 1000);
         let lost = append(&mut store, (1..=4000).map(of));
         assert!(store.state().bytes <= 1 << 20);
         let kept = read_all(&mut store);
@@ -216,7 +220,7 @@ fn foreign_files_are_set_aside_and_damage_is_skipped() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=50).map(|n| message(1, n, 100)));
+    append(&mut store, (1..=50).map(|n| entry(1, n, 100)));
     drop(store);
     let path = settings.folder.join(format!("{:020}.journal", 1));
     let mut bytes = std::fs::read(&path).unwrap();
@@ -250,11 +254,11 @@ fn a_disk_that_cannot_be_written_gives_all_back() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     let mode = settings.folder.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
-    append(&mut store, [message(1, 1, 10)]);
+    append(&mut store, [entry(1, 1, 10)]);
     let away = folder.path().join("pulled out");
     std::fs::rename(&settings.folder, &away).unwrap();
     let mut entries: VecDeque<_> =
-        (2..5000).map(|n| Entry { seq: Seq(n), message: message(1, n, 100), away: true }).collect();
+        (2..5000).map(|n| ToStore { seq: Seq(n), entry: entry(1, n, 100), away: true }).collect();
     let mut lost = Vec::new();
     store.append(&mut entries, &mut lost).unwrap_err();
     assert!(entries.len() > 1000, "what was not written is still there");
@@ -317,8 +321,8 @@ impl World {
     fn push(&mut self, port: u16, durability: Durability) {
         let n = self.next.entry(port).or_default();
         *n += 1;
-        let message = Message { durability: Some(durability), ..message(port, *n, 30) };
-        self.outbox.push(message);
+        let entry = Entry { durability: Some(durability), ..entry(port, *n, 30) };
+        self.outbox.push(entry);
     }
 
     /// The journal does what it is told; before that it is opened.
@@ -337,7 +341,7 @@ impl World {
     fn send(&mut self) {
         while self.up && self.in_flight.len() < 20 {
             let Some(message) = self.outbox.front() else { return };
-            let (port, n) = (message.port, number(message));
+            let (port, n) = (port(message), number(message));
             let sending = self.outbox.sent(Qos::AtLeastOnce).unwrap();
             self.in_flight.push_back((sending, port, n));
         }
@@ -419,7 +423,7 @@ fn what_was_replaced_in_the_journal_waits_no_more() {
     let small = settings(small.path(), 1 << 20, Drop::Oldest);
     world.store = Some(Store::open(&small, &ports()).unwrap());
     for n in 1..=5000 {
-        world.outbox.push(Message { retain: true, ..message(1, n, 500) });
+        world.outbox.push(entry_to("t/1", true, entry(1, n, 500)));
         if n % 20 == 0 {
             world.journal();
         }
@@ -440,10 +444,10 @@ fn what_only_memory_has_keeps_nothing_that_the_journal_gave_up() {
     let small = settings(small.path(), 1 << 20, Drop::Oldest);
     world.store = Some(Store::open(&small, &ports()).unwrap());
     // It stands in front of all that follows, as what a port says of itself does.
-    world.outbox.push(Message { latest_only: true, ..message(1, 0, 10) });
+    world.outbox.push(Entry { latest_only: true, ..entry(1, 0, 10) });
     for n in 1..=5000 {
         world.next.insert(1, n);
-        world.outbox.push(message(1, n, 500));
+        world.outbox.push(entry(1, n, 500));
         if n % 20 == 0 {
             world.journal();
         }
@@ -554,9 +558,9 @@ fn a_message_is_offered_when_it_is_safe_and_not_before() {
     world.push(1, Durability::Always);
     assert_eq!(world.outbox.front(), None);
     world.push(2, Durability::Memory);
-    assert_eq!(world.outbox.front().unwrap().port, 2);
+    assert_eq!(port(world.outbox.front().unwrap()), 2);
     world.journal();
-    assert_eq!(world.outbox.front().unwrap().port, 1);
+    assert_eq!(port(world.outbox.front().unwrap()), 1);
 }
 
 #[test]
@@ -619,11 +623,13 @@ fn a_journal_that_fails_gives_back_what_it_has_not_written() {
 }
 
 /// A reading that was measured a second ago by a clock that is not set, which says 1970.
-fn undated(now: Now) -> Message {
+fn undated(now: Now) -> Entry {
     let second = Duration::from_secs(1);
     let measured = Now { mono: now.mono.checked_sub(second).unwrap(), wall: UNIX_EPOCH + second };
     let text = format!("21.5 at {}", Stamp(measured.wall));
-    Message { measured: Some(measured), ..Message { payload: text.into(), ..message(1, 1, 1) } }
+    let entry = entry(1, 1, 1);
+    let message = Message { payload: text.into(), ..entry.message };
+    Entry { message, measured: Some(measured), ..entry }
 }
 
 fn payload(message: &Message) -> &str {
@@ -636,9 +642,9 @@ fn what_waits_is_dated_when_the_clock_is_set() {
     let now = Now { wall, ..Now::read() };
     let mut world = World::new(Order::Port);
     world.connect(true);
-    let message = Message { durability: None, ..undated(now) };
-    assert_eq!(payload(&message), "21.5 at 1970-01-01T00:00:01.000Z unsynchronised");
-    world.outbox.push(message);
+    let entry = Entry { durability: None, ..undated(now) };
+    assert_eq!(payload(&entry.message), "21.5 at 1970-01-01T00:00:01.000Z unsynchronised");
+    world.outbox.push(entry);
     let before = world.outbox.bytes();
     world.outbox.correct(Now { wall: UNIX_EPOCH, ..now });
     assert_eq!(world.outbox.bytes(), before);
@@ -668,12 +674,13 @@ fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
             true => "21.5 at 2027-01-15T07:59:59",
             false => "21.5 at 1970-01-01T00:00:01.000Z unsynchronised",
         };
-        assert!(payload(&read[0].1).starts_with(expected), "{}", payload(&read[0].1));
+        let text = payload(&read[0].1.message);
+        assert!(text.starts_with(expected), "{text}");
         if !was_set {
             // Nor is it dated by the clock of this boot.
-            let mut message = read[0].1.clone();
-            message.correct(now);
-            assert_eq!(payload(&message), expected);
+            let mut entry = read[0].1.clone();
+            entry.correct(now);
+            assert_eq!(payload(&entry.message), expected);
         }
     }
 }
@@ -682,7 +689,7 @@ fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
 fn what_waits_is_stored_when_a_reload_asks_for_it() {
     let mut world = World::new(Order::Port);
     world.connect(true);
-    world.outbox.push(Message { durability: None, ..message(1, 1, 10) });
+    world.outbox.push(Entry { durability: None, ..entry(1, 1, 10) });
     assert!(world.outbox.front().is_some());
     let durability = Durability::Always;
     world.outbox.set_bounds(&OutboxBounds { durability, ..OutboxBounds::default() });
@@ -721,7 +728,7 @@ fn what_was_acknowledged_stays_so_over_any_number_of_kills() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=100).map(|n| message(1, n, 100)));
+    append(&mut store, (1..=100).map(|n| entry(1, n, 100)));
     drop(store);
     // Nothing new comes: that half of it was acknowledged stands in a file of its own.
     let mut store = Store::open(&settings, &ports()).unwrap();

@@ -1,7 +1,7 @@
 //! The thread that has the files.
 
 use super::store::{Failure, Lost, Store};
-use super::{Entry, Report, Seq, Settings, State, Turn};
+use super::{Report, Seq, Settings, State, ToStore, Turn};
 use crate::base::clock::Now;
 use crate::base::log::lasting::Lasting;
 use crate::outbox::settings::SyncPolicy;
@@ -147,7 +147,7 @@ struct Running {
     /// `None` as long as the folder could not be opened.
     store: Option<Store>,
     /// To be written.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<ToStore>,
     lost: Vec<Lost>,
     done: Vec<(Seq, u16)>,
     reports: tokio::sync::mpsc::Sender<Report>,

@@ -72,8 +72,8 @@ type Reports = Rc<Said>;
 
 async fn listen(mut outlet: Outlet, reports: Reports) {
     while let Some(batch) = outlet.next().await {
-        let results = batch.iter().filter(|m| m.topic.as_str().ends_with("/command"));
-        let results = results.map(|m| serde_json::from_slice(&m.payload).unwrap());
+        let results = batch.iter().filter(|m| m.message.topic.as_str().ends_with("/command"));
+        let results = results.map(|m| serde_json::from_slice(&m.message.payload).unwrap());
         reports.results.borrow_mut().extend(results);
         reports.more.notify_one();
     }

@@ -22,6 +22,7 @@ use tty2mqtt::mqtt::session::{self, Clean, Session, Suspected};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::testing::broker::{At, Broker, Connection, Way};
+use tty2mqtt::testing::outbox::entry::Entry;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::outbox::{Outbox, Outcome, Ticket};
 
@@ -261,7 +262,7 @@ struct Gateway {
     version: Version,
     clean: Clean,
     /// Messages that have no outcome yet: what a journal would have.
-    open: BTreeMap<Ticket, Message>,
+    open: BTreeMap<Ticket, Entry>,
     pushed: BTreeMap<String, u32>,
     refused: BTreeMap<String, u64>,
     suspected: Vec<String>,
@@ -278,8 +279,9 @@ fn message(topic: &str, payload: impl Into<bytes::Bytes>, qos: Qos) -> Message {
     Message { qos, ..Message::new(topic.parse().unwrap(), payload) }
 }
 
-fn status(topic: &str, payload: &str, qos: Qos) -> Message {
-    Message { retain: true, latest_only: true, ..message(topic, payload.to_owned(), qos) }
+fn status(topic: &str, payload: &str, qos: Qos) -> Entry {
+    let message = Message { retain: true, ..message(topic, payload.to_owned(), qos) };
+    Entry { latest_only: true, ..message.into() }
 }
 
 impl Gateway {
@@ -320,16 +322,17 @@ impl Gateway {
     /// The process ends and starts again; what has no outcome comes from the journal.
     fn restart(&mut self) {
         self.link = Gateway::link(&self.net, self.version, self.clean);
-        for message in std::mem::take(&mut self.open).into_values() {
-            self.push(message);
+        for entry in std::mem::take(&mut self.open).into_values() {
+            self.push(entry);
         }
     }
 
-    fn push(&mut self, message: Message) {
-        let survives = !message.latest_only && message.qos != Qos::AtMostOnce;
-        let ticket = self.link.outbox.push(message.clone());
+    fn push(&mut self, entry: impl Into<Entry>) {
+        let entry = entry.into();
+        let survives = !entry.latest_only && entry.message.qos != Qos::AtMostOnce;
+        let ticket = self.link.outbox.push(entry.clone());
         if survives {
-            self.open.insert(ticket, message);
+            self.open.insert(ticket, entry);
         }
     }
 

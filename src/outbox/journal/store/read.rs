@@ -2,7 +2,7 @@
 
 use super::{Failure, Lost, Store, at};
 use crate::base::clock::{Now, Stamp};
-use crate::mqtt::message::Message;
+use crate::outbox::entry::Entry;
 use crate::outbox::journal::boot::{Boot, wall};
 use crate::outbox::journal::{Seq, Spot};
 use std::collections::HashMap;
@@ -15,18 +15,18 @@ impl Store {
         &mut self,
         bytes: usize,
         lost: &mut Vec<Lost>,
-    ) -> Result<Vec<(Seq, Message)>, Failure> {
-        let mut messages = Vec::new();
+    ) -> Result<Vec<(Seq, Entry)>, Failure> {
+        let mut entries = Vec::new();
         let now = Now::read();
         while let Some(index) = self.segments.iter().position(|segment| segment.away() > 0) {
             let segment = &mut self.segments[index];
             let (boot, clocks) = (&self.boot, &self.clocks);
             let before = segment.away();
-            let result = segment.read(bytes, |seq, mut message, spot| {
+            let result = segment.read(bytes, |seq, mut entry, spot| {
                 if let Some((boot_id, spot)) = spot {
-                    date(&mut message, boot_id, spot, boot, clocks, now);
+                    date(&mut entry, boot_id, spot, boot, clocks, now);
                 }
-                messages.push((seq, message));
+                entries.push((seq, entry));
             });
             if result.is_ok() {
                 segment.failures = 0;
@@ -51,17 +51,17 @@ impl Store {
                 );
                 segment.lose_away(lost);
             }
-            if !messages.is_empty() {
+            if !entries.is_empty() {
                 break;
             }
         }
-        Ok(messages)
+        Ok(entries)
     }
 }
 
 /// Says when a message was measured, as far as that is known now.
 fn date(
-    message: &mut Message,
+    entry: &mut Entry,
     boot_id: [u8; 16],
     spot: Spot,
     boot: &Boot,
@@ -72,14 +72,14 @@ fn date(
         true => boot.at(spot),
         false => Now { mono: now.mono, wall: wall(spot.wall) },
     };
-    message.measured = Some(measured);
+    entry.measured = Some(measured);
     if Stamp(measured.wall).is_synchronised() {
         return;
     }
     match clocks.get(&boot_id) {
-        Some(at_boot) => message.correct_to(wall(at_boot.saturating_add(spot.since_boot))),
-        None if boot_id == boot.id => message.correct(now),
+        Some(at_boot) => entry.correct_to(wall(at_boot.saturating_add(spot.since_boot))),
+        None if boot_id == boot.id => entry.correct(now),
         // Nobody will ever know: the stamp in it goes on saying so.
-        None => message.measured = None,
+        None => entry.measured = None,
     }
 }

@@ -132,11 +132,12 @@ impl Store {
         for record in record::read_from(self.segments[index].start as usize, bytes) {
             let length = record.bytes.len() as u64;
             match record.record {
-                Some(Record::Message { seq, message, .. }) if self.segments[index].takes(seq) => {
+                Some(Record::Message { seq, entry, .. }) if self.segments[index].takes(seq) => {
                     self.last = self.last.max(seq);
                     found.set(seq.0 - self.segments[index].first.0);
-                    let retained = message.retain.then(|| self.newest.hash(&message.topic));
-                    seen.push(Seen { seq, port: message.port, retained });
+                    let retained =
+                        entry.message.retain.then(|| self.newest.hash(&entry.message.topic));
+                    seen.push(Seen { seq, port: entry.port, retained });
                 }
                 // It is damaged, or belongs to another file.
                 None | Some(Record::Message { .. }) => damaged += length,

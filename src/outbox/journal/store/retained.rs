@@ -70,7 +70,8 @@ impl Store {
                 continue;
             }
             let newest = std::mem::take(&mut self.newest);
-            let gone = self.rewrite(index, lost, |segment, seq, message| {
+            let gone = self.rewrite(index, lost, |segment, seq, entry| {
+                let message = &entry.message;
                 message.retain && segment.is_away(seq) && newest.is_newer_than(seq, &message.topic)
             });
             self.newest = newest;

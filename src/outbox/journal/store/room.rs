@@ -2,7 +2,7 @@
 
 use super::disk::write_whole;
 use super::{Failure, Lost, Store, at};
-use crate::mqtt::message::Message;
+use crate::outbox::entry::Entry;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::Segment;
 use crate::outbox::journal::{Seq, files};
@@ -69,7 +69,7 @@ impl Store {
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
         let up_to = segment.last_live().unwrap_or(segment.first);
         let away = segment.shares.get(&port).map_or(0, |share| share.away);
-        let goes = |segment: &Segment, _, message: &Message| segment.port(message.port) == port;
+        let goes = |segment: &Segment, _, entry: &Entry| segment.port(entry.port) == port;
         if is_alone {
             self.drop_segment(index)?;
         } else if self.rewrite(index, lost, goes)?.is_none() {
@@ -88,7 +88,7 @@ impl Store {
         &mut self,
         index: usize,
         lost: &mut Vec<Lost>,
-        goes: impl Fn(&Segment, Seq, &Message) -> bool,
+        goes: impl Fn(&Segment, Seq, &Entry) -> bool,
     ) -> Result<Option<Vec<u16>>, Failure> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let old = match files::read(&segment.path) {
@@ -111,8 +111,8 @@ impl Store {
             let is_kept = match &found.record {
                 None => false,
                 Some(Record::Message { seq, .. }) if !segment.is_live(*seq) => false,
-                Some(Record::Message { seq, message, .. }) if goes(segment, *seq, message) => {
-                    gone.push((*seq, segment.port(message.port)));
+                Some(Record::Message { seq, entry, .. }) if goes(segment, *seq, entry) => {
+                    gone.push((*seq, segment.port(entry.port)));
                     false
                 }
                 // This one is not the newest, which says as much of every segment, or more.

@@ -47,14 +47,14 @@ fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=3000).map(|n| message(1, n, 100)));
+    append(&mut store, (1..=3000).map(|n| entry(1, n, 100)));
     done(&mut store, 1..=100);
     let away = folder.path().join("pulled out");
     fs::rename(&settings.folder, &away).unwrap();
     fs::create_dir(&settings.folder).unwrap();
     let mut lost = Vec::new();
     let mut entries: VecDeque<_> = (3001..=4000)
-        .map(|n| Entry { seq: Seq(n), message: message(1, n, 100), away: true })
+        .map(|n| ToStore { seq: Seq(n), entry: entry(1, n, 100), away: true })
         .collect();
     for failure in [
         store.read(10_000, &mut lost).unwrap_err(),
@@ -89,7 +89,7 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
         fs::create_dir(&settings.folder).unwrap();
         fs::write(settings.folder.join("lock"), lock).unwrap();
         let mut store = Store::open(&settings, &ports()).unwrap();
-        append(&mut store, (1..=1000).map(|n| message(1, n, 100)));
+        append(&mut store, (1..=1000).map(|n| entry(1, n, 100)));
         let away = folder.path().join("pulled out");
         fs::rename(&settings.folder, &away).unwrap();
         // Another stick is none of ours.
@@ -110,7 +110,7 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
         store.try_again(&mut lost).unwrap();
         let error = Store::open(&settings, &ports()).unwrap_err().to_string();
         assert!(error.ends_with("another gateway uses this journal"), "{error}");
-        append(&mut store, (1001..=1100).map(|n| message(1, n, 100)));
+        append(&mut store, (1001..=1100).map(|n| entry(1, n, 100)));
         assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
         drop(store);
         let mut store = Store::open(&settings, &ports()).unwrap();
@@ -125,7 +125,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
         let mut store = Store::open(&settings, &ports()).unwrap();
-        append(&mut store, (1..=2000).map(|n| message(1, n, 100)));
+        append(&mut store, (1..=2000).map(|n| entry(1, n, 100)));
         let path = segments(&settings.folder).swap_remove(0);
         let good = path.with_extension("good");
         let size = path.metadata().unwrap().len();
@@ -133,7 +133,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
         fs::rename(&path, &good).unwrap();
         fs::create_dir(&path).unwrap();
         for start in [0, 2000, 4000] {
-            append(&mut store, (start.max(2000) + 1..=start + 2000).map(|n| message(1, n, 100)));
+            append(&mut store, (start.max(2000) + 1..=start + 2000).map(|n| entry(1, n, 100)));
             done(&mut store, start + 1..start + 2000);
         }
         assert!(store.state().bytes > size, "{:?}", store.state());
@@ -159,7 +159,7 @@ fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
     let in_the_way = settings.folder.join(format!("{:020}.journal", 1));
     fs::create_dir(&in_the_way).unwrap();
     let mut entries =
-        VecDeque::from([Entry { seq: Seq(1), message: message(1, 1, 100), away: true }]);
+        VecDeque::from([ToStore { seq: Seq(1), entry: entry(1, 1, 100), away: true }]);
     store.append(&mut entries, &mut Vec::new()).unwrap_err();
     assert_eq!(files(&settings.folder), [in_the_way, settings.folder.join("lock")]);
 }
@@ -171,17 +171,14 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
         let mut store = Store::open(&settings, &ports()).unwrap();
         // Both ports have something everywhere.
-        let of = |n: u64| Message {
-            retain: is_retained,
-            topic: format!("t/{}", n % 7).parse().unwrap(),
-            ..message(if n.is_multiple_of(10) { 1 } else { 3 }, n, 500)
-        };
+        let from = |n: u64| entry(if n.is_multiple_of(10) { 1 } else { 3 }, n, 500);
+        let of = |n: u64| entry_to(&format!("t/{}", n % 7), is_retained, from(n));
         assert_eq!(append(&mut store, (1..=1500).map(of)), []);
         let paths = segments(&settings.folder);
         spoil(&paths[0]);
         let second: u64 = paths[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
         let mut entries: VecDeque<_> =
-            (1501..=3000).map(|n| Entry { seq: Seq(n), message: of(n), away: true }).collect();
+            (1501..=3000).map(|n| ToStore { seq: Seq(n), entry: of(n), away: true }).collect();
         let (mut lost, mut failures) = (Vec::new(), 0);
         while store.append(&mut entries, &mut lost).is_err() {
             failures += 1;
@@ -204,7 +201,7 @@ fn a_segment_that_was_readable_again_has_all_its_tries() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=300).map(|n| message(1, n, 100)));
+    append(&mut store, (1..=300).map(|n| entry(1, n, 100)));
     let path = segments(&settings.folder).swap_remove(0);
     let (mut lost, mut count) = (Vec::new(), 0);
     for _ in 0..3 {
@@ -228,10 +225,7 @@ fn what_is_written_anew_keeps_no_summary() {
     let (mut expected, mut lost) = (Vec::new(), Vec::new());
     for start in (0..20_000).step_by(100) {
         let port = |n: u64| if n == start + 50 { 1 } else { 3 };
-        lost.extend(append(
-            &mut store,
-            (start + 1..=start + 100).map(|n| message(port(n), n, 500)),
-        ));
+        lost.extend(append(&mut store, (start + 1..=start + 100).map(|n| entry(port(n), n, 500))));
         match start % 200 {
             0 => done(&mut store, [start + 50]),
             _ => expected.push(start + 50),
@@ -282,7 +276,7 @@ fn no_bit_of_a_header_costs_a_message() {
     let folder = TempDir::new().unwrap();
     let good = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&good, &ports()).unwrap();
-    append(&mut store, (1..=250).map(|n| message(1, n, 1000)));
+    append(&mut store, (1..=250).map(|n| entry(1, n, 1000)));
     done(&mut store, 1..=40);
     drop(store);
     let count = segments(&good.folder).len();
@@ -313,7 +307,7 @@ fn a_name_that_is_wrong_costs_no_message() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, (1..=150).map(|n| message(1, n, 1000)));
+    append(&mut store, (1..=150).map(|n| entry(1, n, 1000)));
     drop(store);
     let paths = segments(&settings.folder);
     fs::rename(&paths[0], settings.folder.join(record::name(Seq(500_000)))).unwrap();
@@ -329,12 +323,12 @@ fn what_does_not_fit_to_its_segment_is_counted() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, [message(1, 1, 100)]);
+    append(&mut store, [entry(1, 1, 100)]);
     drop(store);
     let path = segments(&settings.folder).swap_remove(0);
     let mut bytes = fs::read(&path).unwrap();
     let before = bytes.len();
-    record::put_message(&mut bytes, Seq(9_000_000), &message(1, 2, 100), None);
+    record::put_message(&mut bytes, Seq(9_000_000), &entry(1, 2, 100), None);
     fs::write(&path, &bytes).unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
     assert_eq!(store.state().damaged, (bytes.len() - before) as u64);
@@ -346,7 +340,7 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, [message(1, 1, 100)]);
+    append(&mut store, [entry(1, 1, 100)]);
     drop(store);
     let victim = folder.path().join("victim");
     fs::write(&victim, "short").unwrap();
@@ -365,10 +359,10 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     sparse.set_len(3 << 30).unwrap();
     fs::hard_link(&victim, at("00000000000000000009.new")).unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, [message(1, 2, 100)]);
+    append(&mut store, [entry(1, 2, 100)]);
     link("probe.new");
     store.try_again(&mut Vec::new()).unwrap();
-    append(&mut store, [message(1, 3, 100)]);
+    append(&mut store, [entry(1, 3, 100)]);
     assert_eq!(numbers(&mut store), [1, 2, 3]);
     drop(store);
     assert_eq!(fs::read(&victim).unwrap(), b"short");
@@ -397,7 +391,7 @@ fn its_files_are_for_its_user_alone() {
     let why = crate::outbox::journal::files::is_open_to_others(&settings.folder).unwrap().unwrap();
     assert!(why.contains("mode 0777"), "{why}");
     let mut store = Store::open(&settings, &ports()).unwrap();
-    append(&mut store, [message(1, 1, 100)]);
+    append(&mut store, [entry(1, 1, 100)]);
     for path in files(&settings.folder) {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
     }
@@ -418,7 +412,7 @@ fn full_of_claims(size: usize) -> Vec<u8> {
             bytes.extend_from_slice(&claim.to_le_bytes());
             bytes.extend_from_slice(&[1, 2, 3, 4]);
         }
-        record::put_message(&mut bytes, Seq(n), &message(1, n, 100), None);
+        record::put_message(&mut bytes, Seq(n), &entry(1, n, 100), None);
     }
     bytes
 }
@@ -452,7 +446,7 @@ fn the_size_is_never_exceeded() {
         };
         for n in 1..=6000 {
             let port = if n % 7 == 0 { 1 } else { 3 };
-            append(&mut store, [Message { retain: n % 3 == 0, ..message(port, n, 300) }]);
+            append(&mut store, [entry_to(&format!("t/{port}"), n % 3 == 0, entry(port, n, 300))]);
             check(&store);
             // Far apart, so that no file goes and each of them takes up most room.
             if n % 5 == 0 {
@@ -497,7 +491,7 @@ proptest! {
             match step {
                 Step::Append(port, count) => {
                     let first = store.last().0 + 1;
-                    append(&mut store, (first..first + count).map(|n| message(port, n, 2000)));
+                    append(&mut store, (first..first + count).map(|n| entry(port, n, 2000)));
                     needed.extend((first..first + count).map(|n| (port, n)));
                 }
                 Step::Done(from, each) => {
