@@ -20,7 +20,7 @@ use crate::mqtt::link::{self, Link};
 use crate::outbox::Outbox;
 use crate::outbox::settings::OutboxBounds;
 use exit::{Exit, Failure};
-use options::{Asked, Options, Own, Publish, Subscribe, Test};
+use options::{CommandOptions, Invocation, Options, Publish, Subscribe, Test};
 use run::Run;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -53,15 +53,15 @@ pub(crate) fn test(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
 }
 
 /// Parses, runs and reports.
-fn command<O: Own>(
+fn command<O: CommandOptions>(
     parser: lexopt::Parser,
     name: &str,
     body: impl FnOnce(&Options<O>) -> Result<Exit, Failure>,
 ) -> Result<ExitCode, CliError> {
     let (result, quiet) = match options::parse::<O>(parser, &options::default_files::<O>()) {
-        Ok(Asked::Help) => return print(&help::of::<O>()),
-        Ok(Asked::Version) => return print(crate::base::command_line::VERSION),
-        Ok(Asked::Run(options)) => {
+        Ok(Invocation::Help) => return print(&help::of::<O>()),
+        Ok(Invocation::Version) => return print(crate::base::command_line::VERSION),
+        Ok(Invocation::Run(options)) => {
             let quiet = options.connection.quiet;
             for warning in options.connection.warnings.iter().filter(|_| !quiet) {
                 eprintln!("tty2mqtt {name}: {warning}");

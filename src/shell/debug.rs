@@ -1,4 +1,4 @@
-//! `-d`: each packet as a line on the standard output, as mosquitto's programs have it.
+//! `-d`: prints each packet as a line on the standard output, as mosquitto's programs do.
 
 use std::fmt;
 use tracing::{Event, Subscriber};
@@ -11,9 +11,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt as lines};
 
 /// `Client ID sending CONNECT …`
-struct Line(String);
+struct PacketLine(String);
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for PacketLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -30,15 +30,15 @@ where
     }
 }
 
-/// Prints packets from now on.
+/// Prints packets from now on, with the client identifier in front.
 pub(super) fn start(client_id: &str) {
     let name = if client_id.is_empty() { "(null)" } else { client_id };
     let packets = Targets::new().with_target("tty2mqtt::mqtt::session", LevelFilter::TRACE);
     let lines = lines::layer()
         .with_writer(std::io::stdout)
         .with_ansi(false)
-        .event_format(Line(name.into()))
+        .event_format(PacketLine(name.into()))
         .with_filter(packets);
-    // A second start in one process keeps the first one's name.
+    // A second start in one process keeps the first one's identifier.
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }

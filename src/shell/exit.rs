@@ -1,5 +1,5 @@
-//! The exit codes of `pub`, `sub` and `test`. Where mosquitto's library has a number for the same,
-//! it is that one. Codes from 128 on are MQTT 5's reason codes.
+//! The exit codes of `pub`, `sub` and `test`: those of mosquitto's library where it has one for the same
+//! error. Codes from 128 on are MQTT 5's reason codes.
 
 use crate::shell::options::UsageError;
 use std::process::ExitCode;
@@ -7,41 +7,41 @@ use std::process::ExitCode;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: what was asked for happened.
+    /// 0: success.
     Done,
-    /// 1: something on this machine, such as a file that is not there.
+    /// 1: an error on this machine, such as a missing file.
     Local,
-    /// 2: the command line is wrong.
+    /// 2: the command line is invalid.
     Usage,
-    /// 3, 4, 5 and 128 to 162: the broker refused, with this reason (of MQTT 5, and of a CONNACK of
-    /// MQTT 3.x, which has 3, 4 and 5 for what is 136, 134 and 135 in MQTT 5).
+    /// 3, 4, 5 and 128 to 162: the broker refused, with this reason code of MQTT 5. 3, 4 and 5 are return
+    /// codes of a CONNACK of MQTT 3.x, which are 136, 134 and 135 in MQTT 5.
     Refused(u8),
-    /// 7: the broker went away, and we are not to come back.
+    /// 7: the broker closed the connection, and the command does not reconnect.
     Lost,
-    /// 8: TLS failed, or the broker is not to be trusted.
+    /// 8: TLS failed, or the broker is not trusted.
     Tls,
     /// 14: no TCP connection.
     Tcp,
     /// 15: the broker's name has no address.
     Dns,
-    /// 16: the proxy does not let us through.
+    /// 16: the proxy refused the connection.
     Proxy,
-    /// 19: the broker does not answer any more.
+    /// 19: the broker stopped answering.
     Silent,
-    /// 21: what the broker sent is no MQTT.
+    /// 21: the answer is not MQTT.
     Protocol,
-    /// 25: the broker takes no packet of this size.
+    /// 25: the message is larger than the broker accepts.
     TooLarge,
-    /// 27: the time was up.
+    /// 27: time-out.
     Timeout,
     /// 30, 31 and 32: a message of QoS 0, 1 or 2 did not come back.
     RoundTrip(u8),
-    /// 130 and 143: ended by SIGINT or SIGTERM before it was done.
+    /// 130 and 143: stopped by SIGINT or SIGTERM before the end.
     Signal(u8),
 }
 
 impl Exit {
-    /// The code.
+    /// The number that the process returns.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -62,8 +62,8 @@ impl Exit {
         }
     }
 
-    /// The code of a refused CONNECT. MQTT 3.x had numbers of its own, three of which scripts know
-    /// from mosquitto; the other two mean something else here.
+    /// The code of a refused CONNECT. Scripts know three of MQTT 3.x's return codes from mosquitto; the other
+    /// two have another meaning as an exit code.
     pub fn refused(reason: u8, is_5: bool) -> Exit {
         Exit::Refused(match (is_5, reason) {
             (false, 0x88) => 3,
@@ -80,18 +80,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
-    /// The code.
     pub exit: Exit,
-    /// The reason for people.
+    /// Printed unless it is empty.
     pub text: String,
 }
 
 impl Failure {
-    /// A failure with its reason.
     pub fn new(exit: Exit, text: impl Into<String>) -> Failure {
         Failure { exit, text: text.into() }
     }

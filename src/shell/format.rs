@@ -1,4 +1,4 @@
-//! How `sub` prints a message: mosquitto_sub's formats, byte for byte, but for what would lose
+//! How `sub` prints a message: in mosquitto_sub's formats, byte for byte, except where those lose
 //! data: `%x` with a width prints all bytes that fit, `%j` is JSON for any payload, and numbers
 //! in `%J` keep their spelling.
 
@@ -10,45 +10,44 @@ pub mod zone;
 pub use parse::FormatError;
 
 use crate::base::plain::plain_lines;
-use crate::mqtt::packet::{Pair, Property, Varint};
+use crate::mqtt::packet::Properties;
+use crate::mqtt::topic::Qos;
 use time::Moment;
 
 /// A message to be printed.
 #[derive(Clone, Copy, Debug)]
-pub struct Printed<'a> {
-    /// Its topic.
+pub struct PrintedMessage<'a> {
     pub topic: &'a str,
-    /// What it says.
     pub payload: &'a [u8],
-    /// 0, 1 or 2.
-    pub qos: u8,
-    /// Whether the broker had kept it.
+    /// The QoS with which it came.
+    pub qos: Qos,
+    /// Whether it was a retained message.
     pub retain: bool,
     /// The packet identifier, 0 with QoS 0.
     pub id: u16,
     /// MQTT 5.
-    pub properties: &'a [Property],
+    pub properties: &'a Properties,
 }
 
 /// How a message is printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// The payload; nothing at all if it is empty.
+    /// The payload; nothing if it is empty.
     #[default]
     Payload,
     /// Topic and payload.
     Verbose,
     /// By the pieces of a format.
-    Custom(Vec<Piece>),
+    Custom(Vec<FormatPiece>),
 }
 
 /// A piece of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Printed as it is.
+pub enum FormatPiece {
+    /// PrintedMessage as it is.
     Literal(Vec<u8>),
     /// `%`: something about the message.
-    Field(Field, Layout),
+    Field(FormatField, FieldLayout),
     /// `@`: a letter of strftime.
     Time(u8),
 }
@@ -56,7 +55,7 @@ pub enum Piece {
 /// What a `%` sequence prints.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum FormatField {
     Percent,
     TopicAlias,
     ContentType,
@@ -84,22 +83,22 @@ pub enum Field {
 pub enum JsonPayload {
     /// `%j`: as text.
     Text,
-    /// `%J`: as the JSON that it has to be.
+    /// `%J`: as JSON; any other payload is an error.
     Json,
-    /// As JSON if it is some, else as text.
+    /// As JSON if it is JSON, else as text.
     Either,
 }
 
 /// Flags, width and precision between `%` and the letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub struct FieldLayout {
     left: bool,
     zero: bool,
     width: usize,
     precision: Option<usize>,
 }
 
-/// The payload should have been JSON.
+/// `%J` was to print a payload that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson;
 
@@ -109,17 +108,17 @@ impl Format {
         parse::pieces(text, pretty).map(Format::Custom)
     }
 
-    /// One JSON object per message, with the payload as JSON where it is some.
+    /// One JSON object per message, with the payload as JSON if it is JSON.
     pub fn json(pretty: bool) -> Format {
-        let field = Field::Json(JsonPayload::Either, pretty);
-        Format::Custom(vec![Piece::Field(field, Layout::default())])
+        let field = FormatField::Json(JsonPayload::Either, pretty);
+        Format::Custom(vec![FormatPiece::Field(field, FieldLayout::default())])
     }
 
-    /// Appends a message to `out`, with a line break behind it if `eol`. Where a payload should
-    /// be JSON and is none, that piece is left out, as mosquitto does, and the error says so.
+    /// Appends a message to `out`, and a line break if `eol`. If a payload is not JSON as `%J` demands,
+    /// that piece is left out, as mosquitto does, and the error says so.
     pub fn print(
         &self,
-        message: &Printed<'_>,
+        message: &PrintedMessage<'_>,
         at: &Moment,
         eol: bool,
         out: &mut Vec<u8>,
@@ -127,10 +126,10 @@ impl Format {
         self.put(message, at, eol, &|_, _| {}, out)
     }
 
-    /// The same for a terminal: what steers one is shown, unless the format itself says it.
+    /// The same for a terminal: control characters of the message are shown, those of the format printed.
     pub fn print_plain(
         &self,
-        message: &Printed<'_>,
+        message: &PrintedMessage<'_>,
         at: &Moment,
         eol: bool,
         out: &mut Vec<u8>,
@@ -143,10 +142,10 @@ impl Format {
         self.put(message, at, eol, &tame, out)
     }
 
-    /// `tame` is called behind each piece that comes from the message, with where it begins.
+    /// `tame` is called after each piece that comes from the message, with its start in `out`.
     fn put(
         &self,
-        message: &Printed<'_>,
+        message: &PrintedMessage<'_>,
         at: &Moment,
         eol: bool,
         tame: &dyn Fn(usize, &mut Vec<u8>),
@@ -174,14 +173,14 @@ impl Format {
                 for piece in pieces {
                     let start = out.len();
                     match piece {
-                        Piece::Literal(bytes) => out.extend_from_slice(bytes),
-                        Piece::Time(letter) => at.format(*letter, out),
-                        Piece::Field(Field::Json(payload, pretty), _) => {
+                        FormatPiece::Literal(bytes) => out.extend_from_slice(bytes),
+                        FormatPiece::Time(letter) => at.format(*letter, out),
+                        FormatPiece::Field(FormatField::Json(payload, pretty), _) => {
                             let printed = json::print(message, at, *payload, *pretty, out);
                             result = result.and(printed);
                             tame(start, out);
                         }
-                        Piece::Field(field, layout) => {
+                        FormatPiece::Field(field, layout) => {
                             layout.field(*field, message, at, out);
                             tame(start, out);
                         }
@@ -196,67 +195,56 @@ impl Format {
     }
 }
 
-/// The value of the first property of a kind.
-macro_rules! first {
-    ($properties:expr, $pattern:pat => $value:expr) => {
-        $properties.iter().find_map(|property| match property {
-            $pattern => Some($value),
-            _ => None,
-        })
-    };
-}
-
-impl Layout {
-    fn field(&self, field: Field, message: &Printed<'_>, at: &Moment, out: &mut Vec<u8>) {
+impl FieldLayout {
+    fn field(
+        &self,
+        field: FormatField,
+        message: &PrintedMessage<'_>,
+        at: &Moment,
+        out: &mut Vec<u8>,
+    ) {
         let of = message.properties;
         match field {
-            Field::Percent => out.push(b'%'),
-            Field::Topic => self.text(message.topic.as_bytes(), out),
-            Field::Payload => self.payload(message.payload, out),
-            Field::Hex => self.hex(message.payload, b"0123456789abcdef", out),
-            Field::UpperHex => self.hex(message.payload, b"0123456789ABCDEF", out),
-            Field::Length => self.number(Some(message.payload.len() as u64), out),
-            Field::Id => self.number(Some(message.id.into()), out),
-            Field::Qos => out.push(b'0' + message.qos.min(9)),
-            Field::Retain => out.push(b'0' + u8::from(message.retain)),
-            Field::Iso => self.text(at.iso().as_bytes(), out),
-            Field::Unix => out.extend_from_slice(at.unix().as_bytes()),
-            Field::TopicAlias => {
-                self.number(first!(of, Property::TopicAlias(n) => u64::from(*n)), out);
+            FormatField::Percent => out.push(b'%'),
+            FormatField::Topic => self.text(message.topic.as_bytes(), out),
+            FormatField::Payload => self.payload(message.payload, out),
+            FormatField::Hex => self.hex(message.payload, b"0123456789abcdef", out),
+            FormatField::UpperHex => self.hex(message.payload, b"0123456789ABCDEF", out),
+            FormatField::Length => self.number(Some(message.payload.len() as u64), out),
+            FormatField::Id => self.number(Some(message.id.into()), out),
+            FormatField::Qos => out.push(b'0' + message.qos.bits()),
+            FormatField::Retain => out.push(b'0' + u8::from(message.retain)),
+            FormatField::Iso => self.text(at.iso().as_bytes(), out),
+            FormatField::Unix => out.extend_from_slice(at.unix().as_bytes()),
+            FormatField::TopicAlias => self.number(of.topic_alias().map(|n| u64::from(*n)), out),
+            FormatField::MessageExpiry => {
+                self.number(of.message_expiry().map(|n| u64::from(*n)), out)
             }
-            Field::MessageExpiry => {
-                self.number(first!(of, Property::MessageExpiry(n) => u64::from(*n)), out);
+            FormatField::PayloadFormat => {
+                self.number(of.payload_format().map(|n| u64::from(*n)), out)
             }
-            Field::PayloadFormat => {
-                self.number(first!(of, Property::PayloadFormat(n) => u64::from(*n)), out);
+            FormatField::SubscriptionId => {
+                self.number(of.subscription_ids().next().map(u64::from), out)
             }
-            Field::SubscriptionId => {
-                let id = first!(of, Property::SubscriptionId(Varint(n)) => u64::from(*n));
-                self.number(id, out);
-            }
-            Field::ContentType => match first!(of, Property::ContentType(text) => text) {
+            FormatField::ContentType => match of.content_type() {
                 Some(text) => self.text(text.as_bytes(), out),
                 None => blank(b' ', self.width, out),
             },
-            Field::ResponseTopic => {
-                if let Some(topic) = first!(of, Property::ResponseTopic(text) => text) {
+            FormatField::ResponseTopic => {
+                if let Some(topic) = of.response_topic() {
                     self.text(topic.as_bytes(), out);
                 }
             }
-            Field::CorrelationData => {
-                if let Some(data) = first!(of, Property::CorrelationData(data) => data) {
-                    out.extend_from_slice(data);
-                }
+            FormatField::CorrelationData => {
+                out.extend_from_slice(of.correlation_data().map_or(b"", |data| data));
             }
-            Field::UserProperties => {
-                let pairs = of.iter().filter_map(|property| match property {
-                    Property::UserProperty(Pair(key, value)) => Some(format!("{key}:{value}")),
-                    _ => None,
-                });
-                out.extend_from_slice(pairs.collect::<Vec<_>>().join(" ").as_bytes());
+            FormatField::UserProperties => {
+                let pairs: Vec<_> =
+                    of.user().map(|(key, value)| format!("{key}:{value}")).collect();
+                out.extend_from_slice(pairs.join(" ").as_bytes());
             }
-            // Printed by the caller.
-            Field::Json(..) => {}
+            // PrintedMessage by the caller.
+            FormatField::Json(..) => {}
         }
     }
 
@@ -270,13 +258,10 @@ impl Layout {
         self.aligned(text, b' ', out);
     }
 
-    /// As `printf("%*d")` does; what is not there is blank, or zeros.
+    /// As `printf("%*d")` does; a missing number prints as blanks or zeros.
     fn number(&self, number: Option<u64>, out: &mut Vec<u8>) {
         match number {
-            Some(number) => {
-                let pad = if self.left { b' ' } else { self.pad() };
-                self.aligned(number.to_string().as_bytes(), pad, out);
-            }
+            Some(number) => self.aligned(number.to_string().as_bytes(), self.pad(), out),
             None => blank(self.pad(), self.width, out),
         }
     }
@@ -287,8 +272,7 @@ impl Layout {
             0 => payload.len(),
             width => payload.len().min(width),
         };
-        let pad = if self.left { b' ' } else { self.pad() };
-        self.aligned(&payload[..len], pad, out);
+        self.aligned(&payload[..len], self.pad(), out);
     }
 
     fn hex(&self, payload: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
@@ -299,19 +283,16 @@ impl Layout {
         let digits = payload[..len]
             .iter()
             .flat_map(|b| [digits[usize::from(b >> 4)], digits[usize::from(b & 15)]]);
-        let pad = if self.left { b' ' } else { self.pad() };
-        self.aligned(&digits.collect::<Vec<_>>(), pad, out);
+        self.aligned(&digits.collect::<Vec<_>>(), self.pad(), out);
     }
 
+    /// At the width; `pad` stands on the left only.
     fn aligned(&self, text: &[u8], pad: u8, out: &mut Vec<u8>) {
         let missing = self.width.saturating_sub(text.len());
-        if !self.left {
-            blank(pad, missing, out);
-        }
+        let (before, behind) = if self.left { (0, missing) } else { (missing, 0) };
+        blank(pad, before, out);
         out.extend_from_slice(text);
-        if self.left {
-            blank(b' ', missing, out);
-        }
+        blank(b' ', behind, out);
     }
 }
 

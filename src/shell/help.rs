@@ -1,6 +1,6 @@
 //! What `--help` prints: at most 40 lines of 80 columns, from the tables of options.
 
-use super::options::Own;
+use super::options::CommandOptions;
 use super::options::arguments::Row;
 use super::options::connection::OPTIONS;
 
@@ -13,7 +13,7 @@ Exit codes: 0 done, 1 local, 2 usage, 14 TCP, 15 name, 16 proxy, 8 TLS, 7 lost,
 ";
 
 /// A command's help.
-pub(super) fn of<O: Own>() -> String {
+pub(super) fn of<O: CommandOptions>() -> String {
     let (own, connection) = (lines(&cells(O::OPTIONS)), lines(&cells(OPTIONS)));
     format!("{}\n{own}\n{connection}{CODES}Example: {}\n", O::ABOUT, O::EXAMPLE)
 }

@@ -1,23 +1,23 @@
-//! Lines of the standard input, read by a thread of their own: a terminal or a slow pipe must not
-//! hold up the link.
+//! Lines of the standard input. A thread of their own reads them: a terminal or a slow pipe must not
+//! block the link.
 
 use super::exit::{Exit, Failure};
 use bytes::Bytes;
 use std::io::{self, BufRead, Read};
 use tokio::sync::mpsc;
 
-/// Lines that wait; the thread waits when it has read one more.
+/// Lines read ahead; the thread waits when it has read one more.
 const AHEAD: usize = 16;
 
-/// The lines that come.
+/// The lines of the standard input.
 #[derive(Debug)]
-pub(super) struct Lines(mpsc::Receiver<Result<Bytes, Failure>>);
+pub(super) struct StdinLines(mpsc::Receiver<Result<Bytes, Failure>>);
 
-impl Lines {
-    /// Begins to read. A line of more than `longest` bytes is an error.
-    pub(super) fn start(longest: usize) -> Lines {
+impl StdinLines {
+    /// Starts reading. A line of more than `longest` bytes is an error.
+    pub(super) fn start(longest: usize) -> StdinLines {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        // It ends with the input, or with the process.
+        // The thread ends with the input, or with the process.
         std::thread::spawn(move || {
             let mut input = io::stdin().lock();
             while let Some(line) = read(&mut input, longest).transpose() {
@@ -27,7 +27,7 @@ impl Lines {
                 }
             }
         });
-        Lines(receiver)
+        StdinLines(receiver)
     }
 
     /// The next one, without its line break; `None` at the end. Cancel-safe.

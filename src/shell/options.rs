@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use subscribe::SubscribeOptions;
 use test::TestOptions;
 
-/// What is wrong with a command line; the text names the option and the remedy.
+/// Why a command line is invalid; the text names the option and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub(super) String);
@@ -26,10 +26,9 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, UsageError> {
     Err(UsageError(text.into()))
 }
 
-/// What a command line asks for.
+/// What a command line asks the command to do.
 #[derive(Debug)]
-pub enum Asked<O> {
-    /// To run.
+pub enum Invocation<O> {
     Run(Box<Options<O>>),
     /// `--help`
     Help,
@@ -42,15 +41,14 @@ pub enum Asked<O> {
 pub struct Options<O> {
     /// How to reach the broker and as whom.
     pub connection: Connection,
-    /// What is the command's own.
+    /// The options of this command.
     pub own: O,
 }
 
-/// The options that are one command's own.
-pub trait Own: Default + 'static {
-    /// The files below `~/.config` that may hold defaults: ours, and that of mosquitto's program.
+/// The options of one command besides those of the connection.
+pub trait CommandOptions: Default + 'static {
+    /// Files below `~/.config` with defaults: ours, and that of mosquitto's program.
     const DEFAULTS: &'static [&'static str];
-    /// The options.
     const OPTIONS: &'static [Row<Self>];
     /// What `--help` says before the options.
     const ABOUT: &'static str;
@@ -62,9 +60,9 @@ pub trait Own: Default + 'static {
     }
     /// Takes the topic of `-L`.
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError>;
-    /// The command line begins, which overrides what a file of defaults said.
+    /// The file of defaults has been read; the command line follows and overrides it.
     fn defaults_end(&mut self) {}
-    /// All options are there: checks that nothing is missing.
+    /// All options have been read: checks that none is missing.
     fn finish(&mut self, connection: &mut Connection) -> Result<(), UsageError>;
 }
 
@@ -75,12 +73,12 @@ pub type Subscribe = Options<SubscribeOptions>;
 /// `tty2mqtt test`
 pub type Test = Options<TestOptions>;
 
-/// Parses a command line behind the command's name. The file that `-o` names, or else the one of
+/// Parses the arguments after the command's name. The file that `-o` names, or else the one of
 /// `defaults` that exists, is read first; the command line overrides it.
-pub fn parse<O: Own>(
+pub fn parse<O: CommandOptions>(
     mut parser: lexopt::Parser,
     defaults: &[PathBuf],
-) -> Result<Asked<O>, UsageError> {
+) -> Result<Invocation<O>, UsageError> {
     let kind_of = |name: &str| {
         let own = find(O::OPTIONS, name).map(|(_, kind, ..)| *kind);
         own.or(find(connection::OPTIONS, name).map(|(_, kind, ..)| *kind))
@@ -90,8 +88,8 @@ pub fn parse<O: Own>(
     for item in arguments::command_line(&mut parser, &kind_of)? {
         match item {
             Item::Option(option) => match option.name.as_str() {
-                "--help" => return Ok(Asked::Help),
-                "--version" => return Ok(Asked::Version),
+                "--help" => return Ok(Invocation::Help),
+                "--version" => return Ok(Invocation::Version),
                 "-o" | "--options" => files.push(option.path()),
                 _ => items.push(Item::Option(option)),
             },
@@ -117,11 +115,11 @@ pub fn parse<O: Own>(
     }
     options.own.finish(&mut options.connection)?;
     options.connection.finish()?;
-    Ok(Asked::Run(Box::new(options)))
+    Ok(Invocation::Run(Box::new(options)))
 }
 
-/// Where mosquitto's programs look for defaults, and where ours do.
-pub fn default_files<O: Own>() -> Vec<PathBuf> {
+/// Where this program and mosquitto's look for defaults.
+pub fn default_files<O: CommandOptions>() -> Vec<PathBuf> {
     let folder = match std::env::var_os("XDG_CONFIG_HOME") {
         Some(folder) => PathBuf::from(folder),
         None => match std::env::var_os("HOME") {
@@ -132,7 +130,7 @@ pub fn default_files<O: Own>() -> Vec<PathBuf> {
     O::DEFAULTS.iter().map(|name| folder.join(name)).collect()
 }
 
-impl<O: Own> Options<O> {
+impl<O: CommandOptions> Options<O> {
     fn take(&mut self, item: Item) -> Result<(), UsageError> {
         let option = match item {
             Item::Option(option) => option,

@@ -1,10 +1,10 @@
 //! `tty2mqtt pub`: publishes, and ends when the broker has it.
 
 use super::exit::{Exit, Failure};
-use super::lines::Lines;
+use super::lines::StdinLines;
 use super::options::Publish;
 use super::options::connection::shared;
-use super::options::publish::{MAX_PAYLOAD, Source};
+use super::options::publish::{MAX_PAYLOAD, PayloadSource};
 use super::run::{Happening, Run};
 use crate::mqtt::files::at_most;
 use crate::mqtt::message::Message;
@@ -23,13 +23,13 @@ use tokio::time::{Instant, sleep_until};
 const WINDOW: (usize, usize) = (2000, 1 << 20);
 
 /// What is published; `None`: one line after the other.
-pub(super) fn payload(source: &Source) -> Result<Option<Bytes>, Failure> {
+pub(super) fn payload(source: &PayloadSource) -> Result<Option<Bytes>, Failure> {
     Ok(Some(match source {
-        Source::Message(payload) => Bytes::copy_from_slice(payload),
-        Source::Empty => Bytes::new(),
-        Source::File(path) => whole(&mut open(path)?, &format!("-f {}", path.display()))?,
-        Source::Stdin => whole(&mut std::io::stdin().lock(), "standard input")?,
-        Source::Lines => return Ok(None),
+        PayloadSource::Message(payload) => Bytes::copy_from_slice(payload),
+        PayloadSource::Empty => Bytes::new(),
+        PayloadSource::File(path) => whole(&mut open(path)?, &format!("-f {}", path.display()))?,
+        PayloadSource::Stdin => whole(&mut std::io::stdin().lock(), "standard input")?,
+        PayloadSource::Lines => return Ok(None),
     }))
 }
 
@@ -131,7 +131,7 @@ impl Publisher<'_> {
     }
 
     async fn lines(&mut self) -> Result<(), Failure> {
-        let mut lines = Lines::start(MAX_PAYLOAD);
+        let mut lines = StdinLines::start(MAX_PAYLOAD);
         loop {
             let outbox = &self.run.link.outbox;
             let has_room = outbox.len() < WINDOW.0 && outbox.bytes() < WINDOW.1;
@@ -170,7 +170,7 @@ impl Publisher<'_> {
                 self.refused.get_or_insert(Failure::new(exit, ""));
                 Ok(())
             }
-            Happening::Down(error) if self.options.own.source == Source::Lines => {
+            Happening::Down(error) if self.options.own.source == PayloadSource::Lines => {
                 self.run.lost(&error)
             }
             // Said with the outcome.

@@ -22,7 +22,7 @@ const ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// One step.
 #[derive(Debug)]
-struct Step {
+struct CheckStep {
     name: &'static str,
     time: Duration,
     result: Result<String, Failure>,
@@ -30,12 +30,12 @@ struct Step {
 
 /// What became of all steps up to the first that failed.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct CheckReport {
     broker: String,
-    steps: Vec<Step>,
+    steps: Vec<CheckStep>,
 }
 
-impl Report {
+impl CheckReport {
     /// The first failure.
     pub(super) fn exit(&self) -> Exit {
         let failed = self.steps.iter().find_map(|step| step.result.as_ref().err());
@@ -45,7 +45,7 @@ impl Report {
     /// For people: a line for each step.
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}\n", self.broker);
-        for Step { name, time, result } in &self.steps {
+        for CheckStep { name, time, result } in &self.steps {
             let (word, sentence) = match result {
                 Ok(sentence) => ("ok", sentence),
                 Err(failure) => ("FAILED", &failure.text),
@@ -63,7 +63,7 @@ impl Report {
 
     /// For programs.
     pub(super) fn json(&self) -> String {
-        let step = |Step { name, time, result }: &Step| {
+        let step = |CheckStep { name, time, result }: &CheckStep| {
             let ms = (time.as_secs_f64() * 10_000.0).round() / 10.0;
             let text = match result {
                 Ok(text) => text,
@@ -90,13 +90,13 @@ impl Report {
             Ok((value, text)) => (Some(value), Ok(text)),
             Err(failure) => (None, Err(failure)),
         };
-        self.steps.push(Step { name, time, result });
+        self.steps.push(CheckStep { name, time, result });
         value
     }
 }
 
 /// Takes all steps; an error is one before the first of them.
-pub(super) async fn check(options: &Test) -> Result<Report, Failure> {
+pub(super) async fn check(options: &Test) -> Result<CheckReport, Failure> {
     let versions = match options.connection.session.version {
         Some(version) => vec![version],
         None => vec![Version::V5, Version::V311, Version::V31],
@@ -107,7 +107,7 @@ pub(super) async fn check(options: &Test) -> Result<Report, Failure> {
         connection.session.version = Some(version);
         let session = start::session(&connection)?;
         let connector = start::connector(&connection, session.has_credentials())?;
-        let mut report = Report { broker: connector.broker().to_string(), steps: Vec::new() };
+        let mut report = CheckReport { broker: connector.broker().to_string(), steps: Vec::new() };
         let is_known = take_all(options, session, connector, &mut report).await;
         last = Some(report);
         if is_known {
@@ -122,7 +122,7 @@ async fn take_all(
     options: &Test,
     session: Session,
     connector: Connector,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> bool {
     let version = session.version();
     let url = connector.broker();
@@ -148,26 +148,26 @@ async fn take_all(
     true
 }
 
-async fn connect(mut connector: Connector, report: &mut Report) -> Option<Box<dyn Io>> {
+async fn connect(mut connector: Connector, report: &mut CheckReport) -> Option<Box<dyn Io>> {
     let host = connector.broker().host.clone();
     let mut marks = vec![];
     let mark = |stage| marks.push((stage, Instant::now()));
     let result = connector.connect(mark).await;
     let end = Instant::now();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<CheckStep> = Vec::new();
     for (n, (stage, begin)) in marks.iter().enumerate() {
         let time = marks.get(n + 1).map_or(end, |(_, next)| *next) - *begin;
         let (name, sentence) = sentence(*stage, &host);
         match steps.last_mut().filter(|step| step.name == name) {
             Some(step) => step.time += time,
-            None => steps.push(Step { name, time, result: Ok(sentence) }),
+            None => steps.push(CheckStep { name, time, result: Ok(sentence) }),
         }
     }
     let failure = result.as_ref().err().map(connect_failure);
     match (steps.last_mut(), failure) {
         (Some(step), Some(failure)) => step.result = Err(failure),
         (None, Some(failure)) => {
-            steps.push(Step { name: "tcp", time: Duration::ZERO, result: Err(failure) });
+            steps.push(CheckStep { name: "tcp", time: Duration::ZERO, result: Err(failure) });
         }
         _ => {}
     }
@@ -191,7 +191,7 @@ fn sentence(stage: Stage, host: &str) -> (&'static str, String) {
 }
 
 /// A message there and back with each QoS.
-async fn round_trips(options: &Test, run: &mut Run, report: &mut Report) -> Option<()> {
+async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) -> Option<()> {
     let text = format!("{}/{}", options.own.publish, start::unique());
     let (topic, filter) = match (text.parse::<Topic>(), text.parse::<TopicFilter>()) {
         (Ok(topic), Ok(filter)) => (topic, filter),

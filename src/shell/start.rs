@@ -1,4 +1,4 @@
-//! From options to what session and transport are built from.
+//! Makes session and connector from the options: reads passwords, pipes and folders of certificates.
 
 use super::debug;
 use super::exit::{Exit, Failure};
@@ -15,15 +15,15 @@ use std::io::{BufRead, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-/// A password is no longer than MQTT can carry.
+/// MQTT carries no longer password.
 const LONGEST_PASSWORD: u64 = 65_536;
 
-/// What a session is opened with, and the exchange of MQTT 5 that proves who we are. With SCRAM
-/// user and password are for that alone: the password itself is not sent.
+/// The session, with the authentication exchange of MQTT 5 if there is one. With SCRAM the password itself
+/// is not sent.
 pub(super) fn session(connection: &Connection) -> Result<Session, Failure> {
     let mut options = connection.session.clone();
     options.password = password(connection)?;
-    // Only there brokers need not make one up. It is unique, and not longer than 3.1 allows.
+    // Only in 3.1 the broker need not assign one. This one is unique, and as short as 3.1 demands.
     if options.client_id.is_empty() && options.version == Some(Version::V31) {
         options.client_id = unique();
     }
@@ -41,7 +41,7 @@ pub(super) fn session(connection: &Connection) -> Result<Session, Failure> {
     Ok(session)
 }
 
-/// A name that no other client has, 17 characters.
+/// A unique client identifier of 17 characters.
 pub(super) fn unique() -> String {
     let mut random = [0; 4];
     if getrandom::fill(&mut random).is_err() {
@@ -75,7 +75,7 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
     }))
 }
 
-/// A proof of who we are that is one step, as `-D CONNECT authentication-data` gives it.
+/// An authentication exchange of a single step, as given by `-D CONNECT authentication-data`.
 #[derive(Debug)]
 struct OneStep {
     method: String,
@@ -97,7 +97,7 @@ impl Authenticate for OneStep {
     }
 }
 
-/// What leads to the broker.
+/// Connects to the broker.
 pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Connector, Failure> {
     let mut settings = Settings { credentials, ..connection.transport.clone() };
     let tls = &mut settings.tls;
@@ -124,8 +124,7 @@ fn piped(path: &Path) -> Result<Pem, Failure> {
     }
 }
 
-/// All certificates of a folder as one text, as mosquitto wants them: files that end in `.crt` or
-/// `.pem`.
+/// All certificates of a folder as one text: like mosquitto, of files that end in `.crt` or `.pem`.
 fn authorities(folder: &Path) -> Result<Secret, Failure> {
     let failed =
         |e: std::io::Error| Failure::new(Exit::Tls, format!("--capath {}: {e}", folder.display()));
@@ -134,7 +133,7 @@ fn authorities(folder: &Path) -> Result<Secret, Failure> {
         let path = entry.map_err(failed)?.path();
         if path.extension().is_some_and(|e| e == "crt" || e == "pem") {
             let mut file = std::fs::File::open(&path).map_err(failed)?;
-            // What is no text is no certificate in PEM either.
+            // PEM is text: other files are skipped.
             let mut one = String::new();
             if file.read_to_string(&mut one).is_ok() {
                 text.push_str(&one);

@@ -2,8 +2,8 @@
 
 use super::exit::{Exit, Failure};
 use super::format::time::Moment;
-use super::format::zone::Zone;
-use super::format::{NotJson, Printed};
+use super::format::zone::TimeZone;
+use super::format::{NotJson, PrintedMessage};
 use super::options::Subscribe;
 use super::run::{Happening, Run};
 use crate::base::clock::Now;
@@ -27,15 +27,16 @@ pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), 
             qos: *qos,
             no_local: own.no_local,
             retain_as_published: own.retain_as_published,
-            retain_handling: match own.skip_retained && !own.remove_retained {
-                true => RetainHandling::DoNotSend,
-                false => RetainHandling::default(),
+            retain_handling: if own.skip_retained && !own.remove_retained {
+                RetainHandling::DoNotSend
+            } else {
+                RetainHandling::default()
             },
         })
         .collect();
     let mut subscriber = Subscriber {
         options,
-        zone: Zone::of_machine(),
+        zone: TimeZone::of_machine(),
         unanswered: own.filters.iter().map(|(filter, _)| filter.clone()).collect(),
         leaving: own.unsubscribe.clone(),
         granted: 0,
@@ -68,7 +69,7 @@ pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), 
 
 struct Subscriber<'a> {
     options: &'a Subscribe,
-    zone: Zone,
+    zone: TimeZone,
     /// What the broker has not answered yet.
     unanswered: Vec<TopicFilter>,
     /// What is to be given up once all that is answered, and then until that is.
@@ -203,21 +204,22 @@ impl Subscriber<'_> {
     }
 
     fn print(&self, message: &Received, run: &Run) -> Result<(), Failure> {
-        let printed = Printed {
+        let printed = PrintedMessage {
             topic: message.topic.as_str(),
             payload: &message.payload,
-            qos: message.qos.bits(),
+            qos: message.qos,
             retain: message.retain,
             id: message.token.map_or(0, |token| token.id().get()),
-            properties: &message.properties.0,
+            properties: &message.properties,
         };
         let at = Moment::new(Now::read().wall, &self.zone);
         let mut text = Vec::with_capacity(message.payload.len() + 128);
         let own = &self.options.own;
         let mut out = io::stdout().lock();
-        let shown = match out.is_terminal() {
-            true => own.format.print_plain(&printed, &at, !own.no_eol, &mut text),
-            false => own.format.print(&printed, &at, !own.no_eol, &mut text),
+        let shown = if out.is_terminal() {
+            own.format.print_plain(&printed, &at, !own.no_eol, &mut text)
+        } else {
+            own.format.print(&printed, &at, !own.no_eol, &mut text)
         };
         if let Err(NotJson) = shown {
             run.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));

@@ -1,13 +1,14 @@
 //! A message as JSON, laid out as mosquitto_sub does.
 
 use super::time::Moment;
-use super::{JsonPayload, NotJson, Printed};
-use crate::mqtt::packet::{Pair, Property, Varint};
+use super::{JsonPayload, NotJson, PrintedMessage};
+use crate::mqtt::packet::{Properties, Property, Varint};
+use crate::mqtt::topic::Qos;
 use serde_json::Value;
 
 /// Appends a message as a JSON object.
 pub(super) fn print(
-    message: &Printed<'_>,
+    message: &PrintedMessage<'_>,
     at: &Moment,
     payload: JsonPayload,
     pretty: bool,
@@ -25,10 +26,10 @@ pub(super) fn print(
     writer.open(b'{');
     writer.entry("tst", true, |w| w.text(&at.json()));
     writer.entry("topic", false, |w| w.text(message.topic));
-    writer.entry("qos", false, |w| w.raw(&message.qos.to_string()));
+    writer.entry("qos", false, |w| w.raw(&message.qos.bits().to_string()));
     writer.entry("retain", false, |w| w.raw(&u8::from(message.retain).to_string()));
     writer.entry("payloadlen", false, |w| w.raw(&message.payload.len().to_string()));
-    if message.qos > 0 {
+    if message.qos > Qos::AtMostOnce {
         writer.entry("mid", false, |w| w.raw(&message.id.to_string()));
     }
     if !message.properties.is_empty() {
@@ -87,7 +88,7 @@ impl Writer<'_> {
 
     fn close_object(&mut self) {
         self.depth -= 1;
-        // An empty object has had its line break already.
+        // In an empty object `open` has put the line break.
         if self.pretty && self.out.last() != Some(&b'\n') {
             self.out.push(b'\n');
         }
@@ -107,7 +108,7 @@ impl Writer<'_> {
         self.out.push(b']');
     }
 
-    fn object(&mut self, entries: &[(&String, &String)]) {
+    fn object(&mut self, entries: &[(&str, &str)]) {
         self.open(b'{');
         for (n, (key, value)) in entries.iter().enumerate() {
             self.entry(key, n == 0, |w| w.text(value));
@@ -129,7 +130,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A payload that is no JSON: text, or an array of bytes if it is not even that.
+    /// A payload that is not JSON: text, or an array of bytes if it is not UTF-8.
     fn payload(&mut self, payload: &[u8]) {
         match std::str::from_utf8(payload) {
             Ok("") => self.raw("null"),
@@ -138,28 +139,23 @@ impl Writer<'_> {
         }
     }
 
-    fn properties(&mut self, properties: &[Property]) {
-        let user: Vec<_> = properties
-            .iter()
-            .filter_map(|property| match property {
-                Property::UserProperty(Pair(key, value)) => Some((key, value)),
-                _ => None,
-            })
-            .collect();
-        let mut first = true;
-        let mut user_printed = false;
+    fn properties(&mut self, properties: &Properties) {
+        let user: Vec<_> = properties.user().collect();
+        // JSON readers keep only the last of several entries with the same name.
+        let repeats = (1..user.len()).any(|n| user[..n].iter().any(|(key, _)| *key == user[n].0));
+        let (mut first, mut user_printed) = (true, false);
         self.open(b'{');
-        for property in properties {
+        for property in &properties.0 {
             if matches!(property, Property::UserProperty(_)) {
                 if std::mem::replace(&mut user_printed, true) {
                     continue;
                 }
-                let is_again = |n: usize| user[..n].iter().any(|(key, _)| *key == user[n].0);
-                // Of several entries of one name a reader keeps the last.
-                let repeats = (1..user.len()).any(is_again);
-                self.entry("user-properties", first, |w| match repeats {
-                    false => w.object(&user),
-                    true => w.array(&user, |w, one| w.object(std::slice::from_ref(one))),
+                self.entry("user-properties", first, |w| {
+                    if repeats {
+                        w.array(&user, |w, one| w.object(std::slice::from_ref(one)));
+                    } else {
+                        w.object(&user);
+                    }
                 });
                 first = false;
             } else if let Some((name, value)) = named(property) {

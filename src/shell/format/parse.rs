@@ -1,22 +1,22 @@
-//! The text behind `-F` → pieces.
+//! Parses the format of `sub -F`.
 
-use super::{Field, JsonPayload, Layout, Piece};
+use super::{FieldLayout, FormatField, FormatPiece, JsonPayload};
 
-/// Why a text is no format.
+/// Why a format is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// It ends behind `%`, `@` or `\`, or behind flags and width.
+    /// It ends after `%`, `@` or `\`, or after flags and width.
     #[error("a sequence is cut off at the end; write %%, @@ or \\\\ for the character itself")]
     Cut,
-    /// A letter that means nothing behind `%`.
+    /// An unknown letter after `%`.
     #[error(
         "there is no %{0}; there are %% %A %C %D %E %F %I %j %J %l %m %P %p %q %R %r %S %t %U %x %X"
     )]
     Field(char),
-    /// A letter that means nothing behind `\`.
+    /// An unknown letter after `\`.
     #[error("there is no \\{0}; there are \\\\ \\0 \\a \\e \\n \\r \\t \\v")]
     Escape(char),
-    /// A width or precision beyond reason.
+    /// A width or precision that is too large.
     #[error("a width or precision is at most 9999")]
     Wide,
 }
@@ -26,7 +26,7 @@ struct Scan<'a> {
     pretty: bool,
 }
 
-pub(super) fn pieces(text: &[u8], pretty: bool) -> Result<Vec<Piece>, FormatError> {
+pub(super) fn pieces(text: &[u8], pretty: bool) -> Result<Vec<FormatPiece>, FormatError> {
     let mut scan = Scan { text: text.iter().copied().peekable(), pretty };
     let mut pieces = Vec::new();
     let mut literal = Vec::new();
@@ -34,24 +34,24 @@ pub(super) fn pieces(text: &[u8], pretty: bool) -> Result<Vec<Piece>, FormatErro
         let piece = match byte {
             b'%' => scan.field()?,
             b'@' => match scan.text.next().ok_or(FormatError::Cut)? {
-                b'@' => Piece::Literal(b"@".to_vec()),
-                letter => Piece::Time(letter),
+                b'@' => FormatPiece::Literal(b"@".to_vec()),
+                letter => FormatPiece::Time(letter),
             },
-            b'\\' => Piece::Literal(vec![scan.escape()?]),
-            plain => Piece::Literal(vec![plain]),
+            b'\\' => FormatPiece::Literal(vec![scan.escape()?]),
+            plain => FormatPiece::Literal(vec![plain]),
         };
         match piece {
-            Piece::Literal(bytes) => literal.extend(bytes),
+            FormatPiece::Literal(bytes) => literal.extend(bytes),
             piece => {
                 if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    pieces.push(FormatPiece::Literal(std::mem::take(&mut literal)));
                 }
                 pieces.push(piece);
             }
         }
     }
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
+        pieces.push(FormatPiece::Literal(literal));
     }
     Ok(pieces)
 }
@@ -71,7 +71,7 @@ impl Scan<'_> {
         })
     }
 
-    fn field(&mut self) -> Result<Piece, FormatError> {
+    fn field(&mut self) -> Result<FormatPiece, FormatError> {
         let left = self.text.next_if_eq(&b'-').is_some();
         let zero = self.text.next_if_eq(&b'0').is_some();
         let width = self.number()?;
@@ -79,32 +79,32 @@ impl Scan<'_> {
             Some(_) => Some(self.number()?),
             None => None,
         };
-        let layout = Layout { left, zero, width, precision };
+        let layout = FieldLayout { left, zero, width, precision };
         let field = match self.text.next().ok_or(FormatError::Cut)? {
-            b'%' => Field::Percent,
-            b'A' => Field::TopicAlias,
-            b'C' => Field::ContentType,
-            b'D' => Field::CorrelationData,
-            b'E' => Field::MessageExpiry,
-            b'F' => Field::PayloadFormat,
-            b'I' => Field::Iso,
-            b'j' => Field::Json(JsonPayload::Text, self.pretty),
-            b'J' => Field::Json(JsonPayload::Json, self.pretty),
-            b'l' => Field::Length,
-            b'm' => Field::Id,
-            b'P' => Field::UserProperties,
-            b'p' => Field::Payload,
-            b'q' => Field::Qos,
-            b'R' => Field::ResponseTopic,
-            b'r' => Field::Retain,
-            b'S' => Field::SubscriptionId,
-            b't' => Field::Topic,
-            b'U' => Field::Unix,
-            b'x' => Field::Hex,
-            b'X' => Field::UpperHex,
+            b'%' => FormatField::Percent,
+            b'A' => FormatField::TopicAlias,
+            b'C' => FormatField::ContentType,
+            b'D' => FormatField::CorrelationData,
+            b'E' => FormatField::MessageExpiry,
+            b'F' => FormatField::PayloadFormat,
+            b'I' => FormatField::Iso,
+            b'j' => FormatField::Json(JsonPayload::Text, self.pretty),
+            b'J' => FormatField::Json(JsonPayload::Json, self.pretty),
+            b'l' => FormatField::Length,
+            b'm' => FormatField::Id,
+            b'P' => FormatField::UserProperties,
+            b'p' => FormatField::Payload,
+            b'q' => FormatField::Qos,
+            b'R' => FormatField::ResponseTopic,
+            b'r' => FormatField::Retain,
+            b'S' => FormatField::SubscriptionId,
+            b't' => FormatField::Topic,
+            b'U' => FormatField::Unix,
+            b'x' => FormatField::Hex,
+            b'X' => FormatField::UpperHex,
             other => return Err(FormatError::Field(other.into())),
         };
-        Ok(Piece::Field(field, layout))
+        Ok(FormatPiece::Field(field, layout))
     }
 
     fn number(&mut self) -> Result<usize, FormatError> {

@@ -1,14 +1,17 @@
 use super::time::Moment;
-use super::zone::Zone;
+use super::zone::TimeZone;
 use super::*;
+use crate::mqtt::packet::{Pair, Property};
 use std::time::{Duration, UNIX_EPOCH};
 
 fn at(seconds: u64, zone: &str) -> Moment {
     let time = UNIX_EPOCH + Duration::new(seconds, 858_659_334);
-    Moment::new(time, &Zone::from_posix(zone).unwrap())
+    Moment::new(time, &TimeZone::from_posix(zone).unwrap())
 }
 
-fn print(format: &Format, message: &Printed<'_>) -> String {
+static NONE: Properties = Properties::NONE;
+
+fn print(format: &Format, message: &PrintedMessage<'_>) -> String {
     let mut out = Vec::new();
     // What mosquitto_sub 2.0.11 printed for this message at this moment is what is expected.
     let _ = format.print(message, &at(1_795_247_568, "UTC0"), true, &mut out);
@@ -17,8 +20,8 @@ fn print(format: &Format, message: &Printed<'_>) -> String {
 
 const PAYLOAD: &str = r#"{"a": 1.5,  "b":[1,2]}"#;
 
-fn properties() -> Vec<Property> {
-    vec![
+fn properties() -> Properties {
+    Properties(vec![
         Property::UserProperty(Pair("k".into(), "v".into())),
         Property::UserProperty(Pair("k".into(), "w".into())),
         Property::ContentType("text/x".into()),
@@ -26,11 +29,11 @@ fn properties() -> Vec<Property> {
         Property::CorrelationData("abc".into()),
         Property::PayloadFormat(true),
         Property::MessageExpiry(30),
-    ]
+    ])
 }
 
-fn message<'a>(payload: &'a [u8], properties: &'a [Property]) -> Printed<'a> {
-    Printed { topic: "x/y", payload, qos: 0, retain: false, id: 0, properties }
+fn message<'a>(payload: &'a [u8], properties: &'a Properties) -> PrintedMessage<'a> {
+    PrintedMessage { topic: "x/y", payload, qos: Qos::AtMostOnce, retain: false, id: 0, properties }
 }
 
 fn formatted(format: &str, payload: &str) -> String {
@@ -119,7 +122,7 @@ fn json_as_mosquitto_lays_it_out() {
 
 #[test]
 fn user_properties_of_names_of_their_own_are_an_object() {
-    let user = [Property::user("a", "1"), Property::user("b", "2")];
+    let user = Properties(vec![Property::user("a", "1"), Property::user("b", "2")]);
     let text = print(&Format::json(false), &message(b"", &user));
     assert!(text.contains(r#""user-properties":{"a":"1","b":"2"}"#), "{text}");
 }
@@ -127,7 +130,7 @@ fn user_properties_of_names_of_their_own_are_an_object() {
 #[test]
 fn json_of_any_payload() {
     let payload = |format: &Format, payload: &[u8]| {
-        let message = Printed { qos: 1, id: 7, ..message(payload, &[]) };
+        let message = PrintedMessage { qos: Qos::AtLeastOnce, id: 7, ..message(payload, &NONE) };
         let text = print(format, &message);
         let start = text.find("\"mid\":7,").map(|at| at + 8);
         start.map(|at| text[at..].trim_end().to_string())
@@ -147,7 +150,7 @@ fn json_of_any_payload() {
     // The rest of the format is printed all the same.
     let around = Format::parse(b"A%JB", false).unwrap();
     let mut out = Vec::new();
-    let printed = around.print(&message(b"no", &[]), &at(0, "UTC0"), true, &mut out);
+    let printed = around.print(&message(b"no", &NONE), &at(0, "UTC0"), true, &mut out);
     assert_eq!((printed, out.as_slice()), (Err(NotJson), &b"AB\n"[..]));
 }
 
@@ -157,7 +160,7 @@ fn an_empty_message_prints_as_with_mosquitto() {
     let moment = at(0, "UTC0");
     let mut with = |format: &Format, payload: &[u8], eol| {
         out.clear();
-        format.print(&message(payload, &[]), &moment, eol, &mut out).unwrap();
+        format.print(&message(payload, &NONE), &moment, eol, &mut out).unwrap();
         String::from_utf8(out.clone()).unwrap()
     };
     assert_eq!(with(&Format::Payload, b"", true), "");
@@ -196,7 +199,7 @@ fn clocks_change_by_posix_rules() {
     }
     for bad in ["", "X", "12", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M1.1.1", "CET-1CEST,,", "A-1"]
     {
-        assert_eq!(Zone::from_posix(bad), None, "{bad}");
+        assert_eq!(TimeZone::from_posix(bad), None, "{bad}");
     }
 }
 
@@ -222,20 +225,24 @@ fn zone_files_are_read_whole_or_not_at_all() {
     file.extend(&header);
     file.extend(body(8));
     file.extend(b"\nCET-1\n");
-    let zone = Zone::from_file(&file).unwrap();
+    let zone = TimeZone::from_file(&file).unwrap();
     for (seconds, offset, name) in
         [(-101, 3600, "CET"), (-100, 7200, "CEST"), (999, 7200, "CEST"), (1000, 3600, "CET")]
     {
-        assert_eq!(zone.at(seconds), zone::Local { offset, name: name.into() }, "{seconds}");
+        assert_eq!(
+            zone.at(seconds),
+            zone::LocalTimeType { offset, name: name.into() },
+            "{seconds}"
+        );
     }
     for len in 0..file.len() {
-        if let Some(cut) = Zone::from_file(&file[..len]) {
+        if let Some(cut) = TimeZone::from_file(&file[..len]) {
             // Only the rule behind the last change is missing.
             assert!(len >= file.len() - 7, "{len} {cut:?}");
         }
         let mut wrong = file.clone();
         wrong[len] ^= 0xFF;
-        let _ = Zone::from_file(&wrong).map(|zone| zone.at(0));
+        let _ = TimeZone::from_file(&wrong).map(|zone| zone.at(0));
     }
 }
 
@@ -243,8 +250,8 @@ fn zone_files_are_read_whole_or_not_at_all() {
 fn on_a_terminal_only_the_format_may_steer_it() {
     let hostile = "\u{1b}[2J\u{9b}31m\u{202e}a\nb\tc";
     let shown = "\\u{1b}[2J\\u{9b}31m\\u{202e}a\nb\tc";
-    let properties = [Property::UserProperty(Pair("k".into(), "\u{1b}c".into()))];
-    let message = Printed { topic: "x/\u{7}", ..message(hostile.as_bytes(), &properties) };
+    let properties = Properties(vec![Property::user("k", "\u{1b}c")]);
+    let message = PrintedMessage { topic: "x/\u{7}", ..message(hostile.as_bytes(), &properties) };
     let plain = |format: &Format| {
         let mut out = Vec::new();
         format.print_plain(&message, &at(0, "UTC0"), true, &mut out).unwrap();

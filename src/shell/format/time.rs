@@ -1,6 +1,6 @@
 //! A moment on the wall clock, printed as strftime does in the C locale.
 
-use super::zone::{Local, Zone};
+use super::zone::{LocalTimeType, TimeZone};
 use crate::base::calendar::{Date, days_to};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ pub struct Moment {
     /// Seconds since 1970 in UTC.
     unix: i64,
     nanos: u32,
-    local: Local,
+    local: LocalTimeType,
     /// Days since 1970 on the local clock, and the seconds of that day.
     days: i64,
     of_day: i64,
@@ -24,7 +24,7 @@ pub struct Moment {
 
 impl Moment {
     /// The local time of a zone at `time`.
-    pub fn new(time: SystemTime, zone: &Zone) -> Moment {
+    pub fn new(time: SystemTime, zone: &TimeZone) -> Moment {
         // A clock that shows a date before 1970 is wrong.
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = since.as_secs() as i64;

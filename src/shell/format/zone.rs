@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Local time at some moment, relative to UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Local {
+pub struct LocalTimeType {
     /// Seconds east of UTC.
     pub offset: i32,
     /// Such as `CEST`.
@@ -15,20 +15,20 @@ pub struct Local {
 
 /// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zone {
+pub struct TimeZone {
     /// Moments of change in seconds since 1970, ascending, and the local time from then on.
-    changes: Vec<(i64, Local)>,
+    changes: Vec<(i64, LocalTimeType)>,
     /// Local time before the first change.
-    first: Local,
+    first: LocalTimeType,
     /// Takes effect after the last change.
-    rule: Option<Rule>,
+    rule: Option<PosixRule>,
 }
 
 /// POSIX's rule: standard time, and perhaps daylight saving time between two days of each year.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
-    standard: Local,
-    daylight: Option<(Local, Change, Change)>,
+struct PosixRule {
+    standard: LocalTimeType,
+    daylight: Option<(LocalTimeType, Change, Change)>,
 }
 
 /// When clocks change, on the clock from before the change.
@@ -49,39 +49,40 @@ enum Day {
     Week(u8, u8, u8),
 }
 
-impl Zone {
+impl TimeZone {
     /// The zone of this machine: `TZ`, else `/etc/localtime`, else `/etc/TZ`, else UTC.
-    pub fn of_machine() -> Zone {
+    pub fn of_machine() -> TimeZone {
         const DATABASE: &str = "/usr/share/zoneinfo";
         let found = match std::env::var("TZ") {
             Ok(text) => {
                 let name = text.trim_start_matches(':');
                 let path = Path::new(DATABASE).join(name);
                 let file = std::fs::read(path).ok().filter(|_| !name.is_empty());
-                file.and_then(|bytes| Zone::from_file(&bytes)).or_else(|| Zone::from_posix(name))
+                file.and_then(|bytes| TimeZone::from_file(&bytes))
+                    .or_else(|| TimeZone::from_posix(name))
             }
             Err(_) => std::fs::read("/etc/localtime")
                 .ok()
-                .and_then(|bytes| Zone::from_file(&bytes))
-                .or_else(|| Zone::from_posix(std::fs::read_to_string("/etc/TZ").ok()?.trim())),
+                .and_then(|bytes| TimeZone::from_file(&bytes))
+                .or_else(|| TimeZone::from_posix(std::fs::read_to_string("/etc/TZ").ok()?.trim())),
         };
-        found.unwrap_or_else(Zone::utc)
+        found.unwrap_or_else(TimeZone::utc)
     }
 
     /// UTC.
-    pub fn utc() -> Zone {
-        let first = Local { offset: 0, name: "UTC".into() };
-        Zone { changes: Vec::new(), first, rule: None }
+    pub fn utc() -> TimeZone {
+        let first = LocalTimeType { offset: 0, name: "UTC".into() };
+        TimeZone { changes: Vec::new(), first, rule: None }
     }
 
     /// Parses a text such as `CET-1CEST,M3.5.0,M10.5.0/3`.
-    pub fn from_posix(text: &str) -> Option<Zone> {
-        let rule = Rule::parse(text)?;
-        Some(Zone { changes: Vec::new(), first: rule.standard.clone(), rule: Some(rule) })
+    pub fn from_posix(text: &str) -> Option<TimeZone> {
+        let rule = PosixRule::parse(text)?;
+        Some(TimeZone { changes: Vec::new(), first: rule.standard.clone(), rule: Some(rule) })
     }
 
     /// Parses a file of the zone database.
-    pub fn from_file(mut bytes: &[u8]) -> Option<Zone> {
+    pub fn from_file(mut bytes: &[u8]) -> Option<TimeZone> {
         let block = Block::read(&mut bytes, 4)?;
         if block.version == 0 {
             return block.zone();
@@ -89,12 +90,12 @@ impl Zone {
         // The second block repeats the first with 64-bit times, and a rule for later ones follows.
         let mut zone = Block::read(&mut bytes, 8)?.zone()?;
         let rule = bytes.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\n"));
-        zone.rule = rule.and_then(|rule| Rule::parse(std::str::from_utf8(rule).ok()?));
+        zone.rule = rule.and_then(|rule| PosixRule::parse(std::str::from_utf8(rule).ok()?));
         Some(zone)
     }
 
     /// Local time at a moment in seconds since 1970.
-    pub fn at(&self, unix: i64) -> Local {
+    pub fn at(&self, unix: i64) -> LocalTimeType {
         let past = self.changes.partition_point(|(from, _)| *from <= unix);
         match (&self.rule, past) {
             (Some(rule), past) if past == self.changes.len() => rule.at(unix),
@@ -142,17 +143,21 @@ impl<'b> Block<'b> {
         Some(block)
     }
 
-    fn zone(&self) -> Option<Zone> {
+    fn zone(&self) -> Option<TimeZone> {
         let times = self.times.chunks(self.size).map(number);
         let changes = times.zip(self.kinds).map(|(time, kind)| Some((time, self.local(*kind)?)));
-        Some(Zone { changes: changes.collect::<Option<_>>()?, first: self.local(0)?, rule: None })
+        Some(TimeZone {
+            changes: changes.collect::<Option<_>>()?,
+            first: self.local(0)?,
+            rule: None,
+        })
     }
 
-    fn local(&self, kind: u8) -> Option<Local> {
+    fn local(&self, kind: u8) -> Option<LocalTimeType> {
         let (offset, rest) = self.types.chunks(6).nth(kind.into())?.split_at(4);
         let name = self.names.get(rest[1].into()..)?.split(|b| *b == 0).next()?;
         let name = String::from_utf8_lossy(name).into_owned();
-        Some(Local { offset: number(offset) as i32, name })
+        Some(LocalTimeType { offset: number(offset) as i32, name })
     }
 }
 
@@ -162,13 +167,13 @@ fn number(bytes: &[u8]) -> i64 {
     bytes.iter().fold(sign, |n, byte| n << 8 | i64::from(*byte))
 }
 
-impl Rule {
-    fn parse(text: &str) -> Option<Rule> {
-        let mut text = Text(text);
+impl PosixRule {
+    fn parse(text: &str) -> Option<PosixRule> {
+        let mut text = TzText(text);
         let name = text.name()?;
-        let standard = Local { offset: -text.time()?, name };
+        let standard = LocalTimeType { offset: -text.time()?, name };
         if text.0.is_empty() {
-            return Some(Rule { standard, daylight: None });
+            return Some(PosixRule { standard, daylight: None });
         }
         let name = text.name()?;
         let offset = match text.0.chars().next() {
@@ -179,11 +184,11 @@ impl Rule {
             // POSIX leaves this open; every system uses these dates.
             text.0 = ",M3.2.0,M11.1.0";
         }
-        let daylight = (Local { offset, name }, text.change()?, text.change()?);
-        text.0.is_empty().then_some(Rule { standard, daylight: Some(daylight) })
+        let daylight = (LocalTimeType { offset, name }, text.change()?, text.change()?);
+        text.0.is_empty().then_some(PosixRule { standard, daylight: Some(daylight) })
     }
 
-    fn at(&self, unix: i64) -> Local {
+    fn at(&self, unix: i64) -> LocalTimeType {
         let Some((daylight, begin, end)) = &self.daylight else { return self.standard.clone() };
         let shifted = unix + i64::from(self.standard.offset);
         let year = Date::from_days(shifted.div_euclid(86_400)).year;
@@ -220,9 +225,9 @@ impl Change {
 }
 
 /// The part of a `TZ` text that is not parsed yet.
-struct Text<'t>(&'t str);
+struct TzText<'t>(&'t str);
 
-impl Text<'_> {
+impl TzText<'_> {
     fn skip(&mut self, letter: char) -> bool {
         let rest = self.0.strip_prefix(letter);
         self.0 = rest.unwrap_or(self.0);

@@ -18,11 +18,11 @@ use std::time::Duration;
 /// The largest packet that MQTT can carry.
 const LARGEST: usize = 268_435_455 + 5;
 
-/// How many messages of QoS 1 and 2 the broker may send ahead, as mosquitto's programs have it.
+/// How many messages of QoS 1 and 2 the broker may send ahead, as with mosquitto's programs.
 pub(super) const AHEAD: u16 = 20;
 
-/// Where a password is. A command line is for all users of a machine to read: a file, a variable
-/// and the standard input are not.
+/// Where a password is. All users of a machine can read its command lines, but not a file, a variable
+/// or the standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
     /// On the command line, with `-P` or in a URL.
@@ -38,17 +38,16 @@ pub enum Password {
 /// How to reach the broker, and as whom.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// What the session is opened with; the password is not in it yet.
+    /// The session's options; the password is not read yet.
     pub session: session::Options,
-    /// How the broker is reached; what comes through pipes is not read yet.
+    /// How to reach the broker; pipes are not read yet.
     pub transport: Settings,
     /// Properties of MQTT 5 for each packet.
     pub properties: PacketProperties,
-    /// Where the password is.
     pub password: Option<Password>,
-    /// A folder of authorities, where there is no file of them.
+    /// A folder of certificate authorities, used if there is no file of them.
     pub ca_path: Option<PathBuf>,
-    /// From the first connect to CONNACK.
+    /// Until CONNACK, over all attempts.
     pub connect_timeout: Duration,
     /// From the start of the program to its end.
     pub timeout: Option<Duration>,
@@ -56,14 +55,14 @@ pub struct Connection {
     pub debug: bool,
     /// Prints no error.
     pub quiet: bool,
-    /// Options that were accepted and do nothing; for the user to read.
+    /// Says which options have no effect.
     pub warnings: Vec<String>,
     /// The topic of `-L`, for the command to take.
     pub(super) topic: Option<String>,
     pub(super) parts: Parts,
 }
 
-/// What only all options together make an address or a session of.
+/// What becomes a part of the address or the session when all options have been read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     pub(super) host: Option<String>,
@@ -96,12 +95,12 @@ impl Default for Connection {
             session: session::Options {
                 // As mosquitto's programs do, so that scripts see the same.
                 version: Some(Version::V311),
-                // Who asks for a will by hand wants this one.
+                // A will on the command line is meant as it is.
                 adapt_will: false,
                 inflight: 1000,
                 receive_maximum: AHEAD,
                 largest: LARGEST,
-                // Nothing is that large.
+                // No message is that large.
                 overflow: 0,
                 manual_ack: true,
                 ..session::Options::default()
@@ -121,8 +120,8 @@ impl Default for Connection {
     }
 }
 
-/// The options of all three commands. What says whom to trust asks for TLS, as with mosquitto; the rest of
-/// TLS takes effect only where there is TLS.
+/// The options of all three commands. Those that say whom to trust turn TLS on, as with mosquitto; the other
+/// ones about TLS have no effect without it.
 pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     ("-h --host", "HOST", "[localhost]", Connection::take_host),
     ("-p --port", "PORT", "[1883, 8883]", |c, v| some(&mut c.parts.port, v.number(1, 65_535))),
@@ -233,7 +232,7 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     ("--connect-timeout", "SECONDS", "[30]", |c, v| set(&mut c.connect_timeout, v.seconds())),
     ("-d --debug", "", "print packets", |c, _| on(&mut c.debug)),
     ("--quiet", "", "print no errors", |c, _| on(&mut c.quiet)),
-    // Always so.
+    // Nagle's algorithm is always off.
     ("--nodelay", "", "", |_, _| Ok(())),
     ("--help --version", "", "", |_, v| v.wrong("only on the command line")),
 ];
@@ -309,7 +308,7 @@ impl Connection {
         self.parts.will.get_or_insert_default()
     }
 
-    /// All options are there: what they say together.
+    /// All options have been read: completes session and transport.
     pub(super) fn finish(&mut self) -> Result<(), UsageError> {
         // As mosquitto's programs do.
         self.parts.tls |= self.parts.port == Some(8883);

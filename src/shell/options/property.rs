@@ -1,4 +1,4 @@
-//! `-D PUBLISH user-property name value`: properties of MQTT 5 on the command line.
+//! `-D PUBLISH user-property name value`: MQTT 5 properties on the command line.
 
 use super::arguments::{Argument, USER_PROPERTY};
 use super::{UsageError, wrong};
@@ -10,22 +10,16 @@ use std::str::FromStr;
 /// The properties of the options, by the packet they go into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PacketProperties {
-    /// CONNECT.
     pub connect: Properties,
     /// The will in CONNECT.
     pub will: Properties,
-    /// PUBLISH.
     pub publish: Properties,
-    /// SUBSCRIBE.
     pub subscribe: Properties,
-    /// UNSUBSCRIBE.
     pub unsubscribe: Properties,
-    /// DISCONNECT.
     pub disconnect: Properties,
 }
 
 impl PacketProperties {
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == PacketProperties::default()
     }

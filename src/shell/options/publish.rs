@@ -2,7 +2,7 @@
 
 use super::arguments::{Argument, Row, on, push, set};
 use super::connection::{Connection, Password};
-use super::{Own, UsageError, wrong};
+use super::{CommandOptions, UsageError, wrong};
 use crate::mqtt::topic::{Qos, Topic};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// The longest payload: what fits into a packet with the shortest topic (MQTT 2.2.3).
 pub(in crate::shell) const MAX_PAYLOAD: usize = 268_435_455 - 5;
 
-/// What is published.
+/// Where the payload comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum PayloadSource {
     /// `-m`: this.
     Message(Vec<u8>),
     /// `-n`: an empty message.
@@ -28,17 +28,15 @@ pub enum Source {
 /// The options of `tty2mqtt pub` besides those of the connection.
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
-    /// Where to, at least one.
+    /// At least one.
     pub topics: Vec<(Topic, Qos)>,
-    /// What.
-    pub source: Source,
-    /// Whether the broker keeps it.
+    pub source: PayloadSource,
     pub retain: bool,
-    /// How many times.
+    /// How many times each message is published.
     pub repeat: u32,
-    /// How long from an acknowledgement to the next time.
+    /// From the acknowledgement to the next time.
     pub repeat_delay: Duration,
-    given: Option<Source>,
+    given: Option<PayloadSource>,
     names: Vec<Topic>,
     default_name: Option<Topic>,
     qos: Vec<Qos>,
@@ -49,7 +47,7 @@ impl Default for PublishOptions {
     fn default() -> PublishOptions {
         PublishOptions {
             topics: Vec::new(),
-            source: Source::Empty,
+            source: PayloadSource::Empty,
             retain: false,
             repeat: 1,
             repeat_delay: Duration::ZERO,
@@ -63,7 +61,7 @@ impl Default for PublishOptions {
 }
 
 impl PublishOptions {
-    fn take_source(&mut self, source: Source) -> Result<(), UsageError> {
+    fn take_source(&mut self, source: PayloadSource) -> Result<(), UsageError> {
         match self.given.replace(source) {
             None => Ok(()),
             Some(_) => wrong("-f, -l, -m, -n and -s exclude each other"),
@@ -75,20 +73,22 @@ impl PublishOptions {
         if payload.len() > MAX_PAYLOAD {
             return value.wrong(format_args!("a message has at most {MAX_PAYLOAD} bytes"));
         }
-        self.take_source(Source::Message(payload))
+        self.take_source(PayloadSource::Message(payload))
     }
 }
 
-impl Own for PublishOptions {
+impl CommandOptions for PublishOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_pub", "mosquitto_pub"];
 
     const OPTIONS: &'static [Row<Self>] = &[
         ("-t --topic", "TOPIC", "repeatable", |o, v| o.topic(&v.text()?, &v.name)),
         ("-m --message", "TEXT", "the payload", PublishOptions::take_message),
-        ("-f --file", "FILE", "a file's content", |o, v| o.take_source(Source::File(v.path()))),
-        ("-s --stdin-file", "", "standard input", |o, _| o.take_source(Source::Stdin)),
-        ("-l --stdin-line", "", "each line of it", |o, _| o.take_source(Source::Lines)),
-        ("-n --null-message", "", "empty payload", |o, _| o.take_source(Source::Empty)),
+        ("-f --file", "FILE", "a file's content", |o, v| {
+            o.take_source(PayloadSource::File(v.path()))
+        }),
+        ("-s --stdin-file", "", "standard input", |o, _| o.take_source(PayloadSource::Stdin)),
+        ("-l --stdin-line", "", "each line of it", |o, _| o.take_source(PayloadSource::Lines)),
+        ("-n --null-message", "", "empty payload", |o, _| o.take_source(PayloadSource::Empty)),
         ("-q --qos", "QOS", "0, 1, 2; repeatable", |o, v| push(&mut o.qos, v.qos())),
         ("-r --retain", "", "retained", |o, _| on(&mut o.retain)),
         ("--repeat", "N", "publish N times", |o, v| set(&mut o.repeat, v.number(1, u32::MAX))),
@@ -127,10 +127,10 @@ Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
         let Some(source) = self.given.take() else {
             return wrong("what is to be published? Give -m, -f, -l, -s or -n");
         };
-        if self.repeat > 1 && source == Source::Lines {
+        if self.repeat > 1 && source == PayloadSource::Lines {
             return wrong("--repeat and -l exclude each other");
         }
-        let stdin = matches!(source, Source::Lines | Source::Stdin);
+        let stdin = matches!(source, PayloadSource::Lines | PayloadSource::Stdin);
         if stdin && matches!(connection.password, Some(Password::Stdin)) {
             return wrong("the standard input cannot be both password and message");
         }

@@ -2,7 +2,7 @@
 
 use super::arguments::{Argument, Row, on, push, some};
 use super::connection::{AHEAD, Connection};
-use super::{Own, UsageError, wrong};
+use super::{CommandOptions, UsageError, wrong};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::shell::format::Format;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::ffi::OsString;
 /// The options of `tty2mqtt sub` besides those of the connection.
 #[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {
-    /// What to subscribe to, each with its QoS.
+    /// What to subscribe to.
     pub filters: Vec<(TopicFilter, Qos)>,
     /// What to unsubscribe from.
     pub unsubscribe: Vec<TopicFilter>,
@@ -18,21 +18,21 @@ pub struct SubscribeOptions {
     pub filter_out: Vec<TopicFilter>,
     /// How a message is printed.
     pub format: Format,
-    /// No line break behind a message.
+    /// No line break after a message.
     pub no_eol: bool,
-    /// End after so many messages.
+    /// End after this many messages.
     pub count: Option<u32>,
     /// End when all subscriptions are acknowledged.
     pub end_when_subscribed: bool,
     /// Do not print retained messages, and ask the broker to send none.
     pub skip_retained: bool,
-    /// Print retained messages only, and end at the first that is none.
+    /// Print retained messages only, and end at the first other one.
     pub retained_only: bool,
-    /// Have the broker forget the retained messages that come.
+    /// Remove the received retained messages from the broker.
     pub remove_retained: bool,
     /// Keep the retain flag as it was published.
     pub retain_as_published: bool,
-    /// Do not get back what we publish ourselves.
+    /// Do not receive our own messages.
     pub no_local: bool,
     /// Print about this many of 1,000 messages.
     pub chance: Option<u16>,
@@ -58,7 +58,7 @@ impl SubscribeOptions {
     }
 }
 
-impl Own for SubscribeOptions {
+impl CommandOptions for SubscribeOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_sub", "mosquitto_sub"];
 
     const OPTIONS: &'static [Row<Self>] = &[
@@ -115,7 +115,7 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
             None if self.verbose => Format::Verbose,
             None => Format::Payload,
         };
-        // Messages that nobody will print are better left at the broker.
+        // Messages that will not be printed stay at the broker.
         let count = self.count.and_then(|n| u16::try_from(n).ok()).unwrap_or(AHEAD);
         connection.session.receive_maximum = count.min(AHEAD);
         let default = self.default_qos.unwrap_or(Qos::AtMostOnce);
@@ -124,7 +124,7 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
     }
 }
 
-/// Gives each topic its QoS. One `-q` is for all of them; several are for one each, in their
+/// Gives each topic its QoS. A single `-q` is for all topics; with several, each is for one topic, in their
 /// order, and the last for all that are left.
 pub(super) fn pair<T>(
     topics: Vec<T>,

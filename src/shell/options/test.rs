@@ -2,7 +2,7 @@
 
 use super::arguments::{Row, on, set};
 use super::connection::Connection;
-use super::{Own, UsageError, wrong};
+use super::{CommandOptions, UsageError, wrong};
 use crate::mqtt::topic::Topic;
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -10,13 +10,13 @@ use std::num::NonZeroU16;
 /// The options of `tty2mqtt test` besides those of the connection.
 #[derive(Clone, Debug)]
 pub struct TestOptions {
-    /// Check the way to the broker and back instead of waiting for `quit`.
+    /// Check each step to the broker and back instead of waiting for `quit`.
     pub self_check: bool,
     /// Print the results of the check as JSON.
     pub json: bool,
     /// Where the dialogue publishes; the check publishes below it.
     pub publish: Topic,
-    /// What the dialogue listens to.
+    /// Where the dialogue subscribes.
     pub listen: Topic,
     host: bool,
 }
@@ -37,7 +37,7 @@ impl Default for TestOptions {
     }
 }
 
-impl Own for TestOptions {
+impl CommandOptions for TestOptions {
     const DEFAULTS: &'static [&'static str] = &["tty2mqtt_test"];
 
     const OPTIONS: &'static [Row<Self>] = &[

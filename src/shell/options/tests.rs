@@ -1,5 +1,5 @@
 use super::connection::Password;
-use super::publish::Source;
+use super::publish::PayloadSource;
 use super::*;
 use crate::mqtt::packet::{Pair, Property, Varint, Version};
 use crate::mqtt::session::Clean;
@@ -11,10 +11,13 @@ use crate::shell::format::Format;
 use std::fmt;
 use std::time::Duration;
 
-fn run<O: Own + fmt::Debug>(line: &str, defaults: &[PathBuf]) -> Result<Options<O>, String> {
+fn run<O: CommandOptions + fmt::Debug>(
+    line: &str,
+    defaults: &[PathBuf],
+) -> Result<Options<O>, String> {
     let parser = lexopt::Parser::from_args(line.split_whitespace());
     match parse::<O>(parser, defaults) {
-        Ok(Asked::Run(options)) => Ok(*options),
+        Ok(Invocation::Run(options)) => Ok(*options),
         Ok(other) => Err(format!("{other:?}")),
         Err(UsageError(why)) => Err(why),
     }
@@ -48,7 +51,7 @@ fn filters(options: &Subscribe) -> Vec<(&str, u8)> {
 fn a_message_needs_a_topic_and_a_payload_only() {
     let options = publish("-t a/b -m hello");
     assert_eq!(topics(&options), [("a/b", 0)]);
-    assert_eq!(options.own.source, Source::Message(b"hello".to_vec()));
+    assert_eq!(options.own.source, PayloadSource::Message(b"hello".to_vec()));
     assert_eq!(host(&options), ("localhost", 1883));
     let session = &options.connection.session;
     assert_eq!((session.keepalive.as_secs(), session.version), (60, Some(Version::V311)));
@@ -58,10 +61,13 @@ fn a_message_needs_a_topic_and_a_payload_only() {
 
 #[test]
 fn values_may_look_like_options() {
-    assert_eq!(publish("-m -5 -t -d").own.source, Source::Message(b"-5".to_vec()));
-    assert_eq!(publish("-m -o -t a").own.source, Source::Message(b"-o".to_vec()));
-    assert_eq!(publish("-m --help -t a").own.source, Source::Message(b"--help".to_vec()));
-    assert_eq!(publish("--message=a=b --topic=a").own.source, Source::Message(b"a=b".to_vec()));
+    assert_eq!(publish("-m -5 -t -d").own.source, PayloadSource::Message(b"-5".to_vec()));
+    assert_eq!(publish("-m -o -t a").own.source, PayloadSource::Message(b"-o".to_vec()));
+    assert_eq!(publish("-m --help -t a").own.source, PayloadSource::Message(b"--help".to_vec()));
+    assert_eq!(
+        publish("--message=a=b --topic=a").own.source,
+        PayloadSource::Message(b"a=b".to_vec())
+    );
 }
 
 #[test]
@@ -232,7 +238,7 @@ fn what_pub_needs() {
         assert!(error.contains(why), "{line}: {error}");
     }
     let options = publish("-t a -f file --repeat 3 --repeat-delay 0.25 -u u --password-env PW");
-    assert_eq!(options.own.source, Source::File("file".into()));
+    assert_eq!(options.own.source, PayloadSource::File("file".into()));
     assert_eq!((options.own.repeat, options.own.repeat_delay), (3, Duration::from_millis(250)));
     assert!(matches!(options.connection.password, Some(Password::Variable(name)) if name == "PW"));
 }
@@ -343,6 +349,6 @@ fn test_takes_a_host_in_any_form() {
     assert!(of("a b").unwrap_err().contains("one broker"));
     assert!(matches!(
         parse::<TestOptions>(lexopt::Parser::from_args(["--help"]), &[]),
-        Ok(Asked::Help)
+        Ok(Invocation::Help)
     ));
 }

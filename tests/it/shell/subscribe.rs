@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 use tty2mqtt::testing::pty::Pty;
 use tty2mqtt::testing::shell::format::time::Moment;
-use tty2mqtt::testing::shell::format::zone::Zone;
+use tty2mqtt::testing::shell::format::zone::TimeZone;
 
 /// Messages that a broker keeps, so that whoever comes gets the same.
 fn keep(broker: &Mosquitto) -> usize {
@@ -238,7 +238,7 @@ fn the_time_is_printed_as_date_prints_it() {
         let mut date = Command::new("date");
         date.args(["-f", "-", &format!("+{format}")]).env("TZ", zone).env("LC_ALL", "C");
         let expected = String::from_utf8(output(date, input.as_bytes()).stdout).unwrap();
-        let zone_rules = Zone::from_posix(zone).unwrap();
+        let zone_rules = TimeZone::from_posix(zone).unwrap();
         let mut found = String::new();
         for time in times {
             let moment = Moment::new(UNIX_EPOCH + Duration::from_secs(time), &zone_rules);
