@@ -5,9 +5,10 @@ use crate::base::plain::{plain, plain_bytes};
 use crate::base::scalar::Name;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::load;
+use crate::device::Device;
 use crate::device::Publication;
 use crate::device::capture::{Capture, burst};
-use crate::device::pipeline::{FrameSeen, Pipeline, Rest};
+use crate::device::pipeline::{FrameSeen, Rest};
 use crate::gateway::StartError;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
@@ -59,9 +60,9 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let Some(port) = config.ports.get(&name) else {
         return Err(CliError::Usage(format!("no port {name} in {}: {names}", file.display())));
     };
-    let pipeline = Pipeline::build(&port.device(&config.gateway, &name))
+    let device = Device::build(&port.device(&config.gateway, &name))
         .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
-    Decode::new(Capture::new(pipeline)).run(hex)
+    Decode::new(Capture::new(device)).run(hex)
 }
 
 struct Decode {
@@ -73,7 +74,7 @@ struct Decode {
 
 impl Decode {
     fn new(mut capture: Capture) -> Decode {
-        capture.pipeline.show_frames(true);
+        capture.device.pipeline_mut().show_frames(true);
         Decode { capture, told: BTreeSet::new(), is_terminal: io::stdout().is_terminal() }
     }
 
@@ -125,7 +126,7 @@ impl Decode {
             .lock()
             .write_all(&text)
             .map_err(|source| CliError::Io { what: "standard output".into(), source })?;
-        for frame in self.capture.pipeline.seen() {
+        for frame in self.capture.device.pipeline_mut().seen() {
             for refused in frame.refused {
                 eprintln!("{}", plain(&refused.to_string()));
             }
@@ -139,8 +140,8 @@ impl Decode {
     }
 
     fn report(&self, rest: Rest) -> Result<ExitCode, CliError> {
-        let frames = self.capture.pipeline.frame_counts();
-        let counts = self.capture.pipeline.counts();
+        let frames = self.capture.device.pipeline().frame_counts();
+        let counts = self.capture.device.pipeline().counts();
         let bad = frames.bad();
         let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
         match rest {

@@ -14,8 +14,7 @@ use crate::base::scalar::Span;
 use crate::base::secret::Secret;
 use crate::codec::frame::Framing;
 use crate::config::control_path::Control;
-use crate::device::command;
-use crate::device::pipeline::Pipeline;
+use crate::device;
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
@@ -49,9 +48,7 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
             );
         }
         let device = port.device(&config.gateway, name);
-        let pipeline = Pipeline::build(&device).err();
-        let commands = command::build_all(&device).err();
-        for error in pipeline.into_iter().chain(commands).flatten() {
+        for error in device::Device::build(&device).err().into_iter().flatten() {
             found.built(&path, error);
         }
     }

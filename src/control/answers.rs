@@ -6,11 +6,12 @@ use super::{AskError, Control, ask};
 use crate::base::json::line;
 use crate::base::scalar::Name;
 use crate::device::command::CommandError;
+use crate::device::inbound::{Inbound, Receipt};
 use crate::gateway::uplink::UplinkRequest;
 use crate::gateway::{self, PortHandle, ReloadError};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::port::status::PortState;
-use crate::port::task::{self, Inbound, OfferError};
+use crate::port::task::{self, OfferError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -117,8 +118,7 @@ async fn send(
         retain: false,
         since: Some(Instant::now()),
         expires: None,
-        taken: None,
-        outcome: Some(outcome),
+        receipt: Receipt { ack: None, outcome: Some(outcome) },
     };
     match route.inbox.offer(inbound) {
         Ok(()) => {}

@@ -5,8 +5,9 @@ use crate::base::scalar::Name;
 use crate::config::file::{self, FileError};
 use crate::config::{Files, load};
 use crate::control::protocol::{Payload, Problems, RefusedField};
+use crate::device::Device;
 use crate::device::capture::{Capture, burst};
-use crate::device::pipeline::Pipeline;
+
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -99,11 +100,11 @@ pub(crate) fn preview(
     let no_port = || CliError::Failed(format!("there is no port {port:?}"));
     let name: Name = port.parse().map_err(|_| no_port())?;
     let settings = config.ports.get(&name).ok_or_else(no_port)?;
-    let pipeline = Pipeline::build(&settings.device(&config.gateway, &name)).map_err(|errors| {
+    let device = Device::build(&settings.device(&config.gateway, &name)).map_err(|errors| {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         CliError::Failed(errors.join("; "))
     })?;
-    let mut capture = Capture::new(pipeline);
+    let mut capture = Capture::new(device);
     if hex {
         for (n, line) in bytes.lines().enumerate() {
             let bytes = burst(line);
@@ -119,21 +120,21 @@ pub(crate) fn preview(
 
 fn report(mut capture: Capture) -> Preview {
     let rest = capture.end();
-    let complaints = capture.pipeline.complaints().into_iter();
+    let complaints = capture.device.pipeline_mut().complaints().into_iter();
     let refused = complaints.map(|it| RefusedField::from(&it.refused)).collect();
     let messages = capture.messages.iter().take(MESSAGES).map(|it| PreviewMessage {
         topic: it.message.topic.to_string(),
         payload: it.message.payload.as_ref().into(),
     });
-    let frames = capture.pipeline.frame_counts();
+    let frames = capture.device.pipeline().frame_counts();
     Preview {
         messages: messages.collect(),
         refused,
         frames: frames.frames,
         bad: frames.bad(),
         skipped: frames.skipped,
-        unmatched: capture.pipeline.counts().unmatched,
-        no_value: capture.pipeline.counts().no_value,
+        unmatched: capture.device.pipeline().counts().unmatched,
+        no_value: capture.device.pipeline().counts().no_value,
         left: if rest.is_line { 0 } else { rest.bytes },
     }
 }

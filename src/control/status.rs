@@ -7,7 +7,8 @@ use crate::base::scalar::Name;
 use crate::device::last_values::LastValue;
 use crate::gateway::PortHandle;
 use crate::gateway::uplink::{UplinkReport, UplinkRequest};
-use crate::port::task::{self, Snapshot};
+use crate::port::status::Snapshot;
+use crate::port::task;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

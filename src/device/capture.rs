@@ -1,13 +1,13 @@
-//! Captured bytes on their way through a port's pipeline, on a clock of their own.
+//! Captured bytes on their way through a port's device, on a clock of their own.
 
 use crate::base::clock::Now;
 use crate::base::scalar::parse_hex;
-use crate::device::Publication;
-use crate::device::pipeline::{Pipeline, Rest};
+use crate::device::pipeline::Rest;
+use crate::device::{Device, Publication};
 use std::time::Duration;
 
 pub(crate) struct Capture {
-    pub(crate) pipeline: Pipeline,
+    pub(crate) device: Device,
     /// What came out since it was last taken.
     pub(crate) messages: Vec<Publication>,
     now: Now,
@@ -15,33 +15,28 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// The port is open and has been silent: the first byte begins a frame.
-    pub(crate) fn new(pipeline: Pipeline) -> Capture {
-        let mut capture = Capture { pipeline, now: Now::read(), messages: Vec::new() };
-        capture.pipeline.open(capture.now.mono);
+    pub(crate) fn new(device: Device) -> Capture {
+        let mut capture = Capture { device, now: Now::read(), messages: Vec::new() };
+        capture.device.opened(capture.now.mono);
         capture.silence();
         capture
     }
 
     /// Bytes that come together.
     pub(crate) fn burst(&mut self, bytes: &[u8]) {
-        self.pipeline.push(bytes, self.now, &mut self.messages);
+        self.device.push(bytes, self.now, &mut self.messages);
     }
 
     /// The end of the input, after a silence: what was left over.
     pub(crate) fn end(&mut self) -> Rest {
         self.silence();
-        self.pipeline.finish(self.now, &mut self.messages)
+        self.device.finish(self.now, &mut self.messages)
     }
 
     /// Lets a second pass, in which every rule that waits for silence has had it.
     pub(crate) fn silence(&mut self) {
         let end = self.now.after(Duration::from_secs(1));
-        while let Some(due) = self.pipeline.deadline().filter(|due| *due <= end.mono) {
-            let by = due.saturating_duration_since(self.now.mono);
-            self.now = self.now.after(by);
-            self.pipeline.timeout(self.now, &mut self.messages);
-        }
-        self.now = end;
+        self.device.pass(&mut self.now, end, &mut self.messages);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::base::line::Line;
 use crate::device::mapping::{Mapping, Names};
+use std::time::Duration;
 
 pub use crate::codec::decode::Decode;
 pub use crate::codec::frame::{Checksum, Framing};
@@ -20,4 +21,6 @@ pub struct DeviceSettings<'a> {
     pub messages: Option<&'a [Mapping]>,
     pub frames: &'a [FrameKind],
     pub commands: &'a [CommandRule],
+    /// How long commands wait for a line that is not open.
+    pub command_wait: Duration,
 }

@@ -3,10 +3,9 @@
 use super::StartError;
 use crate::base::backoff;
 use crate::base::path::BuildError;
-use crate::base::scalar::{Name, Span};
+use crate::base::scalar::Name;
 use crate::config::{Auth, Config};
-use crate::device::command;
-use crate::device::pipeline::Pipeline;
+use crate::device::Device;
 use crate::gateway::machine;
 use crate::gateway::status;
 use crate::gateway::topics::{self, Topics};
@@ -116,12 +115,11 @@ pub(super) fn port(
     port: &Port,
     intake: Intake,
 ) -> Result<ReadyPort, Vec<BuildError>> {
-    let device = port.device(&config.gateway, name);
-    let mut pipeline = Pipeline::build(&device)?;
+    let mut device = Device::build(&port.device(&config.gateway, name))?;
     if config.broker.amqp_topics {
-        pipeline.for_amqp();
+        device.for_amqp();
     }
-    let commands = command::build_all(&device)?;
+    let commands = device.rules();
     let topics = Topics::with(&config.gateway, &config.status);
     let (inbox, inbox_end) = task::inbox();
     let (asks, asked) = mpsc::channel(task::REQUESTS);
@@ -138,19 +136,16 @@ pub(super) fn port(
     let subscriptions = subscriptions.collect();
     let routes = PortRoutes { filters, inbox, report: topics.commands(name), subscriptions };
     let task = PortTask {
-        name: name.to_string(),
-        pipeline,
-        commands,
-        command_wait: port.command_wait.duration(),
+        name: name.clone(),
+        settings: port.clone(),
+        device,
         inbox: inbox_end,
         left: None,
-        asks: asked,
+        requests: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
         interval: config.status_interval().duration(),
-        silent_after: port.silent_after.map(Span::duration),
-        rate_limit: port.rate_limit,
         stop: stopped,
     };
     Ok(ReadyPort { routes, asks, stop, task, port: port.clone() })

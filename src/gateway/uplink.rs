@@ -11,6 +11,7 @@ mod saving;
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
 use crate::device::command::CommandError;
+use crate::device::inbound::{AckGuard, Inbound, Receipt};
 use crate::gateway::status::{self, BrokerReport, BrokerStatus, Program, mark, sender};
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::{self, Link, LinkError};
@@ -23,7 +24,7 @@ use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::status::command_report;
-use crate::port::task::{AckGuard, Inbound, Inbox, OfferError};
+use crate::port::task::{Inbox, OfferError};
 use age::Ages;
 use away::AwayLog;
 use leftover::Leftovers;
@@ -498,7 +499,14 @@ impl UplinkTask {
             return self.end_leftover(&topic, token);
         }
         let now = Now::read();
-        let taken = token.map(|token| AckGuard::new(token, self.taken.clone()));
+        let ack = token.map(|token| {
+            let taken = self.taken.clone();
+            AckGuard::new(move || {
+                // Nobody listens any more when the link is gone; then the broker repeats it.
+                let _ = taken.try_send(token);
+            })
+        });
+        let receipt = Receipt { ack, outcome: None };
         let expiry = properties.message_expiry().copied();
         let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
         let since = self.ages.came(retain, now.mono);
@@ -507,13 +515,12 @@ impl UplinkTask {
                 continue;
             }
             let (topic, payload) = (topic.clone(), payload.clone());
-            let taken = taken.as_ref().map(AckGuard::share);
-            let outcome = None;
-            let inbound = Inbound { topic, payload, retain, since, expires, taken, outcome };
+            let receipt = receipt.share();
+            let inbound = Inbound { topic, payload, retain, since, expires, receipt };
             if let Err(OfferError::Closed(inbound)) = route.inbox.offer(inbound) {
                 // Ports end before this task does.
-                let Inbound { topic, taken, .. } = *inbound;
-                if self.uplink.config.broker_keeps && taken.is_some() {
+                let Inbound { topic, receipt, .. } = *inbound;
+                if self.uplink.config.broker_keeps && receipt.ack.is_some() {
                     continue;
                 }
                 tracing::warn!("command {topic} refused: {}", CommandError::Ending);
@@ -521,10 +528,10 @@ impl UplinkTask {
                 let report = command_report(&route.report, topic.as_str(), refused, 1, now);
                 let report = self.uplink.config.topics.admit(report);
                 report.map(|report| self.uplink.link.outbox.push(report));
-                taken.into_iter().for_each(AckGuard::done);
+                receipt.acknowledge();
             }
         }
-        taken.into_iter().for_each(AckGuard::done);
+        receipt.acknowledge();
     }
 
     /// A message that no command wants: an earlier configuration subscribed to it, in a session that

@@ -110,6 +110,7 @@ impl Port {
             messages: self.messages.as_deref(),
             frames: &self.frames,
             commands: &self.commands,
+            command_wait: self.command_wait.duration(),
         }
     }
 

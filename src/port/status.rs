@@ -4,8 +4,9 @@ use super::line_counts::LineCounts;
 use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::device::command::CommandError;
+use crate::device::last_values::LastValue;
 use crate::device::pipeline::Counts;
-use crate::device::{FrameCounts, Message, Qos, Topic};
+use crate::device::{Device, FrameCounts, Message, Qos, Topic};
 use crate::outbox::entry::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -170,6 +171,31 @@ struct CommandReport<'a> {
     reason: Option<String>,
     count: u32,
     time: String,
+}
+
+/// How a port is.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What it has done.
+    pub status: PortStatus,
+    /// What its framer has seen.
+    pub frames: FrameCounts,
+    /// What became of the frames.
+    pub counts: Counts,
+    /// The last value of each topic.
+    pub values: Vec<LastValue>,
+}
+
+impl Snapshot {
+    pub(super) fn new(status: &PortStatus, device: &Device) -> Snapshot {
+        let pipeline = device.pipeline();
+        Snapshot {
+            status: status.clone(),
+            frames: pipeline.frame_counts().clone(),
+            counts: pipeline.counts().clone(),
+            values: pipeline.last_values().to_vec(),
+        }
+    }
 }
 
 /// What became of a command, or of so many: the last of them had this topic.

@@ -1,41 +1,34 @@
-//! The task of one port: opens it, reads and writes it, and opens it again when it went away.
+//! The task of one port: opens it, pumps bytes between it and its device, and opens it again when it
+//! went away.
 
-mod commands;
 mod complaints;
 mod inbox;
+mod leftover;
 pub mod monitor;
 mod rate;
 mod refused;
+mod reporter;
 mod retry;
 mod silence;
 mod trial;
 
-pub use inbox::{
-    AckGuard, INBOX, INBOX_BYTES, Inbound, Inbox, InboxEnd, OfferError, Outcome, inbox,
-};
+pub use inbox::{INBOX, INBOX_BYTES, Inbox, InboxEnd, OfferError, inbox};
+pub use leftover::Leftover;
 
 use crate::base::clock::Now;
-use crate::base::scalar::Span;
-use crate::device::command::{Command, CommandError};
-
-use crate::device::last_values::LastValue;
-use crate::device::pipeline::{self, Pipeline};
-use crate::device::{FrameCounts, Publication, READ, Topic};
-use crate::outbox::entry::Entry;
-use crate::outbox::inlet::{Full, Intake};
+use crate::base::scalar::{Name, Span};
+use crate::device::{Device, Publication, READ, Topic};
+use crate::outbox::inlet::Intake;
 use crate::port::line_counts::LineCounts;
 use crate::port::marks::{Marks, Piece};
-use crate::port::status::{PortState, PortStatus, command_report};
-use commands::{Begun, Commands, Done};
-use complaints::Complaints;
+use crate::port::settings::Port;
+use crate::port::status::{PortState, Snapshot};
 use inbox::InboxItem;
-use monitor::{PortEvent, Subscriber, Subscribers};
-use rate::Rate;
-use refused::{RefusalReport, RefusedCommands};
+use monitor::Subscriber;
+use reporter::Reporter;
 use retry::{Attempt, Retry};
 use silence::Silence;
 use std::fmt::Display;
-use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,39 +50,21 @@ pub enum PortRequest {
     Rescan,
 }
 
-/// How many of these may wait for a port at most.
+/// How many requests wait for a port at most.
 pub const REQUESTS: usize = 16;
-
-/// How a port is.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// What it has done.
-    pub status: PortStatus,
-    /// What its framer has seen.
-    pub frames: FrameCounts,
-    /// What became of the frames.
-    pub counts: pipeline::Counts,
-    /// The last value of each topic.
-    pub values: Vec<LastValue>,
-}
 
 /// All that the task of a port owns.
 #[derive(Debug)]
 pub struct PortTask {
-    /// The port's name, for the log.
-    pub name: String,
-    /// What its bytes become.
-    pub pipeline: Pipeline,
-    /// What may be written to it.
-    pub commands: Vec<Command>,
-    /// How long commands wait for a port that is not open.
-    pub command_wait: Duration,
+    pub name: Name,
+    pub settings: Port,
+    /// What its bytes become, and what may be written to it.
+    pub device: Device,
     /// Command messages from the MQTT task.
     pub inbox: InboxEnd,
     /// What an earlier task of the port left, its inbox included.
     pub left: Option<Leftover>,
-    /// What others want to know.
-    pub asks: mpsc::Receiver<PortRequest>,
+    pub requests: mpsc::Receiver<PortRequest>,
     /// Where its messages go.
     pub intake: Intake,
     /// Topic of its status.
@@ -98,10 +73,6 @@ pub struct PortTask {
     pub command_topic: Topic,
     /// How often the status is published when nothing changes.
     pub interval: Duration,
-    /// After so long without a byte the status says so.
-    pub silent_after: Option<Duration>,
-    /// Most messages a second.
-    pub rate_limit: Option<NonZeroU32>,
     /// The end of the gateway: the other end is dropped.
     pub stop: watch::Receiver<()>,
 }
@@ -122,7 +93,6 @@ pub struct Opened<S> {
 /// What there is between us and a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {
-    /// A tty.
     Tty,
     /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
     MarkedTty,
@@ -133,36 +103,14 @@ pub enum LinkKind {
 /// Runs a port until it is stopped. `open` is called again and again while the port is away. Returns
 /// the commands that wait.
 pub async fn run<S, E>(
-    mut task: PortTask,
+    task: PortTask,
     mut open: impl AsyncFnMut() -> Result<Opened<S>, E>,
 ) -> Leftover
 where
     S: AsyncRead + AsyncWrite,
     E: Display,
 {
-    let now = Now::read();
-    let mut begun = Begun::none(now.mono);
-    if let Some(left) = task.left.take() {
-        (task.inbox, begun) = (left.inbox, left.begun);
-    }
-    let rules = std::mem::take(&mut task.commands);
-    let mut port = ActivePort {
-        commands: Commands::new(rules, task.command_wait, begun, now.mono),
-        refusals: RefusedCommands::default(),
-        status: PortStatus::away(now),
-        next_status: now.mono + task.interval,
-        complaints: Complaints::default(),
-        last_rx: now.mono,
-        rate: task.rate_limit.map(|limit| Rate::new(limit.get())),
-        subscribers: Subscribers::default(),
-        nudged: Arc::new(Notify::new()),
-        retry: Retry::new(),
-        silence: Silence::default(),
-        marks: None,
-        line: None,
-        line_before: None,
-        task,
-    };
+    let mut port = ActivePort::new(task, Now::read());
     loop {
         let (how, why) = match port.meanwhile(open()).await {
             None => break,
@@ -173,7 +121,7 @@ where
             },
         };
         let now = Now::read();
-        port.went_away(how, why, now);
+        port.went_away(how, &why, now);
         let wait = port.retry.pause(now.mono);
         let nudged = port.nudged.clone();
         let pause = timeout(wait, nudged.notified());
@@ -184,76 +132,6 @@ where
     port.stopped(Now::read())
 }
 
-/// The commands that wait for a port whose task has ended. They are for the next task of the port, or
-/// to be refused. What is dropped is not acknowledged.
-#[derive(Debug)]
-pub struct Leftover {
-    inbox: InboxEnd,
-    begun: Begun,
-    name: String,
-    command_topic: Topic,
-    intake: Intake,
-}
-
-impl Leftover {
-    /// Refuses them all: the port is not in the configuration any more.
-    pub fn refuse(self) {
-        self.settle(&CommandError::Removed, false);
-    }
-
-    /// The gateway ends. What the broker keeps for the next start is not acknowledged, so that it
-    /// comes again; the rest is refused.
-    pub fn end(self, broker_keeps: bool) {
-        self.settle(&CommandError::Ending, broker_keeps);
-    }
-
-    fn settle(self, why: &CommandError, broker_keeps: bool) {
-        let (now, mut refusals) = (Now::read(), RefusedCommands::default());
-        let (mut reports, mut refused, mut kept) = (Vec::new(), 0, 0);
-        let mut report = |report: RefusalReport| {
-            refused += report.count;
-            reports.extend(refusals.refused(report, now.mono).1);
-        };
-        let mut settle = |topic, taken: Option<AckGuard>, outcome: Option<Outcome>| {
-            if broker_keeps && taken.is_some() {
-                kept += 1;
-                return;
-            }
-            tell(outcome.as_ref(), Err(why.clone()));
-            report(RefusalReport { topic, why: why.clone(), count: 1 });
-            taken.into_iter().for_each(AckGuard::done);
-        };
-        for Done { topic, taken, outcome, .. } in self.begun.refuse(why) {
-            settle(topic, taken, outcome);
-        }
-        let mut overflow = None;
-        for came in self.inbox.drain() {
-            match came {
-                InboxItem::Message(Inbound { topic, taken, outcome, .. }) => {
-                    settle(topic, taken, outcome);
-                }
-                InboxItem::Overflow(topic, count) => {
-                    overflow = Some(RefusalReport { topic, why: CommandError::QueueFull, count });
-                }
-            }
-        }
-        overflow.map(&mut report);
-        reports.extend(refusals.rest());
-        let message = |it: &RefusalReport| {
-            let refused = Err(&it.why);
-            command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
-        };
-        // No room is left for what the MQTT side does not take now: the log has the number.
-        let _ = self.intake.offer(reports.iter().map(message).collect());
-        if refused > 0 {
-            tracing::warn!("port {}: {refused} commands refused: {why}", self.name);
-        }
-        if kept > 0 {
-            tracing::info!("port {}: the broker keeps {kept} commands that wait", self.name);
-        }
-    }
-}
-
 /// Why an open port is no longer served.
 enum End {
     Stop,
@@ -261,22 +139,20 @@ enum End {
 }
 
 struct ActivePort {
-    task: PortTask,
-    status: PortStatus,
-    next_status: Instant,
-    commands: Commands,
-    refusals: RefusedCommands,
+    device: Device,
+    inbox: InboxEnd,
+    requests: mpsc::Receiver<PortRequest>,
+    stop: watch::Receiver<()>,
+    reporter: Reporter,
+    /// After so long without a byte the status says so.
+    silent_after: Option<Duration>,
     /// When the last byte came, or the port was opened.
     last_rx: Instant,
-    rate: Option<Rate>,
-    complaints: Complaints,
-    /// Who looks on.
-    subscribers: Subscribers,
+    silence: Silence,
     /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
     /// device may have come too late for it.
     nudged: Arc<Notify>,
     retry: Retry,
-    silence: Silence,
     /// Where the marks of a tty stand, if it has such.
     marks: Option<Marks>,
     /// What the driver counts.
@@ -286,26 +162,49 @@ struct ActivePort {
 }
 
 impl ActivePort {
+    fn new(mut task: PortTask, now: Now) -> ActivePort {
+        let (inbox, unwritten) = match task.left.take() {
+            Some(left) => (left.inbox, Some(left.unwritten)),
+            None => (task.inbox, None),
+        };
+        task.device.coming(unwritten, now.mono);
+        let rate_limit = task.settings.rate_limit;
+        let (topics, intake) = ((task.status_topic, task.command_topic), task.intake);
+        ActivePort {
+            reporter: Reporter::new(task.name, topics, intake, task.interval, rate_limit, now),
+            device: task.device,
+            inbox,
+            requests: task.requests,
+            stop: task.stop,
+            silent_after: task.settings.silent_after.map(Span::duration),
+            last_rx: now.mono,
+            silence: Silence::default(),
+            nudged: Arc::new(Notify::new()),
+            retry: Retry::new(),
+            marks: None,
+            line: None,
+            line_before: None,
+        }
+    }
+
     /// Waits for `work` while the port is away: commands wait or are refused, the status is
     /// published. `None` when the port is stopped.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        // Nothing is read, so nothing is published but what became of commands.
+        let mut none = Vec::new();
         loop {
             let now = Now::read();
-            self.refuse_late(now);
-            let due = [self.commands.deadline(now.mono), self.refusals.deadline()];
-            let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
+            self.device.timeout(now, &mut none);
+            self.reporter.settle(&mut self.device, &mut none, now);
+            let due = self.deadline();
             tokio::select! {
                 biased;
-                _ = self.task.stop.changed() => return None,
+                _ = self.stop.changed() => return None,
                 done = &mut work => return Some(done),
-                came = self.task.inbox.next(self.commands.wants()) => self.came(came),
-                Some(ask) = self.task.asks.recv() => self.answer(ask),
-                () = sleep_until(due.into()) => {
-                    if self.next_status <= Instant::now() {
-                        self.publish_status(Now::read());
-                    }
-                }
+                item = self.inbox.next(self.device.wants_command()) => self.came(item),
+                Some(request) = self.requests.recv() => self.answer(request),
+                () = sleep_until(due.into()) => self.reporter.tick(&self.device, Now::read()),
             }
         }
     }
@@ -330,16 +229,18 @@ impl ActivePort {
             }
         }
         self.marks = (link == LinkKind::MarkedTty).then(Marks::default);
-        self.line_before = self.status.line;
+        let status = &mut self.reporter.status;
+        self.line_before = status.line;
         if line_counts.is_some() {
-            self.status.line.get_or_insert_default();
+            status.line.get_or_insert_default();
         }
         self.line = line_counts;
         self.opened(device, since);
         match self.serve(stream, held).await {
             End::Stop => None,
             End::Gone(why) => {
-                let heard = self.status.last_rx.is_some_and(|heard| heard.mono >= since.mono);
+                let last_rx = self.reporter.status.last_rx;
+                let heard = last_rx.is_some_and(|last_rx| last_rx.mono >= since.mono);
                 Some((retry::after_link(since.mono.elapsed(), heard), why))
             }
         }
@@ -350,51 +251,42 @@ impl ActivePort {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ];
         let mut messages = Vec::new();
+        let mut passed = held.first().map_or_else(Now::read, |(at, _)| *at);
         for (at, bytes) in held {
             // The silences between these reads have passed already.
-            while let Some(due) = self.task.pipeline.deadline().filter(|due| *due <= at.mono) {
-                self.task.pipeline.timeout(Now { mono: due, ..at }, &mut messages);
-            }
+            self.device.pass(&mut passed, at, &mut messages);
             self.take(&bytes, at, &mut messages);
-            self.settle(&mut messages);
         }
         let end = loop {
             let now = Now::read();
-            self.refuse_late(now);
-            let pending = self.commands.pending(now.mono);
+            let pending = self.device.transmit(now.mono);
             let may_write = pending.is_some();
             let pending = pending.unwrap_or_default();
-            let deadline = self.deadline(now.mono);
+            self.reporter.settle(&mut self.device, &mut messages, now);
+            let due = self.deadline();
             tokio::select! {
-                _ = self.task.stop.changed() => break End::Stop,
+                _ = self.stop.changed() => break End::Stop,
                 read = reader.read(&mut buffer) => match read {
                     Ok(0) => break End::Gone("unplugged, or closed by the other end".into()),
-                    Ok(n) => {
-                        self.take(&buffer[..n], Now::read(), &mut messages);
-                    }
+                    Ok(n) => self.take(&buffer[..n], Now::read(), &mut messages),
                     Err(error) => break End::Gone(error.to_string()),
                 },
                 written = writer.write(&pending), if may_write => match written {
                     Ok(0) => break End::Gone("it takes no more bytes".into()),
-                    Ok(n) => self.wrote(n),
+                    Ok(n) => self.device.wrote(n, Instant::now()),
                     Err(error) => break End::Gone(error.to_string()),
                 },
-                came = self.task.inbox.next(self.commands.wants()) => self.came(came),
-                Some(ask) = self.task.asks.recv() => self.answer(ask),
-                () = sleep_until(deadline.into()) => {
+                item = self.inbox.next(self.device.wants_command()) => self.came(item),
+                Some(request) = self.requests.recv() => self.answer(request),
+                () = sleep_until(due.into()) => {
                     let now = Now::read();
-                    if self.task.pipeline.deadline().is_some_and(|due| due <= now.mono) {
-                        self.task.pipeline.timeout(now, &mut messages);
-                    }
+                    self.device.timeout(now, &mut messages);
                     if self.silent_at().is_some_and(|due| due <= now.mono) {
                         self.fell_silent(now);
                     }
-                    if self.next_status <= now.mono {
-                        self.publish_status(now);
-                    }
+                    self.reporter.tick(&self.device, now);
                 }
             }
-            self.settle(&mut messages);
         };
         self.close(writer).await;
         end
@@ -405,7 +297,7 @@ impl ActivePort {
         self.received(now);
         let lost = self.lost_on_the_line();
         if lost {
-            self.task.pipeline.lost();
+            self.device.pipeline_mut().lost();
         }
         let Some(mut marks) = self.marks else { return self.take_piece(read, lost, now, messages) };
         // Good bytes between which marks stood, put together again.
@@ -436,11 +328,12 @@ impl ActivePort {
         if bytes.is_empty() {
             return;
         }
-        tracing::trace!(port = self.task.name, damaged, bytes = %bytes.escape_ascii());
-        self.subscribers.publish_raw(now, bytes);
-        match damaged {
-            true => self.task.pipeline.push_damaged(bytes, now, messages),
-            false => self.task.pipeline.push(bytes, now, messages),
+        tracing::trace!(port = %self.reporter.name, damaged, bytes = %bytes.escape_ascii());
+        self.reporter.subscribers.publish_raw(now, bytes);
+        if damaged {
+            self.device.push_damaged(bytes, now, messages);
+        } else {
+            self.device.push(bytes, now, messages);
         }
     }
 
@@ -452,18 +345,11 @@ impl ActivePort {
         if !line.has_changed().unwrap_or(false) {
             return false;
         }
-        let before = self.status.line.unwrap_or_default();
+        let counted = &mut self.reporter.status.line;
+        let before = counted.unwrap_or_default();
         let now = line.borrow_and_update().plus(self.line_before.unwrap_or_default());
-        self.status.line = Some(now);
+        *counted = Some(now);
         now.lost() > before.lost()
-    }
-
-    /// Tells everybody what came of the last step.
-    fn settle(&mut self, messages: &mut Vec<Publication>) {
-        self.show_frames();
-        self.limit(messages);
-        self.pass_on(messages.drain(..).map(entry).collect());
-        self.complain();
     }
 
     /// Closes the port, and answers meanwhile.
@@ -473,251 +359,100 @@ impl ActivePort {
             tokio::select! {
                 closed = &mut closing => {
                     if closed.is_err() {
-                        let (name, device) = (&self.task.name, self.status.device.as_deref());
-                        let device = device.unwrap_or_default();
+                        let (name, device) = (&self.reporter.name, &self.reporter.status.device);
+                        let device = device.as_deref().unwrap_or_default();
                         tracing::warn!("port {name}: {device} does not close; not waiting for it");
                     }
                     return;
                 }
-                Some(ask) = self.task.asks.recv() => self.answer(ask),
+                Some(request) = self.requests.recv() => self.answer(request),
             }
         }
     }
 
-    fn deadline(&self, now: Instant) -> Instant {
-        let commands = [self.commands.deadline(now), self.refusals.deadline()];
-        let due = [self.task.pipeline.deadline(), self.silent_at()];
-        due.into_iter().chain(commands).flatten().fold(self.next_status, Instant::min)
+    /// When the next step is due though nothing comes.
+    fn deadline(&self) -> Instant {
+        let due = [self.device.deadline(), self.silent_at()].into_iter().flatten();
+        due.fold(self.reporter.deadline(), Instant::min)
     }
 
     /// When an open port that says nothing is called silent.
     fn silent_at(&self) -> Option<Instant> {
-        let after = self.task.silent_after?;
-        (self.status.state == PortState::Open).then(|| self.last_rx + after)
+        let after = self.silent_after?;
+        (self.reporter.status.state == PortState::Open).then(|| self.last_rx + after)
     }
 
     fn fell_silent(&mut self, now: Now) {
         if let Some(again) = self.silence.fell(now.mono) {
             let span = Span::from_secs(now.mono.saturating_duration_since(self.last_rx).as_secs());
-            tracing::warn!("port {}: not a byte for {span}{again}", self.task.name);
+            tracing::warn!("port {}: not a byte for {span}{again}", self.reporter.name);
         }
-        self.change(PortState::Silent, now);
+        self.reporter.change(PortState::Silent, &self.device, now);
     }
 
     fn received(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.last_rx, now.mono);
-        self.status.last_rx = Some(now);
-        if self.status.state == PortState::Silent {
+        self.reporter.status.last_rx = Some(now);
+        if self.reporter.status.state == PortState::Silent {
             if self.silence.spoke() {
                 let silent = now.mono.saturating_duration_since(before);
                 let span = Span::from_secs(silent.as_secs());
-                tracing::info!("port {}: it speaks again, after {span}", self.task.name);
+                tracing::info!("port {}: it speaks again, after {span}", self.reporter.name);
             }
-            self.change(PortState::Open, now);
+            self.reporter.change(PortState::Open, &self.device, now);
         }
     }
 
-    /// Drops what is beyond the port's rate.
-    fn limit(&mut self, messages: &mut Vec<Publication>) {
-        let Some(rate) = &mut self.rate else { return };
-        let now = Instant::now();
-        let before = messages.len();
-        messages.retain(|_| rate.allows(now));
-        self.status.limited += (before - messages.len()) as u64;
-    }
-
-    fn came(&mut self, came: InboxItem) {
-        let now = Now::read();
-        match came {
-            InboxItem::Message(inbound) => {
-                let error = self.status.last_error.as_deref();
-                for done in self.commands.take(inbound, error, now.mono) {
-                    self.conclude(done, now);
-                }
-            }
-            InboxItem::Overflow(topic, count) => {
-                self.refused(RefusalReport { topic, why: CommandError::QueueFull, count }, now);
-            }
+    fn came(&mut self, item: InboxItem) {
+        match item {
+            InboxItem::Message(inbound) => self.device.command(inbound, Instant::now()),
+            InboxItem::Overflow(topic, count) => self.reporter.overflow(topic, count, Now::read()),
         }
     }
 
-    fn wrote(&mut self, n: usize) {
-        let now = Now::read();
-        if let Some(done) = self.commands.wrote(n, now.mono) {
-            self.conclude(done, now);
-        }
-    }
-
-    /// Refuses what waited for too long, and reports what is due.
-    fn refuse_late(&mut self, now: Now) {
-        let error = self.status.last_error.as_deref();
-        for done in self.commands.refusals(error, now.mono) {
-            self.conclude(done, now);
-        }
-        for report in self.refusals.due(now.mono) {
-            self.report(&report, now);
-        }
-    }
-
-    /// Tells all who want to know what became of a command, the broker last.
-    fn conclude(&mut self, done: Done, now: Now) {
-        let Done { topic, taken, outcome, result } = done;
-        tell(outcome.as_ref(), result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
-        match result {
-            Ok(bytes) => {
-                self.status.commands_sent += 1;
-                self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
-                tracing::debug!(port = self.task.name, %topic, "command sent");
-                let of = &self.task.command_topic;
-                let report = command_report(of, topic.as_str(), Ok(()), 1, now);
-                self.pass_on(vec![report]);
-            }
-            Err(why) => self.refused(RefusalReport { topic, why, count: 1 }, now),
-        }
-        taken.into_iter().for_each(AckGuard::done);
-    }
-
-    fn refused(&mut self, report: RefusalReport, now: Now) {
-        self.status.commands_refused += u64::from(report.count);
-        let RefusalReport { topic, why, .. } = &report;
-        self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
-        let (topic, why) = (topic.clone(), why.clone());
-        let (again, report) = self.refusals.refused(report, now.mono);
-        if let Some(again) = again {
-            tracing::warn!("port {}: command {topic} refused: {why}{again}", self.task.name);
-        }
-        if let Some(report) = report {
-            self.report(&report, now);
-        }
-    }
-
-    fn report(&mut self, report: &RefusalReport, now: Now) {
-        let RefusalReport { topic, why, count } = report;
-        let of = &self.task.command_topic;
-        let report = command_report(of, topic.as_str(), Err(why), *count, now);
-        self.pass_on(vec![report]);
-    }
-
-    fn answer(&mut self, ask: PortRequest) {
-        match ask {
+    fn answer(&mut self, request: PortRequest) {
+        match request {
             PortRequest::Status(reply) => {
-                let pipeline = &self.task.pipeline;
-                // Who asked may have gone.
-                let _ = reply.send(Snapshot {
-                    status: self.status.clone(),
-                    frames: pipeline.frame_counts().clone(),
-                    counts: pipeline.counts().clone(),
-                    values: pipeline.last_values().to_vec(),
-                });
+                // Whoever asked may be gone.
+                let _ = reply.send(Snapshot::new(&self.reporter.status, &self.device));
             }
-            PortRequest::Monitor(monitor) => {
-                self.subscribers.add(monitor);
-                self.task.pipeline.show_frames(true);
-                self.subscribers.publish(Now::read(), || self.status.event());
+            PortRequest::Monitor(subscriber) => {
+                self.reporter.subscribe(subscriber);
+                self.device.pipeline_mut().show_frames(true);
             }
             PortRequest::Rescan => self.nudged.notify_one(),
         }
     }
 
-    fn show_frames(&mut self) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let now = Now::read();
-        for frame in self.task.pipeline.seen() {
-            self.subscribers.publish(now, || PortEvent::Frame(frame.clone()));
-        }
-        if self.subscribers.is_empty() {
-            self.task.pipeline.show_frames(false);
-        }
-    }
-
-    fn pass_on(&mut self, entries: Vec<Entry>) {
-        if let Err(Full(lost)) = self.task.intake.offer(entries) {
-            self.status.dropped += lost.len() as u64;
-        }
-    }
-
-    fn publish_status(&mut self, now: Now) {
-        self.next_status = now.mono + self.task.interval;
-        let pipeline = &self.task.pipeline;
-        let topic = &self.task.status_topic;
-        let message = self.status.message(topic, pipeline.frame_counts(), pipeline.counts());
-        self.pass_on(vec![message]);
-    }
-
     /// The port is open, and has been `since` then.
-    fn opened(&mut self, device: String, since: Now) {
+    fn opened(&mut self, opened: String, since: Now) {
         let now = Now::read();
-        let again = if self.status.opens > 0 { " again" } else { "" };
+        let status = &mut self.reporter.status;
+        let again = if status.opens > 0 { " again" } else { "" };
         if self.retry.up(now.mono) {
-            tracing::info!("port {}: {device} is open{again}", self.task.name);
+            tracing::info!("port {}: {opened} is open{again}", self.reporter.name);
         }
-        self.status.opens += 1;
-        self.status.device = Some(device);
+        status.opens += 1;
+        status.device = Some(opened);
         self.last_rx = since.mono;
-        self.task.pipeline.open(since.mono);
-        self.commands.opened(now.mono);
-        self.change(PortState::Open, now);
+        self.device.opened(since.mono);
+        self.reporter.change(PortState::Open, &self.device, now);
     }
 
-    fn went_away(&mut self, how: Attempt, why: String, now: Now) {
-        if let Some(cut) = self.commands.went_away(now.mono) {
-            self.conclude(cut, now);
+    fn went_away(&mut self, how: Attempt, why: &str, now: Now) {
+        self.device.closed(why, now.mono);
+        self.reporter.settle(&mut self.device, &mut Vec::new(), now);
+        if let Some(again) = self.retry.down(how, why, now.mono) {
+            tracing::warn!("{}", retry::line(self.reporter.name.as_str(), why, again));
         }
-        if let Some(again) = self.retry.down(how, &why, now.mono) {
-            tracing::warn!("{}", retry::line(&self.task.name, &why, again));
-        }
-        let is_known = self.status.last_error.as_ref() == Some(&why);
-        if self.status.state != PortState::Away || !is_known {
-            self.status.last_error = Some(why);
-            self.status.device = None;
-            self.change(PortState::Away, now);
-        }
+        self.reporter.went_away(why, &self.device, now);
     }
 
     fn stopped(mut self, now: Now) -> Leftover {
-        if let Some(cut) = self.commands.cut() {
-            self.conclude(cut, now);
-        }
-        for report in self.refusals.rest() {
-            self.report(&report, now);
-        }
-        self.status.device = None;
-        self.change(PortState::Stopped, now);
-        let PortTask { inbox, name, command_topic, intake, .. } = self.task;
-        Leftover { inbox, begun: self.commands.end(), name, command_topic, intake }
-    }
-
-    fn change(&mut self, state: PortState, now: Now) {
-        if self.status.state != state {
-            self.status.state = state;
-            self.status.since = now;
-            self.subscribers.publish(now, || self.status.event());
-        }
-        self.publish_status(now);
-    }
-
-    /// Logs refused readings, bad frames and drops.
-    fn complain(&mut self) {
-        let counts = self.task.pipeline.frame_counts();
-        let bad = counts.bad();
-        let lost = self.status.dropped + self.status.limited;
-        let refused = self.task.pipeline.complaints();
-        for line in self.complaints.lines(refused, bad, lost, Instant::now()) {
-            tracing::warn!("port {}: {line}", self.task.name);
-        }
-    }
-}
-
-/// What a device emits, as the outbox takes it.
-fn entry(Publication { message, durability, measured }: Publication) -> Entry {
-    Entry { durability, measured: Some(measured), ..message.into() }
-}
-
-/// The channel has room for the results of all commands of a port; who waits for them may have gone.
-fn tell(outcome: Option<&Outcome>, result: Result<usize, CommandError>) {
-    if let Some(outcome) = outcome {
-        let _ = outcome.try_send(result);
+        let unwritten = self.device.stop();
+        self.reporter.settle(&mut self.device, &mut Vec::new(), now);
+        self.reporter.stopped(&self.device, now);
+        let Reporter { name, command_topic, intake, .. } = self.reporter;
+        Leftover { inbox: self.inbox, unwritten, name, command_topic, intake }
     }
 }

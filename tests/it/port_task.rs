@@ -14,13 +14,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 use tty2mqtt::testing::config::load;
-use tty2mqtt::testing::device::pipeline::Pipeline;
+use tty2mqtt::testing::device::Device;
+use tty2mqtt::testing::device::inbound::{Inbound, Receipt};
 use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet::{self, Outlet};
 use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::PortState;
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
-use tty2mqtt::testing::port::task::{self, Inbound, Inbox, Leftover, LinkKind, Opened, PortTask};
+use tty2mqtt::testing::port::task::{self, Inbox, Leftover, LinkKind, Opened, PortTask};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -100,22 +101,16 @@ fn parts_of(text: &str) -> Parts {
     let (stop, stopped) = watch::channel(());
     let topics = Topics::of(&config.gateway);
     let task = PortTask {
-        name: name.to_string(),
-        pipeline: Pipeline::build(&port.device(&config.gateway, name)).unwrap(),
-        commands: tty2mqtt::testing::device::command::build_all(
-            &port.device(&config.gateway, name),
-        )
-        .unwrap(),
-        command_wait: port.command_wait.duration(),
+        name: name.clone(),
+        settings: port.clone(),
+        device: Device::build(&port.device(&config.gateway, name)).unwrap(),
         inbox: end,
         left: None,
-        asks: asked,
+        requests: asked,
         intake,
         status_topic: topics.port(name),
         command_topic: topics.commands(name),
         interval: Duration::from_secs(3600),
-        silent_after: port.silent_after.map(|span| span.duration()),
-        rate_limit: port.rate_limit,
         stop: stopped,
     };
     Parts { task, outlet, inbox, asks, stop }
@@ -159,8 +154,7 @@ fn relay(payload: Bytes) -> Inbound {
         retain: false,
         since: Some(Instant::now()),
         expires: None,
-        taken: None,
-        outcome: None,
+        receipt: Receipt::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tty2mqtt::testing::base::clock::Now;
 use tty2mqtt::testing::config::{Config, load};
-use tty2mqtt::testing::device::pipeline::Pipeline;
+use tty2mqtt::testing::device::Device;
 use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::settings::Port;
@@ -247,19 +247,16 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
     let topics = Topics::of(&config.gateway);
     for (name, port) in &config.ports {
         let task = PortTask {
-            name: name.to_string(),
-            pipeline: Pipeline::build(&port.device(&config.gateway, name)).unwrap(),
-            commands: Vec::new(),
-            command_wait: Duration::ZERO,
+            name: name.clone(),
+            settings: port.clone(),
+            device: Device::build(&port.device(&config.gateway, name)).unwrap(),
             inbox: task::inbox().1,
             left: None,
-            asks: mpsc::channel(task::REQUESTS).1,
+            requests: mpsc::channel(task::REQUESTS).1,
             intake: intake.clone(),
             status_topic: topics.port(name),
             command_topic: topics.commands(name),
             interval: Duration::from_secs(60),
-            silent_after: None,
-            rate_limit: None,
             stop: stop.clone(),
         };
         let port = port.clone();

@@ -14,12 +14,6 @@ pub struct Token {
 }
 
 impl Token {
-    /// Of the first link, for tests of what holds tokens.
-    #[cfg(test)]
-    pub(crate) fn of(id: PacketId) -> Token {
-        Token { id, link: 0 }
-    }
-
     /// The packet identifier that the broker gave the message.
     pub fn id(self) -> PacketId {
         self.id

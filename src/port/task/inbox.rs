@@ -1,13 +1,11 @@
-//! The way of a command message to a port, and who hears that it is done with.
+//! The way of a command message to a port: a queue that is bounded in messages and in bytes.
 
 use crate::device::Topic;
-use crate::device::command::{CommandError, LONGEST};
-use crate::mqtt::session::Token;
+use crate::device::command::LONGEST;
+use crate::device::inbound::Inbound;
 use bytes::Bytes;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// How many command messages wait for a port at most. A broker that keeps to our receive maximum
@@ -16,79 +14,6 @@ pub const INBOX: usize = 256;
 
 /// Bytes of topics and payloads that wait for a port at most.
 pub const INBOX_BYTES: usize = 32 * 1024;
-
-/// A command message on its way to a port.
-#[derive(Debug)]
-pub struct Inbound {
-    /// The topic it was published to.
-    pub topic: Topic,
-    /// Its payload.
-    pub payload: Bytes,
-    /// Whether the broker had kept it from before.
-    pub retain: bool,
-    /// Since when it counts as sent, for `max_age`; `None`: nobody knows, so it counts as too old.
-    pub since: Option<Instant>,
-    /// When its sender's message expiry is over (MQTT 5.0, 3.3.2.3.3).
-    pub expires: Option<Instant>,
-    /// Acknowledges it to the broker.
-    pub taken: Option<AckGuard>,
-    /// Gets what becomes of it: one result for each command of the port that wants it. All is said
-    /// when the channel ends.
-    pub outcome: Option<Outcome>,
-}
-
-/// Where the results of a command message go: bytes written, or why not.
-pub type Outcome = mpsc::Sender<Result<usize, CommandError>>;
-
-/// One share in the acknowledgement of a command message. The broker gets it once each share is
-/// [done](AckGuard::done). A share that is dropped without a word withholds it for good: the broker
-/// then gives the message again to the next link that resumes the session.
-#[derive(Debug)]
-pub struct AckGuard {
-    last: Option<Arc<Last>>,
-}
-
-#[derive(Debug)]
-struct Last {
-    token: Token,
-    back: mpsc::Sender<Token>,
-    withheld: AtomicBool,
-}
-
-impl AckGuard {
-    /// Sends the token back in the end; the channel has room for all that there can be.
-    pub fn new(token: Token, back: mpsc::Sender<Token>) -> AckGuard {
-        let withheld = AtomicBool::new(false);
-        AckGuard { last: Some(Arc::new(Last { token, back, withheld })) }
-    }
-
-    /// Another share.
-    pub fn share(&self) -> AckGuard {
-        AckGuard { last: self.last.clone() }
-    }
-
-    /// This share's part of the command was written or refused.
-    pub fn done(mut self) {
-        self.last = None;
-    }
-}
-
-impl Drop for AckGuard {
-    fn drop(&mut self) {
-        if let Some(last) = &self.last {
-            last.withheld.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Last {
-    fn drop(&mut self) {
-        if !*self.withheld.get_mut() {
-            // Nobody listens any more when the link is gone; then the broker repeats it.
-            let _ = self.back.try_send(self.token);
-        }
-    }
-}
 
 /// The end of an inbox that takes command messages. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -176,9 +101,7 @@ impl Inbox {
             overflow.count = overflow.count.wrapping_add(1);
             overflow.topic = Some(inbound.topic);
         });
-        if let Some(taken) = inbound.taken {
-            taken.done();
-        }
+        inbound.receipt.acknowledge();
         OfferError::Full
     }
 }
@@ -223,51 +146,35 @@ impl InboxEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::packet::PacketId;
+    use crate::device::inbound::{AckGuard, Receipt};
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    fn inbound(payload: usize, taken: Option<AckGuard>) -> Inbound {
+    fn inbound(payload: usize, ack: Option<AckGuard>) -> Inbound {
         Inbound {
             topic: "t".parse().unwrap(),
             payload: vec![b'x'; payload].into(),
             retain: false,
             since: None,
             expires: None,
-            taken,
-            outcome: None,
+            receipt: Receipt { ack, outcome: None },
         }
-    }
-
-    fn token() -> Token {
-        Token::of(PacketId::new(7).unwrap())
-    }
-
-    #[test]
-    fn only_shares_that_are_all_done_acknowledge() {
-        let (back, mut tokens) = mpsc::channel(4);
-        let taken = AckGuard::new(token(), back.clone());
-        let share = taken.share();
-        taken.done();
-        assert!(tokens.try_recv().is_err());
-        share.done();
-        assert_eq!(tokens.try_recv(), Ok(token()));
-        let taken = AckGuard::new(token(), back);
-        drop(taken.share());
-        taken.done();
-        assert!(tokens.try_recv().is_err(), "a share was dropped without a word");
     }
 
     #[tokio::test]
     async fn what_finds_no_room_is_acknowledged_and_counted() {
-        let (back, mut tokens) = mpsc::channel(4);
+        let acknowledged = Arc::new(AtomicU32::new(0));
         let (inbox, mut end) = inbox();
         let fits = INBOX_BYTES / 1001;
         for _ in 0..fits {
             inbox.offer(inbound(1000, None)).unwrap();
         }
         for _ in 0..3 {
-            let taken = AckGuard::new(token(), back.clone());
-            assert!(matches!(inbox.offer(inbound(1000, Some(taken))), Err(OfferError::Full)));
-            assert_eq!(tokens.try_recv(), Ok(token()));
+            let count = acknowledged.clone();
+            let ack = AckGuard::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(matches!(inbox.offer(inbound(1000, Some(ack))), Err(OfferError::Full)));
+            assert_eq!(acknowledged.swap(0, Ordering::Relaxed), 1);
         }
         assert!(matches!(end.next(false).await, InboxItem::Overflow(_, 3)));
         for _ in 0..fits {

@@ -15,10 +15,11 @@ use tokio::time::timeout;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketId, Properties, Publish, Reason, Version};
 use tty2mqtt::mqtt::session::{Event, Options, Session, Token};
 use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::testing::device::inbound::{AckGuard, Inbound, Receipt};
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::inlet::Outlet;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
-use tty2mqtt::testing::port::task::{self, AckGuard, Inbound, Inbox, Leftover, LinkKind, Opened};
+use tty2mqtt::testing::port::task::{self, Inbox, Leftover, LinkKind, Opened};
 
 const SEEDS: u64 = 12;
 
@@ -205,7 +206,12 @@ async fn scenario(seed: u64) -> [u64; 3] {
     let mut burst = |chance: &mut Chance, commands: u64| {
         for _ in 0..commands {
             let token = tokens.next().filter(|_| !chance.one_in(4));
-            let taken = token.map(|token| AckGuard::new(token, back.clone()));
+            let ack = token.map(|token| {
+                let back = back.clone();
+                AckGuard::new(move || {
+                    let _ = back.try_send(token);
+                })
+            });
             if let Some(token) = token {
                 with_token.insert(offered, token.id().get());
             }
@@ -218,8 +224,7 @@ async fn scenario(seed: u64) -> [u64; 3] {
                 retain: false,
                 since: Some(Instant::now()),
                 expires: None,
-                taken,
-                outcome: None,
+                receipt: Receipt { ack, outcome: None },
             };
             offered += 1;
             // Full: it is acknowledged, and the port reports it.

@@ -1,0 +1,205 @@
+//! What a port says: its messages, its status, what became of commands, what the log and those who
+//! look on are told.
+
+use super::complaints::Complaints;
+use super::monitor::{PortEvent, Subscriber, Subscribers};
+use super::rate::Rate;
+use super::refused::{RefusalReport, RefusedCommands};
+use crate::base::clock::Now;
+use crate::base::scalar::Name;
+use crate::device::command::CommandError;
+use crate::device::{Concluded, Device, Publication, Topic};
+use crate::outbox::entry::Entry;
+use crate::outbox::inlet::{Full, Intake};
+use crate::port::status::{PortState, PortStatus, command_report};
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+pub(super) struct Reporter {
+    pub(super) name: Name,
+    status_topic: Topic,
+    pub(super) command_topic: Topic,
+    pub(super) intake: Intake,
+    /// How often the status is published when nothing changes.
+    interval: Duration,
+    next_status: Instant,
+    pub(super) status: PortStatus,
+    rate: Option<Rate>,
+    refusals: RefusedCommands,
+    complaints: Complaints,
+    pub(super) subscribers: Subscribers,
+}
+
+impl Reporter {
+    /// `topics`: of the status, and of what became of commands.
+    pub(super) fn new(
+        name: Name,
+        topics: (Topic, Topic),
+        intake: Intake,
+        interval: Duration,
+        rate_limit: Option<NonZeroU32>,
+        now: Now,
+    ) -> Reporter {
+        Reporter {
+            name,
+            status_topic: topics.0,
+            command_topic: topics.1,
+            intake,
+            interval,
+            next_status: now.mono + interval,
+            status: PortStatus::away(now),
+            rate: rate_limit.map(|limit| Rate::new(limit.get())),
+            refusals: RefusedCommands::default(),
+            complaints: Complaints::default(),
+            subscribers: Subscribers::default(),
+        }
+    }
+
+    /// Tells everybody what came of the last step. `messages` is empty afterwards.
+    pub(super) fn settle(
+        &mut self,
+        device: &mut Device,
+        messages: &mut Vec<Publication>,
+        now: Now,
+    ) {
+        self.show_frames(device, now);
+        if let Some(rate) = &mut self.rate {
+            let before = messages.len();
+            messages.retain(|_| rate.allows(now.mono));
+            self.status.limited += (before - messages.len()) as u64;
+        }
+        self.pass_on(messages.drain(..).map(entry).collect());
+        for concluded in device.concluded() {
+            self.conclude(concluded, now);
+        }
+        for report in self.refusals.due(now.mono) {
+            self.report(&report, now);
+        }
+        // Refused readings, bad frames and drops.
+        let bad = device.pipeline().frame_counts().bad();
+        let lost = self.status.dropped + self.status.limited;
+        let refused = device.pipeline_mut().complaints();
+        for line in self.complaints.lines(refused, bad, lost, now.mono) {
+            tracing::warn!("port {}: {line}", self.name);
+        }
+    }
+
+    /// When [`Reporter::tick`] or [`Reporter::settle`] has something to say.
+    pub(super) fn deadline(&self) -> Instant {
+        self.refusals.deadline().map_or(self.next_status, |due| due.min(self.next_status))
+    }
+
+    /// Publishes the status when that is due.
+    pub(super) fn tick(&mut self, device: &Device, now: Now) {
+        if self.next_status <= now.mono {
+            self.publish_status(device, now);
+        }
+    }
+
+    /// Tells all who want to know what became of a command, the broker last.
+    fn conclude(&mut self, concluded: Concluded, now: Now) {
+        let Concluded { topic, receipt, result } = concluded;
+        receipt.tell(result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
+        match result {
+            Ok(bytes) => {
+                self.status.commands_sent += 1;
+                self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
+                tracing::debug!(port = %self.name, %topic, "command sent");
+                let report = command_report(&self.command_topic, topic.as_str(), Ok(()), 1, now);
+                self.pass_on(vec![report]);
+            }
+            Err(why) => self.refused(RefusalReport { topic, why, count: 1 }, now),
+        }
+        receipt.acknowledge();
+    }
+
+    /// So many command messages found no room, the last of them with this topic.
+    pub(super) fn overflow(&mut self, topic: Topic, count: u32, now: Now) {
+        self.refused(RefusalReport { topic, why: CommandError::QueueFull, count }, now);
+    }
+
+    fn refused(&mut self, report: RefusalReport, now: Now) {
+        self.status.commands_refused += u64::from(report.count);
+        let RefusalReport { topic, why, .. } = &report;
+        self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
+        let (topic, why) = (topic.clone(), why.clone());
+        let (again, report) = self.refusals.refused(report, now.mono);
+        if let Some(again) = again {
+            tracing::warn!("port {}: command {topic} refused: {why}{again}", self.name);
+        }
+        if let Some(report) = report {
+            self.report(&report, now);
+        }
+    }
+
+    fn report(&mut self, report: &RefusalReport, now: Now) {
+        let RefusalReport { topic, why, count } = report;
+        let report = command_report(&self.command_topic, topic.as_str(), Err(why), *count, now);
+        self.pass_on(vec![report]);
+    }
+
+    pub(super) fn subscribe(&mut self, subscriber: Subscriber) {
+        self.subscribers.add(subscriber);
+        self.subscribers.publish(Now::read(), || self.status.event());
+    }
+
+    fn show_frames(&mut self, device: &mut Device, now: Now) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        for frame in device.pipeline_mut().seen() {
+            self.subscribers.publish(now, || PortEvent::Frame(frame.clone()));
+        }
+        if self.subscribers.is_empty() {
+            device.pipeline_mut().show_frames(false);
+        }
+    }
+
+    fn pass_on(&mut self, entries: Vec<Entry>) {
+        if let Err(Full(lost)) = self.intake.offer(entries) {
+            self.status.dropped += lost.len() as u64;
+        }
+    }
+
+    fn publish_status(&mut self, device: &Device, now: Now) {
+        self.next_status = now.mono + self.interval;
+        let pipeline = device.pipeline();
+        let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
+        let message = self.status.message(&self.status_topic, frames, counts);
+        self.pass_on(vec![message]);
+    }
+
+    /// The port is in this state from now on, or still.
+    pub(super) fn change(&mut self, state: PortState, device: &Device, now: Now) {
+        if self.status.state != state {
+            self.status.state = state;
+            self.status.since = now;
+            self.subscribers.publish(now, || self.status.event());
+        }
+        self.publish_status(device, now);
+    }
+
+    /// The port is away, for this reason. Said once for each reason.
+    pub(super) fn went_away(&mut self, why: &str, device: &Device, now: Now) {
+        let is_known = self.status.last_error.as_deref() == Some(why);
+        if self.status.state != PortState::Away || !is_known {
+            self.status.last_error = Some(why.to_owned());
+            self.status.device = None;
+            self.change(PortState::Away, device, now);
+        }
+    }
+
+    /// The task ends: what is left to be said.
+    pub(super) fn stopped(&mut self, device: &Device, now: Now) {
+        for report in self.refusals.rest() {
+            self.report(&report, now);
+        }
+        self.status.device = None;
+        self.change(PortState::Stopped, device, now);
+    }
+}
+
+/// What a device emits, as the outbox takes it.
+fn entry(Publication { message, durability, measured }: Publication) -> Entry {
+    Entry { durability, measured: Some(measured), ..message.into() }
+}
