@@ -15,5 +15,5 @@ pub mod usb;
 
 #[cfg(any(test, feature = "testing"))]
 pub use open::open;
-pub use open::{OpenError, Opener};
+pub use open::{LinkKind, OpenError, Opened, Opener};
 pub use stream::Stream;

@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::outbox::inlet::Intake;
 use crate::outbox::journal::{self, Journal};
 use crate::port::settings::Port;
+use crate::port::status::PortTopics;
 use crate::port::task::{self, Inbox, PortTask};
 use std::io;
 use std::time::Duration;
@@ -143,8 +144,7 @@ pub(super) fn port(
         left: None,
         requests: asked,
         intake,
-        status_topic: topics.port(name),
-        command_topic: topics.commands(name),
+        topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
         interval: config.status_interval().duration(),
         stop: stopped,
     };

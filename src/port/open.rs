@@ -2,9 +2,9 @@
 
 use super::in_use;
 use super::stream::{Stream, Tty};
-use super::task::{LinkKind, Opened};
 use super::usb::{self, UsbError};
 use crate::base::line::{Line, Parity};
+use crate::port::line_counts::LineCounts;
 use crate::port::settings::{Flow, ModemLine, Port, TcpAddress};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, ControlModes, InputModes, OptionalActions, Termios};
@@ -14,11 +14,35 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
 
 /// How long a serial port on the network may take to answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An open port.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// Bytes in both directions.
+    pub stream: S,
+    /// What was opened, `/dev/ttyUSB1`.
+    pub device: String,
+    /// What there is between us and the device.
+    pub link: LinkKind,
+    /// Errors on the line since it was opened, where the driver counts them.
+    pub line_counts: Option<watch::Receiver<LineCounts>>,
+}
+
+/// What there is between us and a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    Tty,
+    /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
+    MarkedTty,
+    /// A serial server on the network, which may speak itself before the device does.
+    Network,
+}
 
 /// Why a port could not be opened.
 #[derive(Debug, thiserror::Error)]

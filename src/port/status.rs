@@ -173,6 +173,14 @@ struct CommandReport<'a> {
     time: String,
 }
 
+/// Where a port says how it is.
+#[derive(Clone, Debug)]
+pub struct PortTopics {
+    pub status: Topic,
+    /// What became of commands.
+    pub command: Topic,
+}
+
 /// How a port is.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

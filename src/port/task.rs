@@ -6,25 +6,27 @@ mod inbox;
 mod leftover;
 pub mod monitor;
 mod rate;
+mod receiver;
 mod refused;
 mod reporter;
+mod request;
 mod retry;
 mod silence;
 mod trial;
 
 pub use inbox::{INBOX, INBOX_BYTES, Inbox, InboxEnd, OfferError, inbox};
 pub use leftover::Leftover;
+pub use request::{PortRequest, REQUESTS};
 
 use crate::base::clock::Now;
 use crate::base::scalar::{Name, Span};
-use crate::device::{Device, Publication, READ, Topic};
+use crate::device::{Device, Publication, READ};
 use crate::outbox::inlet::Intake;
-use crate::port::line_counts::LineCounts;
-use crate::port::marks::{Marks, Piece};
+use crate::port::open::{LinkKind, Opened};
 use crate::port::settings::Port;
-use crate::port::status::{PortState, Snapshot};
+use crate::port::status::{PortState, PortTopics};
 use inbox::InboxItem;
-use monitor::Subscriber;
+use receiver::Receiver;
 use reporter::Reporter;
 use retry::{Attempt, Retry};
 use silence::Silence;
@@ -33,25 +35,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
 /// How long a port may take to close. A tty gets a second of it to send what was written.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
-
-/// What somebody wants to know of a port.
-#[derive(Debug)]
-pub enum PortRequest {
-    /// How it is.
-    Status(oneshot::Sender<Snapshot>),
-    /// What happens on it from now on.
-    Monitor(Subscriber),
-    /// Try now if it is away: a device was plugged in.
-    Rescan,
-}
-
-/// How many requests wait for a port at most.
-pub const REQUESTS: usize = 16;
 
 /// All that the task of a port owns.
 #[derive(Debug)]
@@ -67,37 +55,11 @@ pub struct PortTask {
     pub requests: mpsc::Receiver<PortRequest>,
     /// Where its messages go.
     pub intake: Intake,
-    /// Topic of its status.
-    pub status_topic: Topic,
-    /// Topic of what became of commands.
-    pub command_topic: Topic,
+    pub topics: PortTopics,
     /// How often the status is published when nothing changes.
     pub interval: Duration,
     /// The end of the gateway: the other end is dropped.
     pub stop: watch::Receiver<()>,
-}
-
-/// An open port.
-#[derive(Debug)]
-pub struct Opened<S> {
-    /// Bytes in both directions.
-    pub stream: S,
-    /// What was opened, `/dev/ttyUSB1`.
-    pub device: String,
-    /// What there is between us and the device.
-    pub link: LinkKind,
-    /// Errors on the line since it was opened, where the driver counts them.
-    pub line_counts: Option<watch::Receiver<LineCounts>>,
-}
-
-/// What there is between us and a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkKind {
-    Tty,
-    /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
-    MarkedTty,
-    /// A serial server on the network, which may speak itself before the device does.
-    Network,
 }
 
 /// Runs a port until it is stopped. `open` is called again and again while the port is away. Returns
@@ -122,20 +84,12 @@ where
         };
         let now = Now::read();
         port.went_away(how, &why, now);
-        let wait = port.retry.pause(now.mono);
-        let nudged = port.nudged.clone();
-        let pause = timeout(wait, nudged.notified());
-        if port.meanwhile(pause).await.is_none() {
+        let (wait, nudged) = (port.retry.pause(now.mono), port.nudged.clone());
+        if port.meanwhile(timeout(wait, nudged.notified())).await.is_none() {
             break;
         }
     }
     port.stopped(Now::read())
-}
-
-/// Why an open port is no longer served.
-enum End {
-    Stop,
-    Gone(String),
 }
 
 struct ActivePort {
@@ -144,21 +98,12 @@ struct ActivePort {
     requests: mpsc::Receiver<PortRequest>,
     stop: watch::Receiver<()>,
     reporter: Reporter,
-    /// After so long without a byte the status says so.
-    silent_after: Option<Duration>,
-    /// When the last byte came, or the port was opened.
-    last_rx: Instant,
+    receiver: Receiver,
     silence: Silence,
     /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
     /// device may have come too late for it.
     nudged: Arc<Notify>,
     retry: Retry,
-    /// Where the marks of a tty stand, if it has such.
-    marks: Option<Marks>,
-    /// What the driver counts.
-    line: Option<watch::Receiver<LineCounts>>,
-    /// What it had counted when the port was opened.
-    line_before: Option<LineCounts>,
 }
 
 impl ActivePort {
@@ -168,22 +113,18 @@ impl ActivePort {
             None => (task.inbox, None),
         };
         task.device.coming(unwritten, now.mono);
-        let rate_limit = task.settings.rate_limit;
-        let (topics, intake) = ((task.status_topic, task.command_topic), task.intake);
+        let (settings, intake) = (task.settings, task.intake);
+        let rate_limit = settings.rate_limit;
         ActivePort {
-            reporter: Reporter::new(task.name, topics, intake, task.interval, rate_limit, now),
+            reporter: Reporter::new(task.name, task.topics, intake, task.interval, rate_limit, now),
             device: task.device,
             inbox,
             requests: task.requests,
             stop: task.stop,
-            silent_after: task.settings.silent_after.map(Span::duration),
-            last_rx: now.mono,
-            silence: Silence::default(),
+            receiver: Receiver::default(),
+            silence: Silence::new(settings.silent_after.map(Span::duration), now.mono),
             nudged: Arc::new(Notify::new()),
             retry: Retry::new(),
-            marks: None,
-            line: None,
-            line_before: None,
         }
     }
 
@@ -228,26 +169,24 @@ impl ActivePort {
                 }
             }
         }
-        self.marks = (link == LinkKind::MarkedTty).then(Marks::default);
-        let status = &mut self.reporter.status;
-        self.line_before = status.line;
-        if line_counts.is_some() {
-            status.line.get_or_insert_default();
-        }
-        self.line = line_counts;
-        self.opened(device, since);
-        match self.serve(stream, held).await {
-            End::Stop => None,
-            End::Gone(why) => {
-                let last_rx = self.reporter.status.last_rx;
-                let heard = last_rx.is_some_and(|last_rx| last_rx.mono >= since.mono);
-                Some((retry::after_link(since.mono.elapsed(), heard), why))
-            }
-        }
+        self.receiver = Receiver::new(link, line_counts, &mut self.reporter.status);
+        let now = Now::read();
+        let is_told = self.retry.up(now.mono);
+        self.silence.opened(since.mono);
+        self.device.opened(since.mono);
+        self.reporter.opened(device, is_told, &self.device, now);
+        let why = self.serve(stream, held).await?;
+        let heard = self.reporter.status.last_rx.is_some_and(|at| at.mono >= since.mono);
+        Some((retry::after_link(since.mono.elapsed(), heard), why))
     }
 
-    /// `held` came before the port was known to be open.
-    async fn serve<S: AsyncRead + AsyncWrite>(&mut self, stream: S, held: trial::Held) -> End {
+    /// Pumps until the port ends: why. `None` when the gateway ends. `held` came before the port was
+    /// known to be open.
+    async fn serve<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        stream: S,
+        held: trial::Held,
+    ) -> Option<String> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ];
         let mut messages = Vec::new();
@@ -265,16 +204,16 @@ impl ActivePort {
             self.reporter.settle(&mut self.device, &mut messages, now);
             let due = self.deadline();
             tokio::select! {
-                _ = self.stop.changed() => break End::Stop,
+                _ = self.stop.changed() => break None,
                 read = reader.read(&mut buffer) => match read {
-                    Ok(0) => break End::Gone("unplugged, or closed by the other end".into()),
+                    Ok(0) => break Some("unplugged, or closed by the other end".into()),
                     Ok(n) => self.take(&buffer[..n], Now::read(), &mut messages),
-                    Err(error) => break End::Gone(error.to_string()),
+                    Err(error) => break Some(error.to_string()),
                 },
                 written = writer.write(&pending), if may_write => match written {
-                    Ok(0) => break End::Gone("it takes no more bytes".into()),
+                    Ok(0) => break Some("it takes no more bytes".into()),
                     Ok(n) => self.device.wrote(n, Instant::now()),
-                    Err(error) => break End::Gone(error.to_string()),
+                    Err(error) => break Some(error.to_string()),
                 },
                 item = self.inbox.next(self.device.wants_command()) => self.came(item),
                 Some(request) = self.requests.recv() => self.answer(request),
@@ -282,7 +221,7 @@ impl ActivePort {
                     let now = Now::read();
                     self.device.timeout(now, &mut messages);
                     if self.silent_at().is_some_and(|due| due <= now.mono) {
-                        self.fell_silent(now);
+                        self.reporter.fell_silent(self.silence.fell(now.mono), &self.device, now);
                     }
                     self.reporter.tick(&self.device, now);
                 }
@@ -292,78 +231,15 @@ impl ActivePort {
         end
     }
 
-    /// Takes bytes as they were read.
-    fn take(&mut self, mut read: &[u8], now: Now, messages: &mut Vec<Publication>) {
-        self.received(now);
-        let lost = self.lost_on_the_line();
-        if lost {
-            self.device.pipeline_mut().lost();
-        }
-        let Some(mut marks) = self.marks else { return self.take_piece(read, lost, now, messages) };
-        // Good bytes between which marks stood, put together again.
-        let mut run = Vec::new();
-        while let Some(piece) = marks.next(&mut read) {
-            match piece {
-                Piece::Good(bytes) if run.is_empty() && read.is_empty() => {
-                    self.take_piece(bytes, lost, now, messages);
-                }
-                Piece::Good(bytes) => run.extend_from_slice(bytes),
-                Piece::Damaged(bytes) => {
-                    self.take_piece(&std::mem::take(&mut run), lost, now, messages);
-                    self.take_piece(bytes, true, now, messages);
-                }
-            }
-        }
-        self.take_piece(&run, lost, now, messages);
-        self.marks = Some(marks);
-    }
-
-    fn take_piece(
-        &mut self,
-        bytes: &[u8],
-        damaged: bool,
-        now: Now,
-        messages: &mut Vec<Publication>,
-    ) {
-        if bytes.is_empty() {
-            return;
-        }
-        tracing::trace!(port = %self.reporter.name, damaged, bytes = %bytes.escape_ascii());
-        self.reporter.subscribers.publish_raw(now, bytes);
-        if damaged {
-            self.device.push_damaged(bytes, now, messages);
-        } else {
-            self.device.push(bytes, now, messages);
-        }
-    }
-
-    /// Takes over what the driver has counted. Whether bytes were lost since the last read: where
-    /// they would have stood in this one it does not say.
-    fn lost_on_the_line(&mut self) -> bool {
-        let Some(line) = &mut self.line else { return false };
-        // An error: the stream is closed.
-        if !line.has_changed().unwrap_or(false) {
-            return false;
-        }
-        let counted = &mut self.reporter.status.line;
-        let before = counted.unwrap_or_default();
-        let now = line.borrow_and_update().plus(self.line_before.unwrap_or_default());
-        *counted = Some(now);
-        now.lost() > before.lost()
-    }
-
     /// Closes the port, and answers meanwhile.
     async fn close(&mut self, mut writer: impl AsyncWrite + Unpin) {
         let mut closing = pin!(timeout(CLOSE_DEADLINE, writer.shutdown()));
         loop {
             tokio::select! {
                 closed = &mut closing => {
-                    if closed.is_err() {
-                        let (name, device) = (&self.reporter.name, &self.reporter.status.device);
-                        let device = device.as_deref().unwrap_or_default();
-                        tracing::warn!("port {name}: {device} does not close; not waiting for it");
-                    }
-                    return;
+                    return if closed.is_err() {
+                        self.reporter.does_not_close();
+                    };
                 }
                 Some(request) = self.requests.recv() => self.answer(request),
             }
@@ -378,29 +254,14 @@ impl ActivePort {
 
     /// When an open port that says nothing is called silent.
     fn silent_at(&self) -> Option<Instant> {
-        let after = self.silent_after?;
-        (self.reporter.status.state == PortState::Open).then(|| self.last_rx + after)
+        self.silence.deadline().filter(|_| self.reporter.status.state == PortState::Open)
     }
 
-    fn fell_silent(&mut self, now: Now) {
-        if let Some(again) = self.silence.fell(now.mono) {
-            let span = Span::from_secs(now.mono.saturating_duration_since(self.last_rx).as_secs());
-            tracing::warn!("port {}: not a byte for {span}{again}", self.reporter.name);
-        }
-        self.reporter.change(PortState::Silent, &self.device, now);
-    }
-
-    fn received(&mut self, now: Now) {
-        let before = std::mem::replace(&mut self.last_rx, now.mono);
-        self.reporter.status.last_rx = Some(now);
-        if self.reporter.status.state == PortState::Silent {
-            if self.silence.spoke() {
-                let silent = now.mono.saturating_duration_since(before);
-                let span = Span::from_secs(silent.as_secs());
-                tracing::info!("port {}: it speaks again, after {span}", self.reporter.name);
-            }
-            self.reporter.change(PortState::Open, &self.device, now);
-        }
+    /// Takes bytes as they were read.
+    fn take(&mut self, read: &[u8], now: Now, messages: &mut Vec<Publication>) {
+        let silent = self.silence.received(now.mono);
+        self.reporter.received(silent, &self.device, now);
+        self.receiver.take(read, &mut self.device, &mut self.reporter, now, messages);
     }
 
     fn came(&mut self, item: InboxItem) {
@@ -412,47 +273,26 @@ impl ActivePort {
 
     fn answer(&mut self, request: PortRequest) {
         match request {
-            PortRequest::Status(reply) => {
-                // Whoever asked may be gone.
-                let _ = reply.send(Snapshot::new(&self.reporter.status, &self.device));
-            }
+            // Whoever asked may be gone.
+            PortRequest::Status(reply) => drop(reply.send(self.reporter.snapshot(&self.device))),
             PortRequest::Monitor(subscriber) => {
-                self.reporter.subscribe(subscriber);
-                self.device.pipeline_mut().show_frames(true);
+                self.reporter.subscribe(subscriber, &mut self.device);
             }
             PortRequest::Rescan => self.nudged.notify_one(),
         }
     }
 
-    /// The port is open, and has been `since` then.
-    fn opened(&mut self, opened: String, since: Now) {
-        let now = Now::read();
-        let status = &mut self.reporter.status;
-        let again = if status.opens > 0 { " again" } else { "" };
-        if self.retry.up(now.mono) {
-            tracing::info!("port {}: {opened} is open{again}", self.reporter.name);
-        }
-        status.opens += 1;
-        status.device = Some(opened);
-        self.last_rx = since.mono;
-        self.device.opened(since.mono);
-        self.reporter.change(PortState::Open, &self.device, now);
-    }
-
     fn went_away(&mut self, how: Attempt, why: &str, now: Now) {
         self.device.closed(why, now.mono);
         self.reporter.settle(&mut self.device, &mut Vec::new(), now);
-        if let Some(again) = self.retry.down(how, why, now.mono) {
-            tracing::warn!("{}", retry::line(self.reporter.name.as_str(), why, again));
-        }
-        self.reporter.went_away(why, &self.device, now);
+        let again = self.retry.down(how, why, now.mono);
+        self.reporter.went_away(why, again, &self.device, now);
     }
 
     fn stopped(mut self, now: Now) -> Leftover {
         let unwritten = self.device.stop();
         self.reporter.settle(&mut self.device, &mut Vec::new(), now);
         self.reporter.stopped(&self.device, now);
-        let Reporter { name, command_topic, intake, .. } = self.reporter;
-        Leftover { inbox: self.inbox, unwritten, name, command_topic, intake }
+        self.reporter.leave(self.inbox, unwritten)
     }
 }

@@ -19,9 +19,10 @@ use tty2mqtt::testing::device::inbound::{Inbound, Receipt};
 use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet::{self, Outlet};
 use tty2mqtt::testing::port::line_counts::LineCounts;
-use tty2mqtt::testing::port::status::PortState;
+use tty2mqtt::testing::port::status::{PortState, PortTopics};
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
-use tty2mqtt::testing::port::task::{self, Inbox, Leftover, LinkKind, Opened, PortTask};
+use tty2mqtt::testing::port::task::{self, Inbox, Leftover, PortTask};
+use tty2mqtt::testing::port::{LinkKind, Opened};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -108,8 +109,7 @@ fn parts_of(text: &str) -> Parts {
         left: None,
         requests: asked,
         intake,
-        status_topic: topics.port(name),
-        command_topic: topics.commands(name),
+        topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
         interval: Duration::from_secs(3600),
         stop: stopped,
     };

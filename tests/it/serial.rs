@@ -15,9 +15,11 @@ use tty2mqtt::testing::config::{Config, load};
 use tty2mqtt::testing::device::Device;
 use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet;
+use tty2mqtt::testing::port::LinkKind;
 use tty2mqtt::testing::port::settings::Port;
 use tty2mqtt::testing::port::settings::Usb;
-use tty2mqtt::testing::port::task::{self, LinkKind, PortTask};
+use tty2mqtt::testing::port::status::PortTopics;
+use tty2mqtt::testing::port::task::{self, PortTask};
 use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
 use tty2mqtt::testing::pty::Pty;
 
@@ -254,8 +256,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             left: None,
             requests: mpsc::channel(task::REQUESTS).1,
             intake: intake.clone(),
-            status_topic: topics.port(name),
-            command_topic: topics.commands(name),
+            topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
             interval: Duration::from_secs(60),
             stop: stop.clone(),
         };

@@ -2,24 +2,27 @@
 //! look on are told.
 
 use super::complaints::Complaints;
+use super::inbox::InboxEnd;
+use super::leftover::Leftover;
 use super::monitor::{PortEvent, Subscriber, Subscribers};
 use super::rate::Rate;
 use super::refused::{RefusalReport, RefusedCommands};
+use super::retry;
 use crate::base::clock::Now;
-use crate::base::scalar::Name;
+use crate::base::log::lasting::Again;
+use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
-use crate::device::{Concluded, Device, Publication, Topic};
+use crate::device::{Concluded, Device, Publication, Topic, Unwritten};
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet::{Full, Intake};
-use crate::port::status::{PortState, PortStatus, command_report};
+use crate::port::status::{PortState, PortStatus, PortTopics, Snapshot, command_report};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 pub(super) struct Reporter {
     pub(super) name: Name,
-    status_topic: Topic,
-    pub(super) command_topic: Topic,
-    pub(super) intake: Intake,
+    topics: PortTopics,
+    intake: Intake,
     /// How often the status is published when nothing changes.
     interval: Duration,
     next_status: Instant,
@@ -31,10 +34,9 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// `topics`: of the status, and of what became of commands.
     pub(super) fn new(
         name: Name,
-        topics: (Topic, Topic),
+        topics: PortTopics,
         intake: Intake,
         interval: Duration,
         rate_limit: Option<NonZeroU32>,
@@ -42,8 +44,7 @@ impl Reporter {
     ) -> Reporter {
         Reporter {
             name,
-            status_topic: topics.0,
-            command_topic: topics.1,
+            topics,
             intake,
             interval,
             next_status: now.mono + interval,
@@ -105,7 +106,7 @@ impl Reporter {
                 self.status.commands_sent += 1;
                 self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
                 tracing::debug!(port = %self.name, %topic, "command sent");
-                let report = command_report(&self.command_topic, topic.as_str(), Ok(()), 1, now);
+                let report = command_report(&self.topics.command, topic.as_str(), Ok(()), 1, now);
                 self.pass_on(vec![report]);
             }
             Err(why) => self.refused(RefusalReport { topic, why, count: 1 }, now),
@@ -134,11 +135,16 @@ impl Reporter {
 
     fn report(&mut self, report: &RefusalReport, now: Now) {
         let RefusalReport { topic, why, count } = report;
-        let report = command_report(&self.command_topic, topic.as_str(), Err(why), *count, now);
+        let report = command_report(&self.topics.command, topic.as_str(), Err(why), *count, now);
         self.pass_on(vec![report]);
     }
 
-    pub(super) fn subscribe(&mut self, subscriber: Subscriber) {
+    pub(super) fn snapshot(&self, device: &Device) -> Snapshot {
+        Snapshot::new(&self.status, device)
+    }
+
+    pub(super) fn subscribe(&mut self, subscriber: Subscriber, device: &mut Device) {
+        device.pipeline_mut().show_frames(true);
         self.subscribers.add(subscriber);
         self.subscribers.publish(Now::read(), || self.status.event());
     }
@@ -165,7 +171,7 @@ impl Reporter {
         self.next_status = now.mono + self.interval;
         let pipeline = device.pipeline();
         let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
-        let message = self.status.message(&self.status_topic, frames, counts);
+        let message = self.status.message(&self.topics.status, frames, counts);
         self.pass_on(vec![message]);
     }
 
@@ -179,8 +185,46 @@ impl Reporter {
         self.publish_status(device, now);
     }
 
-    /// The port is away, for this reason. Said once for each reason.
-    pub(super) fn went_away(&mut self, why: &str, device: &Device, now: Now) {
+    /// Nothing came for so long; `None`: the log knows that already.
+    pub(super) fn fell_silent(&mut self, told: Option<(Span, Again)>, device: &Device, now: Now) {
+        if let Some((span, again)) = told {
+            tracing::warn!("port {}: not a byte for {span}{again}", self.name);
+        }
+        self.change(PortState::Silent, device, now);
+    }
+
+    /// Bytes came. `silent`: the log is told that none had come for so long.
+    pub(super) fn received(&mut self, silent: Option<Span>, device: &Device, now: Now) {
+        self.status.last_rx = Some(now);
+        if let Some(span) = silent {
+            tracing::info!("port {}: it speaks again, after {span}", self.name);
+        }
+        if self.status.state == PortState::Silent {
+            self.change(PortState::Open, device, now);
+        }
+    }
+
+    /// The port is open.
+    pub(super) fn opened(&mut self, opened: String, is_told: bool, device: &Device, now: Now) {
+        let again = if self.status.opens > 0 { " again" } else { "" };
+        if is_told {
+            tracing::info!("port {}: {opened} is open{again}", self.name);
+        }
+        self.status.opens += 1;
+        self.status.device = Some(opened);
+        self.change(PortState::Open, device, now);
+    }
+
+    pub(super) fn does_not_close(&self) {
+        let device = self.status.device.as_deref().unwrap_or_default();
+        tracing::warn!("port {}: {device} does not close; not waiting for it", self.name);
+    }
+
+    /// The port is away, for this reason: published once for each. `again`: the log is told.
+    pub(super) fn went_away(&mut self, why: &str, again: Option<Again>, device: &Device, now: Now) {
+        if let Some(again) = again {
+            tracing::warn!("{}", retry::line(self.name.as_str(), why, again));
+        }
         let is_known = self.status.last_error.as_deref() == Some(why);
         if self.status.state != PortState::Away || !is_known {
             self.status.last_error = Some(why.to_owned());
@@ -196,6 +240,12 @@ impl Reporter {
         }
         self.status.device = None;
         self.change(PortState::Stopped, device, now);
+    }
+
+    /// What is left for the next task of the port, or to be refused.
+    pub(super) fn leave(self, inbox: InboxEnd, unwritten: Unwritten) -> Leftover {
+        let Reporter { name, topics, intake, .. } = self;
+        Leftover { inbox, unwritten, name, command_topic: topics.command, intake }
     }
 }
 

@@ -1,47 +1,74 @@
-//! What the log is told of a device that says nothing.
+//! When a port that says nothing is called silent, and what the log is told of it.
 
 use crate::base::log::lasting::{Again, Lasting};
-use std::time::Instant;
+use crate::base::scalar::Span;
+use std::time::{Duration, Instant};
 
-/// Told when it falls silent, and when it speaks again if that was told.
-#[derive(Debug, Default)]
+/// The log is told when a port falls silent, and when it speaks again if that was told.
+#[derive(Debug)]
 pub(super) struct Silence {
+    /// After so long without a byte a port is silent; `None`: never.
+    after: Option<Duration>,
+    /// When the last byte came, or the port was opened.
+    last_rx: Instant,
     lasting: Lasting,
     is_told: bool,
 }
 
 impl Silence {
-    /// It fell silent. `Some`: the log is to be told.
-    pub(super) fn fell(&mut self, now: Instant) -> Option<Again> {
-        let again = self.lasting.occurred(now);
-        self.is_told = again.is_some();
-        again
+    pub(super) fn new(after: Option<Duration>, now: Instant) -> Silence {
+        Silence { after, last_rx: now, lasting: Lasting::default(), is_told: false }
     }
 
-    /// It speaks. Whether the log is to be told.
-    pub(super) fn spoke(&mut self) -> bool {
-        std::mem::take(&mut self.is_told)
+    /// The port was opened.
+    pub(super) fn opened(&mut self, since: Instant) {
+        self.last_rx = since;
+        self.is_told = false;
+    }
+
+    /// When the port is silent if nothing comes until then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.after.map(|after| self.last_rx + after)
+    }
+
+    /// It fell silent. `Some`: the log is to be told for how long nothing came.
+    pub(super) fn fell(&mut self, now: Instant) -> Option<(Span, Again)> {
+        let again = self.lasting.occurred(now);
+        self.is_told = again.is_some();
+        again.map(|again| (self.length(now), again))
+    }
+
+    /// A byte came. `Some`: the log is to be told for how long none had come.
+    pub(super) fn received(&mut self, now: Instant) -> Option<Span> {
+        let length = std::mem::take(&mut self.is_told).then(|| self.length(now));
+        self.last_rx = now;
+        length
+    }
+
+    fn length(&self, now: Instant) -> Span {
+        Span::from_secs(now.saturating_duration_since(self.last_rx).as_secs())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn one_line_each_for_a_night_and_a_few_for_a_day_of_pauses() {
-        let mut silence = Silence::default();
         let start = Instant::now();
+        let minute = Some(Duration::from_secs(60));
+        let mut silence = Silence::new(minute, start);
         assert!(silence.fell(start).is_some());
-        assert!(silence.spoke());
-        assert!(!silence.spoke());
+        assert!(silence.received(start).is_some());
+        assert!(silence.received(start).is_none());
         // A device that speaks every two minutes, where a minute counts as silence.
-        let mut silence = Silence::default();
+        let mut silence = Silence::new(minute, start);
         let lines: usize = (0..720)
             .map(|n| {
-                let fell = silence.fell(start + Duration::from_secs(120 * n)).is_some();
-                usize::from(fell) + usize::from(silence.spoke())
+                let now = start + Duration::from_secs(120 * n);
+                let fell = silence.fell(now).is_some();
+                usize::from(fell) + usize::from(silence.received(now).is_some())
             })
             .sum();
         assert!(lines <= 14, "{lines}");

@@ -1,8 +1,8 @@
 //! Whether a link that was just opened is one. A serial server that cannot serve us accepts, says
 //! why and closes; one that speaks telnet mixes its own bytes with those of the device.
 
-use super::LinkKind;
 use crate::base::clock::Now;
+use crate::port::open::LinkKind;
 use std::io;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt};

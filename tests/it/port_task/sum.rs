@@ -19,7 +19,8 @@ use tty2mqtt::testing::device::inbound::{AckGuard, Inbound, Receipt};
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::inlet::Outlet;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
-use tty2mqtt::testing::port::task::{self, Inbox, Leftover, LinkKind, Opened};
+use tty2mqtt::testing::port::task::{self, Inbox, Leftover};
+use tty2mqtt::testing::port::{LinkKind, Opened};
 
 const SEEDS: u64 = 12;
 
