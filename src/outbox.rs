@@ -136,7 +136,7 @@ impl Outbox {
             last_ticket: 0,
             bytes: 0,
             urgent: None,
-            drain: Drain::new(bounds.drain),
+            drain: Drain::new(bounds.backlog_rate),
             old: (Ticket(0), Seq(0)),
             backlog_next: false,
             shelf: Shelf::new(bounds.durability),
@@ -148,11 +148,11 @@ impl Outbox {
 
     /// Holds as much from now on; what is there already stays.
     pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
-        if bounds.order != self.bounds.order {
-            self.lanes.iter_mut().for_each(|lane| lane.set_order(bounds.order));
+        if bounds.ordering != self.bounds.ordering {
+            self.lanes.iter_mut().for_each(|lane| lane.set_order(bounds.ordering));
         }
         self.bounds = bounds.clone();
-        self.drain.set_rate(bounds.drain);
+        self.drain.set_rate(bounds.backlog_rate);
         self.shelf.set_durability(bounds.durability);
     }
 
@@ -242,7 +242,7 @@ impl Outbox {
     fn keep(&mut self, held: Held, port: usize) {
         self.bytes += held.entry.cost();
         self.waiting += 1;
-        self.lanes[port].push(held, self.bounds.order);
+        self.lanes[port].push(held, self.bounds.ordering);
     }
 
     /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
@@ -318,7 +318,7 @@ impl Outbox {
         self.shelf.down_since = None;
         self.old = (Ticket(self.last_ticket), self.shelf.last());
         for lane in &mut self.lanes {
-            lane.pile_up(self.bounds.order);
+            lane.pile_up(self.bounds.ordering);
         }
     }
 
@@ -477,11 +477,11 @@ impl Outbox {
         self.counts.requeued += self.in_flight.len() as u64;
         self.rest.requeued();
         for lane in &mut self.lanes {
-            lane.pile_up(self.bounds.order);
+            lane.pile_up(self.bounds.ordering);
         }
         while let Some(held) = self.in_flight.pop_last() {
             self.waiting += 1;
-            self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.order);
+            self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.ordering);
         }
     }
 

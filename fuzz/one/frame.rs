@@ -29,7 +29,7 @@ pub const RULES: [Rule; 16] = [
     ),
     ("{fixed: {size: 5}}", Some("sum8"), b"\x01\x02\x03\x04\x0A", b"\x01\x02\x03\x04"),
     (
-        "{length: {start: 'hex:42 4D', offset: 2, limit: 64}}",
+        "{length: {prefix: 'hex:42 4D', offset: 2, limit: 64}}",
         None,
         b"\x42\x4D\x02ab",
         b"\x42\x4D\x02ab",

@@ -3,19 +3,20 @@
 use serde::Deserialize;
 use std::fmt;
 
-/// What a message that waits for the broker survives. A message of QoS 0 waits in memory always.
+/// What a message survives while it waits for the broker. Messages of QoS 0 always wait in memory.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// The broker's absence, as long as the gateway runs. Nothing is written to a disk.
+    /// An outage of the broker, as long as the gateway runs. Nothing is written to a disk.
     #[default]
     Memory,
-    /// Also long absences: to the journal once the broker has been away for `after`, or memory gets
-    /// short. A stop saves what waits; a power failure before that loses it.
+    /// Long outages, too: messages go to the journal once the broker has been away for
+    /// `spill_after`, or when memory gets short. When the gateway is stopped, it saves what waits;
+    /// a power failure before that loses it.
     Spill,
-    /// Also the gateway's sudden end and, as far as `sync` goes, a power failure: to the journal
-    /// before it is offered to the broker.
+    /// Also a crash of the gateway and, as far as `sync` goes, a power failure: each message goes
+    /// to the journal before it is sent to the broker.
     Always,
 }
 

@@ -1,7 +1,7 @@
 //! Speed and character format of a serial line.
 
+use super::path::BuildError;
 use super::scalar::{deserialize_from_str, wrong};
-use crate::base::scalar::ScalarError;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -44,28 +44,28 @@ impl Line {
 }
 
 impl FromStr for Line {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Line, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Line, BuildError> {
         const HELP: &str = "write the speed and the format, as in 9600 8N1";
         let mut words = text.split_whitespace();
         let baud = words.next().unwrap_or_default();
         let format = words.next().unwrap_or("8N1");
         if words.next().is_some() {
-            return wrong(format!("{text:?} is no line setting; {HELP}"));
+            return wrong(format!("{text:?} is not a valid line setting"), HELP);
         }
         let baud = match baud.parse::<u32>() {
             Ok(baud) if (1..=20_000_000).contains(&baud) => baud,
-            _ => return wrong(format!("{baud:?} is no speed in bits per second; {HELP}")),
+            _ => return wrong(format!("{baud:?} is not a valid speed in bits per second"), HELP),
         };
         let (data_bits, parity, stop_bits) = match format.as_bytes() {
             [data @ b'5'..=b'8', parity, stop @ b'1'..=b'2'] => (data - b'0', parity, stop - b'0'),
-            _ => return wrong(format!("{format:?} is no character format; {HELP}")),
+            _ => return wrong(format!("{format:?} is not a valid character format"), HELP),
         };
         let parity = match parity.to_ascii_uppercase() {
             b'N' => Parity::None,
             b'E' => Parity::Even,
             b'O' => Parity::Odd,
-            _ => return wrong(format!("{format:?} has no parity N, E or O; {HELP}")),
+            _ => return wrong(format!("{format:?} has no parity N, E or O"), HELP),
         };
         Ok(Line { baud, data_bits, parity, stop_bits })
     }

@@ -1,4 +1,4 @@
-//! Places in the configuration, and what is wrong there.
+//! A place in the configuration as a typed path, and a mistake with its place.
 
 use std::fmt;
 
@@ -16,18 +16,26 @@ pub enum Step {
 }
 
 impl Path {
-    /// From the printed form of keys without dots and brackets in them, below another path.
-    pub fn below(&self, text: &str) -> Path {
-        let mut steps = self.0.clone();
-        for part in text.split('.') {
-            let (key, items) = part.split_once('[').unwrap_or((part, ""));
-            if !key.is_empty() {
-                steps.push(Step::Key(key.into()));
-            }
-            let items = items.split('[').filter_map(|item| item.trim_end_matches(']').parse().ok());
-            steps.extend(items.map(Step::Item));
-        }
-        Path(steps)
+    /// With a key of the map there.
+    pub fn key(&self, key: &str) -> Path {
+        self.join(&Path::from([key]))
+    }
+
+    /// With an item of the list there, counted from 0.
+    pub fn item(&self, at: usize) -> Path {
+        self.join(&Path(vec![Step::Item(at)]))
+    }
+
+    /// With a path that goes on from there.
+    pub fn join(&self, rest: &Path) -> Path {
+        Path([self.0.as_slice(), &rest.0].concat())
+    }
+}
+
+/// Keys from the top.
+impl<const N: usize> From<[&str; N]> for Path {
+    fn from(keys: [&str; N]) -> Path {
+        Path(keys.map(|key| Step::Key(key.into())).into())
     }
 }
 
@@ -50,14 +58,11 @@ impl fmt::Display for Path {
 pub struct BuildError {
     /// Where, below the settings that are built.
     pub path: Path,
-    /// What is wrong.
     pub what: String,
-    /// What would be right.
     pub remedy: Option<String>,
 }
 
 impl BuildError {
-    /// About the settings as a whole.
     pub fn new(what: impl Into<String>) -> BuildError {
         BuildError { path: Path::default(), what: what.into(), remedy: None }
     }
@@ -80,13 +85,15 @@ impl BuildError {
     }
 }
 
+/// As a sentence: the path, what is wrong and the remedy. `{:#}` leaves the remedy out.
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.0.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.what)?;
-        self.remedy.iter().try_for_each(|remedy| write!(f, "; {remedy}"))
+        let remedy = self.remedy.as_ref().filter(|_| !f.alternate());
+        remedy.map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }
 

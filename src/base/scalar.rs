@@ -1,18 +1,18 @@
 //! Words of the configuration that parse themselves: an invalid one cannot be built.
 
+use super::path::BuildError;
 use super::plain::is_unfit;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Why a word of the configuration is not what it should be; the text names the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ScalarError(String);
-
-pub(crate) fn wrong<T>(text: impl Into<String>) -> Result<T, ScalarError> {
-    Err(ScalarError(text.into()))
+/// What is wrong with a word of the configuration, and what to write instead.
+pub(crate) fn wrong<T>(
+    what: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Result<T, BuildError> {
+    Err(BuildError::new(what).remedy(remedy))
 }
 
 /// Reads a YAML scalar as text, whether or not it was quoted, and parses it.
@@ -80,25 +80,23 @@ impl de::Visitor<'_> for AnyScalar {
 pub struct Span(Duration);
 
 impl Span {
-    /// As the standard library's type.
     pub const fn duration(self) -> Duration {
         self.0
     }
-    /// From whole seconds.
     pub const fn from_secs(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
     }
-    /// From whole milliseconds.
     pub const fn from_millis(milliseconds: u64) -> Span {
         Span(Duration::from_millis(milliseconds))
     }
 }
 
 impl FromStr for Span {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Span, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Span, BuildError> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
+        const HELP: &str = "write 20ms, 5s, 10min, 1h or 1d";
         let micros = match unit.trim() {
             "us" => 1,
             "ms" => 1_000,
@@ -107,19 +105,32 @@ impl FromStr for Span {
             "h" => 3_600_000_000,
             "d" => 86_400_000_000,
             _ => {
-                return wrong(format!("{text:?} is no time span; write 20ms, 5s, 10min, 1h or 1d"));
+                return wrong(format!("{text:?} is not a valid time span"), HELP);
             }
         };
         match number.parse::<u64>().ok().and_then(|n| n.checked_mul(micros)) {
             Some(total) => Ok(Span(Duration::from_micros(total))),
-            None => wrong(format!("{text:?} is no time span; write 20ms, 5s, 10min, 1h or 1d")),
+            None => wrong(format!("{text:?} is not a valid time span"), HELP),
         }
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        const UNITS: [(u128, &str); 5] = [
+            (86_400_000_000, "d"),
+            (3_600_000_000, "h"),
+            (60_000_000, "min"),
+            (1_000_000, "s"),
+            (1000, "ms"),
+        ];
+        let micros = self.0.as_micros();
+        let whole = |(size, _): &&(u128, &str)| micros >= *size && micros.is_multiple_of(*size);
+        match UNITS.iter().find(whole) {
+            Some((size, unit)) => write!(f, "{}{unit}", micros / size),
+            None if micros == 0 => f.write_str("0s"),
+            None => write!(f, "{micros}us"),
+        }
     }
 }
 
@@ -128,30 +139,29 @@ impl fmt::Display for Span {
 pub struct Size(usize);
 
 impl Size {
-    /// As bytes.
     pub const fn bytes(self) -> usize {
         self.0
     }
-    /// From bytes.
     pub const fn from_bytes(bytes: usize) -> Size {
         Size(bytes)
     }
 }
 
 impl FromStr for Size {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Size, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Size, BuildError> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
+        const HELP: &str = "write 512, 64KiB or 4MiB, at most 1024MiB";
         let factor = match unit.trim() {
             "" | "B" => 1,
             "KiB" | "K" => 1 << 10,
             "MiB" | "M" => 1 << 20,
-            _ => return wrong(format!("{text:?} is no size; write 512, 64KiB or 4MiB")),
+            _ => return wrong(format!("{text:?} is not a valid size"), HELP),
         };
         match number.parse::<u32>().ok().and_then(|n| (n as usize).checked_mul(factor)) {
             Some(total) if total <= 1 << 30 => Ok(Size(total)),
-            _ => wrong(format!("{text:?} is no size; write 512, 64KiB or 4MiB, at most 1024MiB")),
+            _ => wrong(format!("{text:?} is not a valid size"), HELP),
         }
     }
 }
@@ -162,7 +172,6 @@ impl FromStr for Size {
 pub struct Name(String);
 
 impl Name {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -175,15 +184,19 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Name, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Name, BuildError> {
         if text.is_empty() || text.starts_with('$') {
-            return wrong(format!("{text:?} is no name; it must not be empty nor begin with `$`"));
+            return wrong(
+                format!("{text:?} is not a valid name"),
+                "a name is not empty and does not begin with `$`",
+            );
         }
         match text.chars().find(|c| matches!(c, '/' | '+' | '#') || is_unfit(*c)) {
-            Some(c) => {
-                wrong(format!("{text:?} is no name, {c:?} has a meaning in topics; leave it out"))
-            }
+            Some(c) => wrong(
+                format!("{text:?} is not a valid name: {c:?} has a meaning in topics"),
+                "leave it out",
+            ),
             None => Ok(Name(text.into())),
         }
     }
@@ -200,7 +213,6 @@ impl fmt::Display for Name {
 pub struct ByteString(Vec<u8>);
 
 impl ByteString {
-    /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -213,8 +225,8 @@ impl From<&[u8]> for ByteString {
 }
 
 impl FromStr for ByteString {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<ByteString, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<ByteString, BuildError> {
         match text.strip_prefix("hex:") {
             None => Ok(ByteString(text.into())),
             Some(digits) => parse_hex(digits).map(ByteString),
@@ -223,7 +235,7 @@ impl FromStr for ByteString {
 }
 
 /// Hexadecimal digits in pairs, with white space between pairs where one likes.
-pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, ScalarError> {
+pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, BuildError> {
     let mut bytes = Vec::with_capacity(digits.len() / 2);
     for group in digits.split_whitespace() {
         for pair in group.as_bytes().chunks(2) {
@@ -231,9 +243,10 @@ pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, ScalarError> {
             match value.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
                 Some(byte) => bytes.push(byte),
                 None => {
-                    return wrong(format!(
-                        "{group:?} is not hexadecimal; write pairs of digits, as in hex:42 4D"
-                    ));
+                    return wrong(
+                        format!("{group:?} is not hexadecimal"),
+                        "write pairs of digits, as in hex:42 4D",
+                    );
                 }
             }
         }
@@ -284,6 +297,9 @@ mod tests {
         assert_eq!("20ms".parse(), Ok(Span::from_millis(20)));
         assert_eq!("2min".parse(), Ok(Span::from_secs(120)));
         assert!("20".parse::<Span>().is_err());
+        for text in ["1d", "36h", "90min", "61s", "1500ms", "7us", "0s"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
         assert_eq!("64KiB".parse(), Ok(Size(65_536)));
         assert!("64kb".parse::<Size>().is_err());
     }

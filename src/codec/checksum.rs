@@ -102,7 +102,7 @@ pub struct Settings {
     pub separator: ByteString,
     /// How many bytes of the frame follow the checksum: 2 for the line break of DSMR P1.
     #[serde(default)]
-    pub behind: u8,
+    pub trailing: u8,
 }
 
 /// How a checksum is written.
@@ -208,13 +208,13 @@ impl Rule {
     /// If the checksum at the end of `bytes` matches: how many bytes stand before it, its separator
     /// not counted.
     pub(super) fn verify(&self, bytes: &[u8]) -> Option<usize> {
-        let Settings { format, from, separator, behind, .. } = &self.settings;
+        let Settings { format, from, separator, trailing, .. } = &self.settings;
         let digits = match format {
             Format::Binary => self.sum.bytes(),
             Format::Hex => 2 * self.sum.bytes(),
         };
         let (rest, written) = bytes
-            .split_at_checked(bytes.len().checked_sub(usize::from(*behind))?)
+            .split_at_checked(bytes.len().checked_sub(usize::from(*trailing))?)
             .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(digits)?))?;
         let covered = rest.strip_suffix(separator.as_bytes())?;
         let written = match format {

@@ -6,7 +6,7 @@ pub use convert::{Convert, Kind, PLAIN, Wire};
 
 use super::endian::Endian;
 use crate::base::path::BuildError;
-use crate::base::scalar::{ScalarError, Token, deserialize_from_str, wrong};
+use crate::base::scalar::{Token, deserialize_from_str, wrong};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};
@@ -125,16 +125,17 @@ pub struct Bits {
 }
 
 impl FromStr for Bits {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Bits, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Bits, BuildError> {
         let (lowest, highest) = text.split_once('-').unwrap_or((text, text));
         match (lowest.trim().parse(), highest.trim().parse()) {
             (Ok(lowest), Ok(highest)) if lowest <= highest && highest < 64 => {
                 Ok(Bits { lowest, highest })
             }
-            _ => wrong(format!(
-                "{text:?} does not say which bits; write 3, or \"4-7\" with the lowest first"
-            )),
+            _ => wrong(
+                format!("{text:?} does not say which bits"),
+                "write 3, or \"4-7\" with the lowest first",
+            ),
         }
     }
 }

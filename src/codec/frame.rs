@@ -14,7 +14,7 @@ pub use framer::{FrameCounts, Framer};
 
 use crate::base::line::Line;
 use crate::base::path::BuildError;
-use crate::base::scalar::{ScalarError, Size, deserialize_from_str, wrong};
+use crate::base::scalar::{Size, deserialize_from_str, wrong};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::fmt;
@@ -95,11 +95,11 @@ impl FrameSize {
 }
 
 impl FromStr for FrameSize {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<FrameSize, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<FrameSize, BuildError> {
         match text.parse::<Size>()?.bytes() {
             size @ 1..=FrameSize::LARGEST => Ok(FrameSize(size)),
-            size => wrong(format!("a frame cannot have {size} bytes; 1 to 64KiB is possible")),
+            size => wrong(format!("a frame cannot have {size} bytes"), "write 1 to 64KiB"),
         }
     }
 }

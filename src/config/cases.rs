@@ -1,4 +1,4 @@
-//! A file of golden cases: a port's settings, and the cases that they must make true.
+//! A file of golden cases: the settings of a port, bytes, and the messages they must become.
 
 use super::tree::Node;
 use super::yaml::{Tree, Value};
@@ -16,7 +16,6 @@ pub struct Golden {
     /// The port's settings, as in a configuration file.
     #[serde(deserialize_with = "later")]
     pub port: Tree,
-    /// The cases.
     pub cases: Vec<Case>,
 }
 

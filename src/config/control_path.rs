@@ -1,6 +1,7 @@
-//! Where the control socket is.
+//! The path of the control socket, in the configuration.
 
-use crate::base::scalar::{ScalarError, deserialize_from_str, wrong};
+use crate::base::path::BuildError;
+use crate::base::scalar::{deserialize_from_str, wrong};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,9 +13,7 @@ pub enum Control {
     /// Where it is by default.
     #[default]
     Standard,
-    /// There is none.
     Off,
-    /// Here.
     At(PathBuf),
 }
 
@@ -24,14 +23,17 @@ impl Control {
 }
 
 impl FromStr for Control {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<Control, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Control, BuildError> {
         match text {
             "off" | "false" => Ok(Control::Off),
-            "" | "true" | "on" => wrong(format!("{text:?} is no path; write one, or `off`")),
-            _ if text.len() > Control::LONGEST => {
-                wrong(format!("the path of a socket has at most {} bytes", Control::LONGEST))
+            "" | "true" | "on" => {
+                wrong(format!("{text:?} is not a valid path"), "write a path, or `off`")
             }
+            _ if text.len() > Control::LONGEST => wrong(
+                format!("the path of a socket has at most {} bytes", Control::LONGEST),
+                "choose a shorter one",
+            ),
             _ => Ok(Control::At(text.into())),
         }
     }

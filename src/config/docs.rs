@@ -1,6 +1,6 @@
 //! Writes `docs/CONFIG.md` and `config/schema.json` from the config types.
 
-use super::Config;
+use super::{Config, old_names};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -10,18 +10,18 @@ use std::path::Path;
 const HEAD: &str = "\
 # The configuration file
 
-Generated from the types in the source; `UPDATE=1 cargo test config_docs` renews it.
+Generated from the types in the source; `UPDATE=1 cargo test config_docs` regenerates it.
 `tty2mqtt check FILE` reports every mistake in a file. With the comment
 `# yaml-language-server: $schema=schema.json` in its first line, editors complete and check it by
 `config/schema.json`.
 
 Time spans are written `20ms`, `5s`, `10min`, `1h`, `1d`; sizes `512`, `64KiB`, `4MiB`. Bytes are
-written as text, `\"\\r\\n\"`, or in hexadecimal digits, `\"hex:42 4D\"`. Relative paths count from the
-file's folder. Where several words are possible, the word alone, such as `framing: gap`, takes
-it with its defaults, and a map, such as `framing: {gap: {after: 20ms}}`, with settings.
+written as text, `\"\\r\\n\"`, or in hexadecimal digits, `\"hex:42 4D\"`. Relative paths start at the
+folder of the file. Where a key takes one of several words, the word alone, `framing: gap`, means
+its defaults; a map, `framing: {gap: {after: 20ms}}`, changes its settings.
 
-The file is UTF-8 and has at most 1 MiB, 100,000 keys and values, and 64 maps and lists within each
-other. Of its mistakes the first 50 are told.
+The file is UTF-8 and has at most 1 MiB, 100,000 keys and values, and 64 levels of maps and lists.
+At most 50 mistakes are reported at once.
 ";
 
 fn schema() -> Value {
@@ -104,7 +104,9 @@ fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String
             let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
             let value = value_of(schema, next);
             let about = about.replace('|', "\\|");
-            writeln!(text, "| `{key}` | {value} | {default} | {about} |").unwrap();
+            let old = old_names::old_name(name, key);
+            let old = old.map_or(String::new(), |old| format!(" Old name: `{old}`."));
+            writeln!(text, "| `{key}` | {value} | {default} | {about}{old} |").unwrap();
         }
     }
     let words = schema["oneOf"].as_array().or(schema["anyOf"].as_array());

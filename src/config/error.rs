@@ -10,11 +10,9 @@ pub const SHOWN: usize = 50;
 /// Everything that is wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file's name.
     pub file: String,
     /// What was found, at most [`SHOWN`].
     pub problems: Vec<Problem>,
-    /// How many more were found.
     pub more: usize,
 }
 
@@ -27,16 +25,13 @@ pub struct Problem {
     pub place: Option<Place>,
     /// `ports.meter.framing`; empty for the file as a whole.
     pub path: String,
-    /// What is wrong.
     pub what: String,
-    /// What would be right.
     pub remedy: Option<String>,
 }
 
 /// A place in the file's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From 1.
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
@@ -115,7 +110,6 @@ impl Problem {
 pub enum Part {
     /// The key that leads to it.
     Key,
-    /// The node itself.
     Value,
 }
 

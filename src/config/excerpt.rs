@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// Most characters of a source line that are shown.
 const WIDEST: usize = 120;
 
-/// Words of a broker's settings that say nothing about anybody.
+/// Words of a broker's settings that are not secret.
 const WORDS: &[&str] = &[
     "any",
     "auto",
@@ -37,8 +37,7 @@ pub(super) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// A text and the tree it is. Of the mistakes the unknown keys count: what stands behind them may
-    /// be anything.
+    /// A text and its tree. The values of unknown keys, which are among the mistakes, may be secret.
     pub(super) fn new(
         file: Option<&'a str>,
         text: &'a str,
@@ -279,7 +278,7 @@ impl Finder {
     }
 }
 
-/// Keys of `broker` whose values are nobody's business, numbers too.
+/// Keys of `broker` whose values are hidden, even numbers.
 fn is_secret(key: &str) -> bool {
     matches!(key, "password" | "headers" | "user" | "client_id" | "url" | "fallback" | "proxy")
 }

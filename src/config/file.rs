@@ -1,5 +1,7 @@
 //! A file's text, read within bounds.
 
+use crate::base::path::BuildError;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -12,20 +14,13 @@ pub const DEFAULT_CONFIG: &str = "/etc/tty2mqtt/config.yaml";
 /// A whole configuration takes a few kilobytes; more than this is a wrong file.
 pub const LARGEST: u64 = 1 << 20;
 
-/// Why a file has no text for us.
-#[derive(Debug, thiserror::Error)]
+/// Why the text of a file cannot be read.
+#[derive(Debug)]
 pub enum FileError {
-    /// The system does not give it out.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// It is none that ends, or none with a text.
-    #[error("it is {0}; name a file")]
+    Io(io::Error),
+    /// A folder, a socket or a device.
     Kind(&'static str),
-    /// It is longer than [`LARGEST`].
-    #[error("it has more than 1 MiB; is this the right file?")]
     TooLarge,
-    /// Its bytes are no UTF-8.
-    #[error("{what}; save it as UTF-8")]
     Encoding {
         /// Which encoding they are in, or where they are none.
         what: String,
@@ -34,10 +29,41 @@ pub enum FileError {
     },
 }
 
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> FileError {
+        FileError::Io(error)
+    }
+}
+
+impl From<&FileError> for BuildError {
+    fn from(error: &FileError) -> BuildError {
+        match error {
+            FileError::Io(error) => match error.kind() {
+                io::ErrorKind::NotFound => BuildError::new("there is no such file"),
+                io::ErrorKind::PermissionDenied => {
+                    BuildError::new("permission denied").remedy("it must be readable by this user")
+                }
+                _ => BuildError::new(error.to_string()),
+            },
+            FileError::Kind(kind) => BuildError::new(format!("it is {kind}")).remedy("name a file"),
+            FileError::TooLarge => {
+                BuildError::new("it has more than 1 MiB").remedy("is this the right file?")
+            }
+            FileError::Encoding { what, .. } => BuildError::new(what).remedy("save it as UTF-8"),
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BuildError::from(self).fmt(f)
+    }
+}
+
 /// The text of a file, without its byte order mark. At most [`LARGEST`] bytes are read, whatever the
 /// file is; pipes and standard input are read, other devices are not.
 pub fn read(path: &Path) -> Result<String, FileError> {
-    // Before it is opened: to open a tty may wait, or reset what is on it.
+    // Asked before it is opened: opening a tty may block, or reset the device on it.
     kind(&fs::metadata(path)?)?;
     let file = File::open(path)?;
     kind(&file.metadata()?)?;

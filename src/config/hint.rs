@@ -1,14 +1,15 @@
-//! What somebody most likely meant.
+//! Guesses what the user meant: the nearest name, or what a key of another program is called here.
 
 use super::tree::{Path, Step, What};
 use super::yaml::{Scalar, Tree};
+use crate::device::mapping::{Template, TemplateError};
 
 /// The remedy for an unknown key: what else it is called, or which of the possible ones is near.
 pub(super) fn for_key(key: &str, allowed: &[&str]) -> String {
     known_elsewhere(key, allowed).map_or_else(|| suggest(key, allowed), str::to_owned)
 }
 
-/// Keys of other programs and of other times. What stands here is told apart by what may stand here.
+/// Keys of other programs. `allowed` tells which part of the configuration the key stands in.
 fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     let has = |wanted| allowed.contains(&wanted);
     let key = key.to_ascii_lowercase();
@@ -62,7 +63,7 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
         }
         _ => None,
     };
-    // What is right, or nearly so, needs no such hint.
+    // A key that is nearly right gets the nearest name instead.
     let near = allowed.iter().any(|known| distance(&key, known) <= 1);
     anywhere
         .or(of_port.filter(|_| port))
@@ -81,14 +82,14 @@ pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
     };
     if begin.len() > 1 {
         let begin: Vec<_> = begin.iter().map(|known| format!("`{known}`")).collect();
-        return format!("did you mean one of {}? Possible are: {list}", begin.join(", "));
+        return format!("did you mean one of {}? Allowed: {list}", begin.join(", "));
     }
     let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
     match nearest {
         Some((_, known)) if is_near(word, known) => {
-            format!("did you mean `{known}`? Possible are: {list}")
+            format!("did you mean `{known}`? Allowed: {list}")
         }
-        _ => format!("possible are: {list}"),
+        _ => format!("allowed: {list}"),
     }
 }
 
@@ -98,12 +99,12 @@ pub(super) fn is_meant(word: &str, missing: &str) -> bool {
     is_near(word, missing) || missing == "url" && of_url.contains(&&*word.to_ascii_lowercase())
 }
 
-/// Whether a word looks like another one with a slip.
+/// Whether a word looks like a misspelling of another one.
 pub(super) fn is_near(word: &str, known: &str) -> bool {
     distance(word, known) <= 1 + known.len() / 4
 }
 
-/// Levenshtein's distance: how many letters to change, add or leave out. The first 64 letters count.
+/// Levenshtein's distance: how many letters to change, add or leave out. Only the first 64 letters are compared.
 pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -132,7 +133,14 @@ pub(super) fn for_value(
         .collect();
     let is_text = value.is_some_and(|value| matches!(value.scalar(), Some(Scalar::Text(_))));
     let is_null = value.is_some_and(Tree::is_null);
-    let What::Wrong(why) = what else {
+    // Which placeholders there are depends on the key.
+    let is_unknown = match value.and_then(Tree::scalar) {
+        Some(Scalar::Text(text)) => {
+            matches!(text.parse::<Template>(), Err(TemplateError::Unknown(..)))
+        }
+        _ => false,
+    };
+    let What::Wrong(_) = what else {
         // `scale: 0,1` in brackets is two entries.
         let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
         return (matches!(what, What::UnknownKey(_)) && is_null && is_number).then(|| {
@@ -151,20 +159,19 @@ pub(super) fn for_value(
         ["broker"] if is_text => {
             Some((None, "write the address below it, `url: mqtt://HOST:1883`".into()))
         }
-        ["broker", "local_address"] if is_text => {
-            Some((Some("this is no IP address".into()), "write one, as in 192.168.1.2".into()))
-        }
-        [.., "topic"] if why.starts_with("unknown placeholder") => {
-            let what = why.split_once("; ").map(|(what, _)| what.to_owned());
+        ["broker", "local_address"] if is_text => Some((
+            Some("this is not a valid IP address".into()),
+            "write one, as in 192.168.1.2".into(),
+        )),
+        [.., "topic"] if is_unknown => {
             let slots = match keys.contains(&"commands") {
                 true => "there are {gateway} {port} {device}",
                 false => "there are {gateway} {port} {device} {node} {field} {value} {unit}",
             };
-            Some((what, slots.into()))
+            Some((None, slots.into()))
         }
-        [.., "send"] if why.starts_with("unknown placeholder") => {
-            let what = why.split_once("; ").map(|(what, _)| what.to_owned());
-            Some((what, "there are {gateway} {port} {device} {payload}".into()))
+        [.., "send"] if is_unknown => {
+            Some((None, "there are {gateway} {port} {device} {payload}".into()))
         }
         _ => None,
     }

@@ -1,29 +1,30 @@
-//! From a file to a [`Config`], or to everything that is wrong with it.
+//! Reads a file into a [`Config`], or finds everything that is wrong with it.
 
 use super::error::{ConfigError, Part, Problem, SHOWN};
 use super::excerpt::{Shown, is_hidden_key};
 use super::file::{self, FileError};
 use super::overlay::{self, Files, Overlay};
-use super::tree::{Mistake, Path, Reading, Step, What};
+use super::tree::{Mistake, Path, Reading, What};
 use super::yaml::{Fault, Tree};
-use super::{Config, Source, check, hint, warn};
+use super::{Config, Source, check, hint, old_names, warn};
+use crate::base::path::BuildError;
 use crate::base::plain::plain;
 use crate::config::control_path::Control;
 use std::io;
 
-/// Reads and checks a configuration file. The second part are warnings, in sentences.
+/// Reads and checks a configuration file. The second part are warnings.
 pub fn load(path: &std::path::Path) -> Result<(Config, Vec<String>), ConfigError> {
     load_files(&path.to_owned().into())
 }
 
-/// Reads and checks a configuration with what is laid over it.
+/// Reads and checks a configuration and the broker file that overrides parts of it.
 pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
     let missing = "name another file with --config; docs/CONFIG.md says what it holds, and LuCI or \
                    config/example.yaml of the source has one to start from";
     load_text(files, &read(&files.config, "the configuration", missing)?)
 }
 
-/// The same for a text that is to take the configuration's place.
+/// As [`load_files`], with a text in place of the configuration file's.
 pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), ConfigError> {
     let overlay = match &files.broker {
         None => None,
@@ -48,31 +49,16 @@ pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), Con
 /// The text of a file. `what` it is and what helps if it is `missing` are for the error.
 fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, ConfigError> {
     file::read(path).map_err(|error| {
-        let remedy = match &error {
-            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => Some(missing),
-            FileError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Some("it must be readable by this user")
-            }
-            _ => None,
-        };
-        let why = match &error {
-            FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                "there is no such file".into()
-            }
-            FileError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "permission denied".into()
-            }
-            error => error.to_string(),
-        };
-        let (why, own) = split_remedy(&why);
-        let remedy = remedy.map(str::to_owned).or(own.map(str::to_owned));
+        let is_missing = matches!(&error, FileError::Io(e) if e.kind() == io::ErrorKind::NotFound);
+        let BuildError { what: why, remedy, .. } = BuildError::from(&error);
+        let remedy = if is_missing { Some(missing.to_owned()) } else { remedy };
         let what = format!("cannot read {what}: {why}");
         let problem = Problem { file: None, place: None, path: String::new(), what, remedy };
         ConfigError { file: path.display().to_string(), problems: vec![problem], more: 0 }
     })
 }
 
-/// Reads and checks a configuration's text. Relative paths in it count from `folder`.
+/// Reads and checks a configuration's text. Relative paths in it start at `folder`.
 #[cfg(any(test, feature = "demo", feature = "testing"))]
 pub fn parse(
     file: &str,
@@ -107,12 +93,13 @@ struct Texts<'a> {
 }
 
 fn build(
-    tree: Tree,
+    mut tree: Tree,
     texts: &Texts<'_>,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
     let reading = Reading::default();
     let config = reading.read::<Config>(&tree);
+    old_names::renew(&mut tree, &reading.renamed());
     let (mistakes, more) = reading.mistakes();
     let shown = texts.shown(&tree, &mistakes);
     let mut found = Found { tree: &tree, shown: &shown, problems: Vec::new(), more };
@@ -153,7 +140,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// What was found to be wrong, or not to be meant, with the places.
+/// The problems or warnings found so far, with their places.
 pub(super) struct Found<'a> {
     tree: &'a Tree,
     /// The configuration, and what is laid over it.
@@ -162,62 +149,45 @@ pub(super) struct Found<'a> {
     more: usize,
 }
 
-/// Where something was found: the keys from the top, as text if no name of the user's is among them.
-pub(super) trait At {
-    /// As a path.
-    fn path(&self) -> Path;
-}
-
-impl At for &str {
-    fn path(&self) -> Path {
-        Path::default().below(self)
-    }
-}
-
-impl At for String {
-    fn path(&self) -> Path {
-        self.as_str().path()
-    }
-}
-
-impl At for &Path {
-    fn path(&self) -> Path {
-        (*self).clone()
-    }
-}
-
-impl At for Path {
-    fn path(&self) -> Path {
-        self.clone()
-    }
-}
-
 impl Found<'_> {
-    /// A sentence about a key. The remedy stands behind the first `; ` of it.
-    pub(super) fn add(&mut self, at: impl At, sentence: &str) {
-        let (what, remedy) = split_remedy(sentence);
-        self.problem(at.path(), Part::Key, what.into(), remedy.map(str::to_owned));
+    /// Adds a problem with the value of a key.
+    pub(super) fn add(
+        &mut self,
+        path: impl Into<Path>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.built(&path.into(), BuildError::new(what).remedy(remedy));
+    }
+
+    /// Adds a problem that came up when something was built from the settings at a path.
+    pub(super) fn built(&mut self, path: &Path, wrong: BuildError) {
+        self.problem(path.join(&wrong.path), Part::Key, wrong.what, wrong.remedy);
     }
 
     fn mistake(&mut self, mistake: &Mistake) {
-        let sentence = mistake.to_string();
-        let (what, remedy) = split_remedy(&sentence);
-        let mut what = what.to_owned();
         let mut path = Path::of(self.tree, mistake.node).unwrap_or_default();
         let (key, value) = match path.find(self.tree) {
             Some((key, value)) => (key, Some(value)),
             None => (None, None),
         };
-        let mut remedy = match &mistake.what {
+        let (mut what, mut remedy) = match &mistake.what {
             What::UnknownKey(allowed) => {
                 let name = key.map(Tree::key_text).unwrap_or_default();
-                Some(hint::for_key(&name, allowed))
+                ("unknown key".into(), Some(hint::for_key(&name, allowed)))
             }
-            What::UnknownWord(word, allowed) => Some(hint::suggest(word, allowed)),
-            What::MissingKey(key) => {
-                Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes"))
+            What::TwoNames(name) => {
+                let name = format!("this is the old name of `{name}`, which is there, too");
+                (name, Some("keep one of the two".into()))
             }
-            What::Wrong(_) => remedy.map(str::to_owned),
+            What::UnknownWord(word, allowed) => {
+                (format!("{word:?} is not possible here"), Some(hint::suggest(word, allowed)))
+            }
+            What::MissingKey(key) => (
+                format!("the key `{key}` is missing"),
+                Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes")),
+            ),
+            What::Wrong(why) => (why.what.clone(), why.remedy.clone()),
         };
         let is_value = mistake.what.part() == Part::Value;
         if let Some(value) = value.filter(|value| is_value && self.hides(value)) {
@@ -235,9 +205,8 @@ impl Found<'_> {
             && is_hidden_key(&key.key_text(), value, allowed)
         {
             path.0.pop();
-            path.0.push(Step::Key("***".into()));
             let place = self.place(Some(key), Some(value), Part::Key);
-            return self.put(place, path, what, remedy);
+            return self.put(place, path.key("***"), what, remedy);
         }
         self.problem(path, mistake.what.part(), what, remedy);
     }
@@ -247,13 +216,13 @@ impl Found<'_> {
         self.shown[over].hides(node.span.start)
     }
 
-    pub(super) fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
+    fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
         if self.problems.len() >= SHOWN {
             self.more += 1;
             return;
         }
         let mut at = path.clone();
-        // A path into settings that were left out ends where the file does.
+        // A key that is missing is shown at the map that lacks it.
         let (key, value, part) = loop {
             match at.find(self.tree) {
                 Some((key, value)) if at == path => break (key, Some(value), part),
@@ -301,7 +270,7 @@ impl Found<'_> {
     }
 }
 
-/// One mistake in a text that is no whole configuration. `key` is the one at fault, at the top.
+/// One mistake in a broker file. `key` is the one at fault, at the top.
 pub(super) fn wrong(file: &str, text: &str, tree: &Tree, key: &str, what: &str) -> ConfigError {
     let shown = Shown::new(None, text, Some(tree), &[]);
     let (path, node) = match tree.entry(key) {
@@ -341,23 +310,6 @@ fn behind_quote(text: &str) -> &str {
         }
     }
     ""
-}
-
-/// What is wrong, and the remedy behind the first `; ` of a sentence that is not within quotes: what a
-/// user wrote stands in quotes.
-fn split_remedy(sentence: &str) -> (&str, Option<&str>) {
-    let mut rest = sentence;
-    loop {
-        let quote = rest.find('"').unwrap_or(rest.len());
-        if let Some(at) = rest[..quote].find("; ") {
-            let at = sentence.len() - rest.len() + at;
-            return (&sentence[..at], Some(&sentence[at + 2..]));
-        }
-        match rest.get(quote + 1..) {
-            Some(behind) => rest = behind_quote(behind),
-            None => return (sentence, None),
-        }
-    }
 }
 
 /// A text that is no YAML at all.

@@ -1,5 +1,5 @@
-//! A second file whose keys count instead of those of the configuration's `broker`: for systems
-//! that keep address and login in settings of their own, as OpenWrt does in UCI.
+//! A second file that overrides keys of the configuration's `broker`: for systems that keep address
+//! and login in settings of their own, as OpenWrt does in UCI.
 
 use super::error::{ConfigError, Problem};
 use super::load;
@@ -9,10 +9,8 @@ use std::path::PathBuf;
 /// The files that make a configuration.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The configuration.
     pub config: PathBuf,
-    /// A file with the one key `broker`, and below it those that count instead of the
-    /// configuration's.
+    /// A file with the one key `broker`, and below it the keys that override the configuration's.
     pub broker: Option<PathBuf>,
 }
 
@@ -53,13 +51,12 @@ impl Overlay {
         Ok(Overlay { file: file.to_owned(), text, tree })
     }
 
-    /// Its keys.
     fn broker(&self) -> &[(Tree, Tree)] {
         self.tree.get("broker").and_then(Tree::keys).unwrap_or_default()
     }
 
-    /// Puts its keys in the place of the configuration's. What is no map there stays, and is a
-    /// mistake of the configuration.
+    /// Puts its keys in the place of the configuration's. A `broker` of the configuration that is not
+    /// a map stays, so that its mistake is reported.
     pub(super) fn lay_over(&self, tree: &mut Tree) {
         let Value::Map(keys) = &mut tree.value else { return };
         let at = keys.iter().position(|(key, _)| key.key_text() == "broker").unwrap_or_else(|| {
@@ -71,7 +68,7 @@ impl Overlay {
             below.value = Value::Map(Vec::new());
         }
         let Value::Map(below) = &mut below.value else { return };
-        // Each of the two takes the other's place.
+        // One kind of password overrides the other.
         for (given, replaced) in [("password", "password_file"), ("password_file", "password")] {
             if self.has(given) {
                 below.retain(|(key, _)| key.key_text() != replaced);

@@ -1,5 +1,6 @@
-//! What can be turned off as a whole.
+//! Settings that can be turned off as a whole.
 
+use crate::base::path::BuildError;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -8,9 +9,7 @@ use std::marker::PhantomData;
 /// Something with settings of its own, or the word `off`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Switch<T> {
-    /// `off`.
     Off,
-    /// On, with settings.
     On(T),
 }
 
@@ -41,9 +40,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Switch<T> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Switch<T>, E> {
                 match text {
                     "off" => Ok(Switch::Off),
-                    _ => Err(E::custom(format!(
-                        "{text:?} is not possible; write `off`, or keys with settings"
-                    ))),
+                    _ => Err(E::custom(
+                        BuildError::new(format!("{text:?} is not possible here"))
+                            .remedy("write `off`, or keys with settings"),
+                    )),
                 }
             }
             // What `off` is for readers of YAML 1.1.

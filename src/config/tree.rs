@@ -4,9 +4,14 @@
 //! reads an enum as users write it, `lines` or `{lines: {limit: 1KiB}}`, where the word alone stands
 //! for a variant without settings, and it goes on behind a mistake.
 
-use super::error::Part;
+mod mistake;
+
+pub use mistake::{Mistake, What};
+
+use super::old_names;
 use super::yaml::{Scalar, Tree, Value};
 pub use crate::base::path::{Path, Step};
+use mistake::{Error, NOWHERE, wrong};
 
 use crate::base::one_by_one;
 use serde::de::value::StrDeserializer;
@@ -16,7 +21,6 @@ use serde::de::{
 };
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::LazyLock;
 
 impl Path {
@@ -54,60 +58,6 @@ impl Path {
     }
 }
 
-/// One thing that is wrong with the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The number of the node that is wrong. For a missing key: of what lacks it.
-    pub node: u32,
-    /// What.
-    pub what: What,
-    /// It would not be there without another mistake.
-    follows: bool,
-}
-
-/// What is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A key that means nothing here; the node is the key.
-    UnknownKey(&'static [&'static str]),
-    /// A word that is none of those possible.
-    UnknownWord(String, &'static [&'static str]),
-    /// A key that must be there.
-    MissingKey(&'static str),
-    /// Anything else, in a sentence.
-    Wrong(String),
-}
-
-impl What {
-    /// What of the node to point at.
-    pub fn part(&self) -> Part {
-        match self {
-            What::UnknownKey(_) | What::MissingKey(_) => Part::Key,
-            What::UnknownWord(..) | What::Wrong(_) => Part::Value,
-        }
-    }
-}
-
-/// A [`Mistake`] on its way out. In a box: serde's code for every field of every type passes it on.
-type Error = Box<Mistake>;
-
-/// The number of no node: the mistake does not know yet where it is.
-const NOWHERE: u32 = u32::MAX;
-
-impl Mistake {
-    fn boxed(what: What) -> Error {
-        Box::new(Mistake { node: NOWHERE, what, follows: false })
-    }
-
-    /// The mistake is in this node, unless it is known to be further inside.
-    fn inside(mut self: Box<Mistake>, node: &Tree) -> Error {
-        if self.node == NOWHERE {
-            self.node = node.id;
-        }
-        self
-    }
-}
-
 /// One reading of a tree: what was found to be wrong so far.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -117,6 +67,8 @@ pub struct Reading {
     more: Cell<usize>,
     /// Nodes that are passed over because they are wrong.
     cut: RefCell<HashSet<u32>>,
+    /// Keys that have an old name, and their names.
+    renamed: RefCell<Vec<(u32, &'static str)>>,
     /// How many nodes were looked at.
     steps: Cell<usize>,
 }
@@ -143,6 +95,11 @@ impl Reading {
     /// The mistakes, and how many there are beyond these.
     pub fn mistakes(self) -> (Vec<Mistake>, usize) {
         (self.mistakes.into_inner(), self.more.get())
+    }
+
+    /// Keys with old names, by their numbers, and their names.
+    pub fn renamed(&self) -> Vec<(u32, &'static str)> {
+        self.renamed.take()
     }
 
     /// How many nodes were looked at.
@@ -182,129 +139,12 @@ impl Reading {
         }
     }
 
+    fn rename(&self, key: &Tree, name: &'static str) {
+        self.renamed.borrow_mut().push((key.id, name));
+    }
+
     fn is_cut(&self, node: &Tree) -> bool {
         self.cut.borrow().contains(&node.id)
-    }
-}
-
-impl std::error::Error for Mistake {}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::UnknownKey(_) => f.write_str("unknown key"),
-            What::UnknownWord(word, _) => write!(f, "{word:?} is not possible here"),
-            What::MissingKey(key) => write!(f, "the key `{key}` is missing"),
-            What::Wrong(why) => f.write_str(why),
-        }
-    }
-}
-
-impl de::Error for Error {
-    fn custom<T: fmt::Display>(why: T) -> Error {
-        Mistake::boxed(What::Wrong(why.to_string()))
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
-        const BELOW: &str = "; write its keys below it, each `key: value`";
-        let wanted = in_plain_words(&expected.to_string());
-        let (found, remedy) = match found {
-            Unexpected::Map if wanted == "a text" || wanted == "a word" => {
-                ("a map", "; put quotes around a text that begins with `{`")
-            }
-            Unexpected::Map if wanted == "a list" => {
-                ("a map of keys", "; put `- ` in front of each entry, or write [a, b]")
-            }
-            Unexpected::Map | Unexpected::StructVariant => ("a map of keys", ""),
-            Unexpected::Seq if wanted == "a map of keys" => ("a list", BELOW),
-            Unexpected::Seq => ("a list", ""),
-            Unexpected::Unit if wanted == "a map of keys" => ("nothing", BELOW),
-            Unexpected::Unit => ("nothing", ""),
-            Unexpected::Bool(_) if wanted == "a text" => {
-                ("true or false", "; put quotes around it")
-            }
-            Unexpected::Bool(_) => ("true or false", ""),
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
-                if wanted == "a text" =>
-            {
-                ("a number", "; put quotes around it")
-            }
-            Unexpected::Unsigned(0) if wanted == "true or false" => {
-                ("a whole number", "; write `false`")
-            }
-            Unexpected::Unsigned(1) if wanted == "true or false" => {
-                ("a whole number", "; write `true`")
-            }
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) => ("a whole number", ""),
-            Unexpected::Float(_) => ("a number with decimals", ""),
-            Unexpected::Str(text) if wanted == "true or false" => {
-                match text.trim().to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "true" | "1" | "y" => {
-                        ("a text", "; write `true`, without quotes")
-                    }
-                    "no" | "off" | "false" | "0" | "n" => {
-                        ("a text", "; write `false`, without quotes")
-                    }
-                    _ => ("a text", "; write `true` or `false`, without quotes"),
-                }
-            }
-            Unexpected::Str(text) if wanted.contains("number") => {
-                if text.trim().parse::<f64>().is_ok() {
-                    ("a text", "; leave the quotes out")
-                } else {
-                    ("a text", "; write the number alone")
-                }
-            }
-            Unexpected::Str(_) if wanted == "a map of keys" => ("a text", BELOW),
-            Unexpected::Str(_) if wanted == "a list" => {
-                ("a text", "; put it in brackets, [a, b], or write `- a` in lines of their own")
-            }
-            Unexpected::Str(_) => ("a text", ""),
-            _ => ("something else", ""),
-        };
-        Mistake::boxed(What::Wrong(format!("expected {wanted}, found {found}{remedy}")))
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
-        let wanted = in_plain_words(&expected.to_string());
-        let found = match found {
-            Unexpected::Unsigned(n) => n.to_string(),
-            Unexpected::Signed(n) => n.to_string(),
-            other => other.to_string(),
-        };
-        Mistake::boxed(What::Wrong(format!("{found} does not fit; write {wanted}")))
-    }
-
-    fn unknown_field(_: &str, allowed: &'static [&'static str]) -> Error {
-        Mistake::boxed(What::UnknownKey(allowed))
-    }
-
-    fn unknown_variant(word: &str, allowed: &'static [&'static str]) -> Error {
-        Mistake::boxed(What::UnknownWord(word.into(), allowed))
-    }
-
-    fn missing_field(key: &'static str) -> Error {
-        Mistake::boxed(What::MissingKey(key))
-    }
-}
-
-/// serde names what it expects by Rust's types; the user knows YAML.
-fn in_plain_words(expected: &str) -> String {
-    match expected {
-        "a string" => "a text".into(),
-        "a boolean" => "true or false".into(),
-        "a sequence" => "a list".into(),
-        "u8" => "a whole number from 0 to 255".into(),
-        "u16" => "a whole number from 0 to 65535".into(),
-        "u32" | "u64" | "usize" => "a whole number that is not negative".into(),
-        "i64" | "i32" => "a whole number".into(),
-        // serde's words for `NonZero`.
-        "a nonzero u8" => "a whole number from 1 to 255".into(),
-        "a nonzero u16" => "a whole number from 1 to 65535".into(),
-        other if other.starts_with("a nonzero") => "a whole number from 1 on".into(),
-        "a map" => "a map of keys".into(),
-        other if other.starts_with("struct ") => "a map of keys".into(),
-        other => other.into(),
     }
 }
 
@@ -324,16 +164,6 @@ pub fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
     T::deserialize(Node::new(&tree)).map_err(|mistake| mistake.with_path(&tree))
 }
 
-impl Mistake {
-    /// The sentence, with the path in front.
-    pub fn with_path(&self, tree: &Tree) -> String {
-        match Path::of(tree, self.node).filter(|path| !path.0.is_empty()) {
-            Some(path) => format!("{path}: {self}"),
-            None => self.to_string(),
-        }
-    }
-}
-
 impl<'a> Node<'a> {
     /// A tree of which the first mistake ends the reading.
     pub fn new(tree: &'a Tree) -> Node<'a> {
@@ -351,42 +181,40 @@ impl<'a> Node<'a> {
         Items { node: self, items: items.iter(), again: None, one_by_one }
     }
 
-    fn keys(
-        self,
-        keys: &'a [(Tree, Tree)],
-        known: Option<&'static [&'static str]>,
-        one_by_one: bool,
-    ) -> Keys<'a> {
+    fn keys(self, keys: &'a [(Tree, Tree)], known: Option<Known>, one_by_one: bool) -> Keys<'a> {
         Keys { node: self, entries: keys.iter(), entry: None, again: None, known, one_by_one }
     }
 
     /// A map with the keys of a struct.
     fn known<V: Visitor<'a>>(
         self,
+        of: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         let Value::Map(keys) = &self.tree.value else {
             return Err(unexpected(self.tree, &visitor));
         };
-        visitor.visit_map(self.keys(keys, Some(fields), false)).map_err(|mut error| {
-            // A key that is missing because it was wrong, or spelled wrong, was reported already.
-            if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
-                let cut = |key: &str| {
-                    let entry = self.tree.entry(key);
-                    let reading = self.reading.zip(entry);
-                    reading.is_some_and(|(reading, (key, value))| {
-                        reading.is_cut(key) || reading.is_cut(value)
-                    })
-                };
-                let meant = |(other, _): &(Tree, Tree)| {
-                    let other = other.key_text();
-                    !fields.contains(&&*other) && super::hint::is_meant(&other, key)
-                };
-                error.follows = cut(key) || keys.iter().any(meant);
-            }
-            error
-        })
+        visitor.visit_map(self.keys(keys, Some(Known { of, fields }), false)).map_err(
+            |mut error| {
+                // A key that is missing because it was wrong, or spelled wrong, was reported already.
+                if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
+                    let cut = |key: &str| {
+                        let entry = self.tree.entry(key);
+                        let reading = self.reading.zip(entry);
+                        reading.is_some_and(|(reading, (key, value))| {
+                            reading.is_cut(key) || reading.is_cut(value)
+                        })
+                    };
+                    let meant = |(other, _): &(Tree, Tree)| {
+                        let other = other.key_text();
+                        !fields.contains(&&*other) && super::hint::is_meant(&other, key)
+                    };
+                    error.follows = cut(key) || keys.iter().any(meant);
+                }
+                error
+            },
+        )
     }
 }
 
@@ -417,11 +245,11 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.known(fields, visitor)
+        self.known(name, fields, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -503,14 +331,13 @@ fn unexpected(node: &Tree, wanted: &dyn Expected) -> Error {
         (Value::List(_), _) => Unexpected::Seq,
         (Value::Map(_), _) => Unexpected::Map,
         (Value::Tagged(tag), _) => {
-            let why = match &**tag {
-                "!secret" | "!include" | "!env" | "!env_var" => format!(
-                    "there is no {tag} here; a password stands in a file of its own, named by \
-                     `password_file`"
+            return match &**tag {
+                "!secret" | "!include" | "!env" | "!env_var" => wrong(
+                    format!("there is no {tag} here"),
+                    Some("write a password into a file of its own, named by `password_file`"),
                 ),
-                _ => format!("YAML tags such as {tag} mean nothing here; remove it"),
+                _ => wrong(format!("YAML tags such as {tag} mean nothing here"), Some("remove it")),
             };
-            return Mistake::boxed(What::Wrong(why));
         }
         (_, Some(Scalar::Bool(yes))) => Unexpected::Bool(yes),
         (_, Some(Scalar::Unsigned(number))) => Unexpected::Unsigned(number),
@@ -577,6 +404,19 @@ impl<'a> Node<'a> {
 
 type Entry = (Tree, Tree);
 
+/// The type of settings, and its keys.
+#[derive(Clone, Copy)]
+struct Known {
+    of: &'static str,
+    fields: &'static [&'static str],
+}
+
+impl Known {
+    fn has(&self, key: &str) -> bool {
+        self.fields.contains(&key)
+    }
+}
+
 /// The entries of a map; one by one as [`Items`] are.
 struct Keys<'a> {
     node: Node<'a>,
@@ -585,7 +425,7 @@ struct Keys<'a> {
     entry: Option<(&'a Entry, usize)>,
     again: Option<(&'a Entry, usize)>,
     /// All keys that may stand here, if that is known.
-    known: Option<&'static [&'static str]>,
+    known: Option<Known>,
     one_by_one: bool,
 }
 
@@ -596,26 +436,33 @@ impl<'de> MapAccess<'de> for Keys<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        let (entry, passes) = loop {
+        let (entry, passes, name) = loop {
             let again = self.again.take();
             let mut next = || self.node.next(&mut self.entries, |(key, value)| [key, value]);
             let Some((entry, passes)) = again.or_else(|| next().map(|entry| (entry, 0))) else {
                 return Ok(None);
             };
-            let (Some(known), Some(reading)) = (self.known, self.node.reading) else {
-                break (entry, passes);
+            let name = entry.0.key_text();
+            let Some(Known { of, fields }) = self.known.filter(|known| !known.has(&name)) else {
+                break (entry, passes, name);
             };
-            if known.contains(&&*entry.0.key_text()) {
-                break (entry, passes);
-            }
-            reading.note(
-                Mistake { node: entry.0.id, what: What::UnknownKey(known), follows: false },
-                self.node.tree,
-            );
+            let renamed = old_names::new_name(of, &name);
+            let what = match renamed.map(|name| (name, self.node.tree.get(name))) {
+                Some((name, None)) => {
+                    self.node.reading.iter().for_each(|reading| reading.rename(&entry.0, name));
+                    break (entry, passes, name.into());
+                }
+                Some((name, Some(_))) => What::TwoNames(name),
+                None => What::UnknownKey(fields),
+            };
+            let mistake = Mistake { node: entry.0.id, what, follows: false };
+            match self.node.reading {
+                Some(reading) => reading.note(mistake, self.node.tree),
+                None => return Err(Box::new(mistake)),
+            };
         };
         self.entry = Some((entry, passes));
         let key = self.node.at(&entry.0).tree;
-        let name = key.key_text();
         let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
         seed.deserialize(word).map(Some).map_err(|error| {
             let error = error.inside(key);
@@ -672,9 +519,7 @@ static NO_SETTINGS: LazyLock<Tree> =
 
 impl<'a> Choice<'a> {
     fn of(node: Node<'a>, words: &[&str]) -> Result<Choice<'a>, Error> {
-        let one_of = || {
-            Mistake::boxed(What::Wrong(format!("expected one of the words {}", words.join(", "))))
-        };
+        let one_of = || wrong(format!("expected one of the words {}", words.join(", ")), None);
         match (&node.tree.value, node.tree.scalar()) {
             (Value::Map(keys), _) => match keys.as_slice() {
                 [(key, settings)] => match key.scalar() {
@@ -682,9 +527,8 @@ impl<'a> Choice<'a> {
                     _ => Err(one_of()),
                 },
                 _ => {
-                    let words = words.join(", ");
-                    let why = format!("more or less than one choice; keep exactly one of {words}");
-                    Err(Mistake::boxed(What::Wrong(why)))
+                    let remedy = format!("keep exactly one of {}", words.join(", "));
+                    Err(wrong("more or less than one choice", Some(&remedy)))
                 }
             },
             (_, Some(Scalar::Text(word))) => Ok(Choice { node, word, settings: None }),
@@ -719,8 +563,8 @@ impl<'de> VariantAccess<'de> for Choice<'de> {
         match self.settings.filter(|settings| !settings.is_null()) {
             None => Ok(()),
             Some(_) => {
-                let why = format!("`{}` has no settings; write the word alone", self.word);
-                Err(self.inside(Mistake::boxed(What::Wrong(why))))
+                let what = format!("`{}` has no settings", self.word);
+                Err(self.inside(wrong(what, Some("write the word alone"))))
             }
         }
     }
@@ -738,6 +582,6 @@ impl<'de> VariantAccess<'de> for Choice<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.settings().known(fields, visitor).map_err(|error| self.inside(error))
+        self.settings().known("", fields, visitor).map_err(|error| self.inside(error))
     }
 }

@@ -1,4 +1,4 @@
-//! What is allowed, but most likely not meant. Whoever means it goes on with it.
+//! Warnings: what is allowed, but most likely not meant.
 
 use super::Config;
 use super::load::Found;
@@ -12,31 +12,27 @@ use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
 use std::collections::HashMap;
 
-/// Everything of a right configuration that looks like a slip.
+/// Warns of everything in a valid configuration that looks like a slip.
 pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
     if config.gateway.as_str().contains(' ') && tree.get("gateway").is_some() {
-        found.add("gateway", BLANK);
+        found.add(["gateway"], BLANK, WRITE_UNDERSCORE);
     }
     if config.ports.values().any(|port| port.usb.is_some()) {
         for (name, other) in same_adapter(config, &usb::adapters(std::path::Path::new("/sys"))) {
-            let path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
-            let other = other.as_str();
-            found.add(
-                path.below("usb"),
-                &format!("this finds the device of port {other:?}; add `serial` or `interface`"),
-            );
+            let what = format!("this finds the device of port {:?}", other.as_str());
+            found.add(["ports", name.as_str(), "usb"], what, "add `serial` or `interface`");
         }
     }
     let ports = tree.get("ports").and_then(Tree::keys).unwrap_or_default();
     // A look-up for each port would go through all of them each time.
     let trees: HashMap<_, _> = ports.iter().map(|(key, value)| (key.key_text(), value)).collect();
     for (name, port) in &config.ports {
-        let mut path = Path(vec![Step::Key("ports".into()), Step::Key(name.to_string())]);
+        let mut path = Path::from(["ports", name.as_str()]);
         if name.as_str().contains(' ') {
-            found.add(&path, BLANK);
+            found.add(path.clone(), BLANK, WRITE_UNDERSCORE);
         }
-        if port.device.as_ref().is_some_and(|device| device.as_str().contains(' ')) {
-            found.add(path.below("device"), BLANK);
+        if port.name.as_ref().is_some_and(|device| device.as_str().contains(' ')) {
+            found.add(path.key("name"), BLANK, WRITE_UNDERSCORE);
         }
         self::port(&path, port, found);
         if let Some(tree) = trees.get(name.as_str()) {
@@ -66,23 +62,24 @@ fn same_adapter<'a>(config: &'a Config, adapters: &[Adapter]) -> Vec<(&'a Name, 
     same
 }
 
-const BLANK: &str = "a blank in a name stands in every topic, where shells and Home Assistant stumble over it; \
-                     write `_` for it";
+const BLANK: &str =
+    "a blank in a name is part of every topic, where shells and Home Assistant stumble over it";
+const WRITE_UNDERSCORE: &str = "write `_` in its place";
 
 fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     let is_binary = |decode: &Decode| matches!(decode, Decode::Binary(_));
     let kinds = port.frames.iter().map(|frame| &frame.decode).chain(&port.decode);
     if matches!(port.framing, Framing::Lines(_)) && kinds.into_iter().any(is_binary) {
         found.add(
-            path,
-            "frames of bytes have no lines, which is the `framing` if none is given; write `framing: gap`, \
-             or one of delimited, fixed and length",
+            path.clone(),
+            "frames of bytes have no lines, which is the `framing` if none is given",
+            "write `framing: gap`, or one of delimited, fixed and length",
         );
     }
     let decode = port.decode.clone().unwrap_or_default();
     one_topic(path, &decode, port.messages.as_deref().unwrap_or_default(), found);
     for (n, frame) in port.frames.iter().enumerate() {
-        let path = path.below(&format!("frames[{n}]"));
+        let path = path.key("frames").item(n);
         one_topic(&path, &frame.decode, frame.messages.as_deref().unwrap_or_default(), found);
     }
 }
@@ -107,9 +104,9 @@ fn one_topic(
         let tells_apart = slots.iter().any(|slot| mapping.topic.uses(*slot));
         if mapping.per == Per::Field && fields > 1 && !tells_apart {
             found.add(
-                path.below(&format!("messages[{n}].topic")),
-                "the values of several fields alternate under this topic; put {field} into it, write \
-                 `per: frame`, or name one of `fields`",
+                path.key("messages").item(n).key("topic"),
+                "the values of several fields alternate under this topic",
+                "put {field} into it, write `per: frame`, or name one of `fields`",
             );
         }
     }
@@ -117,7 +114,7 @@ fn one_topic(
 
 /// Keys whose values are bytes.
 const BYTES: &[&str] =
-    &["start", "starts", "end", "terminator", "separator", "between", "equals", "close"];
+    &["start", "prefix", "end", "terminator", "separator", "between", "equals", "close"];
 
 /// Words whose spelling says that something else was meant.
 fn words(path: &mut Path, tree: &Tree, found: &mut Found<'_>) {
@@ -138,15 +135,16 @@ fn words(path: &mut Path, tree: &Tree, found: &mut Found<'_>) {
         }
         Value::Scalar { text, .. } => {
             let Some(Step::Key(key)) = path.0.last() else { return };
-            if let Some(sentence) = word(key, text, path) {
-                found.add(&*path, &sentence);
+            if let Some((what, remedy)) = word(key, text, path) {
+                found.add(path.clone(), what, remedy);
             }
         }
         Value::Tagged(_) => {}
     }
 }
 
-fn word(key: &str, text: &str, path: &Path) -> Option<String> {
+/// What is wrong with it, and the remedy.
+fn word(key: &str, text: &str, path: &Path) -> Option<(String, String)> {
     let is_template = matches!(key, "topic" | "payload" | "send");
     if is_template && let Some((_, behind)) = text.split_once("{{") {
         let name = behind.split('}').next().unwrap_or_default().trim();
@@ -155,22 +153,27 @@ fn word(key: &str, text: &str, path: &Path) -> Option<String> {
             "payload",
         ];
         return SLOTS.contains(&name).then(|| {
-            format!("doubled braces stand for braces: this says {{{name}}}, and not what it is; write {{{name}}}")
+            (
+                format!("doubled braces stand for braces: this prints {{{name}}}, not its value"),
+                format!("write {{{name}}}"),
+            )
         });
     }
     let in_json = path.0.iter().any(|step| matches!(step, Step::Key(key) if key == "json"));
     if key == "from" && in_json && text.contains('.') && !text.starts_with('/') {
         let pointer = format!("/{}", text.replace('.', "/"));
-        return Some(format!(
-            "this is a member called {text:?}; for one inside another write `from: {pointer}`"
+        return Some((
+            format!("this is a member called {text:?}"),
+            format!("for one inside another write `from: {pointer}`"),
         ));
     }
     if !BYTES.contains(&key) || text.starts_with("hex:") {
         return None;
     }
     if let Some(escape) = ["\\r", "\\n", "\\t", "\\x", "\\0"].iter().find(|e| text.contains(**e)) {
-        return Some(format!(
-            "`{escape}` is a backslash and a letter here; in double quotes it stands for one byte"
+        return Some((
+            format!("`{escape}` is a backslash and a letter here"),
+            "in double quotes it stands for one byte".into(),
         ));
     }
     let digits = text.trim_start_matches("0x");
@@ -182,10 +185,9 @@ fn word(key: &str, text: &str, path: &Path) -> Option<String> {
     let says_so = digits.len() < text.len() || pairs.len() > 1;
     (says_so && digits.len() >= 2 && pairs.iter().all(is_hex)).then(|| {
         let bytes = pairs.iter().map(|pair| pair.trim_start_matches("0x")).collect::<Vec<_>>();
-        format!(
-            "these are {} letters; for bytes write `hex:{}`",
-            text.chars().count(),
-            bytes.join(" ")
+        (
+            format!("these are {} letters", text.chars().count()),
+            format!("for bytes write `hex:{}`", bytes.join(" ")),
         )
     })
 }

@@ -1,6 +1,11 @@
-//! A YAML text as a tree that knows the place of every node, read once and within bounds.
+//! A YAML text as a tree that knows the place of every node, read in one pass and within bounds.
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+mod fault;
+
+pub use fault::Fault;
+
+use fault::{fault, no_map, too_much};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +22,6 @@ const MOST_TOKENS: usize = 250_000;
 /// A node and its place.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// What it is.
     pub value: Value,
     /// Where it stands; of a map or list where it begins.
     pub span: Span,
@@ -35,7 +39,6 @@ pub enum Value {
         /// Without quotes: it may be a number, true, false or nothing.
         plain: bool,
     },
-    /// A list.
     List(Vec<Tree>),
     /// Keys with their values, each key once.
     Map(Vec<(Tree, Tree)>),
@@ -46,24 +49,18 @@ pub enum Value {
 /// What a scalar says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar<'a> {
-    /// Nothing, `~` or `null`.
     Null,
-    /// `true` or `false`.
     Bool(bool),
     /// A whole number that is not negative.
     Unsigned(u64),
-    /// A whole number.
     Signed(i64),
-    /// A number with decimals.
     Float(f64),
-    /// Anything else.
     Text(&'a str),
 }
 
 /// From a place in a text to one behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The first character.
     pub start: Mark,
     /// Behind the last one.
     pub end: Mark,
@@ -72,7 +69,7 @@ pub struct Span {
 /// A place in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// From 1; 0 for what no text was read for.
+    /// From 1; 0 for a node that was not read from a text.
     pub line: u32,
     /// In characters, from 0.
     pub column: u32,
@@ -84,17 +81,6 @@ impl From<Marker> for Mark {
         let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Mark { line: short(marker.line()), column: short(marker.col()) }
     }
-}
-
-/// Why a text is no tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where it was noticed.
-    pub at: Option<Span>,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right.
-    pub remedy: String,
 }
 
 impl Default for Value {
@@ -409,22 +395,6 @@ impl Builder {
     }
 }
 
-fn no_map(key: &Tree) -> Fault {
-    Fault {
-        at: Some(key.span),
-        what: "a merge key `<<` needs a map behind it".into(),
-        remedy: "write `<<: *name`, where `&name` marks a map".into(),
-    }
-}
-
-fn too_much(at: Option<Span>) -> Fault {
-    Fault {
-        at,
-        what: format!("more than {MOST_NODES} keys and values"),
-        remedy: "a configuration has some hundreds; is this the right file?".into(),
-    }
-}
-
 /// What a tag makes of a node.
 enum TagIs {
     /// What it is without the tag.
@@ -448,69 +418,6 @@ fn tag_of(tag: Option<&Tag>) -> TagIs {
             tag => TagIs::Unknown(tag.into()),
         },
     }
-}
-
-/// The parser knows YAML; the user does not have to.
-fn fault(text: &str, error: &ScanError) -> Fault {
-    const QUOTES: &str = "put quotes around a text that holds `: ` or ` #`, or that begins with one of \
-                          `% @ & * ! | > { [ \" '`";
-    let at = Mark::from(*error.marker());
-    let info = error.info();
-    let line = || text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
-    let next = line().chars().nth(at.column as usize);
-    let before = line().chars().take(at.column as usize).filter(|c| !c.is_whitespace()).last();
-    let in_text = |c: &char| c.is_control();
-    let (what, remedy) = if info.contains("tab") || line().trim_start_matches(' ').starts_with('\t')
-    {
-        ("a tab stands where only blanks may".into(), "use blanks for indentation".into())
-    } else if info.contains("unprintable") || next.as_ref().is_some_and(in_text) {
-        ("a control character stands here".into(), "remove it; is this a text file?".into())
-    } else if info.starts_with("unexpected character") || info.contains("scanning an anchor") {
-        let what = match next {
-            Some(c) => format!("a text cannot begin with `{c}`"),
-            None => "a text cannot begin like this".into(),
-        };
-        let remedy = match next {
-            Some(c @ ('%' | '@' | '`')) => format!("put quotes around it, as in \"{c}\""),
-            _ => QUOTES.into(),
-        };
-        (what, remedy)
-    } else if info.contains("unknown anchor") {
-        let what = "this alias repeats what no `&name` before it marks".into();
-        (what, "a text that begins with `*` needs quotes".into())
-    } else if info.contains("unknown escape") || info.contains("hexadecimal number") {
-        let what =
-            "a backslash in double quotes stands before a character that it does not go with";
-        (what.into(), "write `\\\\` for a backslash, or use single quotes".into())
-    } else if info.contains("end of stream") || info.contains("unexpected eof") {
-        ("a quote or a bracket has no end".into(), "close it".into())
-    } else if info.contains("quoted scalar") && info.contains("indentation") {
-        let what = "a text in quotes goes on in a line that is not indented";
-        (what.into(), "look for a missing quote in a line above".into())
-    } else if info.contains("flow") || info.contains("bracket") || info.contains("',' or") {
-        let what = "a list or map in brackets goes on with something else than `,` or its end";
-        let remedy = "look for a missing `,`, `]`, `}` or quote, here or in a line above";
-        (what.into(), remedy.into())
-    } else if matches!(before, Some('}' | ']')) && next.is_some_and(|c| !",:#]}".contains(c)) {
-        let what = "a map or list in brackets has ended, and the line goes on";
-        (what.into(), "put quotes around a text that begins with `{` or `[`".into())
-    } else if info.contains("recursion") {
-        let what = format!("more than {DEEPEST} maps and lists within each other");
-        (what, "look for brackets without their end".into())
-    } else if info.contains("mapping values") || info.contains("simple key") {
-        let what = "a key with its value cannot stand here";
-        let remedy = "look here and in the line above: a blank must follow the `:` of a key, and keys of one \
-                      map have one indentation; a text with `: ` in it needs quotes";
-        (what.into(), remedy.into())
-    } else if info.contains("indent") || info.contains("block") || info.contains("expected key") {
-        let what = "the indentation of this line fits to none above it";
-        let remedy = "keys of one map, and the dashes of one list, have one indentation; look here and in the \
-                      line above";
-        (what.into(), remedy.into())
-    } else {
-        (format!("this is no YAML: {info}"), QUOTES.into())
-    };
-    Fault { at: Some(Span { start: at, end: at }), what, remedy }
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Command {
             filter,
             qos: rule.qos,
             retained: rule.retained,
-            between: rule.between.duration(),
+            between: rule.pause.duration(),
             max_age: rule.max_age.map(Span::duration),
             hex,
             pieces,
@@ -230,50 +230,51 @@ fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), BuildError> {
             }
             match parse_hex(digits.unwrap_or(text)) {
                 Ok(bytes) => pieces.push(Piece::Bytes(bytes)),
-                Err(e) => error = Some(BuildError::new(e.to_string())),
+                Err(wrong) => error = Some(wrong),
             }
         }
     });
     error.map_or(Ok((pieces, hex)), Err)
 }
 
-/// A message from the broker that becomes bytes on the port.
+/// A message from the broker that is written to the port.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CommandRule {
-    /// Topic filter to subscribe to, with `{gateway}`, `{port}` and `{device}`.
+    /// Topic filter to subscribe to. Placeholders: `{gateway}`, `{port}` and `{device}`.
     pub topic: Template,
-    /// The bytes to write. `{payload}` is the message's payload; `hex:` in front means
-    /// hexadecimal bytes, with the payload as bytes among them. In other texts a payload is refused
-    /// that could end or alter the command: control characters, line breaks of any kind, characters
-    /// that change the direction of writing, the text behind `{payload}`, the quotation mark or
-    /// closing bracket that it begins with, and the terminator.
+    /// The bytes to write. `{payload}` is the payload of the message. After `hex:` the text is
+    /// hexadecimal bytes, with the payload as bytes among them. In any other text a payload is
+    /// refused that could end or change the command: one with a control character, a line break of
+    /// any kind, a character that changes the direction of writing, the text after `{payload}`, the
+    /// quotation mark or closing bracket that this text begins with, or the terminator.
     pub send: Template,
-    /// What is written behind it, such as `"\r\n"`.
+    /// Bytes to write after it, such as `"\r\n"`.
     #[serde(default)]
     pub terminator: ByteString,
-    /// Least time between two commands on this port. Default: 50ms.
-    #[serde(default = "CommandRule::default_between")]
-    pub between: Span,
+    /// The shortest time between two commands on this port. Default: 50ms.
+    #[serde(default = "CommandRule::default_pause")]
+    pub pause: Span,
     /// QoS of the subscription.
     #[serde(default)]
     pub qos: Qos,
-    /// `true`: also take the message that the broker kept from before. The default ignores it,
-    /// because it would be repeated at each reconnect.
+    /// `true`: also take the message that the broker has retained. By default it is ignored,
+    /// because the broker would send it again at each reconnect.
     #[serde(default)]
     pub retained: bool,
-    /// A message that is older is refused, 1s to 7d. A message does not say when it was sent, so its
-    /// age counts from when it reached the gateway. What the broker kept for us while the link was away
-    /// (`clean: false`) counts as sent when the link went away; if the gateway was started since, and
-    /// for what the broker retains, nobody knows the age, and it is refused. Default: any age; a
-    /// message expiry of MQTT 5 holds all the same, while the command waits here, too.
+    /// Messages older than this are refused, 1s to 7d. A message does not say when it was sent, so
+    /// its age is the time since it reached the gateway. What the broker kept during an outage
+    /// (`clean: false`) is taken as sent when the connection ended; if the gateway was restarted
+    /// since, or if the broker has retained the message, its age is unknown, and it is refused.
+    /// Default: any age. A message expiry of MQTT 5 holds in any case, also while the command waits
+    /// here.
     #[serde(default)]
     pub max_age: Option<Span>,
 }
 
 impl CommandRule {
-    fn default_between() -> Span {
+    fn default_pause() -> Span {
         Span::from_millis(50)
     }
 }

@@ -17,30 +17,31 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::Write;
 
-/// What is published of a frame's readings.
+/// What is published of the fields of a frame.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Where to, with `{gateway}` `{port}` `{device}` `{node}`, and one message per field also
-    /// `{field}` `{value}` `{unit}`. What a device sends cannot change the topic's levels: `/`,
-    /// `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
+    /// The topic. Placeholders: `{gateway}` `{port}` `{device}` `{node}`, and with one message per
+    /// field also `{field}` `{value}` `{unit}`. What a device sends cannot add levels or wildcards:
+    /// `/`, `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
     pub topic: Template,
-    /// What is said. Besides the topic's placeholders there are `{time}` and `{json}`. Where there is
-    /// no `{unit}`, there is no blank before it either. Default: `{value}`, or `{json}` for a whole
+    /// The payload. Placeholders: those of the topic, `{time}` and `{json}`. For a field without a
+    /// unit the blank before `{unit}` is left out, too. Default: `{value}`, or `{json}` for a whole
     /// frame.
     #[serde(default)]
     pub payload: Option<Template>,
-    /// `field`: one message per field. `frame`: one message for all fields of a frame.
+    /// `field`: one message per field. `frame`: one message for all fields of a frame. Default:
+    /// `field`.
     #[serde(default)]
     pub per: Per,
     /// Only these fields. Default: all.
     #[serde(default)]
     pub fields: Vec<String>,
-    /// 0: sent once. 1: sent until the broker has it.
+    /// 0: sent once. 1: sent until the broker acknowledges it. 2: delivered exactly once.
     #[serde(default)]
     pub qos: Qos,
-    /// Whether the broker keeps the last message for later subscribers.
+    /// Whether the broker retains the last message for later subscribers.
     #[serde(default)]
     pub retain: bool,
     /// What these messages survive while they wait. Default: as `outbox` says.

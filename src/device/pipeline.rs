@@ -114,7 +114,7 @@ impl FrameSeen {
 /// One kind of frame: how it is recognised, read and published.
 #[derive(Debug)]
 struct Kind {
-    starts: Vec<u8>,
+    prefix: Vec<u8>,
     decoder: Decoder,
     mappers: Vec<Mapper>,
 }
@@ -167,7 +167,7 @@ impl Pipeline {
         let framer = framer.map_err(|error| errors.push(error));
         let mut kinds = Vec::new();
         for (n, kind) in device.frames.iter().enumerate() {
-            let built = Kind::build(&kind.starts, &kind.decode, kind.messages.as_deref(), device);
+            let built = Kind::build(&kind.prefix, &kind.decode, kind.messages.as_deref(), device);
             let in_frames = |error: BuildError| error.item(n).at("frames");
             kinds.extend(built.map_err(|wrong| errors.extend(wrong.into_iter().map(in_frames))));
         }
@@ -266,7 +266,7 @@ impl Pipeline {
             if let Some(seen) = &mut self.seen {
                 seen.push(FrameSeen::of(&frame));
             }
-            let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.starts)) else {
+            let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) else {
                 self.counts.unmatched += 1;
                 continue;
             };
@@ -338,7 +338,7 @@ impl FrameSeen {
 impl Kind {
     /// The running kind, or all that is wrong with it.
     fn build(
-        starts: &ByteString,
+        prefix: &ByteString,
         decode: &Decode,
         messages: Option<&[Mapping]>,
         device: &DeviceSettings<'_>,
@@ -354,7 +354,7 @@ impl Kind {
         }
         match decoder {
             Ok(decoder) if errors.is_empty() => {
-                Ok(Kind { starts: starts.as_bytes().to_vec(), decoder, mappers })
+                Ok(Kind { prefix: prefix.as_bytes().to_vec(), decoder, mappers })
             }
             _ => Err(errors),
         }
@@ -383,8 +383,8 @@ impl Complaints {
 pub struct FrameKind {
     /// The first bytes of such a frame. Default: any frame.
     #[serde(default)]
-    pub starts: ByteString,
-    /// How such a frame is read. Default: `text`.
+    pub prefix: ByteString,
+    /// How the fields of such a frame are read. Default: `text`.
     #[serde(default)]
     pub decode: Decode,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`. An empty

@@ -1,4 +1,4 @@
-//! What a configuration says of one device, and the names that its topics are made of.
+//! The settings of one device, as the configuration of its port has them.
 
 use crate::base::line::Line;
 use crate::device::mapping::{Mapping, Names};

@@ -1,6 +1,7 @@
 //! Addresses of brokers and proxies: `mqtts://user:password@host:port/path?query`, percent-encoded
 //! as RFC 3986 says. What is wrong is named by its part; a password is never printed.
 
+use crate::base::path::BuildError;
 use crate::base::secret::Secret;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,14 +10,16 @@ use std::time::Duration;
 
 crate::base::scalar::deserialize_from_str!(BrokerUrl: "address");
 
-/// Why an address is not what it should be; the text names the part and the remedy.
+/// Why an address is not valid; the text names the part and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UrlError(String);
+#[error(transparent)]
+pub struct UrlError(pub(super) BuildError);
 
-fn wrong<T>(text: impl Into<String>) -> Result<T, UrlError> {
-    Err(UrlError(text.into()))
+fn wrong<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, UrlError> {
+    Err(UrlError(BuildError::new(what).remedy(remedy)))
 }
+
+const ENCODE: &str = "write it as % and two hexadecimal digits";
 
 /// How a broker is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ impl FromStr for Scheme {
             "ws" => Ok(Scheme::Ws),
             "wss" => Ok(Scheme::Wss),
             "unix" => Ok(Scheme::Unix),
-            _ => wrong(format!("unknown scheme {word:?}; {HELP}")),
+            _ => wrong(format!("unknown scheme {word:?}"), HELP),
         }
     }
 }
@@ -165,24 +168,27 @@ impl FromStr for BrokerUrl {
     type Err = UrlError;
     fn from_str(text: &str) -> Result<BrokerUrl, UrlError> {
         let Some((scheme, rest)) = text.split_once("://") else {
-            return wrong(format!("a broker's address has a scheme; {HELP}"));
+            return wrong("a broker's address has a scheme", HELP);
         };
         let scheme: Scheme = scheme.parse()?;
         let parts = Parts::split(rest)?;
         let (user, password) = parts.login()?;
         let query = match parts.query {
             Some(query) if !query.bytes().all(|b| b.is_ascii_graphic()) => {
-                return wrong("the query has a character that must be percent-encoded");
+                return wrong("the query has a character that must be percent-encoded", ENCODE);
             }
             query => query.map(str::to_owned),
         };
         let (mut host, mut port) = (String::new(), 0);
         let path = match scheme {
             Scheme::Unix if !parts.host.is_empty() => {
-                return wrong("a Unix socket has no host; write unix:///path, with three slashes");
+                return wrong(
+                    "a Unix socket has no host",
+                    "write unix:///path, with three slashes",
+                );
             }
             Scheme::Unix if parts.path.len() < 2 => {
-                return wrong("the path of the Unix socket is missing; write unix:///path");
+                return wrong("the path of the Unix socket is missing", "write unix:///path");
             }
             Scheme::Unix => decode(parts.path, "the path")?,
             _ => {
@@ -194,15 +200,16 @@ impl FromStr for BrokerUrl {
                     path if scheme.is_websocket() => {
                         if !path.bytes().all(|b| b.is_ascii_graphic()) {
                             let what = "the path has a character that must be percent-encoded";
-                            return wrong(what);
+                            return wrong(what, ENCODE);
                         }
                         path.to_owned()
                     }
                     "" | "/" => String::new(),
                     path => {
-                        return wrong(format!(
-                            "the path {path:?} means nothing with {scheme}://; leave it out"
-                        ));
+                        return wrong(
+                            format!("the path {path:?} means nothing with {scheme}://"),
+                            "leave it out",
+                        );
                     }
                 }
             }
@@ -260,7 +267,7 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     pub(crate) fn split(rest: &'a str) -> Result<Parts<'a>, UrlError> {
         if rest.contains('#') {
-            return wrong("a `#` means nothing in an address; write it %23 where it is meant");
+            return wrong("a `#` means nothing in an address", "write it %23 where it is meant");
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -274,8 +281,8 @@ impl<'a> Parts<'a> {
             let digits = host.rsplit(':').next().unwrap_or_default();
             if host.starts_with('[') || digits.parse::<u16>().is_err() {
                 return wrong(
-                    "the password has a character that must be percent-encoded: / as %2F, \
-                     ? as %3F, # as %23",
+                    "the password has a character that must be percent-encoded",
+                    "write / as %2F, ? as %3F, # as %23",
                 );
             }
         }
@@ -302,40 +309,50 @@ impl<'a> Parts<'a> {
         let text = self.host;
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let Some((host, rest)) = rest.split_once(']') else {
-                return wrong(format!("the host {text:?} has an unclosed `[`"));
+                return wrong(format!("the host {text:?} has an unclosed `[`"), "add the `]`");
             };
             let port = match rest.strip_prefix(':') {
                 None if rest.is_empty() => None,
-                None => return wrong(format!("{rest:?} stands between host and port")),
+                None => {
+                    return wrong(format!("{rest:?} stands between host and port"), "leave it out");
+                }
                 port => port,
             };
             // `%25` in front of the zone as RFC 6874 has it, `%` as people write it.
             let host = host.replacen("%25", "%", 1);
             let (ip, zone) = host.split_once('%').unwrap_or((&host, "x"));
             if ip.parse::<Ipv6Addr>().is_err() || !zone.bytes().all(is_name) {
-                return wrong(format!("the host {host:?} is no IPv6 address"));
+                return wrong(
+                    format!("the host {host:?} is not a valid IPv6 address"),
+                    "write one, as in [2001:db8::7]",
+                );
             }
             (host, port)
         } else {
             let (host, port) = match text.split_once(':') {
                 Some((_, rest)) if rest.contains(':') => {
-                    return wrong(format!(
-                        "an IPv6 address stands in brackets; write the host as [{text}]"
-                    ));
+                    return wrong(
+                        "an IPv6 address stands in brackets",
+                        format!("write the host as [{text}]"),
+                    );
                 }
                 Some((host, port)) => (host, Some(port)),
                 None => (text, None),
             };
             if host.is_empty() {
-                return wrong("the host is missing; write it behind the `//`");
+                return wrong("the host is missing", "write it behind the `//`");
             }
             if !host.is_ascii() {
-                return wrong(format!(
-                    "the host {host:?} is not ASCII; write its international form, xn--…"
-                ));
+                return wrong(
+                    format!("the host {host:?} is not ASCII"),
+                    "write its international form, xn--…",
+                );
             }
             if host.len() > 253 || !host.bytes().all(is_name) {
-                return wrong(format!("the host {host:?} is no host name"));
+                return wrong(
+                    format!("the host {host:?} is not a valid host name"),
+                    "it has letters, digits, `-`, `.` and `_`",
+                );
             }
             (host.to_owned(), port)
         };
@@ -343,7 +360,12 @@ impl<'a> Parts<'a> {
             None | Some("") => None,
             Some(digits) => match digits.parse() {
                 Ok(port) if port != 0 => Some(port),
-                _ => return wrong(format!("the port {digits:?} is no number from 1 to 65535")),
+                _ => {
+                    return wrong(
+                        format!("the port {digits:?} is not valid"),
+                        "write a number from 1 to 65535",
+                    );
+                }
             },
         };
         Ok((host, port))
@@ -367,15 +389,20 @@ fn decode(text: &str, part: &str) -> Result<String, UrlError> {
         match digit().zip(digit()) {
             Some((high, low)) => bytes.push((high * 16 + low) as u8),
             None => {
-                return wrong(format!(
-                    "{part} has a % without two hexadecimal digits; write % as %25"
-                ));
+                return wrong(
+                    format!("{part} has a % without two hexadecimal digits"),
+                    "write % as %25",
+                );
             }
         }
     }
     match String::from_utf8(bytes) {
-        Ok(text) if text.contains('\0') => wrong(format!("{part} has a NUL character")),
+        Ok(text) if text.contains('\0') => {
+            wrong(format!("{part} has a NUL character"), "leave it out")
+        }
         Ok(text) => Ok(text),
-        Err(_) => wrong(format!("{part} is not UTF-8 when decoded")),
+        Err(_) => {
+            wrong(format!("{part} is not UTF-8 when decoded"), "write its characters in UTF-8")
+        }
     }
 }

@@ -81,10 +81,10 @@ impl Outbox {
                 back.push_front(held);
             }
             if !back.is_empty() {
-                self.lanes[at].pile_up(self.bounds.order);
+                self.lanes[at].pile_up(self.bounds.ordering);
             }
             for held in back {
-                self.lanes[at].push_front(held, self.bounds.order);
+                self.lanes[at].push_front(held, self.bounds.ordering);
             }
         }
         None

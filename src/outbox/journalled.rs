@@ -52,7 +52,7 @@ impl Outbox {
 
     /// What came while the journal was opened goes behind what that has of its port.
     fn queue_behind_journal(&mut self) {
-        let (order, shelf) = (self.bounds.order, &self.shelf);
+        let (order, shelf) = (self.bounds.ordering, &self.shelf);
         let mut moved = Vec::new();
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_behind_journal(order)) {
             lane.take_out(|held| held.seq.is_none() && shelf.takes(&held.entry), &mut moved);
@@ -90,7 +90,7 @@ impl Outbox {
     /// memory is short or earlier messages have none either.
     pub(super) fn push_stored(&mut self, ticket: Ticket, entry: Entry) {
         let port = usize::from(entry.port);
-        let order = self.bounds.order;
+        let order = self.bounds.ordering;
         let is_away = self.is_short_with(&entry) || self.lanes[port].is_behind_journal(order);
         if !is_away && (self.shelf.is_behind || self.shelf.is_busy()) {
             self.shelf.is_behind = true;
@@ -170,7 +170,7 @@ impl Outbox {
         }
         let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
         let is_short = self.bytes > bytes / 2 || self.len() > messages / 2;
-        let is_down = self.shelf.is_down_for(self.bounds.after.duration(), now);
+        let is_down = self.shelf.is_down_for(self.bounds.spill_after.duration(), now);
         if !self.shelf.is_spilling && (is_short || is_down) {
             (self.shelf.is_spilling, self.shelf.is_behind) = (true, true);
         }
@@ -184,10 +184,10 @@ impl Outbox {
     pub fn spills_at(&self) -> Option<Instant> {
         let since = self.shelf.down_since?;
         let spills = self.shelf.is_working() && !self.shelf.is_spilling;
-        spills.then(|| since.checked_add(self.bounds.after.duration()))?
+        spills.then(|| since.checked_add(self.bounds.spill_after.duration()))?
     }
 
-    /// The link is gone; see `after`.
+    /// The link is gone; see `spill_after`.
     pub fn disconnected(&mut self, now: Instant) {
         self.shelf.down_since.get_or_insert(now);
     }
@@ -271,7 +271,7 @@ impl Outbox {
         self.bytes += entry.cost();
         self.waiting += 1;
         let held = Held { ticket: self.ticket(), entry, seq: Some(seq), tries: 0 };
-        self.lanes[port].push_backlog(held, self.bounds.order);
+        self.lanes[port].push_backlog(held, self.bounds.ordering);
     }
 
     /// The journal was full, or what was in it is not readable: a port has lost what waited up to

@@ -112,14 +112,14 @@ impl Outbox {
         }
         self.rest.until = None;
         for lane in &mut self.lanes {
-            lane.pile_up(self.bounds.order);
+            lane.pile_up(self.bounds.ordering);
         }
         let mut refused = std::mem::take(&mut self.rest.refused);
         refused.sort_unstable();
         for sending in refused.into_iter().rev() {
             if let Some(held) = self.in_flight.remove(sending) {
                 self.waiting += 1;
-                self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.order);
+                self.lanes[usize::from(held.entry.port)].push_front(held, self.bounds.ordering);
             }
         }
     }

@@ -1,7 +1,8 @@
-//! The outbox and its journal, as the user wrote them.
+//! The settings of the outbox and its journal.
 
 use crate::base::durability::Durability;
-use crate::base::scalar::{ScalarError, Size, Span, deserialize_from_str, wrong};
+use crate::base::path::BuildError;
+use crate::base::scalar::{Size, Span, deserialize_from_str, wrong};
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -9,43 +10,43 @@ use std::str::FromStr;
 
 deserialize_from_str!(SyncPolicy: "each, never or a time span");
 
-/// How much is kept while the broker is away, and what it survives. What comes in beyond either
-/// bound pushes out older messages, which are counted in `{gateway}/status/broker`.
+/// How many messages wait while the broker cannot be reached, and what they survive. When
+/// `messages` or `bytes` is reached, messages are dropped as `drop` says and counted in
+/// `{gateway}/status/broker`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct OutboxBounds {
-    /// Most messages that wait in memory. Default: 50000.
+    /// The most messages that wait in memory. Default: 50000.
     pub messages: u32,
-    /// Most memory that waiting messages take, their administration included. Default:
-    /// 8MiB.
+    /// The most memory that waiting messages take, including their bookkeeping. Default: 8MiB.
     pub bytes: Size,
-    /// Which message goes when the outbox is full, or the journal.
+    /// Which message is dropped when the outbox or the journal is full.
     pub drop: Drop,
-    /// How many messages a second go out of what piled up before there was a link, 1 to
-    /// 1000000. New ones do not wait for it, as far as `order` lets them. Default: 1000.
-    #[serde(default = "drain")]
+    /// How many messages per second of the backlog are sent after an outage, 1 to 1000000. New
+    /// messages do not wait for the backlog, as far as `ordering` allows. Default: 1000.
+    #[serde(default = "backlog_rate")]
     #[cfg_attr(test, schemars(with = "u32"))]
-    pub drain: Option<NonZeroU32>,
-    /// Which messages must not overtake each other.
-    pub order: Order,
-    /// What waiting messages survive. Each entry of `messages` can have its own.
+    pub backlog_rate: Option<NonZeroU32>,
+    /// Which messages must keep their order.
+    pub ordering: Order,
+    /// What waiting messages survive. Each entry of `messages` can override it.
     pub durability: Durability,
-    /// With `spill`: how long the broker may be away before what waits goes to the journal.
-    /// Default: 60s.
-    pub after: Span,
-    /// Where messages go that are to survive more than the broker's absence.
+    /// With `durability: spill`: how long the broker may be away before waiting messages go to the
+    /// journal. Default: 60s.
+    pub spill_after: Span,
+    /// Where messages are stored that must survive more than an outage of the broker.
     pub journal: Option<Journal>,
 }
 
 impl OutboxBounds {
     /// What holds for a gateway whose configuration says nothing.
     pub fn of_gateway() -> OutboxBounds {
-        OutboxBounds { drain: drain(), ..OutboxBounds::default() }
+        OutboxBounds { backlog_rate: backlog_rate(), ..OutboxBounds::default() }
     }
 }
 
-fn drain() -> Option<NonZeroU32> {
+fn backlog_rate() -> Option<NonZeroU32> {
     NonZeroU32::new(1000)
 }
 
@@ -55,10 +56,10 @@ impl Default for OutboxBounds {
             messages: 50_000,
             bytes: Size::from_bytes(8 << 20),
             drop: Drop::Oldest,
-            drain: None,
-            order: Order::Port,
+            backlog_rate: None,
+            ordering: Order::Port,
             durability: Durability::Memory,
-            after: Span::from_secs(60),
+            spill_after: Span::from_secs(60),
             journal: None,
         }
     }
@@ -70,41 +71,42 @@ impl Default for OutboxBounds {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Drop {
-    /// The oldest waiting message: the broker gets the latest readings.
+    /// The oldest waiting message, so that the broker gets the latest readings.
     #[default]
     Oldest,
-    /// The message that just came: the broker gets the first readings of an outage.
+    /// The message that just arrived, so that the broker gets the first readings of an outage.
     Newest,
 }
 
-/// Which messages must not overtake each other after an outage.
+/// Which messages must keep their order after an outage.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// Those of a port: its new messages wait until its old ones have gone.
+    /// The messages of a port: its new messages wait until its old ones are sent.
     #[default]
     Port,
-    /// Those of a topic. What waits in the journal alone keeps the order of its port.
+    /// The messages of a topic. Those that wait in the journal alone keep the order of their port.
     Topic,
-    /// None: new messages go at once, old ones as `drain` lets them.
+    /// None: new messages are sent at once, old ones at `backlog_rate`.
     None,
 }
 
-/// The journal: waiting messages on a disk. Nothing is written to it but messages whose
-/// `durability` is `spill` or `always`.
+/// The journal: waiting messages on a disk. Only messages whose `durability` is `spill` or `always`
+/// are written to it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
-    /// A folder of its own, on a disk that stays: `/var` and `/tmp` are memory on OpenWrt. It is
-    /// made if it is not there. A relative path counts from the configuration file's folder.
+    /// A folder for the journal alone, on a disk that keeps its files: on OpenWrt `/var` and `/tmp`
+    /// are in memory. It is created if it does not exist. A relative path starts at the folder of
+    /// the configuration file.
     pub path: PathBuf,
-    /// Most bytes on the disk, 1MiB to 1024MiB. Default: 32MiB.
+    /// The most bytes on the disk, 1MiB to 1024MiB. Default: 32MiB.
     #[serde(default = "size")]
     pub size: Size,
-    /// When what was written is safe from a power failure: `each` (before a message is offered to
-    /// the broker), a time span (so much may be lost), or `never` (when the system likes to).
+    /// When written messages are safe from a power failure: `each` (before a message is sent to the
+    /// broker), a time span (at most that much is lost), or `never` (when the system decides).
     /// Default: 1s.
     #[serde(default = "sync")]
     pub sync: SyncPolicy,
@@ -130,14 +132,17 @@ pub enum SyncPolicy {
 }
 
 impl FromStr for SyncPolicy {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<SyncPolicy, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<SyncPolicy, BuildError> {
         match text.trim_start_matches("every ") {
             "each" => Ok(SyncPolicy::Each),
             "never" => Ok(SyncPolicy::Never),
             span => match span.parse() {
                 Ok(span) => Ok(SyncPolicy::Every(span)),
-                Err(_) => wrong(format!("{text:?} is no sync policy; write each, never or 1s")),
+                Err(_) => wrong(
+                    format!("{text:?} is not a valid sync policy"),
+                    "write each, never or a time span such as 1s",
+                ),
             },
         }
     }

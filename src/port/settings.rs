@@ -1,8 +1,9 @@
-//! What a configuration says of a port: how it is found and opened.
+//! The settings of a serial port: how it is found and opened, and everything that happens on it.
 
 use crate::base::line::Line;
 use crate::base::one_by_one;
-use crate::base::scalar::{Name, ScalarError, Span, deserialize_from_str, wrong};
+use crate::base::path::BuildError;
+use crate::base::scalar::{Name, Span, deserialize_from_str, wrong};
 use crate::device::mapping::{Mapping, Names};
 use crate::device::settings::{Checksum, CommandRule, Decode, DeviceSettings, FrameKind, Framing};
 use serde::Deserialize;
@@ -12,80 +13,81 @@ use std::str::FromStr;
 
 deserialize_from_str!(TcpAddress: "address", UsbId: "USB id");
 
-/// A serial port and all that happens on it. Exactly one of `path`, `usb` and `tcp` names it.
+/// A serial port and everything that happens on it. Exactly one of `path`, `usb` and `tcp` says
+/// which port it is.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Port {
-    /// A tty such as `/dev/ttyS1`. A relative path counts from the configuration file's folder.
+    /// A tty such as `/dev/ttyS1`. A relative path starts at the folder of the configuration file.
     #[serde(default)]
     pub path: Option<PathBuf>,
-    /// A USB adapter, found by what it is and not by the number it got. `tty2mqtt ports` prints
+    /// A USB adapter, found by its ids, whatever number the system gave it. `tty2mqtt ports` prints
     /// these lines for each adapter.
     #[serde(default)]
     pub usb: Option<Usb>,
-    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. Its line is
-    /// set there; here it must be raw TCP, neither telnet nor RFC 2217. What comes in the first
-    /// second of a link is held back until the link has lasted: a serial server that cannot serve
-    /// says why and closes.
+    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. It must be
+    /// raw TCP, neither telnet nor RFC 2217, and the line is set at the serial server. Data of the
+    /// first second of a connection is held back until the connection has lasted that long, because
+    /// a serial server that cannot open its port sends the reason as text and closes.
     #[serde(default)]
     pub tcp: Option<TcpAddress>,
-    /// Speed and character format, `115200 8N1`. Any speed that the driver takes; what it does not
-    /// take is a warning in the log. Needed for `path` and `usb`. A byte with a parity or framing
-    /// error spoils the frame it stands in (`line_error` in the status).
+    /// Speed and character format, `115200 8N1`. Any speed that the driver supports; if it does
+    /// not, the log has a warning. Needed for `path` and `usb`. A byte with a parity or framing
+    /// error makes its frame invalid (`line_error` in the status).
     #[serde(default)]
     pub line: Option<Line>,
-    /// Flow control.
+    /// Flow control. Default: `none`.
     #[serde(default)]
     pub flow: Flow,
-    /// The DTR line after opening. An Arduino resets when DTR rises, so the default is to leave
+    /// The DTR line after opening. Many Arduinos reset when DTR rises, so the default is to leave
     /// it alone as far as the driver allows.
     #[serde(default)]
     pub dtr: ModemLine,
-    /// The RTS line after opening.
+    /// The RTS line after opening. Default: left alone.
     #[serde(default)]
     pub rts: ModemLine,
-    /// Name of the device on the port, for `{device}`. Default: the port's name.
+    /// Name of the device on the port, for `{device}` in topics. Default: the name of the port.
     #[serde(default)]
-    pub device: Option<Name>,
-    /// Where a frame begins and ends.
+    pub name: Option<Name>,
+    /// Where a frame begins and ends. Default: `lines`.
     #[serde(default)]
     pub framing: Framing,
-    /// Checksum at the end of each frame. A frame with a wrong one is dropped and counted; the
-    /// decoder does not see the checksum.
+    /// Checksum at the end of each frame. A frame with a wrong checksum is dropped and counted; the
+    /// decoder gets the frame without it.
     #[serde(default)]
     pub checksum: Option<Checksum>,
-    /// How a frame is read. Default: `text`. For a port with several kinds of frames see
-    /// `frames`.
+    /// How the fields of a frame are read. Default: `text`. For several kinds of frames on one port
+    /// see `frames`.
     #[serde(default)]
     pub decode: Option<Decode>,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
     #[serde(default, deserialize_with = "one_by_one::optional_list")]
     pub messages: Option<Vec<Mapping>>,
-    /// Several kinds of frames on one port, instead of `decode` and `messages`: the first whose
-    /// `starts` matches takes the frame.
+    /// Several kinds of frames on one port, in place of `decode` and `messages`: the first entry
+    /// whose `prefix` matches gets the frame.
     #[serde(default, deserialize_with = "one_by_one::list")]
     pub frames: Vec<FrameKind>,
-    /// Messages from the broker that are written to the port. Each is written, and then acknowledged
-    /// to the broker; or refused, reported with the reason under
-    /// `{gateway}/status/ports/{port}/command` (a flood in one report, whose `count` is how many), and
-    /// acknowledged; or not acknowledged, when the gateway
-    /// ends before and the broker will give it again (`clean: false`, QoS 1 or 2). At most 256 messages
-    /// and 32KiB of topics and payloads wait for a port; more are refused.
+    /// Messages from the broker that are written to the port. Each of them is either written and
+    /// then acknowledged to the broker; or refused, reported with the reason on
+    /// `{gateway}/status/ports/{port}/command`, and acknowledged; or not acknowledged because the
+    /// gateway stops, so that the broker sends it again (`clean: false`, QoS 1 or 2). Many refusals
+    /// at once are one report, whose `count` says how many. At most 256 messages and 32KiB of
+    /// topics and payloads wait for a port; more are refused.
     #[serde(default, deserialize_with = "one_by_one::list")]
     pub commands: Vec<CommandRule>,
-    /// How long commands wait for a port that is not open, 0s to 10min, counted from the start of the
-    /// gateway, from the reload that closed the port, or from when the device went away. When it
-    /// opens, they are written in their order; after that time they are refused, and so is each that
-    /// comes while the port is still away. Default: 30s.
+    /// How long commands wait for a port that is not open, 0s to 10min. The time runs from the
+    /// start of the gateway, from the reload that closed the port, or from when the device was
+    /// unplugged. When the port opens, the commands are written in their order; when the time is
+    /// over they are refused, and so is each further one until the port opens. Default: 30s.
     #[serde(default = "Port::default_command_wait")]
     pub command_wait: Span,
-    /// After so long without a byte the port's status says `silent`: `5min`, at least 1s. Default:
-    /// never.
+    /// After this time without a byte the status of the port says `silent`: `5min`, at least 1s.
+    /// Default: never.
     #[serde(default)]
     pub silent_after: Option<Span>,
-    /// Most messages a second, from 1 on; a second's worth may come at once. What is beyond is
-    /// dropped, and counted as `limited` in the port's status. Default: no limit.
+    /// The most messages per second, at least 1; those of one second may come at once. Further
+    /// messages are dropped and counted as `limited` in the status of the port. Default: no limit.
     #[serde(default)]
     pub rate_limit: Option<std::num::NonZeroU32>,
 }
@@ -101,7 +103,7 @@ impl Port {
             names: Names {
                 gateway: gateway.as_str(),
                 port: name.as_str(),
-                device: self.device.as_ref().unwrap_or(name).as_str(),
+                device: self.name.as_ref().unwrap_or(name).as_str(),
             },
             line: self.line.as_ref(),
             framing: &self.framing,
@@ -131,21 +133,30 @@ pub struct TcpAddress {
 }
 
 impl FromStr for TcpAddress {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<TcpAddress, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<TcpAddress, BuildError> {
         if let Some((scheme, address)) = text.split_once("://") {
             let address = address.trim_end_matches('/');
-            return wrong(match scheme {
-                "telnet" | "rfc2217" => format!(
-                    "{scheme} is not spoken here; set the serial server to raw TCP (ser2net: \
-                     `tcp` without `telnet`), with its own line settings, and write `{address}`"
+            return match scheme {
+                "telnet" | "rfc2217" => wrong(
+                    format!("{scheme} is not supported"),
+                    format!(
+                        "set the serial server to raw TCP (ser2net: `tcp` without `telnet`), with \
+                         its own line settings, and write `{address}`"
+                    ),
                 ),
-                _ => format!("only raw TCP is spoken here; write `{address}` without {scheme}://"),
-            });
+                _ => wrong(
+                    "only raw TCP is supported",
+                    format!("write `{address}` without {scheme}://"),
+                ),
+            };
         }
-        match split_host_port(text, 0) {
-            Ok((host, port)) if port != 0 => Ok(TcpAddress { host, port }),
-            _ => wrong(format!("{text:?} is no address; write host:port, as in 192.168.1.7:2000")),
+        match split_host_port(text) {
+            Some((host, port)) => Ok(TcpAddress { host: host.into(), port }),
+            None => wrong(
+                format!("{text:?} is not a valid address"),
+                "write host:port, as in 192.168.1.7:2000 or [2001:db8::7]:2000",
+            ),
         }
     }
 }
@@ -160,33 +171,15 @@ impl fmt::Display for TcpAddress {
     }
 }
 
-fn split_host_port(text: &str, default_port: u16) -> Result<(String, u16), ScalarError> {
-    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, rest)) if rest.starts_with(':') => (host, Some(&rest[1..])),
-            _ => return wrong(format!("{text:?} has an unclosed `[`")),
-        }
-    } else {
-        match text.rsplit_once(':') {
-            Some((host, _)) if host.contains(':') => {
-                return wrong(format!("an IPv6 address stands in brackets: [{text}]"));
-            }
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        }
+/// An IPv6 address stands in brackets.
+fn split_host_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:")?,
+        None => text.rsplit_once(':').filter(|(host, _)| !host.contains(':'))?,
     };
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
-        return wrong(format!("{host:?} is no host name"));
-    }
-    let port = match port {
-        None => default_port,
-        Some(digits) => match digits.parse() {
-            Ok(port) if port != 0 => port,
-            _ => return wrong(format!("{digits:?} is no port number from 1 to 65535")),
-        },
-    };
-    Ok((host.into(), port))
+    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    is_host.then_some((host, port))
 }
 
 /// A USB vendor or product id: four hexadecimal digits.
@@ -194,14 +187,15 @@ fn split_host_port(text: &str, default_port: u16) -> Result<(String, u16), Scala
 pub struct UsbId(pub u16);
 
 impl FromStr for UsbId {
-    type Err = ScalarError;
-    fn from_str(text: &str) -> Result<UsbId, ScalarError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<UsbId, BuildError> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         match u16::from_str_radix(digits, 16) {
             Ok(id) if digits.len() == 4 => Ok(UsbId(id)),
-            _ => wrong(format!(
-                "{text:?} is no USB id; write four hexadecimal digits in quotes, as in \"1a86\""
-            )),
+            _ => wrong(
+                format!("{text:?} is not a valid USB id"),
+                "write four hexadecimal digits in quotes, as in \"1a86\"",
+            ),
         }
     }
 }
@@ -212,7 +206,7 @@ impl fmt::Display for UsbId {
     }
 }
 
-/// A USB adapter, by what sysfs says of it. `tty2mqtt ports` shows it.
+/// A USB adapter, by its ids. `tty2mqtt ports` shows them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -221,7 +215,7 @@ pub struct Usb {
     pub vendor: UsbId,
     /// Product id, four hexadecimal digits in quotes: `"7523"`.
     pub product: UsbId,
-    /// Serial number, for several adapters of one kind.
+    /// Serial number, to distinguish several adapters of one model.
     #[serde(default)]
     pub serial: Option<String>,
     /// Interface number of an adapter with several ports, from 0.
@@ -234,25 +228,25 @@ pub struct Usb {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Flow {
-    /// None.
+    /// No flow control.
     #[default]
     None,
-    /// By the RTS and CTS lines.
+    /// With the lines RTS and CTS.
     Hardware,
-    /// By the characters XON and XOFF.
+    /// With the characters XON and XOFF.
     Software,
 }
 
-/// What is done with a modem line after opening.
+/// The state of a modem line after opening.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ModemLine {
-    /// Leave it as it is, and do not let it fall when the port is closed.
+    /// As it is. It is not switched off when the port is closed, either.
     #[default]
     Keep,
-    /// Raise it.
+    /// Switched on.
     On,
-    /// Let it fall.
+    /// Switched off.
     Off,
 }

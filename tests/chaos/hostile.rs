@@ -68,7 +68,7 @@ pub fn port(path: &Path) -> String {
     format!(
         "  p0:\n    path: {path}\n    line: 115200 8N1\n    framing: {{lines: {{limit: 64KiB}}}}\n    \
          decode: pairs\n    messages: [{{topic: \"{{gateway}}/{{port}}/{{field}}\", qos: 1}}]\n    \
-         commands: [{{topic: \"do/{{port}}\", send: \"{{payload}}\\n\", between: 20ms, qos: 1}}]\n"
+         commands: [{{topic: \"do/{{port}}\", send: \"{{payload}}\\n\", pause: 20ms, qos: 1}}]\n"
     )
 }
 

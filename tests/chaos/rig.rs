@@ -150,7 +150,7 @@ impl Rig {
              control: {}\n\
              broker: {{{broker}, keepalive: 30s, inflight: {}}}\n\
              status: {{interval: 20s}}\n\
-             outbox: {{messages: 200000, bytes: {}, drain: 1000000{durability}}}\n\
+             outbox: {{messages: 200000, bytes: {}, backlog_rate: 1000000{durability}}}\n\
              ports:\n",
             self.control().display(),
             self.inflight,

@@ -241,6 +241,47 @@ fn a_change_is_noticed_whatever_a_port_is_called() {
 }
 
 #[test]
+fn old_names_of_keys_are_understood() {
+    let new = "outbox: {spill_after: 5s, ordering: topic, backlog_rate: 7}\n\
+               ports:\n  a:\n    {path: /dev/a, line: 9600, name: d, framing: {fixed: {size: 4, prefix: x}}, \
+               checksum: {sum8: {trailing: 1}}, frames: [{prefix: x}], \
+               commands: [{topic: t, send: s, pause: 1s}]}\n  \
+               b: {path: /dev/b, line: 9600, framing: {length: {prefix: xy, offset: 2}}}\n";
+    let old = [
+        ("spill_after", "after"),
+        ("ordering", "order"),
+        ("backlog_rate", "drain"),
+        ("name", "device"),
+        ("size: 4, prefix", "size: 4, start"),
+        ("trailing", "behind"),
+        ("frames: [{prefix", "frames: [{starts"),
+        ("pause", "between"),
+        ("length: {prefix", "length: {start"),
+    ];
+    let old = old.iter().fold(new.to_owned(), |text, (new, old)| {
+        assert!(text.contains(new), "{new}");
+        text.replace(new, old)
+    });
+    let config = |text: &str| {
+        let text = format!("broker: {{url: \"mqtt://x\"}}\n{text}");
+        load::parse("c.yaml", &text, Path::new("/")).unwrap().0
+    };
+    let (old, new) = (config(&old), config(new));
+    for config in [&old, &new] {
+        assert_eq!(config.outbox.backlog_rate.unwrap().get(), 7);
+        let port = config.ports.values().next().unwrap();
+        assert_eq!(port.name.as_ref().unwrap().as_str(), "d");
+        assert_eq!(port.frames[0].prefix.as_bytes(), b"x");
+    }
+    // A reload that brings nothing but the names changes nothing.
+    assert!(old.is_same(&new, &["ports"]) && old.is_same(&new, &["outbox"]));
+    // Other settings with a key of such a name are not meant.
+    let text = "broker: {url: \"mqtt://x\"}\nports: {a: {path: /dev/a, line: 9600, \
+                framing: {raw: {start: x}}}}\n";
+    assert!(load::parse("c.yaml", text, Path::new("/")).is_err());
+}
+
+#[test]
 fn two_ports_are_never_one_device() {
     let folder = tempfile::tempdir().unwrap();
     let tty = folder.path().join("ttyS1");

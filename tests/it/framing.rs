@@ -31,7 +31,7 @@ const RULES: [Rule; 15] = [
     ),
     ("{fixed: {size: 5}}", Some("sum8"), &[b"\x01\x02\x03\x04\x0A", b"\x01", b"\x0A"]),
     (
-        "{length: {start: 'hex:42 4D', offset: 2, limit: 64}}",
+        "{length: {prefix: 'hex:42 4D', offset: 2, limit: 64}}",
         None,
         &[b"\x42\x4D\x02ab", b"\x42", b"\x4D"],
     ),
@@ -398,7 +398,7 @@ fn a_damaged_byte_in_any_place_of_a_line() {
 fn what_an_rs485_driver_makes_around_a_frame_does_not_cost_it() {
     let frame = b"\x01\x03\x02\x00\x01\x79\x84";
     let glitch: (&[u8], bool) = (b"\0", true);
-    for framing in ["gap", "{length: {start: 'hex:01 03', offset: 2, size: 1, add: 5}}"] {
+    for framing in ["gap", "{length: {prefix: 'hex:01 03', offset: 2, size: 1, add: 5}}"] {
         let (frames, counts) =
             damaged(framing, Some("crc16-modbus"), &[glitch, (frame, false), glitch]);
         assert_eq!(frames, [&frame[..5]], "{framing}: {counts:?}");

@@ -33,7 +33,7 @@ ports:
   p:
     path: /dev/null
     line: 9600 8N1
-    commands: [{topic: relay, send: "relay {payload}", terminator: ";", between: 80ms}]
+    commands: [{topic: relay, send: "relay {payload}", terminator: ";", pause: 80ms}]
 "#;
 
 /// What the test holds of a running port.

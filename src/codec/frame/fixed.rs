@@ -15,7 +15,7 @@ pub struct Fixed {
     /// First bytes of each frame, which are a part of it: `"hex:AA 55"`. Without them the first frame
     /// after opening begins after a silence, or wherever the checksum matches.
     #[serde(default)]
-    pub start: ByteString,
+    pub prefix: ByteString,
     /// Silence after which an unfinished frame is dropped. It must be longer than 20ms on USB adapters,
     /// and longer still over a network.
     #[serde(default = "default_idle")]
@@ -28,9 +28,9 @@ pub(super) fn default_idle() -> Span {
 
 impl Fixed {
     pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
-        let (size, start) = (self.size.0, self.start.as_bytes().to_vec());
+        let (size, start) = (self.size.0, self.prefix.as_bytes().to_vec());
         if start.len() > size {
-            return Err(BuildError::new("it is longer than the whole frame").at("start"));
+            return Err(BuildError::new("it is longer than the whole frame").at("prefix"));
         }
         let self_synchronising = has_checksum || !start.is_empty();
         let silence = Silence::DropsFrame(self.idle.duration());

@@ -16,7 +16,7 @@ use std::ops::Range;
 pub struct Length {
     /// First bytes of each frame: `"hex:42 4D"`.
     #[serde(default)]
-    pub start: ByteString,
+    pub prefix: ByteString,
     /// Position of the length field: how many bytes of the frame come before it.
     #[serde(default)]
     pub offset: u8,
@@ -80,9 +80,9 @@ word_schema!(Width: {"enum": [1, 2, 4]});
 impl Length {
     pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
         let field = usize::from(self.offset)..usize::from(self.offset) + self.size.bytes();
-        let start = self.start.as_bytes().to_vec();
+        let start = self.prefix.as_bytes().to_vec();
         if field.start < start.len() {
-            return Err(BuildError::new("the length field would lie within `start`").at("offset"));
+            return Err(BuildError::new("the length field would lie within `prefix`").at("offset"));
         }
         if field.end > self.limit.0 {
             return Err(BuildError::new("the length field would lie beyond it").at("limit"));

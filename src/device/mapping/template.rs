@@ -162,7 +162,7 @@ impl Template {
                         let known = known.iter().map(|(slot, _)| *slot);
                         let possible = list(known.chain(allowed.iter().copied()));
                         return Err(BuildError::new(format!("{slot} has no meaning here"))
-                            .remedy(format!("possible are {possible}")));
+                            .remedy(format!("allowed: {possible}")));
                     }
                 },
             }
@@ -235,7 +235,7 @@ mod tests {
         }
         let template: Template = "{payload}".parse().unwrap();
         let error = template.fix(&[(Slot::Port, "p")], &[Slot::Field]).unwrap_err();
-        assert_eq!(error.to_string(), "{payload} has no meaning here; possible are {port} {field}");
+        assert_eq!(error.to_string(), "{payload} has no meaning here; allowed: {port} {field}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which MQTT a connection speaks.
 
+use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
@@ -43,10 +44,10 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why a text is no version.
+/// The text is not a version of MQTT.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no version of MQTT; write 5, 3.1.1 or 3.1")]
-pub struct NotVersion(String);
+#[error(transparent)]
+pub struct NotVersion(BuildError);
 
 impl FromStr for Version {
     type Err = NotVersion;
@@ -56,7 +57,10 @@ impl FromStr for Version {
             "5" | "5.0" => Ok(Version::V5),
             "3.1.1" | "311" | "4" => Ok(Version::V311),
             "3.1" | "31" | "3" => Ok(Version::V31),
-            _ => Err(NotVersion(text.into())),
+            _ => Err(NotVersion(
+                BuildError::new(format!("{text:?} is not a version of MQTT"))
+                    .remedy("write 5, 3.1.1 or 3.1"),
+            )),
         }
     }
 }

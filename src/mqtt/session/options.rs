@@ -1,5 +1,6 @@
 //! What a session is opened with, and what the broker allows it.
 
+use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::base::secret::Secret;
 use crate::mqtt::message::Message;
@@ -95,9 +96,10 @@ impl<'de> Deserialize<'de> for Clean {
             "true" => Ok(Clean::Always),
             "false" => Ok(Clean::Never),
             "first" => Ok(Clean::First),
-            _ => Err(de::Error::custom(format!(
-                "{text:?} is not possible; write true, false or first"
-            ))),
+            _ => Err(de::Error::custom(
+                BuildError::new(format!("{text:?} is not possible here"))
+                    .remedy("write true, false or first"),
+            )),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod http;
 mod socks;
 
+use crate::base::path::BuildError;
 use crate::base::secret::Secret;
 use crate::mqtt::url::{Parts, UrlError, authority, show_login};
 use std::fmt;
@@ -46,42 +47,50 @@ const HELP: &str = "write socks5://host:1080, socks5h://host:1080 or http://host
 impl FromStr for ProxyUrl {
     type Err = ProxyUrlError;
     fn from_str(text: &str) -> Result<ProxyUrl, ProxyUrlError> {
-        let wrong = |text: String| Err(ProxyUrlError(text));
+        fn wrong<T>(what: impl Into<String>, remedy: &str) -> Result<T, ProxyUrlError> {
+            Err(ProxyUrlError(BuildError::new(what).remedy(remedy)))
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return wrong(format!("a proxy's address has a scheme; {HELP}"));
+            return wrong("a proxy's address has a scheme", HELP);
         };
         let (kind, port) = match scheme.to_ascii_lowercase().as_str() {
             "socks5" => (ProxyKind::Socks5, 1080),
             "socks5h" => (ProxyKind::Socks5h, 1080),
             "http" => (ProxyKind::Http, 80),
-            _ => return wrong(format!("unknown scheme {scheme:?} of a proxy; {HELP}")),
+            _ => return wrong(format!("unknown scheme {scheme:?} of a proxy"), HELP),
         };
         let parts = Parts::split(rest)?;
         if !matches!(parts.path, "" | "/") || parts.query.is_some() {
-            return wrong(format!("a proxy's address ends with its port; {HELP}"));
+            return wrong("a proxy's address ends with its port", HELP);
         }
         let (user, password) = parts.login()?;
         let (host, given) = parts.host_and_port()?;
         let url = ProxyUrl { kind, user, password, host, port: given.unwrap_or(port) };
         let (user, password) = url.login();
         if kind == ProxyKind::Http && user.contains(&b':') {
-            return wrong("a user name with a colon cannot be told to an HTTP proxy".into());
+            return wrong(
+                "a user name for an HTTP proxy cannot contain a colon",
+                "use another user",
+            );
         }
         if kind != ProxyKind::Http && (user.len() > 255 || password.len() > 255) {
-            return wrong("SOCKS5 takes user names and passwords up to 255 bytes".into());
+            return wrong(
+                "SOCKS5 takes user names and passwords of at most 255 bytes",
+                "use shorter ones",
+            );
         }
         Ok(url)
     }
 }
 
-/// Why a proxy's address is not what it should be; the text names the part and the remedy.
+/// Why a proxy's address is not valid; the text names the part and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ProxyUrlError(String);
+#[error(transparent)]
+pub struct ProxyUrlError(BuildError);
 
 impl From<UrlError> for ProxyUrlError {
     fn from(error: UrlError) -> ProxyUrlError {
-        ProxyUrlError(error.to_string())
+        ProxyUrlError(error.0)
     }
 }
 

@@ -2,6 +2,7 @@
 //! configuration's keys.
 
 use super::proxy::ProxyUrl;
+use crate::base::path::BuildError;
 use crate::base::scalar::parse_hex;
 use crate::base::secret::Secret;
 #[cfg(feature = "tls")]
@@ -111,63 +112,65 @@ impl FromStr for Family {
             "any" => Ok(Family::Any),
             "4" => Ok(Family::V4),
             "6" => Ok(Family::V6),
-            _ => wrong(format!("{word:?} is no address family; write any, 4 or 6")),
+            _ => wrong(format!("{word:?} is not a valid address family"), "write any, 4 or 6"),
         }
     }
 }
 
-/// Why a word of the settings is not what it should be; the text names the remedy.
+/// Why a word of the settings is not valid; the text names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SettingsError(String);
+#[error(transparent)]
+pub struct SettingsError(BuildError);
 
-fn wrong<T>(text: impl Into<String>) -> Result<T, SettingsError> {
-    Err(SettingsError(text.into()))
+fn wrong<T>(what: impl Into<String>, remedy: &str) -> Result<T, SettingsError> {
+    Err(SettingsError(BuildError::new(what).remedy(remedy)))
 }
 
-/// How the broker proves who it is, and we to it. For `mqtts://` and `wss://`.
+/// How the broker proves its identity, and how the gateway proves its own. For `mqtts://` and
+/// `wss://`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsSettings {
     /// PEM file of the certificate authority that signed the broker's certificate, or the PEM text
-    /// itself. Default: the system's bundle (OpenWrt: package `ca-bundle`).
+    /// itself. Default: the certificates of the system (OpenWrt: package `ca-bundle`).
     pub ca_file: Option<Pem>,
     /// SHA-256 fingerprint of the broker's certificate, in place of an authority and a name:
-    /// `openssl x509 -noout -sha256 -fingerprint -in server.pem` prints it. The certificate's dates
-    /// count all the same.
+    /// `openssl x509 -noout -sha256 -fingerprint -in server.pem` prints it. The dates of the
+    /// certificate must still be valid.
     pub fingerprint: Option<Fingerprint>,
-    /// PEM file of our own certificate, with its intermediate ones, or the PEM text itself.
+    /// PEM file of the client certificate with its intermediate certificates, or the PEM text
+    /// itself.
     pub cert_file: Option<Pem>,
-    /// PEM file of the key to `cert_file`, or the PEM text itself: PKCS#8, PKCS#1 or SEC1. A PKCS#8
-    /// key may be encrypted. All files of `tls` are read again before each try, at a reload and at
-    /// `tty2mqtt reconnect`; while certificate and key do not fit together, the pair of before is
-    /// shown.
+    /// PEM file of the key of `cert_file`, or the PEM text itself: PKCS#8, PKCS#1 or SEC1. A PKCS#8
+    /// key may be encrypted. All files of `tls` are read again before each attempt to connect, at a
+    /// reload and at `tty2mqtt reconnect`; while certificate and key do not match, the last pair
+    /// that did is used.
     pub key_file: Option<Pem>,
-    /// File that holds the password of an encrypted key in its first line.
+    /// File with the password of an encrypted key in its first line.
     pub key_password_file: Option<PathBuf>,
     /// Whether the broker's certificate is checked.
     pub verify: Verify,
-    /// The oldest version that is spoken, 1.2 or 1.3. Default: 1.2.
+    /// The oldest version of TLS to accept, 1.2 or 1.3. Default: 1.2.
     pub min_version: TlsVersion,
     /// Protocol names to offer (ALPN), in order of preference. Cloud brokers on port 443 want one,
     /// such as `x-amzn-mqtt-ca` or `mqtt`.
     pub alpn: Vec<String>,
 }
 
-/// Whether the broker's certificate is checked. A broker whose certificate was not found right never
-/// gets a user name, a password or a client certificate: with any of these the link is refused.
-/// Whether it was revoked is not asked: there is no CRL and no OCSP.
+/// Whether the broker's certificate is checked. A broker whose certificate was not found valid
+/// never gets a user name, a password or a client certificate: if any of these is set, the
+/// connection is refused. Revocation (CRL, OCSP) is not checked.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
-    /// It must be right.
+    /// The certificate must be valid.
     #[default]
     Required,
-    /// It is checked; a broker with a wrong one counts as not trusted.
+    /// The certificate is checked; a broker whose certificate is not valid is not trusted.
     Optional,
-    /// It is not looked at; no broker counts as trusted.
+    /// The certificate is not checked; no broker is trusted.
     None,
 }
 
@@ -188,9 +191,9 @@ impl FromStr for TlsVersion {
             "1.2" => Ok(TlsVersion::V12),
             "1.3" => Ok(TlsVersion::V13),
             "1.0" | "1.1" | "1" => {
-                wrong(format!("TLS {word} is broken and not spoken here; write 1.2 or 1.3"))
+                wrong(format!("TLS {word} is broken and not supported"), "write 1.2 or 1.3")
             }
-            _ => wrong(format!("{word:?} is no version of TLS; write 1.2 or 1.3")),
+            _ => wrong(format!("{word:?} is not a version of TLS"), "write 1.2 or 1.3"),
         }
     }
 }
@@ -228,7 +231,7 @@ impl FromStr for Pem {
         if text.contains("-----BEGIN ") {
             Ok(Pem::Text(text.to_owned().into()))
         } else if text.is_empty() {
-            wrong("the name of the file is missing")
+            wrong("the name of the file is missing", "write the path of a PEM file")
         } else {
             Ok(Pem::File(text.into()))
         }
@@ -273,7 +276,8 @@ impl FromStr for Fingerprint {
         match parse_hex(&digits).ok().and_then(|bytes| bytes.try_into().ok()) {
             Some(bytes) => Ok(Fingerprint(bytes)),
             None => wrong(
-                "this is no SHA-256 fingerprint; write 64 hexadecimal digits, with or without colons",
+                "this is not a valid SHA-256 fingerprint",
+                "write 64 hexadecimal digits, with or without colons",
             ),
         }
     }

@@ -310,7 +310,8 @@ impl World {
 
     fn start(folder: &Path, order: Order) -> (Outbox, Store) {
         let bytes = Size::from_bytes(160 << 10);
-        let mut outbox = Outbox::new(&OutboxBounds { bytes, order, ..OutboxBounds::default() });
+        let mut outbox =
+            Outbox::new(&OutboxBounds { bytes, ordering: order, ..OutboxBounds::default() });
         let store = Store::open(&settings(folder, 8 << 20, Drop::Oldest), &ports()).unwrap();
         outbox.share(3);
         outbox.await_journal();

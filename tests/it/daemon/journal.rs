@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 fn with_journal(broker: u16, tty: &Path, folder: &Path, durability: &str) -> String {
     let outbox = format!(
-        "outbox:\n  durability: {durability}\n  drain: 100000\n  journal: {{path: {}, sync: each}}\n",
+        "outbox:\n  durability: {durability}\n  backlog_rate: 100000\n  journal: {{path: {}, sync: each}}\n",
         folder.display()
     );
     config(broker, tty, &outbox)

@@ -32,7 +32,7 @@ ports:
     path: /dev/null
     line: 9600 8N1
     command_wait: 500ms
-    commands: [{topic: relay/+, send: "{payload}", terminator: ";", between: 1ms}]
+    commands: [{topic: relay/+, send: "{payload}", terminator: ";", pause: 1ms}]
 "#;
 
 /// Tokens such as a session gives them.

@@ -57,17 +57,17 @@ pub enum WebSocketError {
 
 /// What is wrong with a header line (RFC 9110, 5.1 and 5.5): one that we send ourselves, a name that is
 /// none, or a value that would end the line.
-pub(crate) fn header_fault(name: &str, value: &[u8]) -> Option<&'static str> {
+pub(crate) fn header_fault(name: &str, value: &[u8]) -> Option<[&'static str; 2]> {
     const OURS: [&str; 5] =
         ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(is_token) {
-        Some("this is no name of a header; it has letters, digits and hyphens")
+        Some(["this is not a valid header name", "it has letters, digits and hyphens"])
     } else if OURS.contains(&&*lower) || lower.starts_with("sec-websocket-") {
-        Some("the WebSocket's request has this header already; leave it out")
+        Some(["the WebSocket's request has this header already", "leave it out"])
     } else if !value.iter().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
-        Some("its value has a line break or another character that is not printable ASCII")
+        Some(["its value has a character that is not printable ASCII", "remove it"])
     } else {
         None
     }
@@ -81,7 +81,7 @@ pub(in crate::mqtt::transport) async fn shake_hands<S: AsyncRead + AsyncWrite + 
 ) -> Result<WebSocket<S>, WebSocketError> {
     let mut more = Vec::new();
     for (name, value) in headers {
-        if let Some(why) = header_fault(name, value.reveal()) {
+        if let Some([why, _]) = header_fault(name, value.reveal()) {
             return Err(WebSocketError::Header { name: name.clone(), why });
         }
         for part in [name.as_bytes(), b": ", value.reveal(), b"\r\n"] {

@@ -62,7 +62,7 @@ return baseclass.extend({
 			line: '115200 8N1',
 			body: [
 				'framing: {delimited: {start: "/", end: "!", trailer: 6}}',
-				'checksum: {crc16-arc: {format: hex, behind: 2}}',
+				'checksum: {crc16-arc: {format: hex, trailing: 2}}',
 				'decode:',
 				'  pairs:',
 				'    between: "\\r\\n"',
@@ -86,7 +86,7 @@ return baseclass.extend({
 				'framing: {delimited: {start: "$", end: "\\r\\n"}}',
 				'checksum: {xor8: {format: hex, from: 1, separator: "*"}}',
 				'frames:',
-				'  - starts: GPGGA',
+				'  - prefix: GPGGA',
 				'    decode:',
 				'      fields:',
 				'        names: [_, _, latitude, _, longitude, _, _, {name: satellites, type: number}, _, {name: altitude, unit: m}]',
@@ -101,7 +101,7 @@ return baseclass.extend({
 			name: _('Dust sensor, PMS5003'),
 			line: '9600 8N1',
 			body: [
-				'framing: {length: {start: "hex:42 4D", offset: 2, size: 2}}',
+				'framing: {length: {prefix: "hex:42 4D", offset: 2, size: 2}}',
 				'checksum: sum16',
 				'decode:',
 				'  binary:',
@@ -121,7 +121,7 @@ return baseclass.extend({
 				'framing: gap',
 				'checksum: crc16-modbus',
 				'frames:',
-				'  - starts: "hex:01 03 04"',
+				'  - prefix: "hex:01 03 04"',
 				'    decode: {binary: {fields: [{name: energy, at: 3, type: u32, scale: 0.001, unit: kWh}]}}'
 			],
 			bytes: '01 03 04 43 6B 58 0E 24 6F',

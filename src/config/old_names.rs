@@ -1,0 +1,45 @@
+//! Keys that were renamed: a configuration may still have their old names.
+
+use super::yaml::{Tree, Value};
+
+/// The type of the settings, the old name of a key, its name.
+const RENAMED: &[(&str, &str, &str)] = &[
+    ("CommandRule", "between", "pause"),
+    ("Fixed", "start", "prefix"),
+    ("FrameKind", "starts", "prefix"),
+    ("Length", "start", "prefix"),
+    ("OutboxBounds", "after", "spill_after"),
+    ("OutboxBounds", "drain", "backlog_rate"),
+    ("OutboxBounds", "order", "ordering"),
+    ("Port", "device", "name"),
+    ("Settings", "behind", "trailing"),
+];
+
+/// The name of a key that settings of this type once called otherwise.
+pub(super) fn new_name(of: &str, old: &str) -> Option<&'static str> {
+    let found = RENAMED.iter().find(|(settings, name, _)| (*settings, *name) == (of, old));
+    found.map(|(_, _, name)| *name)
+}
+
+/// The old name of a key, for the manual.
+#[cfg(test)]
+pub(super) fn old_name(of: &str, name: &str) -> Option<&'static str> {
+    let found = RENAMED.iter().find(|(settings, _, new)| (*settings, *new) == (of, name));
+    found.map(|(_, old, _)| *old)
+}
+
+/// Gives keys their names, by their numbers: from then on nobody else has to know the old ones.
+pub(super) fn renew(tree: &mut Tree, renamed: &[(u32, &'static str)]) {
+    match &mut tree.value {
+        Value::Map(keys) => {
+            for (key, value) in keys {
+                if let Some((_, name)) = renamed.iter().find(|(id, _)| *id == key.id) {
+                    key.value = Value::Scalar { text: (*name).into(), plain: true };
+                }
+                renew(value, renamed);
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| renew(item, renamed)),
+        Value::Scalar { .. } | Value::Tagged(_) => {}
+    }
+}

@@ -1,0 +1,61 @@
+//! What the gateway publishes about itself, in the configuration.
+
+use crate::base::path::BuildError;
+use crate::base::scalar::{Name, Span, Token};
+use crate::device::mapping::{Slot, Template};
+use crate::mqtt::topic::{Qos, Topic};
+use serde::Deserialize;
+
+/// What the gateway publishes about itself: `online` and `offline` on one topic, and details as
+/// JSON below it.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Status {
+    /// How often it is published again when nothing changes, 1s to 24h. This corrects what other
+    /// clients may have published to the same topics. Default: 60s.
+    pub interval: Span,
+    /// Topic of `online` and `offline`; `{gateway}` can be used. Default: `{gateway}/status`.
+    pub topic: Template,
+    /// Payload while the gateway is connected. Default: `online`.
+    pub online: Token,
+    /// Payload after the gateway has stopped or was lost. Default: `offline`.
+    pub offline: Token,
+    /// QoS of these two. The details are sent with QoS 0.
+    pub qos: Qos,
+    /// Whether the broker retains all of it for later subscribers. Default: true.
+    pub retain: bool,
+    /// Whether details are published as JSON below the topic: the program, the connection to the
+    /// broker, the ports, and the results of commands. Default: true.
+    pub details: bool,
+}
+
+impl Status {
+    /// As others than `topic` write it.
+    pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, BuildError> {
+        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[])?;
+        let topic: Topic = fixed.as_text().unwrap_or_default().parse()?;
+        match topic.len() > Status::LONGEST {
+            true => Err(BuildError::new(format!("longer than {} bytes", Status::LONGEST))
+                .remedy("shorten it")),
+            false => Ok(topic),
+        }
+    }
+
+    /// So long may a topic be, in bytes, that has names of ports behind it.
+    const LONGEST: usize = 1024;
+}
+
+impl Default for Status {
+    fn default() -> Status {
+        Status {
+            interval: Span::from_secs(60),
+            topic: Template::of_slot(Slot::Gateway).then("/status"),
+            online: Token("online".into()),
+            offline: Token("offline".into()),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            details: true,
+        }
+    }
+}
