@@ -36,17 +36,20 @@ use uplink::{Route, Uplink, UplinkConfig, UplinkUpdate};
 /// Why the gateway did not start. The configuration's own mistakes were found before.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port whose settings contradict each other.
-    #[error("ports.{port}: {}", list(.errors))]
-    Port {
-        /// The port.
-        port: Name,
-        /// What is wrong.
-        errors: Vec<BuildError>,
-    },
+    /// Settings that contradict each other.
+    #[error("{}", list(.0))]
+    Settings(Vec<BuildError>),
     /// No thread or no event loop could be had.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Of the settings of a port.
+    pub fn of_port(name: &Name, errors: Vec<BuildError>) -> StartError {
+        let in_file = |error: BuildError| error.at(name.as_str()).at("ports");
+        StartError::Settings(errors.into_iter().map(in_file).collect())
+    }
 }
 
 impl From<StartError> for CliError {
@@ -217,7 +220,7 @@ impl Gateway {
             let number = self.numbers.of(name, is_there);
             let intake = self.intake.of_port(number);
             let ready = build::port(config, name, &port, intake)
-                .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
+                .map_err(|errors| StartError::of_port(name, errors))?;
             Ok((name.clone(), ready))
         };
         names.iter().map(build).collect()

@@ -260,29 +260,7 @@ pub struct Token(pub String);
 
 impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
-        struct Text;
-        impl de::Visitor<'_> for Text {
-            type Value = Token;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word or a number")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Token, E> {
-                Ok(Token(text.into()))
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Token, E> {
-                Ok(Token(number.to_string()))
-            }
-            fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Token, E> {
-                Ok(Token(yes.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(AnyScalar).map(Token)
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         return Err(CliError::Usage(format!("no port {name} in {}: {names}", file.display())));
     };
     let device = Device::build(&port.device(&config.gateway, &name))
-        .map_err(|errors| StartError::Port { port: name.clone(), errors })?;
+        .map_err(|errors| StartError::of_port(&name, errors))?;
     Decode::new(Capture::new(device)).run(hex)
 }
 

@@ -87,10 +87,24 @@ fn manual() -> String {
     text
 }
 
+/// A type's name for people who know its keys and not the source.
+fn title(name: &str) -> &str {
+    match name {
+        "Config" => "The whole file",
+        "CommandRule" => "Command",
+        "FieldSettings" => "Field",
+        "FrameKind" => "Frame",
+        "Mapping" => "Message",
+        "OutboxBounds" => "Outbox",
+        "Settings" => "Checksum settings",
+        "TlsSettings" => "TLS",
+        name => name,
+    }
+}
+
 fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String>) {
     let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
-    let title = if name == "Config" { "The whole file".to_owned() } else { name.to_owned() };
-    write!(text, "\n## {title}\n\n{about}\n").unwrap();
+    write!(text, "\n## {}\n\n{about}\n", title(name)).unwrap();
     if let Some(keys) = schema["properties"].as_object() {
         let needed: Vec<_> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -133,7 +147,8 @@ fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String
 fn value_of(schema: &Value, next: &mut Vec<String>) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         next.push(name.to_owned());
-        return format!("[{name}](#{})", name.to_lowercase());
+        let title = title(name);
+        return format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
     }
     for key in ["allOf", "anyOf"] {
         if let Some(choices) = schema[key].as_array() {

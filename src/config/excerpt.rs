@@ -9,24 +9,6 @@ use std::collections::HashMap;
 /// Most characters of a source line that are shown.
 const WIDEST: usize = 120;
 
-/// Words of a broker's settings that are not secret.
-const WORDS: &[&str] = &[
-    "any",
-    "auto",
-    "false",
-    "first",
-    "no",
-    "none",
-    "off",
-    "on",
-    "optional",
-    "password",
-    "required",
-    "scram-sha-256",
-    "true",
-    "yes",
-];
-
 /// A file's text, as it is shown where it has mistakes.
 pub(super) struct Shown<'a> {
     /// Its name, if it is not the configuration.
@@ -131,36 +113,6 @@ impl<'a> Shown<'a> {
     /// Where the text is no tree, only words that everybody's configuration has are shown, and below
     /// `ports` what does not look like a secret.
     fn known_words(&self, line: u32, text: &str) -> Vec<(usize, usize)> {
-        const KEYS: &[&str] = &[
-            "broker",
-            "ports",
-            "gateway",
-            "outbox",
-            "memory",
-            "status",
-            "control",
-            "grace",
-            "url",
-            "fallback",
-            "client_id",
-            "user",
-            "password",
-            "password_file",
-            "tls",
-            "proxy",
-            "keepalive",
-            "clean",
-            "auth",
-            "version",
-            "inflight",
-            "ca_file",
-            "cert_file",
-            "key_file",
-            "will",
-            "interval",
-            "bytes",
-            "messages",
-        ];
         // The last line before it that is not indented says what it belongs to.
         let above = self.lines.iter().take(line as usize).rev();
         let above = above.map(|line| line.trim_start_matches('\u{feff}'));
@@ -183,7 +135,7 @@ impl<'a> Shown<'a> {
                 (None, true) => begin = Some(n),
                 (Some(from), false) => {
                     let word: String = text.chars().skip(from).take(n - from).collect();
-                    if KEYS.contains(&&*word) && c == ':' {
+                    if is_common_key(&word) && c == ':' {
                         words.push((from, n));
                     }
                     begin = None;
@@ -278,6 +230,21 @@ impl Finder {
     }
 }
 
+/// Keys that everybody's configuration may have.
+fn is_common_key(word: &str) -> bool {
+    const KEYS: &str = "auth broker bytes ca_file cert_file clean client_id control fallback gateway \
+                        grace inflight interval keepalive key_file memory messages outbox password \
+                        password_file ports proxy status tls url user version will";
+    KEYS.split(' ').any(|key| key == word)
+}
+
+/// Words of a broker's settings that are not secret.
+fn is_common_word(word: &str) -> bool {
+    const WORDS: &str = "any auto false first no none off on optional password required \
+                         scram-sha-256 true yes";
+    WORDS.split(' ').any(|common| common == word)
+}
+
 /// Keys of `broker` whose values are hidden, even numbers.
 fn is_secret(key: &str) -> bool {
     matches!(key, "password" | "headers" | "user" | "client_id" | "url" | "fallback" | "proxy")
@@ -297,6 +264,6 @@ fn is_plain_setting(text: &str) -> bool {
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let is_number = digits.len() < text.len() && digits.len() <= 3 && text.len() <= 10;
     text.is_empty()
-        || WORDS.contains(&text)
+        || is_common_word(text)
         || is_number && digits.bytes().all(|b| b.is_ascii_alphabetic())
 }

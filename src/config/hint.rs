@@ -18,15 +18,15 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     let anywhere = match key.as_str() {
         "poll" | "polls" | "polling" | "poll_interval" | "update_interval" | "scan_interval"
         | "request" | "registers" => Some(
-            "polling is not there yet: the gateway reads what a device sends of itself, or what another \
-             program asks it for",
+            "polling is not supported yet: the gateway reads what a device sends by itself, or what \
+             another program asks it for",
         ),
         "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
         | "device_class" | "state_class" => Some(
-            "Home Assistant's discovery is not there yet; write its `mqtt: sensor:` entries by hand",
+            "Home Assistant's discovery is not supported yet; write its `mqtt: sensor:` entries by hand",
         ),
         "modbus" | "slave" | "slave_id" | "unit_id" => Some(
-            "Modbus is not there yet: answers that another master asks for are read with \
+            "Modbus is not supported yet: replies to another master can be read with \
              `framing: gap`, `checksum: crc16-modbus` and `decode: {binary: …}`",
         ),
         _ => None,

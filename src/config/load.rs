@@ -171,24 +171,15 @@ impl Found<'_> {
             Some((key, value)) => (key, Some(value)),
             None => (None, None),
         };
-        let (mut what, mut remedy) = match &mistake.what {
+        let BuildError { mut what, mut remedy, .. } = mistake.what.wrong();
+        match &mistake.what {
             What::UnknownKey(allowed) => {
                 let name = key.map(Tree::key_text).unwrap_or_default();
-                ("unknown key".into(), Some(hint::for_key(&name, allowed)))
+                remedy = Some(hint::for_key(&name, allowed));
             }
-            What::TwoNames(name) => {
-                let name = format!("this is the old name of `{name}`, which is there, too");
-                (name, Some("keep one of the two".into()))
-            }
-            What::UnknownWord(word, allowed) => {
-                (format!("{word:?} is not possible here"), Some(hint::suggest(word, allowed)))
-            }
-            What::MissingKey(key) => (
-                format!("the key `{key}` is missing"),
-                Some(format!("add `{key}: …`; docs/CONFIG.md says what it takes")),
-            ),
-            What::Wrong(why) => (why.what.clone(), why.remedy.clone()),
-        };
+            What::UnknownWord(word, allowed) => remedy = Some(hint::suggest(word, allowed)),
+            What::TwoNames(_) | What::MissingKey(_) | What::Wrong(_) => {}
+        }
         let is_value = mistake.what.part() == Part::Value;
         if let Some(value) = value.filter(|value| is_value && self.hides(value)) {
             what = match mistake.what {

@@ -528,7 +528,7 @@ impl<'a> Choice<'a> {
                 },
                 _ => {
                     let remedy = format!("keep exactly one of {}", words.join(", "));
-                    Err(wrong("more or less than one choice", Some(&remedy)))
+                    Err(wrong("this must be exactly one choice", Some(&remedy)))
                 }
             },
             (_, Some(Scalar::Text(word))) => Ok(Choice { node, word, settings: None }),
@@ -574,7 +574,7 @@ impl<'de> VariantAccess<'de> for Choice<'de> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
-        Err(de::Error::custom("lists have no meaning here"))
+        Err(de::Error::custom("lists mean nothing here"))
     }
 
     fn struct_variant<V: Visitor<'de>>(

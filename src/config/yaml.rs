@@ -291,7 +291,7 @@ impl Builder {
                 let Some(tree) = self.anchors.get(&anchor).cloned() else {
                     return Err(Fault {
                         at: Some(span),
-                        what: "this alias repeats what it stands in".into(),
+                        what: "this alias refers to a map or list that contains it".into(),
                         remedy: "`*name` repeats what `&name` marked and what ended before".into(),
                     });
                 };
@@ -315,7 +315,7 @@ impl Builder {
         if self.open.len() == DEEPEST {
             return Err(Fault {
                 at: Some(span),
-                what: format!("more than {DEEPEST} maps and lists within each other"),
+                what: format!("maps and lists are nested more than {DEEPEST} deep"),
                 remedy: "look for brackets without their end".into(),
             });
         }
@@ -373,8 +373,8 @@ impl Builder {
             if !seen.insert(key.key_text().into_owned()) {
                 return Err(Fault {
                     at: Some(key.span),
-                    what: "this key stands here twice".into(),
-                    remedy: "each key stands once; remove or rename one of the two".into(),
+                    what: "this key is given twice".into(),
+                    remedy: "remove or rename one of the two".into(),
                 });
             }
         }

@@ -64,7 +64,7 @@ pub enum OpenError {
         remedy: String,
     },
     /// A file, but no tty.
-    #[error("{0} is no serial port")]
+    #[error("{0} is not a serial port")]
     NoTty(String),
     /// The driver does not take the line settings.
     #[error("{path} does not take {line}: {why}")]
@@ -96,7 +96,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The configuration check lets no such port through.
-    #[error("nothing says which port this is")]
+    #[error("no key says which serial port this is")]
     Nameless,
 }
 

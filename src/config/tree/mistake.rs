@@ -29,6 +29,21 @@ pub enum What {
 }
 
 impl What {
+    /// What is wrong, and what would be right where that is known here.
+    pub fn wrong(&self) -> BuildError {
+        match self {
+            What::UnknownKey(_) => BuildError::new("unknown key"),
+            What::TwoNames(name) => {
+                BuildError::new(format!("this is the old name of `{name}`, which is there, too"))
+                    .remedy("keep one of the two")
+            }
+            What::UnknownWord(word, _) => BuildError::new(format!("{word:?} is not possible here")),
+            What::MissingKey(key) => BuildError::new(format!("the key `{key}` is missing"))
+                .remedy(format!("add `{key}: …`; docs/CONFIG.md says what it takes")),
+            What::Wrong(wrong) => wrong.clone(),
+        }
+    }
+
     /// What of the node to point at.
     pub fn part(&self) -> Part {
         match self {
@@ -67,15 +82,7 @@ impl std::error::Error for Mistake {}
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::UnknownKey(_) => f.write_str("unknown key"),
-            What::TwoNames(name) => {
-                write!(f, "this is the old name of `{name}`, which is there, too")
-            }
-            What::UnknownWord(word, _) => write!(f, "{word:?} is not possible here"),
-            What::MissingKey(key) => write!(f, "the key `{key}` is missing"),
-            What::Wrong(why) => why.fmt(f),
-        }
+        self.what.wrong().fmt(f)
     }
 }
 

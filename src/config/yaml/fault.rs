@@ -14,7 +14,7 @@ pub struct Fault {
 pub(super) fn no_map(key: &Tree) -> Fault {
     Fault {
         at: Some(key.span),
-        what: "a merge key `<<` needs a map behind it".into(),
+        what: "a merge key `<<` needs a map as its value".into(),
         remedy: "write `<<: *name`, where `&name` marks a map".into(),
     }
 }
@@ -40,9 +40,9 @@ pub(super) fn fault(text: &str, error: &ScanError) -> Fault {
     let in_text = |c: &char| c.is_control();
     let (what, remedy) = if info.contains("tab") || line().trim_start_matches(' ').starts_with('\t')
     {
-        ("a tab stands where only blanks may".into(), "use blanks for indentation".into())
+        ("a tab is not allowed here".into(), "use blanks for indentation".into())
     } else if info.contains("unprintable") || next.as_ref().is_some_and(in_text) {
-        ("a control character stands here".into(), "remove it; is this a text file?".into())
+        ("a control character is not allowed here".into(), "remove it; is this a text file?".into())
     } else if info.starts_with("unexpected character") || info.contains("scanning an anchor") {
         let what = match next {
             Some(c) => format!("a text cannot begin with `{c}`"),
@@ -54,26 +54,25 @@ pub(super) fn fault(text: &str, error: &ScanError) -> Fault {
         };
         (what, remedy)
     } else if info.contains("unknown anchor") {
-        let what = "this alias repeats what no `&name` before it marks".into();
+        let what = "this alias refers to a `&name` that is not there".into();
         (what, "a text that begins with `*` needs quotes".into())
     } else if info.contains("unknown escape") || info.contains("hexadecimal number") {
-        let what =
-            "a backslash in double quotes stands before a character that it does not go with";
+        let what = "invalid escape sequence in double quotes";
         (what.into(), "write `\\\\` for a backslash, or use single quotes".into())
     } else if info.contains("end of stream") || info.contains("unexpected eof") {
-        ("a quote or a bracket has no end".into(), "close it".into())
+        ("a quote or a bracket is not closed".into(), "close it".into())
     } else if info.contains("quoted scalar") && info.contains("indentation") {
-        let what = "a text in quotes goes on in a line that is not indented";
+        let what = "a text in quotes continues in a line that is not indented";
         (what.into(), "look for a missing quote in a line above".into())
     } else if info.contains("flow") || info.contains("bracket") || info.contains("',' or") {
-        let what = "a list or map in brackets goes on with something else than `,` or its end";
+        let what = "expected `,` or the end of a list or map in brackets";
         let remedy = "look for a missing `,`, `]`, `}` or quote, here or in a line above";
         (what.into(), remedy.into())
     } else if matches!(before, Some('}' | ']')) && next.is_some_and(|c| !",:#]}".contains(c)) {
-        let what = "a map or list in brackets has ended, and the line goes on";
+        let what = "unexpected text after the end of a map or list in brackets";
         (what.into(), "put quotes around a text that begins with `{` or `[`".into())
     } else if info.contains("recursion") {
-        let what = format!("more than {DEEPEST} maps and lists within each other");
+        let what = format!("maps and lists are nested more than {DEEPEST} deep");
         (what, "look for brackets without their end".into())
     } else if info.contains("mapping values") || info.contains("simple key") {
         let what = "a key with its value cannot stand here";
@@ -81,12 +80,12 @@ pub(super) fn fault(text: &str, error: &ScanError) -> Fault {
                       map have one indentation; a text with `: ` in it needs quotes";
         (what.into(), remedy.into())
     } else if info.contains("indent") || info.contains("block") || info.contains("expected key") {
-        let what = "the indentation of this line fits to none above it";
+        let what = "the indentation of this line matches no line above it";
         let remedy = "keys of one map, and the dashes of one list, have one indentation; look here and in the \
                       line above";
         (what.into(), remedy.into())
     } else {
-        (format!("this is no YAML: {info}"), QUOTES.into())
+        (format!("this is not valid YAML: {info}"), QUOTES.into())
     };
     Fault { at: Some(Span { start: at, end: at }), what, remedy }
 }
