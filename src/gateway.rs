@@ -136,7 +136,8 @@ pub async fn run(
     let journal = build::journal(config, gateway.numbers.names(), &mut outbox)?;
     let left = build::start_mqtt(Uplink {
         journal,
-        link: build::link(config, &wanted, outbox)?,
+        link: build::link(config, &wanted)?,
+        outbox,
         outlet,
         updates: updated,
         requests: uplink_requests,
@@ -322,7 +323,7 @@ impl Gateway {
         let new_will = topics::will(&config) != topics::will(&self.config);
         let new_link = renamed || new_will || !self.config.is_same(&config, &["broker"]);
         let link = match new_link {
-            true => Some(build::link(&config, &subscriptions, Outbox::new(&config.bounds().0))?),
+            true => Some(build::link(&config, &subscriptions)?),
             false => None,
         };
         let (routed, is_routed) = oneshot::channel();

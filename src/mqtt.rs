@@ -5,12 +5,15 @@
 pub mod auth;
 pub mod blocking;
 pub mod client;
+pub mod fifo;
 pub(crate) mod files;
 pub mod link;
 pub mod message;
 pub mod packet;
+pub(crate) mod pause;
 pub mod session;
 mod sorted;
+pub mod source;
 pub mod topic;
 pub mod transport;
 pub mod url;

@@ -12,12 +12,14 @@ mod lane;
 mod rest;
 pub mod settings;
 mod shelf;
+mod source;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
+use crate::mqtt::pause::QuotaPause;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::Seq;
@@ -25,15 +27,15 @@ use crate::outbox::settings::{Drop, OutboxBounds};
 use drain::Drain;
 use in_flight::InFlight;
 use lane::{Lane, Queue};
-use rest::Rest;
 use shelf::Shelf;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-pub use aside::RefusedMessage;
+pub use crate::mqtt::source::{
+    InFlightId as Sending, MessageId as Ticket, Outcome, RefusedMessage,
+};
 pub use journalled::Journalled;
 pub use lane::Drops;
-pub use rest::PutOff;
 
 /// Messages in the order in which they came. Sans-io.
 ///
@@ -67,19 +69,11 @@ pub struct Outbox {
     /// Whether a message of the backlog is next where a fresh one could be sent too.
     backlog_next: bool,
     shelf: Shelf,
-    rest: Rest,
+    pause: QuotaPause,
     /// What became of messages, where somebody wants to know.
     outcomes: Option<VecDeque<(Ticket, Outcome)>>,
     counts: Counts,
 }
-
-/// What the outbox calls a message from its push to its end. A newer message has a greater one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
-
-/// What the outbox calls a message that is in flight. One that was sent later has a greater one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sending(u64);
 
 /// A message in memory.
 #[derive(Debug)]
@@ -90,19 +84,6 @@ struct Held {
     seq: Option<Seq>,
     /// How often the broker did not take it for the time being.
     tries: u8,
-}
-
-/// How a message left the outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The broker has it; QoS 0: the link was given it.
-    Delivered(Reason),
-    /// The broker does not take it.
-    Refused(Reason),
-    /// It made way for others, or found no room.
-    Dropped,
-    /// A newer message of its topic took its place.
-    Replaced,
 }
 
 /// What the outbox has done.
@@ -140,7 +121,7 @@ impl Outbox {
             old: (Ticket(0), Seq(0)),
             backlog_next: false,
             shelf: Shelf::new(bounds.durability),
-            rest: Rest::default(),
+            pause: QuotaPause::default(),
             outcomes: None,
             counts: Counts::default(),
         }
@@ -289,6 +270,7 @@ impl Outbox {
 
     /// From now on [`Outbox::outcome`] tells what becomes of each message; its owner takes them
     /// after each step, or they pile up.
+    #[cfg(any(test, feature = "testing"))]
     pub fn follow(&mut self) {
         self.outcomes.get_or_insert_default();
     }
@@ -298,19 +280,9 @@ impl Outbox {
         self.outcomes.as_mut()?.pop_front()
     }
 
-    /// Whether [`Outbox::outcome`] has something to tell.
-    pub fn has_outcome(&self) -> bool {
-        self.outcomes.as_ref().is_some_and(|outcomes| !outcomes.is_empty())
-    }
-
     /// Takes in a message that goes before all others, in the place of an earlier such one.
     pub fn push_first(&mut self, entry: impl Into<Entry>) {
         self.urgent = Some(entry.into());
-    }
-
-    /// Whether what goes next is what goes before all others.
-    pub fn is_urgent(&self) -> bool {
-        self.urgent.is_some()
     }
 
     /// There is a link: all that waits is backlog.
@@ -324,14 +296,14 @@ impl Outbox {
 
     /// The time goes on: more of the backlog may go out, and a rest may be over.
     pub fn tick(&mut self, now: Instant) {
-        self.end_rest(now);
+        self.end_pause(now);
         self.drain.tick(now);
     }
 
     /// When [`Outbox::front`] may have more than now, because the backlog goes out at a bounded
     /// rate or the broker is given a rest.
     pub fn deadline(&self) -> Option<Instant> {
-        if let Some(until) = self.rest.until() {
+        if let Some(until) = self.pause.until() {
             return Some(until);
         }
         let due = self.drain.deadline()?;
@@ -374,7 +346,7 @@ impl Outbox {
         if let Some(urgent) = &self.urgent {
             return Some(&urgent.message);
         }
-        if self.is_resting() {
+        if self.pause.until().is_some() {
             return None;
         }
         let (at, queue) = self.next()?;
@@ -415,17 +387,8 @@ impl Outbox {
         self.tell(held.ticket, Outcome::Delivered(Reason::SUCCESS));
     }
 
-    /// A message that is in flight.
-    pub fn message(&self, sending: Sending) -> Option<&Message> {
-        self.in_flight.held(sending).map(|held| &held.entry.message)
-    }
-
-    /// The number of the port that a message in flight came from, see [`Entry::port`].
-    pub fn port_of(&self, sending: Sending) -> Option<u16> {
-        self.in_flight.held(sending).map(|held| held.entry.port)
-    }
-
     /// What a message in flight was called when it was pushed.
+    #[cfg(any(test, feature = "testing"))]
     pub fn ticket_of(&self, sending: Sending) -> Option<Ticket> {
         self.in_flight.held(sending).map(|held| held.ticket)
     }
@@ -456,7 +419,7 @@ impl Outbox {
                 held.entry
             }
         };
-        Some(RefusedMessage { message: entry.message, port: entry.port, reason })
+        Some(RefusedMessage { message: entry.message, sender: entry.port, reason })
     }
 
     fn settled(&mut self, held: &Held, reason: Reason) {
@@ -467,7 +430,7 @@ impl Outbox {
             self.tell(held.ticket, Outcome::Refused(reason));
         } else {
             self.counts.acknowledged += 1;
-            self.rest.worked();
+            self.pause.delivered();
             self.tell(held.ticket, Outcome::Delivered(reason));
         }
     }
@@ -475,7 +438,7 @@ impl Outbox {
     /// The broker's session was lost: what was in flight waits again, before all else.
     pub fn requeue(&mut self) {
         self.counts.requeued += self.in_flight.len() as u64;
-        self.rest.requeued();
+        self.pause.requeued();
         for lane in &mut self.lanes {
             lane.pile_up(self.bounds.ordering);
         }

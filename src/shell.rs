@@ -15,10 +15,7 @@ mod subscribe;
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::plain_lines;
-use crate::base::scalar::Size;
 use crate::mqtt::link::{self, Link};
-use crate::outbox::Outbox;
-use crate::outbox::settings::OutboxBounds;
 use exit::{Exit, Failure};
 use options::{CommandOptions, Invocation, Options, Publish, Subscribe, Test};
 use run::Run;
@@ -94,15 +91,6 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     Ok(result)
 }
 
-/// Room for everything: the commands themselves see to it that little is under way.
-fn outbox() -> Outbox {
-    let bytes = Size::from_bytes(usize::MAX / 2);
-    let bounds = OutboxBounds { messages: u32::MAX, bytes, ..OutboxBounds::default() };
-    let mut outbox = Outbox::new(&bounds);
-    outbox.try_once();
-    outbox
-}
-
 /// Runs a command's body on a link that is at its begin, and ends it in good order.
 fn on_a_link<O>(
     options: &Options<O>,
@@ -114,7 +102,7 @@ fn on_a_link<O>(
     let connector = start::connector(connection, session.has_credentials())?;
     block_on(async {
         let link_options = link::Options { reconnect, ..link::Options::default() };
-        let link = Link::new(session, outbox(), connector, link_options);
+        let link = Link::new(session, connector, link_options);
         let mut run = Run::new(link, connection.timeout, connection.quiet)
             .map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
         let result = body(&mut run).await;

@@ -10,7 +10,8 @@ use tty2mqtt::mqtt::packet::{Properties, Reason, Subscription};
 use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
-use tty2mqtt::testing::outbox::Outbox;
+use tty2mqtt::mqtt::fifo::Fifo;
+use tty2mqtt::mqtt::source::Source;
 
 struct Tcp(String);
 
@@ -32,20 +33,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut session = Session::new(session::Options::default());
     let filters = vec![Subscription::new(topic.parse()?, Qos::ExactlyOnce)];
     session.subscribe(filters, &Properties::NONE);
-    let outbox = Outbox::new(&Default::default());
-    let mut link = Link::new(session, outbox, Tcp(address), link::Options::default());
+    let mut queue = Fifo::default();
+    let mut link = Link::new(session, Tcp(address), link::Options::default());
     let message = Message { qos: Qos::ExactlyOnce, ..Message::new(topic.parse()?, "hello") };
-    link.outbox.push(message);
-    let mut event = tokio::time::timeout(Duration::from_secs(5), link.event()).await;
+    queue.push(message);
+    let mut event = tokio::time::timeout(Duration::from_secs(5), link.event(&mut queue)).await;
     while let Ok(what) = event {
         if let link::Event::Session(session::Event::Message(message)) = what {
             println!("{}", String::from_utf8_lossy(&message.payload));
         }
-        event = tokio::time::timeout(Duration::from_secs(5), link.event()).await;
+        event = tokio::time::timeout(Duration::from_secs(5), link.event(&mut queue)).await;
     }
     link.leave(Reason::SUCCESS);
     while !link.is_stopped() {
-        link.event().await;
+        link.event(&mut queue).await;
     }
     Ok(())
 }

@@ -70,11 +70,7 @@ pub(super) fn journal(
 }
 
 /// The link to the broker of a configuration.
-pub(super) fn link(
-    config: &Config,
-    subscriptions: &[Subscription],
-    outbox: Outbox,
-) -> Result<Link, StartError> {
+pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Link, StartError> {
     let broker = &config.broker;
     let mut session = Session::new(session_options(config));
     session.subscribe(subscriptions.to_vec(), &Properties::NONE);
@@ -87,7 +83,7 @@ pub(super) fn link(
         gather: Some(GATHER),
         ..link::Options::default()
     };
-    Ok(Link::new(session, outbox, connector, options))
+    Ok(Link::new(session, connector, options))
 }
 
 /// A broker that sends too many commands at once holds up our readings for no longer than this:

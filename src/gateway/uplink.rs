@@ -19,6 +19,7 @@ use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
 use crate::mqtt::session::{Clean, Event, Received, Session, Token};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
+use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet::Outlet;
 use crate::outbox::journal::Journal;
@@ -54,6 +55,8 @@ pub struct Route {
 pub struct Uplink {
     /// The client. Its subscriptions are those of the routes.
     pub link: Link,
+    /// What waits for the broker.
+    pub outbox: Outbox,
     /// Where messages wait that are to survive more than the broker's absence, and how it stands.
     pub journal: Option<(Journal, status::Journal)>,
     /// Messages from the ports; its end is the end of the gateway.
@@ -118,7 +121,7 @@ pub struct UplinkConfig {
 /// What a changed configuration means to the MQTT task.
 #[derive(Debug)]
 pub struct UplinkUpdate {
-    /// Another link, in place of the one that there is; its outbox is empty.
+    /// Another link, in place of the one that there is.
     pub link: Option<Link>,
     /// The new settings.
     pub config: UplinkConfig,
@@ -154,7 +157,7 @@ pub async fn run(uplink: Uplink) -> usize {
         takes,
         refused: RefusedLog::default(),
     };
-    running.uplink.link.outbox.disconnected(now.mono);
+    running.uplink.outbox.disconnected(now.mono);
     if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
         journal.clock_is_set(now);
     }
@@ -202,15 +205,16 @@ impl UplinkTask {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
             let grace = ended.map(|ended| ended + self.uplink.config.grace);
-            let spills = self.uplink.link.outbox.spills_at();
-            let told = self.uplink.link.outbox.has_turn().then(|| Instant::now() + TELL);
+            let spills = self.uplink.outbox.spills_at();
+            let told = self.uplink.outbox.has_turn().then(|| Instant::now() + TELL);
             let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
             let due = [grace, spills, told, hangs, self.opening];
             let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
-                event = self.uplink.link.event() => match event {
+                event = self.uplink.link.event(&mut self.uplink.outbox) => match event {
                     link::Event::Session(event) => self.tell(event),
-                    link::Event::Drained => {}
+                    // The journal is told below, and whether nothing is left to be sent is looked at there.
+                    link::Event::SourceWants | link::Event::Emptied | link::Event::Outcome(..) => {}
                     link::Event::Down(why) => self.down(&why),
                     link::Event::Stopped if self.next_link.is_none() => break,
                     link::Event::Stopped => {}
@@ -241,7 +245,7 @@ impl UplinkTask {
                 self.ages.asked();
             }
             self.tell_journal();
-            let is_pressed = self.uplink.link.outbox.is_pressed();
+            let is_pressed = self.uplink.outbox.is_pressed();
             self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));
             if self.uplink.link.is_stopped() {
                 self.take_over();
@@ -269,7 +273,7 @@ impl UplinkTask {
             return;
         }
         self.clock_is_set = true;
-        self.uplink.link.outbox.correct(now);
+        self.uplink.outbox.correct(now);
         if let Some((journal, _)) = &mut self.uplink.journal {
             journal.clock_is_set(now);
         }
@@ -283,13 +287,13 @@ impl UplinkTask {
         let place = topics::gateway(&config.topics, false).map(|entry| entry.message.topic);
         // Under its old name the gateway is gone.
         if let Some(farewell) = farewell.filter(|old| Some(&old.message.topic) != place.as_ref()) {
-            uplink.link.outbox.push(farewell);
+            uplink.outbox.push(farewell);
         }
-        uplink.link.outbox.set_bounds(&config.bounds);
-        uplink.link.outbox.share(config.ports.len());
+        uplink.outbox.set_bounds(&config.bounds);
+        uplink.outbox.share(config.ports.len());
         let named = uplink.config.ports.iter().zip(&config.ports).zip(1_u16..);
         for (_, number) in named.filter(|((old, new), _)| old != new) {
-            uplink.link.outbox.given_anew(number);
+            uplink.outbox.given_anew(number);
         }
         if let Some((journal, _)) = &mut uplink.journal {
             journal.name_ports(config.ports.clone());
@@ -331,7 +335,11 @@ impl UplinkTask {
             UplinkRequest::Status(reply) => {
                 let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
                 let _ = reply.send(UplinkReport {
-                    broker: self.status.report(&link.outbox, &self.uplink.config.ports, journal),
+                    broker: self.status.report(
+                        &self.uplink.outbox,
+                        &self.uplink.config.ports,
+                        journal,
+                    ),
                     url: link.broker().map(BrokerUrl::to_string),
                     state: link.state().borrow().to_string(),
                     round_trip: link.round_trip().map(|took| took.as_secs_f64()),
@@ -358,8 +366,7 @@ impl UplinkTask {
             (self.taken, self.takes) = mpsc::channel(TAKEN);
             self.ages = Ages::default();
         }
-        std::mem::swap(&mut link.outbox, &mut self.uplink.link.outbox);
-        link.outbox.requeue();
+        self.uplink.outbox.requeue();
         self.uplink.link = link;
         let _ = self.namesakes.begin_again();
         self.status.lost("the configuration names another broker".into(), Now::read());
@@ -390,14 +397,14 @@ impl UplinkTask {
                 // It was on its way when the clock was set.
                 entry.correct(Now::read());
             }
-            self.uplink.link.outbox.push(entry);
+            self.uplink.outbox.push(entry);
         }
     }
 
     /// Publishes what the gateway says about itself, as far as it is to say anything.
     fn tell_about_us(&mut self, entry: Entry) {
         if let Some(entry) = self.uplink.config.topics.admit(entry) {
-            self.uplink.link.outbox.push(entry);
+            self.uplink.outbox.push(entry);
         }
     }
 
@@ -406,7 +413,7 @@ impl UplinkTask {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
         if let Some(farewell) = topics::gateway(&self.uplink.config.topics, false) {
-            self.uplink.link.outbox.push(farewell);
+            self.uplink.outbox.push(farewell);
         }
     }
 
@@ -414,7 +421,7 @@ impl UplinkTask {
     /// can be sent.
     fn may_leave(&self) -> bool {
         let Some(ended) = self.ended else { return false };
-        let nothing_left = self.uplink.link.outbox.is_empty();
+        let nothing_left = self.uplink.outbox.is_empty();
         nothing_left
             || !self.status.is_connected()
             || Instant::now() >= ended + self.uplink.config.grace
@@ -527,7 +534,7 @@ impl UplinkTask {
                 let refused = Err(&CommandError::Ending);
                 let report = command_report(&route.report, topic.as_str(), refused, 1, now);
                 let report = self.uplink.config.topics.admit(report);
-                report.map(|report| self.uplink.link.outbox.push(report));
+                report.map(|report| self.uplink.outbox.push(report));
                 receipt.acknowledge();
             }
         }
@@ -553,7 +560,7 @@ impl UplinkTask {
         if self.status.is_connected() {
             self.ages.lost(Instant::now());
         }
-        self.uplink.link.outbox.disconnected(Instant::now());
+        self.uplink.outbox.disconnected(Instant::now());
         if let Some(filter) = self.namesakes.link_lost() {
             self.uplink.link.session.unsubscribe(vec![filter]);
         }
@@ -612,15 +619,16 @@ impl UplinkTask {
     /// Before everything else, which a backlog would delay.
     fn say_online(&mut self) {
         if let Some(birth) = topics::gateway(&self.uplink.config.topics, true) {
-            self.uplink.link.outbox.push_first(birth);
+            self.uplink.outbox.push_first(birth);
         }
     }
 
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.config.interval;
-        let Uplink { link, config: UplinkConfig { topics, ports, .. }, journal, .. } = &self.uplink;
+        let Uplink { outbox, config: UplinkConfig { topics, ports, .. }, journal, .. } =
+            &self.uplink;
         let journal = journal.as_ref().map(|(_, status)| status);
-        let status = self.status.message(topics, &link.outbox, ports, journal);
+        let status = self.status.message(topics, outbox, ports, journal);
         self.tell_about_us(status);
         // Whoever wrote `offline` meanwhile, such as a broker that gave up an older link of ours.
         if self.status.is_connected() && self.ended.is_none() {

@@ -26,7 +26,7 @@ use super::session;
 use super::topic::TopicFilter;
 use super::transport::Connector;
 use crate::mqtt::message::Message;
-use crate::outbox::Outcome;
+use crate::mqtt::source::Outcome;
 use std::io;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};

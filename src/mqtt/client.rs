@@ -26,13 +26,13 @@
 
 mod running;
 
+use super::fifo::{self, Fifo};
 use super::link::{self, Dial, Io, Link, LinkError, State};
 use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
 use super::session::{self, Received, Session, Token};
+use super::source::Outcome;
 use super::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::message::Message;
-use crate::outbox::settings::OutboxBounds;
-use crate::outbox::{Outbox, Outcome};
 use bytes::Bytes;
 use running::Running;
 use std::pin::Pin;
@@ -55,7 +55,7 @@ pub struct Settings {
     /// How the link behaves.
     pub link: link::Options,
     /// How much may wait for the broker.
-    pub outbox: OutboxBounds,
+    pub queue: fifo::Bounds,
 }
 
 /// A handle to a link. The link ends without a word when the last handle goes; see
@@ -162,8 +162,8 @@ impl Client {
         dialer: impl Dial + 'static,
         settings: Settings,
     ) -> (Client, Events) {
-        let outbox = Outbox::new(&settings.outbox);
-        Client::run(Link::new(Session::new(options), outbox, dialer, settings.link))
+        let link = Link::new(Session::new(options), dialer, settings.link);
+        Client::run(link, Fifo::new(settings.queue))
     }
 
     /// The same on a stream that is connected already. There is no other one after it.
@@ -174,16 +174,16 @@ impl Client {
     ) -> (Client, Events) {
         let streams = [Box::new(stream) as Box<dyn Io>];
         let options_of_link = link::Options { reconnect: false, ..settings.link };
-        let outbox = Outbox::new(&settings.outbox);
-        Client::run(Link::over(Session::new(options), outbox, streams, options_of_link))
+        let link = Link::over(Session::new(options), streams, options_of_link);
+        Client::run(link, Fifo::new(settings.queue))
     }
 
-    /// The same with a link that was made before.
-    pub fn run(link: Link) -> (Client, Events) {
+    /// The same with a link that was made before, and what it sends from.
+    pub fn run(link: Link, queue: Fifo) -> (Client, Events) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let (events, receiver) = mpsc::channel(EVENTS);
         let state = link.state();
-        tokio::spawn(Running::new(link, orders, events).run());
+        tokio::spawn(Running::new(link, queue, orders, events).run());
         (Client { orders: sender, state }, Events(receiver))
     }
 

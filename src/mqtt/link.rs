@@ -16,10 +16,10 @@ pub use state::State;
 use super::files;
 use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Session, WillLimit};
+use super::source::{MessageId, Outcome, Source};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::base::backoff::{self, Backoff};
-use crate::outbox::Outbox;
 use brokers::Brokers;
 use dial::Given;
 use look_back::LookBack;
@@ -88,9 +88,12 @@ impl Options {
 pub enum Event {
     /// The session has something to tell.
     Session(session::Event),
-    /// [`Outbox::outcome`] has something to tell, [`Outbox::turn`] has, or nothing waits for the
-    /// broker any more.
-    Drained,
+    /// What became of a message, where its source follows that.
+    Outcome(MessageId, Outcome),
+    /// The source wants its owner to look after it, see [`Source::wants_owner`].
+    SourceWants,
+    /// The last message has left the source.
+    Emptied,
     /// The link ended, or did not come about.
     Down(LinkError),
     /// It will not come back.
@@ -101,8 +104,6 @@ pub enum Event {
 pub struct Link {
     /// The protocol.
     pub session: Session,
-    /// What waits for the broker.
-    pub outbox: Outbox,
     options: Options,
     backoff: Backoff,
     state: watch::Sender<State>,
@@ -138,32 +139,25 @@ enum Phase {
 impl Link {
     /// A link to where a dialer leads, such as a [`Connector`](super::transport::Connector);
     /// nothing happens before it is polled.
-    pub fn new(
-        session: Session,
-        outbox: Outbox,
-        dialer: impl Dial + 'static,
-        options: Options,
-    ) -> Link {
-        Link::with(session, outbox, Box::new(dialer), options)
+    pub fn new(session: Session, dialer: impl Dial + 'static, options: Options) -> Link {
+        Link::with(session, Box::new(dialer), options)
     }
 
     /// A link over streams that are connected already, one after the other.
     pub fn over(
         session: Session,
-        outbox: Outbox,
         streams: impl IntoIterator<Item = Box<dyn Io>>,
         options: Options,
     ) -> Link {
         let streams = Given(streams.into_iter().collect());
-        Link::with(session, outbox, Box::new(streams), options)
+        Link::with(session, Box::new(streams), options)
     }
 
-    fn with(session: Session, outbox: Outbox, dialer: Dialer, options: Options) -> Link {
+    fn with(session: Session, dialer: Dialer, options: Options) -> Link {
         let (first, longest) = options.wait;
         let brokers = Brokers::new(dialer.broker().cloned());
-        let mut link = Link {
+        let link = Link {
             session,
-            outbox,
             backoff: Backoff::new(first, longest, Duration::from_secs(30)),
             options,
             state: watch::Sender::new(State::Disconnected),
@@ -176,7 +170,6 @@ impl Link {
             look_back: LookBack::Never,
             is_doubted: false,
         };
-        link.outbox.seed((link.options.random)());
         if link.session.options().keepalive.is_zero() {
             tracing::warn!("a keepalive of 0: nobody notices when the broker is gone");
         }
@@ -193,12 +186,15 @@ impl Link {
         self.session.round_trip()
     }
 
-    /// The next thing that happens. Cancel-safe: nothing is lost when it is dropped, and nothing
-    /// moves while nobody waits for it.
-    pub async fn event(&mut self) -> Event {
+    /// The next thing that happens; what is sent comes from `source`. Cancel-safe: nothing is lost
+    /// when it is dropped, and nothing moves while nobody waits for it.
+    pub async fn event(&mut self, source: &mut dyn Source) -> Event {
         loop {
+            if let Some((id, outcome)) = source.outcome() {
+                return Event::Outcome(id, outcome);
+            }
             if let Some(event) = self.session.event() {
-                self.note(&event);
+                self.note(&event, source);
                 return Event::Session(event);
             }
             match &mut self.phase {
@@ -206,18 +202,18 @@ impl Link {
                 Phase::Waiting(_, until) => {
                     sleep_until((*until).into()).await;
                     if let Err(error) = self.dial() {
-                        return self.down(error);
+                        return self.down(error, source);
                     }
                 }
                 Phase::Dialing(dialing) => {
                     let (dialer, result) = dialing.await;
                     if let Err(error) = self.dialed(dialer, result) {
-                        return self.down(error);
+                        return self.down(error, source);
                     }
                 }
                 Phase::Up(_, stream) => {
-                    let had = !self.outbox.is_empty();
-                    let turn = stream.turn(&mut self.session, &mut self.outbox, &self.options);
+                    let had = !source.is_empty();
+                    let turn = stream.turn(&mut self.session, source, &self.options);
                     let result = tokio::select! {
                         result = turn => result,
                         () = self.look_back.first_is_back() => {
@@ -227,24 +223,23 @@ impl Link {
                     };
                     if let Err(error) = result {
                         self.part(Some(error));
-                    } else if self.outbox.has_outcome()
-                        || self.outbox.wants_turn()
-                        || had && self.outbox.is_empty()
-                    {
-                        return Event::Drained;
+                    } else if source.wants_owner() {
+                        return Event::SourceWants;
+                    } else if had && source.is_empty() {
+                        return Event::Emptied;
                     }
                 }
                 Phase::Parting(_, stream, until, _) => {
                     let farewell = stream.farewell(&mut self.session);
                     // The broker may be gone by now; there is nothing left that could be lost.
                     let _ = tokio::time::timeout_at((*until).into(), farewell).await;
-                    return self.parted();
+                    return self.parted(source);
                 }
             }
         }
     }
 
-    fn note(&mut self, event: &session::Event) {
+    fn note(&mut self, event: &session::Event, source: &mut dyn Source) {
         if let session::Event::Connected(_) = event {
             if let Phase::Up(dialer, _) = &mut self.phase {
                 dialer.established();
@@ -255,7 +250,7 @@ impl Link {
             let now = now();
             self.backoff.up(now);
             self.up_since = Some(now);
-            self.session.watch(&mut self.outbox, now, (self.options.random)());
+            self.session.watch(source, now, (self.options.random)());
             self.state.send_replace(State::Ready);
         }
     }
@@ -454,11 +449,11 @@ impl Link {
         }
     }
 
-    fn parted(&mut self) -> Event {
+    fn parted(&mut self, source: &mut dyn Source) -> Event {
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Parting(dialer, _, _, Some(error)) => {
                 self.phase = Phase::Waiting(dialer, now());
-                self.down(error)
+                self.down(error, source)
             }
             _ => {
                 self.session.disconnected(false);

@@ -1,38 +1,15 @@
 //! What the broker seems to end links at, out of the way of all else.
 
-use super::{Held, Outbox, Sending};
+use super::{Held, Outbox, RefusedMessage, Sending};
 use crate::mqtt::message::Message;
-use crate::mqtt::packet::Reason;
 use crate::mqtt::session::Verdict;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
 use std::collections::VecDeque;
 
-/// A message that is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedMessage {
-    /// The message.
-    pub message: Message,
-    /// The number of the port that it came from, see [`Entry::port`](super::entry::Entry::port).
-    pub port: u16,
-    /// Why.
-    pub reason: Reason,
-}
-
 impl Outbox {
-    /// Takes what is not to be sent from the front: aside, or out with it. Returns the first that is
-    /// refused; the caller asks until there is none.
-    pub fn sift(&mut self, verdict: impl Fn(&Message) -> Verdict) -> Option<RefusedMessage> {
-        loop {
-            match verdict(self.front()?) {
-                Verdict::Good => return None,
-                Verdict::Aside => self.set_front_aside(),
-                Verdict::Refused(reason) => return self.refuse_front(reason),
-            }
-        }
-    }
-
-    fn set_front_aside(&mut self) {
+    /// Puts the front message aside.
+    pub(super) fn set_front_aside(&mut self) {
         if let Some(entry) = self.urgent.take() {
             let held = Held { ticket: self.ticket(), entry, seq: None, tries: 0 };
             self.bytes += held.entry.cost();
@@ -73,7 +50,7 @@ impl Outbox {
                 self.waiting -= 1;
                 self.settled(&held, reason);
                 let Entry { message, port, .. } = held.entry;
-                return Some(RefusedMessage { message, port, reason });
+                return Some(RefusedMessage { message, sender: port, reason });
             }
             let good = |it: &Entry| verdict(&it.message) == Verdict::Good;
             let mut back = VecDeque::new();
@@ -131,10 +108,5 @@ impl Outbox {
                 self.forget(&held);
             }
         }
-    }
-
-    /// A message of QoS 0 that was sent ended the link for the last time.
-    pub fn refused_sent(&mut self) {
-        self.counts.refused += 1;
     }
 }

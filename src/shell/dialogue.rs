@@ -25,7 +25,7 @@ pub(super) async fn dialogue(options: &Test, run: &mut Run) -> Result<(), Failur
     let say = |run: &mut Run, what: &str| {
         let payload = format!("*** tty2mqtt test {what} ***");
         let message = Message { qos: Qos::AtMostOnce, ..Message::new(speak.clone(), payload) };
-        run.link.outbox.push(message);
+        run.queue.push(message);
     };
     say(run, "start");
     let mut each = interval(Duration::from_secs(1));

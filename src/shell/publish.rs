@@ -10,7 +10,7 @@ use crate::mqtt::files::at_most;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties};
 use crate::mqtt::session;
-use crate::outbox::{Outcome, Ticket};
+use crate::mqtt::source::{MessageId, Outcome};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -90,7 +90,7 @@ struct Publisher<'a> {
     properties: Option<Arc<Properties>>,
     run: &'a mut Run,
     /// Messages that the broker does not have yet, with their topics.
-    pending: BTreeMap<Ticket, String>,
+    pending: BTreeMap<MessageId, String>,
     /// Why the broker did not take the first of those that it did not take.
     refused: Option<Failure>,
 }
@@ -104,7 +104,7 @@ impl Publisher<'_> {
                 properties: self.properties.clone(),
                 ..Message::new(topic.clone(), payload.clone())
             };
-            let ticket = self.run.link.outbox.push(message);
+            let ticket = self.run.queue.push(message);
             self.pending.insert(ticket, topic.to_string());
         }
     }
@@ -133,8 +133,8 @@ impl Publisher<'_> {
     async fn lines(&mut self) -> Result<(), Failure> {
         let mut lines = StdinLines::start(MAX_PAYLOAD);
         loop {
-            let outbox = &self.run.link.outbox;
-            let has_room = outbox.len() < WINDOW.0 && outbox.bytes() < WINDOW.1;
+            let queue = &self.run.queue;
+            let has_room = queue.len() < WINDOW.0 && queue.bytes() < WINDOW.1;
             tokio::select! {
                 happening = self.run.next() => self.take(happening)?,
                 line = lines.next(), if has_room => match line {

@@ -3,11 +3,12 @@
 
 use super::exit::{Exit, Failure};
 use crate::base::plain::plain;
+use crate::mqtt::fifo::{self, Fifo};
 use crate::mqtt::link::{self, Link, LinkError, State};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Version};
 use crate::mqtt::session::{self, SessionError};
+use crate::mqtt::source::{MessageId, Outcome, Source};
 use crate::mqtt::transport::ConnectError;
-use crate::outbox::{Outcome, Ticket};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -33,7 +34,7 @@ pub(super) enum Happening {
     /// The link will not come back.
     Stopped,
     /// This became of a message.
-    Outcome(Ticket, Outcome),
+    Outcome(MessageId, Outcome),
     /// Everything was written.
     Written,
     /// SIGINT or SIGTERM, by number.
@@ -46,6 +47,8 @@ pub(super) enum Happening {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) link: Link,
+    /// Messages on their way: the commands themselves see to it that they are few.
+    pub(super) queue: Fifo,
     state: watch::Receiver<State>,
     until: Option<Instant>,
     interrupt: Signal,
@@ -56,11 +59,15 @@ pub(super) struct Run {
 
 impl Run {
     /// Begins at once; `timeout` counts from now.
-    pub(super) fn new(mut link: Link, timeout: Option<Duration>, quiet: bool) -> io::Result<Run> {
-        link.outbox.follow();
+    pub(super) fn new(link: Link, timeout: Option<Duration>, quiet: bool) -> io::Result<Run> {
+        let bytes = usize::MAX / 2;
+        let bounds = fifo::Bounds { messages: usize::MAX, bytes, ..fifo::Bounds::default() };
+        let mut queue = Fifo::new(bounds);
+        queue.try_once();
         Ok(Run {
             state: link.state(),
             link,
+            queue,
             until: timeout.map(|time| Instant::now() + time),
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -81,8 +88,8 @@ impl Run {
     async fn step(&mut self, until_written: bool) -> Happening {
         loop {
             let tick = self.tick();
-            let Run { link, until, interrupt, terminate, .. } = self;
-            if let Some((ticket, outcome)) = link.outbox.outcome() {
+            let Run { link, queue, until, interrupt, terminate, .. } = self;
+            if let Some((ticket, outcome)) = queue.outcome() {
                 return Happening::Outcome(ticket, outcome);
             }
             if link.is_stopped() {
@@ -92,20 +99,24 @@ impl Run {
             // What becomes of messages is no event of the link: it is looked at after each step.
             let happens = poll_fn(|cx| {
                 let polled = {
-                    let event = pin!(link.event());
+                    let event = pin!(link.event(queue));
                     event.poll(cx)
                 };
                 match polled {
                     Poll::Ready(link::Event::Session(event)) => {
                         Poll::Ready(Some(Happening::Event(event)))
                     }
-                    // Seen by what became of the last message.
-                    Poll::Ready(link::Event::Drained) => Poll::Ready(None),
+                    Poll::Ready(link::Event::Outcome(id, outcome)) => {
+                        Poll::Ready(Some(Happening::Outcome(id, outcome)))
+                    }
+                    Poll::Ready(link::Event::SourceWants | link::Event::Emptied) => {
+                        Poll::Ready(None)
+                    }
                     Poll::Ready(link::Event::Down(error)) => {
                         Poll::Ready(Some(Happening::Down(error)))
                     }
                     Poll::Ready(link::Event::Stopped) => Poll::Ready(Some(Happening::Stopped)),
-                    Poll::Pending => match link.outbox.outcome() {
+                    Poll::Pending => match queue.outcome() {
                         Some((ticket, outcome)) => {
                             Poll::Ready(Some(Happening::Outcome(ticket, outcome)))
                         }

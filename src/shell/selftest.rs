@@ -4,14 +4,14 @@
 use super::exit::{Exit, Failure};
 use super::options::Test;
 use super::run::{Happening, Run, connect_failure};
-use super::{outbox, start};
+use super::start;
 use crate::mqtt::link::{self, Io, Link};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Reason, Subscription, Version};
 use crate::mqtt::session::{Event, Session};
+use crate::mqtt::source::Outcome;
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::transport::{Connector, Stage};
-use crate::outbox::Outcome;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
@@ -129,7 +129,7 @@ async fn take_all(
     let is_open = session.has_credentials() && !url.is_tls() && !url.is_local();
     let Some(stream) = connect(connector, report).await else { return true };
     let link_options = link::Options { reconnect: false, ..link::Options::default() };
-    let link = Link::over(session, outbox(), [stream], link_options);
+    let link = Link::over(session, [stream], link_options);
     let Ok(mut run) = Run::new(link, options.connection.timeout, options.connection.quiet) else {
         return true;
     };
@@ -243,7 +243,7 @@ async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) ->
 async fn round_trip(run: &mut Run, topic: &Topic, qos: Qos) -> Result<Qos, Failure> {
     let payload = format!("self-check {}", qos.bits());
     let message = Message { qos, ..Message::new(topic.clone(), payload.clone()) };
-    let ticket = run.link.outbox.push(message);
+    let ticket = run.queue.push(message);
     let (mut came, mut is_acknowledged) = (None, false);
     loop {
         if let (Some(came), true) = (came, is_acknowledged) {

@@ -10,8 +10,8 @@ use crate::base::clock::Now;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Reason, RetainHandling, Subscription};
 use crate::mqtt::session::{Event, Received};
+use crate::mqtt::source::MessageId;
 use crate::mqtt::topic::{Qos, TopicFilter};
-use crate::outbox::Ticket;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
@@ -78,7 +78,7 @@ struct Subscriber<'a> {
     refused: Option<Reason>,
     printed: u32,
     /// Messages that make the broker forget retained ones.
-    removing: BTreeSet<Ticket>,
+    removing: BTreeSet<MessageId>,
     is_done: bool,
 }
 
@@ -190,7 +190,7 @@ impl Subscriber<'_> {
                 retain: true,
                 ..Message::new(message.topic.clone(), Bytes::new())
             };
-            self.removing.insert(run.link.outbox.push(empty));
+            self.removing.insert(run.queue.push(empty));
         }
         if message.retain && own.skip_retained {
             return Ok(());

@@ -1,5 +1,6 @@
 //! What the client offers those who come from another one, on streams in memory.
 
+use crate::support::linked::Link;
 use crate::support::peer::{Peer, link, session};
 use crate::support::talk::{SECOND, Talk, from_broker, id, message, options};
 use bytes::BytesMut;
@@ -7,14 +8,15 @@ use std::time::Duration;
 use tokio::io::duplex;
 use tokio::time::Instant;
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
-use tty2mqtt::mqtt::link::{self, Io, Link, State};
+use tty2mqtt::mqtt::fifo::{Bounds, Fifo};
+use tty2mqtt::mqtt::link::{self, Io, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Pair, Properties, Property};
 use tty2mqtt::mqtt::packet::{Reason, Version};
 use tty2mqtt::mqtt::session::{self, OnOversize, Options, Session};
+use tty2mqtt::mqtt::source::Outcome;
 use tty2mqtt::mqtt::topic::{Qos, Routes};
-use tty2mqtt::testing::base::scalar::Size;
+use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
-use tty2mqtt::testing::outbox::{Outbox, Outcome};
 
 fn peer(stream: tokio::io::DuplexStream) -> Peer {
     Peer { stream, input: BytesMut::new(), version: Version::V5 }
@@ -23,7 +25,7 @@ fn peer(stream: tokio::io::DuplexStream) -> Peer {
 #[tokio::test(start_paused = true)]
 async fn events_tell_each_try_and_when_the_next_one_is() {
     let (link, mut peers) = link(session(), 2);
-    let (client, mut events) = Client::run(link);
+    let (client, mut events) = Client::run(link.link, Fifo::default());
     let mut first = peers.pop().unwrap();
     first.answers(Reason::SERVER_BUSY).await;
     assert!(matches!(events.next().await, Some(Event::Connecting)));
@@ -71,9 +73,8 @@ async fn several_may_listen_and_the_slow_one_hears_what_it_missed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_an_event() {
-    let bounds =
-        OutboxBounds { messages: 3, bytes: Size::from_bytes(1 << 20), ..Default::default() };
-    let settings = Settings { outbox: bounds, ..Settings::default() };
+    let queue = Bounds { messages: 3, bytes: 1 << 20, ..Bounds::default() };
+    let settings = Settings { queue, ..Settings::default() };
     let (stream, _far) = duplex(1024);
     let (client, mut events) = Client::over(session(), stream, settings);
     let mut receipts = Vec::new();

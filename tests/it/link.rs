@@ -5,6 +5,7 @@ mod poison;
 mod several;
 mod will;
 
+use crate::support::linked::Link;
 use crate::support::peer::{Peer, link, link_of, session};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 use tty2mqtt::mqtt::client::{self, Client};
-use tty2mqtt::mqtt::link::{
-    self, CloseReason, Dial, Dialed, Event, Link, LinkError, Options, State,
-};
+use tty2mqtt::mqtt::fifo::Fifo;
+use tty2mqtt::mqtt::link::{self, CloseReason, Dial, Dialed, Event, LinkError, Options, State};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
@@ -258,7 +258,7 @@ async fn a_new_stream_resumes_what_was_in_flight() {
         assert_eq!(peer.hears().await, Some(Packet::PubRel(Ack::new(id, Reason::SUCCESS))));
         peer.says(Packet::PubComp(Ack::new(id, Reason::SUCCESS))).await;
     };
-    let drained = async { while !matches!(link.event().await, Event::Drained) {} };
+    let drained = async { while !matches!(link.event().await, Event::Emptied) {} };
     tokio::join!(drained, talk);
     assert!(link.outbox.is_empty());
 }
@@ -266,7 +266,7 @@ async fn a_new_stream_resumes_what_was_in_flight() {
 /// A client whose peer does what the test says.
 fn client(session: session::Options) -> (Client, client::Events, Peer) {
     let (link, mut peers) = link(session, 1);
-    let (client, events) = Client::run(link);
+    let (client, events) = Client::run(link.link, Fifo::default());
     (client, events, peers.pop().unwrap())
 }
 
@@ -448,7 +448,7 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
                 _ => {}
             }
         }
-        while !matches!(link.event().await, Event::Drained) {}
+        while !matches!(link.event().await, Event::Emptied) {}
     });
     done.await.unwrap();
     assert!(link.outbox.is_empty());
@@ -621,7 +621,7 @@ async fn the_last_words_reach_a_broker_that_was_just_talking() {
 async fn what_the_broker_refuses_beforehand_is_answered_at_once_on_an_idle_link() {
     // Without a ping that could wake it up.
     let (link, mut peers) = link(session::Options { keepalive: Duration::ZERO, ..session() }, 1);
-    let (client, mut events) = Client::run(link);
+    let (client, mut events) = Client::run(link.link, Fifo::default());
     let mut peer = peers.pop().unwrap();
     let Some(Packet::Connect(_)) = peer.hears().await else { panic!("no CONNECT") };
     let properties =

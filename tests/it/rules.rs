@@ -1,13 +1,15 @@
 //! What goes wrong with other clients must not go wrong with this one. `rules.tsv` lists the rules
 //! and the tests that prove them; these are those that have no better place.
 
+use crate::support::linked::Link;
 use crate::support::peer::{Peer, link, link_of, session};
 use crate::support::talk::{Said, Talk, ack, from_broker, id, message, options, with};
 use bytes::BytesMut;
 use std::path::Path;
 use tokio::time::{Instant, timeout};
 use tty2mqtt::mqtt::client::{self, Client};
-use tty2mqtt::mqtt::link::{CloseReason, Event, Link, LinkError};
+use tty2mqtt::mqtt::fifo::Fifo;
+use tty2mqtt::mqtt::link::{CloseReason, Event, LinkError};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Properties, Property, Publish};
 use tty2mqtt::mqtt::packet::{Reason, SubAck, Subscription, Version};
@@ -20,7 +22,7 @@ use crate::support::talk::SECOND;
 /// A client whose peer does what the test says.
 fn client(session: session::Options, streams: usize) -> (Client, client::Events, Vec<Peer>) {
     let (link, peers) = link(session, streams);
-    let (client, events) = Client::run(link);
+    let (client, events) = Client::run(link.link, Fifo::default());
     (client, events, peers)
 }
 

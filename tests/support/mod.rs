@@ -6,6 +6,7 @@ pub mod control;
 mod free_port;
 pub mod gateway;
 pub mod lines;
+pub mod linked;
 pub mod mosquitto;
 pub mod peer;
 pub mod port;

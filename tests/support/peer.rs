@@ -1,9 +1,10 @@
 //! A link over streams in memory, and the broker at their other ends.
 
+use super::linked::Link;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
-use tty2mqtt::mqtt::link::{Io, Link, Options};
+use tty2mqtt::mqtt::link::{Io, Options};
 use tty2mqtt::mqtt::packet::{ConnAck, Decoded, Packet, Reason, Version};
 use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::testing::broker::Broker;

@@ -36,7 +36,7 @@ impl RefusedLog {
     /// Says of an event what is to be said; `port` names the port of a number.
     pub(super) fn tell(&mut self, event: &Event, port: impl Fn(u16) -> String, now: Instant) {
         match event {
-            Event::Refused { topic, reason, bytes, port: number, links } => {
+            Event::Refused { topic, reason, bytes, sender: number, links } => {
                 self.refused(topic, (*reason, *links), *bytes, (*number, &port), now);
             }
             Event::Suspected(what) => self.suspected(what, now),
@@ -154,7 +154,7 @@ mod tests {
 
     fn refused(topic: String, links: u32) -> Event {
         let reason = Reason::NOT_AUTHORIZED;
-        Event::Refused { topic: topic.parse().unwrap(), reason, bytes: 70, port: 1, links }
+        Event::Refused { topic: topic.parse().unwrap(), reason, bytes: 70, sender: 1, links }
     }
 
     #[test]

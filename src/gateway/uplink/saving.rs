@@ -22,9 +22,9 @@ impl UplinkTask {
     pub(super) fn tell_journal(&mut self) {
         let Some((journal, _)) = &mut self.uplink.journal else { return };
         let now = Instant::now();
-        self.uplink.link.outbox.spill(now);
+        self.uplink.outbox.spill(now);
         while journal.has_room()
-            && let Some(turn) = self.uplink.link.outbox.turn(now)
+            && let Some(turn) = self.uplink.outbox.turn(now)
         {
             journal.turn(turn);
         }
@@ -37,8 +37,8 @@ impl UplinkTask {
             return;
         }
         self.opening = Some(now + LOOK);
-        if self.uplink.link.outbox.awaits_journal() {
-            self.uplink.link.outbox.journal_failed(0);
+        if self.uplink.outbox.awaits_journal() {
+            self.uplink.outbox.journal_failed(0);
         }
         let seconds = PATIENCE.as_secs();
         if let Some((_, status)) = &mut self.uplink.journal {
@@ -71,7 +71,7 @@ impl UplinkTask {
         if let Some((_, status)) = &mut self.uplink.journal {
             status.hear(&report);
         }
-        self.uplink.link.outbox.hear(report);
+        self.uplink.outbox.hear(report);
     }
 
     /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
@@ -80,10 +80,10 @@ impl UplinkTask {
         if self.opening.is_some() {
             until = self.wait_for_opening().await;
         }
-        self.uplink.link.outbox.store_all();
+        self.uplink.outbox.store_all();
         loop {
             self.tell_journal();
-            if self.uplink.link.outbox.is_saved() {
+            if self.uplink.outbox.is_saved() {
                 break;
             }
             let report = report(&mut self.uplink.journal);
@@ -99,7 +99,7 @@ impl UplinkTask {
                 tracing::info!("{waiting} messages wait in the journal for the next start");
             }
         }
-        self.uplink.link.outbox.unstored()
+        self.uplink.outbox.unstored()
     }
 
     /// The gateway ends before the journal was opened. If there is something for it, that may take as
@@ -107,7 +107,7 @@ impl UplinkTask {
     /// may take.
     async fn wait_for_opening(&mut self) -> Instant {
         let now = Instant::now();
-        let outbox = &mut self.uplink.link.outbox;
+        let outbox = &mut self.uplink.outbox;
         if outbox.awaits_journal() && outbox.has_unstored() {
             let until = self.ended.unwrap_or(now) + self.uplink.config.grace;
             while self.opening.is_some() {
@@ -124,7 +124,7 @@ impl UplinkTask {
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
     /// have to drop any.
     pub(super) fn takes_more(&self) -> bool {
-        self.ended.is_none() && (!self.uplink.link.outbox.is_pressed() || self.hangs())
+        self.ended.is_none() && (!self.uplink.outbox.is_pressed() || self.hangs())
     }
 
     /// Whether the journal's disk does not even fail.

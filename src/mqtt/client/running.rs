@@ -1,12 +1,13 @@
 //! The task that a handle talks to.
 
 use super::{EVENTS, Event, Granted, Order};
+use crate::mqtt::fifo::Fifo;
 use crate::mqtt::link::{self, Link, State};
 use crate::mqtt::packet::{Disconnect, Reason};
 use crate::mqtt::session::{self, Received, Request};
 use crate::mqtt::sorted::Sorted;
+use crate::mqtt::source::{MessageId, Outcome, Source};
 use crate::mqtt::topic::TopicFilter;
-use crate::outbox::{Outcome, Ticket};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub(super) struct Running {
     link: Link,
+    queue: Fifo,
     state: watch::Receiver<State>,
     /// Whether [`Event::Connecting`] was told of the link that there is, or will be.
     trying: bool,
@@ -28,7 +30,7 @@ pub(super) struct Running {
     /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
     waiting: VecDeque<Event>,
     lagged: u64,
-    receipts: Sorted<Ticket, oneshot::Sender<Outcome>>,
+    receipts: Sorted<MessageId, oneshot::Sender<Outcome>>,
     subscribing: Sorted<Request, Awaited<Granted>>,
     unsubscribing: Sorted<Request, Awaited<(TopicFilter, Reason)>>,
     leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
@@ -50,16 +52,17 @@ impl<T> Awaited<T> {
 impl Running {
     pub(super) fn new(
         mut link: Link,
+        queue: Fifo,
         orders: mpsc::Receiver<Order>,
         events: mpsc::Sender<Event>,
     ) -> Running {
-        link.outbox.follow();
         // Messages are acknowledged when they are in the hands of the one who takes events.
         let automatic = !link.session.set_manual_ack(true);
         Running {
             state: link.state(),
             trying: false,
-            dropped: link.outbox.counts().dropped,
+            dropped: 0,
+            queue,
             automatic,
             orders,
             events,
@@ -79,7 +82,7 @@ impl Running {
             let leaving = self.leaving.as_ref().filter(|_| !self.link.is_parting());
             let grace = leaving.map(|(_, due, _)| *due);
             tokio::select! {
-                event = self.link.event(), if !self.is_full() => {
+                event = self.link.event(&mut self.queue), if !self.is_full() => {
                     self.look();
                     let event = self.note(event);
                     let stopped = self.link.is_stopped();
@@ -108,18 +111,15 @@ impl Running {
                 }
                 () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => {}
             }
-            while let Some((ticket, outcome)) = self.link.outbox.outcome() {
-                if let Some(receipt) = self.receipts.remove(ticket) {
-                    // Who does not want to know has dropped it.
-                    let _ = receipt.send(outcome);
-                }
-            }
             if !self.stay() {
                 break;
             }
         }
         self.link.abort();
-        let left = self.link.outbox.len();
+        while let Some((id, outcome)) = self.queue.outcome() {
+            self.settle(id, outcome);
+        }
+        let left = self.queue.len();
         if let Some((_, _, reply)) = self.leaving.take() {
             let _ = reply.send(left);
         }
@@ -156,7 +156,7 @@ impl Running {
         if self.link.is_parting() {
             return true;
         }
-        if self.link.outbox.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
+        if self.queue.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
             self.link.leave_with(disconnect.clone());
         }
         !self.link.is_stopped()
@@ -171,9 +171,9 @@ impl Running {
         let session = &mut self.link.session;
         match order {
             Order::Publish(message, receipt) => {
-                let ticket = self.link.outbox.push(message);
-                self.receipts.insert(ticket, receipt);
-                let dropped = self.link.outbox.counts().dropped;
+                let id = self.queue.push(message);
+                self.receipts.insert(id, receipt);
+                let dropped = self.queue.dropped();
                 if dropped > self.dropped {
                     self.dropped = dropped;
                     self.pass_on(Event::QueueFull(dropped));
@@ -208,11 +208,22 @@ impl Running {
         }
     }
 
+    fn settle(&mut self, id: MessageId, outcome: Outcome) {
+        if let Some(receipt) = self.receipts.remove(id) {
+            // Who does not want to know has dropped it.
+            let _ = receipt.send(outcome);
+        }
+    }
+
     /// Answers those who wait for an event; what of it is to be told to all.
     fn note(&mut self, event: link::Event) -> Option<Event> {
         let event = match event {
             link::Event::Session(event) => event,
-            link::Event::Drained => return None,
+            link::Event::Outcome(id, outcome) => {
+                self.settle(id, outcome);
+                return None;
+            }
+            link::Event::SourceWants | link::Event::Emptied => return None,
             link::Event::Down(why) => return Some(Event::Down(Arc::new(why))),
             link::Event::Stopped => return Some(Event::Stopped),
         };

@@ -2,6 +2,7 @@
 
 use super::{Event, Link, LinkError, Phase, State, now};
 use crate::mqtt::session::LinkEnd;
+use crate::mqtt::source::Source;
 use std::time::{Duration, Instant};
 
 /// A link that ends so soon after the broker let us in was not wanted.
@@ -12,12 +13,12 @@ const SHORT_LINKS: u32 = 3;
 
 impl Link {
     /// The link ended, or did not come about.
-    pub(super) fn down(&mut self, error: LinkError) -> Event {
+    pub(super) fn down(&mut self, error: LinkError, source: &mut dyn Source) -> Event {
         let now = now();
         let at = self.ended.take().unwrap_or(now);
         let (by_broker, reason) = (error.is_by_broker(), error.reason());
         // A link that showed what the broker does not take says nothing about anything else.
-        let explains = self.session.ended(LinkEnd { by_broker, reason, at }, &mut self.outbox);
+        let explains = self.session.ended(LinkEnd { by_broker, reason, at }, source);
         let asked = matches!(error, LinkError::Asked);
         let ours = asked || matches!(error, LinkError::BetterBroker);
         let up_since = self.up_since.take().filter(|_| !explains);

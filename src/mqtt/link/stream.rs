@@ -2,7 +2,7 @@
 
 use super::{Io, LinkError, Options, now};
 use crate::mqtt::session::Session;
-use crate::outbox::Outbox;
+use crate::mqtt::source::Source;
 use bytes::{Buf, BufMut, BytesMut};
 use std::future::poll_fn;
 use std::io;
@@ -33,11 +33,11 @@ impl Stream {
     pub(super) async fn turn(
         &mut self,
         session: &mut Session,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
         options: &Options,
     ) -> Result<(), LinkError> {
-        outbox.tick(now());
-        session.send(outbox);
+        source.tick(now());
+        session.send(source);
         if session.has_event() {
             // What the broker said beforehand that it refuses is answered without a packet.
             return Ok(());
@@ -49,7 +49,7 @@ impl Stream {
             self.write_due = Some(now() + WRITE_DEADLINE);
         }
         let due =
-            [session.deadline(), self.write_due, outbox.deadline()].into_iter().flatten().min();
+            [session.deadline(), self.write_due, source.deadline()].into_iter().flatten().min();
         let is_full = session.is_full();
         let read = options.read_buffer.clamp(1, 65_536);
         let progress = poll_fn(|cx| self.poll_io(session, read, cx));
@@ -68,7 +68,7 @@ impl Stream {
                     session.wrote(now);
                 }
                 if read {
-                    session.receive(&mut self.input, outbox, now)?;
+                    session.receive(&mut self.input, source, now)?;
                     if let Some(gather) = options.gather.filter(|_| is_full) {
                         std::thread::sleep(gather);
                     }

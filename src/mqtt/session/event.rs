@@ -63,8 +63,8 @@ pub enum Event {
         reason: Reason,
         /// Bytes of topic and payload.
         bytes: usize,
-        /// Where it came from, see [`Entry::port`](crate::outbox::entry::Entry::port).
-        port: u16,
+        /// The number of its sender, see [`RefusedMessage::sender`](crate::mqtt::source::RefusedMessage::sender).
+        sender: u16,
         /// How many links the broker ended at such messages; 0: it, or its limits, say so.
         links: u32,
     },
@@ -88,9 +88,9 @@ pub enum Event {
 }
 
 impl Event {
-    pub(super) fn refused(message: &Message, port: u16, reason: Reason, links: u32) -> Event {
+    pub(super) fn refused(message: &Message, sender: u16, reason: Reason, links: u32) -> Event {
         let (topic, bytes) = (message.topic.clone(), size(message));
-        Event::Refused { topic, reason, bytes, port, links }
+        Event::Refused { topic, reason, bytes, sender, links }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::ids::Ids;
 use crate::mqtt::packet::PacketId;
+use crate::mqtt::source::InFlightId;
 use crate::mqtt::topic::Qos;
-use crate::outbox::Sending;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -68,10 +68,10 @@ struct Flight {
 /// What was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// A message of the outbox, with QoS 1 or 2.
-    Message(Sending, Qos),
+    /// A message of the source, with QoS 1 or 2.
+    Message(InFlightId, Qos),
     /// PUBREL for a QoS 2 message that the broker has.
-    Release(Option<Sending>),
+    Release(Option<InFlightId>),
     /// A message that is not worth repeating: the next connect makes a new one.
     Birth(Qos),
     /// SUBSCRIBE or UNSUBSCRIBE.

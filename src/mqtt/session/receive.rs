@@ -12,8 +12,8 @@ use crate::mqtt::packet::{
     Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Properties,
     Property, Publish, Reason, Version, WildcardTopic,
 };
+use crate::mqtt::source::{Deferred, Source};
 use crate::mqtt::topic::Qos;
-use crate::outbox::{Outbox, PutOff};
 use bytes::{Buf, Bytes, BytesMut};
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,10 @@ impl Session {
     pub fn receive(
         &mut self,
         input: &mut BytesMut,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
         now: Instant,
     ) -> Result<(), SessionError> {
-        let result = self.receive_all(input, outbox, now);
+        let result = self.receive_all(input, source, now);
         if let Err(error) = &result {
             self.leave(error);
         }
@@ -39,7 +39,7 @@ impl Session {
     fn receive_all(
         &mut self,
         input: &mut BytesMut,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
         now: Instant,
     ) -> Result<(), SessionError> {
         if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
@@ -63,7 +63,7 @@ impl Session {
                 None => break,
                 Some(Decoded::Packet(packet)) => {
                     tracing::trace!("received {packet}");
-                    self.handle(packet, outbox, now)?;
+                    self.handle(packet, source, now)?;
                 }
                 Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
             }
@@ -202,11 +202,11 @@ impl Session {
     fn handle(
         &mut self,
         packet: Packet,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
         now: Instant,
     ) -> Result<(), SessionError> {
         match packet {
-            Packet::ConnAck(answer) => return self.connected(answer, outbox),
+            Packet::ConnAck(answer) => return self.connected(answer, source),
             Packet::Auth(auth) => return self.authenticate(auth),
             _ => {}
         }
@@ -220,17 +220,17 @@ impl Session {
                 {
                     self.downgraded();
                 }
-                self.answered(answered, ack.reason, outbox, now);
+                self.answered(answered, ack.reason, source, now);
             }
             Packet::PubRec(ack) if ack.reason.is_error() => {
                 let answered = self.flights.rejected(ack.id);
-                self.answered(answered, ack.reason, outbox, now);
+                self.answered(answered, ack.reason, source, now);
             }
             Packet::PubRec(ack) => self.received(ack.id),
             Packet::PubComp(ack) => {
                 let answered = self.flights.completed(ack.id);
                 // The broker had the message: that it lost the identifier since is no loss.
-                self.settled(answered, Reason::SUCCESS, outbox);
+                self.settled(answered, Reason::SUCCESS, source);
             }
             Packet::PubRel(ack) => {
                 let reason = self.inbound.released(ack.id);
@@ -285,7 +285,11 @@ impl Session {
         }
     }
 
-    fn connected(&mut self, mut answer: ConnAck, outbox: &mut Outbox) -> Result<(), SessionError> {
+    fn connected(
+        &mut self,
+        mut answer: ConnAck,
+        source: &mut dyn Source,
+    ) -> Result<(), SessionError> {
         if !matches!(self.state, State::Connecting { .. }) {
             return Err(protocol("a second CONNACK"));
         }
@@ -342,9 +346,9 @@ impl Session {
             // identifiers and without DUP, in its old order.
             self.flights.forget();
             self.inbound.forget();
-            outbox.requeue();
+            source.requeue();
         }
-        outbox.connected();
+        source.connected();
         self.tell(Event::Connected(answer));
         Ok(())
     }
@@ -422,38 +426,42 @@ impl Session {
         &mut self,
         answered: Option<Sent>,
         reason: Reason,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
         now: Instant,
     ) {
         // The exchange is over (4.4). What is put off goes as a new message, in another one.
         if let Some(Sent::Message(sending, _)) = answered
             && reason.may_pass()
-            && let Some(put_off) = outbox.put_off(sending, now)
+            && let Some(deferred) = source.defer(sending, now)
         {
-            if let PutOff::For(wait) = put_off
-                && let Some(message) = outbox.message(sending)
+            if let Deferred::For(wait) = deferred
+                && let Some(message) = source.message(sending)
             {
                 let topic = message.topic.clone();
                 self.tell(Event::PutOff { topic, reason, wait });
             }
             return;
         }
-        self.settled(answered, reason, outbox);
+        self.settled(answered, reason, source);
     }
 
-    pub(super) fn settled(&mut self, answered: Option<Sent>, reason: Reason, outbox: &mut Outbox) {
+    pub(super) fn settled(
+        &mut self,
+        answered: Option<Sent>,
+        reason: Reason,
+        source: &mut dyn Source,
+    ) {
         match answered {
             Some(Sent::Message(ticket, _) | Sent::Release(Some(ticket))) => {
                 if reason.is_error()
-                    && let (Some(message), Some(port)) =
-                        (outbox.message(ticket), outbox.port_of(ticket))
+                    && let Some(message) = source.message(ticket)
                 {
-                    self.tell(Event::refused(message, port, reason, 0));
+                    self.tell(Event::refused(message, source.sender_of(ticket), reason, 0));
                 }
                 if !self.suspects.is_empty() && !reason.is_error() {
-                    self.note_taken(ticket, outbox);
+                    self.note_taken(ticket, source);
                 }
-                outbox.acknowledged(ticket, reason);
+                source.settled(ticket, reason);
             }
             Some(_) => {}
             // An answer to nothing, as after a lost session, is no reason to part.

@@ -6,8 +6,8 @@ use super::requests::Answer;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
+use crate::mqtt::source::Source;
 use crate::mqtt::topic::{Qos, TopicFilter};
-use crate::outbox::Outbox;
 
 /// Bytes that a topic alias adds at most: itself, and a byte more for each of the two lengths.
 const ALIAS: usize = 3 + 2;
@@ -15,34 +15,34 @@ const ALIAS: usize = 3 + 2;
 impl Session {
     /// Puts into the output what is to be sent, as far as it, the broker and the window for
     /// unacknowledged messages have room: subscriptions, what has to be sent again, what is new.
-    pub fn send(&mut self, outbox: &mut Outbox) {
+    pub fn send(&mut self, source: &mut dyn Source) {
         if !matches!(self.state, State::Up(_)) {
             return;
         }
-        self.go_on(outbox);
+        self.go_on(source);
         if self.requests.is_due() && self.may_ask() {
             self.ask();
         }
         while self.output.len() < OUTPUT_LIMIT
-            && !outbox.is_resting()
+            && !source.is_paused()
             && self.may_send()
             && let Some((id, what)) = self.flights.again()
         {
-            if self.is_kept_back(id, what, outbox) {
+            if self.is_kept_back(id, what, source) {
                 continue;
             }
             if let Sent::Message(sending, _) | Sent::Release(Some(sending)) = what
-                && let Some(message) = outbox.message(sending)
+                && let Some(message) = source.message(sending)
                 && self.has_to_wait(message)
             {
                 self.flights.not_yet(id, what);
                 break;
             }
-            self.send_again(id, what, outbox);
+            self.send_again(id, what, source);
         }
         while self.output.len() < OUTPUT_LIMIT && self.flights.has_room() && self.may_send() {
-            self.sift(outbox);
-            let Some(message) = outbox.front() else { break };
+            self.sift(source);
+            let Some(message) = source.front() else { break };
             if self.has_to_wait(message) {
                 break;
             }
@@ -51,25 +51,25 @@ impl Session {
                 match self.put_message(message, qos, None, false) {
                     Ok(()) => {
                         self.note_sent(message);
-                        outbox.sent(qos);
+                        source.sent(qos);
                     }
-                    Err(reason) => self.refuse_front(reason, outbox),
+                    Err(reason) => self.refuse_front(reason, source),
                 }
                 continue;
             }
             let Some(id) = self.flights.id() else { return };
             match self.put_message(message, qos, Some(id), false) {
                 Ok(()) => {
-                    if outbox.is_urgent() {
+                    if source.is_birth() {
                         self.note_birth(message);
                     }
-                    let sent = outbox.sent(qos);
+                    let sent = source.sent(qos);
                     let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
                     self.flights.sent(id, what, self.queued);
                 }
                 Err(reason) => {
                     self.flights.give_up(id);
-                    self.refuse_front(reason, outbox);
+                    self.refuse_front(reason, source);
                 }
             }
         }
@@ -80,9 +80,9 @@ impl Session {
     pub(super) fn send_aside(
         &mut self,
         wanted: impl Fn(&Session, &Message) -> bool,
-        outbox: &mut Outbox,
+        source: &mut dyn Source,
     ) -> bool {
-        let Some(message) = outbox.aside(|message| wanted(self, message)).cloned() else {
+        let Some(message) = source.quarantined(&|message| wanted(self, message)).cloned() else {
             return false;
         };
         let qos = self.limits.qos(message.qos);
@@ -98,7 +98,7 @@ impl Session {
         if qos == Qos::AtMostOnce {
             self.note_sent(&message);
         }
-        let sent = outbox.sent_aside(|message| wanted(self, message), qos);
+        let sent = source.sent_quarantined(&|message| wanted(self, message), qos);
         if let (Some(id), Some(sending)) = (id, sent) {
             self.flights.sent(id, Sent::Message(sending, qos), self.queued);
         }
@@ -141,16 +141,16 @@ impl Session {
         }
     }
 
-    pub(super) fn send_again(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) {
+    pub(super) fn send_again(&mut self, id: PacketId, what: Sent, source: &mut dyn Source) {
         match what {
             Sent::Message(ticket, qos) => {
-                let sent = match outbox.again(ticket) {
+                let sent = match source.retransmit(ticket) {
                     Some(message) => self.put_message(message, qos, Some(id), true),
                     None => return self.flights.give_up(id),
                 };
                 if let Err(reason) = sent {
                     self.flights.give_up(id);
-                    return self.settled(Some(what), reason, outbox);
+                    return self.settled(Some(what), reason, source);
                 }
             }
             Sent::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
@@ -159,9 +159,9 @@ impl Session {
         self.flights.sent(id, what, self.queued);
     }
 
-    fn refuse_front(&mut self, reason: Reason, outbox: &mut Outbox) {
-        if let Some(refused) = outbox.refuse_front(reason) {
-            self.tell(Event::refused(&refused.message, refused.port, reason, 0));
+    fn refuse_front(&mut self, reason: Reason, source: &mut dyn Source) {
+        if let Some(refused) = source.refuse_front(reason) {
+            self.tell(Event::refused(&refused.message, refused.sender, reason, 0));
         }
     }
 

@@ -16,7 +16,7 @@ use super::suspects::{Id, Suspected, Suspects, Verdict, size};
 use crate::base::backoff;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{PacketId, Reason};
-use crate::outbox::{Outbox, RefusedMessage, Sending};
+use crate::mqtt::source::{InFlightId, RefusedMessage, Source};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -219,9 +219,9 @@ impl Watch {
     }
 }
 
-fn is_of(suspects: &Suspects, id: Id, what: Sent, outbox: &Outbox) -> bool {
+fn is_of(suspects: &Suspects, id: Id, what: Sent, source: &dyn Source) -> bool {
     let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else { return false };
-    outbox.message(sending).is_some_and(|message| suspects.is_of(id, message))
+    source.message(sending).is_some_and(|message| suspects.is_of(id, message))
 }
 
 fn suspected(message: &Message) -> Suspected {
@@ -237,7 +237,8 @@ impl Session {
 
     /// The broker let us in: from now on this link may show what the broker does not take. `chance`
     /// is any number, evenly spread over its range.
-    pub fn watch(&mut self, outbox: &mut Outbox, now: Instant, chance: u32) {
+    pub fn watch(&mut self, source: &mut dyn Source, now: Instant, chance: u32) {
+        source.seed(chance);
         let watch = &mut self.watch;
         watch.up = Some(now);
         watch.is_alert = watch.alert_until.is_some_and(|until| now < until);
@@ -253,7 +254,7 @@ impl Session {
             let wait = if watch.quick.left == 0 { wait.max(60 * DWELL) } else { wait };
             watch.stage = Stage::Dwell(now + wait / 2 + backoff::part(wait, chance));
         }
-        self.reconsider(outbox);
+        self.reconsider(source);
     }
 
     /// Whether what is not a suspect may be sent.
@@ -317,48 +318,61 @@ impl Session {
     }
 
     /// Takes the suspects out of the way, from the front of what waits.
-    pub(super) fn sift(&mut self, outbox: &mut Outbox) {
+    pub(super) fn sift(&mut self, source: &mut dyn Source) {
         if self.suspects.is_empty() {
             return;
         }
-        while let Some(refused) = outbox.sift(|message| self.suspects.verdict(message)) {
-            self.tell_refused(refused);
+        while let Some(message) = source.front() {
+            match self.suspects.verdict(message) {
+                Verdict::Good => return,
+                Verdict::Aside => source.quarantine_front(),
+                Verdict::Refused(reason) => {
+                    if let Some(refused) = source.refuse_front(reason) {
+                        self.tell_refused(refused);
+                    }
+                }
+            }
         }
     }
 
     /// Whether something is not to be sent again now.
-    pub(super) fn is_kept_back(&mut self, id: PacketId, what: Sent, outbox: &mut Outbox) -> bool {
+    pub(super) fn is_kept_back(
+        &mut self,
+        id: PacketId,
+        what: Sent,
+        source: &mut dyn Source,
+    ) -> bool {
         let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else {
             return false;
         };
-        let Some(message) = outbox.message(sending) else { return false };
+        let Some(message) = source.message(sending) else { return false };
         match self.suspects.verdict(message) {
             Verdict::Good => return false,
             Verdict::Aside => self.flights.set_aside(id, what),
             Verdict::Refused(reason) => {
                 self.flights.give_up(id);
-                self.settled(Some(what), reason, outbox);
+                self.settled(Some(what), reason, source);
             }
         }
         true
     }
 
-    fn tell_refused(&mut self, RefusedMessage { message, port, reason }: RefusedMessage) {
+    fn tell_refused(&mut self, RefusedMessage { message, sender, reason }: RefusedMessage) {
         let links = self.suspects.ends_of(&message);
-        self.tell(Event::refused(&message, port, reason, links));
+        self.tell(Event::refused(&message, sender, reason, links));
     }
 
     /// What is suspected has changed.
-    fn reconsider(&mut self, outbox: &mut Outbox) {
+    fn reconsider(&mut self, source: &mut dyn Source) {
         self.flights.reconsider();
-        while let Some(refused) = outbox.reconsider(|message| self.suspects.verdict(message)) {
+        while let Some(refused) = source.reconsider(&|message| self.suspects.verdict(message)) {
             self.tell_refused(refused);
         }
     }
 
     /// The broker has taken a message.
-    pub(super) fn note_taken(&mut self, sending: Sending, outbox: &Outbox) {
-        if let Some(message) = outbox.message(sending) {
+    pub(super) fn note_taken(&mut self, sending: InFlightId, source: &dyn Source) {
+        if let Some(message) = source.message(sending) {
             self.suspects.taken(message);
         }
     }
@@ -404,9 +418,9 @@ impl Session {
     }
 
     /// Goes on with what the broker has answered, after all was sent that may be.
-    pub(super) fn go_on(&mut self, outbox: &mut Outbox) {
+    pub(super) fn go_on(&mut self, source: &mut dyn Source) {
         if std::mem::take(&mut self.watch.changed) {
-            self.reconsider(outbox);
+            self.reconsider(source);
         }
         if self.watch.is_calm() {
             return;
@@ -416,7 +430,7 @@ impl Session {
             self.watch.noted.pop_front();
         }
         self.go_on_with_care();
-        self.go_on_with_trial(outbox);
+        self.go_on_with_trial(source);
     }
 
     /// Asks the broker to answer for what it does not acknowledge, where that matters.
@@ -444,11 +458,11 @@ impl Session {
         }
     }
 
-    fn go_on_with_trial(&mut self, outbox: &mut Outbox) {
+    fn go_on_with_trial(&mut self, source: &mut dyn Source) {
         match self.watch.stage {
-            Stage::Ready if self.candidate(outbox).is_some() => {
+            Stage::Ready if self.candidate(source).is_some() => {
                 self.watch.stage = Stage::Draining;
-                self.go_on_with_trial(outbox);
+                self.go_on_with_trial(source);
             }
             Stage::Draining if self.all_is_answered() && self.watch.ping.is_none() => {
                 self.ping();
@@ -456,11 +470,11 @@ impl Session {
             }
             Stage::Control(end) if self.flights.answered_to() >= end => {
                 self.watch.stage = Stage::Go;
-                self.go_on_with_trial(outbox);
+                self.go_on_with_trial(source);
             }
             Stage::Go => {
                 let begin = self.queued;
-                let sent = self.candidate(outbox).filter(|id| self.send_suspect(*id, outbox));
+                let sent = self.candidate(source).filter(|id| self.send_suspect(*id, source));
                 self.watch.stage = match sent {
                     Some(id) => {
                         self.watch.unreached = 0;
@@ -476,10 +490,10 @@ impl Session {
                     && (alone.acknowledged || self.flights.answered_to() >= alone.end);
                 if answered {
                     let suspects = &self.suspects;
-                    outbox.taken_aside(|message| suspects.is_of(alone.id, message));
+                    source.delivered_quarantined(&|message| suspects.is_of(alone.id, message));
                     self.suspects.clear(alone.id);
                     self.watch.hunt_until = None;
-                    self.reconsider(outbox);
+                    self.reconsider(source);
                     let is_last = self.suspects.open() == 0;
                     self.watch.stage = if is_last { Stage::Off } else { Stage::Ready };
                 }
@@ -489,34 +503,34 @@ impl Session {
     }
 
     /// The suspect whose turn it is, of which there is something to send.
-    fn candidate(&self, outbox: &Outbox) -> Option<Id> {
-        if outbox.is_resting() {
+    fn candidate(&self, source: &dyn Source) -> Option<Id> {
+        if source.is_paused() {
             return None;
         }
         self.suspects.tried().find(|id| {
             self.suspects.filter_of(*id).is_some_and(|filter| self.requests.wants(filter))
-                || self.flights.has_aside(|what| is_of(&self.suspects, *id, what, outbox))
-                || outbox.aside(|message| self.suspects.is_of(*id, message)).is_some()
+                || self.flights.has_aside(|what| is_of(&self.suspects, *id, what, source))
+                || source.quarantined(&|message| self.suspects.is_of(*id, message)).is_some()
         })
     }
 
     /// Sends something of a suspect.
-    fn send_suspect(&mut self, id: Id, outbox: &mut Outbox) -> bool {
+    fn send_suspect(&mut self, id: Id, source: &mut dyn Source) -> bool {
         if let Some(filter) = self.suspects.filter_of(id).cloned() {
             return self.ask_for(&filter);
         }
         let suspects = &self.suspects;
-        let is_aside = |what| is_of(suspects, id, what, outbox);
+        let is_aside = |what| is_of(suspects, id, what, source);
         if let Some((packet, what)) = self.flights.take_aside(is_aside) {
-            self.send_again(packet, what, outbox);
+            self.send_again(packet, what, source);
             return true;
         }
-        self.send_aside(|session, message| session.suspects.is_of(id, message), outbox)
+        self.send_aside(|session, message| session.suspects.is_of(id, message), source)
     }
 
     /// The link has ended, and the session does not know yet. Whether that is a step towards getting
     /// rid of a suspect: then the next link need not be waited for.
-    pub(in crate::mqtt) fn ended(&mut self, end: LinkEnd, outbox: &mut Outbox) -> bool {
+    pub(in crate::mqtt) fn ended(&mut self, end: LinkEnd, source: &mut dyn Source) -> bool {
         let now = end.at;
         let Some(up) = self.watch.up.take() else { return false };
         if let Stage::Dwell(_) | Stage::Ready | Stage::Draining | Stage::Control(_) =
@@ -534,13 +548,13 @@ impl Session {
                 let lived = since.saturating_duration_since(up);
                 let within = now.saturating_duration_since(since);
                 if self.suspects.ended_at(id, (lived, within), end.reason, now) {
-                    self.refuse(id, end.reason, outbox);
+                    self.refuse(id, end.reason, source);
                 }
                 true
             }
             _ => {
                 self.suspects.ended_elsewhere();
-                self.look_for_suspect(now < up + SHORT, now, outbox)
+                self.look_for_suspect(now < up + SHORT, now, source)
             }
         };
         let explains = explains && self.suspects.open() <= TOO_MANY && self.watch.quick.left > 0;
@@ -551,14 +565,14 @@ impl Session {
     }
 
     /// What was under way, oldest first, as far as that is known.
-    fn under_way(&self, outbox: &Outbox) -> Vec<Suspected> {
+    fn under_way(&self, source: &dyn Source) -> Vec<Suspected> {
         let answered_to = self.flights.answered_to();
         let noted = self.watch.noted.iter().filter(|(_, end)| *end > answered_to);
         let mut all: Vec<_> = noted.cloned().collect();
         for (id, sent, end) in self.flights.sent_now() {
             let what = match sent {
                 Sent::Message(sending, _) | Sent::Release(Some(sending)) => {
-                    outbox.message(sending).map(suspected)
+                    source.message(sending).map(suspected)
                 }
                 Sent::Birth(_) | Sent::Release(None) => self.watch.birth.clone(),
                 Sent::Request => self.requests.first_of(id),
@@ -573,8 +587,8 @@ impl Session {
     }
 
     /// Something ended the link, or chance did. Whether it may have been something of ours.
-    fn look_for_suspect(&mut self, was_short: bool, now: Instant, outbox: &Outbox) -> bool {
-        let under_way = self.under_way(outbox);
+    fn look_for_suspect(&mut self, was_short: bool, now: Instant, source: &dyn Source) -> bool {
+        let under_way = self.under_way(source);
         let is_one = self.watch.one.as_ref().is_some_and(|(_, begin)| *begin < self.written());
         let zeros = self.watch.unanswered;
         let are_known = !self.watch.is_calm() || zeros.1 <= self.flights.answered_to();
@@ -625,7 +639,7 @@ impl Session {
     }
 
     /// Nothing of a suspect is sent any more.
-    fn refuse(&mut self, id: Id, reason: Reason, outbox: &mut Outbox) {
+    fn refuse(&mut self, id: Id, reason: Reason, source: &mut dyn Source) {
         let links = self.suspects.ends(id);
         if let Some(filter) = self.suspects.filter_of(id).cloned() {
             let answers = self.requests.give_up_subscribe(&filter, reason);
@@ -637,24 +651,29 @@ impl Session {
             self.watch.judged.extend(told);
             return;
         }
-        let before = outbox.counts().refused;
+        let before = self.watch.judged.len();
         if let Some((_, Sent::Message(sending, _) | Sent::Release(Some(sending)), _)) =
             self.flights.oldest()
-            && let (Some(message), Some(port)) = (outbox.message(sending), outbox.port_of(sending))
+            && let Some(message) = source.message(sending)
         {
-            self.watch.judged.push(Event::refused(message, port, reason, links));
-            outbox.acknowledged(sending, reason);
+            self.watch.judged.push(Event::refused(
+                message,
+                source.sender_of(sending),
+                reason,
+                links,
+            ));
+            source.settled(sending, reason);
         }
-        while let Some(RefusedMessage { message, port, reason }) =
-            outbox.reconsider(|message| self.suspects.verdict(message))
+        while let Some(RefusedMessage { message, sender, reason }) =
+            source.reconsider(&|message| self.suspects.verdict(message))
         {
-            self.watch.judged.push(Event::refused(&message, port, reason, links));
+            self.watch.judged.push(Event::refused(&message, sender, reason, links));
         }
-        if outbox.counts().refused == before {
+        if self.watch.judged.len() == before {
             // It was of QoS 0, and is gone.
-            outbox.refused_sent();
+            source.refused_unacknowledged();
             if let Some((Suspected::Message { topic, bytes }, _)) = self.watch.noted.pop_front() {
-                let refused = Event::Refused { topic, reason, bytes, port: 0, links };
+                let refused = Event::Refused { topic, reason, bytes, sender: 0, links };
                 self.watch.judged.push(refused);
             }
         }

@@ -1,9 +1,14 @@
 //! Messages of ours (3.3, 4.3, 4.4, 4.6, 4.9).
 
 use crate::support::talk::{SECOND, Said, Talk, ack, from_broker, id, message, options};
+use bytes::BytesMut;
+use tty2mqtt::mqtt::fifo::Fifo;
 use tty2mqtt::mqtt::message::Message;
-use tty2mqtt::mqtt::packet::{Ack, Packet, Properties, Property, Reason, Subscription, Varint};
+use tty2mqtt::mqtt::packet::{
+    Ack, Packet, Properties, Property, Reason, Subscription, Varint, Version,
+};
 use tty2mqtt::mqtt::session::Options;
+use tty2mqtt::mqtt::source::{Outcome, Source};
 use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 #[test]
@@ -224,12 +229,17 @@ fn what_is_never_taken_is_given_up_after_ten_tries() {
 #[test]
 fn who_waits_for_the_answer_hears_a_refusal_at_once() {
     let mut talk = Talk::up(Vec::new());
-    talk.outbox.try_once();
-    talk.publish("a", AtLeastOnce);
-    talk.hear();
-    talk.say(Said(Packet::PubAck(Ack::new(id(1), Reason::QUOTA_EXCEEDED)))).unwrap();
-    assert_eq!(talk.outbox.counts().refused, 1);
-    assert!(talk.outbox.is_empty());
+    let mut queue = Fifo::default();
+    queue.try_once();
+    let message = queue.push(message("t", "a", AtLeastOnce));
+    talk.session.send(&mut queue);
+    let mut answer = BytesMut::new();
+    let refused = Packet::PubAck(Ack::new(id(1), Reason::QUOTA_EXCEEDED));
+    refused.encode(&mut answer, Version::V5);
+    talk.session.receive(&mut answer, &mut queue, talk.now).unwrap();
+    let outcome = Outcome::Refused(Reason::QUOTA_EXCEEDED);
+    assert_eq!(queue.outcome(), Some((message, outcome)));
+    assert!(queue.is_empty());
 }
 
 #[test]

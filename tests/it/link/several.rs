@@ -1,12 +1,13 @@
 //! What a link does at several brokers, each with an address and a session of its own.
 
 use crate::link::{SECOND, down, message, wait};
+use crate::support::linked::Link;
 use crate::support::peer::{Peer, session};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
-use tty2mqtt::mqtt::link::{Dial, Dialed, Event, Io, Link, Options};
+use tty2mqtt::mqtt::link::{Dial, Dialed, Event, Io, Options};
 use tty2mqtt::mqtt::packet::{
     Ack, ConnAck, Connect, Packet, PacketId, Properties, Publish, Reason, Version,
 };

@@ -1,11 +1,11 @@
 //! What of the will goes to a broker that does not take it whole.
 
 use crate::link::{SECOND, down, wait};
+use crate::support::linked::Link;
 use crate::support::peer::{Peer, link, session};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use tty2mqtt::mqtt::link::Link;
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Connect, Packet, Reason, Version};
 use tty2mqtt::mqtt::session::Options;

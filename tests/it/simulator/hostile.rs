@@ -2,6 +2,7 @@
 //! outbox against the model broker, on a clock that stands still until everybody waits for it.
 
 use crate::simulator::Chance;
+use crate::support::linked::Link;
 use bytes::BytesMut;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +15,7 @@ use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
 use tokio::time::{Instant, sleep_until};
-use tty2mqtt::mqtt::link::{self, Dial, Dialed, Link};
+use tty2mqtt::mqtt::link::{self, Dial, Dialed};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Connect, Decoded, Packet, PacketId, Properties, Reason};
 use tty2mqtt::mqtt::packet::{Subscribe, Subscription, Version};
