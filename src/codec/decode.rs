@@ -149,7 +149,6 @@ impl<'a> Decoded<'a> {
         }
         match value {
             Ok(Some(value)) => {
-                let unit = unit.map(Cow::Borrowed);
                 self.readings.push(Reading { node: None, field, value, unit });
             }
             Ok(None) => self.no_values.push(NoValue { field, found: found() }),

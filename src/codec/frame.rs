@@ -232,12 +232,12 @@ enum FrameFault {
 }
 
 /// The first place of `wanted` in `buffer`, from `from` on.
-fn find(buffer: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+pub(super) fn find(buffer: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
     let (first, rest) = wanted.split_first()?;
     let mut at = from;
     loop {
         at += buffer.get(at..)?.iter().position(|byte| byte == first)?;
-        if buffer[at + 1..].starts_with(rest) {
+        if rest.is_empty() || buffer[at + 1..].starts_with(rest) {
             return Some(at);
         }
         at += 1;

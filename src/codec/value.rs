@@ -12,7 +12,7 @@ pub struct Reading<'a> {
     /// What was read.
     pub value: Value<'a>,
     /// Unit of measurement.
-    pub unit: Option<Cow<'a, str>>,
+    pub unit: Option<&'a str>,
 }
 
 /// A value in the spelling in which it is published.

@@ -76,7 +76,7 @@ proptest! {
             node: Some(Cow::from(&node)),
             field: Cow::from(&field),
             value: Value::Text(Cow::from(&value)),
-            unit: Some(Cow::from(&unit)),
+            unit: Some(&unit),
         };
         let mut topics = Vec::new();
         let mapper = mapping.build(&names).unwrap();

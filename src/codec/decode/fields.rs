@@ -4,6 +4,7 @@ use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::field::{Field, Named, Wire, build_named};
+use crate::codec::frame::find;
 use serde::Deserialize;
 
 /// Values in columns: `21.50,40,300`. Columns beyond the names are ignored; an empty column has no value.
@@ -84,7 +85,7 @@ impl<'a> Iterator for Columns<'a> {
             self.rest = Some(after);
             return (!column.is_empty()).then_some(column);
         }
-        match rest.windows(self.separator.len()).position(|window| window == self.separator) {
+        match find(rest, self.separator, 0) {
             Some(at) => {
                 self.rest = Some(&rest[at + self.separator.len()..]);
                 Some(&rest[..at])

@@ -5,6 +5,7 @@ use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
+use crate::codec::frame::find;
 use crate::codec::value::RejectReason;
 use serde::Deserialize;
 
@@ -173,8 +174,7 @@ impl Pairs {
     }
 
     fn equals_at(&self, item: &[u8]) -> Option<usize> {
-        let equals = self.equals.as_bytes();
-        item.windows(equals.len()).position(|window| window == equals)
+        find(item, self.equals.as_bytes(), 0)
     }
 
     /// Whether an item goes on with the one before it: it has values in brackets and no name, as

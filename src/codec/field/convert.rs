@@ -123,7 +123,11 @@ impl Convert {
         bytes: &'a [u8],
         wire: Wire,
     ) -> Result<Option<Value<'a>>, RejectReason> {
-        let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?.trim();
+        let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?;
+        // What is white space in Unicode takes long to find out.
+        let is_trimmed = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+        let text =
+            if is_trimmed(bytes.first()) && is_trimmed(bytes.last()) { text } else { text.trim() };
         let value = self.token(text, wire)?;
         let is_nothing = text.is_empty() && value.as_ref().is_some_and(|v| v.as_str().is_empty());
         Ok(value.filter(|_| !is_nothing))
