@@ -40,7 +40,8 @@ impl Decimal {
         let decimals = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
         let kept = count - (decimals - MOST_DECIMALS).max(0);
         // 18 digits fit into 64 bits, in which 32-bit processors calculate far faster than in 128.
-        let (mut short, mut long): (u64, Option<i128>) = (0, None);
+        let mut short: u64 = 0;
+        let mut long: Option<i128> = None;
         let mut rounds_up = false;
         for (n, digit) in (0_i64..).zip(whole.bytes().chain(fraction.bytes())) {
             if !digit.is_ascii_digit() {
@@ -172,7 +173,8 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
 /// no number for those who read JSON.
 pub(crate) fn is_plain(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    let (mut whole, mut fraction) = (0, None);
+    let mut whole = 0;
+    let mut fraction = None;
     for byte in digits {
         match (byte, &mut fraction) {
             (b'0'..=b'9', None) => whole += 1,

@@ -13,6 +13,26 @@ mod session;
 
 use std::path::Path;
 
+/// Each framing rule and each decoder that the configuration knows is among those whose laws are checked here.
+#[test]
+fn nothing_is_left_out() {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema.json");
+    let schema: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
+    let words = |name: &str| {
+        let choices = schema["definitions"][name]["oneOf"].as_array().unwrap();
+        let words = choices.iter().filter_map(|choice| choice["properties"].as_object());
+        words.flat_map(|keys| keys.keys().cloned()).collect::<Vec<_>>()
+    };
+    let begins = |yaml: &str, word: &str| yaml.trim_start_matches('{').starts_with(word);
+    for word in words("Decode") {
+        assert!(reading::DECODERS.iter().any(|(yaml, _)| begins(yaml, &word)), "decoder {word}");
+    }
+    for word in words("Framing") {
+        assert!(frame::RULES.iter().any(|(yaml, ..)| begins(yaml, &word)), "framing {word}");
+    }
+}
+
 fn every_input(target: &str, fuzz_one: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut inputs = 0;

@@ -100,7 +100,8 @@ impl Format for Pairs {
     /// without any pair, which is what a wrong `equals` makes.
     fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
         let mut came = vec![false; fields.len()];
-        let (mut head, mut is_first) = (0, true);
+        let mut head = 0;
+        let mut is_first = true;
         let items = split(frame, self.between.as_bytes());
         let mut items = items.map(<[u8]>::trim_ascii).peekable();
         while let Some(item) = items.next() {
@@ -127,9 +128,8 @@ impl Format for Pairs {
                 match std::str::from_utf8(name) {
                     Ok(name) => self.add(name, None, &PLAIN, value, out),
                     Err(_) => {
-                        let (shown, reason) =
-                            (String::from_utf8_lossy(name), RejectReason::NotUtf8);
-                        out.reject(shown, reason, "a name in UTF-8", name);
+                        let shown = String::from_utf8_lossy(name);
+                        out.reject(shown, RejectReason::NotUtf8, "a name in UTF-8", name);
                     }
                 }
                 continue;

@@ -69,11 +69,11 @@ impl Delimited {
             let error = BuildError::new("with `escape` the end is the end");
             return Err(error.remedy("leave it out").at("trailer"));
         }
-        let (start, end) = (start.to_vec(), end.to_vec());
         let trailer = usize::from(self.trailer);
         let escapes = if self.escape == Escape::None { 0 } else { self.limit.0 };
         let around = start.len() + escapes + end.len() + trailer;
-        let marks = Marks { start, end, trailer, escape: self.escape };
+        let marks =
+            Marks { start: start.to_vec(), end: end.to_vec(), trailer, escape: self.escape };
         Ok(Rule { around, ..Rule::new(self.limit, marks) })
     }
 }

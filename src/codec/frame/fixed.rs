@@ -28,7 +28,8 @@ pub(super) fn default_idle() -> Span {
 
 impl Fixed {
     pub(super) fn build(&self, has_checksum: bool) -> Result<Rule, BuildError> {
-        let (size, start) = (self.size.0, self.prefix.as_bytes().to_vec());
+        let size = self.size.0;
+        let start = self.prefix.as_bytes().to_vec();
         if start.len() > size {
             return Err(BuildError::new("it is longer than the whole frame").at("prefix"));
         }

@@ -338,7 +338,8 @@ impl Framer {
 
     /// Whether one of these bytes of the buffer is damaged.
     fn is_damaged(&self, within: Range<usize>) -> bool {
-        let (start, end) = (self.front + within.start as u64, self.front + within.end as u64);
+        let start = self.front + within.start as u64;
+        let end = self.front + within.end as u64;
         self.damaged.start < end && start < self.damaged.end
     }
 

@@ -89,8 +89,14 @@ impl Length {
         }
         let add = self.add.map_or(field.end as i64, i64::from);
         let self_synchronising = has_checksum || !start.is_empty();
-        let (endian, limit) = (self.endian, self.limit.0);
-        let heads = Heads { start, field, endian, add, limit, self_synchronising };
+        let heads = Heads {
+            start,
+            field,
+            endian: self.endian,
+            add,
+            limit: self.limit.0,
+            self_synchronising,
+        };
         let silence = Silence::DropsFrame(self.idle.duration());
         Ok(Rule { silence, self_synchronising, ..Rule::new(self.limit, heads) })
     }

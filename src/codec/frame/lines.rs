@@ -35,7 +35,8 @@ impl Lines {
             let what = "a line ends with 1 to 8 bytes, such as \"\\r\\n\"";
             return Err(BuildError::new(what).at("terminator"));
         }
-        let (around, terminator) = (terminator.len() + 1, terminator.to_vec());
+        let around = terminator.len() + 1;
+        let terminator = terminator.to_vec();
         Ok(Rule { around, terminator, ..Rule::new(self.limit, self.clone()) })
     }
 }
