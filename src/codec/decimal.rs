@@ -172,7 +172,11 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
 /// spells it, without exponent. More digits than a 64-bit float holds exactly are an identifier, and
 /// no number for those who read JSON.
 pub(crate) fn is_plain(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let digits = text.as_bytes();
+    let (is_negative, digits) = match digits.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, digits),
+    };
     let mut whole = 0;
     let mut fraction = None;
     for byte in digits {
@@ -184,7 +188,11 @@ pub(crate) fn is_plain(text: &str) -> bool {
         }
     }
     let is_padded = whole > 1 && digits[0] == b'0';
-    whole > 0 && whole <= 15 && !is_padded && fraction != Some(0) && text != "-0"
+    whole > 0
+        && whole <= 15
+        && !is_padded
+        && fraction != Some(0)
+        && !(is_negative && digits == b"0")
 }
 
 #[cfg(test)]

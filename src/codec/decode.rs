@@ -8,14 +8,6 @@ mod pairs;
 mod sexpr;
 mod text;
 
-pub use binary::Binary;
-pub use bytes::{Bytes, Spelling};
-pub use fields::Fields;
-pub use json::Json;
-pub use pairs::Pairs;
-pub use sexpr::Sexpr;
-pub use text::Text;
-
 use crate::base::path::BuildError;
 use crate::codec::field::Field;
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
@@ -29,24 +21,24 @@ use std::fmt;
 #[serde(rename_all = "lowercase")]
 pub enum Decode {
     /// The frame as it is, as one field.
-    Text(Text),
+    Text(text::Text),
     /// The frame's bytes in hexadecimal or base64, as one field.
-    Bytes(Bytes),
+    Bytes(bytes::Bytes),
     /// Values in columns: `21.50,40,300`.
-    Fields(Fields),
+    Fields(fields::Fields),
     /// Names with values: `temp=21.5 hum=40`.
-    Pairs(Pairs),
+    Pairs(pairs::Pairs),
     /// JSON.
-    Json(Json),
+    Json(json::Json),
     /// Bytes at fixed places.
-    Binary(Binary),
+    Binary(binary::Binary),
     /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
-    Sexpr(Sexpr),
+    Sexpr(sexpr::Sexpr),
 }
 
 impl Default for Decode {
     fn default() -> Decode {
-        Decode::Text(Text::default())
+        Decode::Text(text::Text::default())
     }
 }
 

@@ -234,7 +234,7 @@ impl Mapper {
                     Message { qos: self.qos, retain: self.retain, ..Message::new(topic, payload) };
                 let durability = self.durability;
                 let publication = Publication { message, durability, measured: now };
-                out(publication, first.unit.as_deref().filter(|_| self.per == Per::Field));
+                out(publication, first.unit.filter(|_| self.per == Per::Field));
                 0
             }
             Err(_) => 1,
@@ -246,7 +246,7 @@ impl Mapper {
             Slot::Node => reading.node.as_deref().unwrap_or(&self.device),
             Slot::Field => &reading.field,
             Slot::Value => reading.value.as_str(),
-            Slot::Unit => reading.unit.as_deref().unwrap_or_default(),
+            Slot::Unit => reading.unit.unwrap_or_default(),
             // `build` lets no other placeholder through.
             _ => "",
         }
@@ -333,7 +333,7 @@ mod tests {
     const NAMES: Names<'_> = Names { gateway: "gw", port: "p", device: "dev" };
 
     fn reading<'a>(field: &'a str, value: Value<'a>, unit: Option<&'a str>) -> Reading<'a> {
-        Reading { node: None, field: field.into(), value, unit: unit.map(Into::into) }
+        Reading { node: None, field: field.into(), value, unit }
     }
 
     fn number<'a>(field: &'a str, text: &'a str) -> Reading<'a> {
