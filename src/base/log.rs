@@ -47,8 +47,8 @@ pub struct Filter {
 pub enum FilterError {
     /// It is none.
     #[error(
-        "{0:?} is no filter ({1}): write error, warn, info, debug, trace or off, and levels for \
-         single modules behind commas, as in info,serial=debug"
+        "{0:?} is not a valid filter ({1}): write error, warn, info, debug, trace or off, and levels for \
+         single modules behind commas, as in info,port=debug"
     )]
     Parse(String, ParseError),
     /// It names a module that this program does not have.
@@ -85,7 +85,7 @@ fn small(level: &impl Display) -> String {
     level.to_string().to_ascii_lowercase()
 }
 
-/// Starts logging by a filter such as `info` or `info,serial=debug,mqtt=trace`: a level, and
+/// Starts logging by a filter such as `info` or `info,port=debug,mqtt=trace`: a level, and
 /// levels for single modules of this program.
 pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, FilterError> {
     let with_time = match time {

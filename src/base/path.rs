@@ -109,5 +109,11 @@ mod tests {
         let error = error.item(2).at("fields");
         assert_eq!(error.to_string(), "fields[2].field: no field; leave it out");
         assert_eq!(BuildError::new("wrong").to_string(), "wrong");
+        assert_eq!(format!("{error:#}"), "fields[2].field: no field");
+        let port = Path::from(["ports", "a.b"]);
+        assert_eq!(
+            port.join(&error.path).key("x").item(0).to_string(),
+            "ports.a.b.fields[2].field.x[0]"
+        );
     }
 }

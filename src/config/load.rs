@@ -196,8 +196,7 @@ impl Found<'_> {
             && is_hidden_key(&key.key_text(), value, allowed)
         {
             path.0.pop();
-            let place = self.place(Some(key), Some(value), Part::Key);
-            return self.put(place, path.key("***"), what, remedy);
+            return self.put(Some(key), path.key("***"), what, remedy);
         }
         self.problem(path, mistake.what.part(), what, remedy);
     }
@@ -222,42 +221,21 @@ impl Found<'_> {
                 None => break (None, None, part),
             }
         };
-        let place = self.place(key, value, part);
-        self.put(place, path, what, remedy);
+        let node = if part == Part::Key { key.or(value) } else { value };
+        self.put(node, path, what, remedy);
     }
 
-    fn put(
-        &mut self,
-        place: Option<(usize, super::error::Place)>,
-        path: Path,
-        what: String,
-        remedy: Option<String>,
-    ) {
-        let (over, place) = match place {
-            Some((over, place)) => (over, Some(place)),
-            None => (0, None),
-        };
+    fn put(&mut self, node: Option<&Tree>, path: Path, what: String, remedy: Option<String>) {
+        let is_over = node.is_some_and(|node| node.id >= overlay::IDS);
+        let shown = &self.shown[usize::from(is_over)];
+        let place = node.and_then(|node| shown.place(node.span));
         self.problems.push(Problem {
-            file: self.shown[over].file.map(str::to_owned),
+            file: place.as_ref().and(shown.file).map(str::to_owned),
             place,
             path: plain(&path.to_string()),
             what: plain(&what),
             remedy: remedy.map(|remedy| plain(&remedy)),
         });
-    }
-
-    fn place(
-        &self,
-        key: Option<&Tree>,
-        value: Option<&Tree>,
-        part: Part,
-    ) -> Option<(usize, super::error::Place)> {
-        let node = match part {
-            Part::Key => key.or(value)?,
-            Part::Value => value?,
-        };
-        let over = usize::from(node.id >= overlay::IDS);
-        Some((over, self.shown[over].place(node.span)?))
     }
 }
 
@@ -303,7 +281,7 @@ fn behind_quote(text: &str) -> &str {
     ""
 }
 
-/// A text that is no YAML at all.
+/// A text that is not YAML.
 fn syntax(text: &str, fault: Fault) -> Problem {
     let shown = Shown::new(None, text, None, &[]);
     let place = fault.at.and_then(|at| shown.place(at).or_else(|| shown.last()));

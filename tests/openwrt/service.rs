@@ -251,7 +251,7 @@ fn other_name_servers_take_a_restart_in_a_jail() {
 #[test]
 fn options_that_would_end_the_gateway_at_once_are_refused() {
     for (option, value, why) in [
-        ("log", "loud", "--log \"loud\" is no filter"),
+        ("log", "loud", "--log \"loud\" is not a valid filter"),
         ("url", "http://x", "/var/etc/tty2mqtt/broker.new:3:8: broker.url: "),
         ("password", "geheim", "/var/etc/tty2mqtt/broker.new:3:3: broker.password: "),
         ("config", "/etc/tty2mqtt/none.yaml", "none.yaml: cannot read the configuration"),
@@ -388,13 +388,13 @@ fn from_the_sensor_to_the_broker_and_through_every_reload() {
     counter.expect("gw/meter/text 24.5");
 
     // Another log level: the arguments of the next start, and right now.
-    router.uci(&[("enabled", "1"), ("url", &url), ("log", "warn,serial=debug")]);
+    router.uci(&[("enabled", "1"), ("url", &url), ("log", "warn,port=debug")]);
     router.service("reload");
     procd.obey();
     let command = &router.instances()["tty2mqtt"]["command"];
-    assert_eq!(command[7], "warn,serial=debug");
+    assert_eq!(command[7], "warn,port=debug");
     let answer = router.tty2mqtt(&["log"]);
-    assert_eq!(answer.trim(), "warn,serial=debug");
+    assert_eq!(answer.trim(), "warn,port=debug");
     assert_eq!(procd.pid(), pid);
 
     // Another file takes another process.

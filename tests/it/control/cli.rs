@@ -95,7 +95,7 @@ fn send_reload_reconnect_rescan_and_log() {
     assert_eq!((code, text.as_str()), (0, "debug\n"));
     let (code, _, error) = run(&stage, &["log", "loud"]);
     assert_eq!(code, 1);
-    assert!(error.contains("is no filter"), "{error}");
+    assert!(error.contains("is not a valid filter"), "{error}");
 
     let (code, text, _) = run(&stage, &["reconnect"]);
     assert_eq!((code, text.as_str()), (0, "leaving the broker and connecting again\n"));
