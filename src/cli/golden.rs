@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt golden runs files of golden cases (bytes in, messages out) and reports differences.
+tty2mqtt golden runs files of golden cases (what is read and commanded, what
+must be published and written) and reports differences.
 
 Usage: tty2mqtt golden FILE...
 

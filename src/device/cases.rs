@@ -1,32 +1,36 @@
-//! Golden cases: bytes with times in, messages out. They are the tests of framing, decoding and
-//! mapping, and their documentation.
+//! Golden cases: what is read and commanded, and when; what must be published and written. They are
+//! the tests of framing, decoding, mapping and commands, and their documentation.
 
 use crate::base::clock::Now;
-use crate::base::scalar::{Span, parse_hex};
-use crate::device::Publication;
-use crate::device::pipeline::Pipeline;
+use crate::base::scalar::{ByteString, Span, parse_hex};
+use crate::device::inbound::{Inbound, Receipt};
 use crate::device::settings::DeviceSettings;
+use crate::device::{Device, Publication};
+use bytes::Bytes;
 use serde::Deserialize;
-use std::fmt::Write;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// One stream of bytes and what must come of it.
+/// A device's story: `input` and the `messages` that must come of it, or `steps`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it shows.
     pub name: String,
     /// Whether the line was silent before the first byte, or the port was opened in mid-frame.
     #[serde(default)]
     pub open: Open,
-    /// The reads.
+    #[serde(default)]
     pub input: Vec<Burst>,
     /// The messages, in order.
     #[serde(default)]
-    pub messages: Vec<Expected>,
+    pub messages: Vec<Content>,
+    /// All that happens, in order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
     /// Counters of the port's status that must have these values.
     #[serde(default)]
-    pub counts: std::collections::BTreeMap<String, u64>,
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// How a stream begins.
@@ -47,66 +51,246 @@ pub struct Burst {
     /// When they were read, from the first byte on; default: at once behind the one before.
     #[serde(default)]
     pub at: Option<Span>,
-    /// As text.
     #[serde(default)]
     pub text: Option<String>,
-    /// As hexadecimal digits.
     #[serde(default)]
     pub hex: Option<String>,
 }
 
-/// A message that must come out.
+/// A message: one that must be published, or one that comes from the broker.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expected {
-    /// Its topic.
+pub struct Content {
     pub topic: String,
-    /// Its payload.
     pub payload: String,
 }
 
+/// One thing that happens: exactly one of `read`, `command`, `written`, `message` and `refused`. What
+/// the device does, the last three, must stand in the order in which it does it, and all of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    /// Bytes are read, as text or `hex:…`.
+    pub read: Option<ByteString>,
+    /// A message comes from the broker.
+    pub command: Option<Content>,
+    /// Bytes are written, as text or `hex:…`.
+    pub written: Option<ByteString>,
+    /// A message is published.
+    pub message: Option<Content>,
+    /// A command is refused, for this reason.
+    pub refused: Option<String>,
+    /// How long after the step before this one happens. What the device does must not happen sooner.
+    pub after: Option<Span>,
+    /// How long after the step before the device must have done it. Default: 2s.
+    pub within: Option<Span>,
+}
+
+/// What happens to the device in a step.
+enum Event<'a> {
+    Read(&'a [u8]),
+    Command(&'a Content),
+    Expected(Outcome),
+}
+
+/// What a device does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Written(Bytes),
+    Message(String, String),
+    Refused(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Written(bytes) => {
+                let is_text = |c: char| c == '\r' || c == '\n' || !c.is_control();
+                match std::str::from_utf8(bytes) {
+                    Ok(text) if text.chars().all(is_text) => write!(f, "written: {text:?}"),
+                    _ => {
+                        f.write_str("written: hex:")?;
+                        bytes.iter().try_for_each(|byte| write!(f, " {byte:02X}"))
+                    }
+                }
+            }
+            Outcome::Message(topic, payload) => write!(f, "{topic} {payload}"),
+            Outcome::Refused(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+/// How long a device has for what it must do, and for nothing more at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Case {
     /// Runs it through a device with these settings; the text says what went wrong.
-    pub fn run(&self, device: &DeviceSettings<'_>) -> Result<(), String> {
+    pub fn run(&self, settings: &DeviceSettings<'_>) -> Result<(), String> {
         let failed = |why: String| format!("{}: {why}", self.name);
-        let pipeline = Pipeline::build(device);
-        let mut pipeline = pipeline.map_err(|e| failed(format!("{e:?}")))?;
+        let device = Device::build(settings).map_err(|e| failed(format!("{e:?}")))?;
+        let mut stage = Stage::new(device, self.open);
+        let ran = match (&self.input[..], &self.steps[..]) {
+            (input, []) => stage.read_all(input).and_then(|()| stage.compare(&self.messages)),
+            ([], steps) if self.messages.is_empty() => stage.play(steps),
+            _ => Err("a case has either `steps`, or `input` and `messages`".into()),
+        };
+        ran.and_then(|()| stage.compare_counts(&self.counts)).map_err(failed)
+    }
+}
+
+/// A device on a clock of its own, whose line takes each write at once.
+struct Stage {
+    device: Device,
+    now: Now,
+    /// When the line was silent for long enough.
+    start: Now,
+    messages: Vec<Publication>,
+    /// What the device did, and when.
+    outcomes: VecDeque<(Now, Outcome)>,
+}
+
+impl Stage {
+    fn new(mut device: Device, open: Open) -> Stage {
         // Any set clock does: time stamps are compared too.
         let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let opened = Now { wall, ..Now::read() };
-        pipeline.open(opened.mono);
-        let start = match self.open {
-            Open::Synchronised => opened.after(Duration::from_secs(1)),
-            Open::Middle => opened,
+        let now = Now { wall, ..Now::read() };
+        device.opened(now.mono);
+        let start = match open {
+            Open::Synchronised => now.after(Duration::from_secs(1)),
+            Open::Middle => now,
         };
-        let mut messages = Vec::new();
-        let mut now = opened;
-        for burst in &self.input {
-            let at = burst.at.map_or(now.max(start), |at| start.after(at.duration()));
-            wait(&mut pipeline, &mut now, at, &mut messages);
-            pipeline.push(&burst.bytes().map_err(&failed)?, now, &mut messages);
-        }
-        let end = now.after(Duration::from_secs(2));
-        wait(&mut pipeline, &mut now, end, &mut messages);
-        self.compare(&messages, &pipeline).map_err(failed)
+        Stage { device, now, start, messages: Vec::new(), outcomes: VecDeque::new() }
     }
 
-    fn compare(&self, messages: &[Publication], pipeline: &Pipeline) -> Result<(), String> {
-        let expected = self.messages.iter().map(|m| format!("{} {}", m.topic, m.payload));
-        let expected: Vec<_> = expected.collect();
-        let got = messages
-            .iter()
-            .map(|it| &it.message)
-            .map(|m| format!("{} {}", m.topic, String::from_utf8_lossy(&m.payload)));
-        let got: Vec<_> = got.collect();
-        let mut why = String::new();
-        if expected != got {
-            // Writing to a String does not fail.
-            let _ = write!(why, "\n  expected: {expected:#?}\n  got: {got:#?}");
+    /// One thing that the device does by itself until then, if it does any.
+    fn advance(&mut self, until: Now) -> bool {
+        if let Some(bytes) = self.device.transmit(self.now.mono) {
+            let size = bytes.len();
+            self.outcomes.push_back((self.now, Outcome::Written(bytes)));
+            self.device.wrote(size, self.now.mono);
+        } else if let Some(due) = self.device.deadline().filter(|due| *due <= until.mono) {
+            self.now = self.now.after(due.saturating_duration_since(self.now.mono));
+            self.device.timeout(self.now, &mut self.messages);
+        } else {
+            self.now = self.now.max(until);
+            self.collect();
+            return false;
         }
-        let frames = pipeline.frame_counts();
-        let counts = pipeline.counts();
-        for (name, expected) in &self.counts {
+        self.collect();
+        true
+    }
+
+    fn wait(&mut self, until: Now) {
+        while self.advance(until) {}
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.device.push(bytes, self.now, &mut self.messages);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        for Publication { message, .. } in self.messages.drain(..) {
+            let payload = String::from_utf8_lossy(&message.payload).into_owned();
+            let published = Outcome::Message(message.topic.to_string(), payload);
+            self.outcomes.push_back((self.now, published));
+        }
+        for concluded in self.device.concluded() {
+            if let Err(why) = concluded.result {
+                self.outcomes.push_back((self.now, Outcome::Refused(why.to_string())));
+            }
+        }
+    }
+
+    fn read_all(&mut self, input: &[Burst]) -> Result<(), String> {
+        for burst in input {
+            let at = burst.at.map(|at| self.start.after(at.duration()));
+            self.wait(at.unwrap_or_else(|| self.now.max(self.start)));
+            self.read(&burst.bytes()?);
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, messages: &[Content]) -> Result<(), String> {
+        self.wait(self.now.after(PATIENCE));
+        let expected: Vec<_> = messages.iter().map(|m| m.expected().to_string()).collect();
+        let got: Vec<_> = self.outcomes.iter().map(|(_, outcome)| outcome.to_string()).collect();
+        if expected == got {
+            return Ok(());
+        }
+        Err(format!("\n  expected: {expected:#?}\n  got: {got:#?}"))
+    }
+
+    fn play(&mut self, steps: &[Step]) -> Result<(), String> {
+        self.wait(self.start);
+        for (n, step) in steps.iter().enumerate() {
+            self.step(step).map_err(|why| format!("step {}: {why}", n + 1))?;
+        }
+        self.wait(self.now.after(PATIENCE));
+        let more = self.outcomes.iter().map(|(_, outcome)| format!("\n  {outcome}"));
+        let more: String = more.collect();
+        if more.is_empty() { Ok(()) } else { Err(format!("behind the last step:{more}")) }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        let after = step.after.map_or(Duration::ZERO, Span::duration);
+        let event = step.event()?;
+        if let Event::Expected(expected) = event {
+            return self.expect(&expected, after, step.within.map_or(PATIENCE, Span::duration));
+        }
+        // Without time between them, nothing comes between two steps.
+        if !after.is_zero() {
+            self.wait(self.now.after(after));
+        }
+        if let Some((_, outcome)) = self.outcomes.front() {
+            return Err(format!("before it came\n  {outcome}"));
+        }
+        match event {
+            Event::Read(bytes) => self.read(bytes),
+            Event::Command(Content { topic, payload }) => {
+                let inbound = Inbound {
+                    topic: topic.parse().map_err(|e| format!("topic: {e}"))?,
+                    payload: payload.clone().into(),
+                    retain: false,
+                    since: Some(self.now.mono),
+                    expires: None,
+                    receipt: Receipt::default(),
+                };
+                self.device.command(inbound, self.now.mono);
+                self.collect();
+            }
+            Event::Expected(_) => {}
+        }
+        Ok(())
+    }
+
+    fn expect(
+        &mut self,
+        expected: &Outcome,
+        after: Duration,
+        within: Duration,
+    ) -> Result<(), String> {
+        let start = self.now;
+        let end = start.after(within);
+        while self.outcomes.is_empty() && self.advance(end) {}
+        let Some((at, outcome)) = self.outcomes.pop_front() else {
+            return Err(format!("expected within {within:?}\n  {expected}\nbut nothing came"));
+        };
+        let late = at.mono.saturating_duration_since(start.mono);
+        if outcome != *expected {
+            return Err(format!("expected\n  {expected}\ngot after {late:?}\n  {outcome}"));
+        }
+        if late < after {
+            return Err(format!("expected after {after:?}, came after {late:?}\n  {outcome}"));
+        }
+        Ok(())
+    }
+
+    fn compare_counts(&self, expected: &BTreeMap<String, u64>) -> Result<(), String> {
+        let frames = self.device.pipeline().frame_counts();
+        let counts = self.device.pipeline().counts();
+        let mut why = String::new();
+        for (name, expected) in expected {
             let got = match name.as_str() {
                 "bytes" => frames.bytes,
                 "frames" => frames.frames,
@@ -124,10 +308,39 @@ impl Case {
                 _ => return Err(format!("no count {name}")),
             };
             if got != *expected {
+                // Writing to a String does not fail.
                 let _ = write!(why, "\n  {name}: expected {expected}, got {got}");
             }
         }
         if why.is_empty() { Ok(()) } else { Err(why) }
+    }
+}
+
+impl Content {
+    fn expected(&self) -> Outcome {
+        Outcome::Message(self.topic.clone(), self.payload.clone())
+    }
+}
+
+impl Step {
+    fn event(&self) -> Result<Event<'_>, String> {
+        let written = |bytes: &ByteString| Outcome::Written(bytes.as_bytes().to_vec().into());
+        let events = [
+            self.read.as_ref().map(|bytes| Event::Read(bytes.as_bytes())),
+            self.command.as_ref().map(Event::Command),
+            self.written.as_ref().map(|bytes| Event::Expected(written(bytes))),
+            self.message.as_ref().map(|message| Event::Expected(message.expected())),
+            self.refused.clone().map(|why| Event::Expected(Outcome::Refused(why))),
+        ];
+        let mut events = events.into_iter().flatten();
+        match (events.next(), events.next()) {
+            (Some(Event::Read(_) | Event::Command(_)), None) if self.within.is_some() => {
+                Err("`within` is for what the device does; what is done to it happens `after`"
+                    .into())
+            }
+            (Some(event), None) => Ok(event),
+            _ => Err("exactly one of `read`, `command`, `written`, `message`, `refused`".into()),
+        }
     }
 }
 
@@ -139,13 +352,4 @@ impl Burst {
             _ => Err("a burst has either `text` or `hex`".into()),
         }
     }
-}
-
-/// Lets time pass until `at`, as the port task would: silence may complete frames.
-fn wait(pipeline: &mut Pipeline, now: &mut Now, at: Now, messages: &mut Vec<Publication>) {
-    while let Some(due) = pipeline.deadline().filter(|due| *due <= at.mono) {
-        *now = now.after(due.saturating_duration_since(now.mono));
-        pipeline.timeout(*now, messages);
-    }
-    *now = now.max(at);
 }

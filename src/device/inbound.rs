@@ -88,7 +88,6 @@ impl AckGuard {
         AckGuard { last: Some(Arc::new(Last { acknowledge, withheld })) }
     }
 
-    /// Another share.
     pub fn share(&self) -> AckGuard {
         AckGuard { last: self.last.clone() }
     }

@@ -17,7 +17,6 @@ pub const LONGEST: usize = 1024;
 /// What a topic said last.
 #[derive(Clone, Debug)]
 pub struct LastValue {
-    /// The topic.
     pub topic: Topic,
     /// The payload, cut to [`LONGEST`] bytes.
     pub payload: Bytes,
@@ -85,7 +84,6 @@ impl LastValues {
         self.bytes -= gone.topic.len() + gone.payload.len();
     }
 
-    /// All of them.
     pub fn values(&self) -> &[LastValue] {
         &self.values
     }

@@ -64,11 +64,8 @@ pub enum Per {
 /// The names that hold for everything on one port.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    /// The gateway's name.
     pub gateway: &'a str,
-    /// The port's name.
     pub port: &'a str,
-    /// The device's name.
     pub device: &'a str,
 }
 

@@ -51,9 +51,7 @@ pub struct FrameSeen {
 /// A field that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedField {
-    /// Its name.
     pub field: String,
-    /// What was wrong.
     pub reason: RejectReason,
     /// What was expected, and what was found in its place.
     pub what: String,
@@ -122,7 +120,6 @@ struct Kind {
 /// What a pipeline has done since it was built, besides its framer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Readings taken.
     pub readings: u64,
     /// Readings refused, by reason.
     pub refused: BTreeMap<RejectReason, u64>,
@@ -130,7 +127,6 @@ pub struct Counts {
     pub no_value: u64,
     /// Items of frames that are no pairs, and no damage either.
     pub passed_over: u64,
-    /// Frames that no entry of `frames` wanted.
     pub unmatched: u64,
     /// Messages whose topic would have been longer than MQTT allows.
     pub unmappable: u64,
@@ -139,7 +135,6 @@ pub struct Counts {
 /// Bytes at the end of a capture that are no whole frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// How many.
     pub bytes: usize,
     /// Whether they were taken as a line that only lacks its terminator.
     pub is_line: bool,
@@ -229,12 +224,10 @@ impl Pipeline {
         Rest { bytes, is_line }
     }
 
-    /// What the framer has seen.
     pub fn frame_counts(&self) -> &FrameCounts {
         self.framer.counts()
     }
 
-    /// What became of the frames.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -244,7 +237,6 @@ impl Pipeline {
         self.complaints.take()
     }
 
-    /// The last value of each topic.
     pub fn last_values(&self) -> &[LastValue] {
         self.last.values()
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// Another program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     id: u32,

@@ -40,7 +40,6 @@ impl LineCounts {
         self.with(before, since)
     }
 
-    /// Both together.
     pub(super) fn plus(self, other: LineCounts) -> LineCounts {
         self.with(other, u64::saturating_add)
     }

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// The serial ports of this machine.
 pub fn found() -> Vec<Found> {
     list(Path::new("/sys"), Path::new("/proc/consoles"))
 }
@@ -80,7 +79,6 @@ fn of_adapter(adapter: &Adapter, all: &[Adapter]) -> Found {
     Found { tty: adapter.tty.clone(), adapter: Some(adapter.clone()), config, note }
 }
 
-/// The list for people.
 pub fn table(found: &[Found]) -> String {
     if found.is_empty() {
         return "No serial port is there. A USB adapter needs its driver: kmod-usb-serial-ch341, \

@@ -21,10 +21,8 @@ use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
 /// How long a serial port on the network may take to answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// An open port.
 #[derive(Debug)]
 pub struct Opened<S> {
-    /// Bytes in both directions.
     pub stream: S,
     /// What was opened, `/dev/ttyUSB1`.
     pub device: String,
@@ -47,20 +45,16 @@ pub enum LinkKind {
 /// Why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no such file.
     #[error("{0} is not there; is it plugged in? `tty2mqtt ports` lists what is")]
     NotFound(String),
-    /// Not allowed to this user.
     #[error("{0} is not open to this user; add the user to the group `dialout`")]
     Permission(String),
     /// Another program reads it too, so each would get a part of the bytes.
     #[error("{path} is in use by {by}{remedy}")]
     InUse {
-        /// The tty.
         path: String,
         /// Name and process id of the other program, as far as they can be seen.
         by: String,
-        /// What to do, where that is known.
         remedy: String,
     },
     /// A file, but no tty.
@@ -68,33 +62,15 @@ pub enum OpenError {
     NoTty(String),
     /// The driver does not take the line settings.
     #[error("{path} does not take {line}: {why}")]
-    Line {
-        /// The tty.
-        path: String,
-        /// The settings.
-        line: Line,
-        /// What the driver said.
-        why: String,
-    },
+    Line { path: String, line: Line, why: String },
     /// No adapter, or several that cannot be told apart.
     #[error(transparent)]
     Usb(#[from] UsbError),
     /// The port on the network does not answer.
     #[error("cannot connect to {address}: {source}")]
-    Tcp {
-        /// Where it should be.
-        address: TcpAddress,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Anything else.
+    Tcp { address: TcpAddress, source: io::Error },
     #[error("{path}: {source}")]
-    Io {
-        /// The tty.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { path: String, source: io::Error },
     /// The configuration check lets no such port through.
     #[error("no key says which serial port this is")]
     Nameless,
@@ -110,14 +86,12 @@ pub struct Opener {
     undone: Vec<String>,
 }
 
-/// Opens a port for the first time.
 #[cfg(any(test, feature = "testing"))]
 pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
     Opener::new(port.clone()).open().await
 }
 
 impl Opener {
-    /// Of this port.
     pub fn new(port: Port) -> Opener {
         Opener { port, in_use_by: None, undone: Vec::new() }
     }

@@ -22,7 +22,6 @@ pub enum PortState {
     Silent,
     /// Not there, or not to be opened; tried again by itself.
     Away,
-    /// The gateway has ended.
     Stopped,
 }
 
@@ -36,25 +35,18 @@ impl fmt::Display for PortState {
 /// What a port has done, besides what its pipeline counts.
 #[derive(Clone, Debug)]
 pub struct PortStatus {
-    /// Its state.
     pub state: PortState,
     /// Since when, for age and for print.
     pub since: Now,
-    /// The device that is open, `/dev/ttyUSB1`.
     pub device: Option<String>,
-    /// How often it was opened.
     pub opens: u64,
     /// Messages lost because the MQTT side took none for too long.
     pub dropped: u64,
     /// Messages dropped because there were more than `rate_limit`.
     pub limited: u64,
-    /// Commands written in full.
     pub commands_sent: u64,
-    /// Commands refused.
     pub commands_refused: u64,
-    /// The last thing that went wrong.
     pub last_error: Option<String>,
-    /// When the last byte came.
     pub last_rx: Option<Now>,
     /// Errors on the line while it was open, where the driver counts them.
     pub line: Option<LineCounts>,
@@ -78,7 +70,6 @@ impl PortStatus {
         }
     }
 
-    /// The status message.
     pub fn message(&self, topic: &Topic, frames: &FrameCounts, counts: &Counts) -> Entry {
         let text = json::text(&self.report(frames, counts));
         let message =
@@ -184,13 +175,9 @@ pub struct PortTopics {
 /// How a port is.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What it has done.
     pub status: PortStatus,
-    /// What its framer has seen.
     pub frames: FrameCounts,
-    /// What became of the frames.
     pub counts: Counts,
-    /// The last value of each topic.
     pub values: Vec<LastValue>,
 }
 

@@ -29,7 +29,6 @@ pub enum Stream {
     Closing(JoinHandle<()>),
     /// A tty that was closed.
     Closed,
-    /// A serial port on the network.
     Tcp(TcpStream),
 }
 

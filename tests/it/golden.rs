@@ -18,3 +18,55 @@ fn golden_cases() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(cases >= 30, "only {cases} cases were found");
 }
+
+#[test]
+fn a_step_that_fails_says_what_was_expected_and_what_came() {
+    let failures = |steps: &str| {
+        let text = format!(
+            "source: made up\n\
+             port:\n  commands: [{{topic: relay, send: \"relay {{payload}}\", terminator: \";\"}}]\n\
+             cases: [{{name: a, steps: [{steps}]}}]\n"
+        );
+        Golden::parse(&text).unwrap().failures().join("\n")
+    };
+    let on = "{command: {topic: relay, payload: \"on\"}}";
+    for (steps, expected) in [
+        (
+            format!("{on}, {{written: \"relay off;\"}}"),
+            "a: step 2: expected\n  written: \"relay off;\"\ngot after 0ns\n  written: \"relay on;\"",
+        ),
+        (
+            format!("{on}, {{written: \"relay on;\", after: 1s}}"),
+            "a: step 2: expected after 1s, came after 0ns\n  written: \"relay on;\"",
+        ),
+        (
+            format!(
+                "{on}, {on}, {{written: \"relay on;\"}}, {{written: \"relay on;\", within: 49ms}}"
+            ),
+            "a: step 4: expected within 49ms\n  written: \"relay on;\"\nbut nothing came",
+        ),
+        (on.to_owned(), "a: behind the last step:\n  written: \"relay on;\""),
+        (
+            format!("{on}, {{read: \"hello\\n\", after: 1ms}}"),
+            "a: step 2: before it came\n  written: \"relay on;\"",
+        ),
+        (
+            "{command: {topic: other, payload: x}}".to_owned(),
+            "a: behind the last step:\n  refused: the port has no command for this topic",
+        ),
+        (
+            "{read: x, written: y}".to_owned(),
+            "a: step 1: exactly one of `read`, `command`, `written`, `message`, `refused`",
+        ),
+        (
+            "{read: x, within: 1s}".to_owned(),
+            "a: step 1: `within` is for what the device does; what is done to it happens `after`",
+        ),
+    ] {
+        assert_eq!(failures(&steps), expected, "{steps}");
+    }
+    let unknown =
+        Golden::parse("source: x\nport: {}\ncases: [{name: a, steps: [{line: 300 7E1}]}]\n");
+    let unknown = unknown.unwrap_err();
+    assert!(unknown.contains("line"), "{unknown}");
+}

@@ -23,7 +23,6 @@ pub struct Inbox {
     full: Arc<watch::Sender<Overflow>>,
 }
 
-/// The port's end.
 #[derive(Debug)]
 pub struct InboxEnd {
     queue: mpsc::Receiver<Parcel>,
@@ -48,7 +47,6 @@ struct Overflow {
 /// What comes out of an inbox.
 #[derive(Debug)]
 pub enum InboxItem {
-    /// A command message.
     Message(Inbound),
     /// So many messages found no room, the last of them with this topic.
     Overflow(Topic, u32),
@@ -63,7 +61,6 @@ pub enum OfferError {
     Closed(Box<Inbound>),
 }
 
-/// A new inbox.
 pub fn inbox() -> (Inbox, InboxEnd) {
     let (sender, queue) = mpsc::channel(INBOX);
     let (full, overflow) = watch::channel(Overflow::default());

@@ -24,9 +24,7 @@ const LONGEST: usize = FrameSeen::LONGEST;
 /// Something that happened on a port.
 #[derive(Clone, Debug)]
 pub struct TimedEvent {
-    /// When.
     pub at: Now,
-    /// What.
     pub what: PortEvent,
     /// How many events before this one the subscriber was too slow for.
     pub missed: u64,
@@ -37,7 +35,6 @@ pub struct TimedEvent {
 pub enum PortEvent {
     /// Bytes as they were read, cut to 1024, with how many there were.
     Read(Bytes, usize),
-    /// A frame came.
     Frame(FrameSeen),
     /// A command was written in full: its topic, its bytes cut to 1024, how many there were.
     Wrote(Topic, Bytes, usize),
@@ -88,7 +85,6 @@ pub struct Subscriber {
 #[derive(Debug)]
 pub struct Events(mpsc::Receiver<Waiting>);
 
-/// An event, and the room that it takes.
 #[derive(Debug)]
 struct Waiting {
     event: TimedEvent,

@@ -71,7 +71,6 @@ impl RefusedCommands {
         self.0.iter_mut().filter_map(|kind| kind.untold.take()).collect()
     }
 
-    /// When something is to be reported.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.0.iter().filter(|kind| kind.untold.is_some()).map(|kind| kind.until).min()
     }
