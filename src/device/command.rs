@@ -23,7 +23,7 @@ pub struct Command {
     /// Whether a message that the broker kept from before is taken.
     pub retained: bool,
     /// Least time between two commands on the port.
-    pub between: Duration,
+    pub pause: Duration,
     /// A message that is older is refused.
     pub max_age: Option<Duration>,
     /// Whether the command is made of bytes and not of text.
@@ -124,7 +124,7 @@ impl Command {
             filter,
             qos: rule.qos,
             retained: rule.retained,
-            between: rule.pause.duration(),
+            pause: rule.pause.duration(),
             max_age: rule.max_age.map(Span::duration),
             hex,
             pieces,

@@ -100,7 +100,7 @@ impl Commands {
                     topic,
                     receipt,
                     bytes,
-                    pause: rule.between,
+                    pause: rule.pause,
                     stale,
                 }),
                 // Nothing to write is written at once.
