@@ -19,19 +19,20 @@ use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::config::Config;
 use crate::mqtt::packet::{RetainHandling, Subscription};
-use crate::outbox::Outbox;
 use crate::outbox::inlet::{self, Intake};
+use crate::outbox::settings::{Drop, Journal};
 use crate::port;
 use crate::port::task;
-use build::{PortRoutes, ReadyPort};
+use build::{PortRoutes, ReadyPort, UplinkEnds};
 use numbers::Numbers;
+use serde::{Deserialize, Serialize};
 use status::Program;
 use std::collections::BTreeMap;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 use topics::Topics;
-use uplink::{Route, Uplink, UplinkConfig, UplinkUpdate};
+use uplink::{Route, UplinkConfig, UplinkUpdate};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
 #[derive(Debug, thiserror::Error)]
@@ -72,18 +73,20 @@ pub enum GatewayRequest {
 }
 
 /// What a reload did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Ports that were not there before.
-    pub added: Vec<Name>,
+    pub added: Vec<String>,
     /// Ports that are no longer there.
-    pub removed: Vec<Name>,
+    pub removed: Vec<String>,
     /// Ports that were closed and opened again, because something about them changed.
-    pub restarted: Vec<Name>,
+    pub restarted: Vec<String>,
     /// Whether another link to the broker is made.
     pub broker: bool,
-    /// Whether the control socket has another path, which counts from the next start on.
-    pub control: bool,
+    /// Whether the control socket has another path, which takes effect at the next start.
+    pub restart_needed: bool,
+    /// What is valid in the configuration, but most likely not meant.
+    pub warnings: Vec<String>,
 }
 
 /// Who can be asked in a running gateway.
@@ -106,8 +109,8 @@ pub struct PortHandle {
     pub commands: Option<Route>,
 }
 
-/// Runs the gateway until there are no more requests: then the ports end, what they left is sent, the
-/// broker is told, and the number of messages that could not be delivered is returned.
+/// Runs the gateway until the channel of requests closes: then the ports end, what they left is sent,
+/// the broker is told, and the number of messages that could not be delivered is returned.
 ///
 /// Must run in a current-thread runtime of its own: it is the ports' thread.
 pub async fn run(
@@ -115,62 +118,38 @@ pub async fn run(
     program: Program,
     mut requests: mpsc::Receiver<GatewayRequest>,
 ) -> Result<usize, StartError> {
-    let (bounds, before) = config.bounds();
-    let (intake, outlet) = inlet::channel(before);
-    let (updates, updated) = mpsc::channel(1);
-    let (uplink, uplink_requests) = mpsc::channel(uplink::REQUESTS);
-    let mut gateway = Gateway {
-        config,
-        intake,
-        numbers: Numbers::default(),
-        ports: BTreeMap::new(),
-        updates,
-        uplink,
-    };
-    let names: Vec<_> = gateway.config.ports.keys().cloned().collect();
-    let start = gateway.build(&gateway.config.clone(), &names)?;
-    let (routes, wanted) = all_of(start.iter().map(|(_, port)| &port.routes));
-    let config = &gateway.config;
-    let mut outbox = Outbox::new(&bounds);
-    outbox.share(config.ports.len());
-    let journal = build::journal(config, gateway.numbers.names(), &mut outbox)?;
-    let left = build::start_mqtt(Uplink {
-        journal,
-        link: build::link(config, &wanted)?,
-        outbox,
-        outlet,
-        updates: updated,
-        requests: uplink_requests,
-        config: gateway.uplink_config(config, routes, wanted),
-        program,
-    })?;
-    let local = LocalSet::new();
-    local
-        .run_until(async {
-            gateway.start(start);
-            while let Some(request) = requests.recv().await {
-                // Who asked may have gone.
-                match request {
-                    GatewayRequest::Reload(config, reply) => {
-                        let _ = reply.send(gateway.reload(*config).await);
-                    }
-                    GatewayRequest::Directory(reply) => drop(reply.send(gateway.directory())),
+    let serve = async {
+        let mut gateway = Gateway::new(&config, program);
+        gateway.apply(config).await?;
+        while let Some(request) = requests.recv().await {
+            // Who asked may have gone.
+            match request {
+                GatewayRequest::Reload(config, reply) => {
+                    drop(reply.send(gateway.apply(*config).await));
+                }
+                GatewayRequest::Directory(reply) => {
+                    gateway.directory().map(|directory| reply.send(directory).ok());
                 }
             }
-            gateway.stop().await;
-        })
-        .await;
-    Ok(left.await.unwrap_or_default())
+        }
+        Ok(gateway.stop().await)
+    };
+    LocalSet::new().run_until(serve).await
 }
 
 /// The ports that run, and the configuration they were built from.
 struct Gateway {
-    config: Config,
+    /// What is in effect; nothing before the first configuration is.
+    config: Option<Config>,
     intake: Intake,
     numbers: Numbers,
     ports: BTreeMap<Name, RunningPort>,
     updates: mpsc::Sender<UplinkUpdate>,
     uplink: mpsc::Sender<uplink::UplinkRequest>,
+    /// The MQTT task's ends of the channels, until it starts.
+    ends: Option<UplinkEnds>,
+    /// How many messages the MQTT task could not deliver.
+    left: oneshot::Receiver<usize>,
 }
 
 struct RunningPort {
@@ -208,6 +187,25 @@ fn want(subscriptions: &mut Vec<Subscription>, wanted: &Subscription) {
 }
 
 impl Gateway {
+    /// A gateway in which nothing runs yet.
+    fn new(config: &Config, program: Program) -> Gateway {
+        let (intake, outlet) = inlet::channel(config.bounds().1);
+        let (updates, updated) = mpsc::channel(1);
+        let (uplink, requests) = mpsc::channel(uplink::REQUESTS);
+        let (undelivered, left) = oneshot::channel();
+        let ends = UplinkEnds { outlet, updates: updated, requests, program, undelivered };
+        Gateway {
+            config: None,
+            intake,
+            numbers: Numbers::default(),
+            ports: BTreeMap::new(),
+            updates,
+            uplink,
+            ends: Some(ends),
+            left,
+        }
+    }
+
     /// Builds ports of a configuration; none runs yet.
     fn build(
         &mut self,
@@ -252,63 +250,61 @@ impl Gateway {
         left
     }
 
-    async fn stop(self) {
-        let broker_keeps = self.config.broker.keeps_commands();
-        for left in Gateway::end(self.ports.into_iter().collect()).await.into_values() {
-            left.end(broker_keeps);
+    /// Ends all that runs. Returns how many messages could not be delivered.
+    async fn stop(self) -> usize {
+        let Gateway { config, intake, ports, updates, left, .. } = self;
+        let broker_keeps = config.is_some_and(|config| config.broker.keeps_commands());
+        for of_port in Gateway::end(ports.into_iter().collect()).await.into_values() {
+            of_port.end(broker_keeps);
         }
+        // The MQTT task ends when nothing can come from a port any more.
+        drop((intake, updates));
+        left.await.unwrap_or_default()
     }
 
-    fn uplink_config(
-        &self,
-        config: &Config,
-        routes: Vec<Route>,
-        subscriptions: Vec<Subscription>,
-    ) -> UplinkConfig {
-        UplinkConfig {
-            routes,
-            subscriptions,
-            topics: Topics::with(&config.gateway, &config.status),
-            ports: self.numbers.names(),
-            interval: config.status_interval().duration(),
-            bounds: config.bounds().0,
-            grace: config.grace.duration(),
-            broker_keeps: config.broker.keeps_commands(),
-        }
-    }
-
-    fn directory(&self) -> Directory {
+    /// Who can be asked, once a configuration is in effect.
+    fn directory(&self) -> Option<Directory> {
         let handle = |port: &RunningPort| PortHandle {
             asks: port.asks.clone(),
             commands: port.routes.route(),
         };
-        Directory {
-            gateway: self.config.gateway.clone(),
+        Some(Directory {
+            gateway: self.config.as_ref()?.gateway.clone(),
             ports: self.ports.iter().map(|(name, port)| (name.clone(), handle(port))).collect(),
             uplink: self.uplink.clone(),
-        }
+        })
     }
 
-    /// Goes on by another configuration. Ports that it does not change never notice.
-    async fn reload(&mut self, config: Config) -> Result<Changes, StartError> {
-        let renamed = config.gateway != self.config.gateway;
-        let same_status = self.config.is_same(&config, &["status"]);
-        let same_topics = self.config.broker.amqp_topics == config.broker.amqp_topics;
+    /// Puts a configuration into effect, the first as any other. Ports that it does not change never
+    /// notice.
+    async fn apply(&mut self, config: Config) -> Result<Changes, StartError> {
+        let before = self.config.as_ref();
+        let is_same = |keys: &[&str]| before.is_some_and(|it| it.is_same(&config, keys));
+        let is_renamed = before.is_none_or(|it| it.gateway != config.gateway);
+        let other_topics =
+            before.is_none_or(|it| it.broker.amqp_topics != config.broker.amqp_topics);
+        let all_change = is_renamed || other_topics || !is_same(&["status"]);
         let is_kept = |name: &Name| {
-            let keys = ["ports", name.as_str()];
-            !renamed
-                && same_status
-                && same_topics
-                && self.ports.contains_key(name)
-                && self.config.is_same(&config, &keys)
+            !all_change && self.ports.contains_key(name) && is_same(&["ports", name.as_str()])
         };
         let new: Vec<_> = config.ports.keys().filter(|name| !is_kept(name)).cloned().collect();
-        let old: Vec<_> = self
-            .ports
-            .keys()
-            .filter(|name| !config.ports.contains_key(name) || new.contains(name))
-            .cloned()
-            .collect();
+        let is_gone = |name: &&Name| !config.ports.contains_key(name) || new.contains(name);
+        let old: Vec<_> = self.ports.keys().filter(is_gone).cloned().collect();
+        let names = |names: &[Name], are: &dyn Fn(&Name) -> bool| {
+            names.iter().filter(|name| are(name)).map(Name::to_string).collect()
+        };
+        let other_will = before.map(topics::will) != Some(topics::will(&config));
+        let changes = Changes {
+            added: names(&new, &|name| !old.contains(name)),
+            removed: names(&old, &|name| !new.contains(name)),
+            restarted: names(&old, &|name| new.contains(name)),
+            broker: is_renamed || other_will || !is_same(&["broker"]),
+            restart_needed: before.is_some() && !is_same(&["control"]),
+            warnings: Vec::new(),
+        };
+        let other_journal =
+            before.is_some_and(|it| journal_settings(it) != journal_settings(&config));
+
         let mut ready = self.build(&config, &new)?;
         for (name, port) in &mut ready {
             // What waits for a port waits on for its next task.
@@ -320,47 +316,47 @@ impl Gateway {
         let kept = kept.map(|(_, port)| &port.routes);
         let (routes, subscriptions) =
             all_of(kept.chain(ready.iter().map(|(_, port)| &port.routes)));
-        let new_will = topics::will(&config) != topics::will(&self.config);
-        let new_link = renamed || new_will || !self.config.is_same(&config, &["broker"]);
-        let link = match new_link {
-            true => Some(build::link(&config, &subscriptions)?),
-            false => None,
+        let link = if changes.broker { Some(build::link(&config, &subscriptions)?) } else { None };
+        let uplink_config = UplinkConfig {
+            routes,
+            subscriptions,
+            topics: Topics::with(&config.gateway, &config.status),
+            ports: self.numbers.names(),
+            interval: config.status_interval().duration(),
+            bounds: config.bounds().0,
+            grace: config.grace.duration(),
+            broker_keeps: config.broker.keeps_commands(),
         };
-        let (routed, is_routed) = oneshot::channel();
-        let update = UplinkUpdate {
-            link,
-            config: self.uplink_config(&config, routes, subscriptions),
-            routed,
-        };
-        let (restarted, removed) =
-            old.iter().cloned().partition::<Vec<_>, _>(|name| new.contains(name));
-        let changes = Changes {
-            added: new.into_iter().filter(|name| !old.contains(name)).collect(),
-            removed,
-            restarted,
-            broker: new_link,
-            control: !self.config.is_same(&config, &["control"]),
-        };
+
         let ended = old.iter().filter_map(|name| self.ports.remove_entry(name)).collect();
         let mut left = Gateway::end(ended).await;
         for (name, port) in &mut ready {
             port.task.left = left.remove(name);
         }
-        let of_journal = |config: &Config| {
-            config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
-        };
-        if of_journal(&config) != of_journal(&self.config) {
+        if other_journal {
             tracing::warn!("journal settings changed; restart to apply them");
         }
-        // The MQTT task ends after the ports only.
-        let _ = self.updates.send(update).await;
+        let (routed, is_routed) = oneshot::channel();
+        match (self.ends.take(), link) {
+            (Some(ends), Some(link)) => build::start_mqtt(ends, &config, link, uplink_config)?,
+            // The MQTT task ends after the ports only.
+            (_, link) => {
+                let update = UplinkUpdate { link, config: uplink_config, routed };
+                let _ = self.updates.send(update).await;
+            }
+        }
         self.start(ready);
         if !left.is_empty() {
             // From then on nothing more comes for the ports that are gone.
             let _ = is_routed.await;
             left.into_values().for_each(task::Leftover::refuse);
         }
-        self.config = config;
+        self.config = Some(config);
         Ok(changes)
     }
+}
+
+/// What the journal was opened with.
+fn journal_settings(config: &Config) -> Option<(Journal, Drop)> {
+    config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
 }

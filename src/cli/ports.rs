@@ -3,7 +3,6 @@
 use crate::base::command_line::{CliError, print};
 use crate::base::json::line;
 use crate::base::plain::plain_lines;
-use crate::control::protocol::FoundPort;
 use crate::port::list;
 use std::process::ExitCode;
 
@@ -29,9 +28,5 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         }
     }
     let found = list::found();
-    print(&if json {
-        line(&found.iter().map(FoundPort::from).collect::<Vec<_>>())
-    } else {
-        plain_lines(list::table(&found).as_bytes())
-    })
+    print(&if json { line(&found) } else { plain_lines(list::table(&found).as_bytes()) })
 }

@@ -78,7 +78,7 @@ pub(super) async fn answer(control: &Control, request: Request) -> Result<String
 
 async fn reload(control: &Control) -> String {
     match gateway::reload(control.files.clone(), &control.requests).await {
-        Ok((changes, warnings)) => line(&Reloaded::new(&changes, warnings)),
+        Ok(changes) => line(&Reloaded { ok: true, changes }),
         Err(ReloadError::Config(error)) => line(&Problems::from(&error)),
         Err(error) => line(&Failure::new(format!("nothing was changed: {error}"))),
     }

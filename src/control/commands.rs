@@ -11,6 +11,7 @@ use super::protocol::{Done, Log, Problems, Reconnected, Reloaded, Request, Sent}
 use crate::base::command_line::{CliError, print};
 use crate::base::json::line;
 use crate::base::plain::plain;
+use crate::gateway::Changes;
 use connection::{Connection, good, typed};
 use options::{Flag, Options, read};
 pub(crate) use rpcd::main as rpcd;
@@ -170,17 +171,18 @@ fn reload(options: &Options) -> Result<ExitCode, CliError> {
         eprintln!("tty2mqtt: {}\ntty2mqtt: nothing was changed", lines.join("\n"));
         return Ok(ExitCode::from(2));
     }
-    write(&changes(&typed(good(answer)?)?))?;
+    let Reloaded { changes, .. } = typed(good(answer)?)?;
+    write(&in_words(&changes))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What a reload did, in words.
-fn changes(done: &Reloaded) -> String {
+fn in_words(changes: &Changes) -> String {
     let mut out = String::from("configuration reloaded\n");
     for (names, words) in [
-        (&done.added, "new ports"),
-        (&done.removed, "removed ports"),
-        (&done.restarted, "restarted ports"),
+        (&changes.added, "new ports"),
+        (&changes.removed, "removed ports"),
+        (&changes.restarted, "restarted ports"),
     ] {
         let names: Vec<_> = names.iter().map(|name| plain(name)).collect();
         if !names.is_empty() {
@@ -188,13 +190,13 @@ fn changes(done: &Reloaded) -> String {
             let _ = writeln!(out, "{words}: {}", names.join(", "));
         }
     }
-    if done.broker {
+    if changes.broker {
         out.push_str("reconnecting to the broker\n");
     }
-    if done.restart_needed {
+    if changes.restart_needed {
         out.push_str("the control socket stays where it is until the next start\n");
     }
-    for warning in &done.warnings {
+    for warning in &changes.warnings {
         let _ = writeln!(out, "warning: {}", plain(warning));
     }
     out

@@ -3,7 +3,6 @@
 //! docs/CONTROL.md says what each field means; its examples are tested against these types.
 
 use crate::base::clock::Stamp;
-use crate::base::scalar::Name;
 use crate::config::error::ConfigError;
 use crate::device::pipeline::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
@@ -173,28 +172,8 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub ok: bool,
-    pub added: Vec<String>,
-    pub removed: Vec<String>,
-    pub restarted: Vec<String>,
-    pub broker: bool,
-    pub restart_needed: bool,
-    pub warnings: Vec<String>,
-}
-
-impl Reloaded {
-    pub fn new(changes: &Changes, warnings: Vec<String>) -> Reloaded {
-        let Changes { added, removed, restarted, broker, control } = changes;
-        let names = |names: &[Name]| names.iter().map(Name::to_string).collect();
-        Reloaded {
-            ok: true,
-            added: names(added),
-            removed: names(removed),
-            restarted: names(restarted),
-            broker: *broker,
-            restart_needed: *control,
-            warnings,
-        }
-    }
+    #[serde(flatten)]
+    pub changes: Changes,
 }
 
 /// What is wrong with a configuration.
@@ -415,47 +394,9 @@ pub struct SeenEvents {
 }
 
 /// What rpcd's method `ports` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize)]
 pub struct Ports {
-    pub ports: Vec<FoundPort>,
-}
-
-/// A serial port of this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundPort {
-    pub path: String,
-    /// The lines that name it in the configuration.
-    pub config: String,
-    pub usb: Option<Usb>,
-    pub note: Option<String>,
-}
-
-/// The USB adapter of a port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usb {
-    pub vendor: String,
-    pub product: String,
-    pub serial: Option<String>,
-    pub interface: u8,
-    pub name: String,
-}
-
-impl From<&Found> for FoundPort {
-    fn from(found: &Found) -> FoundPort {
-        let usb = found.adapter.as_ref().map(|adapter| Usb {
-            vendor: adapter.vendor.to_string(),
-            product: adapter.product.to_string(),
-            serial: adapter.serial.clone(),
-            interface: adapter.interface,
-            name: adapter.name.clone(),
-        });
-        FoundPort {
-            path: format!("/dev/{}", found.tty),
-            config: found.config.clone(),
-            usb,
-            note: found.note.clone(),
-        }
-    }
+    pub ports: Vec<Found>,
 }
 
 /// The first block of JSON below a heading of docs/CONTROL.md.
@@ -469,6 +410,8 @@ pub(crate) fn example(manual: &str, heading: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::settings::UsbId;
+    use crate::port::usb::Adapter;
 
     #[test]
     fn requests_and_what_is_none() {
@@ -553,7 +496,25 @@ mod tests {
         let blocks: Vec<_> = blocks.iter().map(|block| block.trim_start_matches("json")).collect();
         let [draft, checked, preview, ports] = blocks[..] else { panic!("{}", blocks.len()) };
         assert_eq!((is_shown::<Draft>(draft), is_shown::<Checked>(checked)), (1, 1));
-        assert_eq!((is_shown::<Preview>(preview), is_shown::<Ports>(ports)), (1, 1));
+        assert_eq!(is_shown::<Preview>(preview), 1);
+        let found = Found {
+            path: "/dev/ttyUSB0".into(),
+            config: "usb: {vendor: \"10c4\", product: \"ea60\"}".into(),
+            adapter: Some(Adapter {
+                tty: "ttyUSB0".into(),
+                vendor: UsbId(0x10c4),
+                product: UsbId(0xea60),
+                serial: Some("0001".into()),
+                interface: 0,
+                name: "CP2102".into(),
+            }),
+            note: Some(
+                "cannot be told from ttyUSB1 by its USB data; use `path`, or another adapter"
+                    .into(),
+            ),
+        };
+        let shown: serde_json::Value = serde_json::from_str(ports).unwrap();
+        assert_eq!(serde_json::to_value(Ports { ports: vec![found] }).unwrap(), shown);
     }
 
     #[test]

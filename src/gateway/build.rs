@@ -7,9 +7,9 @@ use crate::base::scalar::Name;
 use crate::config::{Auth, Config};
 use crate::device::Device;
 use crate::gateway::machine;
-use crate::gateway::status;
+use crate::gateway::status::{self, Program};
 use crate::gateway::topics::{self, Topics};
-use crate::gateway::uplink::{self, Route, Uplink};
+use crate::gateway::uplink::{self, Route, Uplink, UplinkConfig, UplinkRequest, UplinkUpdate};
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, RetainHandling, Subscription, Version};
@@ -17,7 +17,7 @@ use crate::mqtt::session::{self, Session};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
-use crate::outbox::inlet::Intake;
+use crate::outbox::inlet::{Intake, Outlet};
 use crate::outbox::journal::{self, Journal};
 use crate::port::settings::Port;
 use crate::port::status::PortTopics;
@@ -52,10 +52,19 @@ pub(super) struct ReadyPort {
     pub(super) port: Port,
 }
 
+/// The MQTT task's ends of the channels.
+pub(super) struct UplinkEnds {
+    pub(super) outlet: Outlet,
+    pub(super) updates: mpsc::Receiver<UplinkUpdate>,
+    pub(super) requests: mpsc::Receiver<UplinkRequest>,
+    pub(super) program: Program,
+    pub(super) undelivered: oneshot::Sender<usize>,
+}
+
 /// Starts the journal if there is one: it is opened while all else begins.
-pub(super) fn journal(
+fn journal(
     config: &Config,
-    ports: Vec<String>,
+    ports: &[String],
     outbox: &mut Outbox,
 ) -> io::Result<Option<(Journal, status::Journal)>> {
     let Some(journal) = &config.outbox.journal else { return Ok(None) };
@@ -66,7 +75,7 @@ pub(super) fn journal(
         drop: config.outbox.drop,
     };
     outbox.await_journal();
-    Ok(Some((journal::open(&settings, ports)?, status::Journal::default())))
+    Ok(Some((journal::open(&settings, ports.to_vec())?, status::Journal::default())))
 }
 
 /// The link to the broker of a configuration.
@@ -93,17 +102,27 @@ const HOLD: Duration = Duration::from_secs(1);
 /// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Starts the MQTT task on a thread of its own; the receiver gets what [`uplink::run`] returns.
-pub(super) fn start_mqtt(uplink: Uplink) -> io::Result<oneshot::Receiver<usize>> {
+/// Starts the MQTT task on a thread of its own.
+pub(super) fn start_mqtt(
+    ends: UplinkEnds,
+    config: &Config,
+    link: Link,
+    uplink_config: UplinkConfig,
+) -> io::Result<()> {
+    let UplinkEnds { outlet, updates, requests, program, undelivered } = ends;
+    let mut outbox = Outbox::new(&uplink_config.bounds);
+    outbox.share(config.ports.len());
+    let journal = journal(config, &uplink_config.ports, &mut outbox)?;
+    let config = uplink_config;
+    let uplink = Uplink { link, outbox, journal, outlet, updates, requests, config, program };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, receiver) = oneshot::channel();
     std::thread::Builder::new().name("mqtt".into()).spawn(move || {
         // Nobody listens any more when the process is ending anyhow.
-        let _ = sender.send(runtime.block_on(uplink::run(uplink)));
+        let _ = undelivered.send(runtime.block_on(uplink::run(uplink)));
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 pub(super) fn port(
@@ -124,9 +143,10 @@ pub(super) fn port(
     let filters: Vec<_> = commands.iter().map(|command| command.filter.clone()).collect();
     let subscriptions = commands.iter().map(|command| Subscription {
         // What the broker kept from before is not even sent where it would be ignored.
-        retain_handling: match command.retained {
-            true => RetainHandling::Send,
-            false => RetainHandling::DoNotSend,
+        retain_handling: if command.retained {
+            RetainHandling::Send
+        } else {
+            RetainHandling::DoNotSend
         },
         ..Subscription::new(command.filter.clone(), command.qos)
     });

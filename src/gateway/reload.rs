@@ -1,4 +1,4 @@
-//! From a changed file to a gateway that goes on by it.
+//! Reads a changed configuration and puts it into effect.
 
 use super::{Changes, GatewayRequest, StartError};
 use crate::config::error::ConfigError;
@@ -19,19 +19,19 @@ pub enum ReloadError {
     Ending,
 }
 
-/// Reads the files and lets the gateway go on by it; what it does not change is not disturbed, and
-/// a wrong one changes nothing. The second part are warnings, in sentences; all is logged, too.
+/// Reads the files and puts them into effect; what they do not change is not disturbed, and a wrong
+/// one changes nothing. All that there is to say is logged, too.
 pub async fn reload(
     files: Files,
     requests: &mpsc::WeakSender<GatewayRequest>,
-) -> Result<(Changes, Vec<String>), ReloadError> {
-    let done = read_and_request(files, requests).await;
+) -> Result<Changes, ReloadError> {
+    let done = read_and_apply(files, requests).await;
     match &done {
-        Ok((changes, warnings)) => {
-            for warning in warnings {
+        Ok(changes) => {
+            for warning in &changes.warnings {
                 tracing::warn!("{warning}");
             }
-            if changes.control {
+            if changes.restart_needed {
                 tracing::warn!("control: the socket stays where it is until the next start");
             }
             tracing::info!("configuration reloaded");
@@ -41,18 +41,18 @@ pub async fn reload(
     done
 }
 
-async fn read_and_request(
+async fn read_and_apply(
     files: Files,
     requests: &mpsc::WeakSender<GatewayRequest>,
-) -> Result<(Changes, Vec<String>), ReloadError> {
+) -> Result<Changes, ReloadError> {
     // Off this thread: on a slow router reading and checking takes longer than a tty waits.
     let loaded = tokio::task::spawn_blocking(move || load::load_files(&files)).await;
     let (config, warnings) = loaded.map_err(|_| ReloadError::Ending)??;
-    let (sender, done) = oneshot::channel();
-    let request = GatewayRequest::Reload(Box::new(config), sender);
-    // Not before: the gateway ends when nobody can ask it for anything, and does not wait for a reader.
+    let (reply, done) = oneshot::channel();
+    let request = GatewayRequest::Reload(Box::new(config), reply);
+    // Not before: the gateway ends when the channel closes, and does not wait for a file to be read.
     let requests = requests.upgrade().ok_or(ReloadError::Ending)?;
     requests.send(request).await.map_err(|_| ReloadError::Ending)?;
     let changes = done.await.map_err(|_| ReloadError::Ending)??;
-    Ok((changes, warnings))
+    Ok(Changes { warnings, ..changes })
 }

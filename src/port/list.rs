@@ -1,6 +1,7 @@
 //! Which serial ports are there?
 
 use super::usb::{self, Adapter, read};
+use serde::Serialize;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -10,11 +11,12 @@ pub fn found() -> Vec<Found> {
 }
 
 /// A serial port of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
-    /// `ttyUSB0`.
-    pub tty: String,
+    /// `/dev/ttyUSB0`.
+    pub path: String,
     /// The USB adapter that it belongs to.
+    #[serde(rename = "usb")]
     pub adapter: Option<Adapter>,
     /// The lines that name it in the configuration.
     pub config: String,
@@ -43,9 +45,10 @@ pub fn list(sysfs: &Path, consoles: &Path) -> Vec<Found> {
                  line"
             )
         });
-        found.push(Found { config: format!("path: /dev/{name}"), tty: name, adapter: None, note });
+        let path = format!("/dev/{name}");
+        found.push(Found { config: format!("path: {path}"), path, adapter: None, note });
     }
-    found.sort_by(|a, b| (a.tty.len(), &a.tty).cmp(&(b.tty.len(), &b.tty)));
+    found.sort_by(|a, b| (a.path.len(), &a.path).cmp(&(b.path.len(), &b.path)));
     found
 }
 
@@ -76,7 +79,8 @@ fn of_adapter(adapter: &Adapter, all: &[Adapter]) -> Found {
     let note = alike.map(|twin| {
         format!("cannot be told from {} by its USB data; use `path`, or another adapter", twin.tty)
     });
-    Found { tty: adapter.tty.clone(), adapter: Some(adapter.clone()), config, note }
+    let path = format!("/dev/{}", adapter.tty);
+    Found { path, adapter: Some(adapter.clone()), config, note }
 }
 
 pub fn table(found: &[Found]) -> String {
@@ -88,7 +92,7 @@ pub fn table(found: &[Found]) -> String {
     let mut text = String::new();
     for port in found {
         // Writing to a String does not fail.
-        let _ = write!(text, "/dev/{}", port.tty);
+        text.push_str(&port.path);
         if let Some(Adapter { vendor, product, serial, name, .. }) = &port.adapter {
             let serial = serial.as_deref().unwrap_or("none");
             let _ = write!(text, "  {vendor}:{product}  {name}  serial number {serial}");

@@ -206,6 +206,12 @@ impl fmt::Display for UsbId {
     }
 }
 
+impl serde::Serialize for UsbId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A USB adapter, by its ids. `tty2mqtt ports` shows them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -22,9 +22,10 @@ pub enum UsbError {
 }
 
 /// A tty that belongs to a USB adapter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Adapter {
     /// `ttyUSB0`.
+    #[serde(skip)]
     pub tty: String,
     /// Vendor id.
     pub vendor: UsbId,

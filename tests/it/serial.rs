@@ -216,7 +216,7 @@ fn the_list_names_each_port_so_that_it_is_found_again() {
     let consoles = root.path().join("consoles");
     fs::write(&consoles, "ttyS0                -W- (EC p a)    4:64\n").unwrap();
     let found = list::list(root.path(), &consoles);
-    let names: Vec<_> = found.iter().map(|port| port.tty.as_str()).collect();
+    let names: Vec<_> = found.iter().map(|port| port.path.trim_start_matches("/dev/")).collect();
     assert_eq!(names, ["ttyS0", "ttyACM0", "ttyUSB0", "ttyUSB1", "ttyUSB2", "ttyUSB3"]);
     let note = found[0].note.as_ref().unwrap();
     for part in ["console", "/etc/inittab", "serial-getty@ttyS0.service"] {
@@ -226,7 +226,7 @@ fn the_list_names_each_port_so_that_it_is_found_again() {
     for port in &found[1..] {
         let text = port.config.strip_prefix("usb: ").unwrap();
         let path = usb::find(root.path(), &wanted(text)).unwrap();
-        assert_eq!(path, Path::new("/dev").join(&port.tty));
+        assert_eq!(path, Path::new(&port.path));
     }
 }
 

@@ -100,7 +100,7 @@ fn call(options: &Options, method: &str) -> Result<Result<String, CliError>, Cli
         "monitor" => monitor(options, port, raw).map(|events| line(&events)),
         "reconnect" => ask(options, &Request::Reconnect {}),
         "send" => ask(options, &Request::Send { port, command, payload }),
-        "ports" => Ok(line(&Ports { ports: list::found().iter().map(Into::into).collect() })),
+        "ports" => Ok(line(&Ports { ports: list::found() })),
         "config" => draft::read(&files).map(|draft| line(&draft)),
         "check" => Ok(either(&draft::check(&files, &text))),
         "preview" => draft::preview(&files, &text, &port, &bytes, hex).map(|it| either(&it)),
