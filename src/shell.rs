@@ -3,22 +3,24 @@
 mod debug;
 mod dialogue;
 pub mod exit;
+mod failure;
 pub mod format;
 mod help;
 mod lines;
+mod link;
 pub mod options;
 mod publish;
-mod run;
 mod selftest;
 mod start;
 mod subscribe;
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::plain_lines;
-use crate::mqtt::link::{self, Link};
-use exit::{Exit, Failure};
+use crate::mqtt::link::{Link, Options as LinkOptions};
+use exit::Exit;
+use failure::{Failure, TIMED_OUT};
+use link::ShellLink;
 use options::{CommandOptions, Invocation, Options, Publish, Subscribe, Test};
-use run::Run;
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -28,14 +30,14 @@ pub(crate) fn publish(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         // Before signals mean a farewell: a terminal may never say anything.
         let payload = publish::payload(&options.own.source)?;
         let lines = payload.is_none();
-        on_a_link(options, lines, async |run| publish::publish(options, payload, run).await)
+        on_a_link(options, lines, async |link| publish::publish(options, payload, link).await)
     })
 }
 
 /// `tty2mqtt sub`
 pub(crate) fn subscribe(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     command(parser, "sub", |options: &Subscribe| {
-        on_a_link(options, true, async |run| subscribe::subscribe(options, run).await)
+        on_a_link(options, true, async |link| subscribe::subscribe(options, link).await)
     })
 }
 
@@ -45,7 +47,7 @@ pub(crate) fn test(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         if options.own.self_check {
             return self_check(options);
         }
-        on_a_link(options, true, async |run| dialogue::dialogue(options, run).await)
+        on_a_link(options, true, async |link| dialogue::dialogue(options, link).await)
     })
 }
 
@@ -70,7 +72,7 @@ fn command<O: CommandOptions>(
     match result {
         Ok(exit) => Ok(exit.into()),
         Err(Failure { exit, text }) => {
-            if !quiet && exit == Exit::Timeout && text == run::TIMED_OUT {
+            if !quiet && exit == Exit::Timeout && text == TIMED_OUT {
                 eprintln!("{text}");
             } else if !quiet && !text.is_empty() {
                 eprintln!("tty2mqtt {name}: {}", plain_lines(text.as_bytes()));
@@ -95,19 +97,19 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 fn on_a_link<O>(
     options: &Options<O>,
     reconnect: bool,
-    body: impl AsyncFnOnce(&mut Run) -> Result<(), Failure>,
+    body: impl AsyncFnOnce(&mut ShellLink) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
     let connection = &options.connection;
     let session = start::session(connection)?;
     let connector = start::connector(connection, session.has_credentials())?;
     block_on(async {
-        let link_options = link::Options { reconnect, ..link::Options::default() };
-        let link = Link::new(session, connector, link_options);
-        let mut run = Run::new(link, connection.timeout, connection.quiet)
+        let link = LinkOptions { reconnect, ..LinkOptions::default() };
+        let link = Link::new(session, connector, link);
+        let mut link = ShellLink::new(link, connection.timeout, connection.quiet)
             .map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
-        let result = body(&mut run).await;
+        let result = body(&mut link).await;
         if result.is_err() {
-            run.end().await;
+            link.end().await;
         }
         result.map(|()| Exit::Done)
     })?

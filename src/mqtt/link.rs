@@ -239,6 +239,24 @@ impl Link {
         }
     }
 
+    /// The next thing that happens, or `None` once all that can be sent now has been written. Cancel-safe.
+    pub async fn written(&mut self, source: &mut dyn Source) -> Option<Event> {
+        loop {
+            if self.session.has_event() {
+                return Some(self.event(source).await);
+            }
+            let Phase::Up(_, stream) = &mut self.phase else { return None };
+            self.session.send(source);
+            if self.session.output().is_empty() {
+                return None;
+            }
+            if let Err(error) = stream.turn(&mut self.session, source, &self.options).await {
+                self.part(Some(error));
+                return Some(self.event(source).await);
+            }
+        }
+    }
+
     fn note(&mut self, event: &session::Event, source: &mut dyn Source) {
         if let session::Event::Connected(_) = event {
             if let Phase::Up(dialer, _) = &mut self.phase {

@@ -1,7 +1,6 @@
 //! The exit codes of `pub`, `sub` and `test`: those of mosquitto's library where it has one for the same
 //! error. Codes from 128 on are MQTT 5's reason codes.
 
-use crate::shell::options::UsageError;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -77,26 +76,5 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit.code())
-    }
-}
-
-/// Why a command failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct Failure {
-    pub exit: Exit,
-    /// Printed unless it is empty.
-    pub text: String,
-}
-
-impl Failure {
-    pub fn new(exit: Exit, text: impl Into<String>) -> Failure {
-        Failure { exit, text: text.into() }
-    }
-}
-
-impl From<UsageError> for Failure {
-    fn from(error: UsageError) -> Failure {
-        Failure::new(Exit::Usage, error.to_string())
     }
 }

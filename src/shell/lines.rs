@@ -1,7 +1,8 @@
 //! Lines of the standard input. A thread of their own reads them: a terminal or a slow pipe must not
 //! block the link.
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
+use super::failure::Failure;
 use bytes::Bytes;
 use std::io::{self, BufRead, Read};
 use tokio::sync::mpsc;

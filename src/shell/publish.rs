@@ -1,15 +1,15 @@
-//! `tty2mqtt pub`: publishes, and ends when the broker has it.
+//! `tty2mqtt pub`: publishes, and ends when the broker has the messages.
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
+use super::failure::Failure;
 use super::lines::StdinLines;
+use super::link::{ShellEvent, ShellLink};
 use super::options::Publish;
 use super::options::connection::shared;
 use super::options::publish::{MAX_PAYLOAD, PayloadSource};
-use super::run::{Happening, Run};
 use crate::mqtt::files::at_most;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties};
-use crate::mqtt::session;
 use crate::mqtt::source::{MessageId, Outcome};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
-/// So much of the standard input is on its way at once, in messages and bytes, besides what one
-/// line needs.
+/// Limits of the messages and bytes that are read from the standard input before the broker has them; one
+/// line may exceed that of bytes.
 const WINDOW: (usize, usize) = (2000, 1 << 20);
 
-/// What is published; `None`: one line after the other.
+/// The payload; `None` stands for the lines of the standard input.
 pub(super) fn payload(source: &PayloadSource) -> Result<Option<Bytes>, Failure> {
     Ok(Some(match source {
         PayloadSource::Message(payload) => Bytes::copy_from_slice(payload),
@@ -33,18 +33,18 @@ pub(super) fn payload(source: &PayloadSource) -> Result<Option<Bytes>, Failure> 
     }))
 }
 
-/// Runs the command; the link is at its begin.
+/// Runs the command on a new link.
 pub(super) async fn publish(
     options: &Publish,
     payload: Option<Bytes>,
-    run: &mut Run,
+    link: &mut ShellLink,
 ) -> Result<(), Failure> {
-    let answer = run.connected(options.connection.connect_timeout).await?;
-    check(options, &answer, run);
+    let answer = link.connected(options.connection.connect_timeout).await?;
+    check(options, &answer, link);
     let mut publisher = Publisher {
         options,
         properties: shared(&options.connection.properties.publish),
-        run,
+        link,
         pending: BTreeMap::new(),
         refused: None,
     };
@@ -54,7 +54,7 @@ pub(super) async fn publish(
     }
     match publisher.refused {
         Some(failure) => Err(failure),
-        None => run.leave().await,
+        None => link.leave().await,
     }
 }
 
@@ -74,24 +74,24 @@ fn whole(from: &mut dyn Read, what: &str) -> Result<Bytes, Failure> {
     }
 }
 
-/// Says what this broker will not do as asked.
-fn check(options: &Publish, answer: &ConnAck, run: &Run) {
+/// Warns of what this broker does not support.
+fn check(options: &Publish, answer: &ConnAck, link: &ShellLink) {
     let most = answer.properties.maximum_qos().copied().unwrap_or(2);
     if options.own.topics.iter().any(|(_, qos)| qos.bits() > most) {
-        run.warn(&format!("the broker takes at most QoS {most}; that is used"));
+        link.warn(&format!("the broker takes at most QoS {most}; that is used"));
     }
     if options.own.retain && answer.properties.retain_available() == Some(&false) {
-        run.warn("the broker keeps no messages; -r does nothing");
+        link.warn("the broker keeps no messages; -r does nothing");
     }
 }
 
 struct Publisher<'a> {
     options: &'a Publish,
     properties: Option<Arc<Properties>>,
-    run: &'a mut Run,
-    /// Messages that the broker does not have yet, with their topics.
+    link: &'a mut ShellLink,
+    /// Messages that are not acknowledged yet, with their topics.
     pending: BTreeMap<MessageId, String>,
-    /// Why the broker did not take the first of those that it did not take.
+    /// Why the broker refused a message, of several the first one.
     refused: Option<Failure>,
 }
 
@@ -104,7 +104,7 @@ impl Publisher<'_> {
                 properties: self.properties.clone(),
                 ..Message::new(topic.clone(), payload.clone())
             };
-            let ticket = self.run.queue.push(message);
+            let ticket = self.link.publish(message);
             self.pending.insert(ticket, topic.to_string());
         }
     }
@@ -116,16 +116,22 @@ impl Publisher<'_> {
                 let until = Instant::now() + delay;
                 loop {
                     tokio::select! {
-                        happening = self.run.next() => self.take(happening)?,
+                        event = self.link.next() => self.take(event)?,
                         () = sleep_until(until) => break,
                     }
                 }
             }
             self.push(&payload);
-            while !self.pending.is_empty() {
-                let happening = self.run.next().await;
-                self.take(happening)?;
-            }
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for all acknowledgements.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        while !self.pending.is_empty() {
+            let event = self.link.next().await;
+            self.take(event)?;
         }
         Ok(())
     }
@@ -133,26 +139,22 @@ impl Publisher<'_> {
     async fn lines(&mut self) -> Result<(), Failure> {
         let mut lines = StdinLines::start(MAX_PAYLOAD);
         loop {
-            let queue = &self.run.queue;
-            let has_room = queue.len() < WINDOW.0 && queue.bytes() < WINDOW.1;
+            let (messages, bytes) = self.link.waiting();
+            let has_room = messages < WINDOW.0 && bytes < WINDOW.1;
             tokio::select! {
-                happening = self.run.next() => self.take(happening)?,
+                event = self.link.next() => self.take(event)?,
                 line = lines.next(), if has_room => match line {
                     Some(line) => self.push(&line?),
                     None => break,
                 },
             }
         }
-        while !self.pending.is_empty() {
-            let happening = self.run.next().await;
-            self.take(happening)?;
-        }
-        Ok(())
+        self.settle().await
     }
 
-    fn take(&mut self, happening: Happening) -> Result<(), Failure> {
-        match happening {
-            Happening::Outcome(ticket, outcome) => {
+    fn take(&mut self, event: ShellEvent) -> Result<(), Failure> {
+        match event {
+            ShellEvent::Outcome(ticket, outcome) => {
                 let topic = self.pending.remove(&ticket).unwrap_or_default();
                 let reason = match outcome {
                     Outcome::Delivered(_) | Outcome::Replaced => return Ok(()),
@@ -166,16 +168,14 @@ impl Publisher<'_> {
                     code => Exit::Refused(code),
                 };
                 let text = format!("the broker does not take the message for {topic}: {reason}");
-                self.run.warn(&text);
+                self.link.warn(&text);
                 self.refused.get_or_insert(Failure::new(exit, ""));
                 Ok(())
             }
-            Happening::Down(error) if self.options.own.source == PayloadSource::Lines => {
-                self.run.lost(&error)
+            ShellEvent::Down(error) if self.options.own.source == PayloadSource::Lines => {
+                self.link.lost(&error)
             }
-            // Said with the outcome.
-            Happening::Event(session::Event::Refused { .. }) => Ok(()),
-            other => self.run.interrupted(other),
+            other => self.link.interrupted(other),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `tty2mqtt test --self-check`: every step on the way to a broker and back, each with its time,
 //! its exit code and a plain sentence.
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
+use super::failure::{self, Failure};
+use super::link::{ShellEvent, ShellLink};
 use super::options::Test;
-use super::run::{Happening, Run, connect_failure};
 use super::start;
 use crate::mqtt::link::{self, Io, Link};
 use crate::mqtt::message::Message;
@@ -130,11 +131,12 @@ async fn take_all(
     let Some(stream) = connect(connector, report).await else { return true };
     let link_options = link::Options { reconnect: false, ..link::Options::default() };
     let link = Link::over(session, [stream], link_options);
-    let Ok(mut run) = Run::new(link, options.connection.timeout, options.connection.quiet) else {
+    let Ok(mut link) = ShellLink::new(link, options.connection.timeout, options.connection.quiet)
+    else {
         return true;
     };
     let login = async {
-        let answer = run.connected(options.connection.connect_timeout).await?;
+        let answer = link.connected(options.connection.connect_timeout).await?;
         let kept = if answer.session_present { ", and it kept our session" } else { "" };
         let open = if is_open { "; without TLS the password can be read on the way" } else { "" };
         Ok(((), format!("the broker speaks MQTT {version} and lets us in{kept}{open}")))
@@ -143,8 +145,8 @@ async fn take_all(
         let unknown = [Exit::Refused(Reason::UNSUPPORTED_PROTOCOL_VERSION.code()), Exit::Lost];
         return !unknown.contains(&report.exit()) && report.exit() != Exit::Protocol;
     }
-    round_trips(options, &mut run, report).await;
-    run.end().await;
+    round_trips(options, &mut link, report).await;
+    link.end().await;
     true
 }
 
@@ -163,7 +165,7 @@ async fn connect(mut connector: Connector, report: &mut CheckReport) -> Option<B
             None => steps.push(CheckStep { name, time, result: Ok(sentence) }),
         }
     }
-    let failure = result.as_ref().err().map(connect_failure);
+    let failure = result.as_ref().err().map(failure::of_connect);
     match (steps.last_mut(), failure) {
         (Some(step), Some(failure)) => step.result = Err(failure),
         (None, Some(failure)) => {
@@ -191,7 +193,7 @@ fn sentence(stage: Stage, host: &str) -> (&'static str, String) {
 }
 
 /// A message there and back with each QoS.
-async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) -> Option<()> {
+async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckReport) -> Option<()> {
     let text = format!("{}/{}", options.own.publish, start::unique());
     let (topic, filter) = match (text.parse::<Topic>(), text.parse::<TopicFilter>()) {
         (Ok(topic), Ok(filter)) => (topic, filter),
@@ -199,11 +201,11 @@ async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) ->
         _ => return None,
     };
     let subscription = Subscription::new(filter, Qos::ExactlyOnce);
-    let request = run.link.session.subscribe(vec![subscription], &Properties::NONE);
+    let request = link.session().subscribe(vec![subscription], &Properties::NONE);
     let subscribed = async {
         loop {
-            match run.next().await {
-                Happening::Event(Event::Subscribed { request: of, granted, .. })
+            match link.next().await {
+                ShellEvent::Session(Event::Subscribed { request: of, granted, .. })
                     if of == request =>
                 {
                     return granted.map_err(|reason| {
@@ -212,7 +214,7 @@ async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) ->
                         Failure::new(Exit::Refused(reason.code()), text)
                     });
                 }
-                other => run.interrupted(other)?,
+                other => link.interrupted(other)?,
             }
         }
     };
@@ -225,7 +227,8 @@ async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) ->
         [(Qos::AtMostOnce, "qos 0"), (Qos::AtLeastOnce, "qos 1"), (Qos::ExactlyOnce, "qos 2")]
     {
         let trip = async {
-            let came = within(round_trip(run, &topic, qos), Exit::RoundTrip(qos.bits()), "message");
+            let came =
+                within(round_trip(link, &topic, qos), Exit::RoundTrip(qos.bits()), "message");
             let came = came.await?;
             let expected = qos.min(granted);
             let text = match came == expected {
@@ -240,30 +243,30 @@ async fn round_trips(options: &Test, run: &mut Run, report: &mut CheckReport) ->
 }
 
 /// Publishes a message and waits for it, and for its acknowledgement; the QoS with which it came.
-async fn round_trip(run: &mut Run, topic: &Topic, qos: Qos) -> Result<Qos, Failure> {
+async fn round_trip(link: &mut ShellLink, topic: &Topic, qos: Qos) -> Result<Qos, Failure> {
     let payload = format!("self-check {}", qos.bits());
     let message = Message { qos, ..Message::new(topic.clone(), payload.clone()) };
-    let ticket = run.queue.push(message);
+    let ticket = link.publish(message);
     let (mut came, mut is_acknowledged) = (None, false);
     loop {
         if let (Some(came), true) = (came, is_acknowledged) {
             return Ok(came);
         }
-        match run.next().await {
-            Happening::Outcome(of, Outcome::Delivered(_)) if of == ticket => is_acknowledged = true,
-            Happening::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
+        match link.next().await {
+            ShellEvent::Outcome(of, Outcome::Delivered(_)) if of == ticket => {
+                is_acknowledged = true
+            }
+            ShellEvent::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
                 let text = format!("the broker does not take the message: {reason}");
                 return Err(Failure::new(Exit::RoundTrip(qos.bits()), text));
             }
-            Happening::Event(Event::Message(message)) => {
-                if let Some(token) = message.token {
-                    run.link.session.acknowledge(token, Reason::SUCCESS);
-                }
+            ShellEvent::Session(Event::Message(message)) => {
+                link.acknowledge(&message);
                 if message.payload == payload.as_bytes() {
                     came = Some(message.qos);
                 }
             }
-            other => run.interrupted(other)?,
+            other => link.interrupted(other)?,
         }
     }
 }

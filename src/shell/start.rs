@@ -1,7 +1,8 @@
 //! Makes session and connector from the options: reads passwords, pipes and folders of certificates.
 
 use super::debug;
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
+use super::failure::{self, Failure};
 use super::options::connection::{Connection, Password};
 use crate::base::secret::Secret;
 use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
@@ -111,7 +112,7 @@ pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Co
     if let (None, Some(folder)) = (&tls.ca_file, &connection.ca_path) {
         tls.ca_file = Some(Pem::Text(authorities(folder)?));
     }
-    Connector::new(settings).map_err(|error| super::run::connect_failure(&error))
+    Connector::new(settings).map_err(|error| failure::of_connect(&error))
 }
 
 /// PEM data that comes through a pipe, as in `--key <(age -d key.age)`: that can be read once only.

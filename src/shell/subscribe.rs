@@ -1,11 +1,12 @@
 //! `tty2mqtt sub`: prints messages as they come.
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
+use super::failure::Failure;
 use super::format::time::Moment;
 use super::format::zone::TimeZone;
 use super::format::{NotJson, PrintedMessage};
+use super::link::{ShellEvent, ShellLink};
 use super::options::Subscribe;
-use super::run::{Happening, Run};
 use crate::base::clock::Now;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Reason, RetainHandling, Subscription};
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 
 /// Runs the command; the link is at its begin.
-pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), Failure> {
+pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Result<(), Failure> {
     let own = &options.own;
     let filters: Vec<_> = own
         .filters
@@ -46,23 +47,23 @@ pub(super) async fn subscribe(options: &Subscribe, run: &mut Run) -> Result<(), 
         is_done: false,
     };
     if !filters.is_empty() {
-        run.link.session.subscribe(filters, &options.connection.properties.subscribe);
+        link.session().subscribe(filters, &options.connection.properties.subscribe);
     }
-    run.connected(options.connection.connect_timeout).await?;
+    link.connected(options.connection.connect_timeout).await?;
     if subscriber.unanswered.is_empty() {
-        subscriber.subscribed(run)?;
+        subscriber.subscribed(link)?;
     }
     loop {
         if subscriber.is_done && subscriber.removing.is_empty() {
-            return run.leave().await;
+            return link.leave().await;
         }
-        match run.next().await {
+        match link.next().await {
             // The only end that this command has by itself.
-            Happening::Signal(_) => {
-                run.end().await;
+            ShellEvent::Signal(_) => {
+                link.end().await;
                 return Ok(());
             }
-            happening => subscriber.take(happening, run)?,
+            event => subscriber.take(event, link)?,
         }
     }
 }
@@ -83,37 +84,37 @@ struct Subscriber<'a> {
 }
 
 impl Subscriber<'_> {
-    fn take(&mut self, happening: Happening, run: &mut Run) -> Result<(), Failure> {
-        match happening {
-            Happening::Event(Event::Message(message)) => self.message(message, run),
-            Happening::Event(Event::Subscribed { filter, granted, .. }) => {
-                self.answered(&filter, granted, run)
+    fn take(&mut self, event: ShellEvent, link: &mut ShellLink) -> Result<(), Failure> {
+        match event {
+            ShellEvent::Session(Event::Message(message)) => self.message(message, link),
+            ShellEvent::Session(Event::Subscribed { filter, granted, .. }) => {
+                self.answered(&filter, granted, link)
             }
-            Happening::Event(Event::Unsubscribed { filter, .. }) => {
+            ShellEvent::Session(Event::Unsubscribed { filter, .. }) => {
                 self.leaving.retain(|left| *left != filter);
                 let only_that = self.options.own.filters.is_empty();
                 self.is_done |=
                     only_that && self.leaving.is_empty() && self.options.own.end_when_subscribed;
                 Ok(())
             }
-            Happening::Event(Event::Oversize { topic, bytes, .. }) => {
-                run.warn(&format!("{topic}: a message of {bytes} bytes is too large"));
+            ShellEvent::Session(Event::Oversize { topic, bytes, .. }) => {
+                link.warn(&format!("{topic}: a message of {bytes} bytes is too large"));
                 Ok(())
             }
-            Happening::Event(Event::WildcardTopic { topic }) => {
+            ShellEvent::Session(Event::WildcardTopic { topic }) => {
                 let topic = topic.unwrap_or_default();
-                run.warn(&format!(
+                link.warn(&format!(
                     "{topic}: a message to a topic with a wildcard is passed over; RabbitMQ makes \
                      such of a `*`"
                 ));
                 Ok(())
             }
-            Happening::Outcome(ticket, _) => {
+            ShellEvent::Outcome(ticket, _) => {
                 self.removing.remove(&ticket);
                 Ok(())
             }
-            Happening::Down(error) => run.lost(&error),
-            other => run.interrupted(other),
+            ShellEvent::Down(error) => link.lost(&error),
+            other => link.interrupted(other),
         }
     }
 
@@ -121,7 +122,7 @@ impl Subscriber<'_> {
         &mut self,
         filter: &TopicFilter,
         granted: Result<Qos, Reason>,
-        run: &mut Run,
+        link: &mut ShellLink,
     ) -> Result<(), Failure> {
         // After a link was lost they are all answered again.
         let Some(at) = self.unanswered.iter().position(|wanted| wanted == filter) else {
@@ -131,7 +132,7 @@ impl Subscriber<'_> {
         match granted {
             Ok(_) => self.granted += 1,
             Err(reason) => {
-                run.warn(&format!(
+                link.warn(&format!(
                     "the broker refuses the subscription of {}: {reason}",
                     filter.as_str()
                 ));
@@ -146,14 +147,14 @@ impl Subscriber<'_> {
                 let text = "All subscription requests were denied.";
                 Err(Failure::new(Exit::Refused(reason.code()), text))
             }
-            _ => self.subscribed(run),
+            _ => self.subscribed(link),
         }
     }
 
     /// The broker answered all that was wanted.
-    fn subscribed(&mut self, run: &mut Run) -> Result<(), Failure> {
+    fn subscribed(&mut self, link: &mut ShellLink) -> Result<(), Failure> {
         if !self.leaving.is_empty() {
-            run.link.session.unsubscribe(self.leaving.clone());
+            link.session().unsubscribe(self.leaving.clone());
         }
         let own = &self.options.own;
         self.is_done |=
@@ -161,7 +162,7 @@ impl Subscriber<'_> {
         Ok(())
     }
 
-    fn message(&mut self, message: Received, run: &mut Run) -> Result<(), Failure> {
+    fn message(&mut self, message: Received, link: &mut ShellLink) -> Result<(), Failure> {
         if self.is_done {
             return Ok(());
         }
@@ -170,15 +171,13 @@ impl Subscriber<'_> {
             self.is_done = true;
             return Ok(());
         }
-        self.show(&message, run)?;
+        self.show(&message, link)?;
         // Only now: what was not printed comes again.
-        if let Some(token) = message.token {
-            run.link.session.acknowledge(token, Reason::SUCCESS);
-        }
+        link.acknowledge(&message);
         Ok(())
     }
 
-    fn show(&mut self, message: &Received, run: &mut Run) -> Result<(), Failure> {
+    fn show(&mut self, message: &Received, link: &mut ShellLink) -> Result<(), Failure> {
         let own = &self.options.own;
         let is_out = |filter: &TopicFilter| filter.matches(message.topic.as_str());
         if own.filter_out.iter().any(is_out) {
@@ -190,20 +189,20 @@ impl Subscriber<'_> {
                 retain: true,
                 ..Message::new(message.topic.clone(), Bytes::new())
             };
-            self.removing.insert(run.queue.push(empty));
+            self.removing.insert(link.publish(empty));
         }
         if message.retain && own.skip_retained {
             return Ok(());
         }
         if own.chance.is_none_or(|chance| random() < chance) {
-            self.print(message, run)?;
+            self.print(message, link)?;
         }
         self.printed += 1;
         self.is_done |= own.count == Some(self.printed);
         Ok(())
     }
 
-    fn print(&self, message: &Received, run: &Run) -> Result<(), Failure> {
+    fn print(&self, message: &Received, link: &ShellLink) -> Result<(), Failure> {
         let printed = PrintedMessage {
             topic: message.topic.as_str(),
             payload: &message.payload,
@@ -222,7 +221,7 @@ impl Subscriber<'_> {
             own.format.print(&printed, &at, !own.no_eol, &mut text)
         };
         if let Err(NotJson) = shown {
-            run.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
+            link.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
         }
         match out.write_all(&text).and_then(|()| out.flush()) {
             Ok(()) => Ok(()),

@@ -1,0 +1,221 @@
+//! The link of a command, with everything else that it waits for: signals and the end of its time.
+
+use super::exit::Exit;
+use super::failure::{self, Failure, TIMED_OUT};
+use crate::base::plain::plain;
+use crate::mqtt::fifo::{Bounds, Fifo};
+use crate::mqtt::link::{Event, Link, LinkError};
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{ConnAck, Reason};
+use crate::mqtt::session::{self, Received, Session, SessionError};
+use crate::mqtt::source::{MessageId, Outcome, Source};
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+/// What a command waits for.
+#[derive(Debug)]
+pub(super) enum ShellEvent {
+    Session(session::Event),
+    /// The link ended, or could not be made.
+    Down(LinkError),
+    /// The link ended and is not made again.
+    Stopped,
+    /// The result of publishing a message.
+    Outcome(MessageId, Outcome),
+    /// SIGINT or SIGTERM, by number.
+    Signal(u8),
+    Timeout,
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// An event.
+    Event,
+    /// An event, or the last byte.
+    Written,
+}
+
+/// The link of a command.
+#[derive(Debug)]
+pub(super) struct ShellLink {
+    link: Link,
+    queue: Fifo,
+    due: Option<Instant>,
+    interrupt: Signal,
+    terminate: Signal,
+    quiet: bool,
+}
+
+impl ShellLink {
+    /// Takes a link that was not polled yet. `timeout` runs from now on.
+    pub(super) fn new(
+        link: Link,
+        timeout: Option<Duration>,
+        quiet: bool,
+    ) -> io::Result<ShellLink> {
+        // The commands themselves limit what waits.
+        let bytes = usize::MAX / 2;
+        let mut queue = Fifo::new(Bounds { messages: usize::MAX, bytes, ..Bounds::default() });
+        queue.try_once();
+        Ok(ShellLink {
+            link,
+            queue,
+            due: timeout.map(|time| Instant::now() + time),
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quiet,
+        })
+    }
+
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.link.session
+    }
+
+    /// Queues a message; [`ShellEvent::Outcome`] follows.
+    pub(super) fn publish(&mut self, message: Message) -> MessageId {
+        self.queue.push(message)
+    }
+
+    /// Messages without an outcome yet, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.queue.bytes())
+    }
+
+    pub(super) fn acknowledge(&mut self, message: &Received) {
+        if let Some(token) = message.token {
+            self.link.session.acknowledge(token, Reason::SUCCESS);
+        }
+    }
+
+    /// The next thing that happens. Cancel-safe.
+    pub(super) async fn next(&mut self) -> ShellEvent {
+        loop {
+            if let Some(event) = self.wait(Until::Event).await {
+                return event;
+            }
+        }
+    }
+
+    /// `None` if nothing happened, or if everything was written with [`Until::Written`].
+    async fn wait(&mut self, until: Until) -> Option<ShellEvent> {
+        if let Some((id, outcome)) = self.queue.outcome() {
+            return Some(ShellEvent::Outcome(id, outcome));
+        }
+        if self.link.is_stopped() {
+            return Some(ShellEvent::Stopped);
+        }
+        let ShellLink { link, queue, due, interrupt, terminate, .. } = self;
+        let event = async {
+            match until {
+                Until::Event => Some(link.event(queue).await),
+                Until::Written => link.written(queue).await,
+            }
+        };
+        let event = tokio::select! {
+            _ = interrupt.recv() => return Some(ShellEvent::Signal(2)),
+            _ = terminate.recv() => return Some(ShellEvent::Signal(15)),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                return Some(ShellEvent::Timeout);
+            }
+            event = event => event,
+        };
+        match event? {
+            Event::Session(event) => Some(ShellEvent::Session(event)),
+            Event::Down(error) => Some(ShellEvent::Down(error)),
+            Event::Stopped => Some(ShellEvent::Stopped),
+            Event::Outcome(id, outcome) => Some(ShellEvent::Outcome(id, outcome)),
+            Event::SourceWants | Event::Emptied => None,
+        }
+    }
+
+    /// Waits for CONNACK. If any version of MQTT will do, each is tried once, from the newest to the oldest.
+    pub(super) async fn connected(&mut self, timeout: Duration) -> Result<ConnAck, Failure> {
+        let due = Instant::now() + timeout;
+        let mut tried = self.link.session.version();
+        loop {
+            let event = tokio::select! {
+                event = self.next() => event,
+                () = sleep_until(due) => {
+                    let text = format!("not connected within {} s", timeout.as_secs_f32());
+                    return Err(Failure::new(Exit::Timeout, text));
+                }
+            };
+            match event {
+                ShellEvent::Session(session::Event::Connected(answer)) => return Ok(answer),
+                ShellEvent::Down(error) => {
+                    let next = self.link.session.version();
+                    if next >= tried {
+                        return Err(failure::of_link(&error, tried));
+                    }
+                    tried = next;
+                    self.link.try_now();
+                }
+                other => self.interrupted(other)?,
+            }
+        }
+    }
+
+    /// An error for those events that end any command.
+    pub(super) fn interrupted(&mut self, event: ShellEvent) -> Result<(), Failure> {
+        match event {
+            ShellEvent::Signal(number) => Err(Failure::new(Exit::Signal(number), "")),
+            ShellEvent::Timeout => Err(Failure::new(Exit::Timeout, TIMED_OUT)),
+            ShellEvent::Stopped => Err(Failure::new(Exit::Lost, "the link ended")),
+            ShellEvent::Down(error) => Err(self.failure(&error)),
+            ShellEvent::Session(_) | ShellEvent::Outcome(..) => Ok(()),
+        }
+    }
+
+    /// An error if reconnecting is useless after this one.
+    pub(super) fn lost(&mut self, error: &LinkError) -> Result<(), Failure> {
+        let hopeless = match error {
+            LinkError::Session(SessionError::Disconnected(disconnect)) => {
+                disconnect.reason == Reason::SESSION_TAKEN_OVER
+            }
+            LinkError::Session(error) => error.needs_operator(),
+            _ => false,
+        };
+        if hopeless || self.link.is_stopped() {
+            return Err(self.failure(error));
+        }
+        self.warn(&format!("{}; trying again", self.failure(error).text));
+        Ok(())
+    }
+
+    fn failure(&self, error: &LinkError) -> Failure {
+        failure::of_link(error, self.link.session.version())
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("tty2mqtt: {}", plain(text));
+        }
+    }
+
+    /// Writes what is left, then DISCONNECT, and waits until the link has ended.
+    pub(super) async fn leave(&mut self) -> Result<(), Failure> {
+        while let Some(event) = self.wait(Until::Written).await {
+            match event {
+                ShellEvent::Stopped | ShellEvent::Down(_) => return Ok(()),
+                other => self.interrupted(other)?,
+            }
+        }
+        self.link.leave(Reason::SUCCESS);
+        // DISCONNECT is on its way; the broker's reaction to it changes nothing.
+        while !matches!(
+            self.next().await,
+            ShellEvent::Stopped | ShellEvent::Down(_) | ShellEvent::Signal(_)
+        ) {}
+        Ok(())
+    }
+
+    /// After a failure: DISCONNECT, if there is a link.
+    pub(super) async fn end(&mut self) {
+        self.due = None;
+        self.link.leave(Reason::SUCCESS);
+        while !matches!(self.next().await, ShellEvent::Stopped | ShellEvent::Down(_)) {}
+    }
+}
