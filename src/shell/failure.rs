@@ -31,7 +31,7 @@ impl From<UsageError> for Failure {
     }
 }
 
-/// What a failed link means for a command.
+/// The failure of a command whose link failed.
 pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
     let exit = match error {
         LinkError::Connect(error) => return of_connect(error),
@@ -40,7 +40,7 @@ pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
                 let words = answer.properties.reason_string();
                 let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
                 let (reason, remedy) = (answer.reason, remedy(answer.reason));
-                let text = format!("the broker does not let us in: {reason}{words}{remedy}");
+                let text = format!("the broker refused the connection: {reason}{words}{remedy}");
                 return Failure::new(Exit::refused(reason.code(), version == Version::V5), text);
             }
             SessionError::Disconnected(bye) if bye.reason.is_error() => {
@@ -64,7 +64,7 @@ pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
     Failure::new(exit, in_options(&error.to_string()))
 }
 
-/// What a failed connect means for a command.
+/// The failure of a command that could not connect.
 pub(super) fn of_connect(error: &ConnectError) -> Failure {
     let exit = match error {
         ConnectError::NoBroker => Exit::Usage,
@@ -89,12 +89,12 @@ fn remedy(reason: Reason) -> &'static str {
         Reason::NOT_AUTHORIZED => {
             "; does it want -u and a password, or another -i or --will-topic?"
         }
-        Reason::QOS_NOT_SUPPORTED | Reason::RETAIN_NOT_SUPPORTED => "; it does not take the will",
+        Reason::QOS_NOT_SUPPORTED | Reason::RETAIN_NOT_SUPPORTED => "; it does not accept the will",
         _ => "",
     }
 }
 
-/// The texts of link and transport name keys of the configuration; here they are options.
+/// Replaces the configuration keys in the texts of link and transport by options.
 fn in_options(text: &str) -> String {
     const NAMES: [(&str, &str); 18] = [
         ("`tls.verify: none`", "--insecure"),

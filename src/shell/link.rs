@@ -51,11 +51,7 @@ pub(super) struct ShellLink {
 
 impl ShellLink {
     /// Takes a link that was not polled yet. `timeout` runs from now on.
-    pub(super) fn new(
-        link: Link,
-        timeout: Option<Duration>,
-        quiet: bool,
-    ) -> io::Result<ShellLink> {
+    pub(super) fn new(link: Link, timeout: Option<Duration>, quiet: bool) -> io::Result<ShellLink> {
         // The commands themselves limit what waits.
         let bytes = usize::MAX / 2;
         let mut queue = Fifo::new(Bounds { messages: usize::MAX, bytes, ..Bounds::default() });

@@ -78,10 +78,10 @@ fn whole(from: &mut dyn Read, what: &str) -> Result<Bytes, Failure> {
 fn check(options: &Publish, answer: &ConnAck, link: &ShellLink) {
     let most = answer.properties.maximum_qos().copied().unwrap_or(2);
     if options.own.topics.iter().any(|(_, qos)| qos.bits() > most) {
-        link.warn(&format!("the broker takes at most QoS {most}; that is used"));
+        link.warn(&format!("the broker supports at most QoS {most}, which is used"));
     }
     if options.own.retain && answer.properties.retain_available() == Some(&false) {
-        link.warn("the broker keeps no messages; -r does nothing");
+        link.warn("the broker does not support retained messages; -r has no effect");
     }
 }
 

@@ -1,5 +1,5 @@
-//! `tty2mqtt test --self-check`: every step on the way to a broker and back, each with its time,
-//! its exit code and a plain sentence.
+//! `tty2mqtt test --self-check`: every step to a broker and back, each with its time, its exit code and a
+//! sentence.
 
 use super::exit::Exit;
 use super::failure::{self, Failure};
@@ -18,7 +18,7 @@ use std::fmt::Write;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long a message may take there and back.
+/// Limit for a message to the broker and back.
 const ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// One step.
@@ -29,7 +29,7 @@ struct CheckStep {
     result: Result<String, Failure>,
 }
 
-/// What became of all steps up to the first that failed.
+/// The results of all steps up to the first that failed.
 #[derive(Debug)]
 pub(super) struct CheckReport {
     broker: String,
@@ -56,7 +56,7 @@ impl CheckReport {
         }
         let verdict = match self.exit() {
             Exit::Done => "everything works",
-            _ => "that is where it ends",
+            _ => "the steps after it were not tried",
         };
         let _ = writeln!(text, "{verdict}");
         text
@@ -96,7 +96,7 @@ impl CheckReport {
     }
 }
 
-/// Takes all steps; an error is one before the first of them.
+/// Takes all steps; an error comes before the first of them.
 pub(super) async fn check(options: &Test) -> Result<CheckReport, Failure> {
     let versions = match options.connection.session.version {
         Some(version) => vec![version],
@@ -118,7 +118,7 @@ pub(super) async fn check(options: &Test) -> Result<CheckReport, Failure> {
     last.ok_or_else(|| Failure::new(Exit::Usage, "no version to try"))
 }
 
-/// Takes the steps in one version of MQTT; `false` if the broker does not know it.
+/// Takes the steps with one version of MQTT; `false` if the broker does not support it.
 async fn take_all(
     options: &Test,
     session: Session,
@@ -137,9 +137,9 @@ async fn take_all(
     };
     let login = async {
         let answer = link.connected(options.connection.connect_timeout).await?;
-        let kept = if answer.session_present { ", and it kept our session" } else { "" };
-        let open = if is_open { "; without TLS the password can be read on the way" } else { "" };
-        Ok(((), format!("the broker speaks MQTT {version} and lets us in{kept}{open}")))
+        let kept = if answer.session_present { ", and the broker kept the session" } else { "" };
+        let open = if is_open { "; without TLS others can read the password" } else { "" };
+        Ok(((), format!("connected with MQTT {version}{kept}{open}")))
     };
     if report.step("login", login).await.is_none() {
         let unknown = [Exit::Refused(Reason::UNSUPPORTED_PROTOCOL_VERSION.code()), Exit::Lost];
@@ -186,18 +186,18 @@ async fn connect(mut connector: Connector, report: &mut CheckReport) -> Option<B
 fn sentence(stage: Stage, host: &str) -> (&'static str, String) {
     match stage {
         Stage::Resolving => ("name", format!("{host} has an address")),
-        Stage::Connecting => ("tcp", "somebody listens there".into()),
-        Stage::Tls => ("tls", "the certificate is right and from an authority we trust".into()),
+        Stage::Connecting => ("tcp", "the TCP connection is open".into()),
+        Stage::Tls => ("tls", "the certificate is valid and from a trusted authority".into()),
         Stage::WaitingForClock => ("clock", "this machine's clock is set".into()),
     }
 }
 
-/// A message there and back with each QoS.
+/// A message to the broker and back with each QoS.
 async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckReport) -> Option<()> {
     let text = format!("{}/{}", options.own.publish, start::unique());
     let (topic, filter) = match (text.parse::<Topic>(), text.parse::<TopicFilter>()) {
         (Ok(topic), Ok(filter)) => (topic, filter),
-        // A topic with a level more is one, unless it is too long.
+        // With one level more the topic may be too long.
         _ => return None,
     };
     let subscription = Subscription::new(filter, Qos::ExactlyOnce);
@@ -242,7 +242,7 @@ async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckRep
     Some(())
 }
 
-/// Publishes a message and waits for it, and for its acknowledgement; the QoS with which it came.
+/// Publishes a message and waits for it and for its acknowledgement. Returns the QoS with which it came.
 async fn round_trip(link: &mut ShellLink, topic: &Topic, qos: Qos) -> Result<Qos, Failure> {
     let payload = format!("self-check {}", qos.bits());
     let message = Message { qos, ..Message::new(topic.clone(), payload.clone()) };
@@ -257,7 +257,7 @@ async fn round_trip(link: &mut ShellLink, topic: &Topic, qos: Qos) -> Result<Qos
                 is_acknowledged = true
             }
             ShellEvent::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
-                let text = format!("the broker does not take the message: {reason}");
+                let text = format!("the broker refuses the message: {reason}");
                 return Err(Failure::new(Exit::RoundTrip(qos.bits()), text));
             }
             ShellEvent::Session(Event::Message(message)) => {

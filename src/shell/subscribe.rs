@@ -1,4 +1,4 @@
-//! `tty2mqtt sub`: prints messages as they come.
+//! `tty2mqtt sub`: subscribes, and prints messages as they come.
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 
-/// Runs the command; the link is at its begin.
+/// Runs the command on a new link.
 pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Result<(), Failure> {
     let own = &options.own;
     let filters: Vec<_> = own
@@ -58,7 +58,7 @@ pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Resu
             return link.leave().await;
         }
         match link.next().await {
-            // The only end that this command has by itself.
+            // The normal end of this command.
             ShellEvent::Signal(_) => {
                 link.end().await;
                 return Ok(());
@@ -71,14 +71,14 @@ pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Resu
 struct Subscriber<'a> {
     options: &'a Subscribe,
     zone: TimeZone,
-    /// What the broker has not answered yet.
+    /// Subscriptions without an answer of the broker.
     unanswered: Vec<TopicFilter>,
-    /// What is to be given up once all that is answered, and then until that is.
+    /// Filters to unsubscribe from when all subscriptions are answered, until UNSUBACK.
     leaving: Vec<TopicFilter>,
     granted: usize,
     refused: Option<Reason>,
     printed: u32,
-    /// Messages that make the broker forget retained ones.
+    /// Empty messages that remove retained ones at the broker.
     removing: BTreeSet<MessageId>,
     is_done: bool,
 }
@@ -104,8 +104,8 @@ impl Subscriber<'_> {
             ShellEvent::Session(Event::WildcardTopic { topic }) => {
                 let topic = topic.unwrap_or_default();
                 link.warn(&format!(
-                    "{topic}: a message to a topic with a wildcard is passed over; RabbitMQ makes \
-                     such of a `*`"
+                    "{topic}: a message whose topic has a wildcard is skipped; RabbitMQ makes such \
+                     topics from a `*`"
                 ));
                 Ok(())
             }
@@ -124,7 +124,7 @@ impl Subscriber<'_> {
         granted: Result<Qos, Reason>,
         link: &mut ShellLink,
     ) -> Result<(), Failure> {
-        // After a link was lost they are all answered again.
+        // After a reconnect all are answered again.
         let Some(at) = self.unanswered.iter().position(|wanted| wanted == filter) else {
             return Ok(());
         };
@@ -151,7 +151,7 @@ impl Subscriber<'_> {
         }
     }
 
-    /// The broker answered all that was wanted.
+    /// All subscriptions are answered.
     fn subscribed(&mut self, link: &mut ShellLink) -> Result<(), Failure> {
         if !self.leaving.is_empty() {
             link.session().unsubscribe(self.leaving.clone());
@@ -172,7 +172,7 @@ impl Subscriber<'_> {
             return Ok(());
         }
         self.show(&message, link)?;
-        // Only now: what was not printed comes again.
+        // Not before: a message that could not be printed comes again.
         link.acknowledge(&message);
         Ok(())
     }
@@ -225,14 +225,14 @@ impl Subscriber<'_> {
         }
         match out.write_all(&text).and_then(|()| out.flush()) {
             Ok(()) => Ok(()),
-            // A reader that has seen enough (`| head`).
+            // The reader closed the pipe (`| head`).
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Done, "")),
             Err(e) => Err(Failure::new(Exit::Local, format!("standard output: {e}"))),
         }
     }
 }
 
-/// Good enough to pick some of many.
+/// Random enough to pick a part of the messages.
 fn random() -> u16 {
     let mut bytes = [0; 2];
     let _ = getrandom::fill(&mut bytes);

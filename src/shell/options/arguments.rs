@@ -187,7 +187,7 @@ impl Argument {
         wrong(format!("{}: {why}", self.name))
     }
 
-    /// The same with the value, for those that are no secret.
+    /// The same with the value; not for secrets.
     fn wrong_value<T>(&self, why: impl fmt::Display) -> Result<T, UsageError> {
         let value: Vec<_> = self.values.iter().map(|value| value.to_string_lossy()).collect();
         wrong(format!("{} {}: {why}", self.name, value.join(" ")))
@@ -213,7 +213,7 @@ impl Argument {
     /// Text in UTF-8.
     pub(super) fn text(&self) -> Result<String, UsageError> {
         let text = self.os().into_string();
-        text.or_else(|_| self.wrong(format_args!("{} is UTF-8", in_words(self.kind))))
+        text.or_else(|_| self.wrong(format_args!("{} must be UTF-8", in_words(self.kind))))
     }
 
     /// A value whose type parses itself.

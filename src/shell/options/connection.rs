@@ -181,16 +181,16 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     }),
     ("--keyform", "FORM", "", |_, v| v.one_of([("pem", ())])),
     ("--ciphers", "LIST", "", |c, v| {
-        c.warnings.push(format!("{} does nothing: only strong ciphers are there", v.name));
+        c.warnings.push(format!("{} has no effect: all ciphers are strong", v.name));
         Ok(())
     }),
     ("--psk --psk-identity", "KEY", "", |_, v| {
-        v.wrong("no TLS with shared keys here; use --cafile")
+        v.wrong("pre-shared keys are not supported; use --cafile")
     }),
     ("--tls-engine --tls-engine-kpass-sha1", "ENGINE", "", |_, v| {
-        v.wrong("no TLS engines here; use --cert and --key")
+        v.wrong("TLS engines are not supported; use --cert and --key")
     }),
-    ("-S", "", "", |_, v| v.wrong("brokers are not looked up by SRV records; use -h")),
+    ("-S", "", "", |_, v| v.wrong("SRV records are not supported; use -h")),
     ("--proxy", "URL", "socks5h, http", |c, v| {
         // Without the text: there may be a password in it.
         some(&mut c.transport.proxy, v.text()?.parse().or_else(|why| v.wrong(why)))
@@ -226,7 +226,7 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     }),
     ("-o --options", "FILE", "options, one a line", |_, v| v.wrong("only on the command line")),
     ("-W --timeout", "SECONDS", "end with code 27", |c, v| match v.seconds()? {
-        Duration::ZERO => v.wrong("more than 0 seconds, please"),
+        Duration::ZERO => v.wrong("it must be more than 0 seconds"),
         time => some(&mut c.timeout, Ok(time)),
     }),
     ("--connect-timeout", "SECONDS", "[30]", |c, v| set(&mut c.connect_timeout, v.seconds())),
@@ -334,7 +334,7 @@ impl Connection {
             return wrong("-D WILL: there is no will; give it a --will-topic");
         }
         if !v5 && self.parts.session_expiry.is_some() {
-            self.warnings.push("-x does nothing before MQTT 5; write -V 5".into());
+            self.warnings.push("-x has no effect before MQTT 5; write -V 5".into());
         }
         if !v5 && self.password.is_some() && self.session.user.is_none() {
             return wrong("a password needs a user name (-u) before MQTT 5");
@@ -379,7 +379,7 @@ impl Connection {
         let kept =
             if v5 { self.parts.session_expiry == Some(u32::MAX) } else { self.parts.keeps_session };
         if kept && (self.session.client_id.is_empty() || self.parts.has_prefix) {
-            return wrong("a session that stays needs a client identifier; give it with -i");
+            return wrong("a persistent session needs a client identifier; give it with -i");
         }
         let session = &mut self.session;
         session.session_expiry = Duration::from_secs(self.parts.session_expiry.unwrap_or(0).into());

@@ -136,7 +136,7 @@ fn text(value: Vec<u8>) -> Result<String, String> {
         return Err("at most 65535 bytes".into());
     }
     match String::from_utf8(value) {
-        Ok(text) if text.contains('\0') => Err("without NUL, please".into()),
+        Ok(text) if text.contains('\0') => Err("NUL is not allowed".into()),
         Ok(text) => Ok(text),
         Err(_) => Err("not UTF-8".into()),
     }
@@ -144,8 +144,8 @@ fn text(value: Vec<u8>) -> Result<String, String> {
 
 fn topic(value: Vec<u8>) -> Result<String, String> {
     match text(value)? {
-        topic if topic.is_empty() => Err("a topic is not empty".into()),
-        topic if topic.contains(['+', '#']) => Err("no wildcards here".into()),
+        topic if topic.is_empty() => Err("the topic is empty".into()),
+        topic if topic.contains(['+', '#']) => Err("no wildcards allowed".into()),
         topic => Ok(topic),
     }
 }

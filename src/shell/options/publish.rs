@@ -125,7 +125,7 @@ Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
             return wrong("-t is missing: the topic to publish to");
         }
         let Some(source) = self.given.take() else {
-            return wrong("what is to be published? Give -m, -f, -l, -s or -n");
+            return wrong("the payload is missing. Give -m, -f, -l, -s or -n");
         };
         if self.repeat > 1 && source == PayloadSource::Lines {
             return wrong("--repeat and -l exclude each other");

@@ -63,7 +63,7 @@ Usage: tty2mqtt test [OPTIONS] HOST
 
     fn word(&mut self, word: OsString, connection: &mut Connection) -> Result<(), UsageError> {
         let Some(host) = word.to_str().filter(|host| !host.is_empty() && !self.host) else {
-            return wrong(format!("{}: one broker, please", word.display()));
+            return wrong(format!("{}: only one broker can be given", word.display()));
         };
         self.host = true;
         if let Some((_, rest)) = host.split_once("://") {
