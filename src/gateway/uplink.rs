@@ -16,7 +16,7 @@ use crate::gateway::status::{self, BrokerReport, BrokerStatus, Program, mark, se
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
-use crate::mqtt::session::{Clean, Event, Received, Session, Token};
+use crate::mqtt::session::{AckToken, Clean, Event, Received, Session};
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::outbox::Outbox;
@@ -191,8 +191,8 @@ struct UplinkTask {
     /// How old messages from the broker are.
     ages: Ages,
     /// Lent to each command message, and where they come back.
-    taken: mpsc::Sender<Token>,
-    takes: mpsc::Receiver<Token>,
+    taken: mpsc::Sender<AckToken>,
+    takes: mpsc::Receiver<AckToken>,
     /// Whether the wall clock is set, and whether it was not at the start.
     clock_is_set: bool,
     was_unset: bool,
@@ -543,7 +543,7 @@ impl UplinkTask {
 
     /// A message that no command wants: an earlier configuration subscribed to it, in a session that
     /// the broker kept.
-    fn end_leftover(&mut self, topic: &Topic, token: Option<Token>) {
+    fn end_leftover(&mut self, topic: &Topic, token: Option<AckToken>) {
         let Uplink { link, config, .. } = &mut self.uplink;
         if let Some(token) = token {
             link.session.acknowledge(token, Reason::SUCCESS);

@@ -1,14 +1,14 @@
 //! The authentication exchange of MQTT 5.0 (4.12).
 
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 #[cfg(feature = "tls")]
 mod scram;
-#[cfg(not(feature = "tls"))]
-mod without;
 
+#[cfg(not(feature = "tls"))]
+pub use no_tls::Scram;
 #[cfg(feature = "tls")]
 pub use scram::Scram;
-#[cfg(not(feature = "tls"))]
-pub use without::Scram;
 
 use crate::base::secret::Secret;
 use bytes::Bytes;

@@ -29,7 +29,7 @@ mod running;
 use super::fifo::{self, Fifo};
 use super::link::{self, Dial, Io, Link, LinkError, State};
 use super::packet::{ConnAck, Disconnect, Properties, Reason, Subscription};
-use super::session::{self, Received, Session, Token};
+use super::session::{self, AckToken, Received, Session};
 use super::source::Outcome;
 use super::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::message::Message;
@@ -146,7 +146,7 @@ enum Order {
     Publish(Message, oneshot::Sender<Outcome>),
     Subscribe(Vec<Subscription>, Properties, oneshot::Sender<Vec<Granted>>),
     Unsubscribe(Vec<TopicFilter>, Properties, oneshot::Sender<Vec<(TopicFilter, Reason)>>),
-    Acknowledge(Token, Reason, Properties),
+    Acknowledge(AckToken, Reason, Properties),
     Authenticate,
     Listen(mpsc::Sender<Event>),
     TryNow,
@@ -267,14 +267,14 @@ impl Client {
     }
 
     /// Acknowledges a message by hand, with [`session::Options::manual_ack`].
-    pub async fn acknowledge(&self, token: Token, reason: Reason) -> Result<(), Ended> {
+    pub async fn acknowledge(&self, token: AckToken, reason: Reason) -> Result<(), Ended> {
         self.acknowledge_with(token, reason, Properties::NONE).await
     }
 
     /// The same with a `ReasonString` and user properties, in 5.0.
     pub async fn acknowledge_with(
         &self,
-        token: Token,
+        token: AckToken,
         reason: Reason,
         properties: Properties,
     ) -> Result<(), Ended> {

@@ -5,7 +5,7 @@ mod brokers;
 mod dial;
 mod down;
 mod error;
-mod look_back;
+mod failback;
 mod state;
 mod stream;
 
@@ -21,8 +21,8 @@ use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
 use crate::base::backoff::{self, Backoff};
 use brokers::Brokers;
-use dial::Given;
-use look_back::LookBack;
+use dial::FixedStreams;
+use failback::Failback;
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -45,7 +45,7 @@ pub struct Options {
     /// The first wait and the longest; they double in between.
     pub wait: (Duration, Duration),
     /// How often to look whether the first of several brokers is back while another one serves.
-    pub look_back: Duration,
+    pub failback: Duration,
     /// Whether chance takes a part off each wait, so that many clients whose broker was away do not
     /// come back in the same moment.
     pub jitter: bool,
@@ -66,7 +66,7 @@ impl Default for Options {
             password_file: None,
             reconnect: true,
             wait: (Duration::from_secs(1), Duration::from_secs(60)),
-            look_back: Duration::from_secs(300),
+            failback: Duration::from_secs(300),
             jitter: true,
             random: backoff::random,
             read_buffer: 4096,
@@ -118,7 +118,7 @@ pub struct Link {
     /// before the first.
     least_wait: Duration,
     brokers: Brokers,
-    look_back: LookBack,
+    failback: Failback,
     /// Whether files may have been renewed since they were read for the try that goes on.
     is_doubted: bool,
 }
@@ -149,7 +149,7 @@ impl Link {
         streams: impl IntoIterator<Item = Box<dyn Io>>,
         options: Options,
     ) -> Link {
-        let streams = Given(streams.into_iter().collect());
+        let streams = FixedStreams(streams.into_iter().collect());
         Link::with(session, Box::new(streams), options)
     }
 
@@ -167,7 +167,7 @@ impl Link {
             short_links: 0,
             least_wait: Duration::MAX,
             brokers,
-            look_back: LookBack::Never,
+            failback: Failback::Never,
             is_doubted: false,
         };
         if link.session.options().keepalive.is_zero() {
@@ -216,7 +216,7 @@ impl Link {
                     let turn = stream.turn(&mut self.session, source, &self.options);
                     let result = tokio::select! {
                         result = turn => result,
-                        () = self.look_back.first_is_back() => {
+                        () = self.failback.first_is_back() => {
                             self.session.disconnect(Reason::SUCCESS);
                             Err(LinkError::BetterBroker)
                         }
@@ -261,7 +261,7 @@ impl Link {
         if let session::Event::Connected(_) = event {
             if let Phase::Up(dialer, _) = &mut self.phase {
                 dialer.established();
-                self.look_back = LookBack::start(dialer.to_first(), self.options.look_back);
+                self.failback = Failback::start(dialer.to_first(), self.options.failback);
             }
             self.brokers.let_in();
             self.tell_of_will();

@@ -2,29 +2,29 @@
 //! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
 mod aliases;
-mod dialect;
 mod event;
-mod flights;
 mod hold;
 mod ids;
+mod in_flight;
 mod inbound;
 mod keepalive;
 mod options;
 mod profiles;
+mod quarantine;
 mod receive;
 mod requests;
 mod send;
-mod suspects;
+mod version_fallback;
 mod watch;
 mod will;
 
-pub(super) use dialect::Dialect;
 pub use event::{Event, Received, SessionError};
-pub use inbound::Token;
+pub use inbound::AckToken;
 pub use options::{Clean, OnOversize, Options};
+pub(super) use quarantine::Quarantine;
+pub use quarantine::{Suspected, Verdict};
 pub use requests::Request;
-pub(super) use suspects::Suspects;
-pub use suspects::{Suspected, Verdict};
+pub(super) use version_fallback::VersionFallback;
 pub use watch::LinkEnd;
 use watch::Watch;
 pub use will::WillLimit;
@@ -36,8 +36,8 @@ use super::topic::TopicFilter;
 use crate::base::secret::Secret;
 use aliases::Aliases;
 use bytes::BytesMut;
-use flights::Flights;
 use hold::Hold;
+use in_flight::InFlight;
 use inbound::Inbound;
 use keepalive::{Due, KeepAlive};
 use options::Limits;
@@ -71,7 +71,7 @@ pub struct Session {
     password: Option<Secret>,
     /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
     method_is_named: bool,
-    dialect: Dialect,
+    fallback: VersionFallback,
     /// Whether the next CONNECT differs from the one that failed, in what the broker did not take.
     is_other: bool,
     /// What the broker has taken of the will, if that is news.
@@ -83,7 +83,7 @@ pub struct Session {
     /// Whether a message of QoS 2 went either way: brokers remember identifiers of such.
     had_qos_2: bool,
     /// What the broker ends links at.
-    suspects: Suspects,
+    quarantine: Quarantine,
     watch: Watch,
     state: State,
     limits: Limits,
@@ -91,7 +91,7 @@ pub struct Session {
     /// Bytes that were ever put into this link's output: positions in it that stay the same while
     /// its front is written.
     queued: u64,
-    flights: Flights,
+    in_flight: InFlight,
     inbound: Inbound,
     hold: Hold,
     requests: Requests,
@@ -123,7 +123,7 @@ enum State {
 #[derive(Debug)]
 struct Occurrence {
     event: Event,
-    token: Option<Token>,
+    token: Option<AckToken>,
 }
 
 /// A message larger than we take, of which some bytes are still to come.
@@ -134,17 +134,17 @@ struct Skipped {
     start: BytesMut,
     /// Not the repetition of one that was told.
     is_new: bool,
-    token: Option<Token>,
+    token: Option<AckToken>,
 }
 
 impl Session {
     /// A session that was never connected.
     pub fn new(options: Options) -> Session {
         Session {
-            dialect: Dialect::new(options.version),
+            fallback: VersionFallback::new(options.version),
             is_other: false,
             will_news: None,
-            flights: Flights::new(options.first_id),
+            in_flight: InFlight::new(options.first_id),
             options,
             auth: None,
             of_broker: None,
@@ -153,7 +153,7 @@ impl Session {
             was_connected: false,
             is_elsewhere: false,
             had_qos_2: false,
-            suspects: Suspects::default(),
+            quarantine: Quarantine::default(),
             watch: Watch::default(),
             state: State::Down,
             limits: Limits::default(),
@@ -223,14 +223,14 @@ impl Session {
 
     /// What is spoken, or was last.
     pub fn version(&self) -> Version {
-        self.dialect.version()
+        self.fallback.version()
     }
 
     /// The next link is to another broker, of which this is known. Returns what is known of the one
     /// before.
-    pub(super) fn change_dialect(&mut self, dialect: Option<Dialect>) -> Dialect {
-        let dialect = dialect.unwrap_or_else(|| Dialect::new(self.options.version));
-        std::mem::replace(&mut self.dialect, dialect)
+    pub(super) fn change_fallback(&mut self, fallback: Option<VersionFallback>) -> VersionFallback {
+        let fallback = fallback.unwrap_or_else(|| VersionFallback::new(self.options.version));
+        std::mem::replace(&mut self.fallback, fallback)
     }
 
     /// Whether the next link is to another broker than the one that let us in last. A session that
@@ -266,7 +266,7 @@ impl Session {
         if !self.auth.as_ref().is_some_and(|auth| auth.hides_login()) {
             (connect.user, connect.password) = (login.user.clone(), login.password.clone());
         }
-        connect.will = connect.will.and_then(|will| self.dialect.will().of(will));
+        connect.will = connect.will.and_then(|will| self.fallback.will().of(will));
         self.is_other = false;
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
@@ -352,7 +352,7 @@ impl Session {
     fn put(&mut self, packet: &Packet) {
         tracing::trace!("sending {packet}");
         let before = self.output.len();
-        packet.encode(&mut self.output, self.dialect.version());
+        packet.encode(&mut self.output, self.fallback.version());
         self.queued += (self.output.len() - before) as u64;
     }
 
@@ -373,13 +373,13 @@ impl Session {
 
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
-        self.flights.is_full()
+        self.in_flight.is_full()
     }
 
     /// How long the broker took to answer a packet lately: from the last byte's way into the link to
     /// the answer. `None` before the first answer of a link.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.flights.round_trip()
+        self.in_flight.round_trip()
     }
 
     /// What is to be written to the link. The owner takes off its front what was written, and calls
@@ -394,7 +394,7 @@ impl Session {
         if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
             keepalive.wrote(written, now);
         }
-        self.flights.watch(written, now);
+        self.in_flight.watch(written, now);
         self.watch_wrote(now);
     }
 
@@ -412,7 +412,7 @@ impl Session {
                 let held = self.options.hold.filter(|_| self.is_over_maximum());
                 let held = held.and_then(|most| self.hold.deadline(most));
                 let due =
-                    [keepalive.deadline(), self.flights.deadline(), self.watch_deadline(), held];
+                    [keepalive.deadline(), self.in_flight.deadline(), self.watch_deadline(), held];
                 due.into_iter().flatten().min()
             }
         }
@@ -423,7 +423,7 @@ impl Session {
         let ask = match &self.state {
             State::Down => return Ok(()),
             State::Connecting { due, .. } if *due <= now => {
-                self.dialect.silence(self.options.adaptable_will().as_ref());
+                self.fallback.on_timeout(self.options.adaptable_will().as_ref());
                 return Err(SessionError::NoConnAck);
             }
             State::Connecting { .. } => return Ok(()),
@@ -438,7 +438,7 @@ impl Session {
             Due::End => return Err(SessionError::NoPingResp),
         }
         self.watch_timeout(now);
-        match self.flights.deadline() {
+        match self.in_flight.deadline() {
             Some(due) if due <= now => Err(SessionError::NoAnswer),
             _ => Ok(()),
         }
@@ -472,13 +472,13 @@ impl Session {
 
     /// Acknowledges a message by hand, in 5.0 with a reason. Answers go in the order in which the
     /// messages came, whatever the order of these calls.
-    pub fn acknowledge(&mut self, token: Token, reason: Reason) {
+    pub fn acknowledge(&mut self, token: AckToken, reason: Reason) {
         self.acknowledge_with(token, reason, Properties::NONE);
     }
 
     /// The same with a `ReasonString` and user properties, in 5.0. They are left out if they would
     /// make the packet larger than the broker takes (3.4.2.2.2).
-    pub fn acknowledge_with(&mut self, token: Token, reason: Reason, properties: Properties) {
+    pub fn acknowledge_with(&mut self, token: AckToken, reason: Reason, properties: Properties) {
         let fits = properties.are_writable()
             && FRAME + properties.len(self.version()) <= self.limits.largest;
         let properties = if fits { properties } else { Properties::NONE };
@@ -523,7 +523,7 @@ impl Session {
     pub fn disconnected(&mut self, closed: bool) {
         // Some brokers close the link where they do not know the version, or do not take the will.
         if closed && matches!(self.state, State::Connecting { .. }) {
-            self.is_other = self.dialect.suspect(self.options.adaptable_will().as_ref());
+            self.is_other = self.fallback.on_close(self.options.adaptable_will().as_ref());
         }
         self.state = State::Down;
         self.output = BytesMut::new();
@@ -537,7 +537,7 @@ impl Session {
             }
             _ => false,
         });
-        self.flights.link_lost();
+        self.in_flight.link_lost();
         self.hold.caught_up();
         self.inbound.link_lost();
         self.requests.link_lost();

@@ -2,7 +2,7 @@
 
 mod dial;
 pub mod error;
-mod head;
+mod http_head;
 pub mod proxy;
 pub mod settings;
 mod stream;

@@ -429,7 +429,7 @@ async fn the_second_broker_serves_until_the_first_is_back_and_nothing_is_lost() 
     settings.urls.push(second_url.clone());
     let options = Options {
         wait: (Duration::from_millis(20), Duration::from_millis(20)),
-        look_back: Duration::from_millis(50),
+        failback: Duration::from_millis(50),
         ..Options::default()
     };
     let connector = Connector::new(settings).unwrap();

@@ -2,7 +2,7 @@
 
 use super::Dial;
 use crate::mqtt::auth::Login;
-use crate::mqtt::session::{Dialect, Session, Suspects};
+use crate::mqtt::session::{Quarantine, Session, VersionFallback};
 use crate::mqtt::url::BrokerUrl;
 
 /// What is known of so many brokers is remembered; a dialer may find ever new ones.
@@ -16,7 +16,7 @@ pub(super) struct Brokers {
     /// The one that let us in last.
     host: Option<BrokerUrl>,
     /// The others.
-    known: Vec<(BrokerUrl, Dialect, Suspects)>,
+    known: Vec<(BrokerUrl, VersionFallback, Quarantine)>,
 }
 
 impl Brokers {
@@ -42,14 +42,14 @@ impl Brokers {
         if self.current.as_ref() != Some(broker) {
             let at = self.known.iter().position(|(known, ..)| known == broker);
             let known = at.map(|at| self.known.remove(at));
-            let (dialect, suspects) = known.map(|(_, d, s)| (d, s)).unzip();
-            let before = session.change_dialect(dialect);
-            let suspects = session.change_suspects(suspects);
+            let (fallback, quarantine) = known.map(|(_, d, s)| (d, s)).unzip();
+            let before = session.change_fallback(fallback);
+            let quarantine = session.change_quarantine(quarantine);
             if let Some(other) = self.current.replace(broker.clone()) {
                 if self.known.len() >= MOST {
                     self.known.remove(0);
                 }
-                self.known.push((other, before, suspects));
+                self.known.push((other, before, quarantine));
             }
         }
         session.set_elsewhere(self.host.as_ref().is_some_and(|host| host != broker));

@@ -95,9 +95,9 @@ impl Dial for Connector {
 }
 
 /// Streams that somebody else made, one for each link.
-pub(super) struct Given(pub(super) VecDeque<Box<dyn Io>>);
+pub(super) struct FixedStreams(pub(super) VecDeque<Box<dyn Io>>);
 
-impl Dial for Given {
+impl Dial for FixedStreams {
     fn dial<'a>(&'a mut self, _: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
         let stream = self.0.pop_front().ok_or(ConnectError::NoStreamLeft);
         Box::pin(std::future::ready(stream))

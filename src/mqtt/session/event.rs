@@ -1,11 +1,11 @@
 //! What a session tells its owner, and why its link must end.
 
 use super::CONNECT_DEADLINE;
-use super::flights::ANSWER_DEADLINE;
-use super::inbound::Token;
+use super::in_flight::ANSWER_DEADLINE;
+use super::inbound::AckToken;
 use super::keepalive::PING_DEADLINE;
+use super::quarantine::{Suspected, size};
 use super::requests::Request;
-use super::suspects::{Suspected, size};
 use crate::mqtt::auth::AuthError;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Disconnect, PacketError, Properties, Reason};
@@ -110,7 +110,7 @@ pub struct Received {
     /// What 5.0 says besides.
     pub properties: Properties,
     /// To acknowledge it with; QoS 0 has none.
-    pub token: Option<Token>,
+    pub token: Option<AckToken>,
 }
 
 /// Why a link must end.

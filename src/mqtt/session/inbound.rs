@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 
 /// What stands for the acknowledgement of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
+pub struct AckToken {
     id: PacketId,
     /// The link that the message came on.
     link: u32,
 }
 
-impl Token {
+impl AckToken {
     /// The packet identifier that the broker gave the message.
     pub fn id(self) -> PacketId {
         self.id
@@ -68,7 +68,7 @@ impl Inbound {
         qos: Qos,
         id: Option<PacketId>,
         dup: bool,
-    ) -> Option<Option<Token>> {
+    ) -> Option<Option<AckToken>> {
         let Some(id) = id else { return Some(None) };
         let waits = |u: &Unanswered| u.id == id && u.qos == qos;
         let waits = self.unanswered.iter().any(waits);
@@ -86,7 +86,7 @@ impl Inbound {
         if is_new || !(waits && qos == Qos::ExactlyOnce) {
             self.unanswered.push_back(Unanswered { id, qos, answer: repeated.flatten() });
         }
-        is_new.then_some(Some(Token { id, link: self.link }))
+        is_new.then_some(Some(AckToken { id, link: self.link }))
     }
 
     /// Messages that nobody acknowledged yet.
@@ -100,7 +100,7 @@ impl Inbound {
     }
 
     /// Somebody took a message: a repetition is none of anybody's business.
-    pub(super) fn taken(&mut self, token: Token) {
+    pub(super) fn taken(&mut self, token: AckToken) {
         let waits = self.unanswered.iter().find(|u| u.id == token.id && u.answer.is_none());
         if let Some(qos) = waits.map(|u| u.qos).filter(|_| token.link == self.link) {
             self.taken.insert(token.id, Taken { qos, link: token.link, answer: None });
@@ -109,7 +109,7 @@ impl Inbound {
 
     /// What a message is to be answered with. If its link is gone, the broker gets the answer when it
     /// repeats the message on one that goes on with the session.
-    pub(super) fn answer(&mut self, token: Token, reason: Reason, properties: Properties) {
+    pub(super) fn answer(&mut self, token: AckToken, reason: Reason, properties: Properties) {
         let taken = self.taken.get_mut(token.id);
         let taken = taken.filter(|taken| taken.link == token.link && taken.answer.is_none());
         if token.link != self.link && taken.is_none() {

@@ -1,13 +1,13 @@
 //! What the broker says.
 
 use super::event::{Event, Received, SessionError};
-use super::flights::Sent;
-use super::inbound::{Alias, Token};
+use super::in_flight::Sent;
+use super::inbound::{AckToken, Alias};
 use super::keepalive::KeepAlive;
 use super::options::{Limits, OnOversize};
 use super::requests::Answer;
 use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, WillLimit};
-use super::{flights, protocol, requests};
+use super::{in_flight, protocol, requests};
 use crate::mqtt::packet::{
     Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Properties,
     Property, Publish, Reason, Version, WildcardTopic,
@@ -68,7 +68,7 @@ impl Session {
                 Some(Decoded::Oversize(oversize)) => self.pass_over(oversize)?,
             }
         }
-        self.flights.watch(self.written(), now);
+        self.in_flight.watch(self.written(), now);
         if let Some(most) = self.options.hold {
             self.hold.read(self.is_over_maximum(), most, now);
         }
@@ -95,10 +95,10 @@ impl Session {
             SessionError::Refused(answer)
                 if answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION =>
             {
-                self.dialect.unknown()
+                self.fallback.on_unknown_version()
             }
-            SessionError::Refused(answer) => self.dialect.refused(answer.reason, will.as_ref()),
-            SessionError::Packet(_) => self.dialect.suspect(will.as_ref()),
+            SessionError::Refused(answer) => self.fallback.on_refused(answer.reason, will.as_ref()),
+            SessionError::Packet(_) => self.fallback.on_close(will.as_ref()),
             _ => false,
         };
     }
@@ -111,7 +111,7 @@ impl Session {
 
     /// The same, and that way was not tried yet since the broker let us in last.
     pub fn has_untried_way(&self) -> bool {
-        self.is_other && !self.dialect.tried_all()
+        self.is_other && !self.fallback.tried_all()
     }
 
     /// Whether a connect that failed with this is worth to be repeated at once, because the broker
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Acknowledges a message that nobody hears of.
-    fn pass_by(&mut self, token: Option<Token>) {
+    fn pass_by(&mut self, token: Option<AckToken>) {
         if let Some(token) = token {
             self.inbound.taken(token);
             self.acknowledge(token, Reason::SUCCESS);
@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// See [`Inbound::came`](super::inbound::Inbound::came).
-    fn came(&mut self, qos: Qos, id: Option<PacketId>, dup: bool) -> Option<Option<Token>> {
+    fn came(&mut self, qos: Qos, id: Option<PacketId>, dup: bool) -> Option<Option<AckToken>> {
         self.had_qos_2 |= qos == Qos::ExactlyOnce;
         self.inbound.came(qos, id, dup)
     }
@@ -214,7 +214,7 @@ impl Session {
         match packet {
             Packet::Publish(publish) => self.message(publish)?,
             Packet::PubAck(ack) => {
-                let answered = self.flights.acknowledged(ack.id);
+                let answered = self.in_flight.acknowledged(ack.id);
                 if let Some(Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce)) =
                     answered
                 {
@@ -223,12 +223,12 @@ impl Session {
                 self.answered(answered, ack.reason, source, now);
             }
             Packet::PubRec(ack) if ack.reason.is_error() => {
-                let answered = self.flights.rejected(ack.id);
+                let answered = self.in_flight.rejected(ack.id);
                 self.answered(answered, ack.reason, source, now);
             }
             Packet::PubRec(ack) => self.received(ack.id),
             Packet::PubComp(ack) => {
-                let answered = self.flights.completed(ack.id);
+                let answered = self.in_flight.completed(ack.id);
                 // The broker had the message: that it lost the identifier since is no loss.
                 self.settled(answered, Reason::SUCCESS, source);
             }
@@ -237,7 +237,7 @@ impl Session {
                 self.put(&Packet::PubComp(Ack::new(ack.id, reason)));
             }
             Packet::SubAck(answer) => {
-                let known = self.flights.answered(answer.id);
+                let known = self.in_flight.answered(answer.id);
                 let answers = self.requests.subscribed(answer.id, &answer.reasons);
                 let Some(answers) = answers.filter(|_| known) else {
                     return Err(protocol("a SUBACK that does not answer a SUBSCRIBE"));
@@ -245,7 +245,7 @@ impl Session {
                 self.subscribed(answers);
             }
             Packet::UnsubAck(answer) => {
-                let known = self.flights.answered(answer.id);
+                let known = self.in_flight.answered(answer.id);
                 let answers =
                     self.requests.unsubscribed(answer.id, &answer.reasons, self.version());
                 let Some(answers) = answers.filter(|_| known) else {
@@ -258,7 +258,7 @@ impl Session {
             Packet::PingResp => {
                 keepalive.answered();
                 if let Some(end) = self.watch.pong() {
-                    self.flights.pong(end);
+                    self.in_flight.pong(end);
                 }
                 self.tell(Event::Pong);
             }
@@ -328,7 +328,7 @@ impl Session {
             self.options.client_id.clone_from(client_id);
         }
         self.state = State::Up(keepalive);
-        let news = self.dialect.let_in().filter(|_| self.options.will.is_some());
+        let news = self.fallback.let_in().filter(|_| self.options.will.is_some());
         self.will_news = news.or(self.will_news);
         self.was_connected = true;
         if std::mem::take(&mut self.is_elsewhere) {
@@ -338,13 +338,13 @@ impl Session {
         self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
-        self.flights.set_window(self.options.inflight.min(window));
+        self.in_flight.set_window(self.options.inflight.min(window));
         let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
         self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
         if !answer.session_present {
             // The broker knows nothing of what was in flight: it is sent anew, under new
             // identifiers and without DUP, in its old order.
-            self.flights.forget();
+            self.in_flight.forget();
             self.inbound.forget();
             source.requeue();
         }
@@ -458,7 +458,7 @@ impl Session {
                 {
                     self.tell(Event::refused(message, source.sender_of(ticket), reason, 0));
                 }
-                if !self.suspects.is_empty() && !reason.is_error() {
+                if !self.quarantine.is_empty() && !reason.is_error() {
                     self.note_taken(ticket, source);
                 }
                 source.settled(ticket, reason);
@@ -481,7 +481,7 @@ impl Session {
         // PUBREL takes the message's place in flight, where it ends behind everything so far.
         let before = self.output.len();
         self.put(&success);
-        if self.flights.received(id, self.queued) == flights::Received::Stray {
+        if self.in_flight.received(id, self.queued) == in_flight::Received::Stray {
             self.stray_acks += 1;
             self.queued -= (self.output.len() - before) as u64;
             self.output.truncate(before);

@@ -1,7 +1,7 @@
 //! Subscriptions: which are wanted, and what the broker was asked and said.
 
 use super::options::Limits;
-use super::suspects::Suspected;
+use super::quarantine::Suspected;
 use crate::mqtt::packet::{Packet, PacketId, Properties, Reason, Subscribe, Subscription};
 use crate::mqtt::packet::{Unsubscribe, Version};
 use crate::mqtt::sorted::Sorted;

@@ -1,7 +1,7 @@
 //! What we say of our own accord: subscriptions and messages.
 
 use super::event::Event;
-use super::flights::Sent;
+use super::in_flight::Sent;
 use super::requests::Answer;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::mqtt::message::Message;
@@ -26,7 +26,7 @@ impl Session {
         while self.output.len() < OUTPUT_LIMIT
             && !source.is_paused()
             && self.may_send()
-            && let Some((id, what)) = self.flights.again()
+            && let Some((id, what)) = self.in_flight.again()
         {
             if self.is_kept_back(id, what, source) {
                 continue;
@@ -35,12 +35,12 @@ impl Session {
                 && let Some(message) = source.message(sending)
                 && self.has_to_wait(message)
             {
-                self.flights.not_yet(id, what);
+                self.in_flight.not_yet(id, what);
                 break;
             }
             self.send_again(id, what, source);
         }
-        while self.output.len() < OUTPUT_LIMIT && self.flights.has_room() && self.may_send() {
+        while self.output.len() < OUTPUT_LIMIT && self.in_flight.has_room() && self.may_send() {
             self.sift(source);
             let Some(message) = source.front() else { break };
             if self.has_to_wait(message) {
@@ -57,7 +57,7 @@ impl Session {
                 }
                 continue;
             }
-            let Some(id) = self.flights.id() else { return };
+            let Some(id) = self.in_flight.id() else { return };
             match self.put_message(message, qos, Some(id), false) {
                 Ok(()) => {
                     if source.is_birth() {
@@ -65,10 +65,10 @@ impl Session {
                     }
                     let sent = source.sent(qos);
                     let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
-                    self.flights.sent(id, what, self.queued);
+                    self.in_flight.sent(id, what, self.queued);
                 }
                 Err(reason) => {
-                    self.flights.give_up(id);
+                    self.in_flight.give_up(id);
                     self.refuse_front(reason, source);
                 }
             }
@@ -86,13 +86,13 @@ impl Session {
             return false;
         };
         let qos = self.limits.qos(message.qos);
-        let id = if qos == Qos::AtMostOnce { None } else { self.flights.id() };
+        let id = if qos == Qos::AtMostOnce { None } else { self.in_flight.id() };
         if qos != Qos::AtMostOnce && id.is_none() {
             return false;
         }
         if self.put_message(&message, qos, id, false).is_err() {
             // Among what flows it is refused in words.
-            id.into_iter().for_each(|id| self.flights.give_up(id));
+            id.into_iter().for_each(|id| self.in_flight.give_up(id));
             return false;
         }
         if qos == Qos::AtMostOnce {
@@ -100,25 +100,25 @@ impl Session {
         }
         let sent = source.sent_quarantined(&|message| wanted(self, message), qos);
         if let (Some(id), Some(sending)) = (id, sent) {
-            self.flights.sent(id, Sent::Message(sending, qos), self.queued);
+            self.in_flight.sent(id, Sent::Message(sending, qos), self.queued);
         }
         true
     }
 
     /// Asks for one filter. `false`: nobody wants it any more.
     pub(super) fn ask_for(&mut self, filter: &TopicFilter) -> bool {
-        let Some(id) = self.flights.id() else { return false };
+        let Some(id) = self.in_flight.id() else { return false };
         let Some(packet) = self.requests.alone(filter, id) else {
-            self.flights.give_up(id);
+            self.in_flight.give_up(id);
             return false;
         };
         self.put(&packet);
-        self.flights.sent(id, Sent::Request, self.queued);
+        self.in_flight.sent(id, Sent::Request, self.queued);
         true
     }
 
     fn ask(&mut self) {
-        for filter in self.suspects.filters() {
+        for filter in self.quarantine.filters() {
             self.requests.pass_over(filter);
         }
         let refused = self.requests.refused(&self.limits, self.version());
@@ -130,13 +130,13 @@ impl Session {
         }
         let largest = if self.asks_one_by_one() { 0 } else { self.limits.largest };
         while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() && self.may_ask() {
-            let Some(id) = self.flights.id() else { return };
+            let Some(id) = self.in_flight.id() else { return };
             let Some(packet) = self.requests.next_packet(id, largest, self.version()) else {
-                return self.flights.give_up(id);
+                return self.in_flight.give_up(id);
             };
             let begin = self.queued;
             self.put(&packet);
-            self.flights.sent(id, Sent::Request, self.queued);
+            self.in_flight.sent(id, Sent::Request, self.queued);
             self.note_asked(id, begin);
         }
     }
@@ -146,17 +146,17 @@ impl Session {
             Sent::Message(ticket, qos) => {
                 let sent = match source.retransmit(ticket) {
                     Some(message) => self.put_message(message, qos, Some(id), true),
-                    None => return self.flights.give_up(id),
+                    None => return self.in_flight.give_up(id),
                 };
                 if let Err(reason) = sent {
-                    self.flights.give_up(id);
+                    self.in_flight.give_up(id);
                     return self.settled(Some(what), reason, source);
                 }
             }
             Sent::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
-            Sent::Birth(_) | Sent::Request => return self.flights.give_up(id),
+            Sent::Birth(_) | Sent::Request => return self.in_flight.give_up(id),
         }
-        self.flights.sent(id, what, self.queued);
+        self.in_flight.sent(id, what, self.queued);
     }
 
     fn refuse_front(&mut self, reason: Reason, source: &mut dyn Source) {

@@ -7,12 +7,12 @@
 //!   way, on a link that has answered a PINGREQ, until it was answered once. If the link ends then, it is
 //!   a suspect.
 //! - A suspect is set aside, and the others flow. Now and then they are held back for a moment: the
-//!   link answers a PINGREQ, then the suspect goes alone. See [`super::suspects`] for what that proves.
+//!   link answers a PINGREQ, then the suspect goes alone. See [`super::quarantine`] for what that proves.
 
 use super::Session;
 use super::event::Event;
-use super::flights::Sent;
-use super::suspects::{Id, Suspected, Suspects, Verdict, size};
+use super::in_flight::Sent;
+use super::quarantine::{Id, Quarantine, Suspected, Verdict, size};
 use crate::base::backoff;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{PacketId, Reason};
@@ -219,9 +219,9 @@ impl Watch {
     }
 }
 
-fn is_of(suspects: &Suspects, id: Id, what: Sent, source: &dyn Source) -> bool {
+fn is_of(quarantine: &Quarantine, id: Id, what: Sent, source: &dyn Source) -> bool {
     let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else { return false };
-    source.message(sending).is_some_and(|message| suspects.is_of(id, message))
+    source.message(sending).is_some_and(|message| quarantine.is_of(id, message))
 }
 
 fn suspected(message: &Message) -> Suspected {
@@ -230,9 +230,9 @@ fn suspected(message: &Message) -> Suspected {
 
 impl Session {
     /// Takes over what is known of another broker, and gives back what is known of the one before.
-    pub(in crate::mqtt) fn change_suspects(&mut self, known: Option<Suspects>) -> Suspects {
+    pub(in crate::mqtt) fn change_quarantine(&mut self, known: Option<Quarantine>) -> Quarantine {
         self.watch.another_broker();
-        std::mem::replace(&mut self.suspects, known.unwrap_or_default())
+        std::mem::replace(&mut self.quarantine, known.unwrap_or_default())
     }
 
     /// The broker let us in: from now on this link may show what the broker does not take. `chance`
@@ -246,8 +246,8 @@ impl Session {
             watch.wary.clear();
         }
         watch.quick.refill(now);
-        self.suspects.look_again(now);
-        if self.suspects.open() > 0 {
+        self.quarantine.look_again(now);
+        if self.quarantine.open() > 0 {
             let took = watch.asked.map(|asked| now.saturating_duration_since(asked));
             let wait = (took.unwrap_or_default() * 8).clamp(DWELL, 20 * DWELL);
             let wait = wait / 2_u32.pow(watch.unreached.min(5));
@@ -304,12 +304,12 @@ impl Session {
 
     fn all_is_answered(&self) -> bool {
         let last = self.watch.unanswered.1;
-        self.flights.is_idle() && last <= self.flights.answered_to()
+        self.in_flight.is_idle() && last <= self.in_flight.answered_to()
     }
 
     /// A message of QoS 0 is in the output, where it ends now.
     pub(super) fn note_sent(&mut self, message: &Message) {
-        self.watch.sent_qos_0(message, self.queued, self.flights.answered_to());
+        self.watch.sent_qos_0(message, self.queued, self.in_flight.answered_to());
     }
 
     /// A birth message is in the output.
@@ -319,11 +319,11 @@ impl Session {
 
     /// Takes the suspects out of the way, from the front of what waits.
     pub(super) fn sift(&mut self, source: &mut dyn Source) {
-        if self.suspects.is_empty() {
+        if self.quarantine.is_empty() {
             return;
         }
         while let Some(message) = source.front() {
-            match self.suspects.verdict(message) {
+            match self.quarantine.verdict(message) {
                 Verdict::Good => return,
                 Verdict::Aside => source.quarantine_front(),
                 Verdict::Refused(reason) => {
@@ -346,11 +346,11 @@ impl Session {
             return false;
         };
         let Some(message) = source.message(sending) else { return false };
-        match self.suspects.verdict(message) {
+        match self.quarantine.verdict(message) {
             Verdict::Good => return false,
-            Verdict::Aside => self.flights.set_aside(id, what),
+            Verdict::Aside => self.in_flight.set_aside(id, what),
             Verdict::Refused(reason) => {
-                self.flights.give_up(id);
+                self.in_flight.give_up(id);
                 self.settled(Some(what), reason, source);
             }
         }
@@ -358,14 +358,14 @@ impl Session {
     }
 
     fn tell_refused(&mut self, RefusedMessage { message, sender, reason }: RefusedMessage) {
-        let links = self.suspects.ends_of(&message);
+        let links = self.quarantine.ends_of(&message);
         self.tell(Event::refused(&message, sender, reason, links));
     }
 
     /// What is suspected has changed.
     fn reconsider(&mut self, source: &mut dyn Source) {
-        self.flights.reconsider();
-        while let Some(refused) = source.reconsider(&|message| self.suspects.verdict(message)) {
+        self.in_flight.reconsider();
+        while let Some(refused) = source.reconsider(&|message| self.quarantine.verdict(message)) {
             self.tell_refused(refused);
         }
     }
@@ -373,7 +373,7 @@ impl Session {
     /// The broker has taken a message.
     pub(super) fn note_taken(&mut self, sending: InFlightId, source: &dyn Source) {
         if let Some(message) = source.message(sending) {
-            self.suspects.taken(message);
+            self.quarantine.taken(message);
         }
     }
 
@@ -392,8 +392,8 @@ impl Session {
             }
             _ => {}
         }
-        if self.suspects.deadline().is_some_and(|due| due <= now) {
-            self.suspects.look_again(now);
+        if self.quarantine.deadline().is_some_and(|due| due <= now) {
+            self.quarantine.look_again(now);
             self.watch.changed = true;
             if self.watch.stage == Stage::Off && self.watch.up.is_some() {
                 self.watch.stage = Stage::Ready;
@@ -403,7 +403,7 @@ impl Session {
 
     /// When [`Session::watch_timeout`] is due.
     pub(super) fn watch_deadline(&self) -> Option<Instant> {
-        [self.watch.deadline(), self.suspects.deadline()].into_iter().flatten().min()
+        [self.watch.deadline(), self.quarantine.deadline()].into_iter().flatten().min()
     }
 
     /// So much of the output was written.
@@ -425,7 +425,7 @@ impl Session {
         if self.watch.is_calm() {
             return;
         }
-        let answered_to = self.flights.answered_to();
+        let answered_to = self.in_flight.answered_to();
         while self.watch.noted.front().is_some_and(|(_, end)| *end <= answered_to) {
             self.watch.noted.pop_front();
         }
@@ -438,7 +438,7 @@ impl Session {
         if self.watch.is_calm() {
             return;
         }
-        let answered_to = self.flights.answered_to();
+        let answered_to = self.in_flight.answered_to();
         let is_close = self.watch.is_alert
             || !self.watch.wary.is_empty()
             || matches!(self.watch.stage, Stage::Draining | Stage::Alone(_));
@@ -468,7 +468,7 @@ impl Session {
                 self.ping();
                 self.watch.stage = Stage::Control(self.queued);
             }
-            Stage::Control(end) if self.flights.answered_to() >= end => {
+            Stage::Control(end) if self.in_flight.answered_to() >= end => {
                 self.watch.stage = Stage::Go;
                 self.go_on_with_trial(source);
             }
@@ -479,22 +479,22 @@ impl Session {
                     Some(id) => {
                         self.watch.unreached = 0;
                         let end = self.queued;
-                        let (since, acknowledged) = (None, !self.flights.is_idle());
+                        let (since, acknowledged) = (None, !self.in_flight.is_idle());
                         Stage::Alone(Alone { id, begin, end, since, acknowledged })
                     }
                     None => Stage::Ready,
                 };
             }
             Stage::Alone(alone) => {
-                let answered = self.flights.is_idle()
-                    && (alone.acknowledged || self.flights.answered_to() >= alone.end);
+                let answered = self.in_flight.is_idle()
+                    && (alone.acknowledged || self.in_flight.answered_to() >= alone.end);
                 if answered {
-                    let suspects = &self.suspects;
-                    source.delivered_quarantined(&|message| suspects.is_of(alone.id, message));
-                    self.suspects.clear(alone.id);
+                    let quarantine = &self.quarantine;
+                    source.delivered_quarantined(&|message| quarantine.is_of(alone.id, message));
+                    self.quarantine.clear(alone.id);
                     self.watch.hunt_until = None;
                     self.reconsider(source);
-                    let is_last = self.suspects.open() == 0;
+                    let is_last = self.quarantine.open() == 0;
                     self.watch.stage = if is_last { Stage::Off } else { Stage::Ready };
                 }
             }
@@ -507,25 +507,25 @@ impl Session {
         if source.is_paused() {
             return None;
         }
-        self.suspects.tried().find(|id| {
-            self.suspects.filter_of(*id).is_some_and(|filter| self.requests.wants(filter))
-                || self.flights.has_aside(|what| is_of(&self.suspects, *id, what, source))
-                || source.quarantined(&|message| self.suspects.is_of(*id, message)).is_some()
+        self.quarantine.tried().find(|id| {
+            self.quarantine.filter_of(*id).is_some_and(|filter| self.requests.wants(filter))
+                || self.in_flight.has_aside(|what| is_of(&self.quarantine, *id, what, source))
+                || source.quarantined(&|message| self.quarantine.is_of(*id, message)).is_some()
         })
     }
 
     /// Sends something of a suspect.
     fn send_suspect(&mut self, id: Id, source: &mut dyn Source) -> bool {
-        if let Some(filter) = self.suspects.filter_of(id).cloned() {
+        if let Some(filter) = self.quarantine.filter_of(id).cloned() {
             return self.ask_for(&filter);
         }
-        let suspects = &self.suspects;
-        let is_aside = |what| is_of(suspects, id, what, source);
-        if let Some((packet, what)) = self.flights.take_aside(is_aside) {
+        let quarantine = &self.quarantine;
+        let is_aside = |what| is_of(quarantine, id, what, source);
+        if let Some((packet, what)) = self.in_flight.take_aside(is_aside) {
             self.send_again(packet, what, source);
             return true;
         }
-        self.send_aside(|session, message| session.suspects.is_of(id, message), source)
+        self.send_aside(|session, message| session.quarantine.is_of(id, message), source)
     }
 
     /// The link has ended, and the session does not know yet. Whether that is a step towards getting
@@ -547,17 +547,17 @@ impl Session {
             Stage::Alone(Alone { id, since: Some(since), .. }) => {
                 let lived = since.saturating_duration_since(up);
                 let within = now.saturating_duration_since(since);
-                if self.suspects.ended_at(id, (lived, within), end.reason, now) {
+                if self.quarantine.ended_at(id, (lived, within), end.reason, now) {
                     self.refuse(id, end.reason, source);
                 }
                 true
             }
             _ => {
-                self.suspects.ended_elsewhere();
+                self.quarantine.ended_elsewhere();
                 self.look_for_suspect(now < up + SHORT, now, source)
             }
         };
-        let explains = explains && self.suspects.open() <= TOO_MANY && self.watch.quick.left > 0;
+        let explains = explains && self.quarantine.open() <= TOO_MANY && self.watch.quick.left > 0;
         if explains {
             self.watch.quick.left -= 1;
         }
@@ -566,10 +566,10 @@ impl Session {
 
     /// What was under way, oldest first, as far as that is known.
     fn under_way(&self, source: &dyn Source) -> Vec<Suspected> {
-        let answered_to = self.flights.answered_to();
+        let answered_to = self.in_flight.answered_to();
         let noted = self.watch.noted.iter().filter(|(_, end)| *end > answered_to);
         let mut all: Vec<_> = noted.cloned().collect();
-        for (id, sent, end) in self.flights.sent_now() {
+        for (id, sent, end) in self.in_flight.sent_now() {
             let what = match sent {
                 Sent::Message(sending, _) | Sent::Release(Some(sending)) => {
                     source.message(sending).map(suspected)
@@ -591,7 +591,7 @@ impl Session {
         let under_way = self.under_way(source);
         let is_one = self.watch.one.as_ref().is_some_and(|(_, begin)| *begin < self.written());
         let zeros = self.watch.unanswered;
-        let are_known = !self.watch.is_calm() || zeros.1 <= self.flights.answered_to();
+        let are_known = !self.watch.is_calm() || zeros.1 <= self.in_flight.answered_to();
         let watch = &mut self.watch;
         watch.ends += 1;
         match (was_short, under_way.is_empty() && are_known) {
@@ -633,15 +633,15 @@ impl Session {
                 reason: answer.reason,
             });
             self.watch.judged.extend(told);
-        } else if self.suspects.add(&what, now) {
+        } else if self.quarantine.add(&what, now) {
             self.watch.judged.push(Event::Suspected(what));
         }
     }
 
     /// Nothing of a suspect is sent any more.
     fn refuse(&mut self, id: Id, reason: Reason, source: &mut dyn Source) {
-        let links = self.suspects.ends(id);
-        if let Some(filter) = self.suspects.filter_of(id).cloned() {
+        let links = self.quarantine.ends(id);
+        if let Some(filter) = self.quarantine.filter_of(id).cloned() {
             let answers = self.requests.give_up_subscribe(&filter, reason);
             let told = answers.into_iter().map(|answer| Event::Subscribed {
                 request: answer.request,
@@ -653,7 +653,7 @@ impl Session {
         }
         let before = self.watch.judged.len();
         if let Some((_, Sent::Message(sending, _) | Sent::Release(Some(sending)), _)) =
-            self.flights.oldest()
+            self.in_flight.oldest()
             && let Some(message) = source.message(sending)
         {
             self.watch.judged.push(Event::refused(
@@ -665,7 +665,7 @@ impl Session {
             source.settled(sending, reason);
         }
         while let Some(RefusedMessage { message, sender, reason }) =
-            source.reconsider(&|message| self.suspects.verdict(message))
+            source.reconsider(&|message| self.quarantine.verdict(message))
         {
             self.watch.judged.push(Event::refused(&message, sender, reason, links));
         }

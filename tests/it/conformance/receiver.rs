@@ -2,7 +2,7 @@
 
 use crate::support::talk::{Talk, ack, from_broker, options, with};
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, Property, Publish, Reason};
-use tty2mqtt::mqtt::session::{Event, Options, Token};
+use tty2mqtt::mqtt::session::{AckToken, Event, Options};
 use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 #[test]
@@ -174,7 +174,7 @@ fn a_kept_session_may_bring_more_at_once_than_we_take() {
 }
 
 /// Takes all events, and returns the tokens of the messages among them.
-fn tokens(talk: &mut Talk) -> Vec<Token> {
+fn tokens(talk: &mut Talk) -> Vec<AckToken> {
     let events = std::iter::from_fn(|| talk.session.event());
     let tokens = events.filter_map(|event| match event {
         Event::Message(message) => message.token,

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketId, Properties, Publish, Reason, Version};
-use tty2mqtt::mqtt::session::{Event, Options, Session, Token};
+use tty2mqtt::mqtt::session::{AckToken, Event, Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::device::inbound::{AckGuard, Inbound, Receipt};
 use tty2mqtt::testing::outbox::Outbox;
@@ -36,7 +36,7 @@ ports:
 "#;
 
 /// Tokens such as a session gives them.
-fn tokens(count: u16) -> Vec<Token> {
+fn tokens(count: u16) -> Vec<AckToken> {
     let options = Options { manual_ack: true, receive_maximum: u16::MAX, ..Options::default() };
     let (mut session, mut outbox) = (Session::new(options), Outbox::new(&OutboxBounds::default()));
     let now = Instant::now();
@@ -280,7 +280,7 @@ async fn scenario(seed: u64) -> [u64; 3] {
         .map(|number| number.unwrap_or_else(|_| panic!("seed {seed}: part of a command")))
         .collect();
     let acknowledged: BTreeSet<_> = std::iter::from_fn(|| acknowledged.try_recv().ok())
-        .map(|token: Token| token.id().get())
+        .map(|token: AckToken| token.id().get())
         .collect();
 
     let mut in_order = sent.clone();

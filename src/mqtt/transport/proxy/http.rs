@@ -1,7 +1,7 @@
 //! HTTP CONNECT: RFC 9110, section 9.3.6, login by RFC 7617.
 
 use super::{ProxyError, ProxyUrl, Target};
-use crate::mqtt::transport::head::{Head, HeadError};
+use crate::mqtt::transport::http_head::{Head, HeadError};
 use base64ct::{Base64, Encoding};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 

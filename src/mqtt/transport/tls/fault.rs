@@ -1,7 +1,7 @@
 //! What can go wrong in a handshake, in plain sentences.
 
 #[cfg(feature = "tls")]
-mod from_rustls;
+mod rustls_error;
 
 use crate::base::clock::Stamp;
 use crate::mqtt::transport::error::Mismatch;

@@ -176,7 +176,7 @@ pub(super) fn ending(code: Option<u16>, reason: &str) -> io::Result<()> {
     let Some(code) = code.filter(|code| !matches!(*code, NORMAL | GOING_AWAY)) else {
         return Ok(());
     };
-    let reason = crate::mqtt::transport::head::printable(reason);
+    let reason = crate::mqtt::transport::http_head::printable(reason);
     let colon = if reason.is_empty() { "" } else { ": " };
     Err(io::Error::new(
         io::ErrorKind::ConnectionAborted,

@@ -2,7 +2,7 @@
 
 use super::WebSocket;
 use crate::base::secret::Secret;
-use crate::mqtt::transport::head::{Head, HeadError, printable};
+use crate::mqtt::transport::http_head::{Head, HeadError, printable};
 use crate::mqtt::url::BrokerUrl;
 use base64ct::{Base64, Encoding};
 use std::collections::BTreeMap;

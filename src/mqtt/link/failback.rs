@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Looks from time to time whether the first of several brokers can be connected to, while another
 /// one serves.
-pub(super) enum LookBack {
+pub(super) enum Failback {
     /// The first one serves, or there is only one.
     Never,
     Due(Instant, Duration, Box<dyn Dial>),
@@ -17,12 +17,12 @@ pub(super) enum LookBack {
 
 type Looking = Pin<Box<dyn Future<Output = (Box<dyn Dial>, bool)> + Send>>;
 
-impl LookBack {
+impl Failback {
     /// For a link that a broker just took in; `first` leads to the first one, if that is another.
-    pub(super) fn start(first: Option<Box<dyn Dial>>, every: Duration) -> LookBack {
+    pub(super) fn start(first: Option<Box<dyn Dial>>, every: Duration) -> Failback {
         match first {
-            Some(first) => LookBack::Due(Instant::now() + every, every, first),
-            None => LookBack::Never,
+            Some(first) => Failback::Due(Instant::now() + every, every, first),
+            None => Failback::Never,
         }
     }
 
@@ -30,22 +30,22 @@ impl LookBack {
     pub(super) async fn first_is_back(&mut self) {
         loop {
             match self {
-                LookBack::Never => return std::future::pending().await,
-                LookBack::Due(at, ..) => {
+                Failback::Never => return std::future::pending().await,
+                Failback::Due(at, ..) => {
                     sleep_until(*at).await;
-                    if let LookBack::Due(_, every, mut first) =
-                        std::mem::replace(self, LookBack::Never)
+                    if let Failback::Due(_, every, mut first) =
+                        std::mem::replace(self, Failback::Never)
                     {
                         let looking = Box::pin(async move {
                             let there = first.dial(&mut |_| ()).await.is_ok();
                             (first, there)
                         });
-                        *self = LookBack::Looking(looking, every);
+                        *self = Failback::Looking(looking, every);
                     }
                 }
-                LookBack::Looking(looking, every) => {
+                Failback::Looking(looking, every) => {
                     let (first, there) = looking.await;
-                    *self = LookBack::Due(Instant::now() + *every, *every, first);
+                    *self = Failback::Due(Instant::now() + *every, *every, first);
                     if there {
                         return;
                     }
@@ -55,12 +55,12 @@ impl LookBack {
     }
 }
 
-impl fmt::Debug for LookBack {
+impl fmt::Debug for Failback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            LookBack::Never => "Never",
-            LookBack::Due(..) => "Due",
-            LookBack::Looking(..) => "Looking",
+            Failback::Never => "Never",
+            Failback::Due(..) => "Due",
+            Failback::Looking(..) => "Looking",
         })
     }
 }

@@ -18,9 +18,9 @@ const LARGEST_WINDOW: usize = 65_000;
 
 /// What is in flight, over any number of links one after the other.
 #[derive(Debug)]
-pub(super) struct Flights {
+pub(super) struct InFlight {
     /// Sent on this link and not answered, oldest first.
-    sent: VecDeque<Flight>,
+    sent: VecDeque<Unacked>,
     /// What was sent on an earlier link of this session and not answered: to be sent again, oldest
     /// first.
     again: VecDeque<(PacketId, Sent)>,
@@ -58,7 +58,7 @@ const LARGE: usize = 50;
 
 /// A packet that the broker has to answer.
 #[derive(Debug)]
-struct Flight {
+struct Unacked {
     id: PacketId,
     what: Sent,
     /// Where it ends among all bytes of the link's output.
@@ -89,10 +89,10 @@ pub(super) enum Received {
     Stray,
 }
 
-impl Flights {
+impl InFlight {
     /// `first` is the identifier to begin with.
-    pub(super) fn new(first: u16) -> Flights {
-        Flights {
+    pub(super) fn new(first: u16) -> InFlight {
+        InFlight {
             sent: VecDeque::new(),
             again: VecDeque::new(),
             aside: Vec::new(),
@@ -118,20 +118,20 @@ impl Flights {
         self.full = self.sent.len() >= self.window;
     }
 
-    /// An identifier for a packet that is about to be sent; [`Flights::sent`] follows.
+    /// An identifier for a packet that is about to be sent; [`InFlight::sent`] follows.
     pub(super) fn id(&mut self) -> Option<PacketId> {
         self.ids.take()
     }
 
     /// A packet was put into the output, where it ends at `end`.
     pub(super) fn sent(&mut self, id: PacketId, what: Sent, end: u64) {
-        self.sent.push_back(Flight { id, what, end });
+        self.sent.push_back(Unacked { id, what, end });
         self.probe.get_or_insert(Probe { id, end, written: None, answered: false });
         self.full |= self.sent.len() >= self.window;
     }
 
     /// What is to be sent again next, on a resumed session, if the window has room;
-    /// [`Flights::sent`] or [`Flights::give_up`] follows.
+    /// [`InFlight::sent`] or [`InFlight::give_up`] follows.
     pub(super) fn again(&mut self) -> Option<(PacketId, Sent)> {
         if self.sent.len() >= self.window {
             return None;
@@ -252,7 +252,7 @@ impl Flights {
         self.sent.iter().map(|flight| (flight.id, flight.what, flight.end))
     }
 
-    /// What [`Flights::again`] gave cannot be sent yet.
+    /// What [`InFlight::again`] gave cannot be sent yet.
     pub(super) fn not_yet(&mut self, id: PacketId, what: Sent) {
         self.again.push_front((id, what));
     }
@@ -320,7 +320,7 @@ impl Flights {
             _ => (1, 0),
         });
         // What was sent on this link is older than what had not been sent again yet.
-        while let Some(Flight { id, what, .. }) = self.sent.pop_back() {
+        while let Some(Unacked { id, what, .. }) = self.sent.pop_back() {
             match what {
                 Sent::Message(..) | Sent::Release(_) => self.again.push_front((id, what)),
                 Sent::Birth(_) | Sent::Request => self.ids.give_back(id),

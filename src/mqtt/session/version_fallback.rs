@@ -17,7 +17,7 @@ const GUESSES: u8 = 3;
 
 /// What is known of one broker.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::mqtt) struct Dialect {
+pub(in crate::mqtt) struct VersionFallback {
     version: Version,
     /// Whether no other one may be tried.
     is_fixed: bool,
@@ -40,11 +40,11 @@ pub(in crate::mqtt) struct Dialect {
     told: WillLimit,
 }
 
-impl Dialect {
+impl VersionFallback {
     /// Nothing but what the user wants is known.
-    pub(super) fn new(wanted: Option<Version>) -> Dialect {
+    pub(super) fn new(wanted: Option<Version>) -> VersionFallback {
         let (is_fixed, version) = (wanted.is_some(), wanted.unwrap_or(Version::V5));
-        Dialect {
+        VersionFallback {
             version,
             is_fixed,
             is_settled: false,
@@ -90,7 +90,7 @@ impl Dialect {
 
     /// The broker says that it does not know the version. It may be another program by now than the
     /// one that did. Whether there is an older one to try.
-    pub(super) fn unknown(&mut self) -> bool {
+    pub(super) fn on_unknown_version(&mut self) -> bool {
         self.is_settled = false;
         self.unanswered = 0;
         self.turn_to_older();
@@ -99,7 +99,7 @@ impl Dialect {
 
     /// The broker gives a reason why it does not let us in. Whether it may be the will, so that
     /// another CONNECT is worth a try.
-    pub(super) fn refused(&mut self, reason: Reason, will: Option<&Will>) -> bool {
+    pub(super) fn on_refused(&mut self, reason: Reason, will: Option<&Will>) -> bool {
         let Some(less) = will.and_then(|will| self.will.after(reason, will)) else { return false };
         (self.will, self.will_is_settled) = (less, true);
         true
@@ -109,7 +109,7 @@ impl Dialect {
     /// broker is away does that too: behind the oldest version the newest has its turn again. A
     /// broker of 3.x also hangs up on a will that it does not take. Whether the next CONNECT is one
     /// that it has not hung up on.
-    pub(super) fn suspect(&mut self, will: Option<&Will>) -> bool {
+    pub(super) fn on_close(&mut self, will: Option<&Will>) -> bool {
         self.unanswered = 0;
         self.hang_ups += 1;
         let most = if self.is_settled { HANG_UPS_OF_HOST } else { HANG_UPS };
@@ -159,10 +159,10 @@ impl Dialect {
 
     /// The broker did not answer CONNECT. Some do not answer a version that they do not know. A slow
     /// one gets two tries, for what it answers at last is kept to.
-    pub(super) fn silence(&mut self, will: Option<&Will>) {
+    pub(super) fn on_timeout(&mut self, will: Option<&Will>) {
         self.unanswered += 1;
         if self.unanswered >= 2 {
-            self.suspect(will);
+            self.on_close(will);
         }
     }
 }

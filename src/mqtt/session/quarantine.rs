@@ -81,7 +81,7 @@ pub enum Verdict {
 
 /// All suspects of one broker.
 #[derive(Debug, Default)]
-pub(in crate::mqtt) struct Suspects {
+pub(in crate::mqtt) struct Quarantine {
     list: Vec<Suspect>,
     last: u32,
 }
@@ -140,7 +140,7 @@ impl Suspect {
     }
 }
 
-impl Suspects {
+impl Quarantine {
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -324,7 +324,7 @@ impl Suspects {
         });
     }
 
-    /// When [`Suspects::look_again`] has something to do.
+    /// When [`Quarantine::look_again`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let until = |it: &Suspect| match it.state {
             State::Refused(_, until) => until,
