@@ -5,7 +5,7 @@ use bytes::{Buf, BytesMut};
 use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Decoded, Packet, Properties, Reason, Subscription, Version};
-use tty2mqtt::mqtt::session::{Clean, Event, Options, Session};
+use tty2mqtt::mqtt::session::{Clean, Ending, Event, Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
@@ -109,7 +109,7 @@ impl Run {
     }
 
     fn link_ends(&mut self, closed: bool) {
-        self.session.disconnected(closed);
+        self.session.disconnected(if closed { Ending::HangUp } else { Ending::Other });
         self.input.clear();
         self.is_up = false;
         assert!(self.session.output().is_empty(), "words for a link that is gone");

@@ -224,8 +224,9 @@ impl Mapper {
             }
             is_after_blank = piece.is_ok_and(|text| text.ends_with(' '));
         });
-        match Topic::from_utf8(topic) {
-            Ok(topic) => {
+        // What stands in the template was checked at load, what a device sends by `put_level`.
+        match Topic::from_checked(topic) {
+            Some(topic) => {
                 let payload = buffer.freeze();
                 let message =
                     Message { qos: self.qos, retain: self.retain, ..Message::new(topic, payload) };
@@ -234,7 +235,7 @@ impl Mapper {
                 out(publication, first.unit.filter(|_| self.per == Per::Field));
                 0
             }
-            Err(_) => 1,
+            None => 1,
         }
     }
 

@@ -15,7 +15,7 @@ pub use state::State;
 
 use super::files;
 use super::packet::{Disconnect, Reason, Version};
-use super::session::{self, Session, WillLimit};
+use super::session::{self, Ending, Session, WillLimit};
 use super::source::{MessageId, Outcome, Source};
 use super::transport::{ConnectError, Stage};
 use super::url::BrokerUrl;
@@ -358,7 +358,7 @@ impl Link {
 
     /// Ends at once, without a word: the broker publishes the will.
     pub fn abort(&mut self) {
-        self.session.disconnected(false);
+        self.session.disconnected(Ending::Other);
         self.stop();
     }
 
@@ -474,7 +474,7 @@ impl Link {
                 self.down(error, source)
             }
             _ => {
-                self.session.disconnected(false);
+                self.session.disconnected(Ending::Other);
                 self.stop();
                 Event::Stopped
             }

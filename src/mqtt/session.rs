@@ -119,6 +119,15 @@ enum State {
     Up(KeepAlive),
 }
 
+/// How a link ended, as far as a session draws conclusions from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The broker closed it without a word.
+    HangUp,
+    /// In any other way.
+    Other,
+}
+
 /// An event, and what it is the acknowledgement of.
 #[derive(Debug)]
 struct Occurrence {
@@ -518,11 +527,10 @@ impl Session {
         }
     }
 
-    /// The link is gone; `closed` if the broker closed it without a word. What was in flight is
-    /// remembered, in case the broker remembers it too.
-    pub fn disconnected(&mut self, closed: bool) {
+    /// The link is gone. What was in flight is remembered, in case the broker remembers it too.
+    pub fn disconnected(&mut self, ending: Ending) {
         // Some brokers close the link where they do not know the version, or do not take the will.
-        if closed && matches!(self.state, State::Connecting { .. }) {
+        if ending == Ending::HangUp && matches!(self.state, State::Connecting { .. }) {
             self.is_other = self.fallback.on_close(self.options.adaptable_will().as_ref());
         }
         self.state = State::Down;

@@ -114,6 +114,13 @@ impl Topic {
         self.0.len()
     }
 
+    /// A topic that was put together of parts which were checked before: only its length is looked
+    /// at. `None` if it is empty or too long.
+    pub(crate) fn from_checked(bytes: Bytes) -> Option<Topic> {
+        debug_assert!(Topic::from_utf8(bytes.clone()).is_ok() || bytes.len() > MAX_LEN);
+        (1..=MAX_LEN).contains(&bytes.len()).then_some(Topic(bytes))
+    }
+
     /// Checks UTF-8 bytes that are already shared, without copying them.
     pub fn from_utf8(bytes: Bytes) -> Result<Topic, TopicError> {
         let text = std::str::from_utf8(&bytes).unwrap_or("\0");
@@ -245,38 +252,6 @@ impl<'de> Deserialize<'de> for TopicFilter {
         let text = String::deserialize(deserializer)?;
         check_fit(&text).map_err(de::Error::custom)?;
         text.parse().map_err(de::Error::custom)
-    }
-}
-
-/// Who gets which messages: a handler, or the sender of a channel, for each filter. Several may
-/// match a topic.
-#[derive(Clone, Debug)]
-pub struct Routes<T>(Vec<(TopicFilter, T)>);
-
-impl<T> Default for Routes<T> {
-    fn default() -> Routes<T> {
-        Routes(Vec::new())
-    }
-}
-
-impl<T> Routes<T> {
-    /// Adds one; gives back what stood for the filter before.
-    pub fn insert(&mut self, filter: TopicFilter, to: T) -> Option<T> {
-        let before = self.remove(&filter);
-        self.0.push((filter, to));
-        before
-    }
-
-    /// Takes one out.
-    pub fn remove(&mut self, filter: &TopicFilter) -> Option<T> {
-        let at = self.0.iter().position(|(known, _)| known == filter)?;
-        Some(self.0.remove(at).1)
-    }
-
-    /// All that a message on a topic goes to, in the order in which they were added.
-    pub fn of(&mut self, topic: &Topic) -> impl Iterator<Item = &mut T> {
-        let matches = |(filter, _): &&mut (TopicFilter, T)| filter.matches(topic.as_str());
-        self.0.iter_mut().filter(matches).map(|(_, to)| to)
     }
 }
 

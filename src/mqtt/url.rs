@@ -141,15 +141,6 @@ impl BrokerUrl {
             || self.host.parse().is_ok_and(loopback)
     }
 
-    /// The names and values of the query, decoded.
-    pub fn query_pairs(&self) -> impl Iterator<Item = Result<(String, String), UrlError>> {
-        let pairs = self.query.as_deref().unwrap_or_default().split('&');
-        pairs.filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name, "the query")?, decode(value, "the query")?))
-        })
-    }
-
     /// What a WebSocket's request asks for: path and query.
     pub(crate) fn target(&self) -> String {
         match &self.query {

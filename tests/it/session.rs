@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Decoded, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
-use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::session::{Clean, Ending, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::{Qos, TopicFilter};
 use tty2mqtt::testing::base::scalar::Size;
 use tty2mqtt::testing::outbox::Outbox;
@@ -47,7 +47,7 @@ impl Dialogue {
     }
 
     fn reconnect(&mut self, session_present: bool) {
-        self.session.disconnected(false);
+        self.session.disconnected(Ending::Other);
         self.session.connect(self.now).unwrap();
         let [Packet::Connect(_)] = self.says()[..] else { panic!("no CONNECT") };
         let answer = ConnAck::new(session_present, Reason::SUCCESS);
@@ -192,7 +192,7 @@ fn a_link_that_breaks_again_and_again_loses_nothing() {
     dialogue.publishes();
     for _ in 0..3 {
         dialogue.reconnect(true);
-        dialogue.session.disconnected(false);
+        dialogue.session.disconnected(Ending::Other);
     }
     dialogue.reconnect(true);
     assert_eq!(dialogue.publishes(), ["a:1!", "b:2!", "c:3!"]);
@@ -309,7 +309,7 @@ fn a_broker_that_leaves_version_5_unanswered_twice_is_asked_in_3_1_1() {
         let said = dialogue.says();
         assert!(matches!(&said[..], [Packet::Connect(it)] if it.version == expected), "{said:?}");
         assert_eq!(dialogue.waits(10 * SECOND), Err(SessionError::NoConnAck));
-        dialogue.session.disconnected(false);
+        dialogue.session.disconnected(Ending::Other);
     }
 }
 
@@ -360,7 +360,7 @@ fn nothing_is_sent_before_connack() {
 fn subscriptions_are_made_at_each_connect_and_their_refusal_is_told() {
     let mut dialogue = Dialogue::with(false, 10, &["a/#", "b"]);
     for session_present in [false, true] {
-        dialogue.session.disconnected(false);
+        dialogue.session.disconnected(Ending::Other);
         dialogue.session.connect(dialogue.now).unwrap();
         dialogue.says();
         dialogue.broker(Packet::ConnAck(ConnAck::new(session_present, Reason::SUCCESS))).unwrap();
@@ -544,7 +544,7 @@ fn the_largest_window_leaves_identifiers_for_subscriptions() {
 fn unanswered_subscriptions_hold_no_identifier_over_a_reconnect() {
     let mut dialogue = Dialogue::with(false, 10, &["cmd"]);
     for _ in 0..66_000 {
-        dialogue.session.disconnected(false);
+        dialogue.session.disconnected(Ending::Other);
         dialogue.session.connect(dialogue.now).unwrap();
         dialogue.session.output().clear();
         let answer = ConnAck::new(true, Reason::SUCCESS);
@@ -708,7 +708,7 @@ fn an_identifier_that_we_gave_is_never_replaced() {
             let properties = Properties(vec![Property::AssignedClientId(by_broker.into())]);
             let answer = ConnAck { properties, ..ConnAck::new(false, Reason::SUCCESS) };
             dialogue.broker(Packet::ConnAck(answer)).unwrap();
-            dialogue.session.disconnected(true);
+            dialogue.session.disconnected(Ending::HangUp);
         }
         ids
     };

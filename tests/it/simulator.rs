@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscribe, Subscription, Version};
-use tty2mqtt::mqtt::session::{Clean, Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::session::{Clean, Ending, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::broker::{Broker, Connection, Faults};
 use tty2mqtt::testing::outbox::Outbox;
@@ -270,7 +270,7 @@ impl World {
     /// The link ends on the client's side.
     fn lost(&mut self) {
         self.link = None;
-        self.session.disconnected(true);
+        self.session.disconnected(Ending::HangUp);
         (self.up, self.down) = Default::default();
         self.dead = None;
         self.input.clear();

@@ -6,7 +6,7 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Auth, ConnAck, Disconnect, Publish, Reason, SubAck, UnsubAck};
-use tty2mqtt::mqtt::session::{Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::session::{Ending, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
@@ -35,7 +35,7 @@ impl Talk {
 
     /// A new link; what CONNECT says.
     pub fn knock(&mut self) -> Connect {
-        self.session.disconnected(false);
+        self.session.disconnected(Ending::Other);
         self.session.connect(self.now).unwrap();
         match self.hear().as_slice() {
             [Packet::Connect(connect)] => connect.clone(),

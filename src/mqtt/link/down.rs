@@ -1,7 +1,7 @@
 //! What the end of a link means: which broker is next, and after how long.
 
 use super::{Event, Link, LinkError, Phase, State, now};
-use crate::mqtt::session::LinkEnd;
+use crate::mqtt::session::{Ending, LinkEnd};
 use crate::mqtt::source::Source;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,8 @@ impl Link {
             LinkError::Session(error) => self.session.tries_again_at_once(error),
             _ => false,
         };
-        self.session.disconnected(error.is_hang_up());
+        let ending = if error.is_hang_up() { Ending::HangUp } else { Ending::Other };
+        self.session.disconnected(ending);
         let has_another_way = self.session.has_another_way();
         let wait = match at_once || asked {
             true => Duration::ZERO,

@@ -33,20 +33,6 @@ pub enum State {
     Stopped,
 }
 
-impl State {
-    /// The number that LuatOS gives it: 0 disconnected, 1 connecting, 2 MQTT is being set up,
-    /// 3 ready, 4 error.
-    pub fn number(&self) -> u8 {
-        match self {
-            State::Disconnected | State::Stopped => 0,
-            State::Resolving | State::Connecting | State::Tls | State::WaitingForClock => 1,
-            State::Handshake => 2,
-            State::Ready => 3,
-            State::Backoff { .. } => 4,
-        }
-    }
-}
-
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -2,7 +2,7 @@
 
 use crate::support::talk::{Talk, ack, from_broker, options, with};
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, Property, Publish, Reason};
-use tty2mqtt::mqtt::session::{AckToken, Event, Options};
+use tty2mqtt::mqtt::session::{AckToken, Ending, Event, Options};
 use tty2mqtt::mqtt::topic::Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 #[test]
@@ -200,7 +200,7 @@ fn what_somebody_still_has_is_not_told_again_and_is_answered_when_he_is_done() {
         // The last one is done with, but its turn has not come.
         talk.session.acknowledge(before[2], Reason::SUCCESS);
         assert!(talk.hears().is_empty());
-        talk.session.disconnected(true);
+        talk.session.disconnected(Ending::HangUp);
         // So is the first one, while there is no link.
         talk.session.acknowledge(before[0], Reason::SUCCESS);
         talk.connect(true, Vec::new()).unwrap();
@@ -218,7 +218,7 @@ fn what_somebody_still_has_is_not_told_again_and_is_answered_when_he_is_done() {
         // A session that the broker lost is another matter.
         talk.say(from_broker("a", qos, 9).into()).unwrap();
         let lost = tokens(&mut talk);
-        talk.session.disconnected(true);
+        talk.session.disconnected(Ending::HangUp);
         talk.connect(false, Vec::new()).unwrap();
         talk.say(from_broker("a", qos, 9).into()).unwrap();
         assert_eq!(tokens(&mut talk).len(), 1);

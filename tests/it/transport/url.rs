@@ -44,8 +44,6 @@ fn user_and_password_are_decoded_and_never_printed() {
     let url = parse("wss://me%40home:s%3Ac%25r@et@host/p?token=geheim&x=%20");
     assert_eq!(url.user.as_deref(), Some("me@home"));
     assert_eq!(url.password.as_ref().unwrap().reveal(), b"s:c%r@et");
-    let pairs: Vec<_> = url.query_pairs().map(Result::unwrap).collect();
-    assert_eq!(pairs, [("token".into(), "geheim".into()), ("x".into(), " ".into())]);
     assert_eq!(url.to_string(), "wss://me@home:***@host:443/p?***");
     assert_eq!(format!("{url:?}"), "BrokerUrl(wss://me@home:***@host:443/p?***)");
     // A password alone, as MQTT 5.0 has it.
