@@ -66,7 +66,7 @@ fn errors_name_the_part_and_hide_the_secret() {
         ("mqtt://a:x", "the port \"x\""),
         ("mqtt://::1", "[::1]"),
         ("mqtt://[::1", "unclosed"),
-        ("mqtt://[::g]", "no IPv6 address"),
+        ("mqtt://[::g]", "not a valid IPv6 address"),
         ("mqtt://[::1]x", "between host and port"),
         ("mqtt://a/b", "the path \"/b\""),
         ("ws://a/ b", "the path"),
