@@ -108,6 +108,8 @@ pub struct Link {
     backoff: Backoff,
     state: watch::Sender<State>,
     phase: Phase,
+    /// Makes the streams; `None` while it makes one.
+    dialer: Option<Dialer>,
     /// When the link that is being parted from ended.
     ended: Option<Instant>,
     /// When the broker let us in last.
@@ -128,11 +130,11 @@ type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectE
 
 enum Phase {
     /// Nothing is tried before this.
-    Waiting(Dialer, Instant),
+    Waiting(Instant),
     Dialing(Dialing),
-    Up(Dialer, Stream),
+    Up(Stream),
     /// The last words are being said; then it waits for the next try, or has ended.
-    Parting(Dialer, Stream, Instant, Option<LinkError>),
+    Parting(Stream, Instant, Option<LinkError>),
     Stopped,
 }
 
@@ -161,7 +163,8 @@ impl Link {
             backoff: Backoff::new(first, longest, Duration::from_secs(30)),
             options,
             state: watch::Sender::new(State::Disconnected),
-            phase: Phase::Waiting(dialer, now()),
+            phase: Phase::Waiting(now()),
+            dialer: Some(dialer),
             ended: None,
             up_since: None,
             short_links: 0,
@@ -199,7 +202,7 @@ impl Link {
             }
             match &mut self.phase {
                 Phase::Stopped => return std::future::pending().await,
-                Phase::Waiting(_, until) => {
+                Phase::Waiting(until) => {
                     sleep_until((*until).into()).await;
                     if let Err(error) = self.dial() {
                         return self.down(error, source);
@@ -211,7 +214,7 @@ impl Link {
                         return self.down(error, source);
                     }
                 }
-                Phase::Up(_, stream) => {
+                Phase::Up(stream) => {
                     let had = !source.is_empty();
                     let turn = stream.turn(&mut self.session, source, &self.options);
                     let result = tokio::select! {
@@ -229,7 +232,7 @@ impl Link {
                         return Event::Emptied;
                     }
                 }
-                Phase::Parting(_, stream, until, _) => {
+                Phase::Parting(stream, until, _) => {
                     let farewell = stream.farewell(&mut self.session);
                     // The broker may be gone by now; there is nothing left that could be lost.
                     let _ = tokio::time::timeout_at((*until).into(), farewell).await;
@@ -245,7 +248,7 @@ impl Link {
             if self.session.has_event() {
                 return Some(self.event(source).await);
             }
-            let Phase::Up(_, stream) = &mut self.phase else { return None };
+            let Phase::Up(stream) = &mut self.phase else { return None };
             self.session.send(source);
             if self.session.output().is_empty() {
                 return None;
@@ -259,7 +262,7 @@ impl Link {
 
     fn note(&mut self, event: &session::Event, source: &mut dyn Source) {
         if let session::Event::Connected(_) = event {
-            if let Phase::Up(dialer, _) = &mut self.phase {
+            if let Some(dialer) = &mut self.dialer {
                 dialer.established();
                 self.failback = Failback::start(dialer.to_first(), self.options.failback);
             }
@@ -291,7 +294,7 @@ impl Link {
 
     /// Skips the wait for the next try, as when a network came up.
     pub fn try_now(&mut self) {
-        if let Phase::Waiting(_, until) = &mut self.phase {
+        if let Phase::Waiting(until) = &mut self.phase {
             *until = now();
         }
     }
@@ -318,7 +321,9 @@ impl Link {
                 self.is_doubted = true;
                 false
             }
-            Phase::Waiting(dialer, _) | Phase::Up(dialer, _) => self.is_stale(&**dialer),
+            Phase::Waiting(_) | Phase::Up(_) => {
+                self.dialer.as_deref().is_some_and(|dialer| self.is_stale(dialer))
+            }
             Phase::Parting(..) | Phase::Stopped => false,
         };
         if is_stale {
@@ -384,14 +389,13 @@ impl Link {
 
     fn dial(&mut self) -> Result<(), LinkError> {
         if let Err(error) = self.read_password() {
-            if let Phase::Waiting(dialer, _) = &mut self.phase {
+            if let Some(dialer) = &mut self.dialer {
                 // The next broker would get no password either.
                 dialer.begin_again();
             }
             return Err(error);
         }
-        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
-        let Phase::Waiting(mut dialer, _) = phase else { return Ok(()) };
+        let Some(mut dialer) = self.dialer.take() else { return Ok(()) };
         dialer.set_credentials(self.session.has_credentials());
         self.state.send_replace(State::Resolving);
         let state = self.state.clone();
@@ -415,19 +419,17 @@ impl Link {
     ) -> Result<(), LinkError> {
         self.brokers.take_over(&*dialer, &mut self.session);
         let is_doubted = std::mem::take(&mut self.is_doubted);
-        if is_doubted && result.is_ok() && self.is_stale(&*dialer) {
-            self.phase = Phase::Waiting(dialer, now());
+        let is_stale = is_doubted && result.is_ok() && self.is_stale(&*dialer);
+        self.dialer = Some(dialer);
+        self.phase = Phase::Waiting(now());
+        if is_stale {
             return Ok(());
         }
-        self.phase = Phase::Waiting(dialer, now());
         let io = result?;
         self.warn();
         self.session.connect(now())?;
         self.state.send_replace(State::Handshake);
-        let stream = Stream::new(io);
-        if let Phase::Waiting(dialer, _) = std::mem::replace(&mut self.phase, Phase::Stopped) {
-            self.phase = Phase::Up(dialer, stream);
-        }
+        self.phase = Phase::Up(Stream::new(io));
         Ok(())
     }
 
@@ -460,25 +462,21 @@ impl Link {
     fn part(&mut self, why: Option<LinkError>) {
         self.ended = Some(now());
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Up(dialer, stream) => {
-                self.phase = Phase::Parting(dialer, stream, now() + FAREWELL, why);
-            }
+            Phase::Up(stream) => self.phase = Phase::Parting(stream, now() + FAREWELL, why),
             other => self.phase = other,
         }
     }
 
     fn parted(&mut self, source: &mut dyn Source) -> Event {
-        match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Parting(dialer, _, _, Some(error)) => {
-                self.phase = Phase::Waiting(dialer, now());
-                self.down(error, source)
-            }
-            _ => {
-                self.session.disconnected(Ending::Other);
-                self.stop();
-                Event::Stopped
-            }
+        if let Phase::Parting(_, _, why) = &mut self.phase
+            && let Some(error) = why.take()
+        {
+            self.phase = Phase::Waiting(now());
+            return self.down(error, source);
         }
+        self.session.disconnected(Ending::Other);
+        self.stop();
+        Event::Stopped
     }
 }
 

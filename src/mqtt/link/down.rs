@@ -24,7 +24,7 @@ impl Link {
         let up_since = self.up_since.take().filter(|_| !explains);
         let was_short = up_since.map(|since| !ours && now < since + SHORT);
         let error = self.judge(error, was_short);
-        if let Phase::Waiting(dialer, _) = &mut self.phase
+        if let Some(dialer) = &mut self.dialer
             && (explains || was_short == Some(false))
         {
             // One that throws us out right away leaves the turn to the next.
@@ -43,7 +43,7 @@ impl Link {
             false => self.wait_after(&error, now),
         };
         match &mut self.phase {
-            Phase::Waiting(_, until) if self.options.reconnect || has_another_way => {
+            Phase::Waiting(until) if self.options.reconnect || has_another_way => {
                 *until = now + wait;
                 let cause = error.to_string();
                 self.state.send_replace(State::Backoff { until: *until, cause });
@@ -62,10 +62,10 @@ impl Link {
         let chance = self.chance();
         // One of several that may be back at any time is not kept waiting for by the others.
         let least_wait = self.least_wait.min(error.least_wait());
-        match &self.phase {
+        match &self.dialer {
             // The next try is another one, of few.
             _ if self.session.has_untried_way() => self.backoff.soon(now, chance),
-            Phase::Waiting(dialer, _) if dialer.has_another() => {
+            Some(dialer) if dialer.has_another() => {
                 self.least_wait = least_wait;
                 self.backoff.soon(now, chance)
             }
