@@ -12,7 +12,7 @@ use std::fmt;
 /// All checksums: name, algorithm, usual byte order, checksum of "123456789" (for the CRCs the one in
 /// the CRC RevEng catalogue), and what the manual says.
 #[rustfmt::skip]
-const KINDS: &[Kind] = &[
+const KINDS: &[ChecksumKind] = &[
     kind("sum8", Sum8, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
     kind("sum16", Sum16, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
     kind("xor8", Xor8, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
@@ -30,7 +30,7 @@ const KINDS: &[Kind] = &[
 
 /// One kind of checksum.
 #[derive(Debug)]
-struct Kind {
+struct ChecksumKind {
     name: &'static str,
     sum: Sum,
     /// Order of its bytes, unless the settings say otherwise.
@@ -45,8 +45,8 @@ struct Kind {
 
 /// A row of the table; what only tests need stays out of the program.
 #[rustfmt::skip]
-const fn kind(name: &'static str, sum: Sum, order: Order, _check: u64, _about: &'static str) -> Kind {
-    Kind { name, sum, order, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
+const fn kind(name: &'static str, sum: Sum, order: Order, _check: u64, _about: &'static str) -> ChecksumKind {
+    ChecksumKind { name, sum, order, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,21 +78,21 @@ first ones. With `escape` it covers the unescaped bytes, without delimiters.";
 /// The checksum at the end of each frame, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Checksum {
-    kind: &'static Kind,
-    settings: Settings,
+    kind: &'static ChecksumKind,
+    settings: ChecksumSettings,
 }
 
 /// Where a checksum stands and how it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct ChecksumSettings {
     /// Order of its bytes. Default: as usual for its kind.
     #[serde(default)]
     pub endian: Option<Endian>,
     /// Bytes, or hexadecimal digits in ASCII.
     #[serde(default)]
-    pub format: Format,
+    pub format: ChecksumFormat,
     /// How many bytes at the frame's start it does not cover. The start delimiter is one of them:
     /// NMEA 0183, whose checksum leaves out the `$`, has 1 here.
     #[serde(default)]
@@ -109,7 +109,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum ChecksumFormat {
     /// As bytes.
     #[default]
     Binary,
@@ -142,8 +142,8 @@ impl schemars::JsonSchema for Checksum {
         "Checksum".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let settings = generator.subschema_for::<Settings>();
-        let kinds = KINDS.iter().map(|Kind { name, about, order, sum, .. }| {
+        let settings = generator.subschema_for::<ChecksumSettings>();
+        let kinds = KINDS.iter().map(|ChecksumKind { name, about, order, sum, .. }| {
             let order = match order {
                 _ if sum.bytes() == 1 => "",
                 Big => ", big endian",
@@ -164,7 +164,7 @@ impl schemars::JsonSchema for Checksum {
 }
 
 impl Checksum {
-    pub(super) fn build(&self) -> Result<Rule, BuildError> {
+    pub(super) fn build(&self) -> Result<Verifier, BuildError> {
         let Checksum { kind, settings } = self.clone();
         if settings.separator.as_bytes().len() > 8 {
             return Err(BuildError::new("at most 8 bytes").at("separator").at(kind.name));
@@ -172,19 +172,19 @@ impl Checksum {
         let usual = match kind.order {
             Big => Endian::Big,
             Little => Endian::Little,
-            LittleButBigInHex if settings.format == Format::Hex => Endian::Big,
+            LittleButBigInHex if settings.format == ChecksumFormat::Hex => Endian::Big,
             LittleButBigInHex => Endian::Little,
         };
-        Ok(Rule { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
+        Ok(Verifier { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
     }
 }
 
 /// A checksum that runs.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct Verifier {
     sum: Sum,
     endian: Endian,
-    settings: Settings,
+    settings: ChecksumSettings,
 }
 
 #[derive(Clone, Copy)]
@@ -204,22 +204,22 @@ impl fmt::Debug for Sum {
     }
 }
 
-impl Rule {
+impl Verifier {
     /// If the checksum at the end of `bytes` matches: how many bytes stand before it, its separator
     /// not counted.
     pub(super) fn verify(&self, bytes: &[u8]) -> Option<usize> {
-        let Settings { format, from, separator, trailing, .. } = &self.settings;
+        let ChecksumSettings { format, from, separator, trailing, .. } = &self.settings;
         let digits = match format {
-            Format::Binary => self.sum.bytes(),
-            Format::Hex => 2 * self.sum.bytes(),
+            ChecksumFormat::Binary => self.sum.bytes(),
+            ChecksumFormat::Hex => 2 * self.sum.bytes(),
         };
         let (rest, written) = bytes
             .split_at_checked(bytes.len().checked_sub(usize::from(*trailing))?)
             .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(digits)?))?;
         let covered = rest.strip_suffix(separator.as_bytes())?;
         let written = match format {
-            Format::Binary => self.endian.number(written),
-            Format::Hex => {
+            ChecksumFormat::Binary => self.endian.number(written),
+            ChecksumFormat::Hex => {
                 let mut value = 0;
                 for pair in written.chunks(2) {
                     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -2,7 +2,7 @@
 
 mod convert;
 
-pub use convert::{Convert, Kind, PLAIN, Wire};
+pub use convert::{Convert, PLAIN, ValueKind, Wire};
 
 use super::endian::Endian;
 use crate::base::path::BuildError;
@@ -251,14 +251,14 @@ impl FieldSettings {
             return Err(error.remedy("leave it out").at(key));
         }
         let kind = match self.kind {
-            None | Some(Type::Auto) if self.is_measure() => Kind::Number,
-            None | Some(Type::Auto) => Kind::Auto,
-            Some(Type::Number) => Kind::Number,
+            None | Some(Type::Auto) if self.is_measure() => ValueKind::Number,
+            None | Some(Type::Auto) => ValueKind::Auto,
+            Some(Type::Number) => ValueKind::Number,
             Some(Type::Text) if self.calculates() => {
                 let error = BuildError::new("a text has no scale, offset and decimals");
                 return Err(error.at("type"));
             }
-            Some(Type::Text) => Kind::Text,
+            Some(Type::Text) => ValueKind::Text,
             Some(_) => {
                 let error = BuildError::new("only fields of `binary` have this type");
                 return Err(error.remedy("write auto, number or text").at("type"));
@@ -268,7 +268,7 @@ impl FieldSettings {
     }
 
     /// The running field, whose values are of a kind that its decoder chose.
-    pub(super) fn build(&self, kind: Kind) -> Result<Field, BuildError> {
+    pub(super) fn build(&self, kind: ValueKind) -> Result<Field, BuildError> {
         if self.name.is_empty() {
             return Err(BuildError::new("a field needs a name"));
         }

@@ -96,7 +96,8 @@ fn title(name: &str) -> &str {
         "FrameKind" => "Frame",
         "Mapping" => "Message",
         "OutboxBounds" => "Outbox",
-        "Settings" => "Checksum settings",
+        "ChecksumFormat" => "Checksum format",
+        "ChecksumSettings" => "Checksum settings",
         "TlsSettings" => "TLS",
         name => name,
     }

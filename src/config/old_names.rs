@@ -12,7 +12,7 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("OutboxBounds", "drain", "backlog_rate"),
     ("OutboxBounds", "order", "ordering"),
     ("Port", "device", "name"),
-    ("Settings", "behind", "trailing"),
+    ("ChecksumSettings", "behind", "trailing"),
 ];
 
 /// The name of a key that settings of this type once called otherwise.

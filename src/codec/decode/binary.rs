@@ -4,7 +4,7 @@ use super::bytes::Spelling;
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
-use crate::codec::field::{Bits, Convert, Field, Kind, Placed, Type, Wire, build_each};
+use crate::codec::field::{Bits, Convert, Field, Placed, Type, ValueKind, Wire, build_each};
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use std::ops::Range;
@@ -104,7 +104,7 @@ fn build_field(placed: &Placed, endian: Endian) -> Result<(Field, Cell), BuildEr
         endian: field.endian.unwrap_or(endian),
         bits: field.bits,
     };
-    Ok((field.build(if is_text { Kind::Text } else { Kind::Number })?, cell))
+    Ok((field.build(if is_text { ValueKind::Text } else { ValueKind::Number })?, cell))
 }
 
 /// The places of all fields, in their order.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What a field's values are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Numbers where they are spelled as such, or marked as such by the format.
     Auto,
     /// Numbers; a word in their place is no value.
@@ -36,7 +36,7 @@ pub static PLAIN: Convert = Convert::PLAIN;
 /// How one field's values are converted.
 #[derive(Clone, Debug)]
 pub struct Convert {
-    kind: Kind,
+    kind: ValueKind,
     scale: Option<Decimal>,
     offset: Option<Decimal>,
     decimals: Option<u8>,
@@ -55,9 +55,9 @@ struct Table<T> {
 impl<T: Clone> Table<T> {
     const EMPTY: Table<T> = Table { spelled: BTreeMap::new(), amounts: BTreeMap::new() };
 
-    fn new<'a>(kind: Kind, entries: impl Iterator<Item = (&'a String, T)>) -> Table<T> {
+    fn new<'a>(kind: ValueKind, entries: impl Iterator<Item = (&'a String, T)>) -> Table<T> {
         let spelled: BTreeMap<_, _> = entries.map(|(text, it)| (text.clone(), it)).collect();
-        let amounts = spelled.iter().filter(|_| kind != Kind::Text);
+        let amounts = spelled.iter().filter(|_| kind != ValueKind::Text);
         let amounts = amounts
             .filter_map(|(text, entry)| Some((Decimal::read(text)?.trimmed(), entry.clone())))
             .collect();
@@ -79,7 +79,7 @@ impl<T: Clone> Table<T> {
 
 impl Convert {
     const PLAIN: Convert = Convert {
-        kind: Kind::Auto,
+        kind: ValueKind::Auto,
         scale: None,
         offset: None,
         decimals: None,
@@ -88,7 +88,7 @@ impl Convert {
     };
 
     /// From the settings of a field whose values are of this kind.
-    pub(super) fn build(field: &FieldSettings, kind: Kind) -> Result<Convert, BuildError> {
+    pub(super) fn build(field: &FieldSettings, kind: ValueKind) -> Result<Convert, BuildError> {
         let decimal = |key: &str, token: &Option<Token>| {
             let parse = |Token(text): &Token| {
                 let what = || BuildError::new(format!("{text:?} is not a decimal number"));
@@ -146,9 +146,9 @@ impl Convert {
             return Ok(Some(Value::Text(meaning.into())));
         }
         match (self.kind, wire) {
-            (Kind::Number, _) | (Kind::Auto, Wire::Number) => self.number(text.trim()),
-            (Kind::Auto, Wire::Bare) if is_plain(text) => Ok(Some(Value::Number(text.into()))),
-            (Kind::Auto | Kind::Text, _) => Ok(Some(Value::Text(text.into()))),
+            (ValueKind::Number, _) | (ValueKind::Auto, Wire::Number) => self.number(text.trim()),
+            (ValueKind::Auto, Wire::Bare) if is_plain(text) => Ok(Some(Value::Number(text.into()))),
+            (ValueKind::Auto | ValueKind::Text, _) => Ok(Some(Value::Text(text.into()))),
         }
     }
 

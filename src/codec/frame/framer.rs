@@ -18,7 +18,7 @@ const BURST: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Framer {
     rule: Rule,
-    checksum: Option<checksum::Rule>,
+    checksum: Option<checksum::Verifier>,
     buffer: BytesMut,
     /// Bytes at the buffer's front in which no frame ends.
     searched: usize,
@@ -89,7 +89,7 @@ impl FrameCounts {
 }
 
 impl Framer {
-    pub(super) fn new(rule: Rule, checksum: Option<checksum::Rule>) -> Framer {
+    pub(super) fn new(rule: Rule, checksum: Option<checksum::Verifier>) -> Framer {
         Framer {
             // Growing by halves it would come to twice as much.
             buffer: BytesMut::with_capacity(rule.longest() + READ),
