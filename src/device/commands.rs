@@ -42,7 +42,7 @@ pub(super) struct PendingCommand {
     /// Least time between it and the next one.
     pub(super) pause: Duration,
     /// From then on it must not begin, and why.
-    stale: Option<(Instant, CommandError)>,
+    pub(super) stale: Option<(Instant, CommandError)>,
 }
 
 /// What became of a command: its bytes when it was written, or why it was refused. Its owner reports
@@ -160,5 +160,253 @@ impl Commands {
     /// What became of commands since the last call.
     pub(super) fn concluded(&mut self) -> Vec<Concluded> {
         std::mem::take(&mut self.concluded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::clock::Now;
+    use crate::device::command::{CommandError, CommandRule};
+    use crate::device::inbound::{Inbound, Receipt};
+    use crate::device::mapping::Names;
+    use crate::device::settings::{DeviceSettings, Framing};
+    use crate::device::{Device, Unwritten};
+    use std::time::Duration;
+
+    const PAUSE: Duration = Duration::from_millis(50);
+    const MAX_AGE: Duration = Duration::from_secs(60);
+    const WAIT: Duration = Duration::from_secs(30);
+    const STUCK: Duration = Duration::from_secs(10);
+    const TICK: Duration = Duration::from_nanos(1);
+
+    /// A device that writes the payload of each command and a `;`, on a clock that only the test
+    /// moves.
+    struct Bench {
+        device: Device,
+        now: Now,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let rule = "{topic: t, send: '{payload}', terminator: ';', max_age: 60s}";
+            let rule: CommandRule = crate::config::tree::parse(rule).unwrap();
+            let settings = DeviceSettings {
+                names: Names { gateway: "gw", port: "p", device: "dev" },
+                line: None,
+                framing: &Framing::default(),
+                checksum: None,
+                decode: None,
+                messages: None,
+                frames: &[],
+                commands: &[rule],
+                command_wait: WAIT,
+            };
+            Bench { device: Device::build(&settings).unwrap(), now: Now::read() }
+        }
+
+        /// A device on an open line.
+        fn open() -> Bench {
+            let mut bench = Bench::new();
+            bench.device.coming(None, bench.now.mono);
+            bench.device.opened(bench.now.mono);
+            bench
+        }
+
+        fn command(&mut self, payload: &'static str) {
+            let inbound = Inbound {
+                topic: "t".parse().unwrap(),
+                payload: payload.into(),
+                retain: false,
+                since: Some(self.now.mono),
+                expires: None,
+                receipt: Receipt::default(),
+            };
+            self.device.command(inbound, self.now.mono);
+        }
+
+        fn transmit(&mut self) -> Option<String> {
+            let bytes = self.device.transmit(self.now.mono)?;
+            Some(String::from_utf8(bytes.to_vec()).unwrap())
+        }
+
+        fn wrote(&mut self, n: usize) {
+            self.device.wrote(n, self.now.mono);
+        }
+
+        /// Lets time pass, and the device do what is due then.
+        fn after(&mut self, time: Duration) {
+            self.now = self.now.after(time);
+            self.device.timeout(self.now, &mut Vec::new());
+        }
+
+        /// How long it is until the device's deadline.
+        fn due(&self) -> Option<Duration> {
+            self.device.deadline().map(|due| due - self.now.mono)
+        }
+
+        /// What became of commands: what was written, or why it was not.
+        fn concluded(&mut self) -> Vec<Result<String, CommandError>> {
+            let text = |bytes: bytes::Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+            self.device.concluded().into_iter().map(|it| it.result.map(text)).collect()
+        }
+
+        /// Another device, which takes over what this one has not written.
+        fn replaced(mut self) -> Bench {
+            let left: Unwritten = self.device.stop();
+            let mut next = Bench { now: self.now, ..Bench::new() };
+            next.device.coming(Some(left), next.now.mono);
+            next
+        }
+    }
+
+    fn written(text: &str) -> Result<String, CommandError> {
+        Ok(text.to_owned())
+    }
+
+    #[test]
+    fn a_pause_stands_between_two_commands() {
+        let mut bench = Bench::open();
+        bench.command("a");
+        bench.command("b");
+        assert!(!bench.device.wants_command());
+        assert_eq!(bench.transmit().unwrap(), "a;");
+        bench.wrote(2);
+        assert_eq!(bench.concluded(), [written("a;")]);
+        assert_eq!((bench.transmit(), bench.due()), (None, Some(PAUSE)));
+        bench.after(PAUSE - TICK);
+        assert_eq!((bench.transmit(), bench.due()), (None, Some(TICK)));
+        bench.after(TICK);
+        assert_eq!(bench.transmit().unwrap(), "b;");
+        bench.wrote(2);
+        // Nothing waits for the end of this pause.
+        assert_eq!(bench.due(), None);
+        assert!(bench.device.wants_command());
+    }
+
+    #[test]
+    fn a_write_that_the_line_does_not_take_is_given_up_and_the_next_one_begins() {
+        let mut bench = Bench::open();
+        bench.command("abc");
+        bench.command("d");
+        assert_eq!(bench.transmit().unwrap(), "abc;");
+        assert_eq!(bench.due(), Some(STUCK));
+        bench.after(STUCK - TICK);
+        bench.wrote(1);
+        assert_eq!((bench.transmit().unwrap().as_str(), bench.due()), ("bc;", Some(STUCK)));
+        bench.after(STUCK - TICK);
+        assert!(bench.concluded().is_empty());
+        bench.after(TICK);
+        assert_eq!(bench.concluded(), [Err(CommandError::Stuck)]);
+        assert_eq!((bench.transmit().unwrap().as_str(), bench.due()), ("d;", Some(STUCK)));
+    }
+
+    #[test]
+    fn when_the_line_closes_what_is_half_written_is_refused_and_what_has_not_begun_waits() {
+        let mut bench = Bench::open();
+        bench.command("a");
+        bench.command("b");
+        bench.transmit().unwrap();
+        bench.wrote(1);
+        bench.device.closed("unplugged", bench.now.mono);
+        assert_eq!(bench.concluded(), [Err(CommandError::Cut)]);
+        bench.device.opened(bench.now.mono);
+        assert_eq!(bench.transmit().unwrap(), "b;");
+        // Not a byte of this one was taken: it is written from its beginning.
+        bench.device.closed("unplugged", bench.now.mono);
+        assert!(bench.concluded().is_empty());
+        bench.device.opened(bench.now.mono);
+        assert_eq!(bench.transmit().unwrap(), "b;");
+        bench.wrote(2);
+        assert_eq!(bench.concluded(), [written("b;")]);
+    }
+
+    #[test]
+    fn a_close_does_not_shorten_a_pause() {
+        let mut bench = Bench::open();
+        bench.command("a");
+        bench.command("b");
+        bench.transmit().unwrap();
+        bench.wrote(2);
+        bench.device.closed("unplugged", bench.now.mono);
+        bench.device.opened(bench.now.mono);
+        assert_eq!((bench.transmit(), bench.due()), (None, Some(PAUSE)));
+        let mut next = bench.replaced();
+        next.device.opened(next.now.mono);
+        assert_eq!((next.transmit(), next.due()), (None, Some(PAUSE)));
+        next.after(PAUSE);
+        assert_eq!(next.transmit().unwrap(), "b;");
+    }
+
+    #[test]
+    fn commands_wait_for_a_line_that_is_coming_and_are_refused_when_it_stays_away() {
+        let mut bench = Bench::open();
+        bench.command("a");
+        bench.device.closed("unplugged", bench.now.mono);
+        assert_eq!((bench.transmit(), bench.due()), (None, Some(WAIT)));
+        assert!(!bench.device.wants_command(), "messages wait where they are counted");
+        // A try that fails does not begin the wait again; its reason is the one that is told.
+        bench.after(WAIT / 2);
+        bench.device.closed("not there", bench.now.mono);
+        assert_eq!(bench.due(), Some(WAIT / 2));
+        bench.after(WAIT / 2 - TICK);
+        assert!(bench.concluded().is_empty());
+        bench.after(TICK);
+        assert_eq!(bench.concluded(), [Err(CommandError::Away("not there".into()))]);
+        assert_eq!(bench.due(), None);
+        // From now on each is refused at once, until the line is open.
+        assert!(bench.device.wants_command());
+        bench.command("b");
+        assert_eq!(bench.concluded(), [Err(CommandError::Away("not there".into()))]);
+        bench.device.opened(bench.now.mono);
+        bench.command("c");
+        assert_eq!(bench.transmit().unwrap(), "c;");
+    }
+
+    #[test]
+    fn each_close_gives_commands_the_whole_wait() {
+        let mut bench = Bench::open();
+        bench.command("a");
+        bench.device.closed("unplugged", bench.now.mono);
+        bench.after(WAIT - TICK);
+        bench.device.opened(bench.now.mono);
+        bench.device.closed("unplugged", bench.now.mono);
+        assert_eq!(bench.due(), Some(WAIT));
+        bench.after(WAIT - TICK);
+        assert!(bench.concluded().is_empty());
+        bench.after(TICK);
+        assert_eq!(bench.concluded(), [Err(CommandError::Away("unplugged".into()))]);
+    }
+
+    #[test]
+    fn the_age_of_a_command_goes_on_while_the_line_is_away() {
+        for (late, expected) in [(TICK, Some("a;")), (Duration::ZERO, None)] {
+            let mut bench = Bench::open();
+            bench.command("a");
+            bench.device.closed("unplugged", bench.now.mono);
+            bench.after(WAIT - TICK);
+            bench.device.opened(bench.now.mono);
+            bench.device.closed("unplugged", bench.now.mono);
+            bench.after(WAIT - TICK);
+            bench.device.opened(bench.now.mono);
+            bench.after(MAX_AGE - 2 * (WAIT - TICK) - late);
+            assert_eq!(bench.transmit().as_deref(), expected);
+            let refused: &[_] = if late.is_zero() { &[Err(CommandError::TooOld)] } else { &[] };
+            assert_eq!(bench.concluded(), refused);
+        }
+    }
+
+    #[test]
+    fn a_command_that_has_begun_does_not_grow_too_old_and_one_that_has_not_does() {
+        for (taken, expected) in [(1, Some(";")), (0, None)] {
+            let mut bench = Bench::open();
+            bench.command("a");
+            bench.after(MAX_AGE - TICK);
+            assert_eq!(bench.transmit().unwrap(), "a;");
+            bench.wrote(taken);
+            bench.after(TICK);
+            assert_eq!(bench.transmit().as_deref(), expected);
+            let refused: &[_] = if taken == 0 { &[Err(CommandError::TooOld)] } else { &[] };
+            assert_eq!(bench.concluded(), refused);
+        }
     }
 }

@@ -101,3 +101,75 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::inbound::Receipt;
+
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    fn command(bytes: &'static [u8]) -> PendingCommand {
+        let (topic, receipt) = ("t".parse().unwrap(), Receipt::default());
+        let bytes = Bytes::from_static(bytes);
+        PendingCommand { topic, receipt, bytes, pause: PAUSE, stale: None }
+    }
+
+    #[test]
+    fn each_state_has_its_own_deadline() {
+        let start = Instant::now();
+        let mut exchange = Exchange::default();
+        assert!(exchange.is_idle(start));
+        assert_eq!((exchange.deadline(), exchange.pending()), (None, None));
+        exchange.begin(command(b"abc"), start);
+        assert!(!exchange.is_idle(start));
+        assert_eq!(exchange.deadline(), Some(start + WRITE_DEADLINE));
+        let end = start + Duration::from_secs(1);
+        assert_eq!(exchange.wrote(3, end).unwrap().bytes, "abc");
+        assert_eq!((exchange.deadline(), exchange.pending()), (Some(end + PAUSE), None));
+        assert!(!exchange.is_idle(end + PAUSE - Duration::from_nanos(1)));
+        assert!(exchange.is_idle(end + PAUSE));
+        assert_eq!(exchange.deadline(), None);
+    }
+
+    #[test]
+    fn each_byte_that_the_line_takes_puts_the_write_deadline_off() {
+        let start = Instant::now();
+        let mut exchange = Exchange::default();
+        exchange.begin(command(b"abc"), start);
+        let late = start + WRITE_DEADLINE - Duration::from_nanos(1);
+        assert!(!exchange.is_stuck(late));
+        assert!(exchange.wrote(1, late).is_none());
+        assert_eq!(exchange.pending().unwrap(), "bc");
+        assert_eq!(exchange.deadline(), Some(late + WRITE_DEADLINE));
+        assert!(!exchange.is_stuck(start + WRITE_DEADLINE));
+        assert!(exchange.is_stuck(late + WRITE_DEADLINE));
+        assert_eq!(exchange.abandon().unwrap().bytes, "abc");
+        assert_eq!((exchange.deadline(), exchange.pending()), (None, None));
+    }
+
+    #[test]
+    fn only_a_command_of_which_nothing_was_taken_is_unbegun() {
+        let start = Instant::now();
+        let mut exchange = Exchange::default();
+        assert!(exchange.unbegun().is_none());
+        exchange.begin(command(b"abc"), start);
+        assert_eq!(exchange.unbegun().unwrap().bytes, "abc");
+        assert!(exchange.wrote(2, start).is_none());
+        assert!(exchange.unbegun().is_none());
+        assert!(exchange.wrote(1, start).is_some());
+        assert!(exchange.unbegun().is_none());
+    }
+
+    #[test]
+    fn a_pause_is_not_given_up() {
+        let start = Instant::now();
+        let mut exchange = Exchange::default();
+        exchange.begin(command(b"a"), start);
+        assert!(exchange.wrote(1, start).is_some());
+        assert!(exchange.wrote(1, start).is_none(), "nothing is being written");
+        assert!(exchange.abandon().is_none());
+        assert!(!exchange.is_stuck(start + WRITE_DEADLINE));
+        assert_eq!(exchange.deadline(), Some(start + PAUSE));
+    }
+}
