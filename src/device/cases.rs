@@ -65,8 +65,9 @@ pub struct Content {
     pub payload: String,
 }
 
-/// One thing that happens: exactly one of `read`, `command`, `written`, `message` and `refused`. What
-/// the device does, the last three, must stand in the order in which it does it, and all of it.
+/// One thing that happens: exactly one of `read`, `command`, `room`, `written`, `message` and
+/// `refused`. What the device does, the last three, must stand in the order in which it does it, and
+/// all of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
@@ -74,6 +75,8 @@ pub struct Step {
     pub read: Option<ByteString>,
     /// A message comes from the broker.
     pub command: Option<Content>,
+    /// From now on the line takes only so many bytes. At first it takes all.
+    pub room: Option<usize>,
     /// Bytes are written, as text or `hex:…`.
     pub written: Option<ByteString>,
     /// A message is published.
@@ -90,6 +93,7 @@ pub struct Step {
 enum Event<'a> {
     Read(&'a [u8]),
     Command(&'a Content),
+    Room(usize),
     Expected(Outcome),
 }
 
@@ -138,9 +142,11 @@ impl Case {
     }
 }
 
-/// A device on a clock of its own, whose line takes each write at once.
+/// A device on a clock of its own, whose line takes each write at once while it has room.
 struct Stage {
     device: Device,
+    /// How many bytes the line takes.
+    room: usize,
     now: Now,
     /// When the line was silent for long enough.
     start: Now,
@@ -159,15 +165,18 @@ impl Stage {
             Open::Synchronised => now.after(Duration::from_secs(1)),
             Open::Middle => now,
         };
-        Stage { device, now, start, messages: Vec::new(), outcomes: VecDeque::new() }
+        let (room, messages, outcomes) = (usize::MAX, Vec::new(), VecDeque::new());
+        Stage { device, room, now, start, messages, outcomes }
     }
 
     /// One thing that the device does by itself until then, if it does any.
     fn advance(&mut self, until: Now) -> bool {
-        if let Some(bytes) = self.device.transmit(self.now.mono) {
-            let size = bytes.len();
+        let pending = self.device.transmit(self.now.mono);
+        if let Some(mut bytes) = pending.filter(|_| self.room > 0) {
+            bytes.truncate(self.room);
+            self.room -= bytes.len();
+            self.device.wrote(bytes.len(), self.now.mono);
             self.outcomes.push_back((self.now, Outcome::Written(bytes)));
-            self.device.wrote(size, self.now.mono);
         } else if let Some(due) = self.device.deadline().filter(|due| *due <= until.mono) {
             self.now = self.now.after(due.saturating_duration_since(self.now.mono));
             self.device.timeout(self.now, &mut self.messages);
@@ -259,6 +268,7 @@ impl Stage {
                 self.device.command(inbound, self.now.mono);
                 self.collect();
             }
+            Event::Room(room) => self.room = room,
             Event::Expected(_) => {}
         }
         Ok(())
@@ -328,18 +338,24 @@ impl Step {
         let events = [
             self.read.as_ref().map(|bytes| Event::Read(bytes.as_bytes())),
             self.command.as_ref().map(Event::Command),
+            self.room.map(Event::Room),
             self.written.as_ref().map(|bytes| Event::Expected(written(bytes))),
             self.message.as_ref().map(|message| Event::Expected(message.expected())),
             self.refused.clone().map(|why| Event::Expected(Outcome::Refused(why))),
         ];
         let mut events = events.into_iter().flatten();
         match (events.next(), events.next()) {
-            (Some(Event::Read(_) | Event::Command(_)), None) if self.within.is_some() => {
+            (Some(Event::Read(_) | Event::Command(_) | Event::Room(_)), None)
+                if self.within.is_some() =>
+            {
                 Err("`within` is for what the device does; what is done to it happens `after`"
                     .into())
             }
             (Some(event), None) => Ok(event),
-            _ => Err("exactly one of `read`, `command`, `written`, `message`, `refused`".into()),
+            _ => {
+                Err("exactly one of `read`, `command`, `room`, `written`, `message`, `refused`"
+                    .into())
+            }
         }
     }
 }

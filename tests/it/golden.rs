@@ -56,7 +56,7 @@ fn a_step_that_fails_says_what_was_expected_and_what_came() {
         ),
         (
             "{read: x, written: y}".to_owned(),
-            "a: step 1: exactly one of `read`, `command`, `written`, `message`, `refused`",
+            "a: step 1: exactly one of `read`, `command`, `room`, `written`, `message`, `refused`",
         ),
         (
             "{read: x, within: 1s}".to_owned(),
