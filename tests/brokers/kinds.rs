@@ -1,6 +1,7 @@
 //! The kinds of brokers and how each is started.
 
 use crate::broker::{Kind, PASSWORD, Place, USER, fetched};
+use crate::support::mosquitto;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,17 +11,13 @@ static MOSQUITTO: Kind = Kind {
     name: "mosquitto",
     keeps: true,
     version: || {
-        let output = Command::new(mosquitto()).arg("-h").output().unwrap();
+        let output = Command::new(mosquitto::program()).arg("-h").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // `mosquitto version 2.0.11`
         text.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned()
     },
     prepare: |place| {
-        let status = Command::new("mosquitto_passwd")
-            .args(["-b", "-c", &place.path("passwords"), USER, PASSWORD])
-            .status()
-            .expect("mosquitto is installed: `make deps`");
-        assert!(status.success());
+        mosquitto::password_file(place.path("passwords").as_ref(), USER, PASSWORD);
         let Place { tcp, ws, tls, mutual, .. } = place;
         let file = |name| place.path(name);
         let identity = format!("certfile {}\nkeyfile {}\n", file("server.pem"), file("server.key"));
@@ -40,16 +37,11 @@ static MOSQUITTO: Kind = Kind {
         place.write("mosquitto.conf", &config);
     },
     commands: |place| {
-        let mut command = Command::new(mosquitto());
+        let mut command = Command::new(mosquitto::program());
         command.args(["-c", &place.path("mosquitto.conf")]);
         vec![(command, " running")]
     },
 };
-
-fn mosquitto() -> &'static str {
-    let programs = ["/usr/sbin/mosquitto", "mosquitto"];
-    programs.into_iter().find(|program| Path::new(program).exists()).unwrap_or("mosquitto")
-}
 
 static AEDES: Kind = Kind {
     name: "aedes",

@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[macro_use]
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+
 mod broker;
 mod certificates;
 mod features;
 mod kinds;
 mod notes;
 mod probe;
-#[path = "../support/mod.rs"]
-#[allow(dead_code)]
-mod support;
 mod table;

@@ -126,6 +126,7 @@ fn page(columns: &[Column]) -> (String, String) {
 
 #[test]
 fn the_table_of_brokers_is_right() {
+    needs!(mosquitto, brokers);
     let columns = std::thread::scope(|scope| {
         let runs = kinds::ALL.iter().map(|kind| {
             scope.spawn(|| {

@@ -31,6 +31,7 @@ fn holds_up(what: &str, durability: Durability, link: Link, fault: impl FnOnce(&
 
 #[test]
 fn a_slow_broker_holds_up_no_port() {
+    needs!(c_compiler, mosquitto, namespaces);
     // About a third of what the ports say.
     holds_up("a slow broker", Durability::Memory, Link::Tcp, |rig| {
         rig.proxy.set(Mode::Slow(60_000));
@@ -43,6 +44,7 @@ fn a_slow_broker_holds_up_no_port() {
 
 #[test]
 fn a_gateway_that_does_not_read_is_noticed() {
+    needs!(c_compiler, mosquitto, namespaces);
     let _alone = alone();
     let rig = Rig::start(Setup { ports: 1, ..Setup::default() });
     let backlog = Backlog::watch(rig.gateway.pid(), &rig.devices.paths);
@@ -60,6 +62,7 @@ fn a_gateway_that_does_not_read_is_noticed() {
 
 #[test]
 fn a_handshake_of_three_seconds_holds_up_no_port() {
+    needs!(c_compiler, mosquitto, namespaces);
     holds_up("TLS handshakes of 3 s", Durability::Memory, Link::Tls, |rig| {
         rig.proxy.set(Mode::Greet(Duration::from_secs(3)));
         for _ in 0..2 {
@@ -78,6 +81,7 @@ fn a_handshake_of_three_seconds_holds_up_no_port() {
 
 #[test]
 fn an_fsync_of_two_seconds_holds_up_no_port() {
+    needs!(c_compiler, mosquitto, namespaces);
     holds_up("fsyncs of 2 s", Durability::Always { journal: 32 }, Link::Tcp, |rig| {
         let before = rig.shim.delayed();
         rig.shim.delay_fsync(2000);
@@ -89,6 +93,7 @@ fn an_fsync_of_two_seconds_holds_up_no_port() {
 
 #[test]
 fn a_disk_that_hangs_costs_what_was_to_go_there_and_nothing_else() {
+    needs!(c_compiler, mosquitto, namespaces);
     let _alone = alone();
     let durability = Durability::Always { journal: 32 };
     let setup = Setup { durability, ports: 2, in_memory: 1, outbox: "1MiB", ..Setup::default() };
@@ -118,6 +123,7 @@ fn a_disk_that_hangs_costs_what_was_to_go_there_and_nothing_else() {
 
 #[test]
 fn a_port_that_takes_nothing_holds_up_nobody() {
+    needs!(c_compiler, mosquitto, namespaces);
     holds_up("a port that takes nothing", Durability::Memory, Link::Tcp, |rig| {
         // Nobody reads at the device's end: a tty is full after a few of these.
         let command = "x".repeat(8192);

@@ -22,6 +22,7 @@ const RATE: f64 = 2_000.0;
 
 #[test]
 fn a_cluster_whose_node_in_use_is_killed_gets_every_reading_in_order() {
+    needs!(mosquitto, rabbitmq);
     let _alone = alone();
     let kills = if full() { 30 } else { 2 };
     let start = Instant::now();

@@ -74,6 +74,7 @@ pub fn port(path: &Path) -> String {
 
 #[test]
 fn a_hostile_port_hardly_delays_the_others() {
+    needs!(c_compiler, mosquitto, namespaces);
     let _alone = alone();
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);

@@ -6,6 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[macro_use]
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+
 mod back_pressure;
 mod backlog;
 mod broker;
@@ -23,9 +28,6 @@ mod proxy;
 mod rabbitmq;
 mod rig;
 mod shim;
-#[path = "../support/mod.rs"]
-#[allow(dead_code)]
-mod support;
 mod table;
 
 use plan::{Amounts, Fault};
@@ -149,6 +151,7 @@ impl Counts {
 
 #[test]
 fn nothing_is_lost_from_memory_while_the_gateway_lives() {
+    needs!(c_compiler, mosquitto, namespaces);
     let (ports, readings, amounts) = if full() {
         let amounts = Amounts {
             broker_kills: 100,
@@ -181,6 +184,7 @@ fn nothing_is_lost_from_memory_while_the_gateway_lives() {
 
 #[test]
 fn nothing_is_lost_from_the_journal_when_the_gateway_is_killed() {
+    needs!(c_compiler, mosquitto, namespaces);
     let (ports, readings, amounts) = if full() {
         let amounts = Amounts {
             gateway_kills: 200,
@@ -217,6 +221,7 @@ fn nothing_is_lost_from_the_journal_when_the_gateway_is_killed() {
 
 #[test]
 fn what_is_lost_from_memory_with_the_gateway_is_noticed() {
+    needs!(c_compiler, mosquitto, namespaces);
     let _alone = alone();
     let mut rig = Rig::start(Setup { ports: 2, time: RATE, ..Setup::default() });
     rig.devices.resume();

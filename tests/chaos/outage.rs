@@ -6,6 +6,7 @@ use crate::{alone, full};
 
 #[test]
 fn a_day_without_a_broker_costs_what_the_policy_says_and_nothing_else() {
+    needs!(c_compiler, mosquitto, namespaces);
     let _alone = alone();
     let (journal, readings) = if full() { (32, 864_000) } else { (1, 40_000) };
     let durability = Durability::Always { journal };

@@ -1,5 +1,6 @@
 //! Faults of the machine that a test cannot make from outside of the gateway: see `shim.c`.
 
+use crate::support::preload;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,7 @@ impl Shim {
     /// Compiles it into a folder. For the gateway time runs `rate` times as fast.
     pub fn build(folder: &Path, rate: u64) -> Shim {
         let library = folder.join("shim.so");
-        let status = Command::new("cc")
-            .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(&library)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/shim.c"))
-            .arg("-ldl")
-            .status()
-            .expect("gcc is installed: `make deps`");
-        assert!(status.success());
+        preload::compile("chaos/shim.c", &library);
         let control = folder.join("shim");
         std::fs::write(&control, [0; 56]).unwrap();
         let file = File::options().read(true).write(true).open(&control).unwrap();

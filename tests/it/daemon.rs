@@ -46,6 +46,7 @@ ports:
 
 #[test]
 fn birth_will_and_farewell() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = Port::new();
     let status = Counter::start(&broker, "test/status");
@@ -61,6 +62,7 @@ fn birth_will_and_farewell() {
 
 #[test]
 fn ten_thousand_in_ten_thousand_out_through_every_fault() {
+    needs!(mosquitto);
     const TOTAL: usize = 10_000;
     let mut broker = Mosquitto::start();
     let mut port = Port::new();
@@ -122,6 +124,7 @@ fn ten_thousand_in_ten_thousand_out_through_every_fault() {
 
 #[test]
 fn a_command_reaches_the_device_and_is_refused_while_it_is_away() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let more = "    command_wait: 1s\n    commands: [{topic: \"{gateway}/relay\", send: \"(relay {payload});\", terminator: \"\\n\"}]\n";
@@ -142,6 +145,7 @@ fn a_command_reaches_the_device_and_is_refused_while_it_is_away() {
 
 #[test]
 fn tls_with_user_and_password_by_our_own_authority() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates::write(folder.path());
     std::fs::write(folder.path().join("pw"), "secret\nsecond line\n").unwrap();
@@ -182,6 +186,7 @@ fn tls_with_user_and_password_by_our_own_authority() {
 
 #[test]
 fn a_withdrawn_authority_does_not_outlive_a_reload() {
+    needs!(mosquitto);
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ca = certificates::write(folder.path());
     let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
@@ -207,6 +212,7 @@ fn a_withdrawn_authority_does_not_outlive_a_reload() {
 
 #[test]
 fn a_port_on_the_network() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -236,6 +242,7 @@ fn a_port_on_the_network() {
 
 #[test]
 fn a_device_that_falls_silent_and_speaks_again_is_in_the_log() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let gateway = Gateway::start(&config(broker.port, port.path(), "    silent_after: 1s\n"));
@@ -249,6 +256,7 @@ fn a_device_that_falls_silent_and_speaks_again_is_in_the_log() {
 
 #[test]
 fn names_from_a_device_do_not_turn_the_log_around() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let text = format!(
@@ -274,6 +282,7 @@ fn names_from_a_device_do_not_turn_the_log_around() {
 
 #[test]
 fn a_port_in_use_names_who_has_it() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = Port::new();
     let holder = std::process::Command::new("sleep")
@@ -395,6 +404,7 @@ fn ctrl_c_ends_the_demo_with_a_summary() {
 
 #[test]
 fn a_reload_does_not_disturb_what_it_does_not_change() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let (mut port, other) = (Port::new(), Port::new());
     let counter = Counter::start(&broker, "test/line");
@@ -438,6 +448,7 @@ fn a_reload_does_not_disturb_what_it_does_not_change() {
 
 #[test]
 fn a_reload_takes_what_waits_to_another_broker() {
+    needs!(mosquitto);
     let mut away = Mosquitto::start();
     let mut port = Port::new();
     let gateway = Gateway::start(&config(away.port, port.path(), ""));
@@ -459,6 +470,7 @@ fn a_reload_takes_what_waits_to_another_broker() {
 
 #[test]
 fn a_port_that_is_away_does_not_disturb_the_others() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let more = "  gone:\n    path: /dev/tty-that-is-not-there\n    line: 9600 8N1\n";

@@ -25,6 +25,7 @@ fn folder() -> PathBuf {
 
 #[test]
 fn the_examples_work() {
+    needs!(mosquitto);
     let folder = folder();
     let broker = Mosquitto::start();
     let url = format!("mqtt://127.0.0.1:{}", broker.port);

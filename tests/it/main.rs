@@ -4,6 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
 mod bounds;
 mod broker;
 mod client;
@@ -27,6 +32,4 @@ mod serial;
 mod session;
 mod shell;
 mod simulator;
-#[path = "../support/mod.rs"]
-mod support;
 mod transport;

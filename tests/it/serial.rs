@@ -116,6 +116,7 @@ async fn what_cannot_be_opened_says_why() {
 
 #[tokio::test]
 async fn a_virtual_port_whose_other_end_keeps_it_open_is_not_in_use() {
+    needs!(python);
     // As socat does without `waitslave`, and all that is made with Python's `openpty`.
     let script = "import os, pty, sys, tty\n\
                   master, port = pty.openpty()\n\

@@ -4,6 +4,7 @@
 
 mod hostile;
 
+use crate::support::chance::Chance;
 use bytes::{Buf, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,22 +24,6 @@ const SCENARIOS: u64 = 20_000;
 const WILD: u32 = 200;
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
-
-/// A small generator of numbers that only look random (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// Bytes on their way, with the time at which they arrive.
 #[derive(Default)]
@@ -104,7 +89,7 @@ const OBSERVER: Connection = 0;
 
 impl World {
     fn new(seed: u64) -> World {
-        let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut chance = Chance::new(seed);
         let now = Instant::now();
         let clean = chance.one_in(2);
         let kept = !clean && chance.one_in(2);

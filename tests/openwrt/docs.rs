@@ -82,6 +82,7 @@ fn start(router: &Router, broker: u16, port: &str, more: &str) {
 
 #[test]
 fn every_quoted_log_line_is_printed() {
+    needs!(busybox, mosquitto);
     let mut printed = Printed::default();
     let broker = Mosquitto::start();
     let port = Port::new();

@@ -41,6 +41,7 @@ fn config(router: &Router) -> Result<Config, String> {
 
 #[test]
 fn the_user_is_there_once_with_its_groups() {
+    needs!(busybox);
     let router = Router::new();
     router.defaults();
     let (passwd, group) = (router.read("/etc/passwd"), router.read("/etc/group"));
@@ -55,6 +56,7 @@ fn the_user_is_there_once_with_its_groups() {
 
 #[test]
 fn what_an_upgrade_left_of_the_user_is_completed() {
+    needs!(busybox);
     let router = Router::new();
     router.write("/etc/passwd", "root:x:0:0::/:/bin/ash\ntty2mqtt:x:500:600::/:/bin/false\n");
     router.write("/etc/group", "root:x:0:\nother:x:32768:a\ntty2mqtt:x:600:\n");
@@ -68,6 +70,7 @@ fn what_an_upgrade_left_of_the_user_is_completed() {
 
 #[test]
 fn a_single_adapter_is_in_the_first_configuration() {
+    needs!(busybox);
     let router = Router::new();
     router.write("/ports", &ports(&["a\"b: {c}#"]));
     router.defaults();
@@ -90,6 +93,7 @@ fn a_single_adapter_is_in_the_first_configuration() {
 
 #[test]
 fn without_an_adapter_or_with_several_the_example_says_what_to_do() {
+    needs!(busybox);
     for serials in [&[][..], &["1", "2"]] {
         let router = Router::new();
         router.write("/ports", &ports(serials));
@@ -116,6 +120,7 @@ fn without_an_adapter_or_with_several_the_example_says_what_to_do() {
 
 #[test]
 fn the_first_adapter_that_is_plugged_in_later_goes_in_and_starts_the_service() {
+    needs!(busybox);
     let router = Router::new();
     router.defaults();
     router.uci(&[("enabled", "1")]);
@@ -130,6 +135,7 @@ fn the_first_adapter_that_is_plugged_in_later_goes_in_and_starts_the_service() {
 
 #[test]
 fn a_configuration_that_somebody_changed_is_not_touched() {
+    needs!(busybox);
     for own in ["ports: {}\n", "# empty\n", ""] {
         let router = Router::new();
         router.write("/etc/tty2mqtt/config.yaml", own);

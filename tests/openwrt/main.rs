@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+#[macro_use]
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+
 mod docs;
 mod first;
 mod procd;
 mod router;
 mod service;
-#[path = "../support/mod.rs"]
-#[allow(dead_code)]
-mod support;

@@ -247,6 +247,5 @@ fn places() -> Vec<(u32, String, String)> {
 }
 
 fn busybox() -> PathBuf {
-    let found = ["/usr/bin/busybox", "/bin/busybox"].into_iter().map(PathBuf::from);
-    found.into_iter().find(|path| path.exists()).expect("busybox is installed: `make deps`")
+    crate::support::needs::find("busybox").expect("busybox is installed: `make deps`")
 }

@@ -53,6 +53,7 @@ fn laid_over(router: &Router) -> Config {
 
 #[test]
 fn a_fresh_installation_starts_nothing() {
+    needs!(busybox);
     let router = Router::new();
     assert!(router.service("start").status.success());
     assert_eq!(router.instances(), json!({}));
@@ -61,6 +62,7 @@ fn a_fresh_installation_starts_nothing() {
 
 #[test]
 fn procd_is_told_all_that_it_must_know() {
+    needs!(busybox);
     let router = router(&[("enabled", "1"), ("interface", "wan wwan")]);
     with_jails(&router);
     fs::create_dir_all(router.path("/mnt/stick/tty2mqtt")).unwrap();
@@ -134,6 +136,7 @@ fn procd_is_told_all_that_it_must_know() {
 
 #[test]
 fn without_its_user_it_does_not_start() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     fs::remove_file(router.path("/user")).unwrap();
     router.service("start");
@@ -147,6 +150,7 @@ fn without_its_user_it_does_not_start() {
 
 #[test]
 fn a_wrong_configuration_is_said_once_and_nothing_starts() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     router.config("broker: {url: \"mqtt://x\"}\nports: {}\n");
     router.service("start");
@@ -175,6 +179,7 @@ fn a_wrong_configuration_is_said_once_and_nothing_starts() {
 
 #[test]
 fn a_start_with_a_wrong_configuration_leaves_what_runs() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     router.service("start");
     let before = router.ubus().len();
@@ -190,6 +195,7 @@ fn a_start_with_a_wrong_configuration_leaves_what_runs() {
 
 #[test]
 fn what_a_jail_cannot_be_given_later_takes_a_restart() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     with_jails(&router);
     let certificates = router.path("/etc/own");
@@ -230,6 +236,7 @@ fn what_a_jail_cannot_be_given_later_takes_a_restart() {
 
 #[test]
 fn other_name_servers_take_a_restart_in_a_jail() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     with_jails(&router);
     router.write("/etc/resolv.conf", "");
@@ -250,6 +257,7 @@ fn other_name_servers_take_a_restart_in_a_jail() {
 
 #[test]
 fn options_that_would_end_the_gateway_at_once_are_refused() {
+    needs!(busybox);
     for (option, value, why) in [
         ("log", "loud", "--log \"loud\" is not a valid filter"),
         ("url", "http://x", "/var/etc/tty2mqtt/broker.new:3:8: broker.url: "),
@@ -267,6 +275,7 @@ fn options_that_would_end_the_gateway_at_once_are_refused() {
 
 #[test]
 fn a_file_that_the_gateways_user_may_not_read_is_found_before_the_start() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     // Root may read what another user may not; who is not root is that user.
     let closed = if is_root() { 0o600 } else { 0o000 };
@@ -294,6 +303,7 @@ fn a_file_that_the_gateways_user_may_not_read_is_found_before_the_start() {
 
 #[test]
 fn a_login_comes_through_whole_and_is_seen_by_nobody() {
+    needs!(busybox);
     let secrets = [
         "plain geheim",
         "geheim \"double\" and 'single'",
@@ -335,6 +345,7 @@ fn a_login_comes_through_whole_and_is_seen_by_nobody() {
 
 #[test]
 fn from_the_sensor_to_the_broker_and_through_every_reload() {
+    needs!(busybox, mosquitto);
     let (first, second) = (Mosquitto::start(), Mosquitto::start());
     let mut port = Port::new();
     let router = router(&[("enabled", "1")]);
@@ -420,6 +431,7 @@ fn from_the_sensor_to_the_broker_and_through_every_reload() {
 
 #[test]
 fn hotplug_looks_for_devices_that_came_and_for_nothing_else() {
+    needs!(busybox);
     let router = router(&[("enabled", "1")]);
     for (action, tty) in [("remove", "ttyUSB0"), ("add", "tty0"), ("bind", "ttyUSB0"), ("add", "")]
     {

@@ -1,7 +1,7 @@
 //! Numbers that only look random: a seed gives the same ones each time.
 
 /// A small generator (xorshift64*).
-pub struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
     pub fn new(seed: u64) -> Chance {

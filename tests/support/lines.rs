@@ -47,6 +47,19 @@ impl Lines {
         }
     }
 
+    /// The next line that contains `text`; if the stream ends first, all that came.
+    pub fn find(&self, text: &str) -> Result<String, String> {
+        let receiver = self.receiver.lock().unwrap();
+        let mut passed = String::new();
+        while let Ok(line) = receiver.recv_timeout(DEADLINE) {
+            if line.contains(text) {
+                return Ok(line);
+            }
+            passed += &(line + "\n");
+        }
+        Err(passed)
+    }
+
     /// Passes over lines until one contains `text`.
     pub fn wait_for(&self, text: &str) -> String {
         self.wait_for_any(&[text])

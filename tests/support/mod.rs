@@ -1,5 +1,10 @@
 //! What the tests share: programs that they start, and both ends of conversations.
 
+// No binary needs all of it.
+#[allow(dead_code)]
+#[macro_use]
+pub mod needs;
+
 pub mod certificates;
 pub mod chance;
 pub mod control;
@@ -10,6 +15,7 @@ pub mod linked;
 pub mod mosquitto;
 pub mod peer;
 pub mod port;
+pub mod preload;
 pub mod proxy;
 pub mod talk;
 

@@ -1,4 +1,4 @@
-//! A session and a broker of 5.0 that follows a script.
+//! Dialogues: a session, and a broker that follows a script.
 
 use bytes::BytesMut;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// A client and a broker of 5.0 that follows a script, on a clock of their own.
+/// A client and a broker that follows a script, on a clock of their own.
 pub struct Talk {
     pub session: Session,
     pub outbox: Outbox,
@@ -61,7 +61,7 @@ impl Talk {
     /// The broker says something.
     pub fn say(&mut self, packet: Said) -> Result<(), SessionError> {
         let mut bytes = BytesMut::new();
-        packet.0.encode(&mut bytes, Version::V5);
+        packet.0.encode(&mut bytes, self.session.version());
         self.session.receive(&mut bytes, &mut self.outbox, self.now)
     }
 
@@ -72,7 +72,7 @@ impl Talk {
         self.session.wrote(self.now);
         let mut packets = Vec::new();
         while let Some(Decoded::Packet(packet)) =
-            Packet::decode(&mut output, 1 << 20, Version::V5).unwrap()
+            Packet::decode(&mut output, 1 << 20, self.session.version()).unwrap()
         {
             packets.push(packet);
         }

@@ -22,6 +22,7 @@ fn run(stage: &Stage, arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn status_for_people_and_programs() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     stage.port.write(b"\r\n1,21.50\r\nx\x1b[2J\xc2\x9b31m,9\r\n");
     stage.client().status(|status| status["ports"]["line"]["frames"] == 2);
@@ -44,6 +45,7 @@ fn status_for_people_and_programs() {
 
 #[test]
 fn what_is_watched_goes_on_until_the_gateway_ends() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let watch = |arguments: &[&str]| {
         let child = Command::new(env!("CARGO_BIN_EXE_tty2mqtt"))
@@ -81,6 +83,7 @@ fn what_is_watched_goes_on_until_the_gateway_ends() {
 
 #[test]
 fn send_reload_reconnect_rescan_and_log() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let (code, text, _) = run(&stage, &["send", "line", "relay", "on"]);
     assert_eq!((code, text.as_str()), (0, "test/line/relay: 11 bytes written\n"));
@@ -117,6 +120,7 @@ fn send_reload_reconnect_rescan_and_log() {
 
 #[test]
 fn the_socket_is_found_by_the_configuration() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let file = stage.folder.path().join("my.yaml");
     // Wrong by now, and relative: the gateway runs on all the same.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 #[test]
 fn twenty_at_once() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut clients: Vec<_> = (0..20).map(|_| stage.client()).collect();
     for client in &mut clients {
@@ -32,6 +33,7 @@ fn twenty_at_once() {
 
 #[test]
 fn one_that_does_not_read_is_cut_off_and_holds_up_nobody() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let counter = Counter::start(&stage.broker, "test/line/n");
     let mut other = stage.client();
@@ -57,6 +59,7 @@ fn one_that_does_not_read_is_cut_off_and_holds_up_nobody() {
 
 #[test]
 fn one_that_reads_too_slowly_learns_how_much_it_missed() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let counter = Counter::start(&stage.broker, "test/line/n");
     let mut slow = stage.client();
@@ -88,6 +91,7 @@ fn one_that_reads_too_slowly_learns_how_much_it_missed() {
 
 #[test]
 fn a_watched_status_goes_on_until_the_client_leaves() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut client = stage.client();
     client.say(r#"{"request":"status","watch":true}"#);

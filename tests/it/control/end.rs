@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_crash_loop_is_reported() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     stage.again(true);
     stage.gateway().log().wait_for("the gateway ended unexpectedly once");
@@ -50,6 +51,7 @@ fn half_open(stage: &mut Stage, grace: &str) -> Gateway {
 
 #[test]
 fn the_end_takes_as_long_as_grace_says() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let gateway = half_open(&mut stage, "8s");
     let start = Instant::now();
@@ -60,6 +62,7 @@ fn the_end_takes_as_long_as_grace_says() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let mut gateway = half_open(&mut stage, "60s");
     gateway.signal(rustix::process::Signal::TERM);

@@ -5,6 +5,7 @@ use crate::support::mosquitto::Counter;
 
 #[test]
 fn status_has_counters_and_last_values() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     stage.port.write(b"\r\n1,21.50\r\n2,22.50\r\n");
     let status = stage.client().status(|status| {
@@ -34,6 +35,7 @@ fn status_has_counters_and_last_values() {
 
 #[test]
 fn status_says_what_the_status_topics_say() {
+    needs!(mosquitto);
     let stage = Stage::with("status: {interval: 1s}\n");
     let counter = Counter::start(&stage.broker, "test/status/#");
     let mut client = stage.client();
@@ -62,6 +64,7 @@ fn status_says_what_the_status_topics_say() {
 
 #[test]
 fn a_command_is_answered_when_the_device_has_it() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let mut client = stage.client();
     let answer = client.ask(r#"{"request":"send","port":"line","command":"relay","payload":"on"}"#);
@@ -91,6 +94,7 @@ fn a_command_is_answered_when_the_device_has_it() {
 
 #[test]
 fn a_monitor_sees_frames_commands_and_states() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let mut monitor = stage.client();
     monitor.say(r#"{"request":"monitor","port":"line","raw":true}"#);
@@ -122,6 +126,7 @@ fn a_monitor_sees_frames_commands_and_states() {
 
 #[test]
 fn a_monitored_port_that_is_taken_away_says_so() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut monitor = stage.client();
     monitor.say(r#"{"request":"monitor","port":"line"}"#);
@@ -134,6 +139,7 @@ fn a_monitored_port_that_is_taken_away_says_so() {
 
 #[test]
 fn a_reload_says_what_it_did_or_what_is_wrong() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut client = stage.client();
     let none = client.ask(r#"{"request":"reload"}"#);
@@ -165,6 +171,7 @@ fn a_reload_says_what_it_did_or_what_is_wrong() {
 
 #[test]
 fn reconnect_leaves_and_comes_back_at_once() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut client = stage.client();
     assert_eq!(client.ask(r#"{"request":"reconnect"}"#)["was"], "ready");
@@ -175,6 +182,7 @@ fn reconnect_leaves_and_comes_back_at_once() {
 
 #[test]
 fn reconnect_does_not_wait_for_the_next_try() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     stage.broker.kill();
     let mut client = stage.client();
@@ -191,6 +199,7 @@ fn reconnect_does_not_wait_for_the_next_try() {
 
 #[test]
 fn the_log_can_be_turned_up_and_down() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let mut client = stage.client();
     assert_eq!(client.ask(r#"{"request":"log"}"#)["filter"], "info,gateway::uplink=debug");
@@ -209,6 +218,7 @@ fn the_log_can_be_turned_up_and_down() {
 
 #[test]
 fn what_is_no_request_is_explained() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let mut client = stage.client();
     for (request, error) in [

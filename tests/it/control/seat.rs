@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn only_the_owner_may_connect_and_a_clean_end_removes_it() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let socket = stage.socket();
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
@@ -15,6 +16,7 @@ fn only_the_owner_may_connect_and_a_clean_end_removes_it() {
 
 #[test]
 fn a_dead_gateways_socket_is_replaced() {
+    needs!(mosquitto);
     let mut stage = Stage::new();
     let pid = stage.client().ask(r#"{"request":"status"}"#)["pid"].clone();
     stage.again(true);
@@ -25,6 +27,7 @@ fn a_dead_gateways_socket_is_replaced() {
 
 #[test]
 fn a_living_gateways_socket_is_not_stolen() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let pid = stage.client().ask(r#"{"request":"status"}"#)["pid"].clone();
     let second = Gateway::start(&stage.config(""));
@@ -36,6 +39,7 @@ fn a_living_gateways_socket_is_not_stolen() {
 
 #[test]
 fn what_is_no_socket_stays() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let file = stage.folder.path().join("notes");
     std::fs::write(&file, "mine").unwrap();
@@ -49,6 +53,7 @@ fn what_is_no_socket_stays() {
 
 #[test]
 fn a_socket_that_cannot_be_made_stops_nothing() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let nowhere = stage.folder.path().join("no/such/folder/control.sock");
     let config = crate::control::config(stage.broker.port, &nowhere, stage.port.path(), "");
@@ -61,6 +66,7 @@ fn a_socket_that_cannot_be_made_stops_nothing() {
 
 #[test]
 fn it_can_be_switched_off() {
+    needs!(mosquitto);
     let stage = Stage::new();
     let folder = stage.folder.path().join("off");
     let config = crate::control::config(stage.broker.port, &folder, stage.port.path(), "");

@@ -38,6 +38,11 @@ impl Device {
         Device { address, lines }
     }
 
+    /// Its place in a configuration.
+    fn tcp(&self) -> String {
+        format!("tcp: \"{}\"", self.address)
+    }
+
     fn next(&self) -> String {
         self.lines.recv_timeout(crate::support::DEADLINE).expect("the device gets nothing more")
     }
@@ -54,6 +59,18 @@ fn config(broker: &Mosquitto, clean: bool, port: &str, rule: &str) -> String {
          qos: 1, {rule}}}]\n",
         broker.port
     )
+}
+
+/// A gateway whose commands reach it.
+fn subscribed(yaml: &str) -> Gateway {
+    let gateway = Gateway::start(yaml);
+    gateway.log().wait_for("subscribed to test/set");
+    gateway
+}
+
+/// Commands of QoS 1, each a number.
+fn publish(broker: &Mosquitto, numbers: std::ops::Range<u64>) {
+    broker.publish_all("test/set", numbers.map(|n| n.to_string()));
 }
 
 fn results(broker: &Mosquitto) -> Counter {
@@ -74,13 +91,13 @@ fn count(result: &str) -> (u64, u64) {
 
 #[test]
 fn what_the_broker_queued_reaches_the_device_at_each_of_twenty_starts() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let results = results(&broker);
     let path = format!("path: {}\n    line: 9600 8N1", port.path().display());
     let yaml = config(&broker, false, &path, "");
-    let gateway = Gateway::start(&yaml);
-    gateway.log().wait_for("subscribed to test/set");
+    let gateway = subscribed(&yaml);
     gateway.terminate();
     for n in 0..20 {
         broker.publish("test/set", &format!("queued {n}"));
@@ -93,6 +110,7 @@ fn what_the_broker_queued_reaches_the_device_at_each_of_twenty_starts() {
 
 #[test]
 fn what_the_broker_retains_reaches_the_device_at_each_of_twenty_starts() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     broker.publish_retained("test/set", "retained");
@@ -109,6 +127,7 @@ fn what_the_broker_retains_reaches_the_device_at_each_of_twenty_starts() {
 
 #[test]
 fn a_command_waits_for_a_device_that_appears_after_the_start() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = free_port();
     let yaml = config(&broker, true, &format!("tcp: 127.0.0.1:{port}"), "");
@@ -123,13 +142,12 @@ fn a_command_waits_for_a_device_that_appears_after_the_start() {
 
 #[test]
 fn a_stop_loses_no_command_that_waits_and_repeats_none() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let yaml = config(&broker, false, &tcp, "between: 500ms");
-    let gateway = Gateway::start(&yaml);
-    gateway.log().wait_for("subscribed to test/set");
-    broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
+    let yaml = config(&broker, false, &device.tcp(), "between: 500ms");
+    let gateway = subscribed(&yaml);
+    publish(&broker, 1..7);
     let mut got = vec![device.next(), device.next()];
     gateway.terminate();
     let gateway = Gateway::start(&yaml);
@@ -142,13 +160,12 @@ fn a_stop_loses_no_command_that_waits_and_repeats_none() {
 
 #[test]
 fn what_waits_at_a_stop_and_will_not_come_again_is_reported() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
     let results = results(&broker);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let gateway = Gateway::start(&config(&broker, true, &tcp, "between: 60s"));
-    gateway.log().wait_for("subscribed to test/set");
-    broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
+    let gateway = subscribed(&config(&broker, true, &device.tcp(), "between: 60s"));
+    publish(&broker, 1..7);
     assert_eq!(device.next(), "1");
     results.expect_containing("command", "\"result\":\"sent\"");
     gateway.terminate();
@@ -160,14 +177,14 @@ fn what_waits_at_a_stop_and_will_not_come_again_is_reported() {
 
 #[test]
 fn reloads_that_touch_the_port_lose_no_command() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
     let results = results(&broker);
-    let tcp = |silent: u32| format!("tcp: \"{}\"\n    silent_after: {silent}min", device.address);
+    let tcp = |silent: u32| format!("{}\n    silent_after: {silent}min", device.tcp());
     let yaml = |silent| config(&broker, true, &tcp(silent), "between: 20ms");
-    let gateway = Gateway::start(&yaml(1));
-    gateway.log().wait_for("subscribed to test/set");
-    broker.publish_all("test/set", (0..100).map(|n| n.to_string()));
+    let gateway = subscribed(&yaml(1));
+    publish(&broker, 0..100);
     let mut got = vec![device.next()];
     for n in 2..=6 {
         gateway.reload(&yaml(n));
@@ -188,13 +205,12 @@ fn reloads_that_touch_the_port_lose_no_command() {
 
 #[test]
 fn a_port_that_a_reload_removes_refuses_what_waits() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
     let results = results(&broker);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let gateway = Gateway::start(&config(&broker, true, &tcp, "between: 60s"));
-    gateway.log().wait_for("subscribed to test/set");
-    broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
+    let gateway = subscribed(&config(&broker, true, &device.tcp(), "between: 60s"));
+    publish(&broker, 1..7);
     assert_eq!(device.next(), "1");
     results.expect_containing("command", "\"result\":\"sent\"");
     let other = format!(
@@ -217,19 +233,18 @@ fn burst(broker: &Mosquitto, commands: u64) -> (Duration, u64, u64) {
     let sensor = TcpListener::bind("127.0.0.1:0").unwrap();
     let results = results(broker);
     let readings = Counter::start(broker, "test/sensor/#");
-    let yaml = config(broker, true, &format!("tcp: \"{}\"", device.address), "between: 50ms");
+    let yaml = config(broker, true, &device.tcp(), "between: 50ms");
     // Each reading waits for the acknowledgement of the one before.
     let yaml = yaml.replace("clean: true", "clean: true, inflight: 1");
     let more = format!(
         "  sensor:\n    tcp: \"{}\"\n    messages: [{{topic: test/sensor, payload: \"{{value}}\", qos: 1}}]\n",
         sensor.local_addr().unwrap()
     );
-    let gateway = Gateway::start(&(yaml + &more));
-    gateway.log().wait_for("subscribed to test/set");
+    let gateway = subscribed(&(yaml + &more));
     let (mut stream, _): (TcpStream, _) = sensor.accept().unwrap();
     stream.write_all(b"\nfirst\n").unwrap();
     readings.expect("test/sensor first");
-    broker.publish_all("test/set", (0..commands).map(|n| n.to_string()));
+    publish(broker, 0..commands);
     let (mut longest, mut sent, mut refused) = (Duration::ZERO, 0, 0);
     let mut n = 0;
     while sent + refused < commands {
@@ -256,6 +271,7 @@ fn burst(broker: &Mosquitto, commands: u64) -> (Duration, u64, u64) {
 
 #[test]
 fn a_burst_of_a_hundred_commands_is_written_and_holds_up_no_reading() {
+    needs!(mosquitto);
     let (longest, sent, refused) = burst(&Mosquitto::as_it_comes(), 100);
     println!("the longest way of a reading: {longest:?}");
     assert_eq!((sent, refused), (100, 0));
@@ -264,6 +280,7 @@ fn a_burst_of_a_hundred_commands_is_written_and_holds_up_no_reading() {
 
 #[test]
 fn a_burst_of_a_thousand_commands_is_written_or_reported_and_holds_up_no_reading() {
+    needs!(mosquitto);
     let (longest, sent, refused) = burst(&Mosquitto::as_it_comes(), 1000);
     println!("the longest way of a reading: {longest:?}; {sent} sent, {refused} refused");
     assert!(longest < Duration::from_secs(2), "{longest:?}");
@@ -271,13 +288,12 @@ fn a_burst_of_a_thousand_commands_is_written_or_reported_and_holds_up_no_reading
 
 #[test]
 fn a_command_that_is_older_than_its_rule_allows_is_refused() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
     let results = results(&broker);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let yaml = config(&broker, false, &tcp, "max_age: 1h");
-    let gateway = Gateway::start(&yaml);
-    gateway.log().wait_for("subscribed to test/set");
+    let yaml = config(&broker, false, &device.tcp(), "max_age: 1h");
+    let gateway = subscribed(&yaml);
     broker.publish("test/set", "live");
     assert_eq!(device.next(), "live");
     gateway.terminate();
@@ -296,14 +312,13 @@ fn a_command_that_is_older_than_its_rule_allows_is_refused() {
 
 #[test]
 fn what_the_broker_kept_is_as_old_as_the_end_of_the_link() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let proxy = Proxy::start(broker.port);
     let device = Device::at(0);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let yaml = config(&broker, false, &tcp, "max_age: 1h");
+    let yaml = config(&broker, false, &device.tcp(), "max_age: 1h");
     let yaml = yaml.replace(&broker.port.to_string(), &proxy.port.to_string());
-    let gateway = Gateway::start(&yaml.replace("clean: false", "clean: false, keepalive: 5s"));
-    gateway.log().wait_for("subscribed to test/set");
+    let gateway = subscribed(&yaml.replace("clean: false", "clean: false, keepalive: 5s"));
     proxy.swallow();
     broker.publish("test/set", "kept");
     gateway.log().wait_for("PINGRESP");
@@ -314,14 +329,13 @@ fn what_the_broker_kept_is_as_old_as_the_end_of_the_link() {
 
 #[test]
 fn a_reload_that_makes_a_new_link_repeats_no_command() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = Device::at(0);
     let results = results(&broker);
-    let tcp = format!("tcp: \"{}\"", device.address);
-    let yaml = config(&broker, false, &tcp, "between: 500ms");
-    let gateway = Gateway::start(&yaml);
-    gateway.log().wait_for("subscribed to test/set");
-    broker.publish_all("test/set", (1..=6).map(|n| n.to_string()));
+    let yaml = config(&broker, false, &device.tcp(), "between: 500ms");
+    let gateway = subscribed(&yaml);
+    publish(&broker, 1..7);
     let mut got = vec![device.next()];
     gateway.reload(&yaml.replace("clean: false", "clean: false, keepalive: 50s"));
     gateway.log().wait_for("configuration reloaded");
@@ -337,8 +351,7 @@ fn a_reload_that_makes_a_new_link_repeats_no_command() {
     }
     // And all were acknowledged: the next start gets none.
     gateway.terminate();
-    let gateway = Gateway::start(&yaml);
-    gateway.log().wait_for("subscribed to test/set");
+    let gateway = subscribed(&yaml);
     broker.publish("test/set", "new");
     assert_eq!(device.next(), "new");
     gateway.terminate();
@@ -346,6 +359,7 @@ fn a_reload_that_makes_a_new_link_repeats_no_command() {
 
 #[test]
 fn ten_thousand_commands_at_once_are_a_few_lines_in_the_log() {
+    needs!(mosquitto);
     // It queues them all, and releases them at once.
     let (longest, sent, refused) = burst(&Mosquitto::start(), 10_000);
     println!("the longest way of a reading: {longest:?}; {sent} sent, {refused} refused");

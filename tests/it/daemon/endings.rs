@@ -117,6 +117,7 @@ fn has_come(heard: &Lines, text: &str) -> bool {
 
 #[test]
 fn whatever_a_broker_ends_links_at_and_however_the_others_flow() {
+    needs!(mosquitto);
     let ways = [
         ("3.1.1", Way::Close),
         ("3.1.1", Way::Reset),

@@ -1,5 +1,6 @@
 //! A disk that does not answer while the gateway starts: see `hang.c`.
 
+use crate::support::preload;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,14 +15,7 @@ impl Hang {
     /// The disk of a journal.
     pub fn of(journal: &Path) -> Hang {
         let folder = tempfile::tempdir().unwrap();
-        let status = Command::new("cc")
-            .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(folder.path().join("hang.so"))
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/daemon/hang.c"))
-            .arg("-ldl")
-            .status()
-            .expect("gcc is installed: `make deps`");
-        assert!(status.success());
+        preload::compile("it/daemon/hang.c", &folder.path().join("hang.so"));
         let pipe = folder.path().join("until");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
         Hang { folder, journal: journal.to_owned() }

@@ -8,8 +8,10 @@ use crate::support::mosquitto::{Counter, Mosquitto};
 use crate::support::port::Port;
 use crate::support::proxy::Proxy;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 fn with_journal(broker: u16, tty: &Path, folder: &Path, durability: &str) -> String {
     let outbox = format!(
@@ -17,6 +19,39 @@ fn with_journal(broker: u16, tty: &Path, folder: &Path, durability: &str) -> Str
         folder.display()
     );
     config(broker, tty, &outbox)
+}
+
+/// A port and a broker that is out of reach until the proxy opens.
+struct Stage {
+    _broker: Mosquitto,
+    port: Port,
+    proxy: Proxy,
+    counter: Counter,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let broker = Mosquitto::start();
+        let proxy = Proxy::start(broker.port);
+        proxy.shut();
+        let counter = Counter::start(&broker, "test/line");
+        let folder = tempfile::tempdir().unwrap();
+        Stage { _broker: broker, port: Port::new(), proxy, counter, folder }
+    }
+}
+
+/// A gateway that reads its port.
+fn opened(config: &str) -> Gateway {
+    let gateway = Gateway::start(config);
+    gateway.log().wait_for("is open");
+    gateway
+}
+
+/// The status, as soon as outbox or journal hold so many messages.
+fn holds(gateway: &Gateway, which: &str, messages: u64) -> Value {
+    let has_it = |status: &Value| status["broker"][which]["messages"].as_u64() >= Some(messages);
+    Client::new(&gateway.socket()).status(has_it)
 }
 
 /// The end of a line that began before the port was opened, and readings.
@@ -37,16 +72,11 @@ fn firsts(counter: &Counter, last: usize) -> Vec<usize> {
 
 #[test]
 fn readings_that_always_survive_outlive_a_killed_gateway() {
-    let broker = Mosquitto::start();
-    let mut port = Port::new();
-    let proxy = Proxy::start(broker.port);
-    proxy.shut();
-    let counter = Counter::start(&broker, "test/line");
-    let folder = tempfile::tempdir().unwrap();
+    needs!(mosquitto);
+    let Stage { _broker, mut port, proxy, counter, folder } = Stage::new();
     let config = with_journal(proxy.port, port.path(), folder.path(), "always");
     for round in 0..3 {
-        let gateway = Gateway::start(&config);
-        gateway.log().wait_for("is open");
+        let gateway = opened(&config);
         feed(&mut port, round * 2000..(round + 1) * 2000);
         // What has come in is on the disk when the file says so.
         let last = format!("{}", (round + 1) * 2000 - 1);
@@ -76,18 +106,12 @@ fn readings_that_always_survive_outlive_a_killed_gateway() {
 
 #[test]
 fn a_stop_without_a_broker_saves_what_is_spilled() {
-    let broker = Mosquitto::start();
-    let mut port = Port::new();
-    let proxy = Proxy::start(broker.port);
-    proxy.shut();
-    let counter = Counter::start(&broker, "test/line");
-    let folder = tempfile::tempdir().unwrap();
+    needs!(mosquitto);
+    let Stage { _broker, mut port, proxy, counter, folder } = Stage::new();
     let config = with_journal(proxy.port, port.path(), folder.path(), "spill");
-    let gateway = Gateway::start(&config);
-    gateway.log().wait_for("is open");
+    let gateway = opened(&config);
     feed(&mut port, 0..500);
-    let status = Client::new(&gateway.socket())
-        .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(500));
+    let status = holds(&gateway, "outbox", 500);
     assert_eq!(status["broker"]["journal"]["written"], 0, "{status}");
     let log = gateway.terminate();
     assert!(log.contains("500 messages wait in the journal for the next start"), "{log}");
@@ -99,6 +123,7 @@ fn a_stop_without_a_broker_saves_what_is_spilled() {
 
 #[test]
 fn a_journal_that_cannot_be_written_stops_nothing() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let counter = Counter::start(&broker, "test/line");
@@ -125,24 +150,17 @@ fn a_journal_that_cannot_be_written_stops_nothing() {
 
 #[test]
 fn a_backlog_that_memory_does_not_hold_goes_out_without_a_pause() {
-    let broker = Mosquitto::start();
-    let mut port = Port::new();
-    let proxy = Proxy::start(broker.port);
-    proxy.shut();
-    let counter = Counter::start(&broker, "test/line");
-    let folder = tempfile::tempdir().unwrap();
+    needs!(mosquitto);
+    let Stage { _broker, mut port, proxy, counter, folder } = Stage::new();
     // Nothing but the link itself happens while it goes out.
     let config = with_journal(proxy.port, port.path(), folder.path(), "always")
         .replace("interval: 1s", "interval: 1h")
         .replace("keepalive: 5s", "keepalive: 60s")
         .replace("outbox:", "outbox:\n  bytes: 1MiB");
-    let gateway = Gateway::start(&config);
-    gateway.log().wait_for("is open");
+    let gateway = opened(&config);
     for start in (0..8000).step_by(500) {
         feed(&mut port, start..start + 500);
-        Client::new(&gateway.socket()).status(|status| {
-            status["broker"]["journal"]["messages"].as_u64() >= Some(start as u64 + 500)
-        });
+        holds(&gateway, "journal", start as u64 + 500);
     }
     proxy.open();
     assert_eq!(firsts(&counter, 7999), (0..8000).collect::<Vec<_>>());
@@ -151,19 +169,13 @@ fn a_backlog_that_memory_does_not_hold_goes_out_without_a_pause() {
 
 #[test]
 fn what_comes_while_the_journal_is_opened_is_sent_behind_what_it_has() {
-    let broker = Mosquitto::start();
-    let mut port = Port::new();
-    let proxy = Proxy::start(broker.port);
-    proxy.shut();
-    let counter = Counter::start(&broker, "test/line");
-    let folder = tempfile::tempdir().unwrap();
+    needs!(c_compiler, mosquitto);
+    let Stage { _broker, mut port, proxy, counter, folder } = Stage::new();
     for durability in ["always", "spill"] {
         let config = with_journal(proxy.port, port.path(), folder.path(), durability);
-        let gateway = Gateway::start(&config);
-        gateway.log().wait_for("is open");
+        let gateway = opened(&config);
         feed(&mut port, 0..500);
-        Client::new(&gateway.socket())
-            .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(500));
+        holds(&gateway, "outbox", 500);
         gateway.terminate();
         // The port is read before the disk has answered.
         proxy.open();
@@ -171,8 +183,7 @@ fn what_comes_while_the_journal_is_opened_is_sent_behind_what_it_has() {
         let gateway = Gateway::start_with(&config, |command| hang.preload(command));
         gateway.log().wait_for_all(&["connected to", "is open"]);
         feed(&mut port, 500..600);
-        Client::new(&gateway.socket())
-            .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(100));
+        holds(&gateway, "outbox", 100);
         hang.end();
         assert_eq!(firsts(&counter, 599), (0..600).collect::<Vec<_>>(), "{durability}");
         gateway.terminate();
@@ -182,6 +193,7 @@ fn what_comes_while_the_journal_is_opened_is_sent_behind_what_it_has() {
 
 #[test]
 fn a_disk_that_hangs_at_the_start_costs_ten_seconds() {
+    needs!(c_compiler, mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let counter = Counter::start(&broker, "test/line");
@@ -206,6 +218,7 @@ fn a_disk_that_hangs_at_the_start_costs_ten_seconds() {
 
 #[test]
 fn a_second_signal_ends_a_gateway_whose_disk_hangs() {
+    needs!(c_compiler);
     let mut port = Port::new();
     let folder = tempfile::tempdir().unwrap();
     let hang = Hang::of(folder.path());
@@ -214,8 +227,7 @@ fn a_second_signal_ends_a_gateway_whose_disk_hangs() {
     let mut gateway = Gateway::start_with(&config, |command| hang.preload(command));
     gateway.log().wait_for("is open");
     feed(&mut port, 0..100);
-    Client::new(&gateway.socket())
-        .status(|status| status["broker"]["outbox"]["messages"].as_u64() >= Some(100));
+    holds(&gateway, "outbox", 100);
     // There is something to be saved, so that the end waits for the disk.
     gateway.signal(Signal::TERM);
     gateway.log().wait_for("stopping");
@@ -228,6 +240,7 @@ fn a_second_signal_ends_a_gateway_whose_disk_hangs() {
 
 #[test]
 fn pipes_and_devices_in_the_journals_folder_are_not_waited_for() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let counter = Counter::start(&broker, "test/line");

@@ -84,6 +84,7 @@ fn what_an_earlier_configuration_subscribed_to_ends_and_wildcards_are_passed_ove
 
 #[test]
 fn a_kept_session_of_mosquitto_forgets_what_the_configuration_no_longer_wants() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let device = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = |topic: &str| {

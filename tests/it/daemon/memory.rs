@@ -198,6 +198,7 @@ fn long_fields() {
 
 #[test]
 fn short_text_with_a_broker_and_without() {
+    needs!(mosquitto);
     let port = "    decode: text\n";
     let broker = Mosquitto::start();
     Load { port, broker: broker.port, ..load() }.stays_within(10_000, short);

@@ -36,6 +36,7 @@ fn feed(port: &mut Port, counter: &Counter, from: usize) -> Duration {
 
 #[test]
 fn a_line_too_large_for_mosquitto_holds_up_nothing() {
+    needs!(mosquitto);
     // Before 5.0 it says so to nobody: it resets the link, and each link after it.
     let broker = Mosquitto::with("", "max_packet_size 2000\n");
     let mut port = Port::new();
@@ -61,6 +62,7 @@ fn a_line_too_large_for_mosquitto_holds_up_nothing() {
 
 #[test]
 fn a_topic_that_mosquitto_ends_links_at_holds_up_nothing() {
+    needs!(mosquitto);
     // More than 200 levels, which it answers with DISCONNECT 0x81 or 0x82.
     let deep = vec!["a"; 202].join("/");
     let broker = Mosquitto::start();

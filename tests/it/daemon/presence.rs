@@ -8,6 +8,7 @@ use crate::support::port::Port;
 
 #[test]
 fn whoever_writes_offline_the_gateway_is_online_within_an_interval() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = Port::new();
     let gateway = Gateway::start(&config(broker.port, port.path(), ""));
@@ -29,6 +30,7 @@ fn with_status(broker: u16, port: &Port, status: &str, more: &str) -> String {
 
 #[test]
 fn turned_off_it_says_nothing_at_all() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let more =
@@ -60,6 +62,7 @@ fn turned_off_it_says_nothing_at_all() {
 
 #[test]
 fn it_can_be_placed_and_reworded_and_the_will_by_itself() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let mut port = Port::new();
     let status =
@@ -108,6 +111,7 @@ fn it_can_be_placed_and_reworded_and_the_will_by_itself() {
 
 #[test]
 fn two_gateways_of_one_name_say_so_once_and_make_no_storm() {
+    needs!(mosquitto);
     const WATCH: std::time::Duration = std::time::Duration::from_secs(8);
     let broker = Mosquitto::start();
     let (first, second) = (Port::new(), Port::new());
@@ -144,6 +148,7 @@ fn two_gateways_of_one_name_say_so_once_and_make_no_storm() {
 
 #[test]
 fn a_broker_that_refuses_the_look_at_others_is_online_all_the_same() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let acl = folder.path().join("acl");
     // What is not named may neither be read nor written.
@@ -162,6 +167,7 @@ fn a_broker_that_refuses_the_look_at_others_is_online_all_the_same() {
 
 #[test]
 fn a_late_will_of_an_older_link_at_another_broker_does_not_stay() {
+    needs!(mosquitto);
     // Two brokers that share the status, as a bridge has it; the gateway is at the second.
     let second = Mosquitto::start();
     let bridge = format!(

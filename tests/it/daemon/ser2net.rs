@@ -46,6 +46,7 @@ impl Drop for Ser2net {
 
 #[test]
 fn ser2net_raw_is_read_and_its_telnet_and_its_last_words_are_told() {
+    needs!(mosquitto, ser2net);
     let broker = Mosquitto::start();
     let mut device = Port::new();
     let tty =

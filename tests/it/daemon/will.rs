@@ -7,6 +7,7 @@ use crate::support::port::Port;
 
 #[test]
 fn a_broker_that_keeps_nothing_or_knows_less_qos_lets_us_in_all_the_same() {
+    needs!(mosquitto);
     let brokers = [
         ("retain_available false\n", "with a will that is not retained only"),
         ("max_qos 0\n", "with a will of QoS 0 only"),
@@ -45,6 +46,7 @@ fn lets_us_in(broker: &Mosquitto, less: &str, version: &str) {
 
 #[test]
 fn a_broker_of_less_than_qos_2_takes_the_will_whole() {
+    needs!(mosquitto);
     let port = Port::new();
     let broker = Mosquitto::with("", "max_qos 1\n");
     let gateway = Gateway::start(&config(broker.port, port.path(), ""));

@@ -126,6 +126,7 @@ fn run(folder: &Path, tests: &[PathBuf]) -> BTreeMap<String, Result<(), String>>
 
 #[test]
 fn the_client_passes_the_tests_of_paho() {
+    needs!(foreign, openssl);
     let folder = prepare();
     let lib = folder.join("tests/lib");
     let mut tests: Vec<PathBuf> =

@@ -16,6 +16,7 @@ fn steps(out: &[u8]) -> (serde_json::Value, Vec<String>) {
 
 #[test]
 fn the_self_check_goes_there_and_back() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     for version in ["31", "311", "5", "auto"] {
@@ -45,6 +46,7 @@ fn the_self_check_goes_there_and_back() {
 
 #[test]
 fn each_step_of_the_self_check_fails_with_a_code_and_a_sentence() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates::write(folder.path()).display().to_string();
     let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
@@ -93,6 +95,7 @@ fn each_step_of_the_self_check_fails_with_a_code_and_a_sentence() {
 
 #[test]
 fn the_dialogue_ends_at_quit() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     let heard = Counter::start(&broker, "test/1");

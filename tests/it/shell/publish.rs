@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 #[test]
 fn what_it_publishes_is_what_mosquitto_pub_publishes() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +74,7 @@ fn what_it_publishes_is_what_mosquitto_pub_publishes() {
 
 #[test]
 fn lines_of_the_input_come_in_order_with_every_qos() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     for (qos, version) in [("0", "311"), ("1", "5"), ("2", "5"), ("1", "311")] {
@@ -91,6 +93,7 @@ fn lines_of_the_input_come_in_order_with_every_qos() {
 
 #[test]
 fn authorities_may_come_through_a_pipe() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates_of(folder.path());
     let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
@@ -104,6 +107,7 @@ fn authorities_may_come_through_a_pipe() {
 
 #[test]
 fn it_ends_with_the_code_of_what_went_wrong() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates_of(folder.path());
     let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
@@ -179,6 +183,7 @@ fn answering(answer: &'static [u8]) -> String {
 
 #[test]
 fn no_password_need_be_on_the_command_line() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let ca = certificates_of(folder.path());
     let broker = Mosquitto::with_tls(folder.path(), "meter", "secret");
@@ -213,6 +218,7 @@ fn no_password_need_be_on_the_command_line() {
 
 #[test]
 fn a_signal_ends_it_with_a_farewell() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     let watch = Counter::start(&broker, "w/#");
@@ -248,6 +254,7 @@ fn a_signal_ends_it_with_a_farewell() {
 
 #[test]
 fn every_way_to_a_broker() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket").display().to_string();
     let web = crate::support::free_port().to_string();
@@ -277,6 +284,7 @@ fn every_way_to_a_broker() {
 
 #[test]
 fn what_the_broker_refuses_is_a_failure() {
+    needs!(mosquitto);
     let folder = tempfile::tempdir().unwrap();
     let acl = folder.path().join("acl");
     std::fs::write(&acl, "topic write open\ntopic read open\ntopic readwrite probe/#\n").unwrap();

@@ -81,6 +81,7 @@ fn timeless(output: &[u8]) -> Vec<u8> {
 
 #[test]
 fn it_prints_what_mosquitto_sub_prints() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let count = keep(&broker).to_string();
     let port = broker.port.to_string();
@@ -132,6 +133,7 @@ fn it_prints_what_mosquitto_sub_prints() {
 
 #[test]
 fn it_ends_when_mosquitto_sub_ends() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     let both = |arguments: &[&str]| {
@@ -161,6 +163,7 @@ fn it_ends_when_mosquitto_sub_ends() {
 
 #[test]
 fn a_kept_session_brings_what_was_missed() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     for version in ["311", "5"] {
@@ -179,6 +182,7 @@ fn a_kept_session_brings_what_was_missed() {
 
 #[test]
 fn a_signal_ends_it_and_a_lost_broker_does_not() {
+    needs!(mosquitto);
     let mut broker = Mosquitto::start();
     let port = broker.port.to_string();
     let mut child = spawn(command(&[OURS], &["sub", "-p", &port, "-t", "a"]).args(["-v", "-d"]));
@@ -198,6 +202,7 @@ fn a_signal_ends_it_and_a_lost_broker_does_not() {
 
 #[test]
 fn json_is_json_for_any_payload() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     for payload in [&b"\xFF\0\x01"[..], b"", b"1.50", b"text", b"{\"a\": 10000000000000000000001}"]
@@ -259,6 +264,7 @@ fn the_time_is_printed_as_date_prints_it() {
 
 #[test]
 fn no_message_steers_the_terminal() {
+    needs!(mosquitto);
     let broker = Mosquitto::start();
     let port = broker.port.to_string();
     let hostile = "\u{1b}[2J\u{9b}31m\u{202e}a";

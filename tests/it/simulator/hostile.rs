@@ -1,7 +1,7 @@
 //! Brokers that end links at something of ours, and links that end by chance: a whole link with its
 //! outbox against the model broker, on a clock that stands still until everybody waits for it.
 
-use crate::simulator::Chance;
+use crate::support::chance::Chance;
 use crate::support::linked::Link;
 use bytes::BytesMut;
 use std::cell::Cell;
@@ -66,7 +66,7 @@ impl Net {
             links: OBSERVER,
             latency: Duration::from_millis(2),
             lives: None,
-            chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            chance: Chance::new(seed),
             passed: Vec::new(),
             connects: Vec::new(),
         };

@@ -63,6 +63,7 @@ async fn a_broker_that_wants_a_certificate() {
 
 #[tokio::test]
 async fn keys_of_every_form() {
+    needs!(openssl);
     let authority = Authority::new("ours");
     let server = Server { clients: authority.pem(), ..Server::default() };
     let (address, mut seen) = start(server, &authority.sign(&["localhost"], |_| ())).await;
@@ -103,6 +104,7 @@ fn greedy(mut der: Vec<u8>) -> Vec<u8> {
 
 #[tokio::test]
 async fn keys_that_cannot_be_used_say_why() {
+    needs!(openssl);
     let authority = Authority::new("ours");
     let (address, _) = start(Server::default(), &authority.sign(&["localhost"], |_| ())).await;
     let own = authority.sign(&["client"], |_| ());

@@ -1,57 +1,30 @@
 //! The real mosquitto: CONNECT and CONNACK over each of its listeners.
 
-use crate::support::free_port;
+use crate::support::mosquitto::Server;
 use crate::transport::certificates::{Authority, pem};
 use crate::transport::server::{connect, settings};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tty2mqtt::mqtt::transport::{Settings, Stream};
 
-struct Mosquitto {
-    child: Child,
-    folder: tempfile::TempDir,
-    /// Plain, WebSocket, TLS, WebSocket on TLS.
-    ports: [u16; 4],
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Mosquitto {
-    fn start(authority: &Authority) -> Mosquitto {
-        let folder = tempfile::tempdir().unwrap();
-        let server = authority.sign(&["localhost"], |_| ());
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        std::fs::write(path("server.pem"), &server.certificate).unwrap();
-        std::fs::write(path("server.key"), &server.key).unwrap();
-        let ports @ [plain, ws, tls, wss] = [(); 4].map(|()| free_port());
-        let certificates =
-            format!("certfile {}\nkeyfile {}\n", path("server.pem"), path("server.key"));
+/// Listens plainly, with WebSockets, with TLS, with WebSockets on TLS, and at `mosquitto.sock`.
+fn start(authority: &Authority) -> Server<4> {
+    let folder = tempfile::tempdir().unwrap();
+    let server = authority.sign(&["localhost"], |_| ());
+    std::fs::write(folder.path().join("server.pem"), &server.certificate).unwrap();
+    std::fs::write(folder.path().join("server.key"), &server.key).unwrap();
+    Server::start(folder, |folder, [plain, ws, tls, wss]| {
+        let folder = folder.display();
+        let certificates = format!("certfile {folder}/server.pem\nkeyfile {folder}/server.key\n");
         // As root it would give up the right to read the folder.
-        let config = format!(
+        format!(
             "user root\nallow_anonymous true\nlistener {plain} 127.0.0.1\n\
              listener {ws} 127.0.0.1\nprotocol websockets\n\
              listener {tls} 127.0.0.1\n{certificates}\
              listener {wss} 127.0.0.1\nprotocol websockets\n{certificates}\
-             listener 0 {}\n",
-            path("mosquitto.sock")
-        );
-        std::fs::write(path("mosquitto.conf"), config).unwrap();
-        let programs = ["/usr/sbin/mosquitto", "mosquitto"];
-        let program = programs.iter().find(|p| std::path::Path::new(p).exists());
-        let child = Command::new(program.unwrap_or(&"mosquitto"))
-            .args(["-c", &path("mosquitto.conf")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed: `make deps`");
-        Mosquitto { child, folder, ports }
-    }
+             listener 0 {folder}/mosquitto.sock\n"
+        )
+    })
 }
 
 /// Speaks enough of MQTT 3.1.1 to see that it gets through: CONNECT, CONNACK, a large message to
@@ -91,8 +64,9 @@ async fn connect_when_up(settings: Settings) -> Stream {
 
 #[tokio::test]
 async fn mosquitto_by_every_way_it_offers() {
+    needs!(mosquitto);
     let authority = Authority::new("ours");
-    let broker = Mosquitto::start(&authority);
+    let broker = start(&authority);
     let [plain, ws, tls, wss] = broker.ports;
     for url in [
         format!("mqtt://localhost:{plain}"),

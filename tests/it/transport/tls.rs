@@ -148,6 +148,7 @@ async fn wrong_certificates_are_told_apart_and_get_nothing() {
 
 #[tokio::test]
 async fn a_certificate_of_the_old_form() {
+    needs!(openssl);
     let folder = tempfile::tempdir().unwrap();
     for arguments in [
         "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out r -subj /CN=localhost",
