@@ -281,8 +281,15 @@ fn put(buffer: &mut BytesMut, text: std::fmt::Arguments<'_>) {
 }
 
 fn put_json_text(buffer: &mut BytesMut, text: &str) {
-    // Writing text to memory does not fail.
-    let _ = serde_json::to_writer(buffer.writer(), text);
+    let is_plain = |byte| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        buffer.put_u8(b'"');
+        buffer.put_slice(text.as_bytes());
+        buffer.put_u8(b'"');
+    } else {
+        // Writing text to memory does not fail.
+        let _ = serde_json::to_writer(buffer.writer(), text);
+    }
 }
 
 fn put_json_value(buffer: &mut BytesMut, value: &Value<'_>) {

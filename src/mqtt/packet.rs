@@ -338,7 +338,8 @@ impl Header {
 
     /// Writes a fixed header, with the remaining length in its shortest form.
     fn write(kind: u8, flags: u8, remaining: usize, out: &mut BytesMut) {
-        out.put_u8(kind << 4 | flags);
-        wire::put_varint(out, remaining.min(MAX_REMAINING) as u32);
+        let mut head = [kind << 4 | flags, 0, 0, 0, 0];
+        let len = wire::varint_bytes(remaining.min(MAX_REMAINING) as u32, &mut head[1..]);
+        out.put_slice(&head[..=len]);
     }
 }

@@ -125,7 +125,8 @@ impl Topic {
     pub fn from_utf8(bytes: Bytes) -> Result<Topic, TopicError> {
         let text = std::str::from_utf8(&bytes).unwrap_or("\0");
         check_common(text)?;
-        if let Some(at) = text.find(['+', '#']) {
+        // Each message is checked, and bytes are searched much faster than characters.
+        if let Some(at) = text.bytes().position(|byte| matches!(byte, b'+' | b'#')) {
             return Err(TopicError::Wildcard { text: text.into(), at });
         }
         Ok(Topic(bytes))
@@ -158,7 +159,7 @@ fn check_common(text: &str) -> Result<(), TopicError> {
     if text.len() > MAX_LEN {
         return Err(TopicError::TooLong(text.len()));
     }
-    match text.find('\0') {
+    match text.bytes().position(|byte| byte == 0) {
         Some(at) => Err(TopicError::Nul(at)),
         None => Ok(()),
     }

@@ -111,17 +111,24 @@ pub(super) fn varint_len(number: u32) -> usize {
     }
 }
 
+/// A number of at most 268,435,455 in its shortest form, at the front of four bytes. Returns how many
+/// of them it takes.
+pub(super) fn varint_bytes(number: u32, bytes: &mut [u8]) -> usize {
+    let mut rest = number.min(super::MAX_REMAINING as u32);
+    let len = varint_len(rest);
+    for (n, byte) in bytes.iter_mut().take(len).enumerate() {
+        let more = if n + 1 < len { 0x80 } else { 0 };
+        *byte = (rest & 0x7f) as u8 | more;
+        rest >>= 7;
+    }
+    len
+}
+
 /// Writes a number of at most 268,435,455 in its shortest form.
 pub(super) fn put_varint(out: &mut BytesMut, number: u32) {
-    let mut rest = number.min(super::MAX_REMAINING as u32);
-    loop {
-        let low = (rest & 0x7f) as u8;
-        rest >>= 7;
-        if rest == 0 {
-            return out.put_u8(low);
-        }
-        out.put_u8(low | 0x80);
-    }
+    let mut bytes = [0; 4];
+    let len = varint_bytes(number, &mut bytes);
+    out.put_slice(&bytes[..len]);
 }
 
 /// Writes bytes behind their length. What is longer than 65,535 bytes cannot be written and is cut:
