@@ -1,6 +1,7 @@
 //! What every room may use: times, back-off, the log, and text that steers no terminal.
 
 pub mod backoff;
+pub mod bucket;
 pub mod calendar;
 pub mod clock;
 pub mod command_line;

@@ -19,7 +19,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::config::Config;
 use crate::mqtt::packet::{RetainHandling, Subscription};
-use crate::outbox::inlet::{self, Intake};
+use crate::outbox::inlet;
 use crate::outbox::settings::{Drop, Journal};
 use crate::port;
 use crate::port::task;
@@ -141,7 +141,7 @@ pub async fn run(
 struct Gateway {
     /// What is in effect; nothing before the first configuration is.
     config: Option<Config>,
-    intake: Intake,
+    intake: inlet::Sender,
     numbers: Numbers,
     ports: BTreeMap<Name, RunningPort>,
     updates: mpsc::Sender<UplinkUpdate>,

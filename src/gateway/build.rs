@@ -7,7 +7,7 @@ use crate::base::scalar::Name;
 use crate::config::{Auth, Config};
 use crate::device::Device;
 use crate::gateway::machine;
-use crate::gateway::status::{self, Program};
+use crate::gateway::status::Program;
 use crate::gateway::topics::{self, Topics};
 use crate::gateway::uplink::{self, Route, Uplink, UplinkConfig, UplinkRequest, UplinkUpdate};
 use crate::mqtt::auth::{Login, Scram};
@@ -17,13 +17,13 @@ use crate::mqtt::session::{self, Session};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::mqtt::transport::Connector;
 use crate::outbox::Outbox;
-use crate::outbox::inlet::{Intake, Outlet};
+use crate::outbox::inlet;
 use crate::outbox::journal::{self, Journal};
 use crate::port::settings::Port;
 use crate::port::status::PortTopics;
 use crate::port::task::{self, Inbox, PortTask};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the MQTT task must know of a port.
@@ -54,7 +54,7 @@ pub(super) struct ReadyPort {
 
 /// The MQTT task's ends of the channels.
 pub(super) struct UplinkEnds {
-    pub(super) outlet: Outlet,
+    pub(super) outlet: inlet::Receiver,
     pub(super) updates: mpsc::Receiver<UplinkUpdate>,
     pub(super) requests: mpsc::Receiver<UplinkRequest>,
     pub(super) program: Program,
@@ -62,11 +62,7 @@ pub(super) struct UplinkEnds {
 }
 
 /// Starts the journal if there is one: it is opened while all else begins.
-fn journal(
-    config: &Config,
-    ports: &[String],
-    outbox: &mut Outbox,
-) -> io::Result<Option<(Journal, status::Journal)>> {
+fn journal(config: &Config, ports: &[String], outbox: &mut Outbox) -> io::Result<Option<Journal>> {
     let Some(journal) = &config.outbox.journal else { return Ok(None) };
     let settings = journal::Settings {
         folder: journal.path.clone(),
@@ -74,8 +70,8 @@ fn journal(
         sync: journal.sync,
         drop: config.outbox.drop,
     };
-    outbox.await_journal();
-    Ok(Some((journal::open(&settings, ports.to_vec())?, status::Journal::default())))
+    outbox.await_journal(Instant::now());
+    Ok(Some(journal::open(&settings, ports.to_vec())?))
 }
 
 /// The link to the broker of a configuration.
@@ -129,7 +125,7 @@ pub(super) fn port(
     config: &Config,
     name: &Name,
     port: &Port,
-    intake: Intake,
+    intake: inlet::Sender,
 ) -> Result<ReadyPort, Vec<BuildError>> {
     let mut device = Device::build(&port.device(&config.gateway, name))?;
     if config.broker.amqp_topics {

@@ -5,10 +5,8 @@ use super::topics::{Topics, latest};
 use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::mqtt::topic::Qos;
-use crate::outbox::Drops;
-use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
-use crate::outbox::journal::{self, Report};
+use crate::outbox::{Drops, JournalStatus, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -110,24 +108,13 @@ impl BrokerStatus {
     }
 
     /// The status message.
-    pub fn message(
-        &self,
-        topics: &Topics,
-        outbox: &Outbox,
-        ports: &[String],
-        journal: Option<&Journal>,
-    ) -> Entry {
-        let text = json::text(&self.report(outbox, ports, journal));
+    pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Entry {
+        let text = json::text(&self.report(outbox, ports));
         latest(topics.broker(), text, Qos::AtMostOnce)
     }
 
     /// What the status message and the control socket say.
-    pub fn report(
-        &self,
-        outbox: &Outbox,
-        ports: &[String],
-        journal: Option<&Journal>,
-    ) -> BrokerReport {
+    pub fn report(&self, outbox: &Outbox, ports: &[String]) -> BrokerReport {
         let counts = outbox.counts();
         let drops = outbox.drops().map(|(port, drops)| (sender(port, ports).to_owned(), drops));
         BrokerReport {
@@ -142,7 +129,7 @@ impl BrokerStatus {
             refused: counts.refused,
             replaced: counts.replaced,
             passed_over: self.passed_over,
-            journal: journal.map(|journal| journal.report(outbox)),
+            journal: outbox.journal_status().map(journal_report),
             error: self.last_error.clone(),
         }
     }
@@ -196,41 +183,14 @@ pub fn sender(port: u16, ports: &[String]) -> &str {
     }
 }
 
-/// How the journal stands.
-#[derive(Clone, Debug, Default)]
-pub struct Journal {
-    /// What it says of itself.
-    pub state: journal::State,
-    /// Why it cannot write.
-    pub error: Option<String>,
-}
-
-impl Journal {
-    /// Takes over what the journal says.
-    pub fn hear(&mut self, report: &Report) {
-        match report {
-            Report::State(state) => self.state = *state,
-            Report::Failed { why, .. } => {
-                self.error.get_or_insert_with(|| why.clone());
-            }
-            Report::Back { .. } => self.error = None,
-            Report::Safe(_)
-            | Report::Read(_)
-            | Report::Dropped { .. }
-            | Report::Replaced { .. } => {}
-        }
-    }
-
-    fn report(&self, outbox: &Outbox) -> JournalReport {
-        let journalled = outbox.journalled();
-        JournalReport {
-            messages: self.state.messages,
-            bytes: self.state.bytes,
-            waiting_alone: journalled.away,
-            spilling: journalled.spilling,
-            written: self.state.written,
-            damaged: self.state.damaged,
-            error: self.error.clone(),
-        }
+fn journal_report(status: JournalStatus<'_>) -> JournalReport {
+    JournalReport {
+        messages: status.state.messages,
+        bytes: status.state.bytes,
+        waiting_alone: status.journal_only,
+        spilling: status.spilling,
+        written: status.state.written,
+        damaged: status.state.damaged,
+        error: status.error.map(str::to_owned),
     }
 }

@@ -12,7 +12,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
 use crate::device::command::CommandError;
 use crate::device::inbound::{AckGuard, Inbound, Receipt};
-use crate::gateway::status::{self, BrokerReport, BrokerStatus, Program, mark, sender};
+use crate::gateway::status::{BrokerReport, BrokerStatus, Program, mark, sender};
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::{self, Link, LinkError};
 use crate::mqtt::packet::{ConnAck, Properties, Reason, Subscription};
@@ -21,7 +21,7 @@ use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::url::BrokerUrl;
 use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
-use crate::outbox::inlet::Outlet;
+use crate::outbox::inlet;
 use crate::outbox::journal::Journal;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::status::command_report;
@@ -31,13 +31,9 @@ use away::AwayLog;
 use leftover::Leftovers;
 use namesake::Namesakes;
 use refused::RefusedLog;
-use saving::{PATIENCE, report};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
-
-/// Upper bound on how long an idle gateway delays reporting acknowledgements to the journal.
-const TELL: Duration = Duration::from_secs(1);
 
 /// Where the messages of some subscriptions go.
 #[derive(Clone, Debug)]
@@ -58,9 +54,9 @@ pub struct Uplink {
     /// What waits for the broker.
     pub outbox: Outbox,
     /// Where messages wait that are to survive more than the broker's absence, and how it stands.
-    pub journal: Option<(Journal, status::Journal)>,
+    pub journal: Option<Journal>,
     /// Messages from the ports; its end is the end of the gateway.
-    pub outlet: Outlet,
+    pub outlet: inlet::Receiver,
     /// What a changed configuration means to this task.
     pub updates: mpsc::Receiver<UplinkUpdate>,
     /// What others want of this task.
@@ -135,19 +131,15 @@ pub async fn run(uplink: Uplink) -> usize {
     let now = Now::read();
     let (taken, takes) = mpsc::channel(TAKEN);
     let clock_is_set = Stamp(now.wall).is_synchronised();
-    let has_journal = uplink.journal.is_some();
     let mut running = UplinkTask {
         clock_is_set,
-        was_unset: !clock_is_set,
         next_status: now.mono + uplink.config.interval,
         uplink,
         status: BrokerStatus::away(now),
         away: AwayLog::default(),
         namesakes: Namesakes::default(),
-        pressed: None,
         next_link: None,
         ended: None,
-        opening: has_journal.then(|| now.mono + PATIENCE),
         hanging: Lasting::default(),
         is_resumed: false,
         leftovers: Leftovers::default(),
@@ -158,7 +150,7 @@ pub async fn run(uplink: Uplink) -> usize {
         refused: RefusedLog::default(),
     };
     running.uplink.outbox.disconnected(now.mono);
-    if clock_is_set && let Some((journal, _)) = &mut running.uplink.journal {
+    if clock_is_set && let Some(journal) = &mut running.uplink.journal {
         journal.clock_is_set(now);
     }
     running.run().await
@@ -173,15 +165,11 @@ struct UplinkTask {
     away: AwayLog,
     namesakes: Namesakes,
     next_status: Instant,
-    /// Since when the journal has been behind by too much, without a word.
-    pressed: Option<Instant>,
     /// Takes over when the link there is has said goodbye.
     next_link: Option<Link>,
     /// When every port had ended.
     ended: Option<Instant>,
-    /// The journal was not opened yet: when that is too long.
-    opening: Option<Instant>,
-    /// Its disk hangs, for the log.
+    /// The journal's disk hangs, for the log.
     hanging: Lasting,
     /// Whether the link goes on with a session that the broker kept, and what was found in it.
     is_resumed: bool,
@@ -193,9 +181,8 @@ struct UplinkTask {
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<AckToken>,
     takes: mpsc::Receiver<AckToken>,
-    /// Whether the wall clock is set, and whether it was not at the start.
+    /// Whether the wall clock is set.
     clock_is_set: bool,
-    was_unset: bool,
     /// What the log was told of messages that the broker does not take.
     refused: RefusedLog,
 }
@@ -205,10 +192,10 @@ impl UplinkTask {
         loop {
             let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
             let grace = ended.map(|ended| ended + self.uplink.config.grace);
-            let spills = self.uplink.outbox.spills_at();
-            let told = self.uplink.outbox.has_turn().then(|| Instant::now() + TELL);
-            let hangs = self.pressed.map(|since| since + PATIENCE).filter(|_| !self.hangs());
-            let due = [grace, spills, told, hangs, self.opening];
+            let outbox = &self.uplink.outbox;
+            let journal = self.uplink.journal.as_ref();
+            let journal = journal.and_then(|_| outbox.journal_deadline(Instant::now()));
+            let due = [grace, journal];
             let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.uplink.link.event(&mut self.uplink.outbox) => match event {
@@ -228,7 +215,7 @@ impl UplinkTask {
                 Some(token) = self.takes.recv() => {
                     self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
                 }
-                report = report(&mut self.uplink.journal) => self.hear(report),
+                event = saving::event(&mut self.uplink.journal) => self.hear_journal(event),
                 () = sleep_until(due.into()) => {
                     if self.next_status <= Instant::now() {
                         self.publish_status(Now::read());
@@ -239,14 +226,11 @@ impl UplinkTask {
             if !self.clock_is_set {
                 self.look_at_the_clock();
             }
-            self.look_at_the_disk();
             let session = &mut self.uplink.link.session;
             if self.ages.wants_to_ask() && !session.owes_answers() && session.ask_for_pong() {
                 self.ages.asked();
             }
             self.tell_journal();
-            let is_pressed = self.uplink.outbox.is_pressed();
-            self.pressed = is_pressed.then(|| self.pressed.unwrap_or_else(Instant::now));
             if self.uplink.link.is_stopped() {
                 self.take_over();
             }
@@ -274,7 +258,7 @@ impl UplinkTask {
         }
         self.clock_is_set = true;
         self.uplink.outbox.correct(now);
-        if let Some((journal, _)) = &mut self.uplink.journal {
+        if let Some(journal) = &mut self.uplink.journal {
             journal.clock_is_set(now);
         }
         tracing::info!("the clock is set: it is {}", Stamp(now.wall));
@@ -295,7 +279,7 @@ impl UplinkTask {
         for (_, number) in named.filter(|((old, new), _)| old != new) {
             uplink.outbox.given_anew(number);
         }
-        if let Some((journal, _)) = &mut uplink.journal {
+        if let Some(journal) = &mut uplink.journal {
             journal.name_ports(config.ports.clone());
         }
         match link {
@@ -333,13 +317,8 @@ impl UplinkTask {
         // Who asked may have gone.
         match request {
             UplinkRequest::Status(reply) => {
-                let journal = self.uplink.journal.as_ref().map(|(_, status)| status);
                 let _ = reply.send(UplinkReport {
-                    broker: self.status.report(
-                        &self.uplink.outbox,
-                        &self.uplink.config.ports,
-                        journal,
-                    ),
+                    broker: self.status.report(&self.uplink.outbox, &self.uplink.config.ports),
                     url: link.broker().map(BrokerUrl::to_string),
                     state: link.state().borrow().to_string(),
                     round_trip: link.round_trip().map(|took| took.as_secs_f64()),
@@ -388,14 +367,10 @@ impl UplinkTask {
     }
 
     fn push(&mut self, entries: Vec<Entry>) {
-        for mut entry in entries {
+        for entry in entries {
             if entry.is_about_us() {
                 self.tell_about_us(entry);
                 continue;
-            }
-            if self.was_unset && self.clock_is_set {
-                // It was on its way when the clock was set.
-                entry.correct(Now::read());
             }
             self.uplink.outbox.push(entry);
         }
@@ -625,10 +600,8 @@ impl UplinkTask {
 
     fn publish_status(&mut self, now: Now) {
         self.next_status = now.mono + self.uplink.config.interval;
-        let Uplink { outbox, config: UplinkConfig { topics, ports, .. }, journal, .. } =
-            &self.uplink;
-        let journal = journal.as_ref().map(|(_, status)| status);
-        let status = self.status.message(topics, outbox, ports, journal);
+        let Uplink { outbox, config: UplinkConfig { topics, ports, .. }, .. } = &self.uplink;
+        let status = self.status.message(topics, outbox, ports);
         self.tell_about_us(status);
         // Whoever wrote `offline` meanwhile, such as a broker that gave up an older link of ours.
         if self.status.is_connected() && self.ended.is_none() {

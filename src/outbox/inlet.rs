@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// The ports' end. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Intake {
+pub struct Sender {
     sender: mpsc::Sender<Batch>,
     room: Arc<Semaphore>,
     port: u16,
@@ -18,7 +18,7 @@ pub struct Intake {
 
 /// The MQTT task's end.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct Receiver {
     receiver: mpsc::Receiver<Batch>,
 }
 
@@ -34,18 +34,18 @@ struct Batch {
 pub struct Full(pub Vec<Entry>);
 
 /// A channel that holds at most `bytes` of messages (by [`Entry::cost`]).
-pub fn channel(bytes: usize) -> (Intake, Outlet) {
+pub fn channel(bytes: usize) -> (Sender, Receiver) {
     let bytes = bytes.min(Semaphore::MAX_PERMITS);
     // A batch costs at least one message, so the bytes bound the batches too.
     let batches = (bytes / COST).max(1);
     let (sender, receiver) = mpsc::channel(batches);
-    (Intake { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Outlet { receiver })
+    (Sender { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Receiver { receiver })
 }
 
-impl Intake {
+impl Sender {
     /// The end of one port, by its number from 1 on: its messages carry it.
-    pub fn of_port(&self, port: u16) -> Intake {
-        Intake { port, ..self.clone() }
+    pub fn of_port(&self, port: u16) -> Sender {
+        Sender { port, ..self.clone() }
     }
 
     /// Passes messages on, all or none, without waiting.
@@ -65,7 +65,7 @@ impl Intake {
     }
 }
 
-impl Outlet {
+impl Receiver {
     /// The messages of the next read; `None` once every port has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<Entry>> {
         self.receiver.recv().await.map(|batch| batch.entries)

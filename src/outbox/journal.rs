@@ -1,11 +1,11 @@
 //! The journal: messages on a disk, so that they survive more than the broker's absence.
 //!
 //! A thread of its own appends, syncs and reads, because a disk may take seconds for any of it. It
-//! is told what to do in [`Turn`]s, and answers with [`Report`]s; both channels are bounded. A disk
+//! is told what to do in [`JournalBatch`]s, and answers with [`JournalEvent`]s; both channels are bounded. A disk
 //! that fails stops nobody: what could not be written is given back, and it tries again until it
 //! works.
 
-mod boot;
+mod boot_clock;
 mod files;
 mod record;
 mod segment;
@@ -23,7 +23,7 @@ pub use thread::{Journal, open};
 /// The number of a message in the journal, from 1 on. A newer one has a greater number; not every
 /// number has a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seq(pub u64);
+pub struct JournalSeq(pub u64);
 
 /// Where the journal is and how large it may become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,43 +42,43 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct ToStore {
     /// Its number, greater than those before.
-    pub seq: Seq,
+    pub seq: JournalSeq,
     /// The message.
     pub entry: Entry,
     /// Whether it waits in the journal alone, and is to be read back.
-    pub away: bool,
+    pub journal_only: bool,
 }
 
 /// What the journal has to do next, in this order.
 #[derive(Debug, Default)]
-pub struct Turn {
-    /// Of the last [`Report::Failed`] that was heard. What was told before a failure is not done:
+pub struct JournalBatch {
+    /// Of the last [`JournalEvent::Failed`] that was heard. What was told before a failure is not done:
     /// whoever told it still has it.
     pub epoch: u32,
     /// To be appended.
     pub entries: Vec<ToStore>,
     /// Not needed any more, with their ports.
-    pub done: Vec<(Seq, u16)>,
+    pub done: Vec<(JournalSeq, u16)>,
     /// Messages of about so much memory that wait in the journal alone are to be read.
     pub read: Option<usize>,
 }
 
 /// What the journal says.
 #[derive(Debug)]
-pub enum Report {
+pub enum JournalEvent {
     /// All up to here are as safe as `sync` asks for.
-    Safe(Seq),
+    Safe(JournalSeq),
     /// The first messages that waited in the journal alone.
-    Read(Vec<(Seq, Entry)>),
+    Read(Vec<(JournalSeq, Entry)>),
     /// The journal was full, or part of it cannot be read: of one port, what waited up to a
     /// number is gone.
     Dropped {
         /// The port.
         port: u16,
-        /// The newest message that is gone.
-        up_to: Seq,
+        /// The newest message that is gone of those that memory may have too.
+        up_to: Option<JournalSeq>,
         /// How many of them waited in the journal alone.
-        away: u64,
+        journal_only: u64,
     },
     /// The journal was full: so many messages of a port, which waited in it alone, made way for
     /// newer ones of their topics.
@@ -92,17 +92,17 @@ pub enum Report {
     Failed {
         /// Why, with the file's path.
         why: String,
-        /// Turns with another one are not done from now on.
+        /// Batches with another one are not done from now on.
         epoch: u32,
     },
     /// It works again, or for the first time.
     Back {
         /// The numbers up to here are given.
-        last: Seq,
+        last: JournalSeq,
         /// Of each port, how many messages of an earlier run wait.
         waiting: Vec<(u16, u64)>,
     },
-    /// How it stands after a turn.
+    /// How it stands after a batch.
     State(State),
 }
 
@@ -121,7 +121,7 @@ pub struct State {
 
 /// When a message was measured, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) struct MeasuredAt {
     /// Milliseconds since 1970, as the wall clock said.
     pub(crate) wall: i64,
     /// Milliseconds since the boot.

@@ -4,47 +4,64 @@
 //! outbox has it too; beyond that it waits in the journal alone and is read back when there is room
 //! again. So memory holds the front of each lane, and the journal the rest.
 
-use super::{Held, Outbox, Outcome, Ticket};
+use super::port_queue::PortQueue;
+use super::{Outbox, Outcome, Queued, QueuedMessage};
 use crate::base::clock::Now;
 use crate::mqtt::message::COST;
 use crate::outbox::entry::Entry;
-use crate::outbox::journal::{Report, Seq, Turn};
-use std::time::Instant;
+use crate::outbox::journal::{self, JournalBatch, JournalEvent, JournalSeq};
+use std::time::{Duration, Instant};
 
-/// What the outbox says about its journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Journalled {
-    /// Messages that wait in the journal alone.
-    pub away: u64,
-    /// Whether what is to be spilled goes to the journal now.
+/// The longest that the journal is not told of what was acknowledged, where nothing else happens.
+const TELL: Duration = Duration::from_secs(1);
+
+/// A journal that is behind and says nothing for so long holds up nobody any more: its disk hangs.
+/// The same holds for one that is being opened.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a disk still hangs.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How the journal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalStatus<'a> {
+    /// What it says of itself.
+    pub state: journal::State,
+    /// Messages that wait in it alone.
+    pub journal_only: u64,
+    /// Whether what is to be spilled goes to it now.
     pub spilling: bool,
+    /// Why it cannot write.
+    pub error: Option<&'a str>,
 }
 
 impl Outbox {
-    /// There is a journal, which has yet to be read: until [`Outbox::open_journal`] or
-    /// [`Outbox::journal_failed`] what is to be stored waits in memory, so that it does not overtake
-    /// what an earlier run has left.
-    pub fn await_journal(&mut self) {
-        self.shelf.is_to_open();
+    /// There is a journal, which has yet to be read: until it says that it is open or that it failed,
+    /// what is to be stored waits in memory, so that it does not overtake what an earlier run has left.
+    pub fn await_journal(&mut self, now: Instant) {
+        self.writer.is_to_open(now);
     }
 
-    /// Whether the journal has yet to be read.
+    /// Whether the journal has yet to be read, and is waited for.
     pub fn awaits_journal(&self) -> bool {
-        self.shelf.is_opening()
+        self.writer.is_opening()
+    }
+
+    /// Whether the journal has not said yet whether it could be opened.
+    pub fn is_journal_silent(&self) -> bool {
+        self.writer.opening_due.is_some()
     }
 
     /// There is a journal now: the numbers up to `last` are given, and of each port so many
     /// messages wait in it.
-    pub fn open_journal(&mut self, last: Seq, waiting: &[(u16, u64)]) {
-        let was_awaited = self.shelf.is_opening();
-        self.shelf.open(last);
+    pub fn open_journal(&mut self, last: JournalSeq, waiting: &[(u16, u64)]) {
+        let was_awaited = self.writer.is_opening();
         for (port, messages) in waiting {
-            let port = self.lane(*port);
-            self.lanes[port].away += messages;
-            self.shelf.away += messages;
+            let port = self.port_queue(*port);
+            self.ports[port].journal_only += messages;
+            self.writer.journal_only += messages;
         }
-        // What is spilled goes behind what was.
-        self.shelf.is_spilling = self.shelf.away > 0;
+        self.writer.open(last);
         if was_awaited {
             self.queue_behind_journal();
         }
@@ -52,93 +69,93 @@ impl Outbox {
 
     /// What came while the journal was opened goes behind what that has of its port.
     fn queue_behind_journal(&mut self) {
-        let (order, shelf) = (self.bounds.ordering, &self.shelf);
+        let (order, writer) = (self.bounds.ordering, &self.writer);
         let mut moved = Vec::new();
-        for lane in self.lanes.iter_mut().filter(|lane| lane.is_behind_journal(order)) {
-            lane.take_out(|held| held.seq.is_none() && shelf.takes(&held.entry), &mut moved);
+        for port in self.ports.iter_mut().filter(|port| port.is_behind_journal(order)) {
+            port.take_out(|held| held.seq.is_none() && writer.takes(&held.entry), &mut moved);
         }
-        moved.sort_unstable_by_key(|held| held.ticket);
+        moved.sort_unstable_by_key(|held| held.id);
         for held in moved {
-            self.bytes -= held.entry.cost();
+            self.bytes -= held.cost;
             self.waiting -= 1;
-            self.push_stored(held.ticket, held.entry);
+            self.push_stored(held);
         }
     }
 
     /// The journal cannot write: what it does not have waits in memory, as far as that goes.
-    pub fn journal_failed(&mut self, epoch: u32) {
-        let entries: Vec<_> = self.shelf.fail(epoch).collect();
+    pub fn journal_failed(&mut self, why: String, epoch: u32) {
+        let entries: Vec<_> = self.writer.fail(why, epoch).collect();
         let Some(first) = entries.first().map(|entry| entry.seq) else { return };
         for held in self.in_flight.iter_mut() {
             held.seq = held.seq.filter(|seq| *seq < first);
         }
-        self.lanes.iter_mut().for_each(|lane| lane.forget_stored(first));
-        for entry in entries.into_iter().filter(|entry| entry.away) {
-            let port = self.lane(entry.entry.port);
-            let ticket = self.ticket();
-            self.less_away(entry.entry.port, 1);
-            self.push_unstored(ticket, port, entry.entry);
+        self.ports.iter_mut().for_each(|port| port.forget_journalled(first));
+        for entry in entries.into_iter().filter(|entry| entry.journal_only) {
+            self.port_queue(entry.entry.port);
+            self.fewer_journal_only(entry.entry.port, 1);
+            let queued = self.boxed(entry.entry);
+            self.push_unstored(queued);
         }
     }
 
-    /// Where it stands with the journal.
-    pub fn journalled(&self) -> Journalled {
-        Journalled { away: self.shelf.away, spilling: self.shelf.is_spilling }
+    /// How the journal stands, if there is one.
+    pub fn journal_status(&self) -> Option<JournalStatus<'_>> {
+        (!self.writer.is_off()).then(|| JournalStatus {
+            state: self.writer.report,
+            journal_only: self.writer.journal_only,
+            spilling: self.writer.is_spilling(),
+            error: self.writer.error.as_deref(),
+        })
     }
 
     /// Takes in a message that goes to the journal: with a place in memory, or without one if
     /// memory is short or earlier messages have none either.
-    pub(super) fn push_stored(&mut self, ticket: Ticket, entry: Entry) {
-        let port = usize::from(entry.port);
+    pub(super) fn push_stored(&mut self, mut queued: Queued) {
+        let port = usize::from(queued.entry.port);
         let order = self.bounds.ordering;
-        let is_away = self.is_short_with(&entry) || self.lanes[port].is_behind_journal(order);
-        if !is_away && (self.shelf.is_behind || self.shelf.is_busy()) {
-            self.shelf.is_behind = true;
+        let is_journal_only =
+            self.is_short_with(queued.cost) || self.ports[port].is_behind_journal(order);
+        if !is_journal_only && (self.writer.is_catching_up() || self.writer.is_busy()) {
+            self.writer.set_catching_up(true);
             // It is stored when it is its turn, behind those that came before it.
-            return self.keep(Held { ticket, entry, seq: None, tries: 0 }, port);
+            return self.keep(queued);
         }
-        if !is_away {
-            let seq = Some(self.shelf.store(entry.clone(), false));
-            return self.keep(Held { ticket, entry, seq, tries: 0 }, port);
+        if !is_journal_only {
+            queued.seq = Some(self.writer.store(queued.entry.clone()));
+            return self.keep(queued);
         }
-        if self.shelf.is_behind {
+        if self.writer.is_catching_up() {
             self.store_what_waits(usize::MAX);
         }
         // It takes memory only until the journal has it. If there is none for that, the journal is
         // behind by all that memory can hold, or what memory alone has makes way.
-        if !self.make_way(ticket, &entry) {
+        if !self.make_way(&queued) {
             return;
         }
         // What is read back comes behind all that is in memory.
-        self.lanes[port].pile_up(order);
-        self.lanes[port].away += 1;
-        self.shelf.store(entry, true);
+        self.ports[port].fresh_to_backlog(order);
+        self.ports[port].journal_only += 1;
+        self.writer.store_only(queued.entry);
     }
 
     /// What is stored too takes three quarters of memory at most: the rest is for what is not.
-    fn is_short_with(&self, entry: &Entry) -> bool {
+    fn is_short_with(&self, cost: usize) -> bool {
         let most = self.bounds.bytes.bytes() / 4 * 3;
-        self.bytes + entry.cost() > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
+        self.bytes + cost > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
     }
 
-    /// What the journal is to be told next, if anything. `now` decides whether the broker has been
-    /// away for too long.
-    pub fn turn(&mut self, now: Instant) -> Option<Turn> {
-        self.spill(now);
-        if self.shelf.is_behind && !self.shelf.is_busy() {
+    /// What the journal is to do next, if anything.
+    pub fn next_batch(&mut self, now: Instant) -> Option<JournalBatch> {
+        self.journal_tick(now);
+        if self.writer.is_catching_up() && !self.writer.is_busy() {
             self.store_what_waits(1000);
         }
         if self.has_room_to_read() {
             let messages = (self.bounds.messages as usize / 8).max(1);
             let most = self.bounds.bytes.bytes() / 8;
-            self.shelf.read(most.min(messages.saturating_mul(COST)));
+            self.writer.read(most.min(messages.saturating_mul(COST)));
         }
-        self.shelf.has_turn().then(|| self.shelf.turn())
-    }
-
-    /// Whether [`Outbox::turn`] would have something right now.
-    pub fn has_turn(&self) -> bool {
-        self.shelf.has_turn()
+        self.writer.has_batch().then(|| self.writer.next_batch())
     }
 
     fn has_room_to_read(&self) -> bool {
@@ -146,63 +163,89 @@ impl Outbox {
             && self.len() <= self.bounds.messages as usize / 2
     }
 
-    /// Whether [`Outbox::turn`] should be asked without delay: what waits is to be read on, or much
-    /// was acknowledged.
-    pub fn wants_turn(&self) -> bool {
-        self.shelf.has_much_done() || self.shelf.may_read() && self.has_room_to_read()
+    /// Whether [`Outbox::next_batch`] should be asked without delay: what waits is to be read on, or
+    /// much was acknowledged.
+    pub fn wants_batch(&self) -> bool {
+        self.writer.has_much_done() || self.writer.may_read() && self.has_room_to_read()
     }
 
     /// Whether the journal is behind by so much that nothing more should come for now: what waits
     /// before the outbox has room for two seconds.
     pub fn is_pressed(&self) -> bool {
-        self.shelf.bytes() > self.bounds.bytes.bytes() / 8
+        self.writer.bytes() > self.bounds.bytes.bytes() / 8
+    }
+
+    /// Whether the journal has been behind for long without a word: its disk does not even fail.
+    pub fn hangs(&self, now: Instant) -> bool {
+        self.writer.pressed_since.is_some_and(|since| since + PATIENCE <= now)
+    }
+
+    /// The journal is not waited for any longer if it should have been open by now. Returns how long
+    /// that took; its disk hangs, then.
+    pub fn give_up_opening(&mut self, now: Instant) -> Option<Duration> {
+        self.writer.opening_due.filter(|due| *due <= now)?;
+        self.writer.opening_due = Some(now + LOOK);
+        let why = format!("it was not opened within {} s", PATIENCE.as_secs());
+        if self.awaits_journal() {
+            self.journal_failed(why, 0);
+        }
+        Some(PATIENCE)
     }
 
     /// Whether the journal has all that it is to have.
     pub fn is_saved(&self) -> bool {
-        self.shelf.is_safe()
+        self.writer.is_synced()
     }
 
-    /// Begins and ends to spill.
-    pub fn spill(&mut self, now: Instant) {
-        if !self.shelf.is_working() {
+    /// The time goes on: begins and ends to spill, and looks whether the journal is behind.
+    pub fn journal_tick(&mut self, now: Instant) {
+        let since = self.writer.pressed_since.unwrap_or(now);
+        self.writer.pressed_since = self.is_pressed().then_some(since);
+        if !self.writer.is_open() {
             return;
         }
         let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
         let is_short = self.bytes > bytes / 2 || self.len() > messages / 2;
-        let is_down = self.shelf.is_down_for(self.bounds.spill_after.duration(), now);
-        if !self.shelf.is_spilling && (is_short || is_down) {
-            (self.shelf.is_spilling, self.shelf.is_behind) = (true, true);
-        }
-        let is_up = self.shelf.down_since.is_none();
-        if self.shelf.is_spilling && is_up && self.shelf.away == 0 && self.waiting == 0 {
-            (self.shelf.is_spilling, self.shelf.is_behind) = (false, false);
+        let is_down = self.writer.is_down_for(self.bounds.spill_after.duration(), now);
+        let is_up = self.writer.down_since.is_none();
+        if !self.writer.is_spilling() {
+            if is_short || is_down {
+                self.writer.set_spilling(true);
+            }
+        } else if is_up && self.writer.journal_only == 0 && self.waiting == 0 {
+            self.writer.set_spilling(false);
         }
     }
 
-    /// When [`Outbox::turn`] is to be asked because of the time.
-    pub fn spills_at(&self) -> Option<Instant> {
-        let since = self.shelf.down_since?;
-        let spills = self.shelf.is_working() && !self.shelf.is_spilling;
-        spills.then(|| since.checked_add(self.bounds.spill_after.duration()))?
+    /// When [`Outbox::next_batch`] and [`Outbox::give_up_opening`] are to be asked because of the
+    /// time.
+    pub fn journal_deadline(&self, now: Instant) -> Option<Instant> {
+        let spills = self.writer.is_open() && !self.writer.is_spilling();
+        let down_since = self.writer.down_since.filter(|_| spills);
+        let spills =
+            down_since.and_then(|since| since.checked_add(self.bounds.spill_after.duration()));
+        let tells = self.writer.has_batch().then(|| now + TELL);
+        let hangs = self.writer.pressed_since.map(|since| since + PATIENCE);
+        let hangs = hangs.filter(|due| *due > now);
+        [spills, tells, hangs, self.writer.opening_due].into_iter().flatten().min()
     }
 
     /// The link is gone; see `spill_after`.
     pub fn disconnected(&mut self, now: Instant) {
-        self.shelf.down_since.get_or_insert(now);
+        self.writer.down_since.get_or_insert(now);
     }
 
     /// Whether something waits in memory alone that is to be stored.
     pub fn has_unstored(&mut self) -> bool {
-        let shelf = &self.shelf;
-        let mut waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
-        waiting.any(|held| held.seq.is_none() && shelf.is_meant_for(&held.entry))
+        let writer = &self.writer;
+        let mut waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
+        waiting.any(|held| held.seq.is_none() && writer.is_meant_for(&held.entry))
     }
 
     /// The gateway ends: what may be stored is stored.
     pub fn store_all(&mut self) {
-        if self.shelf.is_working() {
-            self.shelf.is_spilling = true;
+        if self.writer.is_open() {
+            self.writer.set_spilling(true);
             self.store_what_waits(usize::MAX);
         }
     }
@@ -210,91 +253,106 @@ impl Outbox {
     /// Messages that only memory has: they end with the gateway. Those that say how it is are old
     /// by then.
     pub fn unstored(&mut self) -> usize {
-        let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
+        let waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
         let all = self.in_flight.iter_mut().chain(waiting);
-        let safe = self.shelf.safe_up_to();
-        let is_lost =
-            |held: &&mut Held| held.seq.is_none_or(|seq| seq > safe) && !held.entry.latest_only;
-        all.filter(is_lost).count() + self.shelf.unsafe_away()
+        let safe = self.writer.synced_up_to();
+        let is_lost = |held: &&mut QueuedMessage| {
+            held.seq.is_none_or(|seq| seq > safe) && !held.entry.latest_only
+        };
+        all.filter(is_lost).count() + self.writer.unsynced_journal_only()
     }
 
     /// The clock is set now: what waits says when it was measured. What is in flight stays as the
     /// broker may have it.
     pub fn correct(&mut self, now: Now) {
-        for lane in &mut self.lanes {
-            let (more, less) = lane.correct(now);
+        self.clock_was_set = Some(now);
+        for port in &mut self.ports {
+            let (more, less) = port.correct(now);
             self.bytes = (self.bytes + more).saturating_sub(less);
         }
-        self.shelf.correct(now);
+        self.writer.correct(now);
     }
 
     /// Stores messages that are in memory, oldest first, at most so many.
     fn store_what_waits(&mut self, mut most: usize) {
-        let waiting = self.lanes.iter_mut().flat_map(super::Lane::iter_mut);
+        let waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
         for held in self.in_flight.iter_mut().chain(waiting) {
-            if held.seq.is_none() && self.shelf.takes(&held.entry) {
+            if held.seq.is_none() && self.writer.takes(&held.entry) {
                 if most == 0 {
                     return;
                 }
                 most -= 1;
-                held.seq = Some(self.shelf.store(held.entry.clone(), false));
+                held.seq = Some(self.writer.store(held.entry.clone()));
             }
         }
-        self.shelf.is_behind = false;
+        self.writer.set_catching_up(false);
     }
 
     /// Takes in what the journal says.
-    pub fn hear(&mut self, report: Report) {
-        match report {
-            Report::Safe(up_to) => self.shelf.safe(up_to),
-            Report::Read(entries) => {
-                self.shelf.was_read(entries.is_empty());
-                for (seq, entry) in entries {
+    pub fn on_event(&mut self, event: JournalEvent) {
+        self.writer.pressed_since = None;
+        match event {
+            JournalEvent::Safe(up_to) => self.writer.synced(up_to),
+            JournalEvent::Read(messages) => {
+                self.writer.was_read(messages.is_empty());
+                for (seq, entry) in messages {
                     self.read_back(seq, entry);
                 }
             }
-            Report::Dropped { port, up_to, away } => self.given_up(port, up_to, away),
-            Report::Replaced { port, messages } => {
-                self.counts.replaced += messages;
-                self.less_away(port, messages);
+            JournalEvent::Dropped { port, up_to, journal_only } => {
+                self.given_up(port, up_to, journal_only);
             }
-            Report::Failed { epoch, .. } => self.journal_failed(epoch),
-            Report::Back { last, waiting } => self.open_journal(last, &waiting),
-            Report::State(_) => {}
+            JournalEvent::Replaced { port, messages } => {
+                self.counts.replaced += messages;
+                self.fewer_journal_only(port, messages);
+            }
+            JournalEvent::Failed { why, epoch } => {
+                self.writer.opening_due = None;
+                self.journal_failed(why, epoch);
+            }
+            JournalEvent::Back { last, waiting } => {
+                self.writer.opening_due = None;
+                self.open_journal(last, &waiting);
+            }
+            JournalEvent::State(state) => self.writer.report = state,
         }
     }
 
     /// A message that waited in the journal alone is in memory again, behind those before it.
-    fn read_back(&mut self, seq: Seq, entry: Entry) {
-        self.less_away(entry.port, 1);
-        let port = self.lane(entry.port);
-        self.bytes += entry.cost();
+    fn read_back(&mut self, seq: JournalSeq, entry: Entry) {
+        self.fewer_journal_only(entry.port, 1);
+        let port = self.port_queue(entry.port);
+        let mut queued = self.boxed(entry);
+        queued.seq = Some(seq);
+        if let Some(now) = self.clock_was_set {
+            queued.correct(now);
+        }
+        self.bytes += queued.cost;
         self.waiting += 1;
-        let held = Held { ticket: self.ticket(), entry, seq: Some(seq), tries: 0 };
-        self.lanes[port].push_backlog(held, self.bounds.ordering);
+        self.ports[port].push_backlog(queued, self.bounds.ordering);
     }
 
     /// The journal was full, or what was in it is not readable: a port has lost what waited up to
-    /// a message, `away` of it in the journal alone.
-    fn given_up(&mut self, port: u16, up_to: Seq, away: u64) {
-        self.less_away(port, away);
-        let port = self.lane(port);
+    /// a message, `journal_only` of it in the journal alone.
+    fn given_up(&mut self, port: u16, up_to: Option<JournalSeq>, journal_only: u64) {
+        self.fewer_journal_only(port, journal_only);
+        let port = self.port_queue(port);
         let mut gone = Vec::new();
-        self.lanes[port].give_up(up_to, &mut gone);
+        self.ports[port].take_out(|held| held.seq.is_some() && held.seq <= up_to, &mut gone);
         for held in &gone {
-            self.bytes -= held.entry.cost();
+            self.bytes -= held.cost;
             self.waiting -= 1;
-            self.tell(held.ticket, Outcome::Dropped);
+            self.tell(held.id, Outcome::Dropped);
         }
-        let lost = gone.len() as u64 + away;
-        self.lanes[port].drops.journal += lost;
+        let lost = gone.len() as u64 + journal_only;
+        self.ports[port].drops.journal += lost;
         self.counts.dropped += lost;
     }
 
     /// So many messages of a port wait in the journal alone no more.
-    fn less_away(&mut self, port: u16, messages: u64) {
-        let port = self.lane(port);
-        self.lanes[port].away = self.lanes[port].away.saturating_sub(messages);
-        self.shelf.away = self.shelf.away.saturating_sub(messages);
+    fn fewer_journal_only(&mut self, port: u16, messages: u64) {
+        let port = self.port_queue(port);
+        self.ports[port].journal_only = self.ports[port].journal_only.saturating_sub(messages);
+        self.writer.journal_only = self.writer.journal_only.saturating_sub(messages);
     }
 }

@@ -40,11 +40,11 @@ impl Source for Outbox {
     }
 
     fn message(&self, id: InFlightId) -> Option<&Message> {
-        self.in_flight.held(id).map(|held| &held.entry.message)
+        self.in_flight.get(id).map(|held| &held.entry.message)
     }
 
     fn sender_of(&self, id: InFlightId) -> u16 {
-        self.in_flight.held(id).map_or(0, |held| held.entry.port)
+        self.in_flight.get(id).map_or(0, |held| held.entry.port)
     }
 
     fn retransmit(&mut self, id: InFlightId) -> Option<&Message> {
@@ -104,6 +104,6 @@ impl Source for Outbox {
     }
 
     fn wants_owner(&self) -> bool {
-        self.wants_turn()
+        self.wants_batch()
     }
 }

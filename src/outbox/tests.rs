@@ -4,7 +4,8 @@ use super::*;
 use crate::base::durability::Durability;
 use crate::base::scalar::Size;
 use crate::mqtt::message::Message;
-use crate::outbox::journal::Report;
+use crate::outbox::journal::JournalEvent;
+use crate::outbox::settings::Drop;
 use proptest::prelude::*;
 
 fn message(text: &str) -> Entry {
@@ -119,7 +120,7 @@ fn what_only_memory_has_does_not_keep_others_from_the_journal() {
         let mut outbox = outbox(1000, policy);
         outbox.bounds.bytes = Size::from_bytes(100 * message("a000").cost());
         outbox.share(2);
-        outbox.open_journal(Seq(0), &[]);
+        outbox.open_journal(JournalSeq(0), &[]);
         outbox.disconnected(Instant::now());
         let from = |port, n, durability| Entry {
             port,
@@ -130,14 +131,14 @@ fn what_only_memory_has_does_not_keep_others_from_the_journal() {
         for n in 0..400 {
             outbox.push(from(1, n, Durability::Memory));
             outbox.push(from(2, n, Durability::Always));
-            let turn = outbox.turn(Instant::now()).unwrap();
-            stored += turn.entries.len();
-            outbox.hear(Report::Safe(turn.entries.last().unwrap().seq));
+            let batch = outbox.next_batch(Instant::now()).unwrap();
+            stored += batch.entries.len();
+            outbox.on_event(JournalEvent::Safe(batch.entries.last().unwrap().seq));
         }
         assert_eq!(stored, 400, "{policy:?}");
         let drops: Vec<_> = outbox.drops().collect();
         assert!(matches!(drops[..], [(1, Drops { full: 300.., .. })]), "{policy:?} {drops:?}");
-        let waiting = outbox.journalled().away;
+        let waiting = outbox.journal_status().unwrap().journal_only;
         assert!((300..400).contains(&waiting) && outbox.len() > 90, "{waiting} {}", outbox.len());
     }
 }
@@ -226,13 +227,13 @@ fn a_long_outage_leaves_no_memory_behind() {
         outbox.push(status(&format!("status/{}", n % 3)));
     }
     assert_eq!(outbox.len(), 4);
-    assert!(outbox.lanes[0].capacity().0 < 2000, "{:?}", outbox.lanes[0].capacity());
+    assert!(outbox.ports[0].capacity().0 < 2000, "{:?}", outbox.ports[0].capacity());
     for n in 0..50_000 {
         outbox.bounds.bytes = Size::from_bytes(64 << 20);
         outbox.push(retained(&format!("topic/{n}")));
     }
     drain(&mut outbox);
-    let (slots, topics) = outbox.lanes[0].capacity();
+    let (slots, topics) = outbox.ports[0].capacity();
     assert!(slots < 1000 && topics < 1000, "{slots} {topics}");
 }
 
@@ -271,13 +272,13 @@ fn a_message_that_stays_unacknowledged_lets_the_others_go() {
         outbox.acknowledged(ticket, Reason::SUCCESS);
     }
     assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
-    assert!(outbox.lanes[0].capacity().0 < 1000);
+    assert!(outbox.ports[0].capacity().0 < 1000);
 }
 
 /// The outbox as one would explain it: two lists that are searched from the front.
 #[derive(Default)]
 struct Model {
-    in_flight: Vec<(Option<Sending>, Entry)>,
+    in_flight: Vec<(Option<InFlightId>, Entry)>,
     waiting: Vec<Entry>,
 }
 

@@ -21,7 +21,7 @@ pub use request::{PortRequest, REQUESTS};
 use crate::base::clock::Now;
 use crate::base::scalar::{Name, Span};
 use crate::device::{Device, Publication, READ};
-use crate::outbox::inlet::Intake;
+use crate::outbox::inlet;
 use crate::port::open::{LinkKind, Opened};
 use crate::port::settings::Port;
 use crate::port::status::{PortState, PortTopics};
@@ -54,7 +54,7 @@ pub struct PortTask {
     pub left: Option<Leftover>,
     pub requests: mpsc::Receiver<PortRequest>,
     /// Where its messages go.
-    pub intake: Intake,
+    pub intake: inlet::Sender,
     pub topics: PortTopics,
     /// How often the status is published when nothing changes.
     pub interval: Duration,

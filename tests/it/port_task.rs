@@ -17,7 +17,7 @@ use tty2mqtt::testing::config::load;
 use tty2mqtt::testing::device::Device;
 use tty2mqtt::testing::device::inbound::{Inbound, Receipt};
 use tty2mqtt::testing::gateway::topics::Topics;
-use tty2mqtt::testing::outbox::inlet::{self, Outlet};
+use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::{PortState, PortTopics};
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
@@ -38,7 +38,7 @@ ports:
 
 /// What the test holds of a running port.
 struct Stage {
-    outlet: Outlet,
+    outlet: inlet::Receiver,
     inbox: Inbox,
     asks: mpsc::Sender<task::PortRequest>,
     /// A pipe put in here is what the next opening finds.
@@ -83,7 +83,7 @@ fn start_counting(
 /// A port that does not run yet, and its other ends.
 struct Parts {
     task: PortTask,
-    outlet: Outlet,
+    outlet: inlet::Receiver,
     inbox: Inbox,
     asks: mpsc::Sender<task::PortRequest>,
     stop: watch::Sender<()>,

@@ -1,100 +1,64 @@
-//! What the MQTT task does with the journal.
+//! What the MQTT task does with the journal: it moves what outbox and journal have for each other.
 
 use super::UplinkTask;
-use crate::base::clock::Now;
-use crate::gateway::status;
-use crate::outbox::journal::{Journal, Report};
+use crate::outbox::journal::{Journal, JournalEvent};
 use std::time::{Duration, Instant};
 
 /// How long the journal may take to write what it was told when the gateway ends: slow flash takes
 /// seconds for a megabyte.
 const LAST_SYNC: Duration = Duration::from_secs(10);
 
-/// A journal that is behind and says nothing for so long holds up nobody any more: its disk hangs.
-/// The same holds for one that is being opened.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether a disk still hangs.
-const LOOK: Duration = Duration::from_secs(60);
-
 impl UplinkTask {
     /// Gives the journal what there is for it, as far as it has room.
     pub(super) fn tell_journal(&mut self) {
-        let Some((journal, _)) = &mut self.uplink.journal else { return };
-        let now = Instant::now();
-        self.uplink.outbox.spill(now);
+        let Some(journal) = &mut self.uplink.journal else { return };
+        let (outbox, now) = (&mut self.uplink.outbox, Instant::now());
+        outbox.journal_tick(now);
         while journal.has_room()
-            && let Some(turn) = self.uplink.outbox.turn(now)
+            && let Some(batch) = outbox.next_batch(now)
         {
-            journal.turn(turn);
+            journal.give(batch);
         }
-    }
-
-    /// A disk that hangs at the start: what is to be stored waits for it no more.
-    pub(super) fn look_at_the_disk(&mut self) {
-        let now = Instant::now();
-        if self.opening.is_none_or(|due| due > now) {
-            return;
-        }
-        self.opening = Some(now + LOOK);
-        if self.uplink.outbox.awaits_journal() {
-            self.uplink.outbox.journal_failed(0);
-        }
-        let seconds = PATIENCE.as_secs();
-        if let Some((_, status)) = &mut self.uplink.journal {
-            status.error = Some(format!("it was not opened within {seconds} s"));
-        }
-        if let Some(again) = self.hanging.occurred(now) {
+        // A disk that hangs at the start: what is to be stored waits for it no more.
+        if let Some(waited) = outbox.give_up_opening(now)
+            && let Some(again) = self.hanging.occurred(now)
+        {
             tracing::warn!(
-                "journal: it was not opened within {seconds} s, its disk is slow or hangs; what is \
-                 to be stored waits in memory and is sent without it{again}"
+                "journal: it was not opened within {} s, its disk is slow or hangs; what is \
+                 to be stored waits in memory and is sent without it{again}",
+                waited.as_secs()
             );
         }
     }
 
-    pub(super) fn hear(&mut self, mut report: Report) {
-        self.pressed = None;
-        if let Report::Back { .. } | Report::Failed { .. } = &report {
-            self.opening = None;
-            if let (Some(_), Report::Back { .. }) = (self.hanging.over(Instant::now()), &report) {
+    pub(super) fn hear_journal(&mut self, event: JournalEvent) {
+        let is_back = matches!(event, JournalEvent::Back { .. });
+        if is_back || matches!(event, JournalEvent::Failed { .. }) {
+            let hung = self.hanging.over(Instant::now()).is_some();
+            if hung && is_back {
                 tracing::info!("journal: works again");
             }
         }
-        if self.was_unset
-            && self.clock_is_set
-            && let Report::Read(entries) = &mut report
-        {
-            // It was on its way when the clock was set.
-            let now = Now::read();
-            entries.iter_mut().for_each(|(_, entry)| entry.correct(now));
-        }
-        if let Some((_, status)) = &mut self.uplink.journal {
-            status.hear(&report);
-        }
-        self.uplink.outbox.hear(report);
+        self.uplink.outbox.on_event(event);
     }
 
     /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
     pub(super) async fn save(mut self) -> usize {
         let mut until = Instant::now() + LAST_SYNC;
-        if self.opening.is_some() {
+        if self.uplink.outbox.is_journal_silent() {
             until = self.wait_for_opening().await;
         }
         self.uplink.outbox.store_all();
         loop {
             self.tell_journal();
-            if self.uplink.outbox.is_saved() {
+            if self.uplink.outbox.is_saved() || !self.hear_until(until).await {
                 break;
             }
-            let report = report(&mut self.uplink.journal);
-            match tokio::time::timeout_at(until.into(), report).await {
-                Ok(report) => self.hear(report),
-                Err(_) => break,
-            }
         }
-        if let Some((journal, status)) = self.uplink.journal.take() {
+        if let Some(journal) = self.uplink.journal.take() {
             let state = journal.close(until.saturating_duration_since(Instant::now())).await;
-            let waiting = state.unwrap_or(status.state).messages;
+            let known = self.uplink.outbox.journal_status().map(|status| status.state);
+            let waiting = state.or(known).unwrap_or_default().messages;
             if waiting > 0 {
                 tracing::info!("{waiting} messages wait in the journal for the next start");
             }
@@ -110,33 +74,33 @@ impl UplinkTask {
         let outbox = &mut self.uplink.outbox;
         if outbox.awaits_journal() && outbox.has_unstored() {
             let until = self.ended.unwrap_or(now) + self.uplink.config.grace;
-            while self.opening.is_some() {
-                let report = report(&mut self.uplink.journal);
-                match tokio::time::timeout_at(until.into(), report).await {
-                    Ok(report) => self.hear(report),
-                    Err(_) => break,
-                }
-            }
+            while self.uplink.outbox.is_journal_silent() && self.hear_until(until).await {}
         }
-        if self.opening.is_some() { now } else { Instant::now() + LAST_SYNC }
+        match self.uplink.outbox.is_journal_silent() {
+            true => now,
+            false => Instant::now() + LAST_SYNC,
+        }
     }
 
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
-    /// have to drop any.
+    /// have to drop any; one that hangs holds up nobody.
     pub(super) fn takes_more(&self) -> bool {
-        self.ended.is_none() && (!self.uplink.outbox.is_pressed() || self.hangs())
+        let outbox = &self.uplink.outbox;
+        self.ended.is_none() && (!outbox.is_pressed() || outbox.hangs(Instant::now()))
     }
 
-    /// Whether the journal's disk does not even fail.
-    pub(super) fn hangs(&self) -> bool {
-        self.pressed.is_some_and(|since| since.elapsed() >= PATIENCE)
+    /// Takes in what the journal says next. `false` if that took too long.
+    async fn hear_until(&mut self, until: Instant) -> bool {
+        let event = event(&mut self.uplink.journal);
+        let event = tokio::time::timeout_at(until.into(), event).await;
+        event.map(|event| self.hear_journal(event)).is_ok()
     }
 }
 
 /// What the journal says next; never, if there is none.
-pub(super) async fn report(journal: &mut Option<(Journal, status::Journal)>) -> Report {
+pub(super) async fn event(journal: &mut Option<Journal>) -> JournalEvent {
     match journal {
-        Some((journal, _)) => journal.report().await,
+        Some(journal) => journal.event().await,
         None => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@
 pub(super) mod sums;
 
 use super::segment::NUMBERS;
-use super::{Seq, Spot};
+use super::{JournalSeq, MeasuredAt};
 use crate::base::durability::Durability;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
@@ -44,15 +44,15 @@ const GREATEST: u64 = 1 << 61;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Record {
     Message {
-        seq: Seq,
+        seq: JournalSeq,
         entry: Entry,
-        spot: Option<Spot>,
+        measured_at: Option<MeasuredAt>,
     },
     /// Messages that are needed no more: number of the first, and how many.
-    Done(Vec<(Seq, u32)>),
+    Done(Vec<(JournalSeq, u32)>),
     /// Of the messages from a number on, a bit for each that is still needed.
     Live {
-        first: Seq,
+        first: JournalSeq,
         bits: Vec<u64>,
     },
     /// The names of the ports, by their numbers from 1 on, in the records that follow.
@@ -83,7 +83,7 @@ impl Found<'_> {
     }
 }
 
-pub(super) fn header(first: Seq) -> Vec<u8> {
+pub(super) fn header(first: JournalSeq) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     out.put_slice(MAGIC);
     out.put_u64_le(first.0);
@@ -91,7 +91,7 @@ pub(super) fn header(first: Seq) -> Vec<u8> {
 }
 
 /// The number of a file's first message; `None` for a file of something else or another version.
-pub(super) fn read_header(mut bytes: &[u8]) -> Option<Seq> {
+pub(super) fn read_header(mut bytes: &[u8]) -> Option<JournalSeq> {
     if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
         return None;
     }
@@ -100,18 +100,18 @@ pub(super) fn read_header(mut bytes: &[u8]) -> Option<Seq> {
 }
 
 /// The name of a file, by the number of its first message.
-pub(super) fn name(first: Seq) -> String {
+pub(super) fn name(first: JournalSeq) -> String {
     format!("{:020}.journal", first.0)
 }
 
 /// The number of a file's first message by its name.
-pub(super) fn read_name(name: &str) -> Option<Seq> {
+pub(super) fn read_name(name: &str) -> Option<JournalSeq> {
     let digits = name.strip_suffix(".journal").filter(|digits| digits.len() == 20)?;
     is_number(digits.parse().ok()?)
 }
 
-pub(super) fn is_number(number: u64) -> Option<Seq> {
-    (number < GREATEST).then_some(Seq(number))
+pub(super) fn is_number(number: u64) -> Option<JournalSeq> {
+    (number < GREATEST).then_some(JournalSeq(number))
 }
 
 /// Bytes of a message's record, or a few more.
@@ -121,7 +121,12 @@ pub(super) fn size(entry: &Entry) -> usize {
 }
 
 /// Writes a record of a message.
-pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, entry: &Entry, spot: Option<Spot>) {
+pub(super) fn put_message(
+    out: &mut Vec<u8>,
+    seq: JournalSeq,
+    entry: &Entry,
+    measured_at: Option<MeasuredAt>,
+) {
     let message = &entry.message;
     framed(out, 1, |out| {
         let qos = message.qos.bits();
@@ -129,10 +134,10 @@ pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, entry: &Entry, spot: Opti
         let flags = qos | u8::from(message.retain) << 2 | u8::from(always) << 3;
         out.put_u64_le(seq.0);
         out.put_u16_le(entry.port);
-        out.put_u8(flags | u8::from(spot.is_some()) << 4);
-        if let Some(spot) = spot {
-            out.put_i64_le(spot.wall);
-            out.put_i64_le(spot.since_boot);
+        out.put_u8(flags | u8::from(measured_at.is_some()) << 4);
+        if let Some(measured_at) = measured_at {
+            out.put_i64_le(measured_at.wall);
+            out.put_i64_le(measured_at.since_boot);
         }
         // A topic has 65,535 bytes at most.
         out.put_u16_le(message.topic.len() as u16);
@@ -143,7 +148,7 @@ pub(super) fn put_message(out: &mut Vec<u8>, seq: Seq, entry: &Entry, spot: Opti
 
 pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
     match record {
-        Record::Message { seq, entry, spot } => put_message(out, *seq, entry, *spot),
+        Record::Message { seq, entry, measured_at } => put_message(out, *seq, entry, *measured_at),
         Record::Done(ranges) => {
             for ranges in ranges.chunks(RUNS) {
                 framed(out, 2, |out| {
@@ -251,12 +256,12 @@ fn parse(kind: u8, mut body: &[u8]) -> Option<Record> {
         2 => {
             let range = |range: &[u8]| {
                 let mut range = range;
-                (Seq(range.get_u64_le()), range.get_u32_le())
+                (JournalSeq(range.get_u64_le()), range.get_u32_le())
             };
             Record::Done(body.chunks_exact(12).map(range).collect())
         }
         3 if body.len() >= 8 => {
-            let first = Seq(body.get_u64_le());
+            let first = JournalSeq(body.get_u64_le());
             let mut bits = Vec::new();
             for mut run in body.chunks_exact(12) {
                 let length = bits.len().checked_add(run.get_u32_le() as usize);
@@ -282,12 +287,12 @@ fn message(mut body: &[u8]) -> Option<Record> {
         return None;
     }
     let (seq, port, flags) = (is_number(body.get_u64_le())?, body.get_u16_le(), body.get_u8());
-    let mut spot = None;
+    let mut measured_at = None;
     if flags & 0x10 != 0 {
         if body.len() < 18 {
             return None;
         }
-        spot = Some(Spot { wall: body.get_i64_le(), since_boot: body.get_i64_le() });
+        measured_at = Some(MeasuredAt { wall: body.get_i64_le(), since_boot: body.get_i64_le() });
     }
     let length = usize::from(body.get_u16_le());
     if length > body.len() {
@@ -304,7 +309,7 @@ fn message(mut body: &[u8]) -> Option<Record> {
     };
     let durability = Some(if flags & 8 != 0 { Durability::Always } else { Durability::Spill });
     let entry = Entry { port, durability, ..message.into() };
-    Some(Record::Message { seq, entry, spot })
+    Some(Record::Message { seq, entry, measured_at })
 }
 
 #[cfg(test)]
@@ -321,14 +326,14 @@ mod tests {
         vec![
             Record::Boot([7; 16]),
             Record::Ports(vec!["meter".into(), "dust".into()]),
-            Record::Message { seq: Seq(9), entry: entry(), spot: None },
+            Record::Message { seq: JournalSeq(9), entry: entry(), measured_at: None },
             Record::Message {
-                seq: Seq(10),
+                seq: JournalSeq(10),
                 entry: entry(),
-                spot: Some(Spot { wall: -1, since_boot: 12 }),
+                measured_at: Some(MeasuredAt { wall: -1, since_boot: 12 }),
             },
-            Record::Done(vec![(Seq(9), 1), (Seq(u64::MAX), u32::MAX)]),
-            Record::Live { first: Seq(1), bits: vec![u64::MAX, u64::MAX, 5] },
+            Record::Done(vec![(JournalSeq(9), 1), (JournalSeq(u64::MAX), u32::MAX)]),
+            Record::Live { first: JournalSeq(1), bits: vec![u64::MAX, u64::MAX, 5] },
             Record::Clock { boot: [1; 16], at_boot: 1_793_491_200_000 },
         ]
     }
@@ -349,7 +354,7 @@ mod tests {
         let mut bytes = Vec::new();
         all().iter().for_each(|record| put(&mut bytes, record));
         assert_eq!(read_all(&bytes), (all(), 0));
-        assert_eq!(read_header(&header(Seq(77))), Some(Seq(77)));
+        assert_eq!(read_header(&header(JournalSeq(77))), Some(JournalSeq(77)));
         for foreign in [&b""[..], b"tty2mqtt\x02\0........", b"SQLite format 3\0.."] {
             assert_eq!(read_header(foreign), None);
         }

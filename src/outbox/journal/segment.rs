@@ -3,7 +3,7 @@
 use super::files;
 use super::record::{self, Record};
 use super::store::Lost;
-use super::{Seq, Spot};
+use super::{JournalSeq, MeasuredAt};
 use crate::outbox::entry::Entry;
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +17,7 @@ const TRIES: u8 = 3;
 pub(super) struct Segment {
     pub(super) path: PathBuf,
     /// The number of the first message that may stand in it.
-    pub(super) first: Seq,
+    pub(super) first: JournalSeq,
     /// Bytes on the disk.
     pub(super) bytes: u64,
     /// Where its records begin: behind the header, unless that is damaged.
@@ -25,7 +25,7 @@ pub(super) struct Segment {
     /// Messages that are needed.
     live: Bits,
     /// Those of them that wait in here alone.
-    away: Bits,
+    journal_only: Bits,
     /// What of it belongs to which port.
     pub(super) shares: BTreeMap<u16, Share>,
     /// Up to here it was read for those that wait in here alone.
@@ -38,7 +38,7 @@ pub(super) struct Segment {
     /// Bytes that it began with, before any message.
     pub(super) head: u64,
     /// Retained messages that have newer ones of their topics.
-    pub(super) superseded: u32,
+    pub(super) compactable: u32,
     /// How often it could not be read.
     pub(super) failures: u8,
 }
@@ -49,7 +49,7 @@ pub(super) struct Share {
     /// Messages that are needed.
     pub(super) live: u64,
     /// Those of them that wait in here alone.
-    pub(super) away: u64,
+    pub(super) journal_only: u64,
 }
 
 /// Bits by number, as many as there are.
@@ -114,26 +114,26 @@ const WINDOW: usize = 64 << 10;
 pub(super) const NUMBERS: u64 = 1 << 17;
 
 impl Segment {
-    pub(super) fn new(folder: &Path, first: Seq) -> Segment {
+    pub(super) fn new(folder: &Path, first: JournalSeq) -> Segment {
         Segment {
             path: folder.join(record::name(first)),
             first,
             bytes: 0,
             start: record::HEADER as u64,
             live: Bits::default(),
-            away: Bits::default(),
+            journal_only: Bits::default(),
             shares: BTreeMap::new(),
             read: record::HEADER as u64,
             ports: Vec::new(),
             boot: None,
             head: 0,
-            superseded: 0,
+            compactable: 0,
             failures: 0,
         }
     }
 
     /// A file that an earlier run has left.
-    pub(super) fn found(path: PathBuf, first: Seq, start: u64, bytes: u64) -> Segment {
+    pub(super) fn found(path: PathBuf, first: JournalSeq, start: u64, bytes: u64) -> Segment {
         Segment { path, start, bytes, read: start, ..Segment::new(Path::new(""), first) }
     }
 
@@ -146,64 +146,64 @@ impl Segment {
     }
 
     /// Whether a number may stand in here.
-    pub(super) fn takes(&self, seq: Seq) -> bool {
+    pub(super) fn takes(&self, seq: JournalSeq) -> bool {
         seq >= self.first && seq.0 - self.first.0 < NUMBERS
     }
 
-    pub(super) fn add(&mut self, seq: Seq, port: u16, away: bool) {
+    pub(super) fn add(&mut self, seq: JournalSeq, port: u16, journal_only: bool) {
         let at = seq.0 - self.first.0;
         self.live.set(at);
         let share = self.shares.entry(port).or_default();
         share.live += 1;
-        if away {
-            self.away.set(at);
-            share.away += 1;
+        if journal_only {
+            self.journal_only.set(at);
+            share.journal_only += 1;
         }
     }
 
     /// A message is needed no more.
-    pub(super) fn done(&mut self, seq: Seq, port: u16) {
+    pub(super) fn done(&mut self, seq: JournalSeq, port: u16) {
         let at = seq.0.saturating_sub(self.first.0);
         if !self.live.clear(at) {
             return;
         }
-        let was_away = self.away.clear(at);
+        let was_journal_only = self.journal_only.clear(at);
         if let Some(share) = self.shares.get_mut(&port) {
             share.live = share.live.saturating_sub(1);
-            share.away = share.away.saturating_sub(u64::from(was_away));
+            share.journal_only = share.journal_only.saturating_sub(u64::from(was_journal_only));
         }
     }
 
     /// A message that waited in here alone is in memory too.
-    fn taken(&mut self, seq: Seq, port: u16) -> bool {
-        let is_away = self.away.clear(seq.0.saturating_sub(self.first.0));
-        if is_away && let Some(share) = self.shares.get_mut(&port) {
-            share.away = share.away.saturating_sub(1);
+    fn taken(&mut self, seq: JournalSeq, port: u16) -> bool {
+        let is_journal_only = self.journal_only.clear(seq.0.saturating_sub(self.first.0));
+        if is_journal_only && let Some(share) = self.shares.get_mut(&port) {
+            share.journal_only = share.journal_only.saturating_sub(1);
         }
-        is_away
+        is_journal_only
     }
 
-    pub(super) fn is_live(&self, seq: Seq) -> bool {
+    pub(super) fn is_live(&self, seq: JournalSeq) -> bool {
         seq >= self.first && self.live.get(seq.0 - self.first.0)
     }
 
     /// Whether a message waits in here alone.
-    pub(super) fn is_away(&self, seq: Seq) -> bool {
-        seq >= self.first && self.away.get(seq.0 - self.first.0)
+    pub(super) fn is_journal_only(&self, seq: JournalSeq) -> bool {
+        seq >= self.first && self.journal_only.get(seq.0 - self.first.0)
     }
 
     pub(super) fn live(&self) -> u64 {
         self.live.ones
     }
 
-    pub(super) fn away(&self) -> u64 {
-        self.away.ones
+    pub(super) fn journal_only(&self) -> u64 {
+        self.journal_only.ones
     }
 
     /// The newest message that is needed.
-    pub(super) fn last_live(&self) -> Option<Seq> {
+    pub(super) fn last_live(&self) -> Option<JournalSeq> {
         let (word, bits) = self.live.words.iter().enumerate().rfind(|(_, bits)| **bits != 0)?;
-        Some(Seq(self.first.0 + word as u64 * 64 + u64::from(63 - bits.leading_zeros())))
+        Some(JournalSeq(self.first.0 + word as u64 * 64 + u64::from(63 - bits.leading_zeros())))
     }
 
     /// Which of its messages are needed, as a record that tells a later start.
@@ -222,7 +222,7 @@ impl Segment {
     pub(super) fn read(
         &mut self,
         most: usize,
-        mut take: impl FnMut(Seq, Entry, Option<([u8; 16], Spot)>),
+        mut take: impl FnMut(JournalSeq, Entry, Option<([u8; 16], MeasuredAt)>),
     ) -> io::Result<bool> {
         let file = files::open(&self.path)?;
         let size = file.metadata()?.len().min(record::FILE);
@@ -242,13 +242,13 @@ impl Segment {
                     break;
                 }
                 self.read = start + found.end() as u64;
-                let Some(Record::Message { seq, mut entry, spot }) = found.record else {
+                let Some(Record::Message { seq, mut entry, measured_at }) = found.record else {
                     continue;
                 };
                 entry.port = self.port(entry.port);
                 if self.is_live(seq) && self.taken(seq, entry.port) {
                     cost += entry.cost();
-                    take(seq, entry, self.boot.zip(spot));
+                    take(seq, entry, self.boot.zip(measured_at));
                 }
             }
             if is_last {
@@ -261,17 +261,17 @@ impl Segment {
     }
 
     /// What waits in here alone and was not found is lost.
-    pub(super) fn lose_away(&mut self, lost: &mut Vec<Lost>) {
-        for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.away > 0) {
-            lost.push(Lost { port: *port, up_to: Seq(0), away: share.away });
-            share.live = share.live.saturating_sub(std::mem::take(&mut share.away));
+    pub(super) fn drop_unreadable(&mut self, lost: &mut Vec<Lost>) {
+        for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.journal_only > 0) {
+            lost.push(Lost { port: *port, up_to: None, journal_only: share.journal_only });
+            share.live = share.live.saturating_sub(std::mem::take(&mut share.journal_only));
         }
-        for (live, away) in self.live.words.iter_mut().zip(&mut self.away.words) {
-            let lost = std::mem::take(away);
+        for (live, journal_only) in self.live.words.iter_mut().zip(&mut self.journal_only.words) {
+            let lost = std::mem::take(journal_only);
             self.live.ones -= u64::from((*live & lost).count_ones());
             *live &= !lost;
         }
-        self.away.ones = 0;
+        self.journal_only.ones = 0;
     }
 
     /// It could not be read: whether that was often enough to give it up.

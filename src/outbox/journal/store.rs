@@ -6,11 +6,12 @@ mod recover;
 mod retained;
 mod room;
 
-use super::boot::Boot;
+use super::boot_clock::BootClock;
 use super::record::{self, Record};
 use super::segment::Segment;
-use super::{Seq, Settings, State, ToStore, files};
+use super::{JournalSeq, Settings, State, ToStore, files};
 use crate::base::clock::Now;
+use crate::outbox::policy::Usage;
 use disk::Lock;
 use retained::Newest;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -35,14 +36,15 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
     pub(super) port: u16,
-    pub(super) up_to: Seq,
-    pub(super) away: u64,
+    /// The newest message that is gone of those that memory may have too.
+    pub(super) up_to: Option<JournalSeq>,
+    pub(super) journal_only: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Store {
     settings: Settings,
-    boot: Boot,
+    boot: BootClock,
     /// The names of the ports, by their numbers from 1 on.
     ports: Vec<String>,
     segments: VecDeque<Segment>,
@@ -55,7 +57,7 @@ pub(super) struct Store {
     newest: Newest,
     /// Of each port, how many messages made way for newer ones of their topics.
     replaced: BTreeMap<u16, u64>,
-    last: Seq,
+    last: JournalSeq,
     state: State,
     lock: Lock,
 }
@@ -63,11 +65,11 @@ pub(super) struct Store {
 impl Store {
     /// Opens a folder, and finds what an earlier run has left in it.
     pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
-        Store::open_in(Boot::read(), settings, ports)
+        Store::open_in(BootClock::read(), settings, ports)
     }
 
     pub(super) fn open_in(
-        boot: Boot,
+        boot: BootClock,
         settings: &Settings,
         ports: &[String],
     ) -> Result<Store, Failure> {
@@ -83,7 +85,7 @@ impl Store {
             clocks: HashMap::new(),
             newest: Newest::default(),
             replaced: BTreeMap::new(),
-            last: Seq(0),
+            last: JournalSeq(0),
             state: State::default(),
             lock: Lock::take(folder)?,
         };
@@ -98,17 +100,17 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn last(&self) -> Seq {
+    pub(super) fn last(&self) -> JournalSeq {
         self.last
     }
 
     /// Of each port, how many messages wait in here alone.
-    pub(super) fn away(&self) -> Vec<(u16, u64)> {
-        let mut away = BTreeMap::<u16, u64>::new();
+    pub(super) fn journal_only(&self) -> Vec<(u16, u64)> {
+        let mut journal_only = BTreeMap::<u16, u64>::new();
         for (port, share) in self.segments.iter().flat_map(|segment| &segment.shares) {
-            *away.entry(*port).or_default() += share.away;
+            *journal_only.entry(*port).or_default() += share.journal_only;
         }
-        away.into_iter().collect()
+        journal_only.into_iter().collect()
     }
 
     pub(super) fn state(&self) -> State {
@@ -149,25 +151,32 @@ impl Store {
         while let Some(first) = entries.front() {
             if record::size(&first.entry) > record::LARGEST {
                 // No reader would take it for a record.
-                let Some(ToStore { seq, entry, away }) = entries.pop_front() else { break };
+                let Some(ToStore { seq, entry, journal_only }) = entries.pop_front() else { break };
                 self.last = self.last.max(seq);
-                if away {
-                    lost.push(Lost { port: entry.port, up_to: Seq(0), away: 1 });
+                if journal_only {
+                    lost.push(Lost { port: entry.port, up_to: None, journal_only: 1 });
                 }
                 continue;
             }
+            // As much as finds room; if nothing does, what one port sent is judged by the policy.
+            let (port, free) = (first.entry.port, self.free_for_all());
+            let is_full = record::size(&first.entry) as u64 > free;
             let mut taken = 0;
             for new in &*entries {
+                let end = (out.len() + record::size(&new.entry)) as u64;
+                let is_next = if is_full { new.entry.port == port } else { end <= free };
                 let fits = |segment: &Segment| {
-                    segment.takes(new.seq)
+                    is_next
+                        && segment.takes(new.seq)
                         && segment.bytes - segment.head + (out.len() as u64) < self.segment_size()
                         && record::size(&new.entry) <= record::LARGEST
                 };
                 if self.file.is_none() || !self.segments.back().is_some_and(fits) {
                     break;
                 }
-                let spot = new.entry.measured.map(|measured| self.boot.spot(measured));
-                record::put_message(&mut out, new.seq, &new.entry, spot);
+                let measured_at =
+                    new.entry.measured.map(|measured| self.boot.measured_at(measured));
+                record::put_message(&mut out, new.seq, &new.entry, measured_at);
                 taken += 1;
             }
             if taken == 0 {
@@ -176,7 +185,7 @@ impl Store {
                 self.begin(first)?;
                 continue;
             }
-            let has_room = self.make_room(out.len() as u64, lost)?;
+            let has_room = self.make_room(Usage { port, bytes: out.len() as u64 }, lost)?;
             if self.file.is_none() {
                 // To make room, the segment they were meant for was removed.
                 out.clear();
@@ -186,15 +195,15 @@ impl Store {
                 self.write(&out)?;
             }
             out.clear();
-            for ToStore { seq, entry, away } in entries.drain(..taken) {
+            for ToStore { seq, entry, journal_only } in entries.drain(..taken) {
                 self.last = self.last.max(seq);
                 let (port, message) = (entry.port, entry.message);
                 if has_room && message.retain {
                     self.note_retained(self.newest.hash(&message.topic), seq);
                 }
                 match self.segments.back_mut() {
-                    Some(segment) if has_room => segment.add(seq, port, away),
-                    _ if away => lost.push(Lost { port, up_to: Seq(0), away: 1 }),
+                    Some(segment) if has_room => segment.add(seq, port, journal_only),
+                    _ if journal_only => lost.push(Lost { port, up_to: None, journal_only: 1 }),
                     // It has a place in memory.
                     _ => {}
                 }
@@ -221,7 +230,7 @@ impl Store {
 
     /// Begins a segment. It says which messages of the others are needed; so it is there, and safe,
     /// before one of those goes.
-    fn begin(&mut self, first: Seq) -> Result<(), Failure> {
+    fn begin(&mut self, first: JournalSeq) -> Result<(), Failure> {
         self.sync()?;
         self.file = None;
         self.lock.check()?;
@@ -271,12 +280,12 @@ impl Store {
     }
 
     /// Messages are needed no more.
-    pub(super) fn done(&mut self, done: &mut Vec<(Seq, u16)>) -> Result<(), Failure> {
+    pub(super) fn done(&mut self, done: &mut Vec<(JournalSeq, u16)>) -> Result<(), Failure> {
         if done.is_empty() {
             return Ok(());
         }
         done.sort_unstable();
-        let mut ranges: Vec<(Seq, u32)> = Vec::new();
+        let mut ranges: Vec<(JournalSeq, u32)> = Vec::new();
         for (seq, port) in done.drain(..) {
             if let Some(segment) = self.segment(seq) {
                 segment.done(seq, port);
@@ -294,12 +303,12 @@ impl Store {
         record::put(&mut out, &Record::Done(ranges));
         if self.file.is_none() || self.is_full_of_notes(out.len() as u64) {
             // A segment says at its beginning what was done before.
-            return self.begin(Seq(self.last.0 + 1));
+            return self.begin(JournalSeq(self.last.0 + 1));
         }
         self.write(&out)
     }
 
-    fn segment(&mut self, seq: Seq) -> Option<&mut Segment> {
+    fn segment(&mut self, seq: JournalSeq) -> Option<&mut Segment> {
         let behind = self.segments.partition_point(|segment| segment.first <= seq);
         self.segments.get_mut(behind.checked_sub(1)?)
     }
@@ -334,7 +343,7 @@ impl Store {
         let at_boot = self.boot.began(now);
         self.clocks.insert(self.boot.id, at_boot);
         if self.file.is_none() && !self.segments.is_empty() {
-            return self.begin(Seq(self.last.0 + 1));
+            return self.begin(JournalSeq(self.last.0 + 1));
         }
         let mut out = Vec::new();
         record::put(&mut out, &Record::Clock { boot: self.boot.id, at_boot });

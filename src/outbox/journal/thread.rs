@@ -1,7 +1,7 @@
 //! The thread that has the files.
 
 use super::store::{Failure, Lost, Store};
-use super::{Report, Seq, Settings, State, ToStore, Turn};
+use super::{JournalBatch, JournalEvent, JournalSeq, Settings, State, ToStore};
 use crate::base::clock::Now;
 use crate::base::log::lasting::Lasting;
 use crate::outbox::settings::SyncPolicy;
@@ -11,8 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Turns under way; each has 256 KiB of messages at most.
-const TURNS: usize = 4;
+/// Batches under way; each has 256 KiB of messages at most.
+const BATCHES: usize = 4;
 
 /// After a failure the disk is tried again so often.
 const RETRY: Duration = Duration::from_secs(10);
@@ -22,25 +22,25 @@ const RETRY: Duration = Duration::from_secs(10);
 pub struct Journal {
     /// `None` while it ends.
     orders: Option<SyncSender<Order>>,
-    /// What did not fit into the channel: one turn, and what is seldom told.
+    /// What did not fit into the channel: one batch, and what is seldom told.
     held: VecDeque<Order>,
-    reports: tokio::sync::mpsc::Receiver<Report>,
+    reports: tokio::sync::mpsc::Receiver<JournalEvent>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 enum Order {
-    Turn(Turn),
+    Batch(JournalBatch),
     Ports(Vec<String>),
     ClockIsSet(Now),
 }
 
 /// Starts the journal's thread, which opens it and reads what an earlier run has left: that takes
-/// as long as the disk takes, and ends in [`Report::Back`] or [`Report::Failed`]. `ports` are the
+/// as long as the disk takes, and ends in [`JournalEvent::Back`] or [`JournalEvent::Failed`]. `ports` are the
 /// names of the ports, by their numbers from 1 on.
 pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
-    let (orders, receiver) = mpsc::sync_channel(TURNS);
-    let (sender, reports) = tokio::sync::mpsc::channel(2 * TURNS);
+    let (orders, receiver) = mpsc::sync_channel(BATCHES);
+    let (sender, reports) = tokio::sync::mpsc::channel(2 * BATCHES);
     let mut running = Running {
         settings: settings.clone(),
         ports,
@@ -64,7 +64,7 @@ pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
 
 impl Journal {
     /// What it says next. Pending for ever when it has ended. Cancel-safe.
-    pub async fn report(&mut self) -> Report {
+    pub async fn event(&mut self) -> JournalEvent {
         match self.reports.recv().await {
             Some(report) => report,
             None => std::future::pending().await,
@@ -88,21 +88,21 @@ impl Journal {
     }
 
     /// What it has to do next; only if it has room.
-    pub fn turn(&mut self, turn: Turn) {
-        self.give(Order::Turn(turn));
+    pub fn give(&mut self, batch: JournalBatch) {
+        self.order(Order::Batch(batch));
     }
 
     /// The names of the ports have become these.
     pub fn name_ports(&mut self, ports: Vec<String>) {
-        self.give(Order::Ports(ports));
+        self.order(Order::Ports(ports));
     }
 
     /// The wall clock was set.
     pub fn clock_is_set(&mut self, now: Now) {
-        self.give(Order::ClockIsSet(now));
+        self.order(Order::ClockIsSet(now));
     }
 
-    fn give(&mut self, order: Order) {
+    fn order(&mut self, order: Order) {
         if let Order::Ports(_) = &order {
             // While a disk hangs there may be any number of reloads.
             self.held.retain(|held| !matches!(held, Order::Ports(_)));
@@ -135,8 +135,8 @@ impl Journal {
     }
 }
 
-fn note(report: &Report, last: &mut Option<State>) {
-    if let Report::State(state) = report {
+fn note(report: &JournalEvent, last: &mut Option<State>) {
+    if let JournalEvent::State(state) = report {
         *last = Some(*state);
     }
 }
@@ -149,8 +149,8 @@ struct Running {
     /// To be written.
     entries: VecDeque<ToStore>,
     lost: Vec<Lost>,
-    done: Vec<(Seq, u16)>,
-    reports: tokio::sync::mpsc::Sender<Report>,
+    done: Vec<(JournalSeq, u16)>,
+    reports: tokio::sync::mpsc::Sender<JournalEvent>,
     /// When it was found last that it cannot write.
     failed: Option<Instant>,
     /// For the log: a full disk may fail and work by turns all day.
@@ -176,7 +176,7 @@ impl Running {
                 Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            let is_turn = order.is_ok();
+            let is_order = order.is_ok();
             let result = match order {
                 Ok(order) => self.obey(order),
                 Err(RecvTimeoutError::Timeout) => self.due_now(),
@@ -186,13 +186,13 @@ impl Running {
                 || self.failed.is_none() && self.due().is_some_and(|d| d <= Instant::now());
             let result = match result {
                 // Orders that come without a pause do not put it off.
-                Ok(()) if is_turn && is_due() => self.due_now(),
+                Ok(()) if is_order && is_due() => self.due_now(),
                 result => result,
             };
             if let Err(failure) = result {
                 self.fail(&failure);
             }
-            self.tell_state(is_turn);
+            self.tell_state(is_order);
         }
         if let Some(store) = &mut self.store
             && let Err(failure) = store.sync()
@@ -223,8 +223,8 @@ impl Running {
     }
 
     fn obey(&mut self, order: Order) -> Result<(), Failure> {
-        let turn = match (order, &mut self.store) {
-            (Order::Turn(turn), _) => turn,
+        let batch = match (order, &mut self.store) {
+            (Order::Batch(batch), _) => batch,
             (Order::Ports(ports), store) => {
                 self.ports.clone_from(&ports);
                 return store.as_mut().map_or(Ok(()), |store| store.name_ports(ports));
@@ -235,21 +235,21 @@ impl Running {
                 return Ok(());
             }
         };
-        self.done.extend(turn.done);
+        self.done.extend(batch.done);
         let Some(store) = &mut self.store else {
             self.done.clear();
             return Ok(());
         };
-        if self.failed.is_some() || turn.epoch != self.epoch {
+        if self.failed.is_some() || batch.epoch != self.epoch {
             // What is done with is not repeated, even if that cannot be written; and what waits can
             // be read from most disks that cannot be written.
             let _ = store.done(&mut self.done);
-            if turn.epoch == self.epoch && self.read(turn.read).is_err() {
-                self.tell(Report::Read(Vec::new()));
+            if batch.epoch == self.epoch && self.read(batch.read).is_err() {
+                self.tell(JournalEvent::Read(Vec::new()));
             }
             return Ok(());
         }
-        self.entries = turn.entries.into();
+        self.entries = batch.entries.into();
         let any = !self.entries.is_empty();
         store.append(&mut self.entries, &mut self.lost)?;
         if self.settings.sync == SyncPolicy::Each {
@@ -259,19 +259,19 @@ impl Running {
         }
         let last = store.last();
         if any {
-            self.tell(Report::Safe(last));
+            self.tell(JournalEvent::Safe(last));
         }
         self.tell_lost();
         if let Some(store) = &mut self.store {
             store.done(&mut self.done)?;
         }
-        self.read(turn.read)
+        self.read(batch.read)
     }
 
     fn read(&mut self, bytes: Option<usize>) -> Result<(), Failure> {
         if let (Some(bytes), Some(store)) = (bytes, &mut self.store) {
             let messages = store.read(bytes, &mut self.lost)?;
-            self.tell(Report::Read(messages));
+            self.tell(JournalEvent::Read(messages));
             self.tell_lost();
         }
         Ok(())
@@ -285,12 +285,12 @@ impl Running {
         }
         if let (None, Some(store)) = (self.failed, &self.store) {
             // What was written is there, if only until the power fails.
-            self.tell(Report::Safe(store.last()));
+            self.tell(JournalEvent::Safe(store.last()));
         }
         self.failed = Some(now);
         self.epoch = self.epoch.wrapping_add(1);
         self.entries.clear();
-        self.tell(Report::Failed { why, epoch: self.epoch });
+        self.tell(JournalEvent::Failed { why, epoch: self.epoch });
         self.tell_lost();
     }
 
@@ -300,7 +300,7 @@ impl Running {
             Some(store) => {
                 store.try_again(&mut self.lost)?;
                 self.failed = None;
-                self.tell(Report::Back { last: Seq(0), waiting: Vec::new() });
+                self.tell(JournalEvent::Back { last: JournalSeq(0), waiting: Vec::new() });
             }
             None => self.open()?,
         }
@@ -314,13 +314,14 @@ impl Running {
     /// Opens the folder for the first time.
     fn open(&mut self) -> Result<(), Failure> {
         let store = Store::open(&self.settings, &self.ports)?;
-        let (last, waiting, messages) = (store.last(), store.away(), store.state().messages);
+        let (last, waiting, messages) =
+            (store.last(), store.journal_only(), store.state().messages);
         self.store = Some(store);
         self.failed = None;
         if messages > 0 {
             tracing::info!("{messages} messages of an earlier run wait in the journal");
         }
-        self.tell(Report::Back { last, waiting });
+        self.tell(JournalEvent::Back { last, waiting });
         match (self.clock.take(), &mut self.store) {
             (Some(now), Some(store)) => store.clock_is_set(now),
             _ => Ok(()),
@@ -328,12 +329,12 @@ impl Running {
     }
 
     fn tell_lost(&mut self) {
-        for Lost { port, up_to, away } in std::mem::take(&mut self.lost) {
-            self.tell(Report::Dropped { port, up_to, away });
+        for Lost { port, up_to, journal_only } in std::mem::take(&mut self.lost) {
+            self.tell(JournalEvent::Dropped { port, up_to, journal_only });
         }
         let replaced = self.store.as_mut().map(Store::take_replaced).unwrap_or_default();
         for (port, messages) in replaced {
-            self.tell(Report::Replaced { port, messages });
+            self.tell(JournalEvent::Replaced { port, messages });
         }
     }
 
@@ -342,11 +343,11 @@ impl Running {
         let state = self.store.as_ref().map(Store::state).unwrap_or_default();
         if always || state != self.state {
             self.state = state;
-            self.tell(Report::State(state));
+            self.tell(JournalEvent::State(state));
         }
     }
 
-    fn tell(&self, report: Report) {
+    fn tell(&self, report: JournalEvent) {
         // Nobody listens any more when the gateway is ending.
         let _ = self.reports.blocking_send(report);
     }

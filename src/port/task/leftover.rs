@@ -8,7 +8,7 @@ use crate::base::scalar::Name;
 use crate::device::command::CommandError;
 use crate::device::inbound::Receipt;
 use crate::device::{Concluded, Topic, Unwritten};
-use crate::outbox::inlet::Intake;
+use crate::outbox::inlet;
 use crate::port::status::command_report;
 
 /// The commands that wait for a port whose task has ended. What is dropped is not acknowledged.
@@ -18,7 +18,7 @@ pub struct Leftover {
     pub(super) unwritten: Unwritten,
     pub(super) name: Name,
     pub(super) command_topic: Topic,
-    pub(super) intake: Intake,
+    pub(super) intake: inlet::Sender,
 }
 
 impl Leftover {

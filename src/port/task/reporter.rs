@@ -14,7 +14,7 @@ use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
 use crate::device::{Concluded, Device, Publication, Topic, Unwritten};
 use crate::outbox::entry::Entry;
-use crate::outbox::inlet::{Full, Intake};
+use crate::outbox::inlet::{self, Full};
 use crate::port::status::{PortState, PortStatus, PortTopics, Snapshot, command_report};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Reporter {
     pub(super) name: Name,
     topics: PortTopics,
-    intake: Intake,
+    intake: inlet::Sender,
     /// How often the status is published when nothing changes.
     interval: Duration,
     next_status: Instant,
@@ -37,7 +37,7 @@ impl Reporter {
     pub(super) fn new(
         name: Name,
         topics: PortTopics,
-        intake: Intake,
+        intake: inlet::Sender,
         interval: Duration,
         rate_limit: Option<NonZeroU32>,
         now: Now,
@@ -69,7 +69,7 @@ impl Reporter {
             messages.retain(|_| rate.allows(now.mono));
             self.status.limited += (before - messages.len()) as u64;
         }
-        self.pass_on(messages.drain(..).map(entry).collect());
+        self.pass_on(std::mem::take(messages).into_iter().map(entry).collect());
         for concluded in device.concluded() {
             self.conclude(concluded, now);
         }

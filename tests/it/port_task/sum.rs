@@ -17,7 +17,7 @@ use tty2mqtt::mqtt::session::{AckToken, Event, Options, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::device::inbound::{AckGuard, Inbound, Receipt};
 use tty2mqtt::testing::outbox::Outbox;
-use tty2mqtt::testing::outbox::inlet::Outlet;
+use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::port::task::{self, Inbox, Leftover};
 use tty2mqtt::testing::port::{LinkKind, Opened};
@@ -72,7 +72,7 @@ struct Said {
 
 type Reports = Rc<Said>;
 
-async fn listen(mut outlet: Outlet, reports: Reports) {
+async fn listen(mut outlet: inlet::Receiver, reports: Reports) {
     while let Some(batch) = outlet.next().await {
         let results = batch.iter().filter(|m| m.message.topic.as_str().ends_with("/command"));
         let results = results.map(|m| serde_json::from_slice(&m.message.payload).unwrap());

@@ -25,7 +25,7 @@ use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::testing::broker::{At, Broker, Connection, Way};
 use tty2mqtt::testing::outbox::entry::Entry;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
-use tty2mqtt::testing::outbox::{Outbox, Outcome, Ticket};
+use tty2mqtt::testing::outbox::{MessageId, Outbox, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -263,7 +263,7 @@ struct Gateway {
     version: Version,
     clean: Clean,
     /// Messages that have no outcome yet: what a journal would have.
-    open: BTreeMap<Ticket, Entry>,
+    open: BTreeMap<MessageId, Entry>,
     pushed: BTreeMap<String, u32>,
     refused: BTreeMap<String, u64>,
     suspected: Vec<String>,

@@ -1,7 +1,7 @@
 //! The disk: it may go, and come back.
 
 use super::{Failure, Lost, Store, at};
-use crate::outbox::journal::{Seq, files};
+use crate::outbox::journal::{JournalSeq, files};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -121,7 +121,7 @@ impl Store {
         self.segments.retain_mut(|segment| {
             let is_gone = matches!(segment.path.try_exists(), Ok(false)) && lock.is_there();
             if is_gone {
-                segment.lose_away(lost);
+                segment.drop_unreadable(lost);
             }
             !is_gone
         });
@@ -130,7 +130,7 @@ impl Store {
             return Ok(());
         }
         // What was done meanwhile could not be noted.
-        self.begin(Seq(self.last.0 + 1))
+        self.begin(JournalSeq(self.last.0 + 1))
     }
 
     /// Removes a segment of which nothing is needed, or nothing can be had.

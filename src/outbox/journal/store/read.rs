@@ -3,8 +3,8 @@
 use super::{Failure, Lost, Store, at};
 use crate::base::clock::{Now, Stamp};
 use crate::outbox::entry::Entry;
-use crate::outbox::journal::boot::{Boot, wall};
-use crate::outbox::journal::{Seq, Spot};
+use crate::outbox::journal::boot_clock::{BootClock, wall};
+use crate::outbox::journal::{JournalSeq, MeasuredAt};
 use std::collections::HashMap;
 use std::io;
 
@@ -15,16 +15,17 @@ impl Store {
         &mut self,
         bytes: usize,
         lost: &mut Vec<Lost>,
-    ) -> Result<Vec<(Seq, Entry)>, Failure> {
+    ) -> Result<Vec<(JournalSeq, Entry)>, Failure> {
         let mut entries = Vec::new();
         let now = Now::read();
-        while let Some(index) = self.segments.iter().position(|segment| segment.away() > 0) {
+        while let Some(index) = self.segments.iter().position(|segment| segment.journal_only() > 0)
+        {
             let segment = &mut self.segments[index];
             let (boot, clocks) = (&self.boot, &self.clocks);
-            let before = segment.away();
-            let result = segment.read(bytes, |seq, mut entry, spot| {
-                if let Some((boot_id, spot)) = spot {
-                    date(&mut entry, boot_id, spot, boot, clocks, now);
+            let before = segment.journal_only();
+            let result = segment.read(bytes, |seq, mut entry, measured_at| {
+                if let Some((boot_id, measured_at)) = measured_at {
+                    date(&mut entry, boot_id, measured_at, boot, clocks, now);
                 }
                 entries.push((seq, entry));
             });
@@ -43,13 +44,13 @@ impl Store {
                 }
             }
             // It was read to its end: what is still missing is damaged, or the file is gone.
-            if segment.away() > 0 {
+            if segment.journal_only() > 0 {
                 tracing::warn!(
                     "{}: {} of {before} messages are not readable",
                     segment.path.display(),
-                    segment.away()
+                    segment.journal_only()
                 );
-                segment.lose_away(lost);
+                segment.drop_unreadable(lost);
             }
             if !entries.is_empty() {
                 break;
@@ -63,21 +64,21 @@ impl Store {
 fn date(
     entry: &mut Entry,
     boot_id: [u8; 16],
-    spot: Spot,
-    boot: &Boot,
+    measured_at: MeasuredAt,
+    boot: &BootClock,
     clocks: &HashMap<[u8; 16], i64>,
     now: Now,
 ) {
     let measured = match boot_id == boot.id {
-        true => boot.at(spot),
-        false => Now { mono: now.mono, wall: wall(spot.wall) },
+        true => boot.at(measured_at),
+        false => Now { mono: now.mono, wall: wall(measured_at.wall) },
     };
     entry.measured = Some(measured);
     if Stamp(measured.wall).is_synchronised() {
         return;
     }
     match clocks.get(&boot_id) {
-        Some(at_boot) => entry.correct_to(wall(at_boot.saturating_add(spot.since_boot))),
+        Some(at_boot) => entry.correct_to(wall(at_boot.saturating_add(measured_at.since_boot))),
         None if boot_id == boot.id => entry.correct(now),
         // Nobody will ever know: the stamp in it goes on saying so.
         None => entry.measured = None,

@@ -3,7 +3,7 @@
 use super::{Failure, Store, at};
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::{Bits, NUMBERS, Segment};
-use crate::outbox::journal::{Seq, files};
+use crate::outbox::journal::{JournalSeq, files};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ struct Verdict {
 
 /// A message of a segment.
 struct Seen {
-    seq: Seq,
+    seq: JournalSeq,
     /// The number that its port had then.
     port: u16,
     /// The hash of its topic, if it is retained.
@@ -89,7 +89,7 @@ impl Store {
         }
         paths.sort();
         for path in paths {
-            let is_new = |first: Seq| self.segments.iter().all(|other| other.first != first);
+            let is_new = |first: JournalSeq| self.segments.iter().all(|other| other.first != first);
             let (first, start, size) = match number(&path) {
                 Ok(Some((first, start, size))) if is_new(first) => (first, start, size),
                 Ok(Some(_)) => {
@@ -118,7 +118,7 @@ impl Store {
                 );
                 self.state.damaged += size - record::FILE;
             }
-            self.last = self.last.max(Seq(first.0.saturating_sub(1)));
+            self.last = self.last.max(JournalSeq(first.0.saturating_sub(1)));
             self.segments.push_back(Segment::found(path, first, start, size.min(record::FILE)));
         }
         Ok(())
@@ -190,10 +190,10 @@ impl Store {
     }
 
     /// Messages are not needed any more, says a segment of itself and those before it.
-    fn note_done(&mut self, index: usize, first: Seq, count: u32, verdicts: &mut [Verdict]) {
+    fn note_done(&mut self, index: usize, first: JournalSeq, count: u32, verdicts: &mut [Verdict]) {
         let end = first.0.saturating_add(u64::from(count));
         if let Some(last) = record::is_number(end) {
-            self.last = self.last.max(Seq(last.0.saturating_sub(1)));
+            self.last = self.last.max(JournalSeq(last.0.saturating_sub(1)));
         }
         let from = self.segments.partition_point(|segment| segment.first <= first);
         let known = self.segments.iter().zip(verdicts).take(index + 1);
@@ -223,7 +223,7 @@ fn narrow(live: &mut Option<Vec<u64>>, bits: Vec<u64>) {
 /// The number of a file's first message, where its records begin, and how many bytes it has; `None`
 /// for a file that is none of ours. The number stands in the header and in the name, and either may
 /// be wrong.
-fn number(path: &Path) -> io::Result<Option<(Seq, u64, u64)>> {
+fn number(path: &Path) -> io::Result<Option<(JournalSeq, u64, u64)>> {
     let file = files::open(path)?;
     let size = file.metadata()?.len();
     let header = record::read_header(&files::read_at(&file, 0, size, record::HEADER)?);
@@ -239,7 +239,7 @@ fn number(path: &Path) -> io::Result<Option<(Seq, u64, u64)>> {
             _ => None,
         })
     };
-    let fits = |first: &Seq| {
+    let fits = |first: &JournalSeq| {
         let segment = Segment::new(path, *first);
         messages().all(|seq| segment.takes(seq))
     };

@@ -3,7 +3,7 @@
 
 use super::{Failure, Lost, Store};
 use crate::mqtt::topic::Topic;
-use crate::outbox::journal::Seq;
+use crate::outbox::journal::JournalSeq;
 use crate::outbox::journal::segment::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +15,7 @@ const TOPICS: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Newest {
     /// By the topic's hash: of 4096 topics two share one in one of 10^12 journals.
-    messages: HashMap<u64, Seq>,
+    messages: HashMap<u64, JournalSeq>,
     hasher: RandomState,
 }
 
@@ -24,14 +24,14 @@ impl Newest {
         self.hasher.hash_one(topic.as_str())
     }
 
-    fn is_newer_than(&self, seq: Seq, topic: &Topic) -> bool {
+    fn is_newer_than(&self, seq: JournalSeq, topic: &Topic) -> bool {
         self.messages.get(&self.hash(topic)).is_some_and(|newest| *newest > seq)
     }
 }
 
 impl Store {
     /// A retained message is in here: an older one of its topic is not worth a place any more.
-    pub(super) fn note_retained(&mut self, topic: u64, seq: Seq) {
+    pub(super) fn note_retained(&mut self, topic: u64, seq: JournalSeq) {
         let newest = &mut self.newest.messages;
         if newest.len() >= TOPICS && !newest.contains_key(&topic) {
             let oldest = self.segments.front().map_or(seq, |segment| segment.first);
@@ -45,9 +45,9 @@ impl Store {
         newest.insert(topic, seq.max(other));
         let older = seq.min(other);
         if let Some(segment) = self.segment(older)
-            && segment.is_away(older)
+            && segment.is_journal_only(older)
         {
-            segment.superseded += 1;
+            segment.compactable += 1;
         }
     }
 
@@ -60,7 +60,7 @@ impl Store {
     ) -> Result<(), Failure> {
         // One that would keep most of what it has is not worth the writing.
         let is_worth_it = |segment: &Segment| {
-            segment.superseded > 0 && u64::from(segment.superseded) * 4 >= segment.live()
+            segment.compactable > 0 && u64::from(segment.compactable) * 4 >= segment.live()
         };
         // The last segment is being written.
         let mut index = 0;
@@ -72,14 +72,16 @@ impl Store {
             let newest = std::mem::take(&mut self.newest);
             let gone = self.rewrite(index, lost, |segment, seq, entry| {
                 let message = &entry.message;
-                message.retain && segment.is_away(seq) && newest.is_newer_than(seq, &message.topic)
+                message.retain
+                    && segment.is_journal_only(seq)
+                    && newest.is_newer_than(seq, &message.topic)
             });
             self.newest = newest;
             let Some(gone) = gone? else { continue };
             for port in gone {
                 *self.replaced.entry(port).or_default() += 1;
             }
-            self.segments[index].superseded = 0;
+            self.segments[index].compactable = 0;
             index += 1;
         }
         self.remove_done();

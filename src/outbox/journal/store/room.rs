@@ -5,35 +5,67 @@ use super::{Failure, Lost, Store, at};
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::Segment;
-use crate::outbox::journal::{Seq, files};
+use crate::outbox::journal::{JournalSeq, files};
+use crate::outbox::policy::{MakesWay, Policy, Usage};
 use crate::outbox::settings::Drop;
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Makes room for so many bytes by the policy; `false` if the new messages have to go.
-    pub(super) fn make_room(&mut self, bytes: u64, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
-        if self.bytes() + bytes <= self.room() {
+    /// Makes room for new messages of a port by the policy; `false` if they have to go themselves.
+    pub(super) fn make_room(&mut self, new: Usage, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
+        if self.has_room_for(new) {
             return Ok(true);
         }
-        if bytes > self.room() / 2 {
+        if new.bytes > self.room() / 2 {
             return Ok(false);
         }
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
-        let enough = self.room().saturating_sub(bytes + self.segment_size() / 2);
-        self.replace_retained(enough, lost)?;
-        while self.bytes() > enough && self.segments.len() > 1 {
-            if self.settings.drop == Drop::Newest {
-                return Ok(self.bytes() + bytes <= self.room());
-            }
-            let Some(port) = self.largest() else { break };
+        let enough = self.room().saturating_sub(new.bytes + self.segment_size() / 2);
+        self.replace_retained(enough.saturating_sub(self.reserve()), lost)?;
+        while self.bytes() > enough
+            && self.segments.len() > 1
+            && let MakesWay::Least(port) = self.makes_way(new)
+        {
             let last = self.segments.len() - 1;
             let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
             // The last segment is being written.
             let Some(at) = self.segments.range(..last).position(has) else { break };
             self.give_up(at, port, lost)?;
         }
-        Ok(self.bytes() + bytes <= self.room())
+        Ok(self.has_room_for(new))
+    }
+
+    fn makes_way(&self, new: Usage) -> MakesWay {
+        let policy = Policy { drop: self.settings.drop, senders: self.ports.len() + 1 };
+        let mut sizes = BTreeMap::<u16, u64>::new();
+        for segment in &self.segments {
+            for port in segment.shares.keys() {
+                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
+            }
+        }
+        let usages = sizes.into_iter().map(|(port, bytes)| Usage { port, bytes });
+        policy.makes_way(new, self.room(), usages)
+    }
+
+    fn has_room_for(&self, new: Usage) -> bool {
+        let free = self.room().saturating_sub(self.bytes());
+        new.bytes <= self.free_for_all()
+            || new.bytes <= free && self.makes_way(new) != MakesWay::New
+    }
+
+    /// Bytes that any port may take.
+    pub(super) fn free_for_all(&self) -> u64 {
+        self.room().saturating_sub(self.bytes() + self.reserve())
+    }
+
+    /// Where the newest goes, a segment's worth is only for those who take up less than others: they
+    /// make way a segment at once, and must not fill that themselves.
+    fn reserve(&self) -> u64 {
+        match self.settings.drop {
+            Drop::Oldest => 0,
+            Drop::Newest => self.segment_size(),
+        }
     }
 
     /// Bytes that messages may take. The rest of `size` is for what is not asked whether there is
@@ -51,24 +83,12 @@ impl Store {
             || self.bytes() + bytes > self.room() + self.segment_size() / 2
     }
 
-    /// The port that takes up most.
-    fn largest(&self) -> Option<u16> {
-        let mut sizes = BTreeMap::<u16, u64>::new();
-        for segment in &self.segments {
-            for port in segment.shares.keys() {
-                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
-            }
-        }
-        let largest = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
-        Some(largest.0)
-    }
-
     /// Gives up what a port has in a segment.
     fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
         let Some(segment) = self.segments.get(index) else { return Ok(()) };
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
-        let up_to = segment.last_live().unwrap_or(segment.first);
-        let away = segment.shares.get(&port).map_or(0, |share| share.away);
+        let up_to = Some(segment.last_live().unwrap_or(segment.first));
+        let journal_only = segment.shares.get(&port).map_or(0, |share| share.journal_only);
         let goes = |segment: &Segment, _, entry: &Entry| segment.port(entry.port) == port;
         if is_alone {
             self.drop_segment(index)?;
@@ -78,7 +98,7 @@ impl Store {
             // What of it could not be read too.
             segment.shares.remove(&port);
         }
-        lost.push(Lost { port, up_to, away });
+        lost.push(Lost { port, up_to, journal_only });
         Ok(())
     }
 
@@ -88,7 +108,7 @@ impl Store {
         &mut self,
         index: usize,
         lost: &mut Vec<Lost>,
-        goes: impl Fn(&Segment, Seq, &Entry) -> bool,
+        goes: impl Fn(&Segment, JournalSeq, &Entry) -> bool,
     ) -> Result<Option<Vec<u16>>, Failure> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let old = match files::read(&segment.path) {
@@ -100,7 +120,7 @@ impl Store {
                 }
                 // A bad sector stays bad, and nothing new could be stored for ever.
                 tracing::warn!("{failure}; given up");
-                segment.lose_away(lost);
+                segment.drop_unreadable(lost);
                 return self.drop_segment(index).map(|()| None);
             }
         };

@@ -35,7 +35,7 @@ fn spoil(path: &Path) -> PathBuf {
 }
 
 fn done(store: &mut Store, numbers: impl IntoIterator<Item = u64>) {
-    store.done(&mut numbers.into_iter().map(|n| (Seq(n), 1)).collect()).unwrap();
+    store.done(&mut numbers.into_iter().map(|n| (JournalSeq(n), 1)).collect()).unwrap();
 }
 
 fn numbers(store: &mut Store) -> Vec<u64> {
@@ -54,13 +54,13 @@ fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
     fs::create_dir(&settings.folder).unwrap();
     let mut lost = Vec::new();
     let mut entries: VecDeque<_> = (3001..=4000)
-        .map(|n| ToStore { seq: Seq(n), entry: entry(1, n, 100), away: true })
+        .map(|n| ToStore { seq: JournalSeq(n), entry: entry(1, n, 100), journal_only: true })
         .collect();
     for failure in [
         store.read(10_000, &mut lost).unwrap_err(),
         store.append(&mut entries, &mut lost).unwrap_err(),
         store.try_again(&mut lost).unwrap_err(),
-        store.done(&mut (101..=2000).map(|n| (Seq(n), 1)).collect()).unwrap_err(),
+        store.done(&mut (101..=2000).map(|n| (JournalSeq(n), 1)).collect()).unwrap_err(),
         store.read(10_000, &mut lost).unwrap_err(),
     ] {
         assert!(failure.to_string().contains("plug the disk in again"), "{failure}");
@@ -158,8 +158,11 @@ fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     let in_the_way = settings.folder.join(format!("{:020}.journal", 1));
     fs::create_dir(&in_the_way).unwrap();
-    let mut entries =
-        VecDeque::from([ToStore { seq: Seq(1), entry: entry(1, 1, 100), away: true }]);
+    let mut entries = VecDeque::from([ToStore {
+        seq: JournalSeq(1),
+        entry: entry(1, 1, 100),
+        journal_only: true,
+    }]);
     store.append(&mut entries, &mut Vec::new()).unwrap_err();
     assert_eq!(files(&settings.folder), [in_the_way, settings.folder.join("lock")]);
 }
@@ -177,8 +180,9 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
         let paths = segments(&settings.folder);
         spoil(&paths[0]);
         let second: u64 = paths[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
-        let mut entries: VecDeque<_> =
-            (1501..=3000).map(|n| ToStore { seq: Seq(n), entry: of(n), away: true }).collect();
+        let mut entries: VecDeque<_> = (1501..=3000)
+            .map(|n| ToStore { seq: JournalSeq(n), entry: of(n), journal_only: true })
+            .collect();
         let (mut lost, mut failures) = (Vec::new(), 0);
         while store.append(&mut entries, &mut lost).is_err() {
             failures += 1;
@@ -187,9 +191,10 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
         }
         assert_eq!((failures, entries.len()), (2, 0));
         assert!(fs::symlink_metadata(&paths[0]).is_err());
-        let quiet: u64 = lost.iter().filter(|lost| lost.port == 1).map(|lost| lost.away).sum();
+        let quiet: u64 =
+            lost.iter().filter(|lost| lost.port == 1).map(|lost| lost.journal_only).sum();
         assert_eq!(quiet, (1..second).filter(|n| n.is_multiple_of(10)).count() as u64);
-        let all: u64 = lost.iter().map(|lost| lost.away).sum();
+        let all: u64 = lost.iter().map(|lost| lost.journal_only).sum();
         let replaced: u64 = store.take_replaced().into_values().sum();
         assert_eq!(replaced > 0, is_retained);
         assert_eq!(read_all(&mut store).len() as u64 + all + replaced, 3000);
@@ -310,7 +315,7 @@ fn a_name_that_is_wrong_costs_no_message() {
     append(&mut store, (1..=150).map(|n| entry(1, n, 1000)));
     drop(store);
     let paths = segments(&settings.folder);
-    fs::rename(&paths[0], settings.folder.join(record::name(Seq(500_000)))).unwrap();
+    fs::rename(&paths[0], settings.folder.join(record::name(JournalSeq(500_000)))).unwrap();
     // And one that was copied comes once.
     fs::copy(&paths[1], settings.folder.join("copy.journal")).unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
@@ -328,7 +333,7 @@ fn what_does_not_fit_to_its_segment_is_counted() {
     let path = segments(&settings.folder).swap_remove(0);
     let mut bytes = fs::read(&path).unwrap();
     let before = bytes.len();
-    record::put_message(&mut bytes, Seq(9_000_000), &entry(1, 2, 100), None);
+    record::put_message(&mut bytes, JournalSeq(9_000_000), &entry(1, 2, 100), None);
     fs::write(&path, &bytes).unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
     assert_eq!(store.state().damaged, (bytes.len() - before) as u64);
@@ -412,7 +417,7 @@ fn full_of_claims(size: usize) -> Vec<u8> {
             bytes.extend_from_slice(&claim.to_le_bytes());
             bytes.extend_from_slice(&[1, 2, 3, 4]);
         }
-        record::put_message(&mut bytes, Seq(n), &entry(1, n, 100), None);
+        record::put_message(&mut bytes, JournalSeq(n), &entry(1, n, 100), None);
     }
     bytes
 }
@@ -497,7 +502,7 @@ proptest! {
                 Step::Done(from, each) => {
                     let mut done: Vec<_> = needed.iter().skip(from).step_by(each).copied().collect();
                     needed.retain(|one| !done.contains(one));
-                    store.done(&mut done.drain(..).map(|(port, n)| (Seq(n), port)).collect()).unwrap();
+                    store.done(&mut done.drain(..).map(|(port, n)| (JournalSeq(n), port)).collect()).unwrap();
                 }
                 Step::Restart => {
                     let count = store.state().messages;

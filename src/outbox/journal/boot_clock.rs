@@ -1,19 +1,19 @@
 //! Which boot this is: only within one does the monotonic clock mean anything.
 
-use super::Spot;
+use super::MeasuredAt;
 use crate::base::clock::Now;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// This boot, and the moment it began.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Boot {
+pub(super) struct BootClock {
     pub(super) id: [u8; 16],
     /// A moment and the milliseconds since the boot then.
     reference: (Instant, i64),
 }
 
-impl Boot {
-    pub(super) fn read() -> Boot {
+impl BootClock {
+    pub(super) fn read() -> BootClock {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
         let mut id = [0; 16];
@@ -26,37 +26,37 @@ impl Boot {
         let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         // The monotonic clock is never negative.
         let uptime = Duration::try_from(uptime).unwrap_or_default();
-        Boot { id, reference: (Instant::now(), signed(uptime)) }
+        BootClock { id, reference: (Instant::now(), signed(uptime)) }
     }
 
     /// Another boot, which began at the same moment.
     #[cfg(test)]
-    pub(super) fn other(self, id: [u8; 16]) -> Boot {
-        Boot { id, ..self }
+    pub(super) fn other(self, id: [u8; 16]) -> BootClock {
+        BootClock { id, ..self }
     }
 
-    pub(super) fn spot(&self, measured: Now) -> Spot {
+    pub(super) fn measured_at(&self, measured: Now) -> MeasuredAt {
         let (reference, millis) = self.reference;
         let later = signed(measured.mono.saturating_duration_since(reference));
         let earlier = signed(reference.saturating_duration_since(measured.mono));
-        Spot { wall: since_1970(measured.wall), since_boot: millis + later - earlier }
+        MeasuredAt { wall: since_1970(measured.wall), since_boot: millis + later - earlier }
     }
 
-    /// The two clocks at a spot of this boot.
-    pub(super) fn at(&self, spot: Spot) -> Now {
+    /// The two clocks at a moment of this boot.
+    pub(super) fn at(&self, measured_at: MeasuredAt) -> Now {
         let (reference, millis) = self.reference;
-        let off = Duration::from_millis(spot.since_boot.abs_diff(millis));
-        let mono = match spot.since_boot >= millis {
+        let off = Duration::from_millis(measured_at.since_boot.abs_diff(millis));
+        let mono = match measured_at.since_boot >= millis {
             true => reference.checked_add(off),
             false => reference.checked_sub(off),
         };
-        Now { mono: mono.unwrap_or(reference), wall: wall(spot.wall) }
+        Now { mono: mono.unwrap_or(reference), wall: wall(measured_at.wall) }
     }
 
     /// Milliseconds since 1970 at the moment of the boot, by a clock that is set.
     pub(super) fn began(&self, now: Now) -> i64 {
-        let spot = self.spot(now);
-        spot.wall - spot.since_boot
+        let measured_at = self.measured_at(now);
+        measured_at.wall - measured_at.since_boot
     }
 }
 

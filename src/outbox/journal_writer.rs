@@ -1,0 +1,336 @@
+//! The outbox's side of the conversation with the journal: what it is to be told, and how far it has
+//! come.
+
+use super::QueuedMessage;
+use super::journalled::PATIENCE;
+use crate::base::clock::Now;
+use crate::base::durability::Durability;
+use crate::outbox::entry::Entry;
+use crate::outbox::journal::{self, JournalBatch, JournalSeq, ToStore};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A batch has so much at most, so that what is on its way stays little.
+const BATCH: usize = 256 << 10;
+
+/// So many messages that wait to be handed over are much.
+const BUSY: usize = 1000;
+
+/// What is to be told to the journal, and what it has said.
+#[derive(Debug)]
+pub(super) struct JournalWriter {
+    /// Of messages that have none of their own.
+    durability: Durability,
+    state: State,
+    reading: Reading,
+    /// The number that was given last.
+    last: JournalSeq,
+    /// All up to here are as safe as `sync` asks for.
+    synced: JournalSeq,
+    /// To be handed to the journal.
+    unsent: VecDeque<ToStore>,
+    /// Handed over, and not safe yet: the journal may fail.
+    unsynced: VecDeque<ToStore>,
+    /// How often it has failed. What was handed over before it did is not written.
+    epoch: u32,
+    /// Memory of messages in those two that have no other place in memory.
+    bytes: usize,
+    /// Messages that are not needed any more, with their ports.
+    done: Vec<(JournalSeq, u16)>,
+    /// Messages that wait in the journal alone.
+    pub(super) journal_only: u64,
+    /// Since when there has been no link.
+    pub(super) down_since: Option<Instant>,
+    /// When it should have said whether it could be opened; until then.
+    pub(super) opening_due: Option<Instant>,
+    /// Since when it has been behind by too much, without a word.
+    pub(super) pressed_since: Option<Instant>,
+    /// What it says of itself.
+    pub(super) report: journal::State,
+    /// Why it cannot write.
+    pub(super) error: Option<String>,
+}
+
+/// What the journal can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    Off,
+    /// What an earlier run has left is being read. What is to be stored waits: it must not overtake
+    /// that.
+    Opening,
+    /// It cannot write; what comes waits in memory.
+    Failed,
+    Open {
+        /// What is to be spilled goes to it now.
+        spilling: bool,
+        /// Messages that are in memory have yet to be stored.
+        catching_up: bool,
+    },
+}
+
+/// How messages come back from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Idle,
+    /// Messages of so much memory are to be read.
+    Wanted(usize),
+    /// They are on their way.
+    UnderWay,
+    /// The journal had nothing to read when it was asked last.
+    Dry,
+}
+
+impl JournalWriter {
+    pub(super) fn new(durability: Durability) -> JournalWriter {
+        JournalWriter {
+            durability,
+            state: State::Off,
+            reading: Reading::Idle,
+            last: JournalSeq(0),
+            synced: JournalSeq(0),
+            unsent: VecDeque::new(),
+            unsynced: VecDeque::new(),
+            epoch: 0,
+            bytes: 0,
+            done: Vec::new(),
+            journal_only: 0,
+            down_since: None,
+            opening_due: None,
+            pressed_since: None,
+            report: journal::State::default(),
+            error: None,
+        }
+    }
+
+    /// What waits already may have to be stored now.
+    pub(super) fn set_durability(&mut self, durability: Durability) {
+        if durability != self.durability {
+            self.set_catching_up(true);
+        }
+        self.durability = durability;
+    }
+
+    /// There will be a journal.
+    pub(super) fn is_to_open(&mut self, now: Instant) {
+        self.state = State::Opening;
+        self.opening_due = Some(now + PATIENCE);
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.state == State::Off
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        self.state == State::Opening
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    pub(super) fn is_spilling(&self) -> bool {
+        matches!(self.state, State::Open { spilling: true, .. })
+    }
+
+    pub(super) fn is_catching_up(&self) -> bool {
+        matches!(self.state, State::Open { catching_up: true, .. })
+    }
+
+    /// The journal can write; what waits in memory is to be stored, and what is spilled goes behind
+    /// what was.
+    pub(super) fn open(&mut self, last: JournalSeq) {
+        self.state = State::Open { spilling: self.journal_only > 0, catching_up: true };
+        self.last = self.last.max(last);
+        self.synced = self.last;
+        self.error = None;
+        if self.reading == Reading::Dry {
+            self.reading = Reading::Idle;
+        }
+    }
+
+    /// Nothing more goes to the journal. Returns what it does not have, oldest first.
+    pub(super) fn fail(&mut self, why: String, epoch: u32) -> impl Iterator<Item = ToStore> {
+        self.state = State::Failed;
+        self.epoch = epoch;
+        self.error.get_or_insert(why);
+        if self.reading != Reading::Dry {
+            self.reading = Reading::Idle;
+        }
+        self.bytes = 0;
+        let unsynced = std::mem::take(&mut self.unsynced);
+        unsynced.into_iter().chain(std::mem::take(&mut self.unsent))
+    }
+
+    /// Begins to spill, with what waits in memory, or ends it.
+    pub(super) fn set_spilling(&mut self, spilling: bool) {
+        if self.is_open() {
+            self.state = State::Open { spilling, catching_up: spilling };
+        }
+    }
+
+    /// Whether messages that are in memory have yet to be stored.
+    pub(super) fn set_catching_up(&mut self, behind: bool) {
+        if let State::Open { catching_up, .. } = &mut self.state {
+            *catching_up = behind;
+        }
+    }
+
+    /// Whether a message goes to the journal as things are.
+    pub(super) fn takes(&self, entry: &Entry) -> bool {
+        let State::Open { spilling, .. } = self.state else { return false };
+        let takes = |durability| durability == Durability::Always || spilling;
+        entry.outlives(self.durability).is_some_and(takes)
+    }
+
+    /// Whether a message may be offered to the broker: one that always survives not before it is
+    /// safe.
+    pub(super) fn may_send(&self, entry: &Entry, seq: Option<JournalSeq>) -> bool {
+        match self.state {
+            State::Off | State::Failed => true,
+            State::Opening => !self.is_meant_for(entry),
+            // A message that is to be stored has its number before it can be sent.
+            State::Open { .. } => match entry.outlives(self.durability) {
+                Some(Durability::Always) => seq.is_some_and(|seq| seq <= self.synced),
+                _ => true,
+            },
+        }
+    }
+
+    /// Whether a message is to be stored as soon as there is a journal.
+    pub(super) fn is_meant_for(&self, entry: &Entry) -> bool {
+        entry.outlives(self.durability).is_some()
+    }
+
+    /// Gives a message to the journal that has a place in memory too.
+    pub(super) fn store(&mut self, entry: Entry) -> JournalSeq {
+        self.put(entry, false)
+    }
+
+    /// Gives a message to the journal that is to wait there alone. It takes memory until it is safe
+    /// there.
+    pub(super) fn store_only(&mut self, entry: Entry) {
+        if self.reading == Reading::Dry {
+            self.reading = Reading::Idle;
+        }
+        self.journal_only += 1;
+        self.bytes += entry.cost();
+        self.put(entry, true);
+    }
+
+    fn put(&mut self, mut entry: Entry, journal_only: bool) -> JournalSeq {
+        entry.durability.get_or_insert(self.durability);
+        self.last.0 += 1;
+        self.unsent.push_back(ToStore { seq: self.last, entry, journal_only });
+        self.last
+    }
+
+    pub(super) fn last(&self) -> JournalSeq {
+        self.last
+    }
+
+    /// Memory of what the journal alone is to have and has not yet, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Says in the messages that have no other place in memory when they were measured: the
+    /// journal may give them back.
+    pub(super) fn correct(&mut self, now: Now) {
+        let both = self.unsynced.iter_mut().chain(&mut self.unsent);
+        for ToStore { entry, .. } in both.filter(|new| new.journal_only) {
+            let before = entry.cost();
+            entry.correct(now);
+            self.bytes = (self.bytes + entry.cost()).saturating_sub(before);
+        }
+    }
+
+    /// Whether there is much to hand over already.
+    pub(super) fn is_busy(&self) -> bool {
+        self.unsent.len() >= BUSY
+    }
+
+    /// A message that may be in the journal is needed no more.
+    pub(super) fn done(&mut self, queued: &QueuedMessage) {
+        if let Some(seq) = queued.seq {
+            self.done.push((seq, queued.entry.port));
+        }
+    }
+
+    /// All up to here is as safe as `sync` asks for.
+    pub(super) fn synced(&mut self, up_to: JournalSeq) {
+        self.synced = self.synced.max(up_to);
+        let end = self.unsynced.partition_point(|new| new.seq <= up_to);
+        for new in self.unsynced.drain(..end).filter(|new| new.journal_only) {
+            self.bytes -= new.entry.cost();
+        }
+    }
+
+    /// Wants messages of so much memory back, unless they are on their way.
+    pub(super) fn read(&mut self, bytes: usize) {
+        if self.may_read() {
+            self.reading = Reading::Wanted(bytes);
+        }
+    }
+
+    /// A disk that cannot be written can be read mostly.
+    pub(super) fn may_read(&self) -> bool {
+        self.journal_only > 0 && self.reading == Reading::Idle
+    }
+
+    /// The journal has answered. One that has nothing is not asked again before it got more.
+    pub(super) fn was_read(&mut self, nothing: bool) {
+        self.reading = if nothing { Reading::Dry } else { Reading::Idle };
+    }
+
+    /// Whether there is so much to tell that it should not wait.
+    pub(super) fn has_much_done(&self) -> bool {
+        self.done.len() >= 256
+    }
+
+    /// Messages that were stored without a place in memory, and are not safe yet.
+    pub(super) fn unsynced_journal_only(&self) -> usize {
+        self.unsynced.iter().chain(&self.unsent).filter(|new| new.journal_only).count()
+    }
+
+    /// Whether all that the journal is to have is safe.
+    pub(super) fn is_synced(&self) -> bool {
+        self.unsynced.is_empty() && !self.has_batch()
+    }
+
+    pub(super) fn synced_up_to(&self) -> JournalSeq {
+        self.synced
+    }
+
+    /// Whether there is something to tell to the journal.
+    pub(super) fn has_batch(&self) -> bool {
+        let is_to_read = matches!(self.reading, Reading::Wanted(_));
+        is_to_read || !self.unsent.is_empty() || !self.done.is_empty()
+    }
+
+    pub(super) fn next_batch(&mut self) -> JournalBatch {
+        let mut batch = JournalBatch { epoch: self.epoch, ..JournalBatch::default() };
+        let mut bytes = 0;
+        while bytes < BATCH
+            && let Some(new) = self.unsent.pop_front()
+        {
+            bytes += new.entry.cost();
+            self.unsynced.push_back(new.clone());
+            batch.entries.push(new);
+        }
+        // The end of a message must not be told before its begin.
+        if self.unsent.is_empty() {
+            batch.done = std::mem::take(&mut self.done);
+            if let Reading::Wanted(bytes) = self.reading {
+                batch.read = Some(bytes);
+                self.reading = Reading::UnderWay;
+            }
+        }
+        batch
+    }
+
+    /// Whether the broker has been away for so long.
+    pub(super) fn is_down_for(&self, after: Duration, now: Instant) -> bool {
+        self.down_since.is_some_and(|since| now.saturating_duration_since(since) >= after)
+    }
+}

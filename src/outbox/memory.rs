@@ -1,0 +1,164 @@
+//! What waits in memory: how messages come in, and which make way when it is full.
+
+use super::policy::{MakesWay, Policy, Usage};
+use super::port_queue::PortQueue;
+use super::{MessageId, Outbox, Outcome, Queued, QueuedMessage};
+use crate::outbox::entry::Entry;
+use crate::outbox::settings::Drop;
+use bytes::Bytes;
+
+/// So many boxes of messages that have gone are kept for those to come.
+const SPARES: usize = 32;
+
+impl Outbox {
+    /// A message in memory, from now on under an id of its own.
+    pub(super) fn boxed(&mut self, entry: Entry) -> Queued {
+        self.last_id += 1;
+        let (id, cost) = (MessageId(self.last_id), entry.cost());
+        let Some(mut spare) = self.spares.pop() else {
+            return Box::new(QueuedMessage { id, entry, cost, seq: None, tries: 0 });
+        };
+        spare.id = id;
+        spare.entry = entry;
+        spare.cost = cost;
+        spare.seq = None;
+        spare.tries = 0;
+        spare
+    }
+
+    /// A message is not needed any more. Its box may take the next one, so that as long as few wait
+    /// nothing is allocated.
+    pub(super) fn recycle(&mut self, mut queued: Queued) {
+        if self.spares.len() < SPARES {
+            let message = &mut queued.entry.message;
+            message.payload = Bytes::new();
+            message.properties = None;
+            self.spares.push(queued);
+        }
+    }
+
+    /// Where the queue of a port stands, which is there from now on.
+    pub(super) fn port_queue(&mut self, port: u16) -> usize {
+        let port = usize::from(port);
+        if self.ports.len() <= port {
+            self.ports.resize_with(port + 1, PortQueue::default);
+        }
+        port
+    }
+
+    pub(super) fn push_unstored(&mut self, queued: Queued) {
+        if queued.entry.latest_only || !self.has_room_for(queued.cost) {
+            self.replace_older(&queued);
+            if !self.make_way(&queued) {
+                return;
+            }
+        }
+        self.keep(queued);
+    }
+
+    /// Takes out what a message stands in for: one of which only the latest counts all that there
+    /// is of its topic, any other as much as it needs room.
+    fn replace_older(&mut self, new: &QueuedMessage) {
+        let port = usize::from(new.entry.port);
+        while self.could_ever_have_room_for(new.cost)
+            && (new.entry.latest_only || !self.has_room_for(new.cost))
+            && let Some(old) = self.ports[port].take_replaced(&new.entry)
+        {
+            self.gone(&old);
+            self.counts.replaced += 1;
+            self.tell(old.id, Outcome::Replaced);
+        }
+    }
+
+    /// Drops what waits by the policy until there is room for a message, or the message itself, of
+    /// which `false` tells.
+    pub(super) fn make_way(&mut self, new: &QueuedMessage) -> bool {
+        let may_fit = self.could_ever_have_room_for(new.cost);
+        while may_fit && !self.has_room_for(new.cost) {
+            let Some((at, least)) = self.take_victim(new) else { break };
+            self.gone(&least);
+            self.ports[at].drops.full += 1;
+            self.dropped(least.id);
+        }
+        let fits = self.has_room_for(new.cost);
+        if !fits {
+            let drops = &mut self.ports[usize::from(new.entry.port)].drops;
+            if new.cost > self.bounds.bytes.bytes() {
+                self.counts.too_large += 1;
+                drops.too_large += 1;
+            } else {
+                drops.full += 1;
+            }
+            self.dropped(new.id);
+        }
+        fits
+    }
+
+    /// Puts a message into its port's queue, behind what it must not overtake.
+    pub(super) fn keep(&mut self, queued: Queued) {
+        self.bytes += queued.cost;
+        self.waiting += 1;
+        self.ports[usize::from(queued.entry.port)].push(queued, self.bounds.ordering);
+    }
+
+    /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
+    fn take_victim(&mut self, new: &QueuedMessage) -> Option<(usize, Queued)> {
+        let policy = Policy { drop: self.bounds.drop, senders: self.senders };
+        let sizes = (0_u16..).zip(&self.ports);
+        let usages = sizes.map(|(port, queue)| Usage { port, bytes: queue.bytes() as u64 });
+        let new = Usage { port: new.entry.port, bytes: new.cost as u64 };
+        let MakesWay::Least(port) = policy.makes_way(new, self.bounds.bytes.bytes() as u64, usages)
+        else {
+            return None;
+        };
+        if let Some(least) = self.ports[usize::from(port)].pop_least() {
+            return Some((usize::from(port), least));
+        }
+        // All that it has is in the journal too.
+        let own = usize::from(new.port);
+        let oldest = self.bounds.drop == Drop::Oldest;
+        let least = oldest.then(|| self.ports[own].pop_least()).flatten()?;
+        Some((own, least))
+    }
+
+    /// Messages that were out of the queues wait again, in their old places.
+    pub(super) fn wait_again(&mut self, mut returned: Vec<Queued>) {
+        let order = self.bounds.ordering;
+        self.fresh_to_backlog();
+        self.waiting += returned.len();
+        returned.sort_unstable_by_key(|queued| (queued.entry.port, queued.id));
+        let mut returned = returned.into_iter().peekable();
+        while let Some(port) = returned.peek().map(|queued| queued.entry.port) {
+            let of_port = std::iter::from_fn(|| returned.next_if(|it| it.entry.port == port));
+            self.ports[usize::from(port)].give_back(of_port, order);
+        }
+    }
+
+    /// All that waits is backlog from now on.
+    pub(super) fn fresh_to_backlog(&mut self) {
+        for port in &mut self.ports {
+            port.fresh_to_backlog(self.bounds.ordering);
+        }
+    }
+
+    /// A message that waited does no more.
+    pub(super) fn gone(&mut self, held: &QueuedMessage) {
+        self.bytes -= held.cost;
+        self.waiting -= 1;
+        self.writer.done(held);
+    }
+
+    fn has_room_for(&self, cost: usize) -> bool {
+        let taken = self.bytes + self.writer.bytes();
+        self.len() < self.bounds.messages as usize
+            && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
+    }
+
+    /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
+    /// too, and for nothing.
+    fn could_ever_have_room_for(&self, cost: usize) -> bool {
+        let taken = self.in_flight.bytes() + self.writer.bytes();
+        self.in_flight.len() < self.bounds.messages as usize
+            && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
+    }
+}

@@ -1,0 +1,249 @@
+//! What waits of one port.
+
+use super::queue::Queue;
+use super::{JournalSeq, Queued, QueuedMessage};
+use crate::base::clock::Now;
+use crate::mqtt::topic::Topic;
+use crate::outbox::entry::Entry;
+use crate::outbox::settings::Order;
+use std::collections::{HashMap, VecDeque};
+
+/// The messages of one port that wait, and what it lost.
+#[derive(Debug, Default)]
+pub(super) struct PortQueue {
+    /// What piled up while there was no link, and what must not overtake that.
+    backlog: Queue,
+    /// What came since.
+    fresh: Queue,
+    /// How many of the backlog have a topic; kept only where the order is by topic.
+    topics: HashMap<Topic, u32>,
+    /// What the broker seems to end links at, oldest first; everything overtakes it.
+    aside: VecDeque<Queued>,
+    bytes: usize,
+    /// Messages that wait in the journal alone, behind the backlog.
+    pub(super) journal_only: u64,
+    pub(super) drops: Drops,
+}
+
+/// One of the two queues of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    Backlog,
+    Fresh,
+}
+
+/// How many messages of a port were lost, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Drops {
+    /// The outbox was full.
+    pub full: u64,
+    /// They alone were larger than the outbox.
+    pub too_large: u64,
+    /// The journal was full, or what was in it could not be read any more.
+    pub journal: u64,
+}
+
+impl PortQueue {
+    /// Memory of what waits, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn queue(&mut self, age: Age) -> &mut Queue {
+        match age {
+            Age::Backlog => &mut self.backlog,
+            Age::Fresh => &mut self.fresh,
+        }
+    }
+
+    pub(super) fn front(&self, age: Age) -> Option<&QueuedMessage> {
+        match age {
+            Age::Backlog => self.backlog.front(),
+            Age::Fresh => self.fresh.front(),
+        }
+    }
+
+    /// Whether a new message has to wait until the backlog is gone.
+    fn is_behind(&self, topic: &Topic, order: Order) -> bool {
+        match order {
+            Order::Port => !self.backlog.is_empty() || self.journal_only > 0,
+            // What the journal holds is not known by topic.
+            Order::Topic => self.topics.contains_key(topic) || self.journal_only > 0,
+            Order::None => false,
+        }
+    }
+
+    /// Whether a new message would have to wait for what is in the journal alone.
+    pub(super) fn is_behind_journal(&self, order: Order) -> bool {
+        self.journal_only > 0 && order != Order::None
+    }
+
+    /// Takes in a new message, behind what it must not overtake.
+    pub(super) fn push(&mut self, queued: Queued, order: Order) {
+        if self.is_behind(&queued.entry.message.topic, order) {
+            return self.push_backlog(queued, order);
+        }
+        self.bytes += queued.cost;
+        self.fresh.push_back(queued);
+    }
+
+    /// Takes in a message that must not overtake the backlog.
+    pub(super) fn push_backlog(&mut self, queued: Queued, order: Order) {
+        self.bytes += queued.cost;
+        count(&mut self.topics, [&*queued], order);
+        self.backlog.push_back(queued);
+    }
+
+    /// Messages that were out of the queue, oldest first, wait again in their old places.
+    pub(super) fn give_back(&mut self, returned: impl IntoIterator<Item = Queued>, order: Order) {
+        self.fresh_to_backlog(order);
+        let mut queue = Queue::default();
+        for queued in returned {
+            self.bytes += queued.cost;
+            count(&mut self.topics, [&*queued], order);
+            queue.push_back(queued);
+        }
+        self.backlog.merge(&mut queue);
+    }
+
+    /// All that waits is backlog from now on.
+    pub(super) fn fresh_to_backlog(&mut self, order: Order) {
+        count(&mut self.topics, self.fresh.iter(), order);
+        self.backlog.merge(&mut self.fresh);
+    }
+
+    /// The order is another one from now on.
+    pub(super) fn set_order(&mut self, order: Order) {
+        self.topics.clear();
+        count(&mut self.topics, self.backlog.iter(), order);
+    }
+
+    pub(super) fn pop(&mut self, age: Age) -> Option<Queued> {
+        let taken = self.queue(age).pop_front();
+        self.less(taken, age)
+    }
+
+    /// Puts a message out of the way of all others.
+    pub(super) fn push_aside(&mut self, queued: Queued) {
+        self.bytes += queued.cost;
+        let at = self.aside.partition_point(|other| other.id < queued.id);
+        self.aside.insert(at, queued);
+    }
+
+    /// What is out of the way, oldest first.
+    pub(super) fn aside(&self) -> impl Iterator<Item = &QueuedMessage> {
+        self.aside.iter().map(Box::as_ref)
+    }
+
+    /// Takes the first of a kind that is out of the way.
+    pub(super) fn take_aside(&mut self, wanted: impl Fn(&QueuedMessage) -> bool) -> Option<Queued> {
+        let at = self.aside.iter().position(|queued| wanted(queued))?;
+        let taken = self.aside.remove(at)?;
+        self.bytes -= taken.cost;
+        Some(taken)
+    }
+
+    /// What is missed least. What the broker seems not to take is missed least of all, but what the
+    /// journal has takes no memory from others.
+    pub(super) fn pop_least(&mut self) -> Option<Queued> {
+        self.take_aside(|queued| queued.seq.is_none())
+            .or_else(|| self.first_of_both(Queue::pop_least))
+    }
+
+    /// What a newer message stands in for.
+    pub(super) fn take_replaced(&mut self, newer: &Entry) -> Option<Queued> {
+        self.first_of_both(|queue| queue.take_replaced(newer))
+    }
+
+    fn first_of_both(&mut self, take: impl Fn(&mut Queue) -> Option<Queued>) -> Option<Queued> {
+        [Age::Backlog, Age::Fresh].into_iter().find_map(|age| {
+            let taken = take(self.queue(age));
+            self.less(taken, age)
+        })
+    }
+
+    fn less(&mut self, taken: Option<Queued>, age: Age) -> Option<Queued> {
+        if let Some(taken) = &taken {
+            self.bytes -= taken.cost;
+            if age == Age::Backlog {
+                self.uncount(&taken.entry.message.topic);
+            }
+        }
+        taken
+    }
+
+    fn uncount(&mut self, topic: &Topic) {
+        if let Some(count) = self.topics.get_mut(topic) {
+            *count -= 1;
+            if *count == 0 {
+                self.topics.remove(topic);
+            }
+        }
+    }
+
+    /// All that waits, in the order in which it came.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut QueuedMessage> {
+        let aside = self.aside.iter_mut().map(Box::as_mut);
+        aside.chain(self.backlog.iter_mut()).chain(self.fresh.iter_mut())
+    }
+
+    /// Says in the messages when they were measured. Returns how many bytes came and went.
+    pub(super) fn correct(&mut self, now: Now) -> (usize, usize) {
+        let (mut more, mut less) = (0, 0);
+        for queued in self.iter_mut() {
+            less += queued.cost;
+            queued.correct(now);
+            more += queued.cost;
+        }
+        self.bytes = (self.bytes + more).saturating_sub(less);
+        (more, less)
+    }
+
+    /// The journal does not have what it was given from `first` on.
+    pub(super) fn forget_journalled(&mut self, first: JournalSeq) {
+        for queued in self.iter_mut() {
+            queued.seq = queued.seq.filter(|seq| *seq < first);
+        }
+        self.backlog.forget_journalled();
+        self.fresh.forget_journalled();
+    }
+
+    /// Takes out all that is meant.
+    pub(super) fn take_out(
+        &mut self,
+        is_meant: impl Fn(&QueuedMessage) -> bool,
+        out: &mut Vec<Queued>,
+    ) {
+        while let Some(taken) = self.take_aside(&is_meant) {
+            out.push(taken);
+        }
+        for age in [Age::Backlog, Age::Fresh] {
+            let first = out.len();
+            self.queue(age).take_out(&is_meant, out);
+            for taken in &out[first..] {
+                self.bytes -= taken.cost;
+                if age == Age::Backlog {
+                    self.uncount(&taken.entry.message.topic);
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> (usize, usize) {
+        self.fresh.capacity()
+    }
+}
+
+/// Counts messages that come to the backlog, where the order is by topic.
+fn count<'a>(
+    topics: &mut HashMap<Topic, u32>,
+    messages: impl IntoIterator<Item = &'a QueuedMessage>,
+    order: Order,
+) {
+    if order == Order::Topic {
+        for queued in messages {
+            *topics.entry(queued.entry.message.topic.clone()).or_default() += 1;
+        }
+    }
+}
