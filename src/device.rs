@@ -5,6 +5,7 @@ pub mod cases;
 pub mod command;
 mod commands;
 mod exchange;
+pub mod frame_seen;
 pub mod inbound;
 pub mod last_values;
 pub mod mapping;

@@ -4,7 +4,7 @@
 
 use crate::base::clock::Stamp;
 use crate::config::error::ConfigError;
-use crate::device::pipeline::{FrameSeen, RejectedField};
+use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
 use crate::gateway::status::{BrokerReport, ProgramReport};
 use crate::mqtt::message::Message as Publish;

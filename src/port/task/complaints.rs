@@ -55,7 +55,7 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::pipeline::RejectedField;
+    use crate::device::frame_seen::RejectedField;
     use std::time::Duration;
 
     fn refused(reason: RejectReason, times: u64) -> Complaint {

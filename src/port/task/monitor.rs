@@ -3,7 +3,7 @@
 use crate::base::clock::Now;
 use crate::device::Topic;
 use crate::device::command::CommandError;
-use crate::device::pipeline::FrameSeen;
+use crate::device::frame_seen::FrameSeen;
 use crate::port::status::{PortState, PortStatus};
 use bytes::Bytes;
 use std::sync::Arc;
