@@ -157,7 +157,6 @@ impl Device {
         }
     }
 
-    /// Takes a command message.
     pub fn command(&mut self, inbound: Inbound, now: Instant) {
         self.commands.take(inbound, now);
     }

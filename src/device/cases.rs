@@ -22,7 +22,6 @@ pub struct Case {
     pub open: Open,
     #[serde(default)]
     pub input: Vec<Burst>,
-    /// The messages, in order.
     #[serde(default)]
     pub messages: Vec<Content>,
     /// All that happens, in order.

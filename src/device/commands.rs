@@ -7,7 +7,6 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The commands of one device.
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) rules: Vec<Command>,

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// A command message on its way to a device.
 #[derive(Debug)]
 pub struct Inbound {
     /// The topic it was published to.

@@ -7,7 +7,6 @@ use crate::mqtt::message::Message;
 /// A message made of readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// What is published.
     pub message: Message,
     /// What it survives while it waits for the broker; `None`: what the outbox says.
     pub durability: Option<Durability>,

@@ -1,4 +1,4 @@
-//! Who has a tty open? Looked up in procfs, as `fuser` does.
+//! Which other program has a tty open: a search in procfs, as `fuser` does it.
 
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// What to do about a login or a shell on the boot console; nothing for other programs.
+    /// How to free the port from a login or shell on the boot console. Empty for other programs.
     pub(super) fn remedy(&self, tty: &Path) -> String {
         match self.name.as_str() {
             "askfirst" | "ash" | "getty" | "init" | "login" => {
@@ -33,9 +33,8 @@ impl fmt::Display for Process {
     }
 }
 
-/// The first process other than this one that has `tty` open, as far as this user may see. `known`
-/// is who had it before: while that one has it, nobody else is looked at, because a look at every
-/// open file of the machine is not cheap.
+/// Finds the first other process that has `tty` open, among those whose files this user may see.
+/// `known` had it before and is asked first: a look at every open file of the machine is not cheap.
 pub(super) fn by_another(proc: &Path, tty: &Path, known: Option<&Process>) -> Option<Process> {
     if let Some(known) = known
         && has_open(&proc.join(known.id.to_string()), tty)
@@ -55,7 +54,7 @@ pub(super) fn by_another(proc: &Path, tty: &Path, known: Option<&Process>) -> Op
     None
 }
 
-/// Whether a process has `tty` open and is not itself what is at its other end: who made a pair of
+/// Whether a process has `tty` open without holding its master end. A program that made a pair of
 /// virtual ports, such as socat, often keeps both ends open and reads only one of them.
 fn has_open(process: &Path, tty: &Path) -> bool {
     let Ok(files) = fs::read_dir(process.join("fd")) else { return false };
@@ -70,7 +69,7 @@ fn has_open(process: &Path, tty: &Path) -> bool {
     has_tty && !masters.iter().any(|file| is_master_of(&process.join("fdinfo").join(file), tty))
 }
 
-/// Whether an open `ptmx` is the other end of `tty`, `/dev/pts/5`.
+/// Whether an open `ptmx` is the master end of `tty`, such as `/dev/pts/5`.
 fn is_master_of(info: &Path, tty: &Path) -> bool {
     let info = fs::read_to_string(info).unwrap_or_default();
     let index = info.lines().find_map(|line| line.strip_prefix("tty-index:"));

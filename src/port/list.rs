@@ -1,4 +1,4 @@
-//! Which serial ports are there?
+//! The list of this machine's serial ports, for `tty2mqtt ports`.
 
 use super::usb::{self, Adapter, read};
 use serde::Serialize;
@@ -15,17 +15,16 @@ pub fn found() -> Vec<Found> {
 pub struct Found {
     /// `/dev/ttyUSB0`.
     pub path: String,
-    /// The USB adapter that it belongs to.
     #[serde(rename = "usb")]
     pub adapter: Option<Adapter>,
     /// The lines that name it in the configuration.
     pub config: String,
-    /// What the user should know of it.
+    /// A warning for the user, such as that the port is the console.
     pub note: Option<String>,
 }
 
-/// All serial ports that exist in hardware. `sysfs` is `/sys` and `consoles` `/proc/consoles`, but
-/// for tests.
+/// Lists the ports that exist in hardware. Only tests use other paths than `/sys` and
+/// `/proc/consoles`.
 pub fn list(sysfs: &Path, consoles: &Path) -> Vec<Found> {
     let adapters = usb::adapters(sysfs);
     let consoles = fs::read_to_string(consoles).unwrap_or_default();
@@ -52,7 +51,7 @@ pub fn list(sysfs: &Path, consoles: &Path) -> Vec<Found> {
     found
 }
 
-/// Virtual consoles have no device; UART slots without a chip have type 0.
+/// Whether a UART chip is behind a tty. Virtual consoles have no `device`, and empty slots type 0.
 fn is_uart(tty: &Path) -> bool {
     tty.join("device").exists() && read(&tty.join("type")).as_deref() != Some("0")
 }
@@ -67,7 +66,7 @@ fn of_adapter(adapter: &Adapter, all: &[Adapter]) -> Found {
     if let Some(serial) = &adapter.serial {
         let _ = write!(config, ", serial: {}", serde_json::Value::from(serial.as_str()));
     }
-    // Several ports of one adapter differ by their interface only.
+    // The ports of one adapter differ only in their interface.
     if twins.iter().any(|twin| twin.serial == adapter.serial && twin.interface != adapter.interface)
     {
         let _ = write!(config, ", interface: {}", adapter.interface);

@@ -1,4 +1,4 @@
-//! Opens a port in the state that the configuration asks for.
+//! Opens a serial port, local or on the network, with its configured settings.
 
 use super::in_use;
 use super::stream::{Stream, Tty};
@@ -24,46 +24,43 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Opened<S> {
     pub stream: S,
-    /// What was opened, `/dev/ttyUSB1`.
+    /// Its path or address, such as `/dev/ttyUSB1`.
     pub device: String,
-    /// What there is between us and the device.
     pub link: LinkKind,
-    /// Errors on the line since it was opened, where the driver counts them.
+    /// Line errors since the port was opened, if the driver counts them.
     pub line_counts: Option<watch::Receiver<LineCounts>>,
 }
 
-/// What there is between us and a device.
+/// What stands between the gateway and a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {
     Tty,
-    /// A tty whose damaged bytes are marked as termios(3) says at PARMRK.
+    /// A tty that marks damaged bytes, as termios(3) describes for PARMRK.
     MarkedTty,
-    /// A serial server on the network, which may speak itself before the device does.
+    /// A serial server on the network, which may send bytes of its own before those of the device.
     Network,
 }
 
-/// Why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("{0} is not there; is it plugged in? `tty2mqtt ports` lists what is")]
     NotFound(String),
     #[error("{0} is not open to this user; add the user to the group `dialout`")]
     Permission(String),
-    /// Another program reads it too, so each would get a part of the bytes.
+    /// Another program reads the port too, so each would get only a part of the bytes.
     #[error("{path} is in use by {by}{remedy}")]
     InUse {
         path: String,
-        /// Name and process id of the other program, as far as they can be seen.
+        /// The name and process id of the other program, if this user may see them.
         by: String,
         remedy: String,
     },
-    /// A file, but no tty.
+    /// The path is a file, but not a tty.
     #[error("{0} is not a serial port")]
     NoTty(String),
-    /// The driver does not take the line settings.
     #[error("{path} does not take {line}: {why}")]
     Line { path: String, line: Line, why: String },
-    /// No adapter, or several that cannot be told apart.
+    /// No adapter matches, or several that cannot be told apart.
     #[error(transparent)]
     Usb(#[from] UsbError),
     /// The port on the network does not answer.
@@ -71,18 +68,18 @@ pub enum OpenError {
     Tcp { address: TcpAddress, source: io::Error },
     #[error("{path}: {source}")]
     Io { path: String, source: io::Error },
-    /// The configuration check lets no such port through.
+    /// The check of the configuration refuses such a port.
     #[error("no key says which serial port this is")]
     Nameless,
 }
 
-/// Opens one port, whenever it is asked to.
+/// Opens one port, again and again.
 #[derive(Clone, Debug)]
 pub struct Opener {
     port: Port,
-    /// Who had the tty the last time.
+    /// The program that had the tty open at the last attempt.
     in_use_by: Option<in_use::Process>,
-    /// What the driver did not do the last time; the log knows of it.
+    /// What the driver did not do at the last opening. It was logged then.
     undone: Vec<String>,
 }
 
@@ -96,8 +93,8 @@ impl Opener {
         Opener { port, in_use_by: None, undone: Vec::new() }
     }
 
-    /// Opens the port. Nobody else on this thread waits for it: an adapter that is out of order
-    /// takes its driver's time-outs, seconds, and a name on the network has to be looked up.
+    /// Opens the port without blocking the thread: a broken adapter can hold its driver for seconds,
+    /// and a host name has to be resolved.
     pub async fn open(&mut self) -> Result<Opened<Stream>, OpenError> {
         if let Some(address) = &self.port.tcp {
             return connect(address).await;
@@ -126,9 +123,9 @@ impl Opener {
     fn open_tty(&mut self, path: &Path) -> Result<Opened<Stream>, OpenError> {
         let line = self.port.line.unwrap_or(Line::DEFAULT);
         let shown = path.display().to_string();
-        // By its real name: the other end of a symlink is what others have open, too.
+        // The target of a symlink is what other programs have open.
         let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
-        // Opened first, because most of what can be wrong shows then, and costs less than a search.
+        // The tty is opened first: that shows most faults, and costs less than a search in procfs.
         let tty = first_open(&real).map_err(|e| explain(&shown, e, || self.in_use_by(&real)))?;
         if let Some(by) = self.in_use_by(&real) {
             return Err(taken(&shown, Some(by)));
@@ -146,7 +143,7 @@ impl Opener {
             }
         }
         let settings = mark_errors(&tty).map_err(io)?;
-        // Behind a virtual port there is no line.
+        // A virtual port has no line.
         if !real.starts_with("/dev/pts") {
             undone.extend(other_line(line, &settings));
         }
@@ -154,7 +151,7 @@ impl Opener {
             tracing::warn!("{shown}: {what}");
         }
         let is_marked = settings.input_modes.contains(InputModes::PARMRK);
-        // What came in before we were there belongs to no reading of ours.
+        // Input from before the opening may begin in mid-frame.
         stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
         let mut tty = Tty::new(stream, tty);
         let line_counts = tty.watch_line();
@@ -167,7 +164,7 @@ impl Opener {
         self.in_use_by.clone()
     }
 
-    /// Of what the driver did not do, that of which the log does not know from the last opening.
+    /// Returns those of `undone` that were not logged at the last opening.
     fn new_ones(&mut self, undone: &[String]) -> Vec<String> {
         let before = std::mem::replace(&mut self.undone, undone.to_vec());
         undone.iter().filter(|what| !before.contains(what)).cloned().collect()
@@ -263,7 +260,8 @@ fn other_line(wanted: Line, settings: &Termios) -> Option<String> {
     };
     let stop_bits = if modes.contains(ControlModes::CSTOPB) { 2 } else { 1 };
     let set = Line { baud: settings.output_speed(), data_bits, parity, stop_bits };
-    // Chips divide a clock; what is off by 2 % still works, and Linux tells it as what was wanted.
+    // Chips divide a clock. A speed that is off by up to 2 % still works, and Linux reports such a
+    // speed as the one that was asked for.
     let is_near = set.baud.abs_diff(wanted.baud) <= wanted.baud / 50;
     let is_same = is_near && Line { baud: wanted.baud, ..set } == wanted;
     (!is_same).then(|| format!("the driver does not take {wanted}; it has set {set}"))
@@ -295,7 +293,7 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     let connecting = TcpStream::connect((address.host.as_str(), address.port));
     let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting).await;
     let stream = stream.map_err(|late| failed(late.into()))?.map_err(failed)?;
-    // A device that lost its power says nothing; without this we would wait for it for ever.
+    // A server that lost its power sends no FIN. Without keep-alive the loss would never be noticed.
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10));

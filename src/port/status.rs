@@ -147,7 +147,6 @@ pub struct BadFrames {
     pub line_error: u64,
 }
 
-/// What became of commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCounts {
     pub sent: u64,
@@ -168,7 +167,6 @@ struct CommandReport<'a> {
 #[derive(Clone, Debug)]
 pub struct PortTopics {
     pub status: Topic,
-    /// What became of commands.
     pub command: Topic,
 }
 

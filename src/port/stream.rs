@@ -23,7 +23,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// on the wire, for which it waits up to 30 s.
 #[derive(Debug)]
 pub enum Stream {
-    /// A tty.
     Tty(Tty),
     /// A tty that is being closed.
     Closing(JoinHandle<()>),
@@ -32,7 +31,6 @@ pub enum Stream {
     Tcp(TcpStream),
 }
 
-/// An open tty.
 #[derive(Debug)]
 pub struct Tty {
     stream: SerialStream,

@@ -41,7 +41,6 @@ use tokio::time::{sleep_until, timeout};
 /// How long a port may take to close. A tty gets a second of it to send what was written.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
-/// All that the task of a port owns.
 #[derive(Debug)]
 pub struct PortTask {
     pub name: Name,

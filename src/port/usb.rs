@@ -27,9 +27,7 @@ pub struct Adapter {
     /// `ttyUSB0`.
     #[serde(skip)]
     pub tty: String,
-    /// Vendor id.
     pub vendor: UsbId,
-    /// Product id.
     pub product: UsbId,
     /// Serial number, where the adapter has one.
     pub serial: Option<String>,

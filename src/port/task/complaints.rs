@@ -1,5 +1,5 @@
-//! What the log is told of bytes that came to nothing: each kind at once, and then more and more
-//! seldom while it lasts. A device that sends rubbish all day must not push all else out of the log.
+//! What is logged of input that is lost. Each kind is logged at once, and then less and less often
+//! while it lasts: a device that sends rubbish all day must not push everything else out of the log.
 
 use crate::base::log::lasting::Lasting;
 use crate::device::RejectReason;
@@ -7,7 +7,7 @@ use crate::device::pipeline::Complaint;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What the log knows of one port.
+/// What was logged of one port.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     refused: BTreeMap<RejectReason, Lasting>,
@@ -15,7 +15,7 @@ pub(super) struct Complaints {
     lost: Known,
 }
 
-/// A count that only grows, and how much of it the log was told.
+/// A count that only grows, and how much of it was logged.
 #[derive(Debug, Default)]
 struct Known {
     count: u64,
@@ -31,7 +31,7 @@ impl Known {
 }
 
 impl Complaints {
-    /// The lines that are due: refused readings, and the port's `bad` frames and `lost` messages.
+    /// Returns the lines to log now. `bad` and `lost` are the port's frames and messages so far.
     pub(super) fn lines(
         &mut self,
         refused: Vec<Complaint>,

@@ -38,7 +38,6 @@ pub enum PortEvent {
     Frame(FrameSeen),
     /// A command was written in full: its topic, its bytes cut to 1024, how many there were.
     Wrote(Topic, Bytes, usize),
-    /// A command was refused.
     Refused(Topic, CommandError),
     /// The port is in another state; with the last thing that went wrong.
     State(PortState, Option<String>),

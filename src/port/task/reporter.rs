@@ -204,7 +204,6 @@ impl Reporter {
         }
     }
 
-    /// The port is open.
     pub(super) fn opened(&mut self, opened: String, is_told: bool, device: &Device, now: Now) {
         let again = if self.status.opens > 0 { " again" } else { "" };
         if is_told {

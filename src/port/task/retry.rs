@@ -1,38 +1,38 @@
-//! When a port that is away is tried again, and what the log is told of it.
+//! When the gateway tries to open an absent port again, and what it logs of that.
 
 use super::trial;
 use crate::base::backoff::Backoff;
 use crate::base::log::lasting::{Again, Lasting};
 use std::time::{Duration, Instant};
 
-/// How an attempt to have a port ended.
+/// How an attempt to open and use a port ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// It could not be opened.
+    /// The port could not be opened.
     Failed,
-    /// It could, but was no link, or none that lasted.
+    /// The port was opened, but the link failed its trial or did not last.
     Brief,
-    /// It was open, and ended.
+    /// The port was open for a while, and then the link ended.
     Ended,
 }
 
-/// The pauses between attempts, and what the log knows of them. Time comes from outside.
+/// The pauses between attempts, and which of them were logged. Sans-io.
 #[derive(Debug)]
 pub(super) struct Retry {
     /// A plug that was put back should work again within two seconds.
     pauses: Backoff,
-    /// Somebody else has the serial server, or it is not set up; this takes longer.
+    /// Another client uses the serial server, or it is not set up: that takes longer to change.
     brief_pauses: Backoff,
-    /// Whether the last link did not last.
+    /// Whether the last attempt was [`Attempt::Brief`].
     distrusts: bool,
-    /// Why it failed when the log was told last.
+    /// The reason of the failure that was logged last.
     told: Option<String>,
     failed: Lasting,
-    /// It failed in another way than the log knows of.
+    /// Failures for another reason than the one that was logged last.
     changed: Lasting,
     brief: Lasting,
     ended: Lasting,
-    /// Whether the log was told that the port is away, so that it is told of its return.
+    /// Whether the loss of the port was logged, so that its return is logged too.
     tells_return: bool,
 }
 
@@ -52,12 +52,12 @@ impl Retry {
         }
     }
 
-    /// Whether a link of any kind has to last before it counts as one.
+    /// Whether the next link must pass a trial, even on a tty.
     pub(super) fn distrusts(&self) -> bool {
         self.distrusts
     }
 
-    /// The port is open. Whether the log is to be told.
+    /// The port is open. Returns whether that is to be logged.
     pub(super) fn up(&mut self, now: Instant) -> bool {
         self.distrusts = false;
         self.pauses.up(now);
@@ -65,7 +65,7 @@ impl Retry {
         std::mem::take(&mut self.tells_return)
     }
 
-    /// An attempt came to its end: what the log is told, if it is to be.
+    /// An attempt has ended. `Some`: that is to be logged.
     pub(super) fn down(&mut self, how: Attempt, why: &str, now: Instant) -> Option<Again> {
         self.distrusts = how == Attempt::Brief;
         let again = match how {
@@ -86,21 +86,20 @@ impl Retry {
         again
     }
 
-    /// How long to wait before the next attempt.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
-        // Not jittered: nobody else waits for the device.
+        // No jitter is added: nobody else waits for the device.
         let backoff = if self.distrusts { &mut self.brief_pauses } else { &mut self.pauses };
         backoff.down(now, u32::MAX)
     }
 }
 
-/// What the log is told of a port that is away.
+/// The log line for a port that is away.
 pub(super) fn line(port: &str, why: &str, again: Again) -> String {
     let tail = if again.since.is_none() { "; trying again until it works" } else { "" };
     format!("port {port}: {why}{tail}{again}")
 }
 
-/// How an open port ended that was open for so long, and may have been heard.
+/// How a link ended that was open for this time. `heard`: the device sent something on it.
 pub(super) fn after_link(open: Duration, heard: bool) -> Attempt {
     if open < trial::LASTS && !heard { Attempt::Brief } else { Attempt::Ended }
 }

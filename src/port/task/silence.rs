@@ -20,7 +20,6 @@ impl Silence {
         Silence { after, last_rx: now, lasting: Lasting::default(), is_told: false }
     }
 
-    /// The port was opened.
     pub(super) fn opened(&mut self, since: Instant) {
         self.last_rx = since;
         self.is_told = false;

@@ -1,5 +1,5 @@
-//! Whether a link that was just opened is one. A serial server that cannot serve us accepts, says
-//! why and closes; one that speaks telnet mixes its own bytes with those of the device.
+//! The trial of a new link. A serial server that cannot serve the gateway accepts the connection,
+//! says why and closes it; one that speaks telnet mixes its own bytes with those of the device.
 
 use crate::base::clock::Now;
 use crate::port::open::LinkKind;
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-/// A link that lasted for so long is one.
+/// A link that lasts for this time has passed its trial.
 pub(super) const LASTS: Duration = Duration::from_secs(1);
 
-/// Nobody's last words are longer.
+/// A server that sends this many bytes is not saying why it closes: the link has passed.
 const WORDS: usize = 1024;
 
-/// Of last words only so many bytes are quoted.
+/// At most this many bytes of what a server said are quoted.
 const QUOTED: usize = 128;
 
 /// A telnet option is negotiated as IAC, one of WILL, WON'T, DO and DON'T, and the number of the
@@ -23,13 +23,13 @@ const IAC: u8 = 0xFF;
 const WILL: u8 = 0xFB;
 const DONT: u8 = 0xFE;
 
-/// The options that have a meaning have numbers up to this one. (IANA, Telnet Options)
+/// Assigned options have numbers up to this one. (IANA, Telnet Options)
 const LAST_OPTION: u8 = 49;
 
-/// Bytes that came during a trial, as they were read.
+/// The bytes that were read during a trial, one entry for each read.
 pub(super) type Held = Vec<(Now, Vec<u8>)>;
 
-/// Holds back what comes until the link is known to be one. Sans-io.
+/// Holds back what is read until the link has passed. Sans-io.
 #[derive(Debug)]
 struct Trial {
     link: LinkKind,
@@ -38,12 +38,12 @@ struct Trial {
 }
 
 impl Trial {
-    /// Takes bytes. `Some`: the trial is over.
+    /// Takes the bytes of one read. `Some`: the trial is over, and this is its result.
     fn read(&mut self, bytes: &[u8], now: Now) -> Option<Result<(), String>> {
         self.size += bytes.len();
         self.held.push((now, bytes.to_vec()));
         match self.link {
-            // Nobody but the device speaks here.
+            // On a tty only the device sends: its first byte proves the link.
             LinkKind::Tty | LinkKind::MarkedTty => Some(Ok(())),
             LinkKind::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
                 "the other end speaks telnet, which would get into the readings; use ser2net's \
@@ -54,7 +54,7 @@ impl Trial {
         }
     }
 
-    /// The link ended before the trial did: why it is away.
+    /// The link ended during the trial. Returns the reason to log.
     fn ended(&self, end: io::Result<()>) -> String {
         let how = match end {
             Ok(()) => "the other end closed it at once".to_owned(),
@@ -77,7 +77,7 @@ fn is_telnet(first: &[u8]) -> bool {
     matches!(first, [IAC, WILL..=DONT, ..=LAST_OPTION, ..])
 }
 
-/// Reads until the link is known to be one: what came until then, or why it is none.
+/// Reads until the trial is over. Returns what was read, or why the link failed.
 pub(super) async fn pass(
     stream: &mut (impl AsyncRead + Unpin),
     link: LinkKind,
