@@ -162,8 +162,7 @@ impl ActivePort {
             match self.meanwhile(trial::pass(&mut stream, link)).await? {
                 Ok(came) => held = came,
                 Err(why) => {
-                    // The end of a link that was none is of no interest.
-                    let _ = stream.shutdown().await;
+                    self.close(stream).await;
                     return Some((Attempt::Brief, format!("{device}: {why}")));
                 }
             }

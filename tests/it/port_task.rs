@@ -345,7 +345,7 @@ async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again(
 async fn a_port_that_does_not_close_answers_and_ends() {
     let local = LocalSet::new();
     let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
-    let mut stream = Some(NeverCloses);
+    let mut stream = Some(NeverCloses { has_ended: false });
     let task = local.spawn_local(task::run(task, async move || {
         stream
             .take()
@@ -372,8 +372,39 @@ async fn a_port_that_does_not_close_answers_and_ends() {
         .await;
 }
 
-/// A tty whose flow control holds back what was written.
-struct NeverCloses;
+#[tokio::test]
+async fn a_link_that_fails_its_trial_and_does_not_close_holds_up_no_answer_and_no_further_try() {
+    let local = LocalSet::new();
+    let (tries, mut tried) = mpsc::channel(1);
+    let Parts { task, outlet: _outlet, inbox: _inbox, asks, stop } = parts("");
+    let task = local.spawn_local(task::run(task, async move || {
+        tries.send(()).await.unwrap();
+        Ok::<_, &str>(Opened {
+            stream: NeverCloses { has_ended: true },
+            device: "stuck".into(),
+            link: LinkKind::Network,
+            line_counts: None,
+        })
+    }));
+    local
+        .run_until(async {
+            for _ in 0..2 {
+                timeout(DEADLINE, tried.recv()).await.expect("it waits for the close").unwrap();
+                let (reply, answer) = oneshot::channel();
+                asks.send(task::PortRequest::Status(reply)).await.unwrap();
+                timeout(Duration::from_secs(2), answer).await.expect("no answer").unwrap();
+            }
+            drop(stop);
+            timeout(DEADLINE, task).await.expect("it waits for the close").unwrap();
+        })
+        .await;
+}
+
+/// A link whose close waits for ever, as that of a tty whose flow control holds back what was written.
+struct NeverCloses {
+    /// Whether reading finds the end of the link, or waits.
+    has_ended: bool,
+}
 
 impl AsyncRead for NeverCloses {
     fn poll_read(
@@ -381,7 +412,7 @@ impl AsyncRead for NeverCloses {
         _: &mut Context<'_>,
         _: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Poll::Pending
+        if self.has_ended { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 

@@ -215,7 +215,7 @@ impl Reporter {
     }
 
     pub(super) fn does_not_close(&self) {
-        let device = self.status.device.as_deref().unwrap_or_default();
+        let device = self.status.device.as_deref().unwrap_or("it");
         tracing::warn!("port {}: {device} does not close; not waiting for it", self.name);
     }
 
