@@ -7,8 +7,7 @@ use crate::mqtt::message::Message;
 use bytes::Bytes;
 use std::fmt;
 
-/// A frame and what became of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct FrameSeen {
     /// The frame without checksum and delimiters, cut to [`FrameSeen::LONGEST`] bytes.
     pub frame: Bytes,
@@ -34,17 +33,13 @@ impl FrameSeen {
 
     /// Bytes of memory that it takes, about.
     pub(crate) fn cost(&self) -> usize {
-        let messages = self.messages.iter();
-        let messages =
-            messages.map(|m| size_of::<Message>() + m.topic.len() + m.payload.len()).sum::<usize>();
-        let refused = self.refused.iter();
-        let refused = refused
-            .map(|r| size_of::<RejectedField>() + r.field.len() + r.what.len())
-            .sum::<usize>();
-        let no_values = self.no_values.iter();
-        let no_values = no_values
-            .map(|(field, found)| size_of::<(String, String)>() + field.len() + found.len())
-            .sum::<usize>();
+        let message = |m: &Message| size_of::<Message>() + m.topic.len() + m.payload.len();
+        let field = |r: &RejectedField| size_of::<RejectedField>() + r.field.len() + r.what.len();
+        let pair =
+            |(field, found): &(String, String)| 2 * size_of::<String>() + field.len() + found.len();
+        let messages: usize = self.messages.iter().map(message).sum();
+        let refused: usize = self.refused.iter().map(field).sum();
+        let no_values: usize = self.no_values.iter().map(pair).sum();
         self.frame.len() + messages + refused + no_values
     }
 
@@ -53,10 +48,7 @@ impl FrameSeen {
             // A copy, so that who looks on slowly does not hold a whole read buffer.
             frame: Bytes::copy_from_slice(&frame[..frame.len().min(FrameSeen::LONGEST)]),
             size: frame.len(),
-            matched: false,
-            messages: Vec::new(),
-            refused: Vec::new(),
-            no_values: Vec::new(),
+            ..FrameSeen::default()
         }
     }
 
