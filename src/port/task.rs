@@ -5,7 +5,6 @@ mod complaints;
 mod inbox;
 mod leftover;
 pub mod monitor;
-mod rate;
 mod receiver;
 mod refused;
 mod reporter;

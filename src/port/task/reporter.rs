@@ -5,9 +5,9 @@ use super::complaints::Complaints;
 use super::inbox::InboxEnd;
 use super::leftover::Leftover;
 use super::monitor::{PortEvent, Subscriber, Subscribers};
-use super::rate::Rate;
 use super::refused::{RefusalReport, RefusedCommands};
 use super::retry;
+use crate::base::bucket::Bucket;
 use crate::base::clock::Now;
 use crate::base::log::lasting::Again;
 use crate::base::scalar::{Name, Span};
@@ -27,7 +27,8 @@ pub(super) struct Reporter {
     interval: Duration,
     next_status: Instant,
     pub(super) status: PortStatus,
-    rate: Option<Rate>,
+    /// Lets a second's worth of messages through at once after a pause.
+    bucket: Option<Bucket>,
     refusals: RefusedCommands,
     complaints: Complaints,
     pub(super) subscribers: Subscribers,
@@ -49,7 +50,7 @@ impl Reporter {
             interval,
             next_status: now.mono + interval,
             status: PortStatus::away(now),
-            rate: rate_limit.map(|limit| Rate::new(limit.get())),
+            bucket: rate_limit.map(|limit| Bucket::new(limit, limit.get())),
             refusals: RefusedCommands::default(),
             complaints: Complaints::default(),
             subscribers: Subscribers::default(),
@@ -64,9 +65,10 @@ impl Reporter {
         now: Now,
     ) {
         self.show_frames(device, now);
-        if let Some(rate) = &mut self.rate {
+        if let Some(bucket) = &mut self.bucket {
             let before = messages.len();
-            messages.retain(|_| rate.allows(now.mono));
+            bucket.fill(now.mono);
+            messages.retain(|_| bucket.take());
             self.status.limited += (before - messages.len()) as u64;
         }
         self.pass_on(std::mem::take(messages).into_iter().map(entry).collect());
