@@ -48,13 +48,11 @@ pub struct Control {
     pub files: Files,
     /// What is said about the program.
     pub program: Program,
-    /// What is logged.
     pub log: Filter,
     /// To the gateway. Weak, because the gateway ends when nobody asks it for anything any more.
     pub requests: mpsc::WeakSender<GatewayRequest>,
 }
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     #[error("the gateway is ending")]
@@ -115,7 +113,6 @@ fn turn_away(stream: &UnixStream) {
 }
 
 impl Control {
-    /// Who can be asked right now.
     pub(crate) async fn directory(&self) -> Result<Directory, AskError> {
         let requests = self.requests.upgrade().ok_or(AskError::Ending)?;
         ask(&requests, GatewayRequest::Directory).await

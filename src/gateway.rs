@@ -46,7 +46,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Of the settings of a port.
     pub fn of_port(name: &Name, errors: Vec<BuildError>) -> StartError {
         let in_file = |error: BuildError| error.at(name.as_str()).at("ports");
         StartError::Settings(errors.into_iter().map(in_file).collect())
@@ -68,7 +67,6 @@ fn list(errors: &[BuildError]) -> String {
 pub enum GatewayRequest {
     /// Go on by this configuration. What it does not change is not disturbed.
     Reload(Box<Config>, oneshot::Sender<Result<Changes, StartError>>),
-    /// Who can be asked.
     Directory(oneshot::Sender<Directory>),
 }
 
@@ -92,18 +90,13 @@ pub struct Changes {
 /// Who can be asked in a running gateway.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    /// The gateway's name.
     pub gateway: Name,
-    /// Its ports.
     pub ports: BTreeMap<Name, PortHandle>,
-    /// The MQTT task.
     pub uplink: mpsc::Sender<uplink::UplinkRequest>,
 }
 
-/// How a port is reached.
 #[derive(Clone, Debug)]
 pub struct PortHandle {
-    /// For questions.
     pub asks: mpsc::Sender<task::PortRequest>,
     /// For commands, with the filters of their topics; `None`: it has no commands.
     pub commands: Option<Route>,

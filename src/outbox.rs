@@ -409,7 +409,6 @@ impl Outbox {
         self.bytes
     }
 
-    /// What was done so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }

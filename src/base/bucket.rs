@@ -26,7 +26,6 @@ impl Bucket {
         Bucket { rate, capacity, held: capacity, filled: None }
     }
 
-    /// Fills it up to `now`.
     pub fn fill(&mut self, now: Instant) {
         let filled = self.filled.replace(now).unwrap_or(now);
         // A second fills it, so longer times need not be multiplied.
@@ -35,7 +34,6 @@ impl Bucket {
         self.held = (self.held + more).min(self.capacity);
     }
 
-    /// Whether it holds a token.
     pub fn has_token(&self) -> bool {
         self.held >= TOKEN
     }

@@ -6,23 +6,14 @@ use std::process::ExitCode;
 /// Version of this program, as `--version` prints it.
 pub const VERSION: &str = concat!("tty2mqtt ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The configuration is wrong.
     #[error("{0}")]
     Config(String),
-    /// Reading or writing failed.
     #[error("{what}: {source}")]
-    Io {
-        /// What was to be read or written.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { what: String, source: io::Error },
     /// The command ran, and its answer is no.
     #[error("{0}")]
     Failed(String),

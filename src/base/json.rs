@@ -4,7 +4,6 @@ use super::plain::steers;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// As compact JSON.
 pub fn text(value: &impl Serialize) -> String {
     // Types of ours write no map with keys other than texts, and nothing else can fail.
     #[allow(clippy::expect_used)]

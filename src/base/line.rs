@@ -11,11 +11,8 @@ deserialize_from_str!(Line: "line setting");
 /// Parity of a character on the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parity {
-    /// No parity bit.
     None,
-    /// Even.
     Even,
-    /// Odd.
     Odd,
 }
 
@@ -26,7 +23,6 @@ pub struct Line {
     pub baud: u32,
     /// Data bits per character, 5 to 8.
     pub data_bits: u8,
-    /// Parity.
     pub parity: Parity,
     /// Stop bits, 1 or 2.
     pub stop_bits: u8,

@@ -19,16 +19,13 @@ pub enum LogTime {
     /// Only when a person looks on: procd and syslog add their own.
     #[default]
     Auto,
-    /// Always.
     On,
-    /// Never.
     Off,
 }
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogTo {
-    /// All to stderr.
     #[default]
     Stderr,
     /// Errors and warnings to stderr, all below to stdout. procd logs one as `daemon.err` and the
@@ -42,10 +39,8 @@ pub struct Filter {
     handle: reload::Handle<Targets, Registry>,
 }
 
-/// Why a filter is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// It is none.
     #[error(
         "{0:?} is not a valid filter ({1}): write error, warn, info, debug, trace or off, and levels for \
          single modules behind commas, as in info,port=debug"
@@ -60,7 +55,6 @@ pub enum FilterError {
 }
 
 impl Filter {
-    /// What is logged.
     pub fn get(&self) -> String {
         let text = self.handle.with_current(|targets| {
             let mut words: Vec<_> =
@@ -126,7 +120,6 @@ impl<W: Write> Write for Plain<W> {
     }
 }
 
-/// Whether a text is a filter.
 pub fn check(filter: &str) -> Result<(), FilterError> {
     targets(filter).map(drop)
 }

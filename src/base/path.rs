@@ -6,17 +6,14 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(pub Vec<Step>);
 
-/// One step of a [`Path`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Into the value of a key.
     Key(String),
     /// Into an item of a list, counted from 0.
     Item(usize),
 }
 
 impl Path {
-    /// With a key of the map there.
     pub fn key(&self, key: &str) -> Path {
         self.join(&Path::from([key]))
     }

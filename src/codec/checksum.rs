@@ -28,7 +28,6 @@ const KINDS: &[ChecksumKind] = &[
     kind("crc32", Crc32(&crc::CRC_32_ISO_HDLC), Little, 0xCBF4_3926, "CRC-32/ISO-HDLC (Ethernet, zip)"),
 ];
 
-/// One kind of checksum.
 #[derive(Debug)]
 struct ChecksumKind {
     name: &'static str,
@@ -56,7 +55,6 @@ enum Order {
     LittleButBigInHex,
 }
 
-/// The names of all kinds.
 const NAMES: [&str; KINDS.len()] = {
     let mut names = [""; KINDS.len()];
     let mut n = 0;

@@ -74,7 +74,6 @@ impl Decimal {
         self
     }
 
-    /// Whether it is 0.
     pub fn is_zero(self) -> bool {
         self.mantissa == 0
     }

@@ -43,7 +43,6 @@ impl Default for Decode {
 }
 
 impl Decode {
-    /// The running decoder.
     pub fn build(&self) -> Result<Decoder, BuildError> {
         let (word, decoder) = match self {
             Decode::Text(text) => ("text", text.build()),
@@ -71,14 +70,11 @@ trait Format: fmt::Debug + Send + Sync {
     fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>);
 }
 
-/// What one frame held.
 #[derive(Debug, Default)]
 pub struct Decoded<'a> {
     /// The readings, in the frame's order.
     pub readings: Vec<Reading<'a>>,
-    /// What was rejected.
     pub rejected: Vec<RejectedReading<'a>>,
-    /// Fields without a value.
     pub no_values: Vec<NoValue<'a>>,
     /// Items of [`Decode::Pairs`] that are neither pairs nor damage.
     pub passed_over: u64,
@@ -161,7 +157,6 @@ impl<'a> Decoded<'a> {
         }
     }
 
-    /// The frame has no such field.
     fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
         self.reject(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }

@@ -211,7 +211,6 @@ impl<'de> Deserialize<'de> for Placed {
 /// A field that runs.
 #[derive(Debug)]
 pub struct Field {
-    /// Name of the field.
     pub name: String,
     /// Unit of measurement; a unit that comes with the value is less than this one.
     pub unit: Option<String>,

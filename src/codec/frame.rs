@@ -147,7 +147,6 @@ enum Silence {
     MeansNothing,
     /// An unfinished frame is dropped.
     DropsFrame(Duration),
-    /// The frame is complete.
     EndsFrame(Duration),
     /// No silence: the time since the first byte after which a piece is complete.
     EndsPiece(Duration),
@@ -183,14 +182,15 @@ struct Seen<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Split {
     /// No frame yet. The first `searched` bytes need not be looked at again.
-    More { searched: usize },
+    More {
+        searched: usize,
+    },
     /// The first bytes belong to no frame.
     Skip(usize),
     /// The first bytes are the rest of a frame whose beginning was not seen; a frame begins after them.
     Align(usize),
     /// The first bytes are separators and the like: neither frame nor garbage.
     Pass(usize),
-    /// A frame.
     Frame(Cut),
     /// The first `n` bytes are a frame that went wrong.
     Bad(FrameFault, usize),
@@ -224,7 +224,6 @@ impl Cut {
     }
 }
 
-/// Why a frame went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FrameFault {
     Cut,

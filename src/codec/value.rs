@@ -7,11 +7,8 @@ use std::borrow::Cow;
 pub struct Reading<'a> {
     /// The device that the frame names as its origin, where its format does that.
     pub node: Option<Cow<'a, str>>,
-    /// Name of the field.
     pub field: Cow<'a, str>,
-    /// What was read.
     pub value: Value<'a>,
-    /// Unit of measurement.
     pub unit: Option<&'a str>,
 }
 
@@ -20,14 +17,11 @@ pub struct Reading<'a> {
 pub enum Value<'a> {
     /// A decimal number as the device or the scaling spelled it.
     Number(Cow<'a, str>),
-    /// Any text.
     Text(Cow<'a, str>),
-    /// True or false.
     Bool(bool),
 }
 
 impl Value<'_> {
-    /// The same value, borrowing from nothing.
     pub fn into_owned(self) -> Value<'static> {
         match self {
             Value::Number(text) => Value::Number(Cow::Owned(text.into_owned())),
@@ -49,11 +43,8 @@ impl Value<'_> {
 /// A reading that was rejected; the others of its frame are not affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedReading<'a> {
-    /// Name of the field.
     pub field: Cow<'a, str>,
-    /// What was wrong.
     pub reason: RejectReason,
-    /// What should have stood there.
     pub expected: &'static str,
     /// What stood there instead; nothing where it is missing.
     pub found: Cow<'a, [u8]>,
@@ -63,20 +54,16 @@ pub struct RejectedReading<'a> {
 /// number. This is not damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoValue<'a> {
-    /// Name of the field.
     pub field: Cow<'a, str>,
-    /// What stood in its place.
     pub found: Cow<'a, [u8]>,
 }
 
 /// Why a reading was rejected. A port's status counts each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RejectReason {
-    /// The bytes are not UTF-8.
     NotUtf8,
     /// The frame has no such field.
     Missing,
-    /// The field should be a number and is not.
     NotANumber,
     /// The frame does not follow its format at this place (JSON, node line, bit pattern).
     Malformed,

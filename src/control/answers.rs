@@ -19,7 +19,6 @@ use tokio::time::timeout;
 /// How long the answer to a command may take. The device may be busy with others before it.
 const SEND: Duration = Duration::from_secs(30);
 
-/// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("{0}")]

@@ -176,7 +176,6 @@ fn reload(options: &Options) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a reload did, in words.
 fn in_words(changes: &Changes) -> String {
     let mut out = String::from("configuration reloaded\n");
     for (names, words) in [

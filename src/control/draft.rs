@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 /// Messages of a preview.
 const MESSAGES: usize = 100;
 
-/// The text of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub file: String,
@@ -27,7 +26,6 @@ pub struct Draft {
     pub text: String,
 }
 
-/// A text that is right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
     pub ok: bool,

@@ -113,7 +113,6 @@ pub struct Broker {
     pub round_trip: Option<f64>,
 }
 
-/// A port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
     #[serde(flatten)]
@@ -168,7 +167,6 @@ pub struct Done {
     pub ok: bool,
 }
 
-/// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub ok: bool,
@@ -181,7 +179,6 @@ pub struct Reloaded {
 pub struct Problems {
     pub error: String,
     pub problems: Vec<Problem>,
-    /// How many more there are.
     pub more: usize,
     /// All of it as `tty2mqtt check` prints it.
     pub text: String,
@@ -237,7 +234,6 @@ pub struct Log {
     pub filter: String,
 }
 
-/// Something that happened on a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     #[serde(flatten)]
@@ -304,7 +300,6 @@ pub struct Message {
     pub payload: Payload,
 }
 
-/// A field that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedField {
     pub field: String,

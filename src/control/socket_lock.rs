@@ -23,12 +23,7 @@ pub enum SocketLockError {
     Foreign(PathBuf),
     /// The folder, the socket or the file of starts cannot be made.
     #[error("{}: {source}; make its folder writable for this user, or choose another path with `control`", path.display())]
-    Io {
-        /// What could not be made.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// The place of a gateway's control socket, held by a lock that ends with the process.

@@ -41,7 +41,6 @@ pub(super) async fn head(
     Ok((status, directory.ports))
 }
 
-/// The status of a port.
 pub(super) async fn port(handle: &PortHandle) -> Part<Port> {
     let snapshot = match ask(&handle.asks, task::PortRequest::Status).await {
         Ok(snapshot) => snapshot,

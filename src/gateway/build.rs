@@ -43,7 +43,6 @@ impl PortRoutes {
     }
 }
 
-/// A port that is about to run.
 pub(super) struct ReadyPort {
     pub(super) routes: PortRoutes,
     pub(super) asks: mpsc::Sender<task::PortRequest>,

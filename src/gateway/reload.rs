@@ -5,16 +5,12 @@ use crate::config::error::ConfigError;
 use crate::config::{Files, load};
 use tokio::sync::{mpsc, oneshot};
 
-/// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The file is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// It could not be put into force.
     #[error("{0}")]
     Start(#[from] StartError),
-    /// The gateway ended meanwhile.
     #[error("the gateway is ending")]
     Ending,
 }

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 /// What the gateway says about the program it is.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// When it was started.
     pub started: Now,
     /// How often the ones before it ended unexpectedly.
     pub crashes: Crashes,
@@ -22,7 +21,6 @@ pub struct Program {
 /// Starts before this one that did not end as they should.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crashes {
-    /// How many.
     pub count: u32,
     /// Within how many seconds before this start.
     pub within: u64,
@@ -81,7 +79,6 @@ impl BrokerStatus {
         BrokerStatus { connected: false, since: now, connects: 0, passed_over: 0, last_error: None }
     }
 
-    /// The broker took us in.
     pub fn connected(&mut self, now: Now) {
         self.connected = true;
         self.since = now;
@@ -102,12 +99,10 @@ impl BrokerStatus {
         self.passed_over += 1;
     }
 
-    /// Whether there is a link.
     pub fn is_connected(&self) -> bool {
         self.connected
     }
 
-    /// The status message.
     pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Entry {
         let text = json::text(&self.report(outbox, ports));
         latest(topics.broker(), text, Qos::AtMostOnce)
@@ -155,14 +150,12 @@ pub struct BrokerReport {
     pub error: Option<String>,
 }
 
-/// What waits in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
     pub messages: usize,
     pub bytes: usize,
 }
 
-/// The journal's part of the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalReport {
     pub messages: u64,

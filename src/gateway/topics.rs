@@ -33,7 +33,6 @@ impl Topics {
         Topics::with(gateway, &Switch::default())
     }
 
-    /// As a configuration has it.
     pub fn with(gateway: &Name, status: &Switch<Status>) -> Topics {
         let presence = status.on().map(|status| Presence {
             online: status.online.0.clone(),
@@ -75,7 +74,6 @@ impl Topics {
         topic(&format!("{}/broker", self.base))
     }
 
-    /// One port.
     pub fn port(&self, port: &Name) -> Topic {
         topic(&format!("{}/ports/{port}", self.base))
     }

@@ -38,7 +38,6 @@ use tokio::time::sleep_until;
 /// Where the messages of some subscriptions go.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// What was subscribed to.
     pub filters: Vec<TopicFilter>,
     /// Takes each message that one of the filters matches, once.
     pub inbox: Inbox,
@@ -51,7 +50,6 @@ pub struct Route {
 pub struct Uplink {
     /// The client. Its subscriptions are those of the routes.
     pub link: Link,
-    /// What waits for the broker.
     pub outbox: Outbox,
     /// Where messages wait that are to survive more than the broker's absence, and how it stands.
     pub journal: Option<Journal>,
@@ -59,9 +57,7 @@ pub struct Uplink {
     pub outlet: inlet::Receiver,
     /// What a changed configuration means to this task.
     pub updates: mpsc::Receiver<UplinkUpdate>,
-    /// What others want of this task.
     pub requests: mpsc::Receiver<UplinkRequest>,
-    /// What the configuration says.
     pub config: UplinkConfig,
     /// What is said about the program at each connect.
     pub program: Program,
@@ -80,9 +76,7 @@ pub enum UplinkRequest {
 #[derive(Debug)]
 pub struct UplinkReport {
     pub broker: BrokerReport,
-    /// The broker's address.
     pub url: Option<String>,
-    /// The state of the link.
     pub state: String,
     /// Seconds from the write of a packet to the broker's answer.
     pub round_trip: Option<f64>,
@@ -96,17 +90,13 @@ pub const REQUESTS: usize = 16;
 /// What the configuration says about the MQTT task, besides the link.
 #[derive(Debug)]
 pub struct UplinkConfig {
-    /// Where inbound messages go.
     pub routes: Vec<Route>,
-    /// What is subscribed to for them.
     pub subscriptions: Vec<Subscription>,
-    /// Topics of the gateway's own status.
     pub topics: Topics,
     /// Names of the ports, by their numbers from 1 on.
     pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
     pub interval: Duration,
-    /// How much the outbox may hold.
     pub bounds: OutboxBounds,
     /// How long the outbox may take to empty itself when the gateway ends.
     pub grace: Duration,
@@ -119,7 +109,6 @@ pub struct UplinkConfig {
 pub struct UplinkUpdate {
     /// Another link, in place of the one that there is.
     pub link: Option<Link>,
-    /// The new settings.
     pub config: UplinkConfig,
     /// Told when messages go by the new routes.
     pub routed: oneshot::Sender<()>,
@@ -181,7 +170,6 @@ struct UplinkTask {
     /// Lent to each command message, and where they come back.
     taken: mpsc::Sender<AckToken>,
     takes: mpsc::Receiver<AckToken>,
-    /// Whether the wall clock is set.
     clock_is_set: bool,
     /// What the log was told of messages that the broker does not take.
     refused: RefusedLog,

@@ -7,7 +7,6 @@ use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
 
 impl Outbox {
-    /// Puts the front message aside.
     pub(super) fn set_front_aside(&mut self) {
         if let Some(entry) = self.urgent.take() {
             let held = self.boxed(entry);

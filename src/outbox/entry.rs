@@ -9,7 +9,6 @@ use std::time::SystemTime;
 /// A message that waits for the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What is published.
     pub message: Message,
     /// Number of the port that it came from, from 1 on; 0: the gateway itself. In a full outbox no
     /// port pushes out the others.

@@ -42,7 +42,6 @@ impl InFlight {
         Some(queued)
     }
 
-    /// Takes out all of them.
     pub(super) fn take_all(&mut self) -> Vec<Queued> {
         self.bytes = 0;
         std::mem::take(&mut self.messages).into_vec()

@@ -38,12 +38,10 @@ pub struct Settings {
     pub drop: Drop,
 }
 
-/// A message for the journal.
 #[derive(Clone, Debug)]
 pub struct ToStore {
     /// Its number, greater than those before.
     pub seq: JournalSeq,
-    /// The message.
     pub entry: Entry,
     /// Whether it waits in the journal alone, and is to be read back.
     pub journal_only: bool,
@@ -55,7 +53,6 @@ pub struct JournalBatch {
     /// Of the last [`JournalEvent::Failed`] that was heard. What was told before a failure is not done:
     /// whoever told it still has it.
     pub epoch: u32,
-    /// To be appended.
     pub entries: Vec<ToStore>,
     /// Not needed any more, with their ports.
     pub done: Vec<(JournalSeq, u16)>,
@@ -63,7 +60,6 @@ pub struct JournalBatch {
     pub read: Option<usize>,
 }
 
-/// What the journal says.
 #[derive(Debug)]
 pub enum JournalEvent {
     /// All up to here are as safe as `sync` asks for.
@@ -73,7 +69,6 @@ pub enum JournalEvent {
     /// The journal was full, or part of it cannot be read: of one port, what waited up to a
     /// number is gone.
     Dropped {
-        /// The port.
         port: u16,
         /// The newest message that is gone of those that memory may have too.
         up_to: Option<JournalSeq>,
@@ -83,9 +78,7 @@ pub enum JournalEvent {
     /// The journal was full: so many messages of a port, which waited in it alone, made way for
     /// newer ones of their topics.
     Replaced {
-        /// The port.
         port: u16,
-        /// How many.
         messages: u64,
     },
     /// It cannot write. It has what was reported as safe, and nothing else.
@@ -102,11 +95,9 @@ pub enum JournalEvent {
         /// Of each port, how many messages of an earlier run wait.
         waiting: Vec<(u16, u64)>,
     },
-    /// How it stands after a batch.
     State(State),
 }
 
-/// How the journal stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Messages in it that are needed.

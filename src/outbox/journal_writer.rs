@@ -27,7 +27,6 @@ pub(super) struct JournalWriter {
     last: JournalSeq,
     /// All up to here are as safe as `sync` asks for.
     synced: JournalSeq,
-    /// To be handed to the journal.
     unsent: VecDeque<ToStore>,
     /// Handed over, and not safe yet: the journal may fail.
     unsynced: VecDeque<ToStore>,
@@ -45,16 +44,13 @@ pub(super) struct JournalWriter {
     pub(super) opening_due: Option<Instant>,
     /// Since when it has been behind by too much, without a word.
     pub(super) pressed_since: Option<Instant>,
-    /// What it says of itself.
     pub(super) report: journal::State,
-    /// Why it cannot write.
     pub(super) error: Option<String>,
 }
 
 /// What the journal can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// There is none.
     Off,
     /// What an earlier run has left is being read. What is to be stored waits: it must not overtake
     /// that.
@@ -75,7 +71,6 @@ enum Reading {
     Idle,
     /// Messages of so much memory are to be read.
     Wanted(usize),
-    /// They are on their way.
     UnderWay,
     /// The journal had nothing to read when it was asked last.
     Dry,

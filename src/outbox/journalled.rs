@@ -22,16 +22,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a disk still hangs.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// How the journal stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalStatus<'a> {
-    /// What it says of itself.
     pub state: journal::State,
     /// Messages that wait in it alone.
     pub journal_only: u64,
     /// Whether what is to be spilled goes to it now.
     pub spilling: bool,
-    /// Why it cannot write.
     pub error: Option<&'a str>,
 }
 
@@ -98,7 +95,6 @@ impl Outbox {
         }
     }
 
-    /// How the journal stands, if there is one.
     pub fn journal_status(&self) -> Option<JournalStatus<'_>> {
         (!self.writer.is_off()).then(|| JournalStatus {
             state: self.writer.report,
@@ -288,7 +284,6 @@ impl Outbox {
         self.writer.set_catching_up(false);
     }
 
-    /// Takes in what the journal says.
     pub fn on_event(&mut self, event: JournalEvent) {
         self.writer.pressed_since = None;
         match event {

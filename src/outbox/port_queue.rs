@@ -208,7 +208,6 @@ impl PortQueue {
         self.fresh.forget_journalled();
     }
 
-    /// Takes out all that is meant.
     pub(super) fn take_out(
         &mut self,
         is_meant: impl Fn(&QueuedMessage) -> bool,

@@ -155,7 +155,6 @@ impl Queue {
         self.removed(queued)
     }
 
-    /// Takes out all that is meant.
     pub(super) fn take_out(
         &mut self,
         is_meant: impl Fn(&QueuedMessage) -> bool,

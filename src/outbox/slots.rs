@@ -83,7 +83,6 @@ impl Slots {
         self.slots.iter().filter_map(|slot| slot.queued.as_deref())
     }
 
-    /// All messages, in their order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut QueuedMessage> {
         self.slots.iter_mut().filter_map(|slot| slot.queued.as_deref_mut())
     }

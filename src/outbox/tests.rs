@@ -19,7 +19,6 @@ fn retained(text: &str) -> Entry {
     Entry { message: Message { retain: true, ..entry.message }, ..entry }
 }
 
-/// A message of a status.
 fn status(text: &str) -> Entry {
     Entry { latest_only: true, ..retained(text) }
 }

@@ -23,9 +23,7 @@ const DEEPEST: usize = 4;
 enum Token<'a> {
     Open,
     Close,
-    /// A bare word.
     Word(&'a [u8]),
-    /// A text in double quotes.
     Quoted(&'a [u8]),
 }
 

@@ -15,14 +15,12 @@ pub enum ValueKind {
     Auto,
     /// Numbers; a word in their place is no value.
     Number,
-    /// Texts.
     Text,
 }
 
 /// What a format says about a value, besides its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Nothing.
     Bare,
     /// It is marked as a text, as by quotes.
     Text,

@@ -62,7 +62,6 @@ impl Tail {
 /// What a framer has seen since it was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrameCounts {
-    /// Bytes that came in.
     pub bytes: u64,
     /// Good frames.
     pub frames: u64,
@@ -277,7 +276,6 @@ impl Framer {
         self.buffer.len()
     }
 
-    /// What was seen so far.
     pub fn counts(&self) -> &FrameCounts {
         &self.counts
     }

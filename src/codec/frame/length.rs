@@ -44,12 +44,9 @@ pub struct Length {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "u64")]
 pub enum Width {
-    /// 1
     #[default]
     One,
-    /// 2
     Two,
-    /// 4
     Four,
 }
 

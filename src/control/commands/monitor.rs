@@ -63,7 +63,6 @@ fn event(event: &Event, hex: bool) -> String {
     out
 }
 
-/// What a frame became.
 fn meaning(out: &mut String, frame: &Frame) -> std::fmt::Result {
     if !frame.matched {
         out.push_str("    no entry of `frames` wants it\n");

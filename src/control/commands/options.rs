@@ -11,7 +11,6 @@ use crate::control::path;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// An option that some commands have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
     Watch,
@@ -69,7 +68,6 @@ impl Options {
         self.flags.contains(&flag)
     }
 
-    /// The word at a place.
     pub(super) fn word(&self, at: usize) -> Option<String> {
         self.words.get(at).cloned()
     }

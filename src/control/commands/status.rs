@@ -32,7 +32,6 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     }
 }
 
-/// The status as one screen.
 fn screen(status: &Status) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail, here and below.

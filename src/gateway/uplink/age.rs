@@ -26,12 +26,10 @@ enum Kept {
 }
 
 impl Ages {
-    /// The broker let us in.
     pub(super) fn connected(&mut self, session_present: bool) {
         self.kept = if session_present { Kept::Something } else { Kept::Nothing };
     }
 
-    /// A link ended.
     pub(super) fn lost(&mut self, now: Instant) {
         // What an earlier end left at the broker is still there.
         if self.kept == Kept::Nothing {
@@ -57,7 +55,6 @@ impl Ages {
         self.kept == Kept::Something
     }
 
-    /// It is asked.
     pub(super) fn asked(&mut self) {
         self.kept = Kept::Asked;
     }

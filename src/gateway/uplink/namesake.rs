@@ -10,7 +10,6 @@ use crate::mqtt::topic::{Topic, TopicFilter};
 use serde_json::Value;
 use std::time::Instant;
 
-/// Looks for another gateway of our name.
 #[derive(Debug, Default)]
 pub(super) struct Namesakes {
     watch: Watch,
@@ -24,7 +23,6 @@ enum Watch {
     /// subscribe may end the link at it.
     #[default]
     NotYet,
-    /// The broker has not answered.
     Asked(Topic),
     Granted(Topic),
     /// The broker lets nobody look here.

@@ -22,7 +22,6 @@ fn shown(topic: &str) -> String {
     }
 }
 
-/// What was said.
 #[derive(Debug, Default)]
 pub(super) struct RefusedLog {
     named: Vec<Topic>,

@@ -40,7 +40,6 @@ const RUNS: usize = 4096;
 /// Numbers beyond this are never given: at a million messages a second it takes 100,000 years.
 const GREATEST: u64 = 1 << 61;
 
-/// One record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Record {
     Message {
@@ -70,7 +69,6 @@ pub(super) enum Record {
 pub(super) struct Found<'a> {
     /// Where it begins.
     pub(super) at: usize,
-    /// All of its bytes.
     pub(super) bytes: &'a [u8],
     /// `None`: these bytes are no record.
     pub(super) record: Option<Record>,
@@ -120,7 +118,6 @@ pub(super) fn size(entry: &Entry) -> usize {
     FRAME + 29 + message.topic.len() + message.payload.len()
 }
 
-/// Writes a record of a message.
 pub(super) fn put_message(
     out: &mut Vec<u8>,
     seq: JournalSeq,

@@ -32,7 +32,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |source| Failure { path, source }
 }
 
-/// What a port has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
     pub(super) port: u16,

@@ -92,12 +92,10 @@ impl Journal {
         self.order(Order::Batch(batch));
     }
 
-    /// The names of the ports have become these.
     pub fn name_ports(&mut self, ports: Vec<String>) {
         self.order(Order::Ports(ports));
     }
 
-    /// The wall clock was set.
     pub fn clock_is_set(&mut self, now: Now) {
         self.order(Order::ClockIsSet(now));
     }
@@ -146,7 +144,6 @@ struct Running {
     ports: Vec<String>,
     /// `None` as long as the folder could not be opened.
     store: Option<Store>,
-    /// To be written.
     entries: VecDeque<ToStore>,
     lost: Vec<Lost>,
     done: Vec<(JournalSeq, u16)>,
