@@ -242,7 +242,8 @@ impl Link {
         }
     }
 
-    /// The next thing that happens, or `None` once all that can be sent now has been written. Cancel-safe.
+    /// The next thing that happens, or `None` once all that can be sent now has been written, which
+    /// is at once without a link. Cancel-safe.
     pub async fn written(&mut self, source: &mut dyn Source) -> Option<Event> {
         loop {
             if self.session.has_event() {
@@ -250,7 +251,7 @@ impl Link {
             }
             let Phase::Up(stream) = &mut self.phase else { return None };
             self.session.send(source);
-            if self.session.output().is_empty() {
+            if !stream.has_output(&mut self.session) {
                 return None;
             }
             if let Err(error) = stream.turn(&mut self.session, source, &self.options).await {

@@ -5,7 +5,7 @@ use crate::support::peer::{Peer, link, session};
 use crate::support::talk::{SECOND, Talk, from_broker, id, message, options};
 use bytes::BytesMut;
 use std::time::Duration;
-use tokio::io::duplex;
+use tokio::io::{AsyncReadExt, duplex};
 use tokio::time::Instant;
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
 use tty2mqtt::mqtt::fifo::{Bounds, Fifo};
@@ -114,6 +114,26 @@ async fn two_brokers_in_one_process() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_until_a_large_message_has_passed_a_slow_network() {
+    let (stream, far) = duplex(1024);
+    let (client, _events) = Client::over(session(), stream, Settings::default());
+    let mut peer = peer(far);
+    peer.answers(Reason::SUCCESS).await;
+    client.ready().await.unwrap();
+    client.publish(message("large", &"x".repeat(100_000), Qos::AtMostOnce)).await.unwrap();
+    let (left, ()) = tokio::join!(client.shutdown(Reason::SUCCESS, 60 * SECOND), async {
+        // At most 1024 bytes in a tenth of a second.
+        while peer.stream.read_buf(&mut peer.input).await.unwrap() > 0 {
+            tokio::time::advance(SECOND / 10).await;
+        }
+    });
+    assert_eq!(left, Ok(0));
+    let Some(Packet::Publish(large)) = peer.hears().await else { panic!("it was cut off") };
+    assert_eq!(large.payload.len(), 100_000);
+    assert!(matches!(peer.hears().await, Some(Packet::Disconnect(_))));
 }
 
 #[tokio::test(start_paused = true)]

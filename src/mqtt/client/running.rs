@@ -81,20 +81,12 @@ impl Running {
         loop {
             let leaving = self.leaving.as_ref().filter(|_| !self.link.is_parting());
             let grace = leaving.map(|(_, due, _)| *due);
+            let is_done = leaving.is_some() && self.is_done();
             tokio::select! {
-                event = self.link.event(&mut self.queue), if !self.is_full() => {
-                    self.look();
-                    let event = self.note(event);
-                    let stopped = self.link.is_stopped();
-                    let is_down = matches!(event, Some(Event::Down(_)));
-                    if let Some(event) = event {
-                        self.pass_on(event);
-                    }
-                    if stopped {
-                        break;
-                    }
-                    if is_down {
-                        self.will_try_again();
+                event = next(&mut self.link, &mut self.queue, is_done), if is_done || !self.is_full() => {
+                    match event {
+                        Some(event) => self.take(event),
+                        None => self.leave(),
                     }
                 }
                 Ok(()) = self.state.changed() => self.look(),
@@ -109,9 +101,9 @@ impl Running {
                         let _ = self.events.try_send(event);
                     }
                 }
-                () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => {}
+                () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => self.leave(),
             }
-            if !self.stay() {
+            if self.link.is_stopped() {
                 break;
             }
         }
@@ -149,17 +141,26 @@ impl Running {
         self.pass_on(Event::Backoff(until));
     }
 
-    /// `false`: the end has come, and without a link there is nothing to be said.
-    fn stay(&mut self) -> bool {
-        let Some((disconnect, due, _)) = &self.leaving else { return true };
-        let ready = *self.state.borrow() == State::Ready;
-        if self.link.is_parting() {
-            return true;
+    fn take(&mut self, event: link::Event) {
+        self.look();
+        if let Some(event) = self.note(event) {
+            let is_down = matches!(event, Event::Down(_));
+            self.pass_on(event);
+            if is_down {
+                self.will_try_again();
+            }
         }
-        if self.queue.is_empty() && (ready || !self.is_busy()) || Instant::now() >= *due {
+    }
+
+    fn leave(&mut self) {
+        if let Some((disconnect, ..)) = &self.leaving {
             self.link.leave_with(disconnect.clone());
         }
-        !self.link.is_stopped()
+    }
+
+    /// Whether nothing is left but to write what the session has put out, and to leave.
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && (*self.state.borrow() == State::Ready || !self.is_busy())
     }
 
     /// Whether somebody still waits for an answer of the broker.
@@ -288,6 +289,11 @@ impl Running {
             self.waiting.push_back(event);
         }
     }
+}
+
+/// The next event of a link; `None` once all is written of a link that is to be left then.
+async fn next(link: &mut Link, queue: &mut Fifo, is_done: bool) -> Option<link::Event> {
+    if is_done { link.written(queue).await } else { Some(link.event(queue).await) }
 }
 
 /// Somebody who listens besides the one who started the client.

@@ -29,6 +29,11 @@ impl Stream {
         Stream { io, input: BytesMut::new(), unflushed: false, write_due: None }
     }
 
+    /// Whether something is still to be written or flushed.
+    pub(super) fn has_output(&self, session: &mut Session) -> bool {
+        self.unflushed || !session.output().is_empty()
+    }
+
     /// One step of a link that is up: bytes out, bytes in, or a deadline. Cancel-safe.
     pub(super) async fn turn(
         &mut self,
@@ -42,8 +47,7 @@ impl Stream {
             // What the broker said beforehand that it refuses is answered without a packet.
             return Ok(());
         }
-        let waiting = self.unflushed || !session.output().is_empty();
-        if !waiting {
+        if !self.has_output(session) {
             self.write_due = None;
         } else if self.write_due.is_none() {
             self.write_due = Some(now() + WRITE_DEADLINE);
@@ -147,7 +151,7 @@ impl Stream {
     /// that is dropped with bytes nobody read is reset, and a reset takes our last words from the
     /// broker, acknowledgements among them.
     pub(super) async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
-        while self.unflushed || !session.output().is_empty() {
+        while self.has_output(session) {
             poll_fn(|cx| self.poll_write(session, cx)).await?;
         }
         poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
