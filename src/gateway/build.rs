@@ -37,9 +37,11 @@ pub(super) struct PortRoutes {
 impl PortRoutes {
     /// Where its commands go; `None`: it has none.
     pub(super) fn route(&self) -> Option<Route> {
-        let PortRoutes { filters, inbox, report, .. } = self;
-        let (filters, inbox, report) = (filters.clone(), inbox.clone(), report.clone());
-        (!filters.is_empty()).then_some(Route { filters, inbox, report })
+        (!self.filters.is_empty()).then(|| Route {
+            filters: self.filters.clone(),
+            inbox: self.inbox.clone(),
+            report: self.report.clone(),
+        })
     }
 }
 
@@ -94,7 +96,7 @@ pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Li
 /// their acknowledgements come behind the commands.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// The MQTT thread has nothing else to do, and gathers acknowledgements for so long.
+/// How long the link gathers acknowledgements; the MQTT thread has nothing else to do.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// Starts the MQTT task on a thread of its own.
@@ -175,7 +177,7 @@ fn session_options(config: &Config) -> session::Options {
         password,
         will: topics::will(config),
         inflight: broker.inflight,
-        // An older one has no exchange, and would let us in without a proof.
+        // MQTT 3.1.1 has no AUTH packet: the broker would accept us without proving who it is.
         version: match broker.auth {
             Auth::Password => broker.version.0,
             Auth::ScramSha256 => Some(Version::V5),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 /// Six hexadecimal digits that stay the same: of the machine's identifier if it has one
-/// (machine-id(5)), else the last of the address of its first wired network device. `None` if it has
-/// neither, as in a container.
+/// (machine-id(5)), else the last of the address of its first wired network device. `None` if it
+/// has neither, as in a container.
 fn digits(root: &Path) -> Option<String> {
     of_machine_id(root).or_else(|| of_network(root))
 }
@@ -43,7 +43,7 @@ fn of_network(root: &Path) -> Option<String> {
 }
 
 /// The client identifier of a gateway that was given none. Routers come from the factory with one
-/// host name, and two clients of one identifier throw each other out.
+/// host name, and of two clients with one identifier each ends the other's connection.
 pub(crate) fn client_id(gateway: &str) -> String {
     client_id_at(Path::new("/"), gateway)
 }

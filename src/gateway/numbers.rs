@@ -2,7 +2,7 @@
 
 use crate::base::scalar::Name;
 
-/// Numbers of so many ports that are no longer there are kept: their messages may still wait, and
+/// Number of removed ports whose numbers are kept: their messages may still wait, and
 /// what they lost is counted under their names. Beyond that a new port gets the number of one that
 /// has gone, so that reloads with ever new names do not use up memory.
 const KEPT: usize = 64;
@@ -12,7 +12,7 @@ const KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     names: Vec<Name>,
-    /// Where the search for a number to give anew goes on, so that each takes its turn.
+    /// Where the search for a number to reuse goes on, so that each takes its turn.
     next: usize,
 }
 

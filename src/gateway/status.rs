@@ -57,7 +57,7 @@ impl Program {
 }
 
 /// What tells gateways of one name apart: a checksum of the client identifier, which no two clients
-/// of a broker share. The identifier itself would let others throw us out.
+/// of a broker share. The identifier itself would let others take over our session.
 pub fn mark(client_id: &str) -> String {
     format!("{:08x}", crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(client_id.as_bytes()))
 }
@@ -168,7 +168,7 @@ pub struct JournalReport {
     pub error: Option<String>,
 }
 
-/// Who sends under a number, `ports` being the names of those from 1 on.
+/// The name of a sender by its number; `ports` has the names from number 1 on.
 pub fn sender(port: u16, ports: &[String]) -> &str {
     match usize::from(port).checked_sub(1) {
         Some(at) => ports.get(at).map_or("", String::as_str),

@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
-/// Since when messages from the broker count as sent.
+/// The time at which messages from the broker are taken to have been sent.
 ///
-/// What comes on a link counts from when it came. On a link that resumed a session, what the broker
-/// kept comes first, and looks like everything else; all that comes before the broker has answered a
-/// PINGREQ that we sent when we had nothing left to acknowledge counts from when the last link ended.
+/// A message is as old as its arrival. On a link that resumed a session, the messages that the
+/// broker kept come first, and look like all others: everything that arrives before the broker has
+/// answered a PINGREQ, which we sent when we had nothing left to acknowledge, is as old as the end
+/// of the last link.
 #[derive(Debug, Default)]
 pub(super) struct Ages {
     /// When the link ended on which nothing was kept any more; `None`: before this program began.
@@ -37,8 +38,8 @@ impl Ages {
         }
     }
 
-    /// A message came: since when it counts as sent. `None`: nobody knows, as of one that the broker
-    /// retains.
+    /// A message came: when it was sent at the earliest. `None`: nobody knows, as with a retained
+    /// one.
     pub(super) fn came(&mut self, retain: bool, now: Instant) -> Option<Instant> {
         let since = match self.kept {
             Kept::Nothing => Some(now),

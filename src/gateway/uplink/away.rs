@@ -4,14 +4,14 @@ use crate::base::log::lasting::{Again, Lasting};
 use crate::mqtt::link::{CloseReason, LinkError};
 use std::time::{Duration, Instant};
 
-/// So many faults are known; there are few brokers, and few kinds.
+/// Number of faults that are remembered; there are few brokers, and few kinds of faults.
 const MOST: usize = 64;
 
-/// A link that stood so long was good: what goes wrong after it is new.
+/// After a link that lasted this long, every fault is a new one.
 const GOOD: Duration = Duration::from_secs(300);
 
-/// What the log was told. Each broker fails in its own way, one after the other, and each kind of each
-/// broker is a fault of its own.
+/// What the log was told. Each broker fails in its own way, one after the other, and each kind of
+/// each broker is a fault of its own.
 #[derive(Debug, Default)]
 pub(super) struct AwayLog {
     faults: Vec<Fault>,
@@ -30,7 +30,7 @@ struct Fault {
 }
 
 impl AwayLog {
-    /// A broker let us in. Whether the log is to be told.
+    /// A broker accepted the connection. Whether the log is to be told.
     pub(super) fn connected(&mut self, broker: &str, now: Instant) -> bool {
         self.up = Some((broker.to_owned(), now));
         let is_news = self.end_was_told || self.told.as_deref() != Some(broker);
@@ -42,7 +42,8 @@ impl AwayLog {
 
     /// A link was left on purpose, which the log is told always.
     pub(super) fn left(&mut self) {
-        (self.up, self.end_was_told) = (None, true);
+        self.up = None;
+        self.end_was_told = true;
     }
 
     /// A link ended, or did not come about. `Some`: the log is to be told.

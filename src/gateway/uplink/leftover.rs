@@ -1,12 +1,12 @@
-//! What an earlier configuration left subscribed in a session that the broker kept. Nobody knows its
-//! filters any more, but those that can match a topic are few.
+//! What an earlier configuration left subscribed in a session that the broker kept. Nobody knows
+//! its filters any more, but those that can match a topic are few.
 
 use crate::mqtt::topic::{Topic, TopicFilter};
 
-/// Topics of more levels are let be: each level doubles the number of filters.
+/// Topics with more levels are ignored: each level doubles the number of filters.
 const LEVELS: usize = 6;
 
-/// So many topics are tried; what else comes is ignored as ever.
+/// Number of topics that are tried; messages to others are ignored.
 const MOST: usize = 16;
 
 /// The topics whose subscriptions were ended.
@@ -14,8 +14,8 @@ const MOST: usize = 16;
 pub(super) struct Leftovers(Vec<Topic>);
 
 impl Leftovers {
-    /// A message came that nobody wants. The filters to be given up: all that match it, but for those
-    /// that are `wanted`. None, if that was tried before.
+    /// A message came that nobody wants. The filters to be given up: all that match it, but for
+    /// those that are `wanted`. None, if that was tried before.
     pub(super) fn end<'a>(
         &mut self,
         topic: &Topic,

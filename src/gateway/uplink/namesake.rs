@@ -1,9 +1,9 @@
-//! Is there another gateway of our name? Both would write over each other's status, and when one ends,
-//! both seem to be gone.
+//! Is there another gateway of our name? Both would write over each other's status, and when one
+//! ends, both seem to be gone.
 //!
 //! What each gateway says of its program has a mark of its client identifier in it, which no two
-//! clients of a broker share. So that topic is subscribed to, and who finds another mark there says
-//! its own again, once, for the other one to find.
+//! clients of a broker share. Each gateway subscribes to that topic; one that finds another mark
+//! there publishes its own again, once, for the other one to find.
 
 use crate::base::log::lasting::{Again, Lasting};
 use crate::mqtt::topic::{Topic, TopicFilter};
@@ -30,7 +30,7 @@ enum Watch {
 }
 
 impl Namesakes {
-    /// What is to be subscribed to now, if anything. `topic`: where the program's status goes.
+    /// What to subscribe to now, if anything. `topic`: where the program's status is published.
     pub(super) fn ask(&mut self, topic: Option<Topic>) -> Option<TopicFilter> {
         let (Watch::NotYet, Some(topic)) = (&self.watch, topic) else { return None };
         let filter = topic.as_str().parse().ok()?;
@@ -48,8 +48,8 @@ impl Namesakes {
         is_ours
     }
 
-    /// The link is gone. Some brokers end it where we may not subscribe, so what was not answered is
-    /// not asked again: this filter is wanted no more.
+    /// The link is gone. Some brokers end it where we may not subscribe, so what was not answered
+    /// is not asked again: this filter is wanted no more.
     pub(super) fn link_lost(&mut self) -> Option<TopicFilter> {
         let Watch::Asked(topic) = &self.watch else { return None };
         let filter = topic.as_str().parse().ok();
@@ -57,7 +57,7 @@ impl Namesakes {
         filter
     }
 
-    /// Begins anew, because topics or link are others now: this filter is wanted no more.
+    /// Starts over, because the topics or the link changed. Returns the filter to unsubscribe from.
     pub(super) fn begin_again(&mut self) -> Option<TopicFilter> {
         match std::mem::take(&mut self.watch) {
             Watch::Asked(topic) | Watch::Granted(topic) => topic.as_str().parse().ok(),

@@ -7,11 +7,10 @@ use crate::mqtt::topic::Topic;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// So many topics are named one by one; of more there is a word now and then, for each port and
-/// reason.
+/// Topics that are logged one by one; more of them are summed up, for each port and reason.
 const NAMED: usize = 10;
 
-/// As many characters of a topic are shown.
+/// Characters of a topic that are shown.
 const SHOWN: usize = 100;
 
 /// A topic for the log. One may have 65,535 bytes.
@@ -32,7 +31,7 @@ pub(super) struct RefusedLog {
 }
 
 impl RefusedLog {
-    /// Says of an event what is to be said; `port` names the port of a number.
+    /// Logs an event, unless it was logged enough; `port` names the port of a number.
     pub(super) fn tell(&mut self, event: &Event, port: impl Fn(u16) -> String, now: Instant) {
         match event {
             Event::Refused { topic, reason, bytes, sender: number, links } => {

@@ -12,7 +12,8 @@ impl UplinkTask {
     /// Gives the journal what there is for it, as far as it has room.
     pub(super) fn tell_journal(&mut self) {
         let Some(journal) = &mut self.uplink.journal else { return };
-        let (outbox, now) = (&mut self.uplink.outbox, Instant::now());
+        let outbox = &mut self.uplink.outbox;
+        let now = Instant::now();
         outbox.journal_tick(now);
         while journal.has_room()
             && let Some(batch) = outbox.next_batch(now)
@@ -66,9 +67,9 @@ impl UplinkTask {
         self.uplink.outbox.unstored()
     }
 
-    /// The gateway ends before the journal was opened. If there is something for it, that may take as
-    /// long as `grace`; a disk that hangs already is not waited for. Returns until when what follows
-    /// may take.
+    /// The gateway ends before the journal was opened. If there is something for it, that may take
+    /// as long as `grace`; a disk that hangs already is not waited for. Returns until when what
+    /// follows may take.
     async fn wait_for_opening(&mut self) -> Instant {
         let now = Instant::now();
         let outbox = &mut self.uplink.outbox;
@@ -76,10 +77,7 @@ impl UplinkTask {
             let until = self.ended.unwrap_or(now) + self.uplink.config.grace;
             while self.uplink.outbox.is_journal_silent() && self.hear_until(until).await {}
         }
-        match self.uplink.outbox.is_journal_silent() {
-            true => now,
-            false => Instant::now() + LAST_SYNC,
-        }
+        if self.uplink.outbox.is_journal_silent() { now } else { Instant::now() + LAST_SYNC }
     }
 
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
