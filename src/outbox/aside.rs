@@ -37,7 +37,7 @@ impl Outbox {
         self.ports[port].push_aside(held);
     }
 
-    /// Judges anew what is aside: what is good goes back to its old place. Returns the first
+    /// Judges again what is aside: accepted messages go back to their old place. Returns the first
     /// that is refused; the caller asks until there is none.
     pub fn reconsider(&mut self, verdict: impl Fn(&Message) -> Verdict) -> Option<RefusedMessage> {
         for at in 0..self.ports.len() {
@@ -74,8 +74,8 @@ impl Outbox {
         wanted.next()
     }
 
-    /// What [`Outbox::aside`] gave was handed to the link. A status of QoS 0 stays, until it is clear
-    /// whether the broker takes it: to repeat that does no harm.
+    /// What [`Outbox::aside`] gave was handed to the link. A status of QoS 0 stays, until it is
+    /// clear whether the broker takes it: to repeat that does no harm.
     pub fn sent_aside(
         &mut self,
         wanted: impl Fn(&Message) -> bool,

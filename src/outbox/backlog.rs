@@ -1,4 +1,4 @@
-//! How fast what piled up while there was no link goes out.
+//! The rate at which messages are sent that piled up while there was no link.
 
 use crate::base::bucket::Bucket;
 use std::num::NonZeroU32;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 /// The least time between two wake-ups for the backlog.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Lets the messages of the backlog through at a rate, those of a tenth of a second at once.
+/// Lets the messages of the backlog through at a rate, a tenth of a second's worth at once.
 #[derive(Debug)]
 pub(super) struct BacklogLimiter {
     /// `None`: as fast as the link takes them.
     bucket: Option<Bucket>,
-    /// The time of the last look at it.
+    /// When the bucket was filled last.
     ticked: Option<Instant>,
 }
 
 impl BacklogLimiter {
-    /// For so many messages a second.
+    /// `rate`: messages a second.
     pub(super) fn new(rate: Option<NonZeroU32>) -> BacklogLimiter {
         let bucket = rate.map(|rate| Bucket::new(rate, rate.get() / 10));
         BacklogLimiter { bucket, ticked: None }

@@ -1,5 +1,5 @@
-//! The outbox's side of the conversation with the journal: what it is to be told, and how far it has
-//! come.
+//! The outbox's side of the conversation with the journal: what it is to be told, and how far it
+//! has come.
 
 use super::QueuedMessage;
 use super::journalled::PATIENCE;
@@ -10,10 +10,10 @@ use crate::outbox::journal::{self, JournalBatch, JournalSeq, ToStore};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A batch has so much at most, so that what is on its way stays little.
+/// Bytes of a batch at most, so that little is on its way to the journal's thread.
 const BATCH: usize = 256 << 10;
 
-/// So many messages that wait to be handed over are much.
+/// From this number of messages on, the journal is told at once.
 const BUSY: usize = 1000;
 
 /// What is to be told to the journal, and what it has said.
@@ -69,7 +69,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Idle,
-    /// Messages of so much memory are to be read.
+    /// Messages are to be read, of this many bytes of memory.
     Wanted(usize),
     UnderWay,
     /// The journal had nothing to read when it was asked last.
@@ -261,7 +261,7 @@ impl JournalWriter {
         }
     }
 
-    /// Wants messages of so much memory back, unless they are on their way.
+    /// Asks for messages of `bytes` of memory, unless some are on their way.
     pub(super) fn read(&mut self, bytes: usize) {
         if self.may_read() {
             self.reading = Reading::Wanted(bytes);
@@ -324,7 +324,7 @@ impl JournalWriter {
         batch
     }
 
-    /// Whether the broker has been away for so long.
+    /// Whether the broker has been away for `after`.
     pub(super) fn is_down_for(&self, after: Duration, now: Instant) -> bool {
         self.down_since.is_some_and(|since| now.saturating_duration_since(since) >= after)
     }

@@ -12,14 +12,14 @@ use crate::outbox::entry::Entry;
 use crate::outbox::journal::{self, JournalBatch, JournalEvent, JournalSeq};
 use std::time::{Duration, Instant};
 
-/// The longest that the journal is not told of what was acknowledged, where nothing else happens.
+/// Upper bound on how long an idle gateway delays telling the journal of acknowledgements.
 const TELL: Duration = Duration::from_secs(1);
 
-/// A journal that is behind and says nothing for so long holds up nobody any more: its disk hangs.
-/// The same holds for one that is being opened.
+/// A journal that is behind, or being opened, and silent for this long has a disk that hangs:
+/// nobody waits for it any more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether a disk still hangs.
+/// Interval between two checks whether a disk still hangs.
 const LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,9 @@ pub struct JournalStatus<'a> {
 }
 
 impl Outbox {
-    /// There is a journal, which has yet to be read: until it says that it is open or that it failed,
-    /// what is to be stored waits in memory, so that it does not overtake what an earlier run has left.
+    /// There is a journal, which has yet to be read: until it says that it is open or that it
+    /// failed, what is to be stored waits in memory, so that it does not overtake what an earlier
+    /// run has left.
     pub fn await_journal(&mut self, now: Instant) {
         self.writer.is_to_open(now);
     }
@@ -49,8 +50,8 @@ impl Outbox {
         self.writer.opening_due.is_some()
     }
 
-    /// There is a journal now: the numbers up to `last` are given, and of each port so many
-    /// messages wait in it.
+    /// There is a journal now: the numbers up to `last` are given; `waiting` has the number of
+    /// messages of each port in it.
     pub fn open_journal(&mut self, last: JournalSeq, waiting: &[(u16, u64)]) {
         let was_awaited = self.writer.is_opening();
         for (port, messages) in waiting {
@@ -159,14 +160,14 @@ impl Outbox {
             && self.len() <= self.bounds.messages as usize / 2
     }
 
-    /// Whether [`Outbox::next_batch`] should be asked without delay: what waits is to be read on, or
-    /// much was acknowledged.
+    /// Whether [`Outbox::next_batch`] should be asked without delay: what waits is to be read on,
+    /// or much was acknowledged.
     pub fn wants_batch(&self) -> bool {
         self.writer.has_much_done() || self.writer.may_read() && self.has_room_to_read()
     }
 
-    /// Whether the journal is behind by so much that nothing more should come for now: what waits
-    /// before the outbox has room for two seconds.
+    /// Whether the journal is so far behind that the ports should hold back their messages: the
+    /// inlet has room for two seconds.
     pub fn is_pressed(&self) -> bool {
         self.writer.bytes() > self.bounds.bytes.bytes() / 8
     }
@@ -176,8 +177,8 @@ impl Outbox {
         self.writer.pressed_since.is_some_and(|since| since + PATIENCE <= now)
     }
 
-    /// The journal is not waited for any longer if it should have been open by now. Returns how long
-    /// that took; its disk hangs, then.
+    /// The journal is not waited for any longer if it should have been open by now. Returns how
+    /// long that took; its disk hangs, then.
     pub fn give_up_opening(&mut self, now: Instant) -> Option<Duration> {
         self.writer.opening_due.filter(|due| *due <= now)?;
         self.writer.opening_due = Some(now + LOOK);
@@ -269,7 +270,7 @@ impl Outbox {
         self.writer.correct(now);
     }
 
-    /// Stores messages that are in memory, oldest first, at most so many.
+    /// Stores messages that are in memory, oldest first, at most `most`.
     fn store_what_waits(&mut self, mut most: usize) {
         let waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
         for held in self.in_flight.iter_mut().chain(waiting) {
@@ -344,7 +345,7 @@ impl Outbox {
         self.counts.dropped += lost;
     }
 
-    /// So many messages of a port wait in the journal alone no more.
+    /// `messages` of a port wait in the journal alone no more.
     fn fewer_journal_only(&mut self, port: u16, messages: u64) {
         let port = self.port_queue(port);
         self.ports[port].journal_only = self.ports[port].journal_only.saturating_sub(messages);

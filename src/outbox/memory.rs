@@ -7,7 +7,7 @@ use crate::outbox::entry::Entry;
 use crate::outbox::settings::Drop;
 use bytes::Bytes;
 
-/// So many boxes of messages that have gone are kept for those to come.
+/// Boxes of messages that have gone which are kept for those to come.
 const SPARES: usize = 32;
 
 impl Outbox {

@@ -2,8 +2,8 @@
 
 use crate::outbox::settings::Drop;
 
-/// The one rule that memory and disk both go by: whoever takes up most makes way. Half of a store is
-/// shared out evenly among all who may send, and nobody takes that share away from another.
+/// The one rule that memory and disk both go by: whoever takes up most makes way. Half of a store
+/// is shared out evenly among all who may send, and nobody takes that share away from another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
     /// What a sender loses that makes way for itself.
@@ -30,7 +30,7 @@ pub(super) enum MakesWay {
 }
 
 impl Policy {
-    /// What makes way for a new message in a store of so many bytes. Each port is in `usages` once
+    /// What makes way for a new message in a store of `store` bytes. Each port is in `usages` once
     /// at most, and so may be the sender of the new one.
     pub(super) fn makes_way(
         &self,

@@ -19,7 +19,7 @@ struct Slot {
     queued: Option<Queued>,
 }
 
-/// Memory for so many slots is not worth giving back.
+/// Memory for this many slots is not worth giving back.
 pub(super) const SMALL: usize = 256;
 
 impl Slots {
@@ -119,8 +119,8 @@ impl Slots {
     }
 
     /// Gives back the gaps at the front, and the memory that other gaps and an outage leave behind.
-    /// Whenever it moves messages it halves something, so that its cost is spread over what happened
-    /// since.
+    /// Whenever it moves messages it halves something, so that its cost is spread over what
+    /// happened since.
     fn tidy(&mut self) {
         while self.slots.front().is_some_and(|slot| slot.queued.is_none()) {
             self.slots.pop_front();

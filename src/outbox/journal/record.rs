@@ -27,14 +27,14 @@ const MARKER: [u8; 2] = [0xD7, b'R'];
 /// Bytes of a record besides its body.
 pub(super) const FRAME: usize = 11;
 
-/// A record has at most so many bytes, its frame included.
+/// Bytes of a record at most, its frame included.
 pub(super) const LARGEST: usize = 1 << 20;
 
-/// A file has at most so many bytes: a segment, what its last record goes beyond it by, and the
+/// Bytes of a file at most: a segment, the bytes of its last record beyond that, and the
 /// summary of the others at its beginning. What stands behind that is not read.
 pub(super) const FILE: u64 = 4 << 20;
 
-/// A record of messages that are not needed any more has at most so many runs of them.
+/// Runs of messages at most in a record of those that are not needed any more.
 const RUNS: usize = 4096;
 
 /// Numbers beyond this are never given: at a million messages a second it takes 100,000 years.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file that could not be read so often is given up.
+/// After this many failed reads a file is given up.
 const TRIES: u8 = 3;
 
 /// A file, and which of its messages are needed.
@@ -107,10 +107,10 @@ impl Bits {
     }
 }
 
-/// So much of a file is read at once at least.
+/// Bytes of a file that are read at once, at least.
 const WINDOW: usize = 64 << 10;
 
-/// A segment holds so many numbers at most, so that the bits for them stay few.
+/// Numbers in a segment at most, so that the bits for them stay few.
 pub(super) const NUMBERS: u64 = 1 << 17;
 
 impl Segment {
@@ -217,8 +217,8 @@ impl Segment {
         (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
-    /// Reads on where it was read up to: messages that wait in here alone, of so much memory. Returns
-    /// whether it came to the end.
+    /// Reads on: messages that wait in here alone, of `most` bytes of memory. Returns whether it
+    /// came to the end.
     pub(super) fn read(
         &mut self,
         most: usize,

@@ -124,7 +124,7 @@ impl Store {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// A new segment is begun when the last has so many bytes.
+    /// A new segment is begun when the last one has this many bytes.
     fn segment_size(&self) -> u64 {
         (self.settings.size / 32).clamp(64 << 10, 1 << 20)
     }
@@ -217,7 +217,7 @@ impl Store {
         };
         if let Err(error) = file.write_all(bytes) {
             let failure = at(&segment.path)(error);
-            // What was written of it is no record; nothing is appended behind that.
+            // Half a record may stand there now; nothing is appended behind it.
             self.close();
             return Err(failure);
         }

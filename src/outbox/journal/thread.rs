@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Batches under way; each has 256 KiB of messages at most.
 const BATCHES: usize = 4;
 
-/// After a failure the disk is tried again so often.
+/// Interval between two attempts after a failure of the disk.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The way to the journal's thread. It ends with it, and what it was told is written by then.
@@ -36,8 +36,8 @@ enum Order {
 }
 
 /// Starts the journal's thread, which opens it and reads what an earlier run has left: that takes
-/// as long as the disk takes, and ends in [`JournalEvent::Back`] or [`JournalEvent::Failed`]. `ports` are the
-/// names of the ports, by their numbers from 1 on.
+/// as long as the disk takes, and ends in [`JournalEvent::Back`] or [`JournalEvent::Failed`].
+/// `ports` are the names of the ports, by their numbers from 1 on.
 pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
     let (orders, receiver) = mpsc::sync_channel(BATCHES);
     let (sender, reports) = tokio::sync::mpsc::channel(2 * BATCHES);
@@ -109,8 +109,8 @@ impl Journal {
         self.has_room();
     }
 
-    /// Waits until all that it was told is on the disk, at most so long. Returns how it stands in
-    /// the end, if that changed.
+    /// Waits until all that it was told is on the disk, for `grace` at most. Returns its last
+    /// state, if that changed.
     pub async fn close(mut self, grace: Duration) -> Option<State> {
         let mut last = None;
         let end = async {

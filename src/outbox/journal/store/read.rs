@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::io;
 
 impl Store {
-    /// Messages of about so much memory that wait in here alone, oldest first. They are needed
-    /// still.
+    /// Messages that wait in here alone, oldest first, of about `bytes` of memory. They stay
+    /// needed.
     pub(in crate::outbox::journal) fn read(
         &mut self,
         bytes: usize,

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// So many files with damage are named in the log; of others there is a sum.
+/// Damaged files that the log names one by one; the others are summed up.
 const NAMED: usize = 10;
 
 /// What newer segments say about one that is not read yet.
@@ -251,7 +251,7 @@ fn number(path: &Path) -> io::Result<Option<(JournalSeq, u64, u64)>> {
     Ok(first.map(|first| (first, 0, size)))
 }
 
-/// A file that is no journal of ours may be somebody's: it is kept under another name.
+/// A file that is not one of our journals may be somebody's: it is kept under another name.
 fn set_aside(path: &Path, why: &str) -> Result<(), Failure> {
     let name = |n: u32| path.with_extension(format!("journal.aside{n}"));
     let free = (1..=u32::MAX).map(name).find(|path| fs::symlink_metadata(path).is_err());

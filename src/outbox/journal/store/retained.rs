@@ -8,7 +8,7 @@ use crate::outbox::journal::segment::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
-/// So many topics are known at most; retained messages of others go with their port's oldest.
+/// Topics that are known at most; retained messages of others are dropped with their port's oldest.
 const TOPICS: usize = 4096;
 
 /// The newest retained message of each topic.

@@ -59,8 +59,8 @@ impl Store {
         self.room().saturating_sub(self.bytes() + self.reserve())
     }
 
-    /// Where the newest goes, a segment's worth is only for those who take up less than others: they
-    /// make way a segment at once, and must not fill that themselves.
+    /// Where the newest goes, a segment's worth is only for those who take up less than others:
+    /// they make way a segment at once, and must not fill that themselves.
     fn reserve(&self) -> u64 {
         match self.settings.drop {
             Drop::Oldest => 0,
@@ -102,7 +102,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a segment anew without the messages that are to go and those that are not needed.
+    /// Rewrites a segment without the messages that are to go and those that are not needed.
     /// Returns the ports of those that went; `None` if the whole segment had to.
     pub(super) fn rewrite(
         &mut self,
