@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// Where properties stand. Each of them is allowed in some places only (2.2.2.2, table 2-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Connect = 0x001,
     Will = 0x002,
     ConnAck = 0x004,
@@ -103,7 +103,7 @@ impl Value for Bytes {
 }
 
 /// A number of one to four bytes, 7 bits each (1.5.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Varint(pub u32);
 
 impl Value for Varint {
@@ -119,7 +119,7 @@ impl Value for Varint {
 }
 
 /// A key and a value, both text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pair(pub String, pub String);
 
 impl Value for Pair {
@@ -136,7 +136,7 @@ impl Value for Pair {
 }
 
 macro_rules! properties {
-    ($($id:literal $name:ident($kind:ty) $places:expr, $doc:literal;)*) => {
+    ($($id:literal $name:ident($kind:ty) $text:literal, $places:expr, $doc:literal;)*) => {
         /// One property.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Property {
@@ -149,6 +149,18 @@ macro_rules! properties {
                 match self {
                     $(Property::$name(_) => $id,)*
                 }
+            }
+
+            /// The standard's name of it, in lower case: `message-expiry-interval`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Property::$name(_) => $text,)*
+                }
+            }
+
+            /// One of each kind, with an empty value.
+            pub(crate) fn each() -> [Property; 27] {
+                [$(Property::$name(Default::default()),)*]
             }
 
             fn places(id: u32) -> Option<u16> {
@@ -193,41 +205,71 @@ const MESSAGE: u16 = PUBLISH | WILL;
 const ALL: u16 = 0xFFFF;
 
 properties! {
-    0x01 PayloadFormat(bool) MESSAGE, "Whether the payload is text in UTF-8.";
-    0x02 MessageExpiry(u32) MESSAGE, "Seconds after which the message means nothing any more.";
-    0x03 ContentType(String) MESSAGE, "What the payload is, such as a MIME type.";
-    0x08 ResponseTopic(String) MESSAGE, "Where an answer is expected.";
-    0x09 CorrelationData(Bytes) MESSAGE, "What the answer repeats.";
-    0x0B SubscriptionId(Varint) PUBLISH | SUBSCRIBE, "The subscription's number, 1 to 268,435,455.";
-    0x11 SessionExpiry(u32) CONNECT | CONNACK | DISCONNECT,
+    0x01 PayloadFormat(bool) "payload-format-indicator", MESSAGE,
+        "Whether the payload is text in UTF-8.";
+    0x02 MessageExpiry(u32) "message-expiry-interval", MESSAGE,
+        "Seconds after which the message means nothing any more.";
+    0x03 ContentType(String) "content-type", MESSAGE, "What the payload is, such as a MIME type.";
+    0x08 ResponseTopic(String) "response-topic", MESSAGE, "Where an answer is expected.";
+    0x09 CorrelationData(Bytes) "correlation-data", MESSAGE, "What the answer repeats.";
+    0x0B SubscriptionId(Varint) "subscription-identifier", PUBLISH | SUBSCRIBE,
+        "The subscription's number, 1 to 268,435,455.";
+    0x11 SessionExpiry(u32) "session-expiry-interval", CONNECT | CONNACK | DISCONNECT,
         "Seconds for which the broker keeps a session without a link; 0xFFFF_FFFF: for ever.";
-    0x12 AssignedClientId(String) CONNACK, "The client identifier that the broker made up.";
-    0x13 ServerKeepAlive(u16) CONNACK, "The keep alive in seconds that the broker wants.";
-    0x15 AuthMethod(String) CONNECT | CONNACK | AUTH, "The way of the authentication exchange.";
-    0x16 AuthData(Bytes) CONNECT | CONNACK | AUTH, "A step of that exchange.";
-    0x17 RequestProblemInfo(bool) CONNECT, "Whether reasons may be explained in words.";
-    0x18 WillDelay(u32) WILL, "Seconds between the loss of a client and its will.";
-    0x19 RequestResponseInfo(bool) CONNECT, "Whether the broker is to send `ResponseInfo`.";
-    0x1A ResponseInfo(String) CONNACK, "What response topics are to begin with.";
-    0x1C ServerReference(String) CONNACK | DISCONNECT, "Another broker to use.";
-    0x1F ReasonString(String) CONNACK | ACK | DISCONNECT | AUTH, "The reason in words.";
-    0x21 ReceiveMaximum(u16) CONNECT | CONNACK,
+    0x12 AssignedClientId(String) "assigned-client-identifier", CONNACK,
+        "The client identifier that the broker made up.";
+    0x13 ServerKeepAlive(u16) "server-keep-alive", CONNACK,
+        "The keep alive in seconds that the broker wants.";
+    0x15 AuthMethod(String) "authentication-method", CONNECT | CONNACK | AUTH,
+        "The way of the authentication exchange.";
+    0x16 AuthData(Bytes) "authentication-data", CONNECT | CONNACK | AUTH,
+        "A step of that exchange.";
+    0x17 RequestProblemInfo(bool) "request-problem-information", CONNECT,
+        "Whether reasons may be explained in words.";
+    0x18 WillDelay(u32) "will-delay-interval", WILL,
+        "Seconds between the loss of a client and its will.";
+    0x19 RequestResponseInfo(bool) "request-response-information", CONNECT,
+        "Whether the broker is to send `ResponseInfo`.";
+    0x1A ResponseInfo(String) "response-information", CONNACK,
+        "What response topics are to begin with.";
+    0x1C ServerReference(String) "server-reference", CONNACK | DISCONNECT, "Another broker to use.";
+    0x1F ReasonString(String) "reason-string", CONNACK | ACK | DISCONNECT | AUTH,
+        "The reason in words.";
+    0x21 ReceiveMaximum(u16) "receive-maximum", CONNECT | CONNACK,
         "How many messages of QoS 1 and 2 may be unacknowledged, 1 to 65,535.";
-    0x22 TopicAliasMaximum(u16) CONNECT | CONNACK, "The highest topic alias that is understood.";
-    0x23 TopicAlias(u16) PUBLISH, "A number that stands for the topic on this link, at least 1.";
-    0x24 MaximumQos(u8) CONNACK, "The highest QoS that the broker takes, 0 or 1.";
-    0x25 RetainAvailable(bool) CONNACK, "Whether the broker keeps retained messages.";
-    0x26 UserProperty(Pair) ALL, "A name and a value that only the application understands.";
-    0x27 MaximumPacketSize(u32) CONNECT | CONNACK, "The largest packet that is taken, in bytes.";
-    0x28 WildcardAvailable(bool) CONNACK, "Whether filters may have wildcards.";
-    0x29 SubscriptionIdAvailable(bool) CONNACK, "Whether subscriptions may have numbers.";
-    0x2A SharedAvailable(bool) CONNACK, "Whether subscriptions may be shared.";
+    0x22 TopicAliasMaximum(u16) "topic-alias-maximum", CONNECT | CONNACK,
+        "The highest topic alias that is understood.";
+    0x23 TopicAlias(u16) "topic-alias", PUBLISH,
+        "A number that stands for the topic on this link, at least 1.";
+    0x24 MaximumQos(u8) "maximum-qos", CONNACK, "The highest QoS that the broker takes, 0 or 1.";
+    0x25 RetainAvailable(bool) "retain-available", CONNACK,
+        "Whether the broker keeps retained messages.";
+    0x26 UserProperty(Pair) "user-property", ALL,
+        "A name and a value that only the application understands.";
+    0x27 MaximumPacketSize(u32) "maximum-packet-size", CONNECT | CONNACK,
+        "The largest packet that is taken, in bytes.";
+    0x28 WildcardAvailable(bool) "wildcard-subscription-available", CONNACK,
+        "Whether filters may have wildcards.";
+    0x29 SubscriptionIdAvailable(bool) "subscription-identifiers-available", CONNACK,
+        "Whether subscriptions may have numbers.";
+    0x2A SharedAvailable(bool) "shared-subscription-available", CONNACK,
+        "Whether subscriptions may be shared.";
 }
 
 impl Property {
     /// A user property.
     pub fn user(key: impl Into<String>, value: impl Into<String>) -> Property {
         Property::UserProperty(Pair(key.into(), value.into()))
+    }
+
+    /// Whether a client may put it there. In these two only a broker does (3.3.2.3.8, 3.14.2.2.5).
+    pub(crate) fn is_for_client(&self, place: Place) -> bool {
+        let by_broker = matches!(
+            (self, place),
+            (Property::SubscriptionId(_), Place::Publish)
+                | (Property::ServerReference(_), Place::Disconnect)
+        );
+        !by_broker && Property::places(self.id().into()).is_some_and(|it| it & place as u16 != 0)
     }
 
     /// Values that the standard excludes (3.1.2.11, 3.2.2.3, 3.3.2.3).

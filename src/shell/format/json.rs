@@ -158,10 +158,10 @@ impl Writer<'_> {
                     }
                 });
                 first = false;
-            } else if let Some((name, value)) = named(property) {
-                self.entry(name, first, |w| match value {
-                    Named::Number(number) => w.raw(&number.to_string()),
-                    Named::Bytes(bytes) => w.payload(bytes),
+            } else if let Some(value) = value(property) {
+                self.entry(property.name(), first, |w| match value {
+                    Scalar::Number(number) => w.raw(&number.to_string()),
+                    Scalar::Bytes(bytes) => w.payload(bytes),
                 });
                 first = false;
             }
@@ -170,21 +170,21 @@ impl Writer<'_> {
     }
 }
 
-enum Named<'p> {
+enum Scalar<'p> {
     Number(u32),
     Bytes(&'p [u8]),
 }
 
-/// The properties that a message can have, but for user properties.
-fn named(property: &Property) -> Option<(&'static str, Named<'_>)> {
+/// The value of a property that a message can have, but for user properties.
+fn value(property: &Property) -> Option<Scalar<'_>> {
     Some(match property {
-        Property::PayloadFormat(n) => ("payload-format-indicator", Named::Number((*n).into())),
-        Property::MessageExpiry(n) => ("message-expiry-interval", Named::Number(*n)),
-        Property::ContentType(text) => ("content-type", Named::Bytes(text.as_bytes())),
-        Property::ResponseTopic(text) => ("response-topic", Named::Bytes(text.as_bytes())),
-        Property::CorrelationData(data) => ("correlation-data", Named::Bytes(data)),
-        Property::SubscriptionId(Varint(n)) => ("subscription-identifier", Named::Number(*n)),
-        Property::TopicAlias(n) => ("topic-alias", Named::Number((*n).into())),
+        Property::PayloadFormat(n) => Scalar::Number((*n).into()),
+        Property::MessageExpiry(n) | Property::SubscriptionId(Varint(n)) => Scalar::Number(*n),
+        Property::ContentType(text) | Property::ResponseTopic(text) => {
+            Scalar::Bytes(text.as_bytes())
+        }
+        Property::CorrelationData(data) => Scalar::Bytes(data),
+        Property::TopicAlias(n) => Scalar::Number((*n).into()),
         _ => return None,
     })
 }

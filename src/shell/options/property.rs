@@ -2,7 +2,7 @@
 
 use super::arguments::{Argument, USER_PROPERTY};
 use super::{UsageError, wrong};
-use crate::mqtt::packet::{Pair, Properties, Property, Varint};
+use crate::mqtt::packet::{Pair, Place, Properties, Property, Varint};
 use bytes::Bytes;
 use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
@@ -25,48 +25,14 @@ impl PacketProperties {
     }
 }
 
-const CONNECT: u8 = 1;
-const WILL: u8 = 2;
-const PUBLISH: u8 = 4;
-const SUBSCRIBE: u8 = 8;
-const UNSUBSCRIBE: u8 = 16;
-const DISCONNECT: u8 = 32;
-const MESSAGE: u8 = PUBLISH | WILL;
-
 /// Packets by name.
-const PACKETS: [(&str, u8); 6] = [
-    ("CONNECT", CONNECT),
-    ("PUBLISH", PUBLISH),
-    ("SUBSCRIBE", SUBSCRIBE),
-    ("UNSUBSCRIBE", UNSUBSCRIBE),
-    ("DISCONNECT", DISCONNECT),
-    ("WILL", WILL),
-];
-
-type Build = fn(Vec<u8>) -> Result<Property, String>;
-
-/// Properties by name, the packets they may stand in, and how the text becomes one.
-const NAMES: [(&str, u8, Build); 18] = [
-    ("payload-format-indicator", MESSAGE, |v| flag(v).map(Property::PayloadFormat)),
-    ("message-expiry-interval", MESSAGE, |v| number(v).map(Property::MessageExpiry)),
-    ("content-type", MESSAGE, |v| text(v).map(Property::ContentType)),
-    ("response-topic", MESSAGE, |v| topic(v).map(Property::ResponseTopic)),
-    ("correlation-data", MESSAGE, |v| data(v).map(Property::CorrelationData)),
-    ("topic-alias", PUBLISH, |v| positive(v).map(Property::TopicAlias)),
-    ("subscription-identifier", SUBSCRIBE, |v| varint(v).map(Property::SubscriptionId)),
-    ("session-expiry-interval", CONNECT | DISCONNECT, |v| number(v).map(Property::SessionExpiry)),
-    ("authentication-method", CONNECT, |v| text(v).map(Property::AuthMethod)),
-    ("authentication-data", CONNECT, |v| data(v).map(Property::AuthData)),
-    ("request-problem-information", CONNECT, |v| flag(v).map(Property::RequestProblemInfo)),
-    ("request-response-information", CONNECT, |v| flag(v).map(Property::RequestResponseInfo)),
-    ("receive-maximum", CONNECT, |v| positive(v).map(Property::ReceiveMaximum)),
-    ("topic-alias-maximum", CONNECT, |v| number(v).map(Property::TopicAliasMaximum)),
-    ("maximum-packet-size", CONNECT, |v| positive(v).map(Property::MaximumPacketSize)),
-    ("will-delay-interval", WILL, |v| number(v).map(Property::WillDelay)),
-    ("reason-string", DISCONNECT, |v| text(v).map(Property::ReasonString)),
-    (USER_PROPERTY, 0xFF, |v| {
-        text(v).map(|value| Property::UserProperty(Pair(String::new(), value)))
-    }),
+const PACKETS: [(&str, Place); 6] = [
+    ("CONNECT", Place::Connect),
+    ("PUBLISH", Place::Publish),
+    ("SUBSCRIBE", Place::Subscribe),
+    ("UNSUBSCRIBE", Place::Unsubscribe),
+    ("DISCONNECT", Place::Disconnect),
+    ("WILL", Place::Will),
 ];
 
 impl PacketProperties {
@@ -90,16 +56,16 @@ impl PacketProperties {
             ));
         };
         let at = |why: String| UsageError(format!("{} {packet} {name}: {why}", option.name));
-        let Some((_, places, build)) = NAMES.iter().find(|(n, _, _)| *n == name) else {
+        let Some(mut property) = Property::each().into_iter().find(|it| it.name() == name) else {
             let allowed = allowed(*place);
             return Err(at(format!("there is no such property; {packet} has {allowed}")));
         };
-        if places & place == 0 {
+        if !property.is_for_client(*place) {
             let allowed = allowed(*place);
             return Err(at(format!("{packet} has no such property; it has {allowed}")));
         }
         let value = option.values.last().cloned().unwrap_or_default();
-        let mut property = build(value.into_vec()).map_err(at)?;
+        fill(&mut property, value.into_vec()).map_err(at)?;
         if let Property::UserProperty(Pair(key, _)) = &mut property {
             *key = text(word(2).into_vec()).map_err(at)?;
         }
@@ -113,22 +79,51 @@ impl PacketProperties {
         Ok(())
     }
 
-    fn of(&mut self, place: u8) -> &mut Properties {
+    fn of(&mut self, place: Place) -> &mut Properties {
         match place {
-            CONNECT => &mut self.connect,
-            WILL => &mut self.will,
-            SUBSCRIBE => &mut self.subscribe,
-            UNSUBSCRIBE => &mut self.unsubscribe,
-            DISCONNECT => &mut self.disconnect,
+            Place::Connect => &mut self.connect,
+            Place::Will => &mut self.will,
+            Place::Subscribe => &mut self.subscribe,
+            Place::Unsubscribe => &mut self.unsubscribe,
+            Place::Disconnect => &mut self.disconnect,
             _ => &mut self.publish,
         }
     }
 }
 
-fn allowed(place: u8) -> String {
+fn allowed(place: Place) -> String {
+    let all = Property::each();
     let names: Vec<_> =
-        NAMES.iter().filter(|(_, p, _)| p & place != 0).map(|(n, _, _)| *n).collect();
+        all.iter().filter(|it| it.is_for_client(place)).map(Property::name).collect();
     names.join(", ")
+}
+
+/// Takes a property's value from its text.
+fn fill(property: &mut Property, value: Vec<u8>) -> Result<(), String> {
+    use Property::*;
+    match property {
+        PayloadFormat(it) | RequestProblemInfo(it) | RequestResponseInfo(it) => *it = flag(value)?,
+        MessageExpiry(it) | SessionExpiry(it) | WillDelay(it) => *it = number(value)?,
+        MaximumPacketSize(it) => *it = positive(value)?,
+        TopicAliasMaximum(it) => *it = number(value)?,
+        TopicAlias(it) | ReceiveMaximum(it) => *it = positive(value)?,
+        SubscriptionId(it) => *it = varint(value)?,
+        ContentType(it) | AuthMethod(it) | ReasonString(it) => *it = text(value)?,
+        UserProperty(Pair(_, it)) => *it = text(value)?,
+        ResponseTopic(it) => *it = topic(value)?,
+        CorrelationData(it) | AuthData(it) => *it = data(value)?,
+        // No client sends these.
+        AssignedClientId(_)
+        | ServerKeepAlive(_)
+        | ResponseInfo(_)
+        | ServerReference(_)
+        | MaximumQos(_)
+        | RetainAvailable(_)
+        | WildcardAvailable(_)
+        | SubscriptionIdAvailable(_)
+        | SharedAvailable(_) => {}
+    }
+    Ok(())
 }
 
 fn text(value: Vec<u8>) -> Result<String, String> {
