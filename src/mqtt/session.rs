@@ -9,7 +9,6 @@ mod in_flight;
 mod inbound;
 mod keepalive;
 mod options;
-mod profiles;
 mod quarantine;
 mod receive;
 mod requests;

@@ -12,7 +12,7 @@ use tty2mqtt::mqtt::fifo::{Bounds, Fifo};
 use tty2mqtt::mqtt::link::{self, Io, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Pair, Properties, Property};
 use tty2mqtt::mqtt::packet::{Reason, Version};
-use tty2mqtt::mqtt::session::{self, OnOversize, Options, Session};
+use tty2mqtt::mqtt::session::{self, Clean, OnOversize, Options, Session};
 use tty2mqtt::mqtt::source::Outcome;
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
@@ -220,18 +220,32 @@ fn acknowledgements_and_goodbyes_may_have_words() {
 
 #[test]
 fn other_clients_have_their_options() {
+    let nodemcu = Options {
+        largest: 1024,
+        overflow: 1024,
+        on_oversize: OnOversize::Tell,
+        ..Options::default()
+    };
     let connects = [
-        (Options::luatos("c", Some(5)), Version::V311, 15),
-        (Options::nodemcu("c", 30), Version::V311, 30),
-        (Options::luamqtt("c", Some(Version::V5)), Version::V5, 60),
-        (Options::aiko("c"), Version::V31, 60),
-        (Options::barracuda("c"), Version::V311, 300),
+        ("luatos", Options::default(), Version::V311, 15),
+        ("nodemcu", nodemcu, Version::V311, 30),
+        ("luamqtt", Options::default(), Version::V5, 60),
+        ("aiko", Options::default(), Version::V31, 60),
+        ("barracuda", Options::default(), Version::V311, 300),
     ];
-    for (options, version, keep_alive) in connects {
+    for (client, options, version, keep_alive) in connects {
+        let options = Options {
+            client_id: "c".into(),
+            version: Some(version),
+            clean: Clean::Always,
+            keepalive: Duration::from_secs(keep_alive.into()),
+            ..options
+        };
         let connect = Talk::new(options).knock();
         assert_eq!(
             (connect.version, connect.keep_alive, connect.clean),
-            (version, keep_alive, true)
+            (version, keep_alive, true),
+            "{client}"
         );
     }
 }
