@@ -25,7 +25,7 @@ pub use quarantine::{Suspected, Verdict};
 pub use requests::Request;
 pub(super) use version_fallback::VersionFallback;
 pub use watch::LinkEnd;
-use watch::Watch;
+use watch::PoisonSearch;
 pub use will::WillLimit;
 
 use super::auth::{Authenticate, Login};
@@ -83,7 +83,7 @@ pub struct Session {
     had_qos_2: bool,
     /// What the broker ends links at.
     quarantine: Quarantine,
-    watch: Watch,
+    watch: PoisonSearch,
     state: State,
     limits: Limits,
     output: BytesMut,
@@ -162,7 +162,7 @@ impl Session {
             is_elsewhere: false,
             had_qos_2: false,
             quarantine: Quarantine::default(),
-            watch: Watch::default(),
+            watch: PoisonSearch::default(),
             state: State::Down,
             limits: Limits::default(),
             output: BytesMut::new(),

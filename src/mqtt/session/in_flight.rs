@@ -23,9 +23,9 @@ pub(super) struct InFlight {
     sent: VecDeque<Unacked>,
     /// What was sent on an earlier link of this session and not answered: to be sent again, oldest
     /// first.
-    again: VecDeque<(PacketId, Sent)>,
+    again: VecDeque<(PacketId, SentPacket)>,
     /// Of these, what waits until it is tried alone.
-    aside: Vec<(PacketId, Sent)>,
+    aside: Vec<(PacketId, SentPacket)>,
     ids: Ids,
     window: usize,
     /// A large window is filled again when half of it is free, so that many messages share a write
@@ -60,14 +60,14 @@ const LARGE: usize = 50;
 #[derive(Debug)]
 struct Unacked {
     id: PacketId,
-    what: Sent,
+    what: SentPacket,
     /// Where it ends among all bytes of the link's output.
     end: u64,
 }
 
-/// What was sent.
+/// A packet that was sent and is to be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum SentPacket {
     /// A message of the source, with QoS 1 or 2.
     Message(InFlightId, Qos),
     /// PUBREL for a QoS 2 message that the broker has.
@@ -124,7 +124,7 @@ impl InFlight {
     }
 
     /// A packet was put into the output, where it ends at `end`.
-    pub(super) fn sent(&mut self, id: PacketId, what: Sent, end: u64) {
+    pub(super) fn sent(&mut self, id: PacketId, what: SentPacket, end: u64) {
         self.sent.push_back(Unacked { id, what, end });
         self.probe.get_or_insert(Probe { id, end, written: None, answered: false });
         self.full |= self.sent.len() >= self.window;
@@ -132,7 +132,7 @@ impl InFlight {
 
     /// What is to be sent again next, on a resumed session, if the window has room;
     /// [`InFlight::sent`] or [`InFlight::give_up`] follows.
-    pub(super) fn again(&mut self) -> Option<(PacketId, Sent)> {
+    pub(super) fn again(&mut self) -> Option<(PacketId, SentPacket)> {
         if self.sent.len() >= self.window {
             return None;
         }
@@ -157,8 +157,8 @@ impl InFlight {
 
     /// PUBACK: what it acknowledges. Its identifier is free again. It is the answer to QoS 1; a
     /// broker that takes QoS 2 as QoS 1 gives it to QoS 2 as well, and no other.
-    pub(super) fn acknowledged(&mut self, id: PacketId) -> Option<Sent> {
-        self.land(id, |what| matches!(what, Sent::Message(..) | Sent::Birth(_)))
+    pub(super) fn acknowledged(&mut self, id: PacketId) -> Option<SentPacket> {
+        self.land(id, |what| matches!(what, SentPacket::Message(..) | SentPacket::Birth(_)))
     }
 
     /// PUBREC: PUBREL is to follow, and takes the message's place.
@@ -168,15 +168,15 @@ impl InFlight {
         };
         let flight = &mut self.sent[at];
         let received = match flight.what {
-            Sent::Message(ticket, Qos::ExactlyOnce) => {
-                flight.what = Sent::Release(Some(ticket));
+            SentPacket::Message(ticket, Qos::ExactlyOnce) => {
+                flight.what = SentPacket::Release(Some(ticket));
                 Received::First
             }
-            Sent::Birth(Qos::ExactlyOnce) => {
-                flight.what = Sent::Release(None);
+            SentPacket::Birth(Qos::ExactlyOnce) => {
+                flight.what = SentPacket::Release(None);
                 Received::First
             }
-            Sent::Release(_) => Received::Again,
+            SentPacket::Release(_) => Received::Again,
             _ => return Received::Stray,
         };
         self.answered_to = self.answered_to.max(flight.end);
@@ -189,24 +189,27 @@ impl InFlight {
     }
 
     /// PUBREC with an error: the exchange is over, and the identifier is free again.
-    pub(super) fn rejected(&mut self, id: PacketId) -> Option<Sent> {
+    pub(super) fn rejected(&mut self, id: PacketId) -> Option<SentPacket> {
         let at_qos_2 = |what| {
-            matches!(what, Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce))
+            matches!(
+                what,
+                SentPacket::Message(_, Qos::ExactlyOnce) | SentPacket::Birth(Qos::ExactlyOnce)
+            )
         };
         self.land(id, at_qos_2)
     }
 
     /// PUBCOMP: what it completes. Its identifier is free again.
-    pub(super) fn completed(&mut self, id: PacketId) -> Option<Sent> {
-        self.land(id, |what| matches!(what, Sent::Release(_)))
+    pub(super) fn completed(&mut self, id: PacketId) -> Option<SentPacket> {
+        self.land(id, |what| matches!(what, SentPacket::Release(_)))
     }
 
     /// SUBACK or UNSUBACK: whether it answers a request. The identifier is free again.
     pub(super) fn answered(&mut self, id: PacketId) -> bool {
-        self.land(id, |what| what == Sent::Request).is_some()
+        self.land(id, |what| what == SentPacket::Request).is_some()
     }
 
-    fn land(&mut self, id: PacketId, fits: impl Fn(Sent) -> bool) -> Option<Sent> {
+    fn land(&mut self, id: PacketId, fits: impl Fn(SentPacket) -> bool) -> Option<SentPacket> {
         // Brokers answer in order, so the first look nearly always finds it.
         let at = self.sent.iter().position(|flight| flight.id == id && fits(flight.what))?;
         let flight = self.sent.remove(at)?;
@@ -243,17 +246,17 @@ impl InFlight {
     }
 
     /// The oldest packet that is not answered, and where it ends.
-    pub(super) fn oldest(&self) -> Option<(PacketId, Sent, u64)> {
+    pub(super) fn oldest(&self) -> Option<(PacketId, SentPacket, u64)> {
         self.sent.front().map(|flight| (flight.id, flight.what, flight.end))
     }
 
     /// All packets of this link that are not answered, and where they end.
-    pub(super) fn sent_now(&self) -> impl Iterator<Item = (PacketId, Sent, u64)> {
+    pub(super) fn sent_now(&self) -> impl Iterator<Item = (PacketId, SentPacket, u64)> {
         self.sent.iter().map(|flight| (flight.id, flight.what, flight.end))
     }
 
     /// What [`InFlight::again`] gave cannot be sent yet.
-    pub(super) fn not_yet(&mut self, id: PacketId, what: Sent) {
+    pub(super) fn not_yet(&mut self, id: PacketId, what: SentPacket) {
         self.again.push_front((id, what));
     }
 
@@ -273,18 +276,21 @@ impl InFlight {
     }
 
     /// What was about to be sent again waits until it is tried alone.
-    pub(super) fn set_aside(&mut self, id: PacketId, what: Sent) {
+    pub(super) fn set_aside(&mut self, id: PacketId, what: SentPacket) {
         self.aside.push((id, what));
     }
 
     /// The first of a kind that waits to be tried alone.
-    pub(super) fn take_aside(&mut self, wanted: impl Fn(Sent) -> bool) -> Option<(PacketId, Sent)> {
+    pub(super) fn take_aside(
+        &mut self,
+        wanted: impl Fn(SentPacket) -> bool,
+    ) -> Option<(PacketId, SentPacket)> {
         let at = self.aside.iter().position(|(_, what)| wanted(*what))?;
         Some(self.aside.remove(at))
     }
 
     /// Whether one of a kind waits to be tried alone.
-    pub(super) fn has_aside(&self, wanted: impl Fn(Sent) -> bool) -> bool {
+    pub(super) fn has_aside(&self, wanted: impl Fn(SentPacket) -> bool) -> bool {
         self.aside.iter().any(|(_, what)| wanted(*what))
     }
 
@@ -316,14 +322,16 @@ impl InFlight {
         self.answered_to = 0;
         // PUBREL goes in the order in which PUBREC came (4.6), and before the messages.
         self.sent.make_contiguous().sort_by_key(|flight| match flight.what {
-            Sent::Release(_) => (0, flight.end),
+            SentPacket::Release(_) => (0, flight.end),
             _ => (1, 0),
         });
         // What was sent on this link is older than what had not been sent again yet.
         while let Some(Unacked { id, what, .. }) = self.sent.pop_back() {
             match what {
-                Sent::Message(..) | Sent::Release(_) => self.again.push_front((id, what)),
-                Sent::Birth(_) | Sent::Request => self.ids.give_back(id),
+                SentPacket::Message(..) | SentPacket::Release(_) => {
+                    self.again.push_front((id, what))
+                }
+                SentPacket::Birth(_) | SentPacket::Request => self.ids.give_back(id),
             }
         }
         self.full = false;

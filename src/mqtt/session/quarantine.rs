@@ -82,7 +82,7 @@ pub enum Verdict {
 /// All suspects of one broker.
 #[derive(Debug, Default)]
 pub(in crate::mqtt) struct Quarantine {
-    list: Vec<Suspect>,
+    list: Vec<PoisonMessage>,
     last: u32,
 }
 
@@ -91,7 +91,7 @@ pub(in crate::mqtt) struct Quarantine {
 pub(super) struct Id(u32);
 
 #[derive(Debug)]
-struct Suspect {
+struct PoisonMessage {
     id: Id,
     matter: Matter,
     state: State,
@@ -125,7 +125,7 @@ pub(super) fn size(message: &Message) -> usize {
     message.topic.len() + message.payload.len()
 }
 
-impl Suspect {
+impl PoisonMessage {
     fn is_of(&self, message: &Message) -> bool {
         match &self.matter {
             Matter::Messages { topic, from, .. } => {
@@ -171,11 +171,11 @@ impl Quarantine {
 
     /// Those that are to be tried, in the order of their turns.
     pub(super) fn tried(&self) -> impl Iterator<Item = Id> {
-        let open = |it: &&Suspect| matches!(it.state, State::Suspected(_));
+        let open = |it: &&PoisonMessage| matches!(it.state, State::Suspected(_));
         self.list.iter().filter(open).map(|it| it.id)
     }
 
-    fn find(&self, id: Id) -> Option<&Suspect> {
+    fn find(&self, id: Id) -> Option<&PoisonMessage> {
         self.list.iter().find(|it| it.id == id)
     }
 
@@ -207,7 +207,7 @@ impl Quarantine {
     pub(super) fn add(&mut self, what: &Suspected, now: Instant) -> bool {
         let matter = match what {
             Suspected::Message { topic, bytes } => {
-                let same = |it: &&Suspect| it.is_topic(topic);
+                let same = |it: &&PoisonMessage| it.is_topic(topic);
                 let known = self.list.iter().filter(same).filter_map(|it| match &it.matter {
                     Matter::Messages { taken, .. } => Some(*taken),
                     Matter::Filter(_) => None,
@@ -220,7 +220,7 @@ impl Quarantine {
                     None if *bytes <= SMALL => 0,
                     None => *bytes,
                 };
-                let at_same = |it: &Suspect| {
+                let at_same = |it: &PoisonMessage| {
                     let is_from = |matter: &Matter| matches!(matter, Matter::Messages { from: other, .. } if *other <= from);
                     it.is_topic(topic) && is_from(&it.matter)
                 };
@@ -238,7 +238,7 @@ impl Quarantine {
             Suspected::Unsubscribe(_) => return false,
         };
         if self.list.len() >= MOST {
-            let decided = |it: &Suspect| matches!(it.state, State::Refused(..));
+            let decided = |it: &PoisonMessage| matches!(it.state, State::Refused(..));
             match self.list.iter().position(decided) {
                 Some(at) => drop(self.list.remove(at)),
                 None => return false,
@@ -246,7 +246,7 @@ impl Quarantine {
         }
         self.last = self.last.wrapping_add(1);
         let state = State::Suspected(0);
-        self.list.push(Suspect { id: Id(self.last), matter, state, touched: now, ends: 1 });
+        self.list.push(PoisonMessage { id: Id(self.last), matter, state, touched: now, ends: 1 });
         true
     }
 
@@ -326,7 +326,7 @@ impl Quarantine {
 
     /// When [`Quarantine::look_again`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let until = |it: &Suspect| match it.state {
+        let until = |it: &PoisonMessage| match it.state {
             State::Refused(_, until) => until,
             State::Suspected(_) => it.touched + FORGOTTEN,
         };

@@ -1,7 +1,7 @@
 //! What the broker says.
 
 use super::event::{Event, Received, SessionError};
-use super::in_flight::Sent;
+use super::in_flight::SentPacket;
 use super::inbound::{AckToken, Alias};
 use super::keepalive::KeepAlive;
 use super::options::{Limits, OnOversize};
@@ -215,8 +215,9 @@ impl Session {
             Packet::Publish(publish) => self.message(publish)?,
             Packet::PubAck(ack) => {
                 let answered = self.in_flight.acknowledged(ack.id);
-                if let Some(Sent::Message(_, Qos::ExactlyOnce) | Sent::Birth(Qos::ExactlyOnce)) =
-                    answered
+                if let Some(
+                    SentPacket::Message(_, Qos::ExactlyOnce) | SentPacket::Birth(Qos::ExactlyOnce),
+                ) = answered
                 {
                     self.downgraded();
                 }
@@ -424,13 +425,13 @@ impl Session {
 
     fn answered(
         &mut self,
-        answered: Option<Sent>,
+        answered: Option<SentPacket>,
         reason: Reason,
         source: &mut dyn Source,
         now: Instant,
     ) {
         // The exchange is over (4.4). What is put off goes as a new message, in another one.
-        if let Some(Sent::Message(sending, _)) = answered
+        if let Some(SentPacket::Message(sending, _)) = answered
             && reason.may_pass()
             && let Some(deferred) = source.defer(sending, now)
         {
@@ -447,12 +448,12 @@ impl Session {
 
     pub(super) fn settled(
         &mut self,
-        answered: Option<Sent>,
+        answered: Option<SentPacket>,
         reason: Reason,
         source: &mut dyn Source,
     ) {
         match answered {
-            Some(Sent::Message(ticket, _) | Sent::Release(Some(ticket))) => {
+            Some(SentPacket::Message(ticket, _) | SentPacket::Release(Some(ticket))) => {
                 if reason.is_error()
                     && let Some(message) = source.message(ticket)
                 {

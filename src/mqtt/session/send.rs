@@ -1,7 +1,7 @@
 //! What we say of our own accord: subscriptions and messages.
 
 use super::event::Event;
-use super::in_flight::Sent;
+use super::in_flight::SentPacket;
 use super::requests::Answer;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::mqtt::message::Message;
@@ -31,7 +31,7 @@ impl Session {
             if self.is_kept_back(id, what, source) {
                 continue;
             }
-            if let Sent::Message(sending, _) | Sent::Release(Some(sending)) = what
+            if let SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)) = what
                 && let Some(message) = source.message(sending)
                 && self.has_to_wait(message)
             {
@@ -64,7 +64,8 @@ impl Session {
                         self.note_birth(message);
                     }
                     let sent = source.sent(qos);
-                    let what = sent.map_or(Sent::Birth(qos), |ticket| Sent::Message(ticket, qos));
+                    let what = sent
+                        .map_or(SentPacket::Birth(qos), |ticket| SentPacket::Message(ticket, qos));
                     self.in_flight.sent(id, what, self.queued);
                 }
                 Err(reason) => {
@@ -100,7 +101,7 @@ impl Session {
         }
         let sent = source.sent_quarantined(&|message| wanted(self, message), qos);
         if let (Some(id), Some(sending)) = (id, sent) {
-            self.in_flight.sent(id, Sent::Message(sending, qos), self.queued);
+            self.in_flight.sent(id, SentPacket::Message(sending, qos), self.queued);
         }
         true
     }
@@ -113,7 +114,7 @@ impl Session {
             return false;
         };
         self.put(&packet);
-        self.in_flight.sent(id, Sent::Request, self.queued);
+        self.in_flight.sent(id, SentPacket::Request, self.queued);
         true
     }
 
@@ -136,14 +137,14 @@ impl Session {
             };
             let begin = self.queued;
             self.put(&packet);
-            self.in_flight.sent(id, Sent::Request, self.queued);
+            self.in_flight.sent(id, SentPacket::Request, self.queued);
             self.note_asked(id, begin);
         }
     }
 
-    pub(super) fn send_again(&mut self, id: PacketId, what: Sent, source: &mut dyn Source) {
+    pub(super) fn send_again(&mut self, id: PacketId, what: SentPacket, source: &mut dyn Source) {
         match what {
-            Sent::Message(ticket, qos) => {
+            SentPacket::Message(ticket, qos) => {
                 let sent = match source.retransmit(ticket) {
                     Some(message) => self.put_message(message, qos, Some(id), true),
                     None => return self.in_flight.give_up(id),
@@ -153,8 +154,8 @@ impl Session {
                     return self.settled(Some(what), reason, source);
                 }
             }
-            Sent::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
-            Sent::Birth(_) | Sent::Request => return self.in_flight.give_up(id),
+            SentPacket::Release(_) => self.put(&Packet::PubRel(Ack::new(id, Reason::SUCCESS))),
+            SentPacket::Birth(_) | SentPacket::Request => return self.in_flight.give_up(id),
         }
         self.in_flight.sent(id, what, self.queued);
     }

@@ -11,7 +11,7 @@
 
 use super::Session;
 use super::event::Event;
-use super::in_flight::Sent;
+use super::in_flight::SentPacket;
 use super::quarantine::{Id, Quarantine, Suspected, Verdict, size};
 use crate::base::backoff;
 use crate::mqtt::message::Message;
@@ -69,7 +69,7 @@ pub struct LinkEnd {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct PoisonSearch {
     /// What was under way first when the last link ended, and how often in a row.
     last: Option<Suspected>,
     times: u32,
@@ -161,7 +161,7 @@ impl Quick {
     }
 }
 
-impl Watch {
+impl PoisonSearch {
     /// Whether nothing has to be done for any message.
     pub(super) fn is_calm(&self) -> bool {
         !self.is_alert && self.wary.is_empty() && self.stage == Stage::Off
@@ -219,8 +219,10 @@ impl Watch {
     }
 }
 
-fn is_of(quarantine: &Quarantine, id: Id, what: Sent, source: &dyn Source) -> bool {
-    let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else { return false };
+fn is_of(quarantine: &Quarantine, id: Id, what: SentPacket, source: &dyn Source) -> bool {
+    let (SentPacket::Message(sending, _) | SentPacket::Release(Some(sending))) = what else {
+        return false;
+    };
     source.message(sending).is_some_and(|message| quarantine.is_of(id, message))
 }
 
@@ -339,10 +341,10 @@ impl Session {
     pub(super) fn is_kept_back(
         &mut self,
         id: PacketId,
-        what: Sent,
+        what: SentPacket,
         source: &mut dyn Source,
     ) -> bool {
-        let (Sent::Message(sending, _) | Sent::Release(Some(sending))) = what else {
+        let (SentPacket::Message(sending, _) | SentPacket::Release(Some(sending))) = what else {
             return false;
         };
         let Some(message) = source.message(sending) else { return false };
@@ -571,11 +573,11 @@ impl Session {
         let mut all: Vec<_> = noted.cloned().collect();
         for (id, sent, end) in self.in_flight.sent_now() {
             let what = match sent {
-                Sent::Message(sending, _) | Sent::Release(Some(sending)) => {
+                SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)) => {
                     source.message(sending).map(suspected)
                 }
-                Sent::Birth(_) | Sent::Release(None) => self.watch.birth.clone(),
-                Sent::Request => self.requests.first_of(id),
+                SentPacket::Birth(_) | SentPacket::Release(None) => self.watch.birth.clone(),
+                SentPacket::Request => self.requests.first_of(id),
             };
             all.extend(what.map(|what| (what, end)));
         }
@@ -652,7 +654,7 @@ impl Session {
             return;
         }
         let before = self.watch.judged.len();
-        if let Some((_, Sent::Message(sending, _) | Sent::Release(Some(sending)), _)) =
+        if let Some((_, SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)), _)) =
             self.in_flight.oldest()
             && let Some(message) = source.message(sending)
         {
