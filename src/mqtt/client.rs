@@ -41,7 +41,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many calls wait for the link's task before a caller has to.
+/// How many calls the link's task queues before a caller has to wait.
 const ORDERS: usize = 64;
 
 /// How many events wait to be taken. Beyond that QoS 0 messages are dropped and counted; others are
@@ -58,7 +58,7 @@ pub struct Settings {
     pub queue: fifo::Bounds,
 }
 
-/// A handle to a link. The link ends without a word when the last handle goes; see
+/// A handle to a link. When the last handle is dropped, the link ends without DISCONNECT; see
 /// [`Client::shutdown`].
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -66,16 +66,16 @@ pub struct Client {
     state: watch::Receiver<State>,
 }
 
-/// What the link tells.
+/// What happens on the link.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// It tries to come about, for the first time or again.
+    /// The client connects, for the first time or again.
     Connecting,
-    /// The broker took us in.
+    /// The broker accepted the connection.
     Connected(ConnAck),
-    /// A message of a subscription.
+    /// The broker sent a message of a subscription.
     Message(Received),
-    /// Of a message larger than we take, its beginning.
+    /// A message exceeded the maximum size; this is its beginning.
     Oversize {
         /// Its topic, as far as it can be shown.
         topic: String,
@@ -86,24 +86,24 @@ pub enum Event {
     },
     /// A message whose topic has a wildcard was passed over, with its topic.
     WildcardTopic(Option<String>),
-    /// The broker answered a subscription, at the first connect and at each that follows.
+    /// The broker answered a subscription, at the first connect and at each later one.
     Subscribed(TopicFilter, Result<Qos, Reason>),
-    /// The broker answered that a filter is given up.
+    /// The broker answered UNSUBSCRIBE.
     Unsubscribed(TopicFilter, Reason),
-    /// The broker does not take a message.
+    /// The broker refused a message.
     Refused(Topic, Reason),
-    /// The broker answered a ping.
+    /// The broker sent PINGRESP.
     Pong,
-    /// The broker accepted a new proof of who we are.
+    /// The broker accepted a re-authentication.
     Authenticated,
-    /// So many events were dropped since the start, because they were not taken: messages of QoS 0
-    /// most of all; of one who listens besides, any.
+    /// This many events were dropped since the start because nobody took them. For the events that
+    /// the client was started with, these are mostly messages of QoS 0; for [`Client::listen`], any.
     Lagged(u64),
-    /// So many messages of ours were dropped since the start, because too many waited.
+    /// This many messages to the broker were dropped since the start because the queue was full.
     QueueFull(u64),
-    /// The link ended, or did not come about. It tries again, unless [`State::Stopped`] follows.
+    /// The connection ended or failed. The client reconnects, unless [`State::Stopped`] follows.
     Down(Arc<LinkError>),
-    /// When it tries again.
+    /// The client waits until this time before it reconnects.
     Backoff(std::time::Instant),
     /// The link ended for good.
     Stopped,
@@ -114,7 +114,7 @@ pub enum Event {
 #[error("the MQTT client has ended")]
 pub struct Ended;
 
-/// What becomes of a message, as a future. Dropping it changes nothing.
+/// A future of what becomes of a message. The message is sent even if the receipt is dropped.
 #[derive(Debug)]
 pub struct Receipt(oneshot::Receiver<Outcome>);
 
@@ -132,7 +132,7 @@ impl Future for Receipt {
 pub struct Events(mpsc::Receiver<Event>);
 
 impl Events {
-    /// The next one; `None` when the link has ended and all were taken.
+    /// Returns the next event, or `None` when the link has ended and all events were taken.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.recv().await
     }
@@ -166,7 +166,7 @@ impl Client {
         Client::run(link, Fifo::new(settings.queue))
     }
 
-    /// The same on a stream that is connected already. There is no other one after it.
+    /// Starts a link on a stream that is connected already. The link does not reconnect.
     pub fn over(
         options: session::Options,
         stream: impl Io + 'static,
@@ -178,7 +178,7 @@ impl Client {
         Client::run(link, Fifo::new(settings.queue))
     }
 
-    /// The same with a link that was made before, and what it sends from.
+    /// Runs a given link, which sends from `queue`, as a task.
     pub fn run(link: Link, queue: Fifo) -> (Client, Events) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let (events, receiver) = mpsc::channel(EVENTS);
@@ -187,21 +187,21 @@ impl Client {
         (Client { orders: sender, state }, Events(receiver))
     }
 
-    /// How the link stands.
+    /// The state of the link.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
 
-    /// Hears of everything from now on, beside those who do already; dropping the events ends it.
-    /// Messages are acknowledged when the one has them who started the client: who is too slow here
-    /// misses what finds no room, and is told how much.
+    /// Returns another stream of all events from now on; dropping it ends it. Messages are
+    /// acknowledged when the events that the client was started with have them: a listener that is
+    /// too slow misses events, and [`Event::Lagged`] tells how many.
     pub async fn listen(&self) -> Result<Events, Ended> {
         let (sender, events) = mpsc::channel(EVENTS);
         self.order(Order::Listen(sender)).await?;
         Ok(Events(events))
     }
 
-    /// Waits until the broker has let us in.
+    /// Waits until the broker has accepted the connection.
     pub async fn ready(&self) -> Result<(), Ended> {
         let mut state = self.state.clone();
         let there = |state: &State| matches!(state, State::Ready | State::Stopped);
@@ -213,15 +213,15 @@ impl Client {
         self.orders.send(order).await.map_err(|_| Ended)
     }
 
-    /// Hands a message over, also while there is no link. Waits only while the link's task is busy;
-    /// the receipt tells what became of it.
+    /// Queues a message, also while there is no connection. It waits only while the link's task is
+    /// busy; the receipt tells what became of the message.
     pub async fn publish(&self, message: Message) -> Result<Receipt, Ended> {
         let (sender, outcome) = oneshot::channel();
         self.order(Order::Publish(message, sender)).await?;
         Ok(Receipt(outcome))
     }
 
-    /// The same without waiting; gives the message back where it would have to.
+    /// Queues a message without waiting; if it would have to wait, it returns the message.
     pub fn try_publish(&self, message: Message) -> Result<Receipt, Message> {
         let Ok(permit) = self.orders.try_reserve() else { return Err(message) };
         let (sender, outcome) = oneshot::channel();
@@ -229,8 +229,7 @@ impl Client {
         Ok(Receipt(outcome))
     }
 
-    /// Publishes only if the broker is there right now, and gives the message back if it is not:
-    /// nothing waits for a link.
+    /// Queues a message only if the client is connected; otherwise it returns the message.
     pub fn publish_if_ready(&self, message: Message) -> Result<Receipt, Message> {
         let ready = *self.state.borrow() == State::Ready;
         if ready { self.try_publish(message) } else { Err(message) }
@@ -247,7 +246,7 @@ impl Client {
         granted.await.map_err(|_| Ended)
     }
 
-    /// Gives filters up, and waits for the broker's answer.
+    /// Unsubscribes, and waits for the broker's answer.
     pub async fn unsubscribe(
         &self,
         filters: Vec<TopicFilter>,
@@ -255,7 +254,7 @@ impl Client {
         self.unsubscribe_with(filters, Properties::NONE).await
     }
 
-    /// The same with user properties, in 5.0.
+    /// Unsubscribes with user properties (MQTT 5.0).
     pub async fn unsubscribe_with(
         &self,
         filters: Vec<TopicFilter>,
@@ -271,7 +270,7 @@ impl Client {
         self.acknowledge_with(token, reason, Properties::NONE).await
     }
 
-    /// The same with a `ReasonString` and user properties, in 5.0.
+    /// Acknowledges a message by hand with a `ReasonString` and user properties (MQTT 5.0).
     pub async fn acknowledge_with(
         &self,
         token: AckToken,
@@ -281,23 +280,23 @@ impl Client {
         self.order(Order::Acknowledge(token, reason, properties)).await
     }
 
-    /// Proves anew who we are, with the link's `Authenticate`.
+    /// Re-authenticates with the link's `Authenticate` (MQTT 5.0).
     pub async fn authenticate_again(&self) -> Result<(), Ended> {
         self.order(Order::Authenticate).await
     }
 
-    /// Skips the wait for the next try.
+    /// Ends the back-off: the client connects now.
     pub async fn try_now(&self) -> Result<(), Ended> {
         self.order(Order::TryNow).await
     }
 
-    /// Sends what waits, at most for a grace time, then leaves with DISCONNECT. Returns how many
-    /// messages could not be delivered.
+    /// Sends the queued messages, for at most the grace time, then disconnects with DISCONNECT. It
+    /// returns how many messages could not be delivered.
     pub async fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
         self.shutdown_with(Disconnect::new(reason), grace).await
     }
 
-    /// The same with properties, in 5.0.
+    /// Shuts down with properties in DISCONNECT (MQTT 5.0).
     pub async fn shutdown_with(
         &self,
         disconnect: Disconnect,
@@ -308,7 +307,7 @@ impl Client {
         left.await.map_err(|_| Ended)
     }
 
-    /// Ends the link at once, without a word: the broker publishes the will.
+    /// Ends the link at once without DISCONNECT: the broker publishes the will.
     pub async fn abort(&self) -> Result<(), Ended> {
         self.order(Order::Abort).await
     }

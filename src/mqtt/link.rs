@@ -40,9 +40,9 @@ pub struct Options {
     /// File with the password in its first line, read before each try so that a new one needs no
     /// restart. A password in a broker's own address goes before it.
     pub password_file: Option<PathBuf>,
-    /// Whether to try again after an end.
+    /// Whether the link reconnects after it ended.
     pub reconnect: bool,
-    /// The first wait and the longest; they double in between.
+    /// The first and the longest back-off; it doubles in between.
     pub wait: (Duration, Duration),
     /// How often to look whether the first of several brokers is back while another one serves.
     pub failback: Duration,
@@ -86,17 +86,17 @@ impl Options {
 /// What happens on a link.
 #[derive(Debug)]
 pub enum Event {
-    /// The session has something to tell.
+    /// The session has an event.
     Session(session::Event),
     /// What became of a message, where its source follows that.
     Outcome(MessageId, Outcome),
-    /// The source wants its owner to look after it, see [`Source::wants_owner`].
+    /// The source needs its owner's attention, see [`Source::wants_owner`].
     SourceWants,
     /// The last message has left the source.
     Emptied,
-    /// The link ended, or did not come about.
+    /// The connection ended or failed.
     Down(LinkError),
-    /// It will not come back.
+    /// The link ended and does not reconnect.
     Stopped,
 }
 
@@ -179,7 +179,7 @@ impl Link {
         link
     }
 
-    /// How the link stands, for others to watch.
+    /// The state of the link, for others to watch.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
@@ -293,14 +293,14 @@ impl Link {
         }
     }
 
-    /// Skips the wait for the next try, as when a network came up.
+    /// Ends the back-off, for example when a network came up.
     pub fn try_now(&mut self) {
         if let Phase::Waiting(until) = &mut self.phase {
             *until = now();
         }
     }
 
-    /// Connects now: skips the wait for the next try, or leaves a link that is up in good order and
+    /// Connects now: it ends the back-off, or closes a connection that is up with DISCONNECT and
     /// makes another one at once.
     pub fn reconnect(&mut self) {
         match self.phase {
@@ -345,13 +345,13 @@ impl Link {
         password || dialer.is_stale()
     }
 
-    /// Leaves in good order, with DISCONNECT, and does not come back. With a reason above 0 the
-    /// broker may publish the will, in 5.0.
+    /// Disconnects with DISCONNECT and does not reconnect. With a reason above 0 the broker may
+    /// publish the will (MQTT 5.0).
     pub fn leave(&mut self, reason: Reason) {
         self.leave_with(Disconnect::new(reason));
     }
 
-    /// The same with properties, in 5.0.
+    /// Leaves with properties in DISCONNECT (MQTT 5.0).
     pub fn leave_with(&mut self, disconnect: Disconnect) {
         self.session.disconnect_with(disconnect);
         self.options.reconnect = false;
@@ -362,23 +362,23 @@ impl Link {
         }
     }
 
-    /// Ends at once, without a word: the broker publishes the will.
+    /// Ends the link at once without DISCONNECT: the broker publishes the will.
     pub fn abort(&mut self) {
         self.session.disconnected(Ending::Other);
         self.stop();
     }
 
-    /// Whether it waits for the time of its next try.
+    /// Whether the link waits out a back-off.
     pub fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Waiting(..))
     }
 
-    /// Whether it says its last words, which takes a second at most.
+    /// Whether the link is being closed, which takes at most a second.
     pub fn is_parting(&self) -> bool {
         matches!(self.phase, Phase::Parting(..))
     }
 
-    /// Whether it will not come back.
+    /// Whether the link has ended and does not reconnect.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped)
     }
