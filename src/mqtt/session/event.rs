@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What the session tells its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The broker took us in.
+    /// The broker accepted the connection.
     Connected(ConnAck),
     /// A message of a subscription. It is acknowledged when this event is taken, or by hand.
     Message(Received),
@@ -24,25 +24,25 @@ pub enum Event {
     Subscribed {
         /// The call that asked for it.
         request: Request,
-        /// What was asked for.
+        /// The filter of the subscription.
         filter: TopicFilter,
-        /// What is granted.
+        /// The granted QoS, or why there is none.
         granted: Result<Qos, Reason>,
     },
-    /// The broker answered that a filter is given up.
+    /// The broker answered UNSUBSCRIBE.
     Unsubscribed {
         /// The call that asked for it.
         request: Request,
-        /// What was given up.
+        /// The filter.
         filter: TopicFilter,
-        /// How it went.
+        /// The broker's reason code.
         reason: Reason,
     },
     /// A message too large for us was passed over (and acknowledged, or it would come for ever).
     Oversize {
         /// Its topic, as far as it can be shown.
         topic: String,
-        /// How surely it was sent.
+        /// Its QoS.
         qos: Qos,
         /// Bytes behind its head, most of them payload.
         bytes: usize,
@@ -57,7 +57,7 @@ pub enum Event {
     },
     /// A message of ours cannot be sent to this broker, or the broker does not take it.
     Refused {
-        /// Where it should have gone.
+        /// The topic of the message.
         topic: Topic,
         /// Why not.
         reason: Reason,
@@ -74,7 +74,7 @@ pub enum Event {
     Suspected(Suspected),
     /// The broker does not take a message now. Nothing is sent for a while, then it is again.
     PutOff {
-        /// Where it goes.
+        /// The topic of the message.
         topic: Topic,
         /// Why not now.
         reason: Reason,
@@ -97,26 +97,26 @@ impl Event {
 /// A message from the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Where it was published.
+    /// The topic.
     pub topic: Topic,
-    /// What it says; shares the memory that was read.
+    /// The payload; it shares the memory that was read.
     pub payload: Bytes,
-    /// How surely it was sent.
+    /// The QoS.
     pub qos: Qos,
-    /// Whether the broker had kept it from before.
+    /// The RETAIN flag: whether the broker sent a retained message.
     pub retain: bool,
-    /// Whether the broker believes that it sent it before.
+    /// The DUP flag: whether the broker may have sent the message before.
     pub dup: bool,
-    /// What 5.0 says besides.
+    /// The properties (MQTT 5.0).
     pub properties: Properties,
-    /// To acknowledge it with; QoS 0 has none.
+    /// The token that acknowledges the message; QoS 0 has none.
     pub token: Option<AckToken>,
 }
 
 /// Why a link must end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// The broker does not let us in.
+    /// The broker refused the connection.
     #[error("the broker does not let us in: {}{}{}", remedy(.0.reason), words(&.0.properties), elsewhere(&.0.properties))]
     Refused(ConnAck),
     /// The broker ended the link, and said why.

@@ -11,14 +11,15 @@ use crate::mqtt::topic::Qos;
 use serde::{Deserialize, Deserializer, de};
 use std::time::Duration;
 
-/// What a session is opened with.
+/// The settings of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Unique at the broker. Empty: the broker makes one up, which is kept from then on.
+    /// The client identifier, unique at the broker. If it is empty, the broker assigns one, which is
+    /// kept from then on.
     pub client_id: String,
-    /// What is spoken; `None`: 5.0 if the broker knows it, or else 3.1.1, or else 3.1.
+    /// The protocol version; `None` means 5.0 if the broker supports it, or else 3.1.1, or else 3.1.
     pub version: Option<Version>,
-    /// Whether the broker is to begin with nothing.
+    /// Whether the broker starts a new session.
     pub clean: Clean,
     /// How long the broker keeps the session without a link, in 5.0; not with [`Clean::Always`].
     pub session_expiry: Duration,
@@ -29,7 +30,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Password; before 5.0 only with a user name.
     pub password: Option<Secret>,
-    /// What the broker publishes when we are lost; a `WillDelay` may be among its properties.
+    /// The will, which the broker publishes when the client is lost; its properties may have a
+    /// `WillDelay`.
     pub will: Option<Message>,
     /// Whether a broker that does not take the will as it is gets a smaller one: not retained, of a
     /// lower QoS, or none. Else it does not let us in.
@@ -46,15 +48,15 @@ pub struct Options {
     /// Where packet identifiers begin. A client that takes up a session of an earlier process takes
     /// a random one, or the broker could take a new QoS 2 message for one that it holds.
     pub first_id: u16,
-    /// The largest packet that is taken, in bytes. Larger messages are passed over.
+    /// The maximum packet size in bytes. Larger messages are skipped.
     pub largest: usize,
-    /// What becomes of a message that is larger.
+    /// What becomes of a message that is larger than that.
     pub on_oversize: OnOversize,
-    /// How many bytes of a message that is passed over are told.
+    /// How many bytes of a skipped message the event contains.
     pub overflow: usize,
-    /// How many topics the broker may give a number, in 5.0.
+    /// How many topic aliases the broker may use (MQTT 5.0).
     pub topic_aliases: u16,
-    /// Whether topics of ours get a number where the broker allows it, in 5.0.
+    /// Whether the client uses topic aliases where the broker allows it (MQTT 5.0).
     pub own_aliases: bool,
     /// Whether messages are acknowledged by [`super::Session::acknowledge`] and not when they are
     /// taken.
