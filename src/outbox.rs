@@ -329,12 +329,6 @@ impl Outbox {
         self.recycle(held);
     }
 
-    /// What a message in flight was called when it was pushed.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn ticket_of(&self, sending: InFlightId) -> Option<MessageId> {
-        self.in_flight.get(sending).map(|held| held.id)
-    }
-
     /// A message that is being sent once more.
     pub fn again(&mut self, sending: InFlightId) -> Option<&Message> {
         let held = self.in_flight.get(sending)?;

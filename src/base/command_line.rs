@@ -37,10 +37,15 @@ impl From<lexopt::Error> for CliError {
 
 /// Prints to stdout. A reader that went away (`| head`) is no error.
 pub fn print(text: &str) -> Result<ExitCode, CliError> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::Io { what: "standard output".into(), source })
-        }
-        _ => Ok(ExitCode::SUCCESS),
+    write(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// Writes to stdout at once; `false` if nobody reads any more.
+pub fn write(text: &str) -> Result<bool, CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(CliError::Io { what: "standard output".into(), source }),
     }
 }

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 const HELP: &str = "\
-tty2mqtt run: the gateway. StartLog in the foreground until SIGTERM or Ctrl-C; then sends what is
+tty2mqtt run: the gateway. Runs in the foreground until SIGTERM or Ctrl-C; then sends what is
 left within `grace`, says `offline` and ends. A second signal ends it at once. SIGHUP reads the
 configuration again: what it does not change is not disturbed, and a wrong file changes nothing.
 
@@ -220,7 +220,7 @@ async fn ended(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|ending| *ending).await;
 }
 
-/// What a signal asks for.
+/// What the program does at a signal.
 enum Wish {
     End,
     Reload,

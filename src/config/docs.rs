@@ -95,6 +95,7 @@ fn title(name: &str) -> &str {
         "FieldSettings" => "Field",
         "FrameKind" => "Frame",
         "Mapping" => "Message",
+        "ModemLine" => "Modem line",
         "OutboxBounds" => "Outbox",
         "ChecksumFormat" => "Checksum format",
         "ChecksumSettings" => "Checksum settings",

@@ -8,7 +8,7 @@ mod rpcd;
 mod status;
 
 use super::protocol::{Done, Log, Problems, Reconnected, Reloaded, Request, Sent};
-use crate::base::command_line::{CliError, print};
+use crate::base::command_line::{CliError, print, write};
 use crate::base::json::line;
 use crate::base::plain::plain;
 use crate::gateway::Changes;
@@ -17,7 +17,6 @@ use options::{Flag, Options, read};
 pub(crate) use rpcd::main as rpcd;
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A command for a running gateway.
@@ -226,7 +225,7 @@ fn log(options: &Options) -> Result<ExitCode, CliError> {
     once(options, &request, |Log { filter, .. }| format!("{}\n", plain(&filter)))
 }
 
-/// One request, one answer.
+/// Makes one request and prints its answer.
 fn once<T: DeserializeOwned>(
     options: &Options,
     request: &Request,
@@ -240,16 +239,6 @@ fn once<T: DeserializeOwned>(
 
 fn gone() -> CliError {
     CliError::Failed("the gateway has ended".into())
-}
-
-/// Prints; `false` if nobody reads any more.
-fn write(text: &str) -> Result<bool, CliError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(source) => Err(CliError::Io { what: "standard output".into(), source }),
-    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub enum Format {
 /// A piece of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormatPiece {
-    /// PrintedMessage as it is.
+    /// Printed as it is.
     Literal(Vec<u8>),
     /// `%`: something about the message.
     Field(FormatField, FieldLayout),
@@ -243,7 +243,7 @@ impl FieldLayout {
                     of.user().map(|(key, value)| format!("{key}:{value}")).collect();
                 out.extend_from_slice(pairs.join(" ").as_bytes());
             }
-            // PrintedMessage by the caller.
+            // Printed by the caller.
             FormatField::Json(..) => {}
         }
     }

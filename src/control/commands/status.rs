@@ -65,7 +65,9 @@ fn broker(out: &mut String, Broker { report, url, state, .. }: &Broker) {
     let url = url.as_deref().map_or_else(String::new, plain);
     let since = plain(&report.since);
     let _ = writeln!(out, "broker   {url} {} since {since}", plain(state));
-    if let (Some(error), false) = (&report.error, report.connected) {
+    if !report.connected
+        && let Some(error) = &report.error
+    {
         let _ = writeln!(out, "         {}", plain(error));
     }
     let _ = writeln!(

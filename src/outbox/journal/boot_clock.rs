@@ -46,9 +46,10 @@ impl BootClock {
     pub(super) fn at(&self, measured_at: MeasuredAt) -> Now {
         let (reference, millis) = self.reference;
         let off = Duration::from_millis(measured_at.since_boot.abs_diff(millis));
-        let mono = match measured_at.since_boot >= millis {
-            true => reference.checked_add(off),
-            false => reference.checked_sub(off),
+        let mono = if measured_at.since_boot >= millis {
+            reference.checked_add(off)
+        } else {
+            reference.checked_sub(off)
         };
         Now { mono: mono.unwrap_or(reference), wall: wall(measured_at.wall) }
     }

@@ -283,6 +283,9 @@ impl Segment {
     /// It was rewritten: it has no summary, and what is to be read stands elsewhere.
     pub(super) fn rewritten(&mut self, bytes: u64) {
         let start = record::HEADER as u64;
-        (self.bytes, self.head, self.start, self.read) = (bytes, 0, start, start);
+        self.bytes = bytes;
+        self.head = 0;
+        self.start = start;
+        self.read = start;
     }
 }

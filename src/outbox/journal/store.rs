@@ -261,12 +261,15 @@ impl Store {
     /// Nothing more is appended to the last segment.
     pub(super) fn close(&mut self) {
         let _ = self.sync();
-        (self.file, self.is_dirty) = (None, false);
+        self.file = None;
+        self.is_dirty = false;
     }
 
     /// Makes what was written safe from a power failure.
     pub(super) fn sync(&mut self) -> Result<(), Failure> {
-        if let (true, Some(file), Some(segment)) = (self.is_dirty, &self.file, self.segments.back())
+        if self.is_dirty
+            && let Some(file) = &self.file
+            && let Some(segment) = self.segments.back()
         {
             file.sync_data().map_err(at(&segment.path))?;
         }
@@ -332,7 +335,8 @@ impl Store {
                 continue;
             }
             if is_last {
-                (self.file, self.is_dirty) = (None, false);
+                self.file = None;
+                self.is_dirty = false;
             }
         }
     }

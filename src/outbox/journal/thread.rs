@@ -275,12 +275,15 @@ impl Running {
     }
 
     fn fail(&mut self, failure: &Failure) {
-        let (why, now) = (failure.to_string(), Instant::now());
+        let why = failure.to_string();
+        let now = Instant::now();
         if let Some(again) = self.failing.occurred(now) {
             tracing::warn!("journal: {why}; what waits is kept in memory until it works{again}");
             self.is_told = true;
         }
-        if let (None, Some(store)) = (self.failed, &self.store) {
+        if self.failed.is_none()
+            && let Some(store) = &self.store
+        {
             // What was written is there, if only until the power fails.
             self.tell(JournalEvent::Safe(store.last()));
         }

@@ -43,10 +43,7 @@ impl Lock {
 
     /// Nothing may be written, and nothing be believed gone, where the disk is not.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        match self.is_there() {
-            true => Ok(()),
-            false => Err(self.gone()),
-        }
+        if self.is_there() { Ok(()) } else { Err(self.gone()) }
     }
 
     fn gone(&self) -> Failure {

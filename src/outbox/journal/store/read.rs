@@ -69,9 +69,10 @@ fn date(
     clocks: &HashMap<[u8; 16], i64>,
     now: Now,
 ) {
-    let measured = match boot_id == boot.id {
-        true => boot.at(measured_at),
-        false => Now { mono: now.mono, wall: wall(measured_at.wall) },
+    let measured = if boot_id == boot.id {
+        boot.at(measured_at)
+    } else {
+        Now { mono: now.mono, wall: wall(measured_at.wall) }
     };
     entry.measured = Some(measured);
     if Stamp(measured.wall).is_synchronised() {
