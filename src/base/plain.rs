@@ -22,6 +22,14 @@ pub fn plain_lines(bytes: &[u8]) -> String {
     tame(bytes, |c| steers(c) && c != '\n' && c != '\t')
 }
 
+/// A text with at most `most` characters; `…` stands for the rest.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn tame(bytes: &[u8], hides: impl Fn(char) -> bool) -> String {
     let mut plain = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

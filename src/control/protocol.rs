@@ -3,6 +3,7 @@
 //! docs/CONTROL.md says what each field means; its examples are tested against these types.
 
 use crate::base::clock::Stamp;
+use crate::base::plain::plain;
 use crate::config::error::ConfigError;
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
@@ -142,6 +143,16 @@ pub enum Payload {
     #[serde(rename = "payload")]
     Text(String),
     Hex(String),
+}
+
+impl Payload {
+    /// The payload as text that is safe on a terminal.
+    pub fn plain(&self) -> String {
+        match self {
+            Payload::Text(text) => plain(text),
+            Payload::Hex(digits) => format!("hex:{}", plain(digits)),
+        }
+    }
 }
 
 impl From<&[u8]> for Payload {

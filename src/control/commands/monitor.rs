@@ -6,7 +6,7 @@ use super::{gone, write};
 use crate::base::command_line::CliError;
 use crate::base::json::line;
 use crate::base::plain::plain;
-use crate::control::protocol::{Bytes, Event, Frame, Happened, Payload, Request};
+use crate::control::protocol::{Bytes, Event, Frame, Happened, Request};
 use crate::port::status::PortState;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -68,11 +68,7 @@ fn meaning(out: &mut String, frame: &Frame) -> std::fmt::Result {
         out.push_str("    no entry of `frames` wants it\n");
     }
     for message in &frame.messages {
-        let said = match &message.payload {
-            Payload::Text(text) => plain(text),
-            Payload::Hex(digits) => format!("hex:{}", plain(digits)),
-        };
-        writeln!(out, "    {} {said}", plain(&message.topic))?;
+        writeln!(out, "    {} {}", plain(&message.topic), message.payload.plain())?;
     }
     for refused in &frame.refused {
         writeln!(out, "    {} refused: {}", plain(&refused.field), plain(&refused.what))?;

@@ -5,8 +5,8 @@ use super::options::{Flag, Options};
 use super::{gone, write};
 use crate::base::command_line::CliError;
 use crate::base::json::line;
-use crate::base::plain::plain;
-use crate::control::protocol::{Broker, Part, Payload, Port, Request, Status};
+use crate::base::plain::{cut, plain};
+use crate::control::protocol::{Broker, Part, Port, Request, Status};
 use crate::port::status::{PortReport, PortState};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -150,13 +150,13 @@ fn values(out: &mut String, ports: &BTreeMap<String, Part<Port>>) {
     for port in ports.values() {
         let Part::Answer(port) = port else { continue };
         for value in &port.values {
-            let said = match &value.payload {
-                Payload::Text(text) => plain(text),
-                Payload::Hex(digits) => format!("hex:{}", plain(digits)),
-            };
             let unit =
                 value.unit.as_deref().map_or_else(String::new, |unit| format!(" {}", plain(unit)));
-            rows.push([plain(&value.topic), short(&said, 48) + &unit, time(value.ago as u64)]);
+            rows.push([
+                plain(&value.topic),
+                cut(&value.payload.plain(), 48) + &unit,
+                time(value.ago as u64),
+            ]);
         }
     }
     if rows.len() > 1 {
@@ -171,7 +171,7 @@ const WIDEST: usize = 120;
 /// Columns as wide as their longest cell.
 fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     let rows: Vec<_> =
-        rows.iter().map(|row| row.each_ref().map(|cell| short(cell, WIDEST))).collect();
+        rows.iter().map(|row| row.each_ref().map(|cell| cut(cell, WIDEST))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
     for row in &rows {
@@ -180,13 +180,6 @@ fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
             let _ = write!(line, "{cell:width$}  ");
         }
         let _ = writeln!(out, "{}", line.trim_end());
-    }
-}
-
-fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the log is told of messages that the broker does not take.
 
 use crate::base::log::lasting::Lasting;
+use crate::base::plain::cut;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::{Event, Suspected};
 use crate::mqtt::topic::Topic;
@@ -15,10 +16,7 @@ const SHOWN: usize = 100;
 
 /// A topic for the log. One may have 65,535 bytes.
 fn shown(topic: &str) -> String {
-    match topic.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &topic[..end]),
-        None => topic.to_owned(),
-    }
+    cut(topic, SHOWN)
 }
 
 #[derive(Debug, Default)]
