@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, duplex};
 use tokio::time::Instant;
-use tty2mqtt::mqtt::client::{Client, Event, Settings};
+use tty2mqtt::mqtt::client::{Client, Ended, Event, Settings};
 use tty2mqtt::mqtt::fifo::{Bounds, Fifo};
 use tty2mqtt::mqtt::link::{self, Io, State};
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Pair, Properties, Property};
@@ -134,6 +134,17 @@ async fn a_shutdown_waits_until_a_large_message_has_passed_a_slow_network() {
     let Some(Packet::Publish(large)) = peer.hears().await else { panic!("it was cut off") };
     assert_eq!(large.payload.len(), 100_000);
     assert!(matches!(peer.hears().await, Some(Packet::Disconnect(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_abort_nobody_waits_for_the_client() {
+    let (stream, _far) = duplex(1024);
+    let (client, mut events) = Client::over(session(), stream, Settings::default());
+    let receipt = client.publish(message("t", "x", Qos::AtLeastOnce)).await.unwrap();
+    client.abort().await.unwrap();
+    assert_eq!(receipt.await, Err(Ended));
+    while events.next().await.is_some() {}
+    assert_eq!(client.try_now().await, Err(Ended));
 }
 
 #[tokio::test(start_paused = true)]
