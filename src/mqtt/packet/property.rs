@@ -159,6 +159,7 @@ macro_rules! properties {
             }
 
             /// One of each kind, with an empty value.
+            #[cfg(feature = "shell")]
             pub(crate) fn each() -> [Property; 27] {
                 [$(Property::$name(Default::default()),)*]
             }
@@ -263,6 +264,7 @@ impl Property {
     }
 
     /// Whether a client may put it there. In these two only a broker does (3.3.2.3.8, 3.14.2.2.5).
+    #[cfg(feature = "shell")]
     pub(crate) fn is_for_client(&self, place: Place) -> bool {
         let by_broker = matches!(
             (self, place),
