@@ -27,7 +27,11 @@ pub struct Binary {
 impl Binary {
     fn fields_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let field = generator.subschema_for::<crate::codec::field::FieldSettings>();
-        let items = schemars::json_schema!({"allOf": [field], "required": ["at", "type"]});
+        // Strict validators want what is required to be named beside it, too.
+        let items = schemars::json_schema!({
+            "type": "object", "allOf": [field],
+            "properties": {"at": true, "type": true}, "required": ["at", "type"],
+        });
         schemars::json_schema!({"type": "array", "items": items})
     }
 }
