@@ -20,7 +20,10 @@ mod outbox;
 mod port;
 #[cfg(feature = "shell")]
 mod shell;
-#[cfg(any(feature = "demo", feature = "testing"))]
+#[cfg(all(feature = "demo", not(feature = "testing")))]
+#[allow(dead_code, reason = "the demo uses a part of what the tests do")]
+mod testing;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
 

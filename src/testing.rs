@@ -1,5 +1,5 @@
-//! What the tests of `tests/` use, and no one else: a broker and serial ports without hardware, and,
-//! with the feature `testing`, everything that is private to this crate.
+//! What the demo and the tests of `tests/` use: a broker and serial ports without hardware, and, with the
+//! feature `testing`, everything that is private to this crate.
 
 pub mod broker;
 pub mod pty;
