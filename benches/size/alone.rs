@@ -11,7 +11,6 @@ use tty2mqtt::mqtt::session::{self, Session};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::mqtt::fifo::Fifo;
-use tty2mqtt::mqtt::source::Source;
 
 struct Tcp(String);
 
