@@ -85,12 +85,13 @@ impl Fifo {
             let Some(least) = least else { break };
             self.gone(&least, Outcome::Dropped);
         }
-        self.bytes += cost;
+        let fits = self.has_room_for(cost);
         let queued = Queued { id, message, tries: 0 };
-        if self.bytes > self.bounds.bytes || self.len() >= self.bounds.messages {
-            self.gone(&queued, Outcome::Dropped);
-        } else {
+        self.bytes += cost;
+        if fits {
             self.waiting.push_back(queued);
+        } else {
+            self.gone(&queued, Outcome::Dropped);
         }
         id
     }
