@@ -83,23 +83,18 @@ pub struct Checksum {
 /// Where a checksum stands and how it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ChecksumSettings {
     /// Order of its bytes. Default: as usual for its kind.
-    #[serde(default)]
     pub endian: Option<Endian>,
     /// Bytes, or hexadecimal digits in ASCII.
-    #[serde(default)]
     pub format: ChecksumFormat,
     /// How many bytes at the frame's start it does not cover. The start delimiter is one of them:
     /// NMEA 0183, whose checksum leaves out the `$`, has 1 here.
-    #[serde(default)]
     pub from: u8,
     /// What stands between the covered bytes and the checksum: `"*"` in NMEA 0183.
-    #[serde(default)]
     pub separator: ByteString,
     /// How many bytes of the frame follow the checksum: 2 for the line break of DSMR P1.
-    #[serde(default)]
     pub trailing: u8,
 }
 

@@ -23,40 +23,30 @@ pub struct FieldSettings {
     pub name: String,
     /// Where the value comes from: in `pairs` the name that the device uses, in `json` a JSON pointer
     /// such as `/main/temp`. Default: `name`. `fields` takes its columns in order.
-    #[serde(default)]
     pub from: Option<Token>,
     /// First byte of the value, counted from 0. Required in `binary`, and only possible there.
-    #[serde(default)]
     pub at: Option<u16>,
     /// What the value is. Default: `auto`. In `binary` it is required, and `text` or one of `u8` to
     /// `bytes`; all other decoders take `auto`, `number` and `text`.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub kind: Option<Type>,
     /// Length of the value in bytes. Only for the types `bcd`, `text` and `bytes` of `binary`.
-    #[serde(default)]
     pub length: Option<u16>,
     /// Byte order of the value. Only in `binary`. Default: `endian` of the decoder.
-    #[serde(default)]
     pub endian: Option<Endian>,
     /// Use only these bits of an unsigned number: `3`, or `4-7`; 0 is the lowest. Only in `binary`.
-    #[serde(default)]
     pub bits: Option<Bits>,
     /// Unit of measurement, for `{unit}`. A field with a unit is a number.
-    #[serde(default)]
     pub unit: Option<String>,
     /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
     /// yet: it is there for announcing the field to Home Assistant.
-    #[serde(default)]
     pub class: Option<String>,
     /// Factor by which each number is multiplied: `0.1`. The result has as many decimals as both
     /// together.
-    #[serde(default)]
     pub scale: Option<Token>,
     /// Number that is added to each number, after `scale`.
-    #[serde(default)]
     pub offset: Option<Token>,
     /// Number of decimals to round to, half away from zero; at most 18.
-    #[serde(default)]
     pub decimals: Option<u8>,
     /// Meaning of single values: `{0: off, 1: on}`. Others are published as they are.
     #[serde(default)]

@@ -88,8 +88,10 @@ pub struct FrameSize(usize);
 impl FrameSize {
     /// Larger limits only serve garbage.
     const LARGEST: usize = 64 * 1024;
+}
 
-    fn default_limit() -> FrameSize {
+impl Default for FrameSize {
+    fn default() -> FrameSize {
         FrameSize(4096)
     }
 }

@@ -20,22 +20,18 @@ deserialize_from_str!(TcpAddress: "address", UsbId: "USB id");
 #[serde(deny_unknown_fields)]
 pub struct Port {
     /// A tty such as `/dev/ttyS1`. A relative path starts at the folder of the configuration file.
-    #[serde(default)]
     pub path: Option<PathBuf>,
     /// A USB adapter, found by its ids, whatever number the system gave it. `tty2mqtt ports` prints
     /// these lines for each adapter.
-    #[serde(default)]
     pub usb: Option<Usb>,
     /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. It must be
     /// raw TCP, neither telnet nor RFC 2217, and the line is set at the serial server. Data of the
     /// first second of a connection is held back until the connection has lasted that long, because
     /// a serial server that cannot open its port sends the reason as text and closes.
-    #[serde(default)]
     pub tcp: Option<TcpAddress>,
     /// Speed and character format, `115200 8N1`. Any speed that the driver supports; if it does
     /// not, the log has a warning. Needed for `path` and `usb`. A byte with a parity or framing
     /// error makes its frame invalid (`line_error` in the status).
-    #[serde(default)]
     pub line: Option<Line>,
     /// Flow control. Default: `none`.
     #[serde(default)]
@@ -48,18 +44,15 @@ pub struct Port {
     #[serde(default)]
     pub rts: ModemLine,
     /// Name of the device on the port, for `{device}` in topics. Default: the name of the port.
-    #[serde(default)]
     pub name: Option<Name>,
     /// Where a frame begins and ends. Default: `lines`.
     #[serde(default)]
     pub framing: Framing,
     /// Checksum at the end of each frame. A frame with a wrong checksum is dropped and counted; the
     /// decoder gets the frame without it.
-    #[serde(default)]
     pub checksum: Option<Checksum>,
     /// How the fields of a frame are read. Default: `text`. For several kinds of frames on one port
     /// see `frames`.
-    #[serde(default)]
     pub decode: Option<Decode>,
     /// What is published. Default: one message per field to `{gateway}/{node}/{field}`.
     #[serde(default, deserialize_with = "one_by_one::optional_list")]
@@ -84,11 +77,9 @@ pub struct Port {
     pub command_wait: Span,
     /// After this time without a byte the status of the port says `silent`: `5min`, at least 1s.
     /// Default: never.
-    #[serde(default)]
     pub silent_after: Option<Span>,
     /// The most messages per second, at least 1; those of one second may come at once. Further
     /// messages are dropped and counted as `limited` in the status of the port. Default: no limit.
-    #[serde(default)]
     pub rate_limit: Option<std::num::NonZeroU32>,
 }
 
@@ -222,10 +213,8 @@ pub struct Usb {
     /// Product id, four hexadecimal digits in quotes: `"7523"`.
     pub product: UsbId,
     /// Serial number, to distinguish several adapters of one model.
-    #[serde(default)]
     pub serial: Option<String>,
     /// Interface number of an adapter with several ports, from 0.
-    #[serde(default)]
     pub interface: Option<u8>,
 }
 

@@ -17,34 +17,30 @@ use serde::Deserialize;
 /// without `equals` is refused, unless `fields` says what is wanted.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Pairs {
     /// Bytes between two pairs. `" "` is any white space.
-    #[serde(default = "Pairs::default_between")]
     pub between: ByteString,
     /// Bytes between name and value.
-    #[serde(default = "Pairs::default_equals")]
     pub equals: ByteString,
     /// The bytes with which each item must end, and which are not part of its value: `")"`. Of several
     /// values, as in `0-1:24.2.1(101209112500W)(12785.123*m3)`, the last one is used. An item without a
     /// name continues the one before it, as the gas volume does in DSMR 2.2.
-    #[serde(default)]
     pub close: ByteString,
     /// Bytes between a value and its unit, where the device sends units: `"*"`. A value with a unit is a
     /// number.
-    #[serde(default)]
     pub unit: ByteString,
     /// The fields that are wanted, each with the device's name for it as `from`. All others are ignored,
     /// and a field that a frame lacks is counted as missing. Default: all fields.
-    #[serde(default, deserialize_with = "crate::base::one_by_one::list")]
+    #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<Named>,
 }
 
 impl Default for Pairs {
     fn default() -> Pairs {
         Pairs {
-            between: Pairs::default_between(),
-            equals: Pairs::default_equals(),
+            between: b" ".as_slice().into(),
+            equals: b"=".as_slice().into(),
             close: ByteString::default(),
             unit: ByteString::default(),
             fields: Vec::new(),
@@ -53,14 +49,6 @@ impl Default for Pairs {
 }
 
 impl Pairs {
-    fn default_between() -> ByteString {
-        ByteString::from(b" ".as_slice())
-    }
-
-    fn default_equals() -> ByteString {
-        ByteString::from(b"=".as_slice())
-    }
-
     pub(super) fn build(&self) -> Result<Decoder, BuildError> {
         for (key, bytes) in [("between", &self.between), ("equals", &self.equals)] {
             if bytes.as_bytes().is_empty() {

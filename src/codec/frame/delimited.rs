@@ -8,25 +8,20 @@ use serde::Deserialize;
 
 /// Frames with a start and an end, such as `$…\r\n` (NMEA 0183), `/…!` (DSMR P1), SLIP or HDLC.
 /// The decoder gets the bytes between them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Delimited {
     /// First bytes of a frame: `"$"`, `"hex:02"`. Default: none, or those of `escape`.
-    #[serde(default)]
     pub start: ByteString,
     /// Last bytes of a frame: `"\r\n"`, `"hex:03"`. Default: those of `escape`.
-    #[serde(default)]
     pub end: ByteString,
     /// How many bytes after the end belong to the frame, 0 to 64: a DSMR P1 telegram has 6, its
     /// checksum and a line break.
-    #[serde(default)]
     pub trailer: u8,
     /// How start and end are distinguished from the same bytes in the content.
-    #[serde(default)]
     pub escape: Escape,
     /// Longest frame in bytes, 1 to 64KiB.
-    #[serde(default = "FrameSize::default_limit")]
     pub limit: FrameSize,
 }
 

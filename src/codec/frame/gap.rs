@@ -11,16 +11,14 @@ use std::time::Duration;
 ///
 /// With a `checksum`, a frame whose checksum does not match yet gets 20ms more: USB adapters deliver
 /// one frame in several bursts.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Gap {
     /// Length of the silence. Default: the time of 3.5 characters at the line's speed (Modbus over serial
     /// line 1.02, 2.5.1.1), but at least 2ms, the shortest silence that a program can notice.
-    #[serde(default)]
     pub after: Option<Span>,
     /// Longest frame in bytes, 1 to 64KiB.
-    #[serde(default = "FrameSize::default_limit")]
     pub limit: FrameSize,
 }
 

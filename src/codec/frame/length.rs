@@ -29,14 +29,13 @@ pub struct Length {
     /// What to add to the value of the length field to get the length of the whole frame, -32768 to
     /// 32767. Default: the bytes up to and including the field; its value is then the number of bytes
     /// that follow it, checksum included.
-    #[serde(default)]
     pub add: Option<i16>,
     /// Silence after which an unfinished frame is dropped. It must be longer than 20ms on USB adapters,
     /// and longer still over a network.
     #[serde(default = "default_idle")]
     pub idle: Span,
     /// Longest frame in bytes, 1 to 64KiB.
-    #[serde(default = "FrameSize::default_limit")]
+    #[serde(default)]
     pub limit: FrameSize,
 }
 

@@ -8,27 +8,21 @@ use serde::Deserialize;
 /// Lines of text. Empty lines are skipped.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Lines {
     /// What ends a line, 1 to 8 bytes. With the default `"\n"`, a `"\r"` before it is dropped too.
-    #[serde(default = "Lines::default_terminator")]
     pub terminator: ByteString,
     /// Longest line in bytes, 1 to 64KiB. A longer one is dropped and counted.
-    #[serde(default = "FrameSize::default_limit")]
     pub limit: FrameSize,
 }
 
 impl Default for Lines {
     fn default() -> Lines {
-        Lines { terminator: Lines::default_terminator(), limit: FrameSize::default_limit() }
+        Lines { terminator: b"\n".as_slice().into(), limit: FrameSize::default() }
     }
 }
 
 impl Lines {
-    fn default_terminator() -> ByteString {
-        ByteString::from(b"\n".as_slice())
-    }
-
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
         let terminator = self.terminator.as_bytes();
         if terminator.is_empty() || terminator.len() > 8 {

@@ -8,25 +8,21 @@ use serde::Deserialize;
 /// No frames: the bytes as they come, in pieces bounded by size and by time.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Raw {
     /// Largest piece in bytes, 1 to 64KiB.
-    #[serde(default = "Raw::default_size")]
     pub size: FrameSize,
     /// Time after its first byte at which a piece ends.
-    #[serde(default = "Raw::default_after")]
     pub after: Span,
 }
 
+impl Default for Raw {
+    fn default() -> Raw {
+        Raw { size: FrameSize(1024), after: Span::from_millis(50) }
+    }
+}
+
 impl Raw {
-    fn default_size() -> FrameSize {
-        FrameSize(1024)
-    }
-
-    fn default_after() -> Span {
-        Span::from_millis(50)
-    }
-
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
         let silence = Silence::EndsPiece(self.after.duration());
         Ok(Rule { silence, ..Rule::new(self.size, self.clone()) })
