@@ -180,7 +180,7 @@ pub(super) struct Verifier {
     settings: ChecksumSettings,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Sum {
     Sum8,
     Sum16,
@@ -189,12 +189,6 @@ enum Sum {
     Crc8(&'static Algorithm<u8>),
     Crc16(&'static Algorithm<u16>),
     Crc32(&'static Algorithm<u32>),
-}
-
-impl fmt::Debug for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.bytes())
-    }
 }
 
 impl Verifier {
@@ -210,22 +204,19 @@ impl Verifier {
             .split_at_checked(bytes.len().checked_sub(usize::from(*trailing))?)
             .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(digits)?))?;
         let covered = rest.strip_suffix(separator.as_bytes())?;
-        let written = match format {
-            ChecksumFormat::Binary => self.endian.number(written),
+        let mut octets = [0; 4];
+        let octets = &mut octets[..self.sum.bytes()];
+        match format {
+            ChecksumFormat::Binary => octets.copy_from_slice(written),
             ChecksumFormat::Hex => {
-                let mut value = 0;
-                for pair in written.chunks(2) {
-                    let digit = |byte: u8| char::from(byte).to_digit(16);
-                    value = value << 8 | u64::from(digit(pair[0])? << 4 | digit(*pair.get(1)?)?);
-                }
-                match self.endian {
-                    Endian::Big => value,
-                    Endian::Little => value.swap_bytes() >> (64 - 8 * self.sum.bytes()),
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                for (octet, pair) in octets.iter_mut().zip(written.chunks_exact(2)) {
+                    *octet = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
                 }
             }
-        };
+        }
         let computed = self.sum.of(covered.get(usize::from(*from)..)?);
-        (computed == written).then_some(covered.len())
+        (computed == self.endian.number(octets)).then_some(covered.len())
     }
 }
 

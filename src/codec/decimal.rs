@@ -27,10 +27,9 @@ impl Decimal {
             Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
             None => (text, 0),
         };
-        let (negative, digits) = match number.as_bytes().first()? {
-            b'-' => (true, &number[1..]),
-            b'+' => (false, &number[1..]),
-            _ => (false, number),
+        let (is_negative, digits) = match number.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, number.strip_prefix('+').unwrap_or(number)),
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         if whole.is_empty() && fraction.is_empty() {
@@ -62,7 +61,7 @@ impl Decimal {
             mantissa = mantissa.checked_mul(10_i128.checked_pow(zeros)?)?;
         }
         let decimals = u8::try_from(decimals.clamp(0, MOST_DECIMALS)).ok()?;
-        Some(Decimal { mantissa: if negative { -mantissa } else { mantissa }, decimals })
+        Some(Decimal { mantissa: if is_negative { -mantissa } else { mantissa }, decimals })
     }
 
     /// The same number without zeros at the end of its decimals: equal for equal numbers.
@@ -138,21 +137,15 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     if is_plain(text) {
         return Some(Cow::Borrowed(text));
     }
-    let (sign, digits) = match text.as_bytes().first()? {
-        b'-' => ("-", &text[1..]),
-        b'+' => ("", &text[1..]),
-        _ => ("", text),
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
-    let (number, exponent) = match digits.find(['e', 'E']) {
-        Some(at) => digits.split_at(at),
-        None => (digits, ""),
-    };
+    let (number, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
     let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if !exponent.is_empty() {
-        let power = exponent[1..].trim_start_matches(['+', '-']);
-        if power.is_empty() || exponent.len() - power.len() > 2 || !all_digits(power) {
-            return None;
-        }
+    let power = exponent.get(1..).map(|power| power.strip_prefix(['+', '-']).unwrap_or(power));
+    if power.is_some_and(|power| power.is_empty() || !all_digits(power)) {
+        return None;
     }
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
@@ -171,11 +164,7 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
 /// spells it, without exponent. More digits than a 64-bit float holds exactly are an identifier, and
 /// no number for those who read JSON.
 pub(crate) fn is_plain(text: &str) -> bool {
-    let digits = text.as_bytes();
-    let (is_negative, digits) = match digits.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, digits),
-    };
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let mut whole = 0;
     let mut fraction = None;
     for byte in digits {
@@ -187,11 +176,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
         }
     }
     let is_padded = whole > 1 && digits[0] == b'0';
-    whole > 0
-        && whole <= 15
-        && !is_padded
-        && fraction != Some(0)
-        && !(is_negative && digits == b"0")
+    whole > 0 && whole <= 15 && !is_padded && fraction != Some(0) && text != "-0"
 }
 
 #[cfg(test)]

@@ -21,7 +21,15 @@ pub enum Value<'a> {
     Bool(bool),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The text that some bytes are, whatever it reads like.
+    pub(super) fn text(bytes: &'a [u8]) -> Result<Option<Value<'a>>, RejectReason> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(Value::Text(text.into()))),
+            Err(_) => Err(RejectReason::NotUtf8),
+        }
+    }
+
     pub fn into_owned(self) -> Value<'static> {
         match self {
             Value::Number(text) => Value::Number(Cow::Owned(text.into_owned())),

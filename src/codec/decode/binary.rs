@@ -52,10 +52,6 @@ impl Type {
     fn is_unsigned(self) -> bool {
         matches!(self, Type::U8 | Type::U16 | Type::U24 | Type::U32 | Type::U64)
     }
-
-    fn is_signed(self) -> bool {
-        matches!(self, Type::I8 | Type::I16 | Type::I24 | Type::I32 | Type::I64)
-    }
 }
 
 impl Binary {
@@ -155,48 +151,35 @@ impl Cell {
             }
             Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
             Type::Bcd => convert.integer(bcd(bytes, self.endian)?),
-            _ if self.says_unavailable(convert, bytes) => Ok(None),
-            Type::F32 => {
-                let number = f32::from_bits(self.endian.number(bytes) as u32);
-                float(convert, number.is_finite(), &number.to_string())
+            _ => self.number(convert, self.endian.number(bytes), 8 * bytes.len() as u32),
+        }
+    }
+
+    /// The value of a number of up to 64 bits, given as they came.
+    fn number<'a>(
+        &self,
+        convert: &'a Convert,
+        pattern: u64,
+        bits: u32,
+    ) -> Result<Option<Value<'a>>, RejectReason> {
+        // Rust prints the shortest spelling that reads as the same number, without an exponent. NaN and
+        // the infinities are words: no values.
+        let float = |text: &str| Ok(convert.token(text, Wire::Number)?.map(Value::into_owned));
+        match (self.bits, self.kind) {
+            (Some(Bits { lowest, highest }), _) => {
+                let mask = u64::MAX >> (63 - (highest - lowest));
+                convert.integer((pattern >> lowest & mask).into())
             }
-            Type::F64 => {
-                let number = f64::from_bits(self.endian.number(bytes));
-                float(convert, number.is_finite(), &number.to_string())
+            _ if convert.is_unavailable_pattern(pattern) => Ok(None),
+            (_, Type::F32) => float(&f32::from_bits(pattern as u32).to_string()),
+            (_, Type::F64) => float(&f64::from_bits(pattern).to_string()),
+            (_, Type::I8 | Type::I16 | Type::I24 | Type::I32 | Type::I64) => {
+                let unused = 64 - bits;
+                convert.integer((((pattern << unused) as i64) >> unused).into())
             }
-            _ => convert.integer(self.integer(bytes)),
+            _ => convert.integer(pattern.into()),
         }
     }
-
-    /// Data sheets write the pattern of a signed or a floating-point number, too.
-    fn says_unavailable(&self, convert: &Convert, bytes: &[u8]) -> bool {
-        self.bits.is_none() && convert.is_unavailable_pattern(self.endian.number(bytes))
-    }
-
-    fn integer(&self, bytes: &[u8]) -> i128 {
-        let number = self.endian.number(bytes);
-        if let Some(Bits { lowest, highest }) = self.bits {
-            let mask = u64::MAX >> (63 - (highest - lowest));
-            return (number >> lowest & mask).into();
-        }
-        if self.kind.is_signed() {
-            let unused = 64 - 8 * bytes.len() as u32;
-            return i128::from(((number << unused) as i64) >> unused);
-        }
-        number.into()
-    }
-}
-
-/// The shortest spelling that reads as the same number; Rust prints none with an exponent.
-fn float<'a>(
-    convert: &'a Convert,
-    finite: bool,
-    text: &str,
-) -> Result<Option<Value<'a>>, RejectReason> {
-    if !finite {
-        return Ok(None);
-    }
-    Ok(convert.token(text, Wire::Number)?.map(Value::into_owned))
 }
 
 /// Two digits per byte; with `little` the lowest byte comes first.

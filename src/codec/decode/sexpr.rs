@@ -23,19 +23,16 @@ const DEEPEST: usize = 4;
 enum Token<'a> {
     Open,
     Close,
-    Word(&'a [u8]),
-    Quoted(&'a [u8]),
+    Word(Word<'a>),
 }
 
-impl<'a> Token<'a> {
-    fn bytes(self) -> &'a [u8] {
-        match self {
-            Token::Open => b"(",
-            Token::Close => b")",
-            Token::Word(bytes) | Token::Quoted(bytes) => bytes,
-        }
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word<'a> {
+    bytes: &'a [u8],
+    is_quoted: bool,
 }
+
+const NODE: Word = Word { bytes: b"node", is_quoted: false };
 
 /// Cuts a line into brackets and words; a `;` ends it. `Err` for a quote that is not closed.
 struct Tokens<'a>(&'a [u8]);
@@ -51,7 +48,10 @@ impl<'a> Iterator for Tokens<'a> {
             b'(' => (Token::Open, after),
             b')' => (Token::Close, after),
             b'"' => match after.iter().position(|byte| *byte == b'"') {
-                Some(end) => (Token::Quoted(&after[..end]), &after[end + 1..]),
+                Some(end) => {
+                    let word = Word { bytes: &after[..end], is_quoted: true };
+                    (Token::Word(word), &after[end + 1..])
+                }
                 None => {
                     self.0 = b"";
                     return Some(Err(()));
@@ -60,7 +60,7 @@ impl<'a> Iterator for Tokens<'a> {
             _ => {
                 let ends = |byte: &u8| byte.is_ascii_whitespace() || b"();\"".contains(byte);
                 let end = rest.iter().position(ends).unwrap_or(rest.len());
-                (Token::Word(&rest[..end]), &rest[end..])
+                (Token::Word(Word { bytes: &rest[..end], is_quoted: false }), &rest[end..])
             }
         };
         self.0 = after;
@@ -81,7 +81,7 @@ impl Format for Sexpr {
         let mut node_depth = 0;
         // An event with a list in it is not one; the list is skipped up to this depth.
         let mut pass_to = None;
-        let mut words: Vec<Token<'a>> = Vec::new();
+        let mut words: Vec<Word<'a>> = Vec::new();
         for token in Tokens(frame) {
             match token {
                 Ok(Token::Open) if pass_to.is_some() => depth += 1,
@@ -91,7 +91,7 @@ impl Format for Sexpr {
                 }
                 Ok(_) if pass_to.is_some() => {}
                 Ok(Token::Open) => {
-                    if words.first() == Some(&Token::Word(b"node")) {
+                    if words.first() == Some(&NODE) {
                         node = head(&words, out);
                         node_depth = depth;
                     } else if !words.is_empty() {
@@ -105,7 +105,7 @@ impl Format for Sexpr {
                     }
                 }
                 Ok(Token::Close) => {
-                    if words.first() == Some(&Token::Word(b"node")) {
+                    if words.first() == Some(&NODE) {
                         head(&words, out);
                     } else if !words.is_empty() {
                         event(node, &words, out);
@@ -121,13 +121,12 @@ impl Format for Sexpr {
                 }
                 // Words outside of all brackets are what a device prints for people.
                 Ok(_) if depth == 0 => return no_node_line(frame, out),
-                Ok(word) => words.push(word),
+                Ok(Token::Word(word)) => words.push(word),
                 Err(()) => return no_node_line(frame, out),
             }
         }
         if depth > 0 {
-            let field = if words.is_empty() { "node line".into() } else { shown(&words) };
-            out.reject(field, RejectReason::Malformed, "a closing bracket", frame);
+            out.reject(shown(&words), RejectReason::Malformed, "a closing bracket", frame);
         }
     }
 }
@@ -136,80 +135,46 @@ fn no_node_line<'a>(frame: &'a [u8], out: &mut Decoded<'a>) {
     out.reject("node line", RejectReason::Malformed, "(node NAME TIME (name value unit) …)", frame);
 }
 
-fn reject<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) {
-    let mut found = Vec::new();
-    for word in words {
-        if !found.is_empty() {
-            found.push(b' ');
-        }
-        found.extend_from_slice(word.bytes());
-    }
-    out.reject(shown(words), RejectReason::Malformed, "(name value unit)", found);
+fn reject<'a>(words: &[Word<'a>], out: &mut Decoded<'a>) {
+    let found: Vec<_> = words.iter().map(|word| word.bytes).collect();
+    out.reject(shown(words), RejectReason::Malformed, "(name value unit)", found.join(&b' '));
 }
 
-fn shown(words: &[Token<'_>]) -> Cow<'static, str> {
-    match words.first() {
-        Some(Token::Word(word) | Token::Quoted(word)) => {
-            Cow::Owned(String::from_utf8_lossy(word).into_owned())
-        }
-        _ => Cow::Borrowed("node line"),
-    }
+fn shown<'a>(words: &[Word<'a>]) -> Cow<'a, str> {
+    words.first().map_or("node line".into(), |word| String::from_utf8_lossy(word.bytes))
 }
 
 /// `node NAME TIME`: its name; a time becomes a reading.
-fn head<'a>(words: &[Token<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
-    let name = match words.get(1) {
-        Some(Token::Word(name) | Token::Quoted(name)) => std::str::from_utf8(name).ok(),
-        _ => None,
-    };
+fn head<'a>(words: &[Word<'a>], out: &mut Decoded<'a>) -> Option<&'a str> {
+    let found = words.get(1).map_or(&b""[..], |name| name.bytes);
+    let name = words.get(1).and_then(|name| std::str::from_utf8(name.bytes).ok());
     if name.is_none() {
-        out.reject(
-            "node",
-            RejectReason::Malformed,
-            "a name in UTF-8",
-            words.get(1).map_or(&b""[..], |name| name.bytes()),
-        );
+        out.reject("node", RejectReason::Malformed, "a name in UTF-8", found);
     }
-    match words.get(2) {
-        Some(Token::Word(time) | Token::Quoted(time)) if *time != b"?" => {
-            let text = std::str::from_utf8(time).map_err(|_| RejectReason::NotUtf8);
-            let text = text.map(|text| Some(Value::Text(text.into())));
-            add(name, "time", None, text, time, out);
-        }
-        _ => {}
+    if let Some(time) = words.get(2).filter(|time| time.bytes != b"?") {
+        add(name, "time", None, Value::text(time.bytes), time.bytes, out);
     }
     name
 }
 
 /// `name value [unit]`.
-fn event<'a>(node: Option<&'a str>, words: &[Token<'a>], out: &mut Decoded<'a>) {
+fn event<'a>(node: Option<&'a str>, words: &[Word<'a>], out: &mut Decoded<'a>) {
     let (name, value, unit) = match words {
-        [Token::Word(name), value] => (*name, *value, None),
-        [Token::Word(name), value, Token::Word(unit) | Token::Quoted(unit)] => {
-            (*name, *value, Some(*unit))
-        }
+        [name, value] if !name.is_quoted => (name, value, None),
+        [name, value, unit] if !name.is_quoted => (name, value, Some(unit.bytes)),
         _ => return reject(words, out),
     };
-    let Ok(name) = std::str::from_utf8(name) else {
-        return out.reject(shown(words), RejectReason::NotUtf8, "a name in UTF-8", name);
+    let Ok(name) = std::str::from_utf8(name.bytes) else {
+        return out.reject(shown(words), RejectReason::NotUtf8, "a name in UTF-8", name.bytes);
     };
-    let unit = match unit.map(std::str::from_utf8).transpose() {
-        Ok(unit) => unit,
-        Err(_) => {
-            let found = words.last().map_or(&b""[..], |unit| unit.bytes());
-            return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", found);
-        }
+    let Ok(unit_name) = unit.map(std::str::from_utf8).transpose() else {
+        let found = unit.unwrap_or_default();
+        return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", found);
     };
     let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
-    let found = value.bytes();
-    let value = match value {
-        Token::Word(word) => PLAIN.text(word, wire),
-        Token::Quoted(text) => std::str::from_utf8(text)
-            .map(|text| Some(Value::Text(text.into())))
-            .map_err(|_| RejectReason::NotUtf8),
-        Token::Open | Token::Close => Err(RejectReason::Malformed),
-    };
-    add(node, name, unit, value, found, out);
+    let converted =
+        if value.is_quoted { Value::text(value.bytes) } else { PLAIN.text(value.bytes, wire) };
+    add(node, name, unit_name, converted, value.bytes, out);
 }
 
 fn add<'a>(

@@ -3,7 +3,7 @@
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::field::Field;
-use crate::codec::value::{RejectReason, Value};
+use crate::codec::value::Value;
 use serde::Deserialize;
 
 /// The frame as it is, as one field.
@@ -29,8 +29,6 @@ impl Text {
 
 impl Format for Text {
     fn decode<'a>(&'a self, _: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
-        let text = std::str::from_utf8(frame).map_err(|_| RejectReason::NotUtf8);
-        let value = text.map(|text| Some(Value::Text(text.into())));
-        out.add(&self.field, None, value, || frame.into());
+        out.add(&self.field, None, Value::text(frame), || frame.into());
     }
 }

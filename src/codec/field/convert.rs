@@ -29,7 +29,14 @@ pub enum Wire {
 }
 
 /// The conversion of a field without settings.
-pub static PLAIN: Convert = Convert::PLAIN;
+pub static PLAIN: Convert = Convert {
+    kind: ValueKind::Auto,
+    scale: None,
+    offset: None,
+    decimals: None,
+    lookup: Table::EMPTY,
+    unavailable: Table::EMPTY,
+};
 
 /// How one field's values are converted.
 #[derive(Clone, Debug)]
@@ -69,22 +76,9 @@ impl<T: Clone> Table<T> {
         }
         self.amounts.get(&Decimal::read(text)?.trimmed())
     }
-
-    fn by_amount(&self, number: Decimal) -> Option<&T> {
-        self.amounts.get(&number)
-    }
 }
 
 impl Convert {
-    const PLAIN: Convert = Convert {
-        kind: ValueKind::Auto,
-        scale: None,
-        offset: None,
-        decimals: None,
-        lookup: Table::EMPTY,
-        unavailable: Table::EMPTY,
-    };
-
     /// From the settings of a field whose values are of this kind.
     pub(super) fn build(field: &FieldSettings, kind: ValueKind) -> Result<Convert, BuildError> {
         let decimal = |key: &str, token: &Option<Token>| {
@@ -137,7 +131,7 @@ impl Convert {
         text: &'a str,
         wire: Wire,
     ) -> Result<Option<Value<'a>>, RejectReason> {
-        if self.is_unavailable(text) {
+        if self.unavailable.by_text(text).is_some() {
             return Ok(None);
         }
         if let Some(meaning) = self.lookup.by_text(text) {
@@ -166,24 +160,19 @@ impl Convert {
     /// The same for a whole number.
     pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, RejectReason> {
         let number = Decimal::from(number);
-        if self.unavailable.by_amount(number).is_some() {
+        if self.unavailable.amounts.contains_key(&number) {
             return Ok(None);
         }
-        match self.lookup.by_amount(number) {
+        match self.lookup.amounts.get(&number) {
             Some(meaning) => Ok(Some(Value::Text(meaning.into()))),
             None => self.calculate(number).map(Some),
         }
     }
 
-    /// Whether a device says with this text that it has no value.
-    pub fn is_unavailable(&self, text: &str) -> bool {
-        self.unavailable.by_text(text).is_some()
-    }
-
     /// Whether a device says with this bit pattern that it has no value: of a signed number,
     /// 0x8000 is -32768, and data sheets write either.
     pub fn is_unavailable_pattern(&self, bits: u64) -> bool {
-        self.unavailable.by_amount(Decimal::from(i128::from(bits))).is_some()
+        self.unavailable.amounts.contains_key(&Decimal::from(i128::from(bits)))
     }
 
     fn calculates(&self) -> bool {

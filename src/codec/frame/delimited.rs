@@ -131,16 +131,11 @@ impl Marks {
             return Split::Pass(if self.start == self.end { from } else { whole });
         }
         let unescaped = match self.escape {
-            Escape::None | Escape::Dle => None,
-            Escape::Slip => match unescape(&buffer[..end], 0xDB, slip) {
-                Some(bytes) => Some(bytes),
-                None => return Split::Bad(FrameFault::Malformed, whole),
-            },
-            Escape::Hdlc => match unescape(&buffer[..end], 0x7D, |byte| Some(byte ^ 0x20)) {
-                Some(bytes) => Some(bytes),
-                None => return Split::Bad(FrameFault::Malformed, whole),
-            },
+            Escape::None | Escape::Dle => Some(None),
+            Escape::Slip => unescape(&buffer[..end], 0xDB, slip).map(Some),
+            Escape::Hdlc => unescape(&buffer[..end], 0x7D, |byte| Some(byte ^ 0x20)).map(Some),
         };
+        let Some(unescaped) = unescaped else { return Split::Bad(FrameFault::Malformed, whole) };
         let checked = if self.trailer == 0 { 0..end } else { 0..whole };
         Split::Frame(Cut { whole, frame: from..end, checked, unescaped })
     }
@@ -154,13 +149,12 @@ fn split_dle(buffer: &[u8], searched: usize) -> Split {
             None => return Split::More { searched: dle },
             Some(0x10) => at = dle + 2,
             Some(0x03) => {
-                let content =
+                let unescaped =
                     unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
-                let Some(content) = content else {
-                    return Split::Bad(FrameFault::Malformed, dle + 2);
+                return match unescaped {
+                    Some(_) => Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) }),
+                    None => Split::Bad(FrameFault::Malformed, dle + 2),
                 };
-                let unescaped = Some(content);
-                return Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) });
             }
             Some(0x02) => return Split::Bad(FrameFault::Cut, dle),
             Some(_) => return Split::Bad(FrameFault::Malformed, dle + 2),

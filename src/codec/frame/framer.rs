@@ -301,10 +301,7 @@ impl Framer {
         };
         match covered {
             // The decoder gets neither the checksum nor its separator and what follows it.
-            Some(covered) if self.checksum.is_some() => {
-                frame.end = frame.end.min(checked.start + covered).max(frame.start)
-            }
-            Some(_) => {}
+            Some(covered) => frame.end = frame.end.min(checked.start + covered).max(frame.start),
             None if may_go_on => {
                 self.tail = Tail::AwaitingChecksum;
                 return None;
@@ -365,27 +362,26 @@ impl Framer {
     }
 
     fn take(&mut self, n: usize) -> Bytes {
-        let n = n.min(self.buffer.len());
-        self.searched = 0;
-        self.front += n as u64;
-        self.forget_damage();
+        let n = self.leaves(n);
         self.buffer.split_to(n).freeze()
     }
 
-    /// What has left the buffer harms nobody any more.
-    fn forget_damage(&mut self) {
+    fn skip(&mut self, n: usize) {
+        let n = self.leaves(n);
+        self.buffer.advance(n);
+        self.counts.skipped += n as u64;
+        self.counted = self.counted.saturating_sub(n);
+    }
+
+    /// The buffer's first `n` bytes are about to leave it. Returns how many it has of them.
+    fn leaves(&mut self, n: usize) -> usize {
+        let n = n.min(self.buffer.len());
+        self.searched = 0;
+        self.front += n as u64;
+        // Damaged bytes that have left harm no frame any more.
         if self.damaged.end <= self.front {
             self.damaged = 0..0;
         }
-    }
-
-    fn skip(&mut self, n: usize) {
-        let n = n.min(self.buffer.len());
-        self.buffer.advance(n);
-        self.front += n as u64;
-        self.forget_damage();
-        self.counts.skipped += n as u64;
-        self.counted = self.counted.saturating_sub(n);
-        self.searched = 0;
+        n
     }
 }
