@@ -45,13 +45,13 @@ impl Default for Decode {
 impl Decode {
     pub fn build(&self) -> Result<Decoder, BuildError> {
         let (word, decoder) = match self {
-            Decode::Text(text) => ("text", text.build()),
-            Decode::Bytes(bytes) => ("bytes", bytes.build()),
+            Decode::Text(text) => ("text", Ok(Decoder::whole(&text.field, text.clone()))),
+            Decode::Bytes(bytes) => ("bytes", Ok(Decoder::whole(&bytes.field, bytes.clone()))),
             Decode::Fields(fields) => ("fields", fields.build()),
             Decode::Pairs(pairs) => ("pairs", pairs.build()),
             Decode::Json(json) => ("json", json.build()),
             Decode::Binary(binary) => ("binary", binary.build()),
-            Decode::Sexpr(sexpr) => ("sexpr", sexpr.build()),
+            Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
         decoder.map_err(|error| error.at(word))
     }
@@ -85,6 +85,11 @@ pub struct Decoded<'a> {
 impl Decoder {
     fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
         Decoder { fields, format: Box::new(format) }
+    }
+
+    /// Of a format that makes the whole frame one field.
+    fn whole(field: &str, format: impl Format + 'static) -> Decoder {
+        Decoder::new(vec![Field::named(field)], format)
     }
 
     /// The fields that it may give; none where only the frames say which these are.

@@ -66,8 +66,8 @@ impl Framing {
             Framing::Delimited(delimited) => ("delimited", delimited.build()),
             Framing::Fixed(fixed) => ("fixed", fixed.build(has_checksum)),
             Framing::Length(length) => ("length", length.build(has_checksum)),
-            Framing::Gap(gap) => ("gap", gap.build(line)),
-            Framing::Raw(raw) => ("raw", raw.build()),
+            Framing::Gap(gap) => ("gap", Ok(gap.build(line))),
+            Framing::Raw(raw) => ("raw", Ok(raw.build())),
         };
         rule.map_err(|error| error.at(word))
     }

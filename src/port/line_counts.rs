@@ -61,20 +61,16 @@ impl LineCounts {
 }
 
 /// From asm/ioctls.h.
-#[cfg(any(
+const TIOCGICOUNT: rustix::ioctl::Opcode = if cfg!(any(
     target_arch = "mips",
     target_arch = "mips32r6",
     target_arch = "mips64",
     target_arch = "mips64r6"
-))]
-const TIOCGICOUNT: rustix::ioctl::Opcode = 0x5492;
-#[cfg(not(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-)))]
-const TIOCGICOUNT: rustix::ioctl::Opcode = 0x545D;
+)) {
+    0x5492
+} else {
+    0x545D
+};
 
 #[cfg(test)]
 mod tests {

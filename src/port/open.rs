@@ -100,7 +100,7 @@ impl Opener {
             return connect(address).await;
         }
         let mut away = self.clone();
-        let opened = spawn_blocking(move || (away.open_by_name(), away)).await;
+        let opened = spawn_blocking(move || (away.open_tty(), away)).await;
         match opened {
             Ok((opened, back)) => {
                 *self = back;
@@ -110,17 +110,12 @@ impl Opener {
         }
     }
 
-    fn open_by_name(&mut self) -> Result<Opened<Stream>, OpenError> {
-        let port = &self.port;
-        let path = match (&port.path, &port.usb) {
+    fn open_tty(&mut self) -> Result<Opened<Stream>, OpenError> {
+        let path = match (&self.port.path, &self.port.usb) {
             (Some(path), _) => path.clone(),
             (None, Some(usb)) => usb::find(Path::new("/sys"), usb)?,
             (None, None) => return Err(OpenError::Nameless),
         };
-        self.open_tty(&path)
-    }
-
-    fn open_tty(&mut self, path: &Path) -> Result<Opened<Stream>, OpenError> {
         let line = self.port.line.unwrap_or(Line::DEFAULT);
         let shown = path.display().to_string();
         // The target of a symlink is what other programs have open.
@@ -138,7 +133,9 @@ impl Opener {
             ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as SetModemLine),
             ("RTS", self.port.rts, SerialStream::write_request_to_send),
         ] {
-            if let Err(error) = set(&mut stream, wanted, write) {
+            if wanted != ModemLine::Keep
+                && let Err(error) = write(&mut stream, wanted == ModemLine::On)
+            {
                 undone.push(format!("the driver cannot switch {name} {wanted:?}: {error}"));
             }
         }
@@ -184,39 +181,17 @@ fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStre
         Flow::Hardware => tokio_serial::FlowControl::Hardware,
         Flow::Software => tokio_serial::FlowControl::Software,
     };
-    let data_bits = match line.data_bits {
-        5 => tokio_serial::DataBits::Five,
-        6 => tokio_serial::DataBits::Six,
-        7 => tokio_serial::DataBits::Seven,
-        _ => tokio_serial::DataBits::Eight,
-    };
-    let stop_bits = match line.stop_bits {
-        2 => tokio_serial::StopBits::Two,
-        _ => tokio_serial::StopBits::One,
-    };
     let stream = tokio_serial::new(real.to_string_lossy(), line.baud)
         .parity(parity)
         .flow_control(flow)
-        .data_bits(data_bits)
-        .stop_bits(stop_bits)
+        .data_bits(line.data_bits.try_into().unwrap_or(tokio_serial::DataBits::Eight))
+        .stop_bits(line.stop_bits.try_into().unwrap_or(tokio_serial::StopBits::One))
         .open_native_async();
     stream.map_err(|e| match e.kind {
         // This is how the library reports a lock that another program holds.
         tokio_serial::ErrorKind::NoDevice => taken(shown, None),
         _ => OpenError::Line { path: shown.into(), line, why: e.to_string() },
     })
-}
-
-fn set(
-    stream: &mut SerialStream,
-    wanted: ModemLine,
-    write: SetModemLine,
-) -> tokio_serial::Result<()> {
-    match wanted {
-        ModemLine::Keep => Ok(()),
-        ModemLine::On => write(stream, true),
-        ModemLine::Off => write(stream, false),
-    }
 }
 
 fn first_open(path: &Path) -> io::Result<OwnedFd> {

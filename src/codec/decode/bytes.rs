@@ -1,7 +1,6 @@
 //! The frame's bytes in hexadecimal or base64.
 
-use super::{Decoded, Decoder, Format};
-use crate::base::path::BuildError;
+use super::{Decoded, Format};
 use crate::codec::field::Field;
 use crate::codec::value::Value;
 use base64ct::{Base64, Encoding};
@@ -51,12 +50,6 @@ impl Spelling {
             }
             Spelling::Base64 => Base64::encode_string(bytes),
         }
-    }
-}
-
-impl Bytes {
-    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
-        Ok(Decoder::new(vec![Field::named(&self.field)], self.clone()))
     }
 }
 

@@ -68,37 +68,20 @@ impl Format for Row {
     }
 }
 
-struct Columns<'a> {
-    rest: Option<&'a [u8]>,
-    separator: &'a [u8],
-}
-
-impl<'a> Iterator for Columns<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut rest = self.rest?;
-        if self.separator == b" " {
-            rest = rest.trim_ascii_start();
-            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            let (column, after) = rest.split_at(end);
-            self.rest = Some(after);
-            return (!column.is_empty()).then_some(column);
-        }
-        match find(rest, self.separator, 0) {
-            Some(at) => {
-                self.rest = Some(&rest[at + self.separator.len()..]);
-                Some(&rest[..at])
-            }
-            None => {
-                self.rest = None;
-                Some(rest)
-            }
-        }
-    }
-}
-
 /// The pieces of some bytes between separators; `" "` is any white space.
 pub(super) fn split<'a>(bytes: &'a [u8], separator: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    Columns { rest: Some(bytes), separator }
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let left = rest?;
+        if separator == b" " {
+            let left = left.trim_ascii_start();
+            let end = left.iter().position(u8::is_ascii_whitespace).unwrap_or(left.len());
+            let (column, after) = left.split_at(end);
+            rest = Some(after);
+            return (!column.is_empty()).then_some(column);
+        }
+        let end = find(left, separator, 0);
+        rest = end.map(|end| &left[end + separator.len()..]);
+        Some(end.map_or(left, |end| &left[..end]))
+    })
 }

@@ -155,8 +155,7 @@ impl Pairs {
         let close = self.close.as_bytes();
         if !close.is_empty() {
             value = more.unwrap_or(value).strip_suffix(close).ok_or(NoPair::Open)?;
-            let last = value.windows(equals.len()).rposition(|window| window == equals);
-            value = last.map_or(value, |at| &value[at + equals.len()..]);
+            value = rfind(value, equals).map_or(value, |at| &value[at + equals.len()..]);
         }
         if name.is_empty() { Err(NoPair::Nameless) } else { Ok((name, value)) }
     }
@@ -180,29 +179,22 @@ impl Pairs {
         value: &'a [u8],
         out: &mut Decoded<'a>,
     ) {
-        match self.value_and_unit(value) {
-            Ok((value, unit)) => {
-                let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
-                out.add(name, own.or(unit), convert.text(value, wire), || value.into());
-            }
-            Err(_) => out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", value),
-        }
-    }
-
-    fn value_and_unit<'a>(
-        &self,
-        value: &'a [u8],
-    ) -> Result<(&'a [u8], Option<&'a str>), std::str::Utf8Error> {
         let separator = self.unit.as_bytes();
-        if separator.is_empty() {
-            return Ok((value, None));
-        }
-        match value.windows(separator.len()).rposition(|window| window == separator) {
-            Some(at) => {
-                let unit = std::str::from_utf8(&value[at + separator.len()..])?;
-                Ok((&value[..at], Some(unit).filter(|unit| !unit.is_empty())))
-            }
-            None => Ok((value, None)),
-        }
+        let at = (!separator.is_empty()).then(|| rfind(value, separator)).flatten();
+        let (number, unit) = match at {
+            Some(at) => (&value[..at], &value[at + separator.len()..]),
+            None => (value, &b""[..]),
+        };
+        let Ok(unit) = std::str::from_utf8(unit) else {
+            return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", value);
+        };
+        let unit = Some(unit).filter(|unit| !unit.is_empty());
+        let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
+        out.add(name, own.or(unit), convert.text(number, wire), || number.into());
     }
+}
+
+/// The last place of `wanted`, which is not empty, in some bytes.
+fn rfind(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted)
 }

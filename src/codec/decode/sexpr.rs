@@ -1,7 +1,6 @@
 //! Node lines of the Aiko platform.
 
-use super::{Decoded, Decoder, Format};
-use crate::base::path::BuildError;
+use super::{Decoded, Format};
 use crate::codec::field::{Field, PLAIN, Wire};
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
@@ -65,12 +64,6 @@ impl<'a> Iterator for Tokens<'a> {
         };
         self.0 = after;
         Some(Ok(token))
-    }
-}
-
-impl Sexpr {
-    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
-        Ok(Decoder::new(Vec::new(), self.clone()))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The frame as it is.
 
-use super::{Decoded, Decoder, Format};
-use crate::base::path::BuildError;
+use super::{Decoded, Format};
 use crate::codec::field::Field;
 use crate::codec::value::Value;
 use serde::Deserialize;
@@ -18,12 +17,6 @@ pub struct Text {
 impl Default for Text {
     fn default() -> Text {
         Text { field: "text".into() }
-    }
-}
-
-impl Text {
-    pub(super) fn build(&self) -> Result<Decoder, BuildError> {
-        Ok(Decoder::new(vec![Field::named(&self.field)], self.clone()))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{Cut, FrameSize, Rule, Seen, Silence, Split, Splitter};
 use crate::base::line::Line;
-use crate::base::path::BuildError;
 use crate::base::scalar::Span;
 use serde::Deserialize;
 use std::time::Duration;
@@ -23,7 +22,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    pub(super) fn build(&self, line: Option<&Line>) -> Result<Rule, BuildError> {
+    pub(super) fn build(&self, line: Option<&Line>) -> Rule {
         const LEAST: Duration = Duration::from_millis(2);
         // Packets of a port on the network are further apart than characters on a wire.
         const NETWORK: Duration = Duration::from_millis(20);
@@ -33,7 +32,7 @@ impl Gap {
             (None, None) => NETWORK,
         };
         let silence = Silence::EndsFrame(after.max(LEAST));
-        Ok(Rule { silence, ..Rule::new(self.limit, self.clone()) })
+        Rule { silence, ..Rule::new(self.limit, self.clone()) }
     }
 }
 

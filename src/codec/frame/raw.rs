@@ -1,7 +1,6 @@
 //! No frames: whatever comes in within a time.
 
 use super::{Cut, FrameSize, Rule, Seen, Silence, Split, Splitter};
-use crate::base::path::BuildError;
 use crate::base::scalar::Span;
 use serde::Deserialize;
 
@@ -23,9 +22,9 @@ impl Default for Raw {
 }
 
 impl Raw {
-    pub(super) fn build(&self) -> Result<Rule, BuildError> {
+    pub(super) fn build(&self) -> Rule {
         let silence = Silence::EndsPiece(self.after.duration());
-        Ok(Rule { silence, ..Rule::new(self.size, self.clone()) })
+        Rule { silence, ..Rule::new(self.size, self.clone()) }
     }
 }
 
