@@ -106,9 +106,9 @@ async fn send(
     let Some(route) = handle.commands else { return Err(RequestError::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
     // Who asks hears at once that the port is away, and may ask again.
-    let port = ask(&handle.asks, task::PortRequest::Status).await?.status;
+    let port = ask(&handle.asks, task::PortRequest::Status).await?.report;
     if let PortState::Away | PortState::Stopped = port.state {
-        return Err(RequestError::Refused(topic, CommandError::away(port.last_error.as_deref())));
+        return Err(RequestError::Refused(topic, CommandError::away(port.error.as_deref())));
     }
     let (outcome, mut results) = mpsc::channel(route.filters.len().max(1));
     let inbound = Inbound {

@@ -46,12 +46,12 @@ pub(super) async fn port(handle: &PortHandle) -> Part<Port> {
         Ok(snapshot) => snapshot,
         Err(why) => return Part::Silent(Failure::new(why)),
     };
-    let Snapshot { status, frames, counts, values } = snapshot;
+    let Snapshot { report, last_rx, values } = snapshot;
     let now = Now::read();
     let filters = handle.commands.iter().flat_map(|route| &route.filters);
     Part::Answer(Port {
-        report: status.report(&frames, &counts),
-        heard_ago: status.last_rx.map(|then| seconds(now, then)),
+        report,
+        heard_ago: last_rx.map(|then| seconds(now, then)),
         command_topics: filters.map(|filter| filter.as_str().to_owned()).collect(),
         values: values.iter().map(|value| last(value, now)).collect(),
     })

@@ -5,8 +5,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::device::command::CommandError;
 use crate::device::last_values::LastValue;
-use crate::device::pipeline::Counts;
-use crate::device::{Device, FrameCounts, Message, Qos, Topic};
+use crate::device::{Device, Message, Qos, Topic};
 use crate::outbox::entry::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,8 +32,8 @@ impl fmt::Display for PortState {
 }
 
 /// What a port has done, besides what its pipeline counts.
-#[derive(Clone, Debug)]
-pub struct PortStatus {
+#[derive(Debug)]
+pub(super) struct PortStatus {
     pub state: PortState,
     /// Since when, for age and for print.
     pub since: Now,
@@ -44,8 +43,7 @@ pub struct PortStatus {
     pub dropped: u64,
     /// Messages dropped because there were more than `rate_limit`.
     pub limited: u64,
-    pub commands_sent: u64,
-    pub commands_refused: u64,
+    pub commands: CommandCounts,
     pub last_error: Option<String>,
     pub last_rx: Option<Now>,
     /// Errors on the line while it was open, where the driver counts them.
@@ -62,23 +60,24 @@ impl PortStatus {
             opens: 0,
             dropped: 0,
             limited: 0,
-            commands_sent: 0,
-            commands_refused: 0,
+            commands: CommandCounts::default(),
             last_error: None,
             last_rx: None,
             line: None,
         }
     }
 
-    pub fn message(&self, topic: &Topic, frames: &FrameCounts, counts: &Counts) -> Entry {
-        let text = json::text(&self.report(frames, counts));
+    pub fn message(&self, topic: &Topic, device: &Device) -> Entry {
+        let text = json::text(&self.report(device));
         let message =
             Message { qos: Qos::AtMostOnce, retain: true, ..Message::new(topic.clone(), text) };
         Entry { latest_only: true, ..message.into() }
     }
 
     /// What the status message and the control socket say.
-    pub fn report(&self, frames: &FrameCounts, counts: &Counts) -> PortReport {
+    pub fn report(&self, device: &Device) -> PortReport {
+        let pipeline = device.pipeline();
+        let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
         let time = |at: Now| Stamp(at.wall).to_string();
         PortReport {
             state: self.state,
@@ -105,7 +104,7 @@ impl PortStatus {
             unmappable: counts.unmappable,
             dropped: self.dropped,
             limited: self.limited,
-            commands: CommandCounts { sent: self.commands_sent, refused: self.commands_refused },
+            commands: self.commands.clone(),
             error: self.last_error.clone(),
         }
     }
@@ -147,7 +146,7 @@ pub struct BadFrames {
     pub line_error: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCounts {
     pub sent: u64,
     pub refused: u64,
@@ -170,25 +169,12 @@ pub struct PortTopics {
     pub command: Topic,
 }
 
-/// How a port is.
+/// What a port answers when it is asked how it is.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub status: PortStatus,
-    pub frames: FrameCounts,
-    pub counts: Counts,
+    pub report: PortReport,
+    pub last_rx: Option<Now>,
     pub values: Vec<LastValue>,
-}
-
-impl Snapshot {
-    pub(super) fn new(status: &PortStatus, device: &Device) -> Snapshot {
-        let pipeline = device.pipeline();
-        Snapshot {
-            status: status.clone(),
-            frames: pipeline.frame_counts().clone(),
-            counts: pipeline.counts().clone(),
-            values: pipeline.last_values().to_vec(),
-        }
-    }
 }
 
 /// What became of a command, or of so many: the last of them had this topic.

@@ -8,14 +8,12 @@ pub mod monitor;
 mod receiver;
 mod refused;
 mod reporter;
-mod request;
 mod retry;
 mod silence;
 mod trial;
 
 pub use inbox::{INBOX, INBOX_BYTES, Inbox, InboxEnd, OfferError, inbox};
 pub use leftover::Leftover;
-pub use request::{PortRequest, REQUESTS};
 
 use crate::base::clock::Now;
 use crate::base::scalar::{Name, Span};
@@ -23,8 +21,9 @@ use crate::device::{Device, Publication, READ};
 use crate::outbox::inlet;
 use crate::port::open::{LinkKind, Opened};
 use crate::port::settings::Port;
-use crate::port::status::{PortState, PortTopics};
+use crate::port::status::{PortState, PortTopics, Snapshot};
 use inbox::InboxItem;
+use monitor::Subscriber;
 use receiver::Receiver;
 use reporter::Reporter;
 use retry::{Attempt, Retry};
@@ -34,7 +33,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 /// How long a port may take to close. A tty gets a second of it to send what was written.
@@ -59,6 +58,20 @@ pub struct PortTask {
     /// The end of the gateway: the other end is dropped.
     pub stop: watch::Receiver<()>,
 }
+
+/// What others ask of a running port.
+#[derive(Debug)]
+pub enum PortRequest {
+    /// How it is.
+    Status(oneshot::Sender<Snapshot>),
+    /// What happens on it from now on.
+    Monitor(Subscriber),
+    /// To try again now if it is away: a device was plugged in.
+    Rescan,
+}
+
+/// How many requests wait for a port at most.
+pub const REQUESTS: usize = 16;
 
 /// Runs a port until it is stopped. `open` is called again and again while the port is away. Returns
 /// the commands that wait.
@@ -157,7 +170,7 @@ impl ActivePort {
         let mut stream = pin!(stream);
         let since = Now::read();
         let mut held = trial::Held::new();
-        if link == LinkKind::Network || self.retry.distrusts() {
+        if link == LinkKind::Network || self.retry.distrusts {
             match self.meanwhile(trial::pass(&mut stream, link)).await? {
                 Ok(came) => held = came,
                 Err(why) => {

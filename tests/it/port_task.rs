@@ -364,7 +364,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
                 asks.send(task::PortRequest::Status(reply)).await.unwrap();
                 timeout(Duration::from_secs(2), answer).await.expect("no answer").unwrap()
             };
-            while status().await.status.state != PortState::Open {}
+            while status().await.report.state != PortState::Open {}
             drop(stop);
             status().await;
             timeout(DEADLINE, task).await.expect("it waits for the close").unwrap();
@@ -454,7 +454,7 @@ async fn a_port_that_is_away_answers_and_monitors_that_left_make_room() {
             let (reply, answer) = oneshot::channel();
             stage.asks.send(task::PortRequest::Status(reply)).await.unwrap();
             let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
-            assert_eq!(snapshot.status.state, PortState::Away);
+            assert_eq!(snapshot.report.state, PortState::Away);
             for _ in 0..3 * MAX_SUBSCRIBERS {
                 let (monitor, mut seen) = Subscriber::new(false);
                 stage.asks.send(task::PortRequest::Monitor(monitor)).await.unwrap();
@@ -629,8 +629,8 @@ async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
                 let (reply, answer) = oneshot::channel();
                 stage.asks.send(task::PortRequest::Status(reply)).await.unwrap();
                 let snapshot = timeout(DEADLINE, answer).await.unwrap().unwrap();
-                if snapshot.frames.line_error == 1 {
-                    let line = snapshot.status.line.unwrap();
+                if snapshot.report.bad.line_error == 1 {
+                    let line = snapshot.report.line.unwrap();
                     assert_eq!((line.parity, line.overrun), (1, 3));
                     break;
                 }

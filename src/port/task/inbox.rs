@@ -20,7 +20,7 @@ pub const INBOX_BYTES: usize = 32 * 1024;
 pub struct Inbox {
     queue: mpsc::Sender<Parcel>,
     room: Arc<Semaphore>,
-    full: Arc<watch::Sender<Overflow>>,
+    full: watch::Sender<Overflow>,
 }
 
 #[derive(Debug)]
@@ -65,8 +65,7 @@ pub fn inbox() -> (Inbox, InboxEnd) {
     let (sender, queue) = mpsc::channel(INBOX);
     let (full, overflow) = watch::channel(Overflow::default());
     let room = Arc::new(Semaphore::new(INBOX_BYTES));
-    let inbox = Inbox { queue: sender, room, full: Arc::new(full) };
-    (inbox, InboxEnd { queue, full: overflow, told: 0 })
+    (Inbox { queue: sender, room, full }, InboxEnd { queue, full: overflow, told: 0 })
 }
 
 impl Inbox {

@@ -105,7 +105,7 @@ impl Reporter {
         receipt.tell(result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
         match result {
             Ok(bytes) => {
-                self.status.commands_sent += 1;
+                self.status.commands.sent += 1;
                 self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
                 tracing::debug!(port = %self.name, %topic, "command sent");
                 let report = command_report(&self.topics.command, topic.as_str(), Ok(()), 1, now);
@@ -122,7 +122,7 @@ impl Reporter {
     }
 
     fn refused(&mut self, report: RefusalReport, now: Now) {
-        self.status.commands_refused += u64::from(report.count);
+        self.status.commands.refused += u64::from(report.count);
         let RefusalReport { topic, why, .. } = &report;
         self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
         let (topic, why) = (topic.clone(), why.clone());
@@ -142,7 +142,8 @@ impl Reporter {
     }
 
     pub(super) fn snapshot(&self, device: &Device) -> Snapshot {
-        Snapshot::new(&self.status, device)
+        let values = device.pipeline().last_values().to_vec();
+        Snapshot { report: self.status.report(device), last_rx: self.status.last_rx, values }
     }
 
     pub(super) fn subscribe(&mut self, subscriber: Subscriber, device: &mut Device) {
@@ -171,10 +172,7 @@ impl Reporter {
 
     fn publish_status(&mut self, device: &Device, now: Now) {
         self.next_status = now.mono + self.interval;
-        let pipeline = device.pipeline();
-        let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
-        let message = self.status.message(&self.topics.status, frames, counts);
-        self.pass_on(vec![message]);
+        self.pass_on(vec![self.status.message(&self.topics.status, device)]);
     }
 
     /// The port is in this state from now on, or still.

@@ -23,8 +23,8 @@ pub(super) struct Retry {
     pauses: Backoff,
     /// Another client uses the serial server, or it is not set up: that takes longer to change.
     brief_pauses: Backoff,
-    /// Whether the last attempt was [`Attempt::Brief`].
-    distrusts: bool,
+    /// Whether the last attempt was [`Attempt::Brief`]: the next link must pass a trial, even on a tty.
+    pub(super) distrusts: bool,
     /// The reason of the failure that was logged last.
     told: Option<String>,
     failed: Lasting,
@@ -50,11 +50,6 @@ impl Retry {
             ended: Lasting::default(),
             tells_return: true,
         }
-    }
-
-    /// Whether the next link must pass a trial, even on a tty.
-    pub(super) fn distrusts(&self) -> bool {
-        self.distrusts
     }
 
     /// The port is open. Returns whether that is to be logged.
@@ -186,9 +181,9 @@ mod tests {
         };
         let pauses: Vec<_> = (0..10).map(|_| brief(&mut retry, now)).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-        assert!(retry.distrusts());
+        assert!(retry.distrusts);
         retry.up(now);
-        assert!(!retry.distrusts());
+        assert!(!retry.distrusts);
         now += Duration::from_secs(6);
         let _ = retry.down(Attempt::Ended, "unplugged", now);
         assert_eq!(retry.pause(now).as_millis(), 250);
