@@ -65,14 +65,6 @@ const NAMES: [&str; KINDS.len()] = {
     names
 };
 
-/// What the manual says about all of them.
-#[cfg(test)]
-const ABOUT: &str = "Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with \
-settings `{xor8: {format: hex, separator: \"*\"}}`. CRC names are those of the CRC RevEng catalogue.
-
-It covers all bytes of the frame before it, including the start and end delimiters; `from` excludes the \
-first ones. With `escape` it covers the unescaped bytes, without delimiters.";
-
 /// The checksum at the end of each frame, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Checksum {
@@ -126,33 +118,6 @@ impl<'de> Deserialize<'de> for Checksum {
             }
         }
         from.deserialize_enum("Checksum", &NAMES, Named)
-    }
-}
-
-#[cfg(test)]
-impl schemars::JsonSchema for Checksum {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Checksum".into()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let settings = generator.subschema_for::<ChecksumSettings>();
-        let kinds = KINDS.iter().map(|ChecksumKind { name, about, order, sum, .. }| {
-            let order = match order {
-                _ if sum.bytes() == 1 => "",
-                Big => ", big endian",
-                Little => ", little endian",
-                LittleButBigInHex => ", big endian in hexadecimal digits, else little endian",
-            };
-            schemars::json_schema!({
-                "description": format!("{about}{order}."),
-                "type": "object",
-                "properties": {*name: settings},
-                "required": [name],
-                "additionalProperties": false,
-            })
-        });
-        let kinds: Vec<_> = kinds.collect();
-        schemars::json_schema!({ "description": ABOUT, "oneOf": kinds })
     }
 }
 
@@ -243,6 +208,44 @@ impl Sum {
             Crc8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
             Crc16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
             Crc32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod schema {
+    use super::*;
+
+    /// What the manual says about all of them.
+    const ABOUT: &str = "Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with \
+    settings `{xor8: {format: hex, separator: \"*\"}}`. CRC names are those of the CRC RevEng catalogue.
+
+It covers all bytes of the frame before it, including the start and end delimiters; `from` excludes the \
+first ones. With `escape` it covers the unescaped bytes, without delimiters.";
+
+    impl schemars::JsonSchema for Checksum {
+        fn schema_name() -> std::borrow::Cow<'static, str> {
+            "Checksum".into()
+        }
+        fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            let settings = generator.subschema_for::<ChecksumSettings>();
+            let kinds = KINDS.iter().map(|ChecksumKind { name, about, order, sum, .. }| {
+                let order = match order {
+                    _ if sum.bytes() == 1 => "",
+                    Big => ", big endian",
+                    Little => ", little endian",
+                    LittleButBigInHex => ", big endian in hexadecimal digits, else little endian",
+                };
+                schemars::json_schema!({
+                    "description": format!("{about}{order}."),
+                    "type": "object",
+                    "properties": {*name: settings},
+                    "required": [name],
+                    "additionalProperties": false,
+                })
+            });
+            let kinds: Vec<_> = kinds.collect();
+            schemars::json_schema!({ "description": ABOUT, "oneOf": kinds })
         }
     }
 }

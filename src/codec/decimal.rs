@@ -9,8 +9,8 @@ pub struct Decimal {
     decimals: u8,
 }
 
-/// How many decimals of a text are read; what lies beyond only rounds the last one. More than any
-/// device means, and few enough to leave room in 128 bits: a single float such as 1.2e-30 has them.
+/// How many decimals of a text are read; further ones only round the last. No device needs more than
+/// this, a small float such as 1.2e-30 has as many, and they leave room in 128 bits.
 const MOST_DECIMALS: i64 = 30;
 
 impl From<i128> for Decimal {
@@ -20,7 +20,7 @@ impl From<i128> for Decimal {
 }
 
 impl Decimal {
-    /// The number that a text is; `None` also when it takes more than 128 bits.
+    /// Reads a number; `None` for anything else, and for a number of more than 128 bits.
     pub(super) fn read(text: &str) -> Option<Decimal> {
         let is_exponent = |byte: &u8| matches!(byte, b'e' | b'E');
         let (number, exponent) = match text.as_bytes().iter().position(is_exponent) {
@@ -38,7 +38,7 @@ impl Decimal {
         let count = i64::try_from(whole.len() + fraction.len()).ok()?;
         let decimals = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
         let kept = count - (decimals - MOST_DECIMALS).max(0);
-        // 18 digits fit into 64 bits, in which 32-bit processors calculate far faster than in 128.
+        // 18 digits fit into 64 bits, with which 32-bit processors calculate far faster than with 128.
         let mut short: u64 = 0;
         let mut long: Option<i128> = None;
         let mut rounds_up = false;
@@ -131,8 +131,8 @@ impl Decimal {
     }
 }
 
-/// A number as JSON writes it, in the spelling it has as far as JSON allows: no `+`, no zeros in
-/// front, a digit on both sides of the point. `None` for anything else.
+/// A number with its spelling kept as far as JSON allows it: no `+`, no leading zeros, a digit on both
+/// sides of the point. `None` for anything else.
 pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     if is_plain(text) {
         return Some(Cow::Borrowed(text));
@@ -160,9 +160,8 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{sign}{significant}{point}{fraction}{exponent}")))
 }
 
-/// Whether a text is beyond doubt a number, and its spelling worth nothing but its amount: as JSON
-/// spells it, without exponent. More digits than a 64-bit float holds exactly are an identifier, and
-/// no number for those who read JSON.
+/// Whether a text is a number beyond doubt: spelled as in JSON, without exponent. More digits than a
+/// 64-bit float holds exactly are an identifier, which readers of JSON would round.
 pub(crate) fn is_plain(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let mut whole = 0;

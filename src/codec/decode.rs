@@ -97,7 +97,7 @@ impl Decoder {
         &self.fields
     }
 
-    /// Reads one frame. Never fails as a whole: what cannot be read is rejected.
+    /// Reads one frame. It never fails as a whole: each part that cannot be read is rejected.
     pub fn decode<'a>(&'a self, frame: &'a [u8]) -> Decoded<'a> {
         let readings = Vec::with_capacity(self.fields.len());
         let mut out = Decoded { readings, ..Decoded::default() };
@@ -107,11 +107,11 @@ impl Decoder {
 }
 
 impl<'a> Decoded<'a> {
-    /// The most values of a frame that are read. As a message a value takes hundreds of times its bytes
-    /// on the line; this bounds what one frame becomes.
+    /// At most this many values of a frame are read. A value takes hundreds of times more bytes as a
+    /// message than on the line.
     pub const MOST: usize = 512;
 
-    /// Whether one more value is too many. The first such value is reported as rejected.
+    /// Whether the frame has its [`Decoded::MOST`] values. The first one beyond is reported as rejected.
     fn is_full(&mut self, field: &str) -> bool {
         if self.readings.len() + self.rejected.len() + self.no_values.len() < Decoded::MOST {
             return false;
@@ -128,7 +128,7 @@ impl<'a> Decoded<'a> {
         true
     }
 
-    /// Adds what a field's conversion gave; `found` is what it was made from.
+    /// Adds the result of a field's conversion; `found` is what was converted.
     fn add(
         &mut self,
         field: impl Into<Cow<'a, str>>,

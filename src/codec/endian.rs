@@ -1,4 +1,4 @@
-//! Numbers in bytes, by the order of these.
+//! The byte order of numbers.
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ pub enum Endian {
 }
 
 impl Endian {
-    /// The unsigned number that some bytes are; of more than 8 the lowest 8.
+    /// The unsigned number in some bytes; of more than 8 bytes the lowest 8 count.
     pub fn number(self, bytes: &[u8]) -> u64 {
         let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
         match self {

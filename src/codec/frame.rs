@@ -78,10 +78,10 @@ impl Framing {
     }
 }
 
-/// Bytes of one read at most, as a port reads.
+/// A port reads at most this many bytes at once.
 pub(crate) const READ: usize = 4096;
 
-/// The bytes that a frame may have: 1 to 64KiB.
+/// The size of a frame in bytes: 1 to 64KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSize(usize);
 
@@ -108,24 +108,24 @@ impl FromStr for FrameSize {
 
 deserialize_from_str!(FrameSize: "size");
 
-/// A rule that runs: what it makes of bytes, and all that the framer has to know of it.
+/// A rule in operation: its splitter, and what the framer has to know about it.
 #[derive(Debug)]
 struct Rule {
     splitter: Box<dyn Splitter>,
     /// The most bytes of a frame.
     limit: usize,
-    /// Bytes that it needs besides a frame of the largest size.
+    /// How many bytes the splitter may have to see besides the largest frame.
     around: usize,
     silence: Silence,
-    /// Whether a good frame may be hidden in a bad one, because its end is only computed. Behind a bad
-    /// frame's first byte the search for it begins.
+    /// Whether a good frame may hide in a bad one, because the end of a frame is computed from its
+    /// bytes. After a bad frame the search goes on at its second byte.
     self_synchronising: bool,
-    /// What completes the last frame when no more bytes will come.
+    /// What completes the last frame when no more bytes come.
     terminator: Vec<u8>,
 }
 
 impl Rule {
-    /// A rule to which silence means nothing, and that needs nothing around a frame.
+    /// A rule to which silence means nothing, and that needs to see nothing around a frame.
     fn new(limit: FrameSize, splitter: impl Splitter + 'static) -> Rule {
         Rule {
             splitter: Box::new(splitter),
@@ -137,7 +137,7 @@ impl Rule {
         }
     }
 
-    /// The most bytes that it has to see at once.
+    /// How many bytes the splitter has to see at once, at most.
     fn longest(&self) -> usize {
         self.limit + self.around
     }
@@ -150,7 +150,7 @@ enum Silence {
     /// An unfinished frame is dropped.
     DropsFrame(Duration),
     EndsFrame(Duration),
-    /// No silence: the time since the first byte after which a piece is complete.
+    /// Not a silence: the time from the first byte of a piece to its end.
     EndsPiece(Duration),
 }
 
@@ -191,7 +191,7 @@ enum Split {
     Skip(usize),
     /// The first bytes are the rest of a frame whose beginning was not seen; a frame begins after them.
     Align(usize),
-    /// The first bytes are separators and the like: neither frame nor garbage.
+    /// The first bytes are neither a frame nor garbage, but separators for instance.
     Pass(usize),
     Frame(Cut),
     /// The first `n` bytes are a frame that went wrong.
@@ -207,7 +207,7 @@ struct Cut {
     whole: usize,
     /// What the decoder gets, the checksum still in it.
     frame: Range<usize>,
-    /// What ends with the checksum; `from` of the checksum counts from its start.
+    /// The bytes that end with the checksum; the checksum's `from` counts from their start.
     checked: Range<usize>,
     /// The frame with its escape sequences resolved, where there are some; it replaces `frame` and
     /// `checked`.

@@ -22,7 +22,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The text that some bytes are, whatever it reads like.
+    /// The bytes as a text, even if it reads like a number.
     pub(super) fn text(bytes: &'a [u8]) -> Result<Option<Value<'a>>, RejectReason> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Some(Value::Text(text.into()))),
@@ -78,7 +78,7 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// What should have stood there, where the format says no more about it.
+    /// What was expected, where the format does not say it more precisely.
     pub(crate) fn expected(self) -> &'static str {
         match self {
             RejectReason::NotUtf8 => "text in UTF-8",

@@ -11,7 +11,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// How to free the port from a login or shell on the boot console. Empty for other programs.
+    /// How to free the port from a login or shell on the console; empty for other programs.
     pub(super) fn remedy(&self, tty: &Path) -> String {
         match self.name.as_str() {
             "askfirst" | "ash" | "getty" | "init" | "login" => {
@@ -34,7 +34,7 @@ impl fmt::Display for Process {
 }
 
 /// Finds the first other process that has `tty` open, among those whose files this user may see.
-/// `known` had it before and is asked first: a look at every open file of the machine is not cheap.
+/// `known` had it before and is looked at first: to look at every open file of the machine is costly.
 pub(super) fn by_another(proc: &Path, tty: &Path, known: Option<&Process>) -> Option<Process> {
     if let Some(known) = known
         && has_open(&proc.join(known.id.to_string()), tty)
@@ -103,7 +103,7 @@ mod tests {
         process(proc.path(), 10, &[("/dev/pts/5", ""), ("/dev/pts/ptmx", &five)]);
         process(proc.path(), 11, &[("/dev/ptmx", &five), ("/dev/pts/6", "")]);
         assert_eq!(by_another(proc.path(), tty, None), None);
-        // The other end of another one.
+        // The other end of another pair.
         process(proc.path(), 12, &[("/dev/ptmx", &fifty), ("/dev/pts/5", "")]);
         let by = by_another(proc.path(), tty, None).unwrap();
         assert_eq!(by.to_string(), "program12 (pid 12)");
@@ -124,7 +124,7 @@ mod tests {
         let tty = Path::new("/dev/ttyS0");
         process(proc.path(), 20, &[("/dev/ttyS0", "")]);
         let known = by_another(proc.path(), tty, None).unwrap();
-        // Its name was read the first time only: no second look at all there is.
+        // Its name was read the first time only: the other processes are not looked at again.
         fs::remove_file(proc.path().join("20/comm")).unwrap();
         let by = by_another(proc.path(), tty, Some(&known));
         assert_eq!(by.as_ref(), Some(&known));

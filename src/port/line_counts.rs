@@ -23,7 +23,7 @@ pub struct LineCounts {
 }
 
 impl LineCounts {
-    /// Of a tty, since its driver was loaded; `None`: its driver counts nothing.
+    /// What a tty's driver has counted since it was loaded; `None` if it counts nothing.
     pub(super) fn read(tty: impl AsFd) -> Option<LineCounts> {
         // SAFETY: TIOCGICOUNT writes one `serial_icounter_struct` and reads nothing. That struct is
         // 20 ints on every architecture (linux/serial.h), which is what is given to it, and every
@@ -44,7 +44,7 @@ impl LineCounts {
         self.with(other, u64::saturating_add)
     }
 
-    /// Bytes that never came.
+    /// How many bytes were lost.
     pub(super) fn lost(self) -> u64 {
         self.overrun + self.buffer_overrun
     }

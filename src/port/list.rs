@@ -66,7 +66,7 @@ fn of_adapter(adapter: &Adapter, all: &[Adapter]) -> Found {
     if let Some(serial) = &adapter.serial {
         let _ = write!(config, ", serial: {}", serde_json::Value::from(serial.as_str()));
     }
-    // The ports of one adapter differ only in their interface.
+    // The ports of one adapter differ in their interface only.
     if twins.iter().any(|twin| twin.serial == adapter.serial && twin.interface != adapter.interface)
     {
         let _ = write!(config, ", interface: {}", adapter.interface);

@@ -38,7 +38,7 @@ impl Marks {
                     return Some(Piece::Good(up_to_escape(read, 1)));
                 }
                 Marks::Escaped if *first == 0 => *self = Marks::Marked,
-                // The kernel writes no such thing; so this FF stood for itself.
+                // The kernel does not write this, so the FF stood for itself.
                 Marks::Escaped => {
                     *self = Marks::Plain;
                     return Some(Piece::Good(&[ESCAPE]));
@@ -57,7 +57,7 @@ impl Marks {
 
 /// Takes what comes before the next escape, looked for from `from` on.
 fn up_to_escape<'a>(read: &mut &'a [u8], from: usize) -> &'a [u8] {
-    // Almost every read has none, and this looks at words.
+    // Hardly a read has an escape, and `contains` looks at whole words.
     let end = match read[from..].contains(&ESCAPE) {
         true => read[from..].iter().position(|byte| *byte == ESCAPE),
         false => None,

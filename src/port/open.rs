@@ -1,7 +1,7 @@
 //! Opens a serial port, local or on the network, with its configured settings.
 
 use super::in_use;
-use super::stream::{Stream, Tty};
+use super::stream::{Counts, Stream, Tty};
 use super::usb::{self, UsbError};
 use crate::base::line::{Line, Parity};
 use crate::port::line_counts::LineCounts;
@@ -79,7 +79,7 @@ pub struct Opener {
     port: Port,
     /// The program that had the tty open at the last attempt.
     in_use_by: Option<in_use::Process>,
-    /// What the driver did not do at the last opening. It was logged then.
+    /// What the driver refused at the last opening, which was logged then.
     undone: Vec<String>,
 }
 
@@ -120,7 +120,7 @@ impl Opener {
         let shown = path.display().to_string();
         // The target of a symlink is what other programs have open.
         let real = path.canonicalize().map_err(|e| explain(&shown, e, || None))?;
-        // The tty is opened first: that shows most faults, and costs less than a search in procfs.
+        // The tty is opened first, which shows most faults and costs less than a search in procfs.
         let tty = first_open(&real).map_err(|e| explain(&shown, e, || self.in_use_by(&real)))?;
         if let Some(by) = self.in_use_by(&real) {
             return Err(taken(&shown, Some(by)));
@@ -148,10 +148,12 @@ impl Opener {
             tracing::warn!("{shown}: {what}");
         }
         let is_marked = settings.input_modes.contains(InputModes::PARMRK);
-        // Input from before the opening may begin in mid-frame.
+        // Input from before the opening may begin within a frame.
         stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
-        let mut tty = Tty::new(stream, tty);
-        let line_counts = tty.watch_line();
+        let counts = LineCounts::read(&tty)
+            .map(|before| Counts { before, latest: watch::Sender::new(LineCounts::default()) });
+        let line_counts = counts.as_ref().map(|counts| counts.latest.subscribe());
+        let tty = Tty { stream, tty, counts };
         let link = if is_marked { LinkKind::MarkedTty } else { LinkKind::Tty };
         Ok(Opened { stream: Stream::Tty(tty), device: shown, link, line_counts })
     }
@@ -207,8 +209,8 @@ fn keep_modem_lines(tty: &OwnedFd) -> io::Result<()> {
     Ok(termios::tcsetattr(tty, OptionalActions::Now, &settings)?)
 }
 
-/// Has the kernel mark bytes that came with an error, for [`Marks`](super::marks::Marks) to undo,
-/// instead of dropping them or making them NUL. Returns what the driver made of all settings.
+/// Makes the kernel mark bytes that came with an error, see [`Marks`](super::marks::Marks), instead of
+/// dropping them or replacing them by NUL. Returns what the driver made of all settings.
 fn mark_errors(tty: &OwnedFd) -> io::Result<Termios> {
     let mut settings = termios::tcgetattr(tty)?;
     let ignore = InputModes::IGNPAR | InputModes::IGNBRK | InputModes::BRKINT | InputModes::ISTRIP;
@@ -218,7 +220,7 @@ fn mark_errors(tty: &OwnedFd) -> io::Result<Termios> {
     Ok(termios::tcgetattr(tty)?)
 }
 
-/// What the driver set the line to, if that is not what it was asked for.
+/// What the driver set the line to, if it is not what it was asked for.
 fn other_line(wanted: Line, settings: &Termios) -> Option<String> {
     let modes = settings.control_modes;
     let data_bits = match modes & ControlModes::CSIZE {

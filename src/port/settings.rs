@@ -88,7 +88,7 @@ impl Port {
         Span::from_secs(30)
     }
 
-    /// What it says of the device on it, for a port of this name.
+    /// The settings of the device on a port of this name.
     pub fn device<'a>(&'a self, gateway: &'a Name, name: &'a Name) -> DeviceSettings<'a> {
         DeviceSettings {
             names: Names {

@@ -17,9 +17,9 @@ use std::fmt;
 pub enum PortState {
     /// Bytes can come.
     Open,
-    /// Bytes could come, and none did for longer than `silent_after`.
+    /// It is open, and no byte came for longer than `silent_after`.
     Silent,
-    /// Not there, or not to be opened; tried again by itself.
+    /// It is not there or cannot be opened; the gateway tries again by itself.
     Away,
     Stopped,
 }
@@ -35,23 +35,22 @@ impl fmt::Display for PortState {
 #[derive(Debug)]
 pub(super) struct PortStatus {
     pub state: PortState,
-    /// Since when, for age and for print.
     pub since: Now,
     pub device: Option<String>,
     pub opens: u64,
-    /// Messages lost because the MQTT side took none for too long.
+    /// Messages lost because the MQTT task took none for too long.
     pub dropped: u64,
     /// Messages dropped because there were more than `rate_limit`.
     pub limited: u64,
     pub commands: CommandCounts,
     pub last_error: Option<String>,
     pub last_rx: Option<Now>,
-    /// Errors on the line while it was open, where the driver counts them.
+    /// Errors on the line while the port was open, where the driver counts them.
     pub line: Option<LineCounts>,
 }
 
 impl PortStatus {
-    /// A port that was not opened yet.
+    /// The status of a port that was not opened yet.
     pub fn away(now: Now) -> PortStatus {
         PortStatus {
             state: PortState::Away,
@@ -124,7 +123,7 @@ pub struct PortReport {
     pub bad: BadFrames,
     pub line: Option<LineCounts>,
     pub readings: u64,
-    /// By the word of each cause.
+    /// Counted by [`RejectReason::word`](crate::device::RejectReason::word).
     pub refused: BTreeMap<String, u64>,
     pub no_value: u64,
     pub passed_over: u64,
@@ -162,7 +161,7 @@ struct CommandReport<'a> {
     time: String,
 }
 
-/// Where a port says how it is.
+/// The topics of a port's status and of its commands' reports.
 #[derive(Clone, Debug)]
 pub struct PortTopics {
     pub status: Topic,
@@ -177,7 +176,7 @@ pub struct Snapshot {
     pub values: Vec<LastValue>,
 }
 
-/// What became of a command, or of so many: the last of them had this topic.
+/// The report of what became of `count` commands, the last of which had this topic.
 pub fn command_report(
     topic: &Topic,
     command_topic: &str,

@@ -12,15 +12,15 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_serial::{ClearBuffer, SerialPort, SerialStream};
 
-/// What was written gets so long to leave before it is thrown away: what flow control held back for
-/// so long would hold up the close for 30 s.
+/// How long a closing tty may take to send what was written, before that is thrown away. What flow
+/// control holds back for longer would delay the close for 30 s.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How often a tty that is being closed is asked what is left.
+/// How often a closing tty is asked how much is left.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// An open port. Its owner shuts it down in the end: Linux closes a tty only when what was written is
-/// on the wire, for which it waits up to 30 s.
+/// An open port. Its owner has to shut it down: Linux closes a tty only when what was written is on the
+/// wire, and waits up to 30 s for that.
 #[derive(Debug)]
 pub enum Stream {
     Tty(Tty),
@@ -33,32 +33,18 @@ pub enum Stream {
 
 #[derive(Debug)]
 pub struct Tty {
-    stream: SerialStream,
+    pub(super) stream: SerialStream,
     /// The same tty, for what the stream does not offer.
-    tty: OwnedFd,
-    counts: Option<Counts>,
+    pub(super) tty: OwnedFd,
+    pub(super) counts: Option<Counts>,
 }
 
-/// What the driver counts, looked at after each read.
+/// What the driver counts; read after each read of the tty.
 #[derive(Debug)]
-struct Counts {
-    /// What it had counted before.
-    before: LineCounts,
-    latest: watch::Sender<LineCounts>,
-}
-
-impl Tty {
-    pub(super) fn new(stream: SerialStream, tty: OwnedFd) -> Tty {
-        Tty { stream, tty, counts: None }
-    }
-
-    /// Errors on the line from now on; `None`: the driver counts none.
-    pub(super) fn watch_line(&mut self) -> Option<watch::Receiver<LineCounts>> {
-        let before = LineCounts::read(&self.tty)?;
-        let (latest, receiver) = watch::channel(LineCounts::default());
-        self.counts = Some(Counts { before, latest });
-        Some(receiver)
-    }
+pub(super) struct Counts {
+    /// What the driver had counted when the port was opened.
+    pub(super) before: LineCounts,
+    pub(super) latest: watch::Sender<LineCounts>,
 }
 
 impl AsFd for Tty {

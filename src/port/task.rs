@@ -1,5 +1,5 @@
-//! The task of one port: opens it, pumps bytes between it and its device, and opens it again when it
-//! went away.
+//! The task of one port: it opens the port, moves bytes between it and its device, and opens it again
+//! when it went away.
 
 mod complaints;
 mod inbox;
@@ -43,11 +43,11 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 pub struct PortTask {
     pub name: Name,
     pub settings: Port,
-    /// What its bytes become, and what may be written to it.
+    /// What makes messages of its bytes, and decides what is written to it.
     pub device: Device,
     /// Command messages from the MQTT task.
     pub inbox: InboxEnd,
-    /// What an earlier task of the port left, its inbox included.
+    /// What an earlier task of the port left, with the inbox to go on with.
     pub left: Option<Leftover>,
     pub requests: mpsc::Receiver<PortRequest>,
     /// Where its messages go.
@@ -55,7 +55,7 @@ pub struct PortTask {
     pub topics: PortTopics,
     /// How often the status is published when nothing changes.
     pub interval: Duration,
-    /// The end of the gateway: the other end is dropped.
+    /// The task ends when the other end is dropped.
     pub stop: watch::Receiver<()>,
 }
 
@@ -73,8 +73,8 @@ pub enum PortRequest {
 /// How many requests wait for a port at most.
 pub const REQUESTS: usize = 16;
 
-/// Runs a port until it is stopped. `open` is called again and again while the port is away. Returns
-/// the commands that wait.
+/// Runs a port until it is stopped; `open` is called again and again while the port is away. Returns
+/// the commands that still wait.
 pub async fn run<S, E>(
     task: PortTask,
     mut open: impl AsyncFnMut() -> Result<Opened<S>, E>,
@@ -111,8 +111,8 @@ struct ActivePort {
     reporter: Reporter,
     receiver: Receiver,
     silence: Silence,
-    /// Ends the wait for the next try. A nudge while it tries counts for the wait after that: the
-    /// device may have come too late for it.
+    /// Ends the wait for the next attempt. A nudge during an attempt counts for the wait after it: the
+    /// device may have come too late for that attempt.
     nudged: Arc<Notify>,
     retry: Retry,
 }
@@ -161,7 +161,7 @@ impl ActivePort {
         }
     }
 
-    /// Has an opened port until it ends: how, and why. `None` when the gateway ends.
+    /// Runs an opened port until it ends. Returns how and why it ended; `None` when the gateway ends.
     async fn attempt<S: AsyncRead + AsyncWrite>(
         &mut self,
         opened: Opened<S>,
@@ -190,8 +190,8 @@ impl ActivePort {
         Some((retry::after_link(since.mono.elapsed(), heard), why))
     }
 
-    /// Pumps until the port ends: why. `None` when the gateway ends. `held` came before the port was
-    /// known to be open.
+    /// Moves bytes until the port ends, and returns why it did; `None` when the gateway ends. `held` was
+    /// read during the trial.
     async fn serve<S: AsyncRead + AsyncWrite>(
         &mut self,
         stream: S,
@@ -202,7 +202,7 @@ impl ActivePort {
         let mut messages = Vec::new();
         let mut passed = held.first().map_or_else(Now::read, |(at, _)| *at);
         for (at, bytes) in held {
-            // The silences between these reads have passed already.
+            // The time between these reads has passed already.
             self.device.pass(&mut passed, at, &mut messages);
             self.take(&bytes, at, &mut messages);
         }
@@ -241,7 +241,7 @@ impl ActivePort {
         end
     }
 
-    /// Closes the port, and answers meanwhile.
+    /// Closes the port, and answers requests meanwhile.
     async fn close(&mut self, mut writer: impl AsyncWrite + Unpin) {
         let mut closing = pin!(timeout(CLOSE_DEADLINE, writer.shutdown()));
         loop {
@@ -256,13 +256,13 @@ impl ActivePort {
         }
     }
 
-    /// When the next step is due though nothing comes.
+    /// When the next step is due if nothing comes.
     fn deadline(&self) -> Instant {
         let due = [self.device.deadline(), self.silent_at()].into_iter().flatten();
         due.fold(self.reporter.deadline(), Instant::min)
     }
 
-    /// When an open port that says nothing is called silent.
+    /// When an open port counts as silent.
     fn silent_at(&self) -> Option<Instant> {
         self.silence.deadline().filter(|_| self.reporter.status.state == PortState::Open)
     }

@@ -33,12 +33,12 @@ pub struct Adapter {
     pub serial: Option<String>,
     /// Interface number, from 0.
     pub interface: u8,
-    /// What its maker calls it.
+    /// The names of maker and product.
     pub name: String,
 }
 
 impl Adapter {
-    /// Whether it may be the one that is `wanted`.
+    /// Whether this may be the `wanted` adapter.
     pub fn fits(&self, wanted: &Usb) -> bool {
         self.vendor == wanted.vendor
             && self.product == wanted.product
@@ -52,7 +52,7 @@ impl Adapter {
     }
 }
 
-/// The tty of the one adapter that is `wanted`. `sysfs` is `/sys`, but for tests.
+/// The tty of the one `wanted` adapter. `sysfs` is `/sys` except in tests.
 pub fn find(sysfs: &Path, wanted: &Usb) -> Result<PathBuf, UsbError> {
     let found: Vec<_> =
         adapters(sysfs).into_iter().filter(|adapter| adapter.fits(wanted)).collect();
@@ -85,8 +85,8 @@ pub fn adapters(sysfs: &Path) -> Vec<Adapter> {
     adapters
 }
 
-/// The adapter of a tty: above it in the device tree stand its USB interface, and above that the
-/// USB device.
+/// The adapter of a tty. In the device tree the USB interface is above the tty, and the USB device is
+/// above the interface.
 fn adapter(tty: &Path) -> Option<Adapter> {
     let place = tty.canonicalize().ok()?;
     let interface = place.ancestors().find(|place| place.join("bInterfaceNumber").exists())?;

@@ -182,7 +182,7 @@ impl Cell {
     }
 }
 
-/// Two digits per byte; with `little` the lowest byte comes first.
+/// Binary-coded decimal: two digits a byte.
 fn bcd(bytes: &[u8], endian: Endian) -> Result<i128, RejectReason> {
     let digit = |number: i128, nibble: u8| match nibble {
         0..=9 => Ok(number * 10 + i128::from(nibble)),

@@ -55,11 +55,11 @@ fn check_pointer(pointer: &str) -> Result<(), BuildError> {
     Err(error.remedy("write ~0 for a `~` in a name, and ~1 for a `/`"))
 }
 
-/// The longest name of a node, and of a field that a whole object's values get. It keeps the size
-/// of what a frame becomes in proportion to the frame.
+/// The longest name of a node or of a nested field. It keeps what a frame becomes in proportion to the
+/// frame.
 const LONGEST_NAME: usize = 255;
 
-/// A text with more commas is not looked into: as values in memory it takes fifty times its bytes.
+/// A text with more commas is not parsed: its values would take fifty times its bytes in memory.
 const MOST_VALUES: usize = 1024;
 
 const SHORT_NAME: &str = "a name of at most 255 bytes";
@@ -147,7 +147,7 @@ fn convert(convert: &Convert, value: &Json_) -> Result<Option<Value<'static>>, R
     let (text, wire) = match value {
         Json_::Null => return Ok(None),
         Json_::Bool(yes) => {
-            // A lookup table may say what they stand for.
+            // `lookup` may say what they stand for.
             let value = convert.token(if *yes { "true" } else { "false" }, Wire::Text)?;
             return Ok(value.map(|value| match value {
                 Value::Text(text) if text == "true" => Value::Bool(true),

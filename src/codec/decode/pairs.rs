@@ -82,10 +82,10 @@ impl NoPair {
 }
 
 impl Format for Pairs {
-    /// What stands before the first pair is the frame's head: the identification of a meter, the
-    /// numbers and the sensor's name of RFLink. Behind it an item without `equals` is damage, unless
-    /// it has neither letter nor digit, as the `!` that ends a meter's readout; and so is a frame
-    /// without any pair, which is what a wrong `equals` makes.
+    /// The items before the first pair are the frame's head: the identification of a meter, the
+    /// numbers and the sensor's name of RFLink. After it an item without `equals` is damage, unless it
+    /// consists of punctuation, as the `!` that ends a meter's readout does. A frame without any pair
+    /// is damage too: a wrong `equals` makes such frames.
     fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
         let mut came = vec![false; fields.len()];
         let mut head = 0;
@@ -142,7 +142,7 @@ impl Format for Pairs {
 
 impl Pairs {
     /// Of several values in brackets, such as a gas meter's time and volume in DSMR P1, the last one is
-    /// the reading. `more` is an item that goes on with this one; the last bracket is there.
+    /// the reading. `more` is an item that continues this one, and then has the last bracket.
     fn name_and_value<'a>(
         &self,
         item: &'a [u8],
@@ -164,8 +164,8 @@ impl Pairs {
         find(item, self.equals.as_bytes(), 0)
     }
 
-    /// Whether an item goes on with the one before it: it has values in brackets and no name, as
-    /// the volume of a gas meter in DSMR 2.2 and 3.0.
+    /// Whether an item continues the one before it: it has values in brackets and no name, as the
+    /// volume of a gas meter has in DSMR 2.2 and 3.0.
     fn goes_on(&self, item: &[u8]) -> bool {
         !self.close.as_bytes().is_empty() && item.starts_with(self.equals.as_bytes())
     }

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 #[serde(deny_unknown_fields)]
 pub struct Sexpr {}
 
-/// Lists within lists beyond this are not Aiko's.
+/// Aiko's node lines are not nested deeper.
 const DEEPEST: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Word<'a> {
 
 const NODE: Word = Word { bytes: b"node", is_quoted: false };
 
-/// Cuts a line into brackets and words; a `;` ends it. `Err` for a quote that is not closed.
+/// Cuts a line into brackets and words; a `;` ends it. `Err` stands for a quote that is not closed.
 struct Tokens<'a>(&'a [u8]);
 
 impl<'a> Iterator for Tokens<'a> {
@@ -72,7 +72,7 @@ impl Format for Sexpr {
         let mut node = None;
         let mut depth = 0_usize;
         let mut node_depth = 0;
-        // An event with a list in it is not one; the list is skipped up to this depth.
+        // A list in an event is an error; it is skipped until the depth is this again.
         let mut pass_to = None;
         let mut words: Vec<Word<'a>> = Vec::new();
         for token in Tokens(frame) {

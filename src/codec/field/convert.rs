@@ -49,8 +49,8 @@ pub struct Convert {
     unavailable: Table<()>,
 }
 
-/// What single values stand for. They are found by their spelling or, where they are numbers, by
-/// their amount: `-127` is also `-127.00`, and `2` is also `0002`.
+/// What single values stand for. A value is found by its spelling or, if it is a number, by its amount:
+/// `-127` is also `-127.00`, and `2` is also `0002`.
 #[derive(Clone, Debug)]
 struct Table<T> {
     spelled: BTreeMap<String, T>,
@@ -79,7 +79,7 @@ impl<T: Clone> Table<T> {
 }
 
 impl Convert {
-    /// From the settings of a field whose values are of this kind.
+    /// The conversion of a field whose values are of this kind.
     pub(super) fn build(field: &FieldSettings, kind: ValueKind) -> Result<Convert, BuildError> {
         let decimal = |key: &str, token: &Option<Token>| {
             let parse = |Token(text): &Token| {
@@ -116,7 +116,7 @@ impl Convert {
         wire: Wire,
     ) -> Result<Option<Value<'a>>, RejectReason> {
         let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?;
-        // What is white space in Unicode takes long to find out.
+        // Looking for Unicode's white space takes long.
         let is_trimmed = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
         let text =
             if is_trimmed(bytes.first()) && is_trimmed(bytes.last()) { text } else { text.trim() };
@@ -125,7 +125,7 @@ impl Convert {
         Ok(value.filter(|_| !is_nothing))
     }
 
-    /// The same for a text that is what it is, even if it is empty.
+    /// The same for a text that is not trimmed, and is a value even if it is empty.
     pub fn token<'a>(
         &'a self,
         text: &'a str,
@@ -144,7 +144,7 @@ impl Convert {
         }
     }
 
-    /// The number that a text is. A word in its place says that the device has no value.
+    /// Reads a number. A word in its place says that the device has no value.
     fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
         let number = if self.calculates() {
             Decimal::read(text).map(|number| self.calculate(number)).transpose()?

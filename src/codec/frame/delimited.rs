@@ -127,7 +127,7 @@ impl Marks {
             return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
         }
         if end == from && self.trailer == 0 {
-            // Where one mark both ends and begins frames, this one begins the next.
+            // Where the same bytes end and begin frames, these begin the next one.
             return Split::Pass(if self.start == self.end { from } else { whole });
         }
         let unescaped = match self.escape {
@@ -141,7 +141,7 @@ impl Marks {
     }
 }
 
-/// DLE stuffing: a DLE and the byte after it are one symbol, so this goes pair by pair.
+/// DLE stuffing: a DLE and the byte after it are one symbol.
 fn split_dle(buffer: &[u8], searched: usize) -> Split {
     let mut at = searched;
     while let Some(dle) = find(buffer, b"\x10", at) {
@@ -183,7 +183,7 @@ fn slip(byte: u8) -> Option<u8> {
     }
 }
 
-/// Resolves escape sequences; `None` for one that cannot be.
+/// Resolves escape sequences; `None` if one is invalid.
 fn unescape(content: &[u8], escape: u8, meaning: impl Fn(u8) -> Option<u8>) -> Option<Bytes> {
     let mut plain = Vec::with_capacity(content.len());
     let mut bytes = content.iter();

@@ -56,7 +56,7 @@ impl Splitter for SameSize {
         }
         match before_start(buffer, &self.start) {
             0 if buffer.len() >= self.size => Split::Frame(Cut::plain(self.size)),
-            // A good frame may stand within what has come.
+            // A good frame may begin within these bytes.
             0 if seen.silent && self.self_synchronising => Split::Bad(FrameFault::Cut, 1),
             0 if seen.silent => Split::Bad(FrameFault::Cut, buffer.len()),
             0 => Split::More { searched: 0 },

@@ -1,5 +1,5 @@
-//! The framer: it runs one rule, holds the bytes, enforces the limit, checks the checksum, finds back
-//! into step and counts.
+//! The framer: it applies one rule, buffers bytes, enforces the limit, verifies the checksum,
+//! resynchronises and counts.
 
 use super::{Cut, FrameFault, READ, Rule, Seen, Silence, Split};
 use crate::codec::checksum;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// A line that was silent for this long after opening begins a frame with its next byte.
 const SILENCE: Duration = Duration::from_millis(20);
 
-/// USB adapters hand over what they received in bursts up to 16 ms apart. A silence of that length
-/// within a frame is one only for us.
+/// USB adapters hand over what they received in bursts up to 16 ms apart. A pause of that length does
+/// not mean that the line was silent.
 const BURST: Duration = Duration::from_millis(20);
 
 /// Cuts one port's bytes into frames. Sans-io.
@@ -25,16 +25,16 @@ pub struct Framer {
     /// Whether the buffer begins where a frame may begin.
     synchronised: bool,
     tail: Tail,
-    /// When the port was opened, until the first byte.
+    /// When the port was opened; `None` once a byte came.
     opened: Option<Instant>,
-    /// When the last byte came; for `raw` the first of the buffer.
+    /// When the last byte came; for `raw` when the first byte of the buffer came.
     last: Option<Instant>,
     /// Bytes at the buffer's front that belong to a bad frame that was counted already.
     counted: usize,
     /// Bytes that have left the buffer.
     front: u64,
-    /// Where damaged bytes are, counted as `front` is. One range for all, which may hold good bytes
-    /// between damaged ones: frames are taken before it grows.
+    /// Where damaged bytes are, counted as `front` is. One range covers all of them and the good bytes
+    /// between them: frames are taken out before it grows.
     damaged: Range<u64>,
     counts: FrameCounts,
 }
@@ -90,7 +90,7 @@ impl FrameCounts {
 impl Framer {
     pub(super) fn new(rule: Rule, checksum: Option<checksum::Verifier>) -> Framer {
         Framer {
-            // Growing by halves it would come to twice as much.
+            // A buffer that grows by doubling would end at twice this size.
             buffer: BytesMut::with_capacity(rule.longest() + READ),
             rule,
             checksum,
@@ -134,14 +134,14 @@ impl Framer {
         // What waits in the buffer is less than a frame, so this bounds it by limit and read size.
         self.buffer.extend_from_slice(bytes);
         match self.rule.silence {
-            // Its time runs from the first byte on, or a chatty device would never be heard.
+            // The time runs from the first byte, or a device that never pauses would never be heard.
             Silence::EndsPiece(_) => self.last.get_or_insert(at),
             _ => self.last.insert(at),
         };
     }
 
-    /// As [`Framer::push`], of bytes that came damaged, as the driver of the line says: every frame
-    /// that has any of them is bad, and none of them begins a frame.
+    /// Takes bytes that the line's driver calls damaged: every frame that contains one of them is bad,
+    /// and none of them begins a frame.
     pub fn push_damaged(&mut self, bytes: &[u8], at: Instant) {
         let start = self.front + self.buffer.len() as u64;
         let start = if self.damaged.is_empty() { start } else { self.damaged.start };
@@ -157,16 +157,14 @@ impl Framer {
         self.damaged = start..(self.front + self.buffer.len() as u64).max(start + 1);
     }
 
-    /// Bytes were lost on the line: the unfinished frame is bad, and the beginning of the next one has
-    /// to be searched for.
+    /// Bytes were lost on the line: the unfinished frame is bad, and the next one has to be searched for.
     pub fn lost(&mut self) {
         self.counts.line_error += u64::from(self.synchronised);
         self.synchronised = false;
     }
 
-    /// Whether a damaged byte is of no interest here. An RS-485 driver that is switched on or off
-    /// makes such bytes around a frame, and it is the checksum that tells whether one is missing
-    /// within.
+    /// Whether a damaged byte is ignored. An RS-485 driver that is switched on or off produces such bytes
+    /// around a frame; the checksum tells whether one is missing within it.
     fn is_stray(&self) -> bool {
         self.checksum.is_some()
             && (self.buffer.is_empty() || matches!(self.rule.silence, Silence::EndsFrame(_)))
@@ -175,8 +173,8 @@ impl Framer {
     /// The next whole frame, without delimiters and checksum.
     pub fn frame(&mut self) -> Option<Bytes> {
         while !self.buffer.is_empty() {
-            // No rule sees more than a frame may have, so that the same bytes give the same frames
-            // in whatever reads they come.
+            // No rule sees more than the longest frame, so that the same bytes give the same frames
+            // however they are split into reads.
             let seen = self.buffer.len().min(self.rule.longest());
             let split = self.rule.splitter.split(&Seen {
                 bytes: &self.buffer[..seen],
@@ -228,7 +226,7 @@ impl Framer {
                 },
             }
         }
-        // Behind a silence a frame begins. Until then, or until the framer is in step, silence is waited for.
+        // A frame begins after a silence. Silence is waited for until the framer is synchronised.
         if self.tail.is_silent() {
             self.synchronised = true;
             self.tail = Tail::Open;
@@ -289,7 +287,7 @@ impl Framer {
         let is_damaged = self.is_damaged(frame.start.min(checked.start)..cut.whole);
         let by_silence =
             matches!(self.rule.silence, Silence::EndsFrame(_)) && self.checksum.is_some();
-        // One burst is waited for, not a second one.
+        // The framer waits for one more burst, not for a second one.
         let may_go_on = by_silence && self.tail == Tail::Silent;
         if self.tail == Tail::NoMoreBursts {
             self.tail = Tail::Silent;
@@ -338,9 +336,9 @@ impl Framer {
         self.damaged.start < end && start < self.damaged.end
     }
 
-    /// Whether a bad frame of `n` bytes at the buffer's front is to be counted. Where a good frame
-    /// may begin with any of its bytes, the attempts within it are none of their own; and the rest
-    /// of a frame whose beginning was not seen is not a bad frame.
+    /// Whether a bad frame of `n` bytes at the buffer's front is to be counted. Where a good frame may
+    /// begin at any of its bytes, further attempts within it do not count; and the rest of a frame
+    /// whose beginning was not seen is not a bad frame.
     fn is_new_fault(&mut self, n: usize) -> bool {
         if self.counted > 0 {
             return false;
@@ -352,7 +350,7 @@ impl Framer {
         true
     }
 
-    /// As many bytes as a frame may have, and no end in sight.
+    /// The longest frame is full and its end is not in sight.
     fn give_up(&mut self) {
         if self.synchronised {
             self.counts.too_long += 1;

@@ -120,7 +120,7 @@ impl Splitter for Heads {
             0 => {}
             garbage => return Split::Skip(garbage),
         }
-        // A frame that a false length swallowed may stand within what has come.
+        // A wrong length may have swallowed the beginning of a good frame.
         let unfinished = match (seen.silent, self.self_synchronising) {
             (true, true) => Split::Bad(FrameFault::Cut, 1),
             (true, false) => Split::Bad(FrameFault::Cut, buffer.len()),
@@ -133,7 +133,7 @@ impl Splitter for Heads {
                 if buffer.len() >= whole { Split::Frame(Cut::plain(whole)) } else { unfinished }
             }
             _ if self.self_synchronising => Split::Bad(FrameFault::Malformed, 1),
-            // Nothing tells where the next one begins but a silence.
+            // Only a silence tells where the next one begins.
             _ => Split::Desync,
         }
     }

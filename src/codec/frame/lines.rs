@@ -44,7 +44,7 @@ impl Splitter for Lines {
         };
         let whole = end + terminator.len();
         if !seen.synchronised {
-            // The end of a line whose beginning was not seen; the next byte begins one.
+            // The end of a line whose beginning was not seen: the next byte begins a line.
             return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
         }
         let crlf = terminator == b"\n" && end > 0 && buffer[end - 1] == b'\r';

@@ -1,5 +1,5 @@
-//! What is logged of input that is lost. Each kind is logged at once, and then less and less often
-//! while it lasts: a device that sends rubbish all day must not push everything else out of the log.
+//! Logs lost input. Each kind is logged at once, and then less and less often while it lasts: a device
+//! that sends rubbish all day must not push everything else out of the log.
 
 use crate::base::log::lasting::Lasting;
 use crate::device::RejectReason;
@@ -7,7 +7,7 @@ use crate::device::pipeline::Complaint;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What was logged of one port.
+/// What was logged about one port.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     refused: BTreeMap<RejectReason, Lasting>,
@@ -31,7 +31,7 @@ impl Known {
 }
 
 impl Complaints {
-    /// Returns the lines to log now. `bad` and `lost` are the port's frames and messages so far.
+    /// Returns the lines to log now. `bad` and `lost` count the port's bad frames and lost messages so far.
     pub(super) fn lines(
         &mut self,
         refused: Vec<Complaint>,

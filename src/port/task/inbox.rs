@@ -8,11 +8,11 @@ use std::future::pending;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// How many command messages wait for a port at most. A broker that keeps to our receive maximum
+/// At most this many command messages wait for a port. A broker that keeps to our receive maximum
 /// sends fewer at once; some send many more.
 pub const INBOX: usize = 256;
 
-/// Bytes of topics and payloads that wait for a port at most.
+/// At most this many bytes of topics and payloads wait for a port.
 pub const INBOX_BYTES: usize = 32 * 1024;
 
 /// The end of an inbox that takes command messages. Cheap to clone.
@@ -27,7 +27,7 @@ pub struct Inbox {
 pub struct InboxEnd {
     queue: mpsc::Receiver<Parcel>,
     full: watch::Receiver<Overflow>,
-    /// How many of those that found no room were told.
+    /// How many of the messages that found no room were reported.
     told: u32,
 }
 
@@ -48,7 +48,7 @@ struct Overflow {
 #[derive(Debug)]
 pub enum InboxItem {
     Message(Inbound),
-    /// So many messages found no room, the last of them with this topic.
+    /// This many messages found no room; the last of them had this topic.
     Overflow(Topic, u32),
 }
 
@@ -71,8 +71,8 @@ pub fn inbox() -> (Inbox, InboxEnd) {
 impl Inbox {
     /// Hands a message to the port without waiting.
     pub fn offer(&self, mut inbound: Inbound) -> Result<(), OfferError> {
-        // One byte more than a command may have says that it has too many; and a copy of a few
-        // bytes does not hold on to the whole buffer that they were read into.
+        // One byte more than a command may have is enough to see that it is too long; and a small copy
+        // does not keep the whole buffer that the message was read into.
         let kept = inbound.payload.len().min(LONGEST + 1);
         inbound.payload = Bytes::copy_from_slice(&inbound.payload[..kept]);
         let bytes = (inbound.topic.as_str().len() + kept).min(INBOX_BYTES);

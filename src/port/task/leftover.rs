@@ -27,8 +27,8 @@ impl Leftover {
         self.settle(&CommandError::Removed, false);
     }
 
-    /// The gateway ends. What the broker keeps for the next start is not acknowledged, so that it
-    /// comes again; the rest is refused.
+    /// The gateway ends. Commands that the broker keeps for the next start are not acknowledged, so that
+    /// they come again; the rest is refused.
     pub fn end(self, broker_keeps: bool) {
         self.settle(&CommandError::Ending, broker_keeps);
     }
@@ -67,7 +67,7 @@ impl Leftover {
             let refused = Err(&it.why);
             command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
         };
-        // No room is left for what the MQTT side does not take now: the log has the number.
+        // What the MQTT task does not take now is lost; the log has the number.
         let _ = self.intake.offer(reports.iter().map(message).collect());
         if refused > 0 {
             tracing::warn!("port {}: {refused} commands refused: {why}", self.name);

@@ -1,21 +1,21 @@
-//! What happens on a port, for those who look on. It costs nothing while nobody does.
+//! What happens on a port, for its subscribers. It costs nothing while there are none.
 
 use crate::base::clock::Now;
 use crate::device::Topic;
 use crate::device::command::CommandError;
 use crate::device::frame_seen::FrameSeen;
-use crate::port::status::{PortState, PortStatus};
+use crate::port::status::PortState;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// How many may look on at once. One more is turned away: its channel ends.
+/// At most this many subscribers a port has. One more is turned away: its channel ends.
 pub const MAX_SUBSCRIBERS: usize = 8;
 
-/// How many events wait for somebody who looks on; what is beyond is missed, and counted.
+/// At most this many events wait for a subscriber; further ones are missed and counted.
 const EVENTS: usize = 256;
 
-/// So much memory they take at most, in bytes: who looks on may have stopped to read.
+/// At most this many bytes of memory these events take: a subscriber may have stopped reading.
 const MOST_BYTES: usize = 32 << 10;
 
 /// Bytes of a command or of a read that are shown.
@@ -39,12 +39,12 @@ pub enum PortEvent {
     /// A command was written in full: its topic, its bytes cut to 1024, how many there were.
     Wrote(Topic, Bytes, usize),
     Refused(Topic, CommandError),
-    /// The port is in another state; with the last thing that went wrong.
+    /// The port is in another state; with the last error.
     State(PortState, Option<String>),
 }
 
 impl PortEvent {
-    /// Bytes of memory that it takes while it waits, about.
+    /// About how many bytes of memory it takes while it waits.
     fn cost(&self) -> usize {
         let text = match self {
             PortEvent::Read(bytes, _) => bytes.len(),
@@ -61,14 +61,7 @@ impl PortEvent {
     }
 }
 
-impl PortStatus {
-    /// The state, as subscribers get it.
-    pub(super) fn event(&self) -> PortEvent {
-        PortEvent::State(self.state, self.last_error.clone())
-    }
-}
-
-/// Somebody who looks on.
+/// Somebody who wants to know what happens on a port.
 #[derive(Debug)]
 pub struct Subscriber {
     /// Where events go. When it is full they are missed, and counted.
@@ -76,11 +69,11 @@ pub struct Subscriber {
     room: Arc<Semaphore>,
     /// Whether it also wants bytes as they are read.
     raw: bool,
-    /// Events missed since the last one that it got.
+    /// Events missed since the last one that was sent.
     missed: u64,
 }
 
-/// What happens on a port, for somebody who looks on. It ends with the port.
+/// The subscriber's end. It ends with the port.
 #[derive(Debug)]
 pub struct Events(mpsc::Receiver<Waiting>);
 
@@ -91,7 +84,7 @@ struct Waiting {
 }
 
 impl Subscriber {
-    /// The port's end and the other one; `raw`: also bytes as they are read.
+    /// The port's end and the subscriber's; with `raw` bytes come as they are read, too.
     pub fn new(raw: bool) -> (Subscriber, Events) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let room = Arc::new(Semaphore::new(MOST_BYTES));
@@ -100,46 +93,43 @@ impl Subscriber {
 }
 
 impl Events {
-    /// The next one; `None` when the port has ended, was set up anew or has too many who look on.
+    /// The next event; `None` when the port has ended, was set up anew or has too many subscribers.
     /// Cancel-safe.
     pub async fn next(&mut self) -> Option<TimedEvent> {
         self.0.recv().await.map(|waiting| waiting.event)
     }
 }
 
-/// All who look on at a port.
+/// The subscribers of one port.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers {
-    list: Vec<Subscriber>,
-}
+pub(super) struct Subscribers(Vec<Subscriber>);
 
 impl Subscribers {
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.0.is_empty()
     }
 
-    /// Whoever has gone makes room.
+    /// A subscriber that has gone makes room for the new one.
     pub(super) fn add(&mut self, subscriber: Subscriber) {
-        self.list.retain(|subscriber| !subscriber.events.is_closed());
-        if self.list.len() < MAX_SUBSCRIBERS {
-            self.list.push(subscriber);
+        self.0.retain(|subscriber| !subscriber.events.is_closed());
+        if self.0.len() < MAX_SUBSCRIBERS {
+            self.0.push(subscriber);
         }
     }
 
     pub(super) fn publish(&mut self, at: Now, what: impl Fn() -> PortEvent) {
-        self.list.retain_mut(|subscriber| subscriber.publish(at, &what));
+        self.0.retain_mut(|subscriber| subscriber.publish(at, &what));
     }
 
     pub(super) fn publish_raw(&mut self, at: Now, bytes: &[u8]) {
-        let what = || {
-            PortEvent::Read(Bytes::copy_from_slice(&bytes[..bytes.len().min(LONGEST)]), bytes.len())
-        };
-        self.list.retain_mut(|subscriber| !subscriber.raw || subscriber.publish(at, &what));
+        let shown = &bytes[..bytes.len().min(LONGEST)];
+        let what = || PortEvent::Read(Bytes::copy_from_slice(shown), bytes.len());
+        self.0.retain_mut(|subscriber| !subscriber.raw || subscriber.publish(at, &what));
     }
 }
 
 impl Subscriber {
-    /// Whether it is still there.
+    /// Whether the subscriber is still there.
     fn publish(&mut self, at: Now, what: &impl Fn() -> PortEvent) -> bool {
         let place = match self.events.try_reserve() {
             Ok(place) => place,
@@ -154,7 +144,7 @@ impl Subscriber {
             return true;
         }
         let what = what();
-        // One that is larger than all the room goes when nothing else waits.
+        // An event larger than all the room is sent when nothing else waits.
         let cost = what.cost().min(MOST_BYTES) as u32;
         match self.room.clone().try_acquire_many_owned(cost) {
             Ok(room) => {

@@ -1,5 +1,5 @@
-//! What is read from a line: the marks of a tty are taken out, what the driver says was damaged or
-//! lost spoils the frame it stands in.
+//! What is read from a line: the marks of a tty are taken out, and damaged or lost bytes make their
+//! frame bad.
 
 use super::reporter::Reporter;
 use crate::base::clock::Now;
@@ -12,16 +12,16 @@ use tokio::sync::watch;
 
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
-    /// Where the marks of a tty stand, if it has such.
+    /// The state of the marks, on a tty that has them.
     marks: Option<Marks>,
     /// What the driver counts.
     line: Option<watch::Receiver<LineCounts>>,
-    /// What it had counted when the port was opened.
+    /// What the port's status had counted when the port was opened.
     before: LineCounts,
 }
 
 impl Receiver {
-    /// Of a line that was just opened.
+    /// The receiver of a line that was just opened.
     pub(super) fn new(
         link: LinkKind,
         line: Option<watch::Receiver<LineCounts>>,
@@ -60,7 +60,7 @@ impl Receiver {
             }
         };
         let Some(marks) = &mut self.marks else { return take(read, lost) };
-        // Good bytes between which marks stood, put together again.
+        // Good bytes with marks between them, joined.
         let mut run = Vec::new();
         while let Some(piece) = marks.next(&mut read) {
             match piece {
@@ -75,8 +75,8 @@ impl Receiver {
         take(&run, lost);
     }
 
-    /// Takes over what the driver has counted. Whether bytes were lost since the last read: where
-    /// they would have stood in this one it does not say.
+    /// Takes over what the driver has counted. Returns whether bytes were lost since the last read; the
+    /// driver does not say where.
     fn has_lost(&mut self, status: &mut PortStatus) -> bool {
         let Some(line) = &mut self.line else { return false };
         // An error: the stream is closed.

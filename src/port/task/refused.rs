@@ -1,4 +1,5 @@
-//! How often refused commands are told of: a flood of them is worth no flood of lines and messages.
+//! How often refused commands are logged and reported: a flood of them must not become a flood of log
+//! lines and messages.
 
 use crate::base::log::lasting::{Again, Lasting};
 use crate::device::Topic;
@@ -6,7 +7,7 @@ use crate::device::command::CommandError;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
-/// So many refusals of a kind are reported one by one in each [`SPAN`]; the rest in one message.
+/// This many refusals of a kind are reported one by one in each [`SPAN`]; the rest is one message.
 const ALONE: u32 = 16;
 const SPAN: Duration = Duration::from_secs(1);
 
@@ -18,14 +19,14 @@ pub(super) struct RefusedCommands(Vec<Kind>);
 struct Kind {
     kind: Discriminant<CommandError>,
     log: Lasting,
-    /// When the span that is counted ends.
+    /// When the present span ends.
     until: Instant,
-    /// Reports in it.
+    /// How many reports there were in it.
     told: u32,
     untold: Option<RefusalReport>,
 }
 
-/// So many commands were refused for this reason, the last of them with this topic.
+/// `count` commands were refused for this reason; the last of them had this topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RefusalReport {
     pub(super) topic: Topic,

@@ -1,5 +1,5 @@
-//! What a port says: its messages, its status, what became of commands, what the log and those who
-//! look on are told.
+//! What a port reports: its messages, its status and the fate of commands, to the outbox, the log and
+//! subscribers.
 
 use super::complaints::Complaints;
 use super::inbox::InboxEnd;
@@ -57,7 +57,7 @@ impl Reporter {
         }
     }
 
-    /// Tells everybody what came of the last step. `messages` is empty afterwards.
+    /// Passes on what the last step resulted in. `messages` is empty afterwards.
     pub(super) fn settle(
         &mut self,
         device: &mut Device,
@@ -87,7 +87,7 @@ impl Reporter {
         }
     }
 
-    /// When [`Reporter::tick`] or [`Reporter::settle`] has something to say.
+    /// When [`Reporter::tick`] or [`Reporter::settle`] has something to report.
     pub(super) fn deadline(&self) -> Instant {
         self.refusals.deadline().map_or(self.next_status, |due| due.min(self.next_status))
     }
@@ -99,7 +99,7 @@ impl Reporter {
         }
     }
 
-    /// Tells all who want to know what became of a command, the broker last.
+    /// Reports what became of a command. It is acknowledged to the broker last.
     fn conclude(&mut self, concluded: Concluded, now: Now) {
         let Concluded { topic, receipt, result } = concluded;
         receipt.tell(result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
@@ -116,7 +116,7 @@ impl Reporter {
         receipt.acknowledge();
     }
 
-    /// So many command messages found no room, the last of them with this topic.
+    /// `count` command messages found no room; the last of them had this topic.
     pub(super) fn overflow(&mut self, topic: Topic, count: u32, now: Now) {
         self.refused(RefusalReport { topic, why: CommandError::QueueFull, count }, now);
     }
@@ -149,7 +149,12 @@ impl Reporter {
     pub(super) fn subscribe(&mut self, subscriber: Subscriber, device: &mut Device) {
         device.pipeline_mut().show_frames(true);
         self.subscribers.add(subscriber);
-        self.subscribers.publish(Now::read(), || self.status.event());
+        self.publish_state(Now::read());
+    }
+
+    fn publish_state(&mut self, now: Now) {
+        let PortStatus { state, last_error, .. } = &self.status;
+        self.subscribers.publish(now, || PortEvent::State(*state, last_error.clone()));
     }
 
     fn show_frames(&mut self, device: &mut Device, now: Now) {
@@ -180,12 +185,12 @@ impl Reporter {
         if self.status.state != state {
             self.status.state = state;
             self.status.since = now;
-            self.subscribers.publish(now, || self.status.event());
+            self.publish_state(now);
         }
         self.publish_status(device, now);
     }
 
-    /// Nothing came for so long; `None`: the log knows that already.
+    /// The port fell silent. `told`: for how long nothing came, if that is to be logged.
     pub(super) fn fell_silent(&mut self, told: Option<(Span, Again)>, device: &Device, now: Now) {
         if let Some((span, again)) = told {
             tracing::warn!("port {}: not a byte for {span}{again}", self.name);
@@ -193,7 +198,7 @@ impl Reporter {
         self.change(PortState::Silent, device, now);
     }
 
-    /// Bytes came. `silent`: the log is told that none had come for so long.
+    /// Bytes came. `silent`: for how long none had come, if that is to be logged.
     pub(super) fn received(&mut self, silent: Option<Span>, device: &Device, now: Now) {
         self.status.last_rx = Some(now);
         if let Some(span) = silent {
@@ -219,7 +224,7 @@ impl Reporter {
         tracing::warn!("port {}: {device} does not close; not waiting for it", self.name);
     }
 
-    /// The port is away, for this reason: published once for each. `again`: the log is told.
+    /// The port is away, for this reason; each new reason is published. `again`: it is to be logged.
     pub(super) fn went_away(&mut self, why: &str, again: Option<Again>, device: &Device, now: Now) {
         if let Some(again) = again {
             tracing::warn!("{}", retry::line(self.name.as_str(), why, again));
@@ -232,7 +237,7 @@ impl Reporter {
         }
     }
 
-    /// The task ends: what is left to be said.
+    /// The task ends: reports what was held back.
     pub(super) fn stopped(&mut self, device: &Device, now: Now) {
         for report in self.refusals.rest() {
             self.report(&report, now);

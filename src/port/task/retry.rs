@@ -1,4 +1,4 @@
-//! When the gateway tries to open an absent port again, and what it logs of that.
+//! When the gateway tries to open an absent port again, and what it logs about that.
 
 use super::trial;
 use crate::base::backoff::Backoff;
@@ -21,7 +21,7 @@ pub(super) enum Attempt {
 pub(super) struct Retry {
     /// A plug that was put back should work again within two seconds.
     pauses: Backoff,
-    /// Another client uses the serial server, or it is not set up: that takes longer to change.
+    /// Another client that uses the serial server, or wrong settings of it, take longer to go away.
     brief_pauses: Backoff,
     /// Whether the last attempt was [`Attempt::Brief`]: the next link must pass a trial, even on a tty.
     pub(super) distrusts: bool,
@@ -82,7 +82,7 @@ impl Retry {
     }
 
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
-        // No jitter is added: nobody else waits for the device.
+        // Without jitter: nobody else waits for the device.
         let backoff = if self.distrusts { &mut self.brief_pauses } else { &mut self.pauses };
         backoff.down(now, u32::MAX)
     }
@@ -94,7 +94,7 @@ pub(super) fn line(port: &str, why: &str, again: Again) -> String {
     format!("port {port}: {why}{tail}{again}")
 }
 
-/// How a link ended that was open for this time. `heard`: the device sent something on it.
+/// How a link ended that was open for this long. `heard`: the device sent something on it.
 pub(super) fn after_link(open: Duration, heard: bool) -> Attempt {
     if open < trial::LASTS && !heard { Attempt::Brief } else { Attempt::Ended }
 }

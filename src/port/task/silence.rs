@@ -1,13 +1,13 @@
-//! When a port that says nothing is called silent, and what the log is told of it.
+//! When a port counts as silent, and what is logged about that.
 
 use crate::base::log::lasting::{Again, Lasting};
 use crate::base::scalar::Span;
 use std::time::{Duration, Instant};
 
-/// The log is told when a port falls silent, and when it speaks again if that was told.
+/// A port that falls silent is logged, and so is the end of a silence that was logged.
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// After so long without a byte a port is silent; `None`: never.
+    /// After this time without a byte a port is silent; `None`: never.
     after: Option<Duration>,
     /// When the last byte came, or the port was opened.
     last_rx: Instant,
@@ -25,19 +25,19 @@ impl Silence {
         self.is_told = false;
     }
 
-    /// When the port is silent if nothing comes until then.
+    /// When the port counts as silent, if nothing comes until then.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.after.map(|after| self.last_rx + after)
     }
 
-    /// It fell silent. `Some`: the log is to be told for how long nothing came.
+    /// It fell silent. `Some`: it is to be logged for how long nothing came.
     pub(super) fn fell(&mut self, now: Instant) -> Option<(Span, Again)> {
         let again = self.lasting.occurred(now);
         self.is_told = again.is_some();
         again.map(|again| (self.length(now), again))
     }
 
-    /// A byte came. `Some`: the log is to be told for how long none had come.
+    /// A byte came. `Some`: it is to be logged for how long none had come.
     pub(super) fn received(&mut self, now: Instant) -> Option<Span> {
         let length = std::mem::take(&mut self.is_told).then(|| self.length(now));
         self.last_rx = now;
