@@ -13,10 +13,7 @@ pub fn text(value: &impl Serialize) -> String {
 /// One line that is safe on a terminal. Characters that steer it, which JSON lets through, are
 /// escaped too: a device must not reach the screen of whoever looks on.
 pub fn line(value: &impl Serialize) -> String {
-    escaped(&text(value))
-}
-
-fn escaped(text: &str) -> String {
+    let text = text(value);
     let mut line = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         if steers(c) {

@@ -149,13 +149,14 @@ fn module_path(named: &str) -> String {
 }
 
 fn targets(filter: &str) -> Result<Targets, FilterError> {
-    let wrong = |e| FilterError::Parse(filter.to_owned(), e);
+    let level = |word: &str| {
+        word.parse::<LevelFilter>().map_err(|e| FilterError::Parse(filter.to_owned(), e.into()))
+    };
     let mut targets = Targets::new().with_default(LevelFilter::INFO);
     for word in filter.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.split_once('=') {
             None => {
-                let level: LevelFilter = level(word).map_err(wrong)?;
-                targets = targets.with_default(level);
+                targets = targets.with_default(level(word)?);
             }
             Some((module, word)) => {
                 let module = module.trim().trim_start_matches("tty2mqtt::").replace('/', "::");
@@ -164,18 +165,11 @@ fn targets(filter: &str) -> Result<Targets, FilterError> {
                 if !MODULES.contains(&first) {
                     return Err(FilterError::Module(first.to_owned()));
                 }
-                let level = level(word.trim()).map_err(wrong)?;
-                targets = targets.with_target(format!("tty2mqtt::{module}"), level);
+                targets = targets.with_target(format!("tty2mqtt::{module}"), level(word.trim())?);
             }
         }
     }
     Ok(targets)
-}
-
-fn level(word: &str) -> Result<LevelFilter, ParseError> {
-    // `Targets` parses levels and reports what is none; a word alone it takes for a module's name.
-    let parsed: Targets = format!("all={word}").parse()?;
-    Ok(parsed.iter().map(|(_, level)| level).next().unwrap_or(LevelFilter::OFF))
 }
 
 #[cfg(test)]

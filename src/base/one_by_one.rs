@@ -1,6 +1,6 @@
 //! Lists and maps of the configuration in which a mistake in one entry does not hide those in others.
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -38,23 +38,13 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<V
 pub fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
-    struct OneByOne<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneByOne<T> {
-        type Value = Option<Vec<T>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a sequence")
-        }
-        fn visit_none<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
-            Ok(None)
-        }
-        fn visit_unit<E: de::Error>(self) -> Result<Option<Vec<T>>, E> {
-            Ok(None)
-        }
-        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Option<Vec<T>>, D::Error> {
-            list(from).map(Some)
+    struct List<T>(Vec<T>);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<List<T>, D::Error> {
+            list(from).map(List)
         }
     }
-    from.deserialize_option(OneByOne(PhantomData))
+    Ok(Option::<List<T>>::deserialize(from)?.map(|list| list.0))
 }
 
 /// For `deserialize_with`: reads a map so that a mistake in one entry does not hide those in others.

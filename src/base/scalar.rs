@@ -91,45 +91,44 @@ impl Span {
     }
 }
 
+/// Units of time, the longest first, in microseconds.
+const TIMES: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("min", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
+
+/// A number with one of these units behind it.
+fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, size) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    number.parse::<u64>().ok()?.checked_mul(*size)
+}
+
 impl FromStr for Span {
     type Err = BuildError;
     fn from_str(text: &str) -> Result<Span, BuildError> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        const HELP: &str = "write 20ms, 5s, 10min, 1h or 1d";
-        let micros = match unit.trim() {
-            "us" => 1,
-            "ms" => 1_000,
-            "s" => 1_000_000,
-            "min" => 60_000_000,
-            "h" => 3_600_000_000,
-            "d" => 86_400_000_000,
-            _ => {
-                return wrong(format!("{text:?} is not a valid time span"), HELP);
-            }
-        };
-        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(micros)) {
-            Some(total) => Ok(Span(Duration::from_micros(total))),
-            None => wrong(format!("{text:?} is not a valid time span"), HELP),
+        match amount(text, &TIMES) {
+            Some(micros) => Ok(Span(Duration::from_micros(micros))),
+            None => wrong(
+                format!("{text:?} is not a valid time span"),
+                "write 20ms, 5s, 10min, 1h or 1d",
+            ),
         }
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u128, &str); 5] = [
-            (86_400_000_000, "d"),
-            (3_600_000_000, "h"),
-            (60_000_000, "min"),
-            (1_000_000, "s"),
-            (1000, "ms"),
-        ];
         let micros = self.0.as_micros();
-        let whole = |(size, _): &&(u128, &str)| micros >= *size && micros.is_multiple_of(*size);
-        match UNITS.iter().find(whole) {
-            Some((size, unit)) => write!(f, "{}{unit}", micros / size),
-            None if micros == 0 => f.write_str("0s"),
-            None => write!(f, "{micros}us"),
+        let mut units = TIMES.iter().map(|(unit, size)| (unit, u128::from(*size)));
+        match units.find(|(_, size)| micros >= *size && micros.is_multiple_of(*size)) {
+            Some((unit, size)) => write!(f, "{}{unit}", micros / size),
+            None => f.write_str("0s"),
         }
     }
 }
@@ -150,18 +149,15 @@ impl Size {
 impl FromStr for Size {
     type Err = BuildError;
     fn from_str(text: &str) -> Result<Size, BuildError> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        const HELP: &str = "write 512, 64KiB or 4MiB, at most 1024MiB";
-        let factor = match unit.trim() {
-            "" | "B" => 1,
-            "KiB" | "K" => 1 << 10,
-            "MiB" | "M" => 1 << 20,
-            _ => return wrong(format!("{text:?} is not a valid size"), HELP),
-        };
-        match number.parse::<u32>().ok().and_then(|n| (n as usize).checked_mul(factor)) {
-            Some(total) if total <= 1 << 30 => Ok(Size(total)),
-            _ => wrong(format!("{text:?} is not a valid size"), HELP),
+        const K: u64 = 1 << 10;
+        const UNITS: [(&str, u64); 6] =
+            [("", 1), ("B", 1), ("KiB", K), ("K", K), ("MiB", K * K), ("M", K * K)];
+        match amount(text, &UNITS) {
+            Some(bytes) if bytes <= 1 << 30 => Ok(Size(bytes as usize)),
+            _ => wrong(
+                format!("{text:?} is not a valid size"),
+                "write 512, 64KiB or 4MiB, at most 1024MiB",
+            ),
         }
     }
 }
@@ -234,21 +230,24 @@ impl FromStr for ByteString {
     }
 }
 
-/// Hexadecimal digits in pairs, with white space between pairs where one likes.
+/// Hexadecimal digits in pairs, with optional white space between the pairs.
 pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, BuildError> {
+    // `from_str_radix` would take `+4` for a number, too.
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
     let mut bytes = Vec::with_capacity(digits.len() / 2);
     for group in digits.split_whitespace() {
         for pair in group.as_bytes().chunks(2) {
-            let value = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2);
-            match value.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-                Some(byte) => bytes.push(byte),
-                None => {
-                    return wrong(
-                        format!("{group:?} is not hexadecimal"),
-                        "write pairs of digits, as in hex:42 4D",
-                    );
-                }
-            }
+            let Some(byte) = byte(pair) else {
+                return wrong(
+                    format!("{group:?} is not hexadecimal"),
+                    "write pairs of digits, as in hex:42 4D",
+                );
+            };
+            bytes.push(byte);
         }
     }
     Ok(bytes)
@@ -287,5 +286,6 @@ mod tests {
         assert_eq!("\r\n".parse::<ByteString>().unwrap().as_bytes(), b"\r\n");
         assert_eq!("hex:42 4d00".parse::<ByteString>().unwrap().as_bytes(), b"BM\0");
         assert!("hex:4".parse::<ByteString>().is_err());
+        assert!("hex:+4".parse::<ByteString>().is_err());
     }
 }

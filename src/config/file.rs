@@ -21,12 +21,8 @@ pub enum FileError {
     /// A folder, a socket or a device.
     Kind(&'static str),
     TooLarge,
-    Encoding {
-        /// Which encoding they are in, or where they are none.
-        what: String,
-        /// The line with the first byte that is none, from 1.
-        line: usize,
-    },
+    /// Not UTF-8, and what it is or where.
+    Encoding(String),
 }
 
 impl From<io::Error> for FileError {
@@ -49,7 +45,7 @@ impl From<&FileError> for BuildError {
             FileError::TooLarge => {
                 BuildError::new("it has more than 1 MiB").remedy("is this the right file?")
             }
-            FileError::Encoding { what, .. } => BuildError::new(what).remedy("save it as UTF-8"),
+            FileError::Encoding(what) => BuildError::new(what).remedy("save it as UTF-8"),
         }
     }
 }
@@ -97,12 +93,12 @@ fn is_standard_input(file: &fs::Metadata) -> bool {
 
 /// Bytes as a text, without its byte order mark.
 pub fn text(bytes: Vec<u8>) -> Result<String, FileError> {
-    let encoding = |what: &str, line| FileError::Encoding { what: what.into(), line };
+    let encoding = |what: &str| Err(FileError::Encoding(what.into()));
     let zeros = bytes.iter().take(64).filter(|byte| **byte == 0).count();
     match bytes.as_slice() {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(encoding("it is UTF-16", 1)),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return encoding("it is UTF-16"),
         _ if zeros >= 4 && zeros * 3 > bytes.len().min(64) => {
-            return Err(encoding("it is UTF-16, or no text at all", 1));
+            return encoding("it is UTF-16, or no text at all");
         }
         _ => {}
     }
@@ -116,10 +112,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, FileError> {
             let at = error.utf8_error().valid_up_to();
             let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
             let byte = bytes[at];
-            Err(FileError::Encoding {
-                what: format!("line {line} has the byte {byte:02X}, which is not UTF-8 (Latin-1?)"),
-                line,
-            })
+            encoding(&format!("line {line} has the byte {byte:02X}, which is not UTF-8 (Latin-1?)"))
         }
     }
 }

@@ -30,16 +30,9 @@ pub(super) fn old_name(of: &str, name: &str) -> Option<&'static str> {
 
 /// Gives keys their names, by their numbers: from then on nobody else has to know the old ones.
 pub(super) fn renew(tree: &mut Tree, renamed: &[(u32, &'static str)]) {
-    match &mut tree.value {
-        Value::Map(keys) => {
-            for (key, value) in keys {
-                if let Some((_, name)) = renamed.iter().find(|(id, _)| *id == key.id) {
-                    key.value = Value::Scalar { text: (*name).into(), plain: true };
-                }
-                renew(value, renamed);
-            }
+    tree.for_each(&mut |node| {
+        if let Some((_, name)) = renamed.iter().find(|(id, _)| *id == node.id) {
+            node.value = Value::Scalar { text: (*name).into(), plain: true };
         }
-        Value::List(items) => items.iter_mut().for_each(|item| renew(item, renamed)),
-        Value::Scalar { .. } | Value::Tagged(_) => {}
-    }
+    });
 }

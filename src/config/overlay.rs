@@ -33,7 +33,7 @@ pub(super) struct Overlay {
 impl Overlay {
     pub(super) fn parse(file: &str, text: String) -> Result<Overlay, ConfigError> {
         let mut tree = load::tree(file, &text)?;
-        tree.renumber(IDS);
+        tree.for_each(&mut |node| node.id += IDS);
         let wrong = |keys: &str, what: &str| Err(load::wrong(file, &text, &tree, keys, what));
         match &tree.value {
             _ if tree.is_null() => {}

@@ -138,14 +138,6 @@ impl Reading {
             self.more.set(self.more.get() + 1);
         }
     }
-
-    fn rename(&self, key: &Tree, name: &'static str) {
-        self.renamed.borrow_mut().push((key.id, name));
-    }
-
-    fn is_cut(&self, node: &Tree) -> bool {
-        self.cut.borrow().contains(&node.id)
-    }
 }
 
 /// A node of the tree on its way into a type.
@@ -178,11 +170,20 @@ impl<'a> Node<'a> {
     }
 
     fn items(self, items: &'a [Tree], one_by_one: bool) -> Items<'a> {
+        let one_by_one = self.reading.filter(|_| one_by_one);
         Items { node: self, items: items.iter(), again: None, one_by_one }
     }
 
     fn keys(self, keys: &'a [(Tree, Tree)], known: Option<Known>, one_by_one: bool) -> Keys<'a> {
+        let one_by_one = self.reading.filter(|_| one_by_one);
         Keys { node: self, entries: keys.iter(), entry: None, again: None, known, one_by_one }
+    }
+
+    /// Whether one of these nodes is passed over because it is wrong.
+    fn is_cut(self, nodes: (&Tree, &Tree)) -> bool {
+        let Some(reading) = self.reading else { return false };
+        let cut = reading.cut.borrow();
+        cut.contains(&nodes.0.id) || cut.contains(&nodes.1.id)
     }
 
     /// A map with the keys of a struct.
@@ -199,18 +200,12 @@ impl<'a> Node<'a> {
             |mut error| {
                 // A key that is missing because it was wrong, or spelled wrong, was reported already.
                 if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
-                    let cut = |key: &str| {
-                        let entry = self.tree.entry(key);
-                        let reading = self.reading.zip(entry);
-                        reading.is_some_and(|(reading, (key, value))| {
-                            reading.is_cut(key) || reading.is_cut(value)
-                        })
-                    };
+                    let is_cut = self.tree.entry(key).is_some_and(|entry| self.is_cut(entry));
                     let meant = |(other, _): &(Tree, Tree)| {
                         let other = other.key_text();
                         !fields.contains(&&*other) && super::hint::is_meant(&other, key)
                     };
-                    error.follows = cut(key) || keys.iter().any(meant);
+                    error.follows = is_cut || keys.iter().any(meant);
                 }
                 error
             },
@@ -356,7 +351,7 @@ struct Items<'a> {
     items: std::slice::Iter<'a, Tree>,
     /// An item that is read once more, and how often it was.
     again: Option<(&'a Tree, usize)>,
-    one_by_one: bool,
+    one_by_one: Option<&'a Reading>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
@@ -368,7 +363,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     ) -> Result<Option<T::Value>, Error> {
         let (item, passes) = match self.again.take() {
             Some(again) => again,
-            None => match self.node.next(&mut self.items, |item| [item, item]) {
+            None => match self.items.find(|item| !self.node.is_cut((item, item))) {
                 Some(item) => (item, 0),
                 None => return Ok(None),
             },
@@ -377,28 +372,12 @@ impl<'de> SeqAccess<'de> for Items<'de> {
             Ok(read) => return Ok(Some(read)),
             Err(error) => error.inside(item),
         };
-        if let (true, Some(reading)) = (self.one_by_one, self.node.reading)
-            && reading.note((*error).clone(), item)
+        if self.one_by_one.is_some_and(|reading| reading.note((*error).clone(), item))
             && passes < PASSES
         {
             self.again = Some((item, passes + 1));
         }
         Err(error)
-    }
-}
-
-impl<'a> Node<'a> {
-    /// The next thing that is not cut out.
-    fn next<T>(
-        &self,
-        from: &mut std::slice::Iter<'a, T>,
-        nodes: impl Fn(&T) -> [&Tree; 2],
-    ) -> Option<&'a T> {
-        let is_cut = |item: &&T| {
-            let reading = self.reading.filter(|reading| !reading.cut.borrow().is_empty());
-            reading.is_some_and(|reading| nodes(item).iter().any(|node| reading.is_cut(node)))
-        };
-        from.find(|item| !is_cut(item))
     }
 }
 
@@ -411,12 +390,6 @@ struct Known {
     fields: &'static [&'static str],
 }
 
-impl Known {
-    fn has(&self, key: &str) -> bool {
-        self.fields.contains(&key)
-    }
-}
-
 /// The entries of a map; one by one as [`Items`] are.
 struct Keys<'a> {
     node: Node<'a>,
@@ -426,7 +399,7 @@ struct Keys<'a> {
     again: Option<(&'a Entry, usize)>,
     /// All keys that may stand here, if that is known.
     known: Option<Known>,
-    one_by_one: bool,
+    one_by_one: Option<&'a Reading>,
 }
 
 impl<'de> MapAccess<'de> for Keys<'de> {
@@ -438,21 +411,25 @@ impl<'de> MapAccess<'de> for Keys<'de> {
     ) -> Result<Option<K::Value>, Error> {
         let (entry, passes, name) = loop {
             let again = self.again.take();
-            let mut next = || self.node.next(&mut self.entries, |(key, value)| [key, value]);
+            let mut next =
+                || self.entries.find(|(key, value)| !self.node.is_cut((key, value)));
             let Some((entry, passes)) = again.or_else(|| next().map(|entry| (entry, 0))) else {
                 return Ok(None);
             };
             let name = entry.0.key_text();
-            let Some(Known { of, fields }) = self.known.filter(|known| !known.has(&name)) else {
+            let Some(Known { of, fields }) =
+                self.known.filter(|known| !known.fields.contains(&&*name))
+            else {
                 break (entry, passes, name);
             };
-            let renamed = old_names::new_name(of, &name);
-            let what = match renamed.map(|name| (name, self.node.tree.get(name))) {
-                Some((name, None)) => {
-                    self.node.reading.iter().for_each(|reading| reading.rename(&entry.0, name));
+            let what = match old_names::new_name(of, &name) {
+                Some(name) if self.node.tree.get(name).is_none() => {
+                    if let Some(reading) = self.node.reading {
+                        reading.renamed.borrow_mut().push((entry.0.id, name));
+                    }
                     break (entry, passes, name.into());
                 }
-                Some((name, Some(_))) => What::TwoNames(name),
+                Some(name) => What::TwoNames(name),
                 None => What::UnknownKey(fields),
             };
             let mistake = Mistake { node: entry.0.id, what, follows: false };
@@ -466,7 +443,7 @@ impl<'de> MapAccess<'de> for Keys<'de> {
         let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
         seed.deserialize(word).map(Some).map_err(|error| {
             let error = error.inside(key);
-            if let (true, Some(reading)) = (self.one_by_one, self.node.reading) {
+            if let Some(reading) = self.one_by_one {
                 reading.note((*error).clone(), self.node.tree);
             }
             error
@@ -482,8 +459,7 @@ impl<'de> MapAccess<'de> for Keys<'de> {
             Ok(read) => return Ok(read),
             Err(error) => error.inside(value),
         };
-        if let (true, Some(reading)) = (self.one_by_one, self.node.reading)
-            && reading.note((*error).clone(), value)
+        if self.one_by_one.is_some_and(|reading| reading.note((*error).clone(), value))
             && passes < PASSES
         {
             self.again = Some((entry, passes + 1));
@@ -523,7 +499,10 @@ impl<'a> Choice<'a> {
         match (&node.tree.value, node.tree.scalar()) {
             (Value::Map(keys), _) => match keys.as_slice() {
                 [(key, settings)] => match key.scalar() {
-                    Some(Scalar::Text(word)) => Ok(Choice { node, word, settings: Some(settings) }),
+                    Some(Scalar::Text(word)) => {
+                        let settings = Some(settings).filter(|settings| !settings.is_null());
+                        Ok(Choice { node, word, settings })
+                    }
                     _ => Err(one_of()),
                 },
                 _ => {
@@ -541,15 +520,12 @@ impl<'a> Choice<'a> {
     }
 
     fn settings(&self) -> Node<'a> {
-        match self.settings.filter(|settings| !settings.is_null()) {
-            None => self.node.at(&NO_SETTINGS),
-            Some(settings) => self.node.at(settings),
-        }
+        self.node.at(self.settings.unwrap_or(&NO_SETTINGS))
     }
 
     /// A mistake in the settings, where there are some.
     fn inside(&self, error: Error) -> Error {
-        match self.settings.filter(|settings| !settings.is_null()) {
+        match self.settings {
             None => error,
             Some(settings) => error.inside(settings),
         }
@@ -560,13 +536,9 @@ impl<'de> VariantAccess<'de> for Choice<'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        match self.settings.filter(|settings| !settings.is_null()) {
-            None => Ok(()),
-            Some(_) => {
-                let what = format!("`{}` has no settings", self.word);
-                Err(self.inside(wrong(what, Some("write the word alone"))))
-            }
-        }
+        let Some(settings) = self.settings else { return Ok(()) };
+        let what = format!("`{}` has no settings", self.word);
+        Err(wrong(what, Some("write the word alone")).inside(settings))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {

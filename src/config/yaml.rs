@@ -4,7 +4,6 @@ mod fault;
 
 pub use fault::Fault;
 
-use fault::{fault, no_map, too_much};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -112,27 +111,21 @@ impl Tree {
             _ => 0,
         });
         if tokens.sum::<usize>() > MOST_TOKENS {
-            return Err(Fault {
-                at: None,
-                what: "more brackets, commas and quotes than a configuration has".into(),
-                remedy: "is this the right file?".into(),
-            });
+            let what = "more brackets, commas and quotes than a configuration has";
+            return Err(Fault::new(None, what, "is this the right file?"));
         }
         let mut builder = Builder::default();
         let mut documents = 0;
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| fault(text, &error))?;
-            let (start, end) = (span.start.into(), span.end.into());
+            let (event, span) = event.map_err(|error| Fault::of_parser(text, &error))?;
+            let span = Span { start: span.start.into(), end: span.end.into() };
             match event {
                 Event::DocumentStart(_) => documents += 1,
                 _ if documents > 1 => {
-                    return Err(Fault {
-                        at: Some(Span { start, end }),
-                        what: "a second YAML document begins here".into(),
-                        remedy: "one file is one configuration; remove the line `---`".into(),
-                    });
+                    let remedy = "one file is one configuration; remove the line `---`";
+                    return Err(Fault::new(span, "a second YAML document begins here", remedy));
                 }
-                event => builder.take(event, Span { start, end })?,
+                event => builder.take(event, span)?,
             }
         }
         Ok(builder.whole.unwrap_or_default())
@@ -193,14 +186,14 @@ impl Tree {
         }
     }
 
-    /// Adds to the numbers of all nodes, to tell them from those of another text.
-    pub fn renumber(&mut self, add: u32) {
-        self.id += add;
+    /// Changes all nodes, keys too.
+    pub fn for_each(&mut self, change: &mut impl FnMut(&mut Tree)) {
+        change(self);
         match &mut self.value {
-            Value::List(items) => items.iter_mut().for_each(|item| item.renumber(add)),
+            Value::List(items) => items.iter_mut().for_each(|item| item.for_each(change)),
             Value::Map(keys) => keys.iter_mut().for_each(|(key, value)| {
-                key.renumber(add);
-                value.renumber(add);
+                key.for_each(change);
+                value.for_each(change);
             }),
             _ => {}
         }
@@ -289,11 +282,9 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 let Some(tree) = self.anchors.get(&anchor).cloned() else {
-                    return Err(Fault {
-                        at: Some(span),
-                        what: "this alias refers to a map or list that contains it".into(),
-                        remedy: "`*name` repeats what `&name` marked and what ended before".into(),
-                    });
+                    let what = "this alias refers to a map or list that contains it";
+                    let remedy = "`*name` repeats what `&name` marked and what ended before";
+                    return Err(Fault::new(span, what, remedy));
                 };
                 self.count(tree.nodes(), span)?;
                 return self.add(tree);
@@ -313,11 +304,7 @@ impl Builder {
             _ => return Ok(()),
         };
         if self.open.len() == DEEPEST {
-            return Err(Fault {
-                at: Some(span),
-                what: format!("maps and lists are nested more than {DEEPEST} deep"),
-                remedy: "look for brackets without their end".into(),
-            });
+            return Err(Fault::too_deep(span));
         }
         let tag = match tag_of(tag.as_deref()) {
             TagIs::Unknown(tag) => Some(tag),
@@ -329,7 +316,12 @@ impl Builder {
 
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fault> {
         self.nodes += nodes;
-        if self.nodes > MOST_NODES { Err(too_much(Some(span))) } else { Ok(()) }
+        if self.nodes <= MOST_NODES {
+            return Ok(());
+        }
+        let what = format!("more than {MOST_NODES} keys and values");
+        let remedy = "a configuration has some hundreds; is this the right file?";
+        Err(Fault::new(span, &what, remedy))
     }
 
     /// A node has ended.
@@ -352,11 +344,8 @@ impl Builder {
                 Some(key) => keys.push((key, tree)),
                 None if tree.scalar().is_some() => *key = Some(tree),
                 None => {
-                    return Err(Fault {
-                        at: Some(tree.span),
-                        what: "a key must be a word".into(),
-                        remedy: "put quotes around a text that begins with `{` or `[`".into(),
-                    });
+                    let remedy = "put quotes around a text that begins with `{` or `[`";
+                    return Err(Fault::new(tree.span, "a key must be a word", remedy));
                 }
             },
         }
@@ -371,25 +360,24 @@ impl Builder {
         let mut seen = HashSet::new();
         for (key, _) in &keys {
             if !seen.insert(key.key_text().into_owned()) {
-                return Err(Fault {
-                    at: Some(key.span),
-                    what: "this key is given twice".into(),
-                    remedy: "remove or rename one of the two".into(),
-                });
+                let remedy = "remove or rename one of the two";
+                return Err(Fault::new(key.span, "this key is given twice", remedy));
             }
         }
         for (key, value) in merges {
             let maps = match value.value {
-                Value::Map(keys) => vec![keys],
-                Value::List(items) => items
-                    .into_iter()
-                    .map(|item| if let Value::Map(keys) = item.value { Ok(keys) } else { Err(()) })
-                    .collect::<Result<_, _>>()
-                    .map_err(|()| no_map(&key))?,
-                _ => return Err(no_map(&key)),
+                Value::List(items) => items,
+                _ => vec![value],
             };
-            let new = maps.into_iter().flatten();
-            keys.extend(new.filter(|(key, _)| seen.insert(key.key_text().into_owned())));
+            for map in maps {
+                let Value::Map(new) = map.value else {
+                    let what = "a merge key `<<` needs a map as its value";
+                    let remedy = "write `<<: *name`, where `&name` marks a map";
+                    return Err(Fault::new(key.span, what, remedy));
+                };
+                let is_new = |(key, _): &(Tree, Tree)| seen.insert(key.key_text().into_owned());
+                keys.extend(new.into_iter().filter(is_new));
+            }
         }
         Ok(keys)
     }

@@ -95,62 +95,41 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
-        const BELOW: Option<&str> = Some("write its keys below it, each `key: value`");
-        let wanted = in_plain_words(&expected.to_string());
-        let (found, remedy) = match found {
-            Unexpected::Map if wanted == "a text" || wanted == "a word" => {
-                ("a map", Some("put quotes around a text that begins with `{`"))
-            }
-            Unexpected::Map if wanted == "a list" => {
-                ("a map of keys", Some("put `- ` in front of each entry, or write [a, b]"))
-            }
-            Unexpected::Map | Unexpected::StructVariant => ("a map of keys", None),
-            Unexpected::Seq if wanted == "a map of keys" => ("a list", BELOW),
-            Unexpected::Seq => ("a list", None),
-            Unexpected::Unit if wanted == "a map of keys" => ("nothing", BELOW),
-            Unexpected::Unit => ("nothing", None),
-            Unexpected::Bool(_) if wanted == "a text" => {
-                ("true or false", Some("put quotes around it"))
-            }
-            Unexpected::Bool(_) => ("true or false", None),
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
-                if wanted == "a text" =>
-            {
-                ("a number", Some("put quotes around it"))
-            }
-            Unexpected::Unsigned(0) if wanted == "true or false" => {
-                ("a whole number", Some("write `false`"))
-            }
-            Unexpected::Unsigned(1) if wanted == "true or false" => {
-                ("a whole number", Some("write `true`"))
-            }
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) => ("a whole number", None),
-            Unexpected::Float(_) => ("a number with decimals", None),
-            Unexpected::Str(text) if wanted == "true or false" => {
-                match text.trim().to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "true" | "1" | "y" => {
-                        ("a text", Some("write `true`, without quotes"))
-                    }
-                    "no" | "off" | "false" | "0" | "n" => {
-                        ("a text", Some("write `false`, without quotes"))
-                    }
-                    _ => ("a text", Some("write `true` or `false`, without quotes")),
-                }
-            }
-            Unexpected::Str(text) if wanted.contains("number") => {
-                if text.trim().parse::<f64>().is_ok() {
-                    ("a text", Some("leave the quotes out"))
-                } else {
-                    ("a text", Some("write the number alone"))
-                }
-            }
-            Unexpected::Str(_) if wanted == "a map of keys" => ("a text", BELOW),
-            Unexpected::Str(_) if wanted == "a list" => {
-                ("a text", Some("put it in brackets, [a, b], or write `- a` in lines of their own"))
-            }
-            Unexpected::Str(_) => ("a text", None),
-            _ => ("something else", None),
+        use Unexpected::*;
+        let wanted = &*in_plain_words(&expected.to_string());
+        let is_text = wanted == "a text";
+        let remedy = match (found, wanted) {
+            (Map, "a text" | "a word") => "put quotes around a text that begins with `{`",
+            (Map, "a list") => "put `- ` in front of each entry, or write [a, b]",
+            (Seq | Unit | Str(_), "a map of keys") => "write its keys below it, each `key: value`",
+            (Bool(_) | Unsigned(_) | Signed(_) | Float(_), "a text") => "put quotes around it",
+            (Unsigned(0), "true or false") => "write `false`",
+            (Unsigned(1), "true or false") => "write `true`",
+            (Str(text), "true or false") => match text.trim().to_ascii_lowercase().as_str() {
+                "yes" | "on" | "true" | "1" | "y" => "write `true`, without quotes",
+                "no" | "off" | "false" | "0" | "n" => "write `false`, without quotes",
+                _ => "write `true` or `false`, without quotes",
+            },
+            (Str(text), _) if wanted.contains("number") => match text.trim().parse::<f64>() {
+                Ok(_) => "leave the quotes out",
+                Err(_) => "write the number alone",
+            },
+            (Str(_), "a list") => "put it in brackets, [a, b], or write `- a` in lines of their own",
+            _ => "",
         };
+        let found = match found {
+            Map if is_text || wanted == "a word" => "a map",
+            Map | StructVariant => "a map of keys",
+            Seq => "a list",
+            Unit => "nothing",
+            Bool(_) => "true or false",
+            Unsigned(_) | Signed(_) | Float(_) if is_text => "a number",
+            Unsigned(_) | Signed(_) => "a whole number",
+            Float(_) => "a number with decimals",
+            Str(_) => "a text",
+            _ => "something else",
+        };
+        let remedy = Some(remedy).filter(|remedy| !remedy.is_empty());
         wrong(format!("expected {wanted}, found {found}"), remedy)
     }
 
