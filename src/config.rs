@@ -26,12 +26,15 @@ pub use status::Status;
 pub use switch::Switch;
 
 use crate::base::one_by_one;
+use crate::base::path::Path;
 use crate::base::scalar::{Name, Size, Span};
+use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::settings::Port;
 use control_path::Control;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The configuration file of the gateway.
 #[derive(Clone, Debug, Deserialize)]
@@ -51,7 +54,6 @@ pub struct Config {
     /// included. The outbox gets what the program, the ports and the journal leave: many ports,
     /// long frames and a large journal make it smaller. Default: the limit follows from
     /// `outbox.bytes` and the speeds of the ports.
-    #[serde(default)]
     pub memory: Option<Size>,
     /// What the gateway publishes about itself, below `{gateway}/status` unless `topic` is set.
     /// `off` publishes nothing, and there is no will either unless `broker.will` sets one.
@@ -130,6 +132,31 @@ impl Config {
         (outbox, before.min(left / 4))
     }
 
+    /// The names of files, each with its place.
+    fn files(&mut self) -> Vec<(Path, &mut PathBuf)> {
+        fn file(pem: &mut Option<Pem>) -> Option<&mut PathBuf> {
+            if let Some(Pem::File(path)) = pem { Some(path) } else { None }
+        }
+        let broker = &mut self.broker;
+        let tls = &mut broker.tls;
+        let control = if let Control::At(path) = &mut self.control { Some(path) } else { None };
+        let journal = self.outbox.journal.as_mut().map(|journal| &mut journal.path);
+        let files = [
+            (Path::from(["broker", "password_file"]), broker.password_file.as_mut()),
+            (Path::from(["broker", "tls", "ca_file"]), file(&mut tls.ca_file)),
+            (Path::from(["broker", "tls", "cert_file"]), file(&mut tls.cert_file)),
+            (Path::from(["broker", "tls", "key_file"]), file(&mut tls.key_file)),
+            (Path::from(["broker", "tls", "key_password_file"]), tls.key_password_file.as_mut()),
+            (Path::from(["control"]), control),
+            (Path::from(["outbox", "journal", "path"]), journal),
+        ];
+        let ports = self
+            .ports
+            .iter_mut()
+            .map(|(name, port)| (Path::from(["ports", name.as_str(), "path"]), port.path.as_mut()));
+        files.into_iter().chain(ports).filter_map(|(path, file)| Some((path, file?))).collect()
+    }
+
     /// How often the gateway checks whether its status has changed.
     pub fn status_interval(&self) -> Span {
         self.status.on().map_or(Status::default().interval, |status| status.interval)
@@ -137,14 +164,11 @@ impl Config {
 
     /// Whether everything below a key, such as `ports` and a name, is the same in both.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
-        self.written(path) == other.written(path)
+        let written = |tree| path.iter().try_fold(tree, |tree: &yaml::Tree, key| tree.get(key));
+        written(&self.source.0) == written(&other.source.0)
     }
 
     fn default_grace() -> Span {
         Span::from_secs(5)
-    }
-
-    fn written(&self, path: &[&str]) -> Option<&yaml::Tree> {
-        path.iter().try_fold(&self.source.0, |value, key| value.get(key))
     }
 }

@@ -39,17 +39,13 @@ pub struct Broker {
     /// Client identifier, unique at the broker. Default: `tty2mqtt-`, the name of the gateway, and
     /// six digits that distinguish this machine from others of the same name. They are derived from
     /// its machine-id or, if it has none, from the address of its first wired network interface.
-    #[serde(default)]
     pub client_id: Option<String>,
     /// User name at the broker.
-    #[serde(default)]
     pub user: Option<String>,
     /// Password in clear text. `password_file` is safer.
-    #[serde(default)]
     pub password: Option<Secret>,
     /// File with the password in its first line, at most 64 KiB. It is read again before each
     /// attempt to connect and at a reload.
-    #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// How the broker proves its identity, and how the gateway proves its own. For `mqtts://` and
     /// `wss://`.
@@ -58,14 +54,11 @@ pub struct Broker {
     /// A proxy to connect through: `socks5://host:1080`, `socks5h://host:1080` (the proxy looks up
     /// the name of the broker) or `http://host:8080` (CONNECT). `user:password@` can stand before
     /// the host. TLS goes through the proxy to the broker.
-    #[serde(default)]
     pub proxy: Option<ProxyUrl>,
     /// The only network interface to use, by the name that `ip link` shows, such as `wwan0`.
     /// Default: any.
-    #[serde(default)]
     pub bind_device: Option<String>,
     /// IP address of this machine to connect from. Default: the system chooses.
-    #[serde(default)]
     pub local_address: Option<IpAddr>,
     /// Which IP addresses of a host name are used: `4`, `6` or `any`. Default: `any`, whichever
     /// answers first.
@@ -74,7 +67,6 @@ pub struct Broker {
     /// MQTT keep-alive: the longest time without traffic before the gateway sends a PINGREQ, 5s to
     /// 18h. Default: 60s; with `ws://` or `wss://` 45s, because many web servers close connections
     /// that are idle for 60s.
-    #[serde(default)]
     pub keepalive: Option<Span>,
     /// Additional header lines of the WebSocket request, a map of names to values: `Authorization`,
     /// for example, for a web server in front of the broker. The values are kept as secret as a
@@ -111,7 +103,6 @@ pub struct Broker {
     /// nothing. Default: the word `offline` of `status`, on the topic of `status`. A broker that
     /// refuses the will is offered it without retain, then with a lower QoS, then none at all; the
     /// log says so.
-    #[serde(default)]
     pub will: Option<Switch<Will>>,
 }
 

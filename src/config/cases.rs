@@ -50,15 +50,12 @@ impl Golden {
     /// A configuration with this port, read as any other.
     fn config(&self) -> Result<Config, String> {
         let mut port = self.port.clone();
-        if let Value::Map(keys) = &mut port.value {
-            let has = |keys: &[(Tree, Tree)], wanted| {
-                keys.iter().any(|(key, _)| key.key_text() == wanted)
-            };
-            if !has(keys, "path") {
-                keys.push((Tree::text("path"), Tree::text("/dev/null")));
-                if !has(keys, "line") {
-                    keys.push((Tree::text("line"), Tree::text("9600 8N1")));
-                }
+        if let Value::Map(keys) = &mut port.value
+            && self.port.get("path").is_none()
+        {
+            keys.push((Tree::text("path"), Tree::text("/dev/null")));
+            if self.port.get("line").is_none() {
+                keys.push((Tree::text("line"), Tree::text("9600 8N1")));
             }
         }
         let tree = Tree::map(vec![

@@ -1,6 +1,6 @@
 //! Checks that need more than one key.
 
-mod network;
+pub(super) mod network;
 mod status;
 
 use super::load::Found;
@@ -10,9 +10,8 @@ use super::{Auth, Config, hint};
 use crate::base::durability::Durability;
 use crate::base::scalar::Span;
 use crate::base::secret::Secret;
-use crate::codec::frame::Framing;
-use crate::config::control_path::Control;
 use crate::device;
+use crate::device::mapping::Mapping;
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
@@ -24,7 +23,6 @@ use std::path::PathBuf;
 /// Finds everything that is wrong with a configuration whose keys are valid one by one.
 pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     found.broker(config);
-    found.names(config);
     if config.ports.is_empty() {
         let remedy = "add one, such as `meter: {path: /dev/ttyUSB0, …}`";
         found.add(["ports"], "there is no port", remedy);
@@ -76,66 +74,44 @@ impl Device {
     }
 }
 
-impl Found<'_> {
-    /// The system would say "invalid argument" to a NUL in a file's name, if anything. Other control
-    /// characters are possible, but only ever a slip.
-    fn names(&mut self, config: &Config) {
-        let tls = &config.broker.tls;
-        let pem = |pem: &Option<Pem>| match pem {
-            Some(Pem::File(path)) => Some(path.clone()),
-            _ => None,
-        };
-        let mut names = vec![
-            (Path::from(["broker", "password_file"]), config.broker.password_file.clone()),
-            (Path::from(["broker", "tls", "ca_file"]), pem(&tls.ca_file)),
-            (Path::from(["broker", "tls", "cert_file"]), pem(&tls.cert_file)),
-            (Path::from(["broker", "tls", "key_file"]), pem(&tls.key_file)),
-            (Path::from(["broker", "tls", "key_password_file"]), tls.key_password_file.clone()),
-            (
-                Path::from(["outbox", "journal", "path"]),
-                config.outbox.journal.as_ref().map(|j| j.path.clone()),
-            ),
-        ];
-        if let Control::At(path) = &config.control {
-            names.push((Path::from(["control"]), Some(path.clone())));
-        }
-        for (name, port) in &config.ports {
-            names.push((Path::from(["ports", name.as_str(), "path"]), port.path.clone()));
-        }
-        for (path, name) in names {
-            let name = name.as_ref().map(|name| name.to_string_lossy()).unwrap_or_default();
-            match name.chars().find(|c| c.is_control()) {
-                Some('\0') => self.add(
-                    path,
-                    "the name contains a NUL character, which no file name can contain",
-                    "remove it",
-                ),
-                Some(_) => self.add(path, "the name contains a control character", "remove it"),
-                None => {}
-            }
-        }
-    }
+/// The kinds of frames of a port whose fields are known: where their keys stand, the names of the
+/// fields, and `messages`.
+pub(super) fn kinds<'a>(path: &Path, port: &'a Port) -> Vec<(Path, Vec<String>, &'a [Mapping])> {
+    let only = port.decode.clone().unwrap_or_default();
+    let one = port.frames.is_empty().then_some((path.clone(), &only, &port.messages));
+    let frames = port.frames.iter().enumerate();
+    let frames =
+        frames.map(|(n, frame)| (path.key("frames").item(n), &frame.decode, &frame.messages));
+    let kinds = one.into_iter().chain(frames).filter_map(|(path, decode, messages)| {
+        // What is wrong with `decode` itself is said elsewhere.
+        let decoder = decode.build().ok()?;
+        let names: Vec<_> = decoder.fields().iter().map(|field| field.name.clone()).collect();
+        (!names.is_empty()).then(|| (path, names, messages.as_deref().unwrap_or_default()))
+    });
+    kinds.collect()
+}
 
+/// The system would say "invalid argument" to a NUL in a file's name, if anything. Other control
+/// characters are possible, but only ever a slip.
+pub(super) fn file_name(path: &Path, file: &std::path::Path, found: &mut Found<'_>) {
+    let what = match file.to_string_lossy().chars().find(|c| c.is_control()) {
+        None => return,
+        Some('\0') => "the name contains a NUL character, which no file name can contain",
+        Some(_) => "the name contains a control character",
+    };
+    found.add(path.clone(), what, "remove it");
+}
+
+impl Found<'_> {
     /// Finds fields in `messages` that no frame has.
-    fn fields(&mut self, port_path: &Path, port: &Port) {
-        let only = port.decode.clone().unwrap_or_default();
-        let one = port.frames.is_empty().then_some((port_path.clone(), &only, &port.messages));
-        let frames =
-            port.frames.iter().enumerate().map(|(n, frame)| {
-                (port_path.key("frames").item(n), &frame.decode, &frame.messages)
-            });
-        for (path, decode, messages) in one.into_iter().chain(frames) {
-            // What is wrong with `decode` itself is said elsewhere.
-            let Ok(decoder) = decode.build() else { continue };
-            let names: Vec<_> = decoder.fields().iter().map(|field| field.name.as_str()).collect();
-            if names.is_empty() {
-                continue;
-            }
-            for (n, mapping) in messages.iter().flatten().enumerate() {
+    fn fields(&mut self, path: &Path, port: &Port) {
+        for (path, names, mappings) in kinds(path, port) {
+            for (n, mapping) in mappings.iter().enumerate() {
                 for (m, field) in mapping.fields.iter().enumerate() {
-                    if !names.contains(&field.as_str()) {
+                    if !names.contains(field) {
                         let path = path.key("messages").item(n).key("fields").item(m);
                         let what = format!("`decode` has no field {field:?}");
+                        let names: Vec<_> = names.iter().map(String::as_str).collect();
                         self.add(path, what, hint::suggest(field, &names));
                     }
                 }
@@ -308,29 +284,6 @@ impl Found<'_> {
             }
         }
     }
-}
-
-/// Warnings that have no place in the file.
-pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for url in config.broker.urls() {
-        let login = config.broker.user.is_some() || url.user.is_some() || url.password.is_some();
-        if login && !url.is_tls() && !url.is_local() {
-            warnings.push(format!(
-                "broker: user and password go over the network to {url} in the clear; mqtts:// \
-                 encrypts them"
-            ));
-        }
-    }
-    for (name, port) in &config.ports {
-        let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
-        if port.tcp.is_some() && port.line.is_some() && !by_speed {
-            warnings.push(format!(
-                "ports.{name}.line: does nothing beside `tcp`; the serial server sets the line"
-            ));
-        }
-    }
-    warnings
 }
 
 /// Warns of secrets that every user of the machine can read. `is_over` tells which keys of `broker`

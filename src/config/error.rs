@@ -16,6 +16,12 @@ pub struct ConfigError {
     pub more: usize,
 }
 
+impl ConfigError {
+    pub(super) fn of(file: &str, problem: Problem) -> ConfigError {
+        ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
+    }
+}
+
 /// One thing that is wrong, with its place and its remedy. No text in it steers a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

@@ -46,9 +46,7 @@ impl<'a> Shown<'a> {
 
     /// Whether what stands there must not be shown.
     pub(super) fn hides(&self, at: Mark) -> bool {
-        let Some(scalars) = &self.scalars else { return true };
-        let n = scalars.partition_point(|(span, _)| span.start <= at);
-        n.checked_sub(1).is_some_and(|n| scalars[n].1 && at < scalars[n].0.end)
+        self.scalars.as_ref().is_none_or(|scalars| scalar_at(scalars, at) == Some(true))
     }
 
     /// The place of a span, or of where it begins if it has several lines.
@@ -84,26 +82,24 @@ impl<'a> Shown<'a> {
     /// The characters of a line from one to another, without what is secret and what steers a
     /// terminal.
     fn masked(&self, line: u32, text: &str, from: usize, to: usize) -> String {
-        let visible = |at, c| match &self.scalars {
-            Some(scalars) => shows(scalars, at, c),
-            None => c.is_whitespace() || c.is_ascii_punctuation(),
-        };
+        let scalar = |at| self.scalars.as_ref().and_then(|scalars| scalar_at(scalars, at));
         let known = if self.scalars.is_none() { self.known_words(line, text) } else { Vec::new() };
         let mut shown = String::new();
         let mut before = if from == 0 { ' ' } else { 'x' };
         for (column, c) in text.chars().enumerate().take(to).skip(from) {
-            let at = Mark { line, column: column as u32 };
-            let inside =
-                self.scalars.as_ref().is_some_and(|scalars| scalar_at(scalars, at).is_some());
-            if c == '#' && before.is_whitespace() && !inside {
+            let hidden = scalar(Mark { line, column: column as u32 });
+            if c == '#' && before.is_whitespace() && hidden.is_none() {
                 break;
             }
             before = c;
             let is_known = known.iter().any(|(from, to)| (*from..*to).contains(&column));
-            shown.push(match c {
-                '\t' => ' ',
-                c if crate::base::plain::steers(c) => '\u{fffd}',
-                c if c.is_whitespace() || is_known || visible(at, c) => c,
+            shown.push(match (c, hidden) {
+                ('\t', _) => ' ',
+                _ if crate::base::plain::steers(c) => '\u{fffd}',
+                _ if c.is_whitespace() || is_known => c,
+                (_, Some(false)) => c,
+                // Outside of keys and values there are brackets and the names of anchors.
+                (_, None) if c.is_ascii_punctuation() => c,
                 _ => '*',
             });
         }
@@ -127,42 +123,27 @@ impl<'a> Shown<'a> {
                 return vec![(0, usize::MAX)];
             }
         }
+        let is_word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let mut words = Vec::new();
-        let mut begin = None;
-        for (n, c) in text.chars().chain([' ']).enumerate() {
-            let is_word = c.is_alphanumeric() || c == '_' || c == '-';
-            match (begin, is_word) {
-                (None, true) => begin = Some(n),
-                (Some(from), false) => {
-                    let word: String = text.chars().skip(from).take(n - from).collect();
-                    if is_common_key(&word) && c == ':' {
-                        words.push((from, n));
-                    }
-                    begin = None;
-                }
-                _ => {}
+        // A very long line is not gone through word by word.
+        let line: Vec<char> = text.chars().take(10 * WIDEST).collect();
+        let mut from = 0;
+        for word in line.chunk_by(|a, b| is_word(a) && is_word(b)) {
+            let to = from + word.len();
+            if line.get(to) == Some(&':') && is_common_key(&word.iter().collect::<String>()) {
+                words.push((from, to));
             }
-            // A very long line is not gone through word by word.
-            if n > 10 * WIDEST {
-                break;
-            }
+            from = to;
         }
         words
     }
 }
 
+/// Whether the key or value that stands there is hidden; `None` outside of them.
 fn scalar_at(scalars: &[(Span, bool)], at: Mark) -> Option<bool> {
     let n = scalars.partition_point(|(span, _)| span.start <= at).checked_sub(1)?;
     let (span, hidden) = scalars[n];
     (at < span.end).then_some(hidden)
-}
-
-/// Outside of keys and values there are brackets and the names of anchors.
-fn shows(scalars: &[(Span, bool)], at: Mark, c: char) -> bool {
-    match scalar_at(scalars, at) {
-        Some(hidden) => !hidden,
-        None => c.is_ascii_punctuation(),
-    }
 }
 
 struct Finder {
@@ -191,17 +172,12 @@ impl Finder {
 
     fn entry(&mut self, key: &Tree, value: &Tree, show: Show) {
         let name = key.key_text();
-        let below = match self.unknown.get(&key.id) {
-            Some(_) => Show::Nothing,
-            None if show == Show::Broker && is_secret(&name) => Show::Nothing,
-            None => show,
+        let (hides_key, below) = match self.unknown.get(&key.id) {
+            Some(allowed) => (is_hidden_key(&name, value, allowed), Show::Nothing),
+            None if show == Show::Broker && is_secret(&name) => (false, Show::Nothing),
+            None => (show == Show::Nothing, show),
         };
-        let allowed = self.unknown.get(&key.id).copied();
-        let is_key = match allowed {
-            Some(allowed) => !is_hidden_key(&name, value, allowed),
-            None => show != Show::Nothing,
-        };
-        self.push(key, !is_key);
+        self.push(key, hides_key);
         self.take(value, below);
     }
 

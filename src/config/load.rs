@@ -9,7 +9,6 @@ use super::yaml::{Fault, Tree};
 use super::{Config, Source, check, hint, old_names, warn};
 use crate::base::path::BuildError;
 use crate::base::plain::plain;
-use crate::config::control_path::Control;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings.
@@ -54,7 +53,7 @@ fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, Con
         let remedy = if is_missing { Some(missing.to_owned()) } else { remedy };
         let what = format!("cannot read {what}: {why}");
         let problem = Problem { file: None, place: None, path: String::new(), what, remedy };
-        ConfigError { file: path.display().to_string(), problems: vec![problem], more: 0 }
+        ConfigError::of(&path.display().to_string(), problem)
     })
 }
 
@@ -70,10 +69,7 @@ pub fn parse(
 
 /// A text as a YAML tree.
 pub(super) fn tree(file: &str, text: &str) -> Result<Tree, ConfigError> {
-    Tree::read(text).map_err(|fault| {
-        let problem = syntax(text, fault);
-        ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
-    })
+    Tree::read(text).map_err(|fault| ConfigError::of(file, syntax(text, fault)))
 }
 
 /// Reads and checks a configuration that is a YAML tree already.
@@ -105,7 +101,11 @@ fn build(
     let mut found = Found { tree: &tree, shown: &shown, problems: Vec::new(), more };
     mistakes.iter().for_each(|mistake| found.mistake(mistake));
     if let (Some(mut config), true) = (config, mistakes.is_empty()) {
-        resolve(&mut config, folder);
+        for (path, file) in config.files() {
+            check::file_name(&path, file, &mut found);
+            // A relative path starts at the configuration file's folder.
+            *file = folder.join(&*file);
+        }
         check::check(&config, &mut found);
         if found.problems.is_empty() {
             let mut warned = Found { tree: &tree, shown: &shown, problems: Vec::new(), more: 0 };
@@ -116,7 +116,6 @@ fn build(
             if warned.more > 0 {
                 warnings.push(format!("{} more of these", warned.more));
             }
-            warnings.extend(check::warnings(&config));
             config.source = Source(tree);
             return Ok((config, warnings));
         }
@@ -181,7 +180,9 @@ impl Found<'_> {
             What::TwoNames(_) | What::MissingKey(_) | What::Wrong(_) => {}
         }
         let is_value = mistake.what.part() == Part::Value;
-        if let Some(value) = value.filter(|value| is_value && self.hides(value)) {
+        if let Some(value) =
+            value.filter(|value| is_value && self.text_of(value).hides(value.span.start))
+        {
             what = match mistake.what {
                 What::UnknownWord(..) => "this word is not possible here".into(),
                 _ => without(&what, value),
@@ -201,9 +202,9 @@ impl Found<'_> {
         self.problem(path, mistake.what.part(), what, remedy);
     }
 
-    fn hides(&self, node: &Tree) -> bool {
-        let over = usize::from(node.id >= overlay::IDS);
-        self.shown[over].hides(node.span.start)
+    /// The text that a node was read from.
+    fn text_of(&self, node: &Tree) -> &Shown<'_> {
+        &self.shown[usize::from(node.id >= overlay::IDS)]
     }
 
     fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
@@ -226,11 +227,14 @@ impl Found<'_> {
     }
 
     fn put(&mut self, node: Option<&Tree>, path: Path, what: String, remedy: Option<String>) {
-        let is_over = node.is_some_and(|node| node.id >= overlay::IDS);
-        let shown = &self.shown[usize::from(is_over)];
-        let place = node.and_then(|node| shown.place(node.span));
+        let (mut file, mut place) = (None, None);
+        if let Some(node) = node {
+            let shown = self.text_of(node);
+            place = shown.place(node.span);
+            file = place.as_ref().and(shown.file).map(str::to_owned);
+        }
         self.problems.push(Problem {
-            file: place.as_ref().and(shown.file).map(str::to_owned),
+            file,
             place,
             path: plain(&path.to_string()),
             what: plain(&what),
@@ -248,7 +252,7 @@ pub(super) fn wrong(file: &str, text: &str, tree: &Tree, key: &str, what: &str) 
     };
     let place = shown.place(node.span);
     let problem = Problem { file: None, place, path, what: what.into(), remedy: None };
-    ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
+    ConfigError::of(file, problem)
 }
 
 /// A sentence without what it quotes of a value.
@@ -291,24 +295,6 @@ fn syntax(text: &str, fault: Fault) -> Problem {
         path: String::new(),
         what: plain(&fault.what),
         remedy: Some(plain(&fault.remedy)),
-    }
-}
-
-/// Relative paths count from the configuration file's folder.
-fn resolve(config: &mut Config, folder: &std::path::Path) {
-    let broker = &mut config.broker;
-    let tls = &mut broker.tls;
-    for pem in [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file].into_iter().flatten() {
-        pem.resolve(folder);
-    }
-    let files = [tls.key_password_file.as_mut(), broker.password_file.as_mut()];
-    if let Control::At(path) = &mut config.control {
-        *path = folder.join(&*path);
-    }
-    let ports = config.ports.values_mut().map(|port| port.path.as_mut());
-    let journal = config.outbox.journal.as_mut().map(|journal| &mut journal.path);
-    for path in files.into_iter().chain(ports).flatten().chain(journal) {
-        *path = folder.join(&*path);
     }
 }
 

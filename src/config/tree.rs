@@ -411,8 +411,7 @@ impl<'de> MapAccess<'de> for Keys<'de> {
     ) -> Result<Option<K::Value>, Error> {
         let (entry, passes, name) = loop {
             let again = self.again.take();
-            let mut next =
-                || self.entries.find(|(key, value)| !self.node.is_cut((key, value)));
+            let mut next = || self.entries.find(|(key, value)| !self.node.is_cut((key, value)));
             let Some((entry, passes)) = again.or_else(|| next().map(|entry| (entry, 0))) else {
                 return Ok(None);
             };

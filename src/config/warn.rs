@@ -1,13 +1,15 @@
 //! Warnings: what is allowed, but most likely not meant.
 
 use super::Config;
+use super::check::kinds;
+use super::check::network::url_path;
 use super::load::Found;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
 use crate::base::scalar::Name;
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
-use crate::device::mapping::{Per, Slot};
+use crate::device::mapping::{Mapping, Per, Slot};
 use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
 use std::collections::HashMap;
@@ -16,6 +18,14 @@ use std::collections::HashMap;
 pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
     if config.gateway.as_str().contains(' ') && tree.get("gateway").is_some() {
         found.add(["gateway"], BLANK, WRITE_UNDERSCORE);
+    }
+    let broker = &config.broker;
+    for (n, url) in broker.urls().enumerate() {
+        let login = broker.user.is_some() || url.user.is_some() || url.password.is_some();
+        if login && !url.is_tls() && !url.is_local() {
+            let what = format!("user and password go over the network to {url} in the clear");
+            found.add(url_path(n), what, "mqtts:// encrypts them");
+        }
     }
     if config.ports.values().any(|port| port.usb.is_some()) {
         for (name, other) in same_adapter(config, &usb::adapters(std::path::Path::new("/sys"))) {
@@ -68,38 +78,28 @@ const WRITE_UNDERSCORE: &str = "write `_` in its place";
 
 fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     let is_binary = |decode: &Decode| matches!(decode, Decode::Binary(_));
-    let kinds = port.frames.iter().map(|frame| &frame.decode).chain(&port.decode);
-    if matches!(port.framing, Framing::Lines(_)) && kinds.into_iter().any(is_binary) {
+    let mut decodes = port.frames.iter().map(|frame| &frame.decode).chain(&port.decode);
+    if matches!(port.framing, Framing::Lines(_)) && decodes.any(is_binary) {
         found.add(
             path.clone(),
             "frames of bytes have no lines, which is the `framing` if none is given",
             "write `framing: gap`, or one of delimited, fixed and length",
         );
     }
-    let decode = port.decode.clone().unwrap_or_default();
-    one_topic(path, &decode, port.messages.as_deref().unwrap_or_default(), found);
-    for (n, frame) in port.frames.iter().enumerate() {
-        let path = path.key("frames").item(n);
-        one_topic(&path, &frame.decode, frame.messages.as_deref().unwrap_or_default(), found);
+    let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
+    if port.tcp.is_some() && port.line.is_some() && !by_speed {
+        let what = "does nothing beside `tcp`";
+        found.add(path.key("line"), what, "the serial server sets the line");
+    }
+    for (path, names, mappings) in kinds(path, port) {
+        one_topic(&path, names.len(), mappings, found);
     }
 }
 
 /// Several fields of a frame that go to one topic, one after the other.
-fn one_topic(
-    path: &Path,
-    decode: &Decode,
-    mappings: &[crate::device::mapping::Mapping],
-    found: &mut Found<'_>,
-) {
-    let Ok(decoder) = decode.build() else { return };
-    if decoder.fields().is_empty() {
-        return;
-    }
+fn one_topic(path: &Path, all: usize, mappings: &[Mapping], found: &mut Found<'_>) {
     for (n, mapping) in mappings.iter().enumerate() {
-        let fields = match mapping.fields.len() {
-            0 => decoder.fields().len(),
-            some => some,
-        };
+        let fields = if mapping.fields.is_empty() { all } else { mapping.fields.len() };
         let slots = [Slot::Field, Slot::Value, Slot::Unit];
         let tells_apart = slots.iter().any(|slot| mapping.topic.uses(*slot));
         if mapping.per == Per::Field && fields > 1 && !tells_apart {

@@ -120,11 +120,23 @@ fn a_line_beside_tcp_is_said_to_do_nothing_where_it_does_nothing() {
         );
         load::parse("c.yaml", &text, Path::new("/")).unwrap().1
     };
-    let told = ["ports.a.line: does nothing beside `tcp`; the serial server sets the line"];
+    let told =
+        ["c.yaml:2:25: ports.a.line: does nothing beside `tcp`; the serial server sets the line"];
     assert_eq!(of(""), told);
     assert_eq!(of(", framing: {gap: {after: 5ms}}"), told);
     // 3.5 characters of this speed.
     assert_eq!(of(", framing: gap"), [""; 0]);
+}
+
+#[test]
+fn a_login_that_is_not_encrypted_is_told_with_its_place() {
+    let text = format!(
+        "broker:\n  url: mqtts://a.example\n  fallback: [mqtt://b.example]\n  user: u\n{PORTS}"
+    );
+    let (_, warnings) = load::parse("c.yaml", &text, Path::new("/")).unwrap();
+    let told = "c.yaml:3:3: broker.fallback[0]: user and password go over the network to \
+                mqtt://b.example in the clear; mqtts:// encrypts them";
+    assert_eq!(warnings, [told]);
 }
 
 const PORTS: &str = "ports: {a: {path: /dev/a, line: 9600 8N1}}\n";

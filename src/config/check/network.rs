@@ -9,10 +9,7 @@ use crate::mqtt::url::{BrokerUrl, Scheme};
 
 pub(super) fn check(broker: &Broker, found: &mut Found<'_>) {
     for (n, url) in broker.urls().enumerate() {
-        let path = match n.checked_sub(1) {
-            None => Path::from(["broker", "url"]),
-            Some(n) => Path::from(["broker", "fallback"]).item(n),
-        };
+        let path = url_path(n);
         address(broker, url, &path, found);
         if n > 0 && (url.user.is_some() || url.password.is_some()) {
             let what = "the login of the first broker is used for this one, too";
@@ -44,6 +41,14 @@ pub(super) fn check(broker: &Broker, found: &mut Found<'_>) {
     if broker.bind_device.as_ref().is_some_and(|name| name.is_empty() || name.len() > 15) {
         let what = "this is not a valid name of a network device";
         found.add(["broker", "bind_device"], what, "`ip link` lists the devices of this machine");
+    }
+}
+
+/// Where the addresses of [`Broker::urls`] stand.
+pub(in crate::config) fn url_path(n: usize) -> Path {
+    match n.checked_sub(1) {
+        None => Path::from(["broker", "url"]),
+        Some(n) => Path::from(["broker", "fallback"]).item(n),
     }
 }
 

@@ -114,7 +114,9 @@ impl de::Error for Error {
                 Ok(_) => "leave the quotes out",
                 Err(_) => "write the number alone",
             },
-            (Str(_), "a list") => "put it in brackets, [a, b], or write `- a` in lines of their own",
+            (Str(_), "a list") => {
+                "put it in brackets, [a, b], or write `- a` in lines of their own"
+            }
             _ => "",
         };
         let found = match found {

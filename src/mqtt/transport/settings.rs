@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 crate::base::scalar::deserialize_from_str!(Family: "any, 4 or 6",
@@ -208,13 +208,6 @@ pub enum Pem {
 }
 
 impl Pem {
-    /// A relative file counts from `folder`.
-    pub fn resolve(&mut self, folder: &Path) {
-        if let Pem::File(path) = self {
-            *path = folder.join(&*path);
-        }
-    }
-
     /// The text. Read anew at each call.
     #[cfg(feature = "tls")]
     pub(super) fn read(&self) -> std::io::Result<Vec<u8>> {
