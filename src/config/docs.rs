@@ -1,7 +1,9 @@
 //! Writes `docs/CONFIG.md` and `config/schema.json` from the config types.
 
 use super::{Config, old_names};
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -24,52 +26,28 @@ The file is UTF-8 and has at most 1 MiB, 100,000 keys and values, and 64 levels 
 At most 50 mistakes are reported at once.
 ";
 
-fn schema() -> Value {
-    let generator = SchemaSettings::draft07().into_generator();
-    generator.into_root_schema_for::<Config>().to_value()
+fn schema(settings: SchemaSettings) -> Value {
+    settings.into_generator().into_root_schema_for::<Config>().to_value()
 }
 
-/// The schema as editors need it: a word alone stands for a map without settings, and every keyword
-/// is one that JSON Schema has.
-fn for_editors(mut schema: Value) -> Value {
-    // To index a map for writing puts a null where there is nothing.
-    let definitions = schema.get_mut("definitions").and_then(Value::as_object_mut);
-    for definition in definitions.into_iter().flat_map(Map::values_mut) {
-        let choices = definition.get_mut("oneOf").and_then(Value::as_array_mut);
-        let Some(choices) = choices else { continue };
-        let words = choices.iter().filter_map(|choice| choice["properties"].as_object());
-        let words: Vec<Value> = words.flat_map(Map::keys).cloned().map(Value::String).collect();
-        if !words.is_empty() {
-            choices.push(serde_json::json!({"enum": words}));
-        }
+/// The schema as editors need it: a word alone stands for a map without settings, and there is
+/// nothing that only the manual needs, nor the formats of Rust's whole numbers, which validators do
+/// not know.
+fn for_editors(schema: &mut Schema) {
+    for word in ["x-kind", "format"] {
+        // `remove` would change the order of the others.
+        schema.as_object_mut().and_then(|keys| keys.shift_remove(word));
     }
-    without_own_words(&mut schema, false);
-    schema
-}
-
-/// Takes out what only the manual needs, and the formats that Rust's whole numbers have: validators
-/// do not know them. `names` says that the keys here are names of keys, not keywords.
-fn without_own_words(schema: &mut Value, names: bool) {
-    match schema {
-        Value::Object(keys) => {
-            if !names {
-                keys.shift_remove("x-kind");
-                keys.shift_remove("format");
-            }
-            for (key, value) in keys.iter_mut() {
-                let names = !names && matches!(key.as_str(), "properties" | "definitions");
-                if key != "default" && key != "enum" {
-                    without_own_words(value, names);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| without_own_words(item, false)),
-        _ => {}
+    let Some(Value::Array(choices)) = schema.get_mut("oneOf") else { return };
+    let words = choices.iter().filter_map(|choice| choice["properties"].as_object());
+    let words: Vec<_> = words.flat_map(Map::keys).cloned().collect();
+    if !words.is_empty() {
+        choices.push(serde_json::json!({"enum": words}));
     }
 }
 
 fn manual() -> String {
-    let schema = schema();
+    let schema = schema(SchemaSettings::draft07());
     let empty = Map::new();
     let definitions = schema["definitions"].as_object().unwrap_or(&empty);
     let mut text = HEAD.to_owned();
@@ -105,8 +83,9 @@ fn title(name: &str) -> &str {
 }
 
 fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String>) {
-    let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
-    write!(text, "\n## {}\n\n{about}\n", title(name)).unwrap();
+    let about =
+        |schema: &Value| schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+    write!(text, "\n## {}\n\n{}\n", title(name), about(schema)).unwrap();
     if let Some(keys) = schema["properties"].as_object() {
         let needed: Vec<_> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -117,9 +96,8 @@ fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String
                 (Value::Null, _) => String::new(),
                 (value, _) => format!("`{}`", value.to_string().replace('|', "\\|")),
             };
-            let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
             let value = value_of(schema, next);
-            let about = about.replace('|', "\\|");
+            let about = about(schema).replace('|', "\\|");
             let old = old_names::old_name(name, key);
             let old = old.map_or(String::new(), |old| format!(" Old name: `{old}`."));
             writeln!(text, "| `{key}` | {value} | {default} | {about}{old} |").unwrap();
@@ -129,7 +107,7 @@ fn describe(name: &str, schema: &Value, text: &mut String, next: &mut Vec<String
     if let Some(words) = words {
         text.push_str("\n| word | meaning |\n|---|---|\n");
         for word in words {
-            let about = word["description"].as_str().unwrap_or_default().replace('\n', " ");
+            let about = about(word);
             if let Some(keys) = word["properties"].as_object() {
                 for (key, schema) in keys {
                     let value = value_of(schema, next);
@@ -152,12 +130,9 @@ fn value_of(schema: &Value, next: &mut Vec<String>) -> String {
         let title = title(name);
         return format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
     }
-    for key in ["allOf", "anyOf"] {
-        if let Some(choices) = schema[key].as_array() {
-            let shown = choices.iter().map(|choice| value_of(choice, next));
-            let shown: Vec<_> = shown.filter(|shown| shown != "nothing").collect();
-            return shown.join(" or ");
-        }
+    if let Some(choices) = schema["allOf"].as_array().or(schema["anyOf"].as_array()) {
+        let shown = choices.iter().map(|choice| value_of(choice, next));
+        return shown.filter(|shown| shown != "nothing").collect::<Vec<_>>().join(" or ");
     }
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
@@ -165,33 +140,29 @@ fn value_of(schema: &Value, next: &mut Vec<String>) -> String {
     if let Some(kind) = schema["x-kind"].as_str() {
         return kind.to_owned();
     }
-    let kinds = match &schema["type"] {
-        Value::String(kind) => vec![kind.as_str()],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => vec![],
-    };
-    let shown = kinds.iter().map(|kind| match *kind {
+    let one = std::slice::from_ref(&schema["type"]);
+    let kinds = schema["type"].as_array().map_or(one, Vec::as_slice).iter();
+    let shown = kinds.filter_map(Value::as_str).filter(|kind| *kind != "null");
+    let shown = shown.map(|kind| match kind {
         "array" => format!("list of {}", value_of(&schema["items"], next)),
         "object" => match &schema["additionalProperties"] {
-            Value::Object(_) => {
-                format!("map of names to {}", value_of(&schema["additionalProperties"], next))
-            }
+            values @ Value::Object(_) => format!("map of names to {}", value_of(values, next)),
             _ => "map".to_owned(),
         },
         "string" => "text".to_owned(),
         "integer" => "whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
-        "null" => "nothing".to_owned(),
         other => other.to_owned(),
     });
-    let shown: Vec<_> = shown.filter(|shown| shown != "nothing").collect();
+    let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "nothing".into() } else { shown.join(" or ") }
 }
 
 #[test]
 fn config_docs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema = serde_json::to_string_pretty(&for_editors(schema())).unwrap() + "\n";
+    let editors = SchemaSettings::draft07().with_transform(RecursiveTransform(for_editors));
+    let schema = serde_json::to_string_pretty(&schema(editors)).unwrap() + "\n";
     for (file, expected) in [("docs/CONFIG.md", manual()), ("config/schema.json", schema)] {
         let path = root.join(file);
         if std::env::var_os("UPDATE").is_some() {

@@ -274,9 +274,9 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let value = match tag_of(tag.as_deref()) {
-                    TagIs::Unknown(tag) => Value::Tagged(tag),
-                    TagIs::Text => Value::Scalar { text: text.into(), plain: false },
-                    TagIs::Standard => Value::Scalar { text: text.into(), plain },
+                    None => Value::Scalar { text: text.into(), plain },
+                    Some(tag) if is_text(&tag) => Value::Scalar { text: text.into(), plain: false },
+                    Some(tag) => Value::Tagged(tag),
                 };
                 return self.put(value, span, anchor);
             }
@@ -306,10 +306,7 @@ impl Builder {
         if self.open.len() == DEEPEST {
             return Err(Fault::too_deep(span));
         }
-        let tag = match tag_of(tag.as_deref()) {
-            TagIs::Unknown(tag) => Some(tag),
-            _ => None,
-        };
+        let tag = tag_of(tag.as_deref()).filter(|tag| !is_text(tag));
         self.open.push((open, span, anchor, tag));
         Ok(())
     }
@@ -383,29 +380,18 @@ impl Builder {
     }
 }
 
-/// What a tag makes of a node.
-enum TagIs {
-    /// What it is without the tag.
-    Standard,
-    /// A text.
-    Text,
-    /// Nothing that we know.
-    Unknown(Box<str>),
+/// A tag as it is written, unless the node is the same without it.
+fn tag_of(tag: Option<&Tag>) -> Option<Box<str>> {
+    const STANDARD: &[&str] = &["!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq"];
+    let tag = tag?;
+    let is_core = tag.is_yaml_core_schema();
+    let name = if is_core { format!("!!{}", tag.suffix) } else { tag.to_string() };
+    (!STANDARD.contains(&&*name)).then(|| name.into())
 }
 
-fn tag_of(tag: Option<&Tag>) -> TagIs {
-    match tag {
-        None => TagIs::Standard,
-        Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
-            "str" => TagIs::Text,
-            "int" | "float" | "bool" | "null" | "map" | "seq" => TagIs::Standard,
-            _ => TagIs::Unknown(format!("!!{}", tag.suffix).into()),
-        },
-        Some(tag) => match tag.to_string() {
-            tag if tag == "!" => TagIs::Text,
-            tag => TagIs::Unknown(tag.into()),
-        },
-    }
+/// Whether a tag makes a text of a word.
+fn is_text(tag: &str) -> bool {
+    matches!(tag, "!!str" | "!")
 }
 
 #[cfg(test)]

@@ -134,8 +134,8 @@ fn a_login_that_is_not_encrypted_is_told_with_its_place() {
         "broker:\n  url: mqtts://a.example\n  fallback: [mqtt://b.example]\n  user: u\n{PORTS}"
     );
     let (_, warnings) = load::parse("c.yaml", &text, Path::new("/")).unwrap();
-    let told = "c.yaml:3:3: broker.fallback[0]: user and password go over the network to \
-                mqtt://b.example in the clear; mqtts:// encrypts them";
+    let told = "c.yaml:3:14: broker.fallback[0]: user and password go over the network to \
+                mqtt://b.example:1883 in the clear; mqtts:// encrypts them";
     assert_eq!(warnings, [told]);
 }
 
