@@ -9,7 +9,6 @@ use super::tree::Path;
 use super::{Auth, Config, hint};
 use crate::base::durability::Durability;
 use crate::base::scalar::Span;
-use crate::base::secret::Secret;
 use crate::device;
 use crate::device::mapping::Mapping;
 use crate::mqtt::packet::Version;
@@ -132,12 +131,20 @@ impl Found<'_> {
     fn broker(&mut self, config: &Config) {
         let broker = &config.broker;
         if let Some(keepalive) = broker.keepalive {
-            let (least, most) = (Span::from_secs(5), Span::from_secs(65_535));
-            self.within(["broker", "keepalive"], keepalive, least, most);
+            self.within(
+                ["broker", "keepalive"],
+                keepalive,
+                Span::from_secs(5),
+                Span::from_secs(65_535),
+            );
         }
         if let Some(status) = config.status.on() {
-            let (least, most) = (Span::from_secs(1), Span::from_secs(86_400));
-            self.within(["status", "interval"], status.interval, least, most);
+            self.within(
+                ["status", "interval"],
+                status.interval,
+                Span::from_secs(1),
+                Span::from_secs(86_400),
+            );
         }
         status::check(config, self);
         self.within(["grace"], config.grace, Span::from_secs(0), Span::from_secs(60));
@@ -170,23 +177,20 @@ impl Found<'_> {
             }
         }
         network::check(broker, self);
-        let login = [
-            ("user", broker.user.as_deref().map(str::as_bytes)),
-            ("password", broker.password.as_ref().map(Secret::reveal)),
-        ];
-        for (key, text) in login {
-            if text.is_some_and(|text| text.len() > 65_535) {
+        let client_id = broker.client_id.as_deref();
+        for (key, length) in [
+            ("user", broker.user.as_deref().map(str::len)),
+            ("password", broker.password.as_ref().map(|password| password.reveal().len())),
+            ("client_id", client_id.map(str::len)),
+        ] {
+            if length.is_some_and(|length| length > 65_535) {
                 let what = "MQTT carries at most 65535 bytes";
                 self.add(["broker", key], what, "make it shorter");
             }
         }
-        if let Some(id) = &broker.client_id {
-            let path = ["broker", "client_id"];
-            match id.len() {
-                0 => self.add(path, "it must not be empty", "leave it out for the default"),
-                1..=65_535 => {}
-                _ => self.add(path, "MQTT carries at most 65535 bytes", "make it shorter"),
-            }
+        if client_id == Some("") {
+            let what = "it must not be empty";
+            self.add(["broker", "client_id"], what, "leave it out for the default");
         }
         if config.outbox.bytes.bytes() < 64 << 10 {
             self.add(

@@ -4,72 +4,65 @@ use super::tree::{Path, Step, What};
 use super::yaml::{Scalar, Tree};
 use crate::device::mapping::{Template, TemplateError};
 
-/// The remedy for an unknown key: what else it is called, or which of the possible ones is near.
+/// The remedy for an unknown key: what it is called here, or which of the allowed ones is near.
+/// `allowed` tells which part of the configuration the key stands in.
 pub(super) fn for_key(key: &str, allowed: &[&str]) -> String {
     known_elsewhere(key, allowed).map_or_else(|| suggest(key, allowed), str::to_owned)
 }
 
-/// Keys of other programs. `allowed` tells which part of the configuration the key stands in.
+/// Keys of other programs.
 fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     let has = |wanted| allowed.contains(&wanted);
+    let (port, broker, root) = (has("line"), has("client_id"), has("ports"));
     let key = key.to_ascii_lowercase();
-    let port = has("line");
-    let broker = has("client_id");
-    let anywhere = match key.as_str() {
-        "poll" | "polls" | "polling" | "poll_interval" | "update_interval" | "scan_interval"
-        | "request" | "registers" => Some(
-            "polling is not supported yet: the gateway reads what a device sends by itself, or what \
-             another program asks it for",
-        ),
-        "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
-        | "device_class" | "state_class" => Some(
-            "Home Assistant's discovery is not supported yet; write its `mqtt: sensor:` entries by hand",
-        ),
-        "modbus" | "slave" | "slave_id" | "unit_id" => Some(
-            "Modbus is not supported yet: replies to another master can be read with \
-             `framing: gap`, `checksum: crc16-modbus` and `decode: {binary: …}`",
-        ),
-        _ => None,
-    };
-    let of_port = match key.as_str() {
-        "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "stopbits" | "stop_bits"
-        | "bits" | "databits" | "data_bits" | "bytesize" => {
-            Some("write speed, data bits, parity and stop bits together: `line: 9600 8N1`")
-        }
-        "serial" | "tty" | "dev" => Some("write `path: /dev/ttyUSB0`"),
-        "host" | "address" | "ip" => Some("write `tcp: host:port`"),
-        "rtscts" | "xonxoff" | "handshake" => Some("write `flow: hardware` or `flow: software`"),
-        "topic" | "topics" | "publish" => Some("write `messages: [{topic: …}]`"),
-        _ => None,
-    };
-    let of_broker = match key.as_str() {
-        "host" | "hostname" | "server" | "address" | "broker" | "ip" | "port" | "uri" => {
-            Some("host and port are one address: `url: mqtt://HOST:1883`")
-        }
-        "username" | "login" => Some("write `user`"),
-        "pass" | "passwd" | "passphrase" => Some("write `password`, or better `password_file`"),
-        "clientid" | "client" | "id" => Some("write `client_id`"),
-        "clean_session" | "cleansession" | "clean_start" => Some("write `clean: true` or `false`"),
-        "keep_alive" => Some("write `keepalive: 60s`"),
-        "cafile" | "ca" | "cert" | "certificate" | "key" | "ssl" => {
-            Some("write `url: mqtts://…` and, below `tls`, `ca_file`, `cert_file` and `key_file`")
-        }
-        _ => None,
-    };
-    let of_root = match key.as_str() {
-        "mqtt" => Some("write `broker`"),
-        "serial" | "port" | "devices" | "device" => {
-            Some("write `ports`, and below it each port's name")
-        }
-        _ => None,
-    };
     // A key that is nearly right gets the nearest name instead.
     let near = allowed.iter().any(|known| distance(&key, known) <= 1);
-    anywhere
-        .or(of_port.filter(|_| port))
-        .or(of_broker.filter(|_| broker))
-        .or(of_root.filter(|_| has("ports")))
-        .filter(|_| !near || broker && key == "port")
+    if near && !(broker && key == "port") {
+        return None;
+    }
+    Some(match key.as_str() {
+        "poll" | "polls" | "polling" | "poll_interval" | "update_interval" | "scan_interval"
+        | "request" | "registers" => {
+            "polling is not supported yet: the gateway reads what a device sends by itself, or what \
+             another program asks it for"
+        }
+        "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
+        | "device_class" | "state_class" => {
+            "Home Assistant's discovery is not supported yet; write its `mqtt: sensor:` entries by hand"
+        }
+        "modbus" | "slave" | "slave_id" | "unit_id" => {
+            "Modbus is not supported yet: replies to another master can be read with \
+             `framing: gap`, `checksum: crc16-modbus` and `decode: {binary: …}`"
+        }
+        "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "stopbits" | "stop_bits"
+        | "bits" | "databits" | "data_bits" | "bytesize"
+            if port =>
+        {
+            "write speed, data bits, parity and stop bits together: `line: 9600 8N1`"
+        }
+        "serial" | "tty" | "dev" if port => "write `path: /dev/ttyUSB0`",
+        "host" | "address" | "ip" if port => "write `tcp: host:port`",
+        "rtscts" | "xonxoff" | "handshake" if port => "write `flow: hardware` or `flow: software`",
+        "topic" | "topics" | "publish" if port => "write `messages: [{topic: …}]`",
+        "host" | "hostname" | "server" | "address" | "broker" | "ip" | "port" | "uri" if broker => {
+            "host and port are one address: `url: mqtt://HOST:1883`"
+        }
+        "username" | "login" if broker => "write `user`",
+        "pass" | "passwd" | "passphrase" if broker => "write `password`, or better `password_file`",
+        "clientid" | "client" | "id" if broker => "write `client_id`",
+        "clean_session" | "cleansession" | "clean_start" if broker => {
+            "write `clean: true` or `false`"
+        }
+        "keep_alive" if broker => "write `keepalive: 60s`",
+        "cafile" | "ca" | "cert" | "certificate" | "key" | "ssl" if broker => {
+            "write `url: mqtts://…` and, below `tls`, `ca_file`, `cert_file` and `key_file`"
+        }
+        "mqtt" if root => "write `broker`",
+        "serial" | "port" | "devices" | "device" if root => {
+            "write `ports`, and below it each port's name"
+        }
+        _ => return None,
+    })
 }
 
 /// The nearest of the words that are possible, and all of them.
@@ -125,54 +118,44 @@ pub(super) fn for_value(
     path: &Path,
     value: Option<&Tree>,
     what: &What,
-) -> Option<(Option<String>, String)> {
-    let keys: Vec<&str> = path
-        .0
-        .iter()
-        .filter_map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None })
-        .collect();
-    let is_text = value.is_some_and(|value| matches!(value.scalar(), Some(Scalar::Text(_))));
-    let is_null = value.is_some_and(Tree::is_null);
+) -> Option<(Option<&'static str>, &'static str)> {
+    let keys = path.0.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Item(_) => None,
+    });
+    let keys: Vec<&str> = keys.collect();
+    let scalar = value.and_then(Tree::scalar);
+    let is_null = scalar == Some(Scalar::Null);
+    let is_text = matches!(scalar, Some(Scalar::Text(_)));
     // Which placeholders there are depends on the key.
-    let is_unknown = match value.and_then(Tree::scalar) {
-        Some(Scalar::Text(text)) => {
-            matches!(text.parse::<Template>(), Err(TemplateError::Unknown(..)))
+    let is_unknown = matches!(scalar, Some(Scalar::Text(text))
+        if matches!(text.parse::<Template>(), Err(TemplateError::Unknown(..))));
+    // `scale: 0,1` in brackets is two entries.
+    let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
+    Some(match (what, keys.as_slice()) {
+        (What::UnknownKey(_), _) if is_null && is_number => (
+            Some("a comma ends a value in brackets"),
+            "write numbers with a point, 0.1, and quotes around a text with a comma",
+        ),
+        (What::Wrong(_), []) if is_null => (
+            Some("the file is empty"),
+            "it needs `broker` and `ports`; docs/CONFIG.md says what they take",
+        ),
+        (What::Wrong(_), ["broker"]) if is_text => {
+            (None, "write the address below it, `url: mqtt://HOST:1883`")
         }
-        _ => false,
-    };
-    let What::Wrong(_) = what else {
-        // `scale: 0,1` in brackets is two entries.
-        let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
-        return (matches!(what, What::UnknownKey(_)) && is_null && is_number).then(|| {
-            let what = "a comma ends a value in brackets";
-            (
-                Some(what.into()),
-                "write numbers with a point, 0.1, and quotes around a text with a comma".into(),
-            )
-        });
-    };
-    match keys.as_slice() {
-        [] if is_null => Some((
-            Some("the file is empty".into()),
-            "it needs `broker` and `ports`; docs/CONFIG.md says what they take".into(),
-        )),
-        ["broker"] if is_text => {
-            Some((None, "write the address below it, `url: mqtt://HOST:1883`".into()))
+        (What::Wrong(_), ["broker", "local_address"]) if is_text => {
+            (Some("this is not a valid IP address"), "write one, as in 192.168.1.2")
         }
-        ["broker", "local_address"] if is_text => Some((
-            Some("this is not a valid IP address".into()),
-            "write one, as in 192.168.1.2".into(),
-        )),
-        [.., "topic"] if is_unknown => {
-            let slots = match keys.contains(&"commands") {
-                true => "there are {gateway} {port} {device}",
-                false => "there are {gateway} {port} {device} {node} {field} {value} {unit}",
-            };
-            Some((None, slots.into()))
+        (What::Wrong(_), [.., "topic"]) if is_unknown && keys.contains(&"commands") => {
+            (None, "there are {gateway} {port} {device}")
         }
-        [.., "send"] if is_unknown => {
-            Some((None, "there are {gateway} {port} {device} {payload}".into()))
+        (What::Wrong(_), [.., "topic"]) if is_unknown => {
+            (None, "there are {gateway} {port} {device} {node} {field} {value} {unit}")
         }
-        _ => None,
-    }
+        (What::Wrong(_), [.., "send"]) if is_unknown => {
+            (None, "there are {gateway} {port} {device} {payload}")
+        }
+        _ => return None,
+    })
 }

@@ -166,10 +166,8 @@ impl Found<'_> {
 
     fn mistake(&mut self, mistake: &Mistake) {
         let mut path = Path::of(self.tree, mistake.node).unwrap_or_default();
-        let (key, value) = match path.find(self.tree) {
-            Some((key, value)) => (key, Some(value)),
-            None => (None, None),
-        };
+        let (key, value) = path.find(self.tree).unzip();
+        let key = key.flatten();
         let BuildError { mut what, mut remedy, .. } = mistake.what.wrong();
         match &mistake.what {
             What::UnknownKey(allowed) => {
@@ -190,8 +188,8 @@ impl Found<'_> {
             remedy = remedy.map(|remedy| without(&remedy, value));
         }
         if let Some((what_else, remedy_else)) = hint::for_value(&path, value, &mistake.what) {
-            what = what_else.unwrap_or(what);
-            remedy = Some(remedy_else);
+            what = what_else.map_or(what, str::to_owned);
+            remedy = Some(remedy_else.to_owned());
         }
         if let (What::UnknownKey(allowed), Some(key), Some(value)) = (&mistake.what, key, value)
             && is_hidden_key(&key.key_text(), value, allowed)

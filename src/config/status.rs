@@ -1,7 +1,7 @@
 //! What the gateway publishes about itself, in the configuration.
 
 use crate::base::path::BuildError;
-use crate::base::scalar::{Name, Span, Token};
+use crate::base::scalar::{Name, Span, Token, wrong};
 use crate::device::mapping::{Slot, Template};
 use crate::mqtt::topic::{Qos, Topic};
 use serde::Deserialize;
@@ -31,18 +31,17 @@ pub struct Status {
 }
 
 impl Status {
-    /// As others than `topic` write it.
+    /// The topic of the status or of the will, without placeholders.
     pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, BuildError> {
         let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[])?;
         let topic: Topic = fixed.as_text().unwrap_or_default().parse()?;
-        match topic.len() > Status::LONGEST {
-            true => Err(BuildError::new(format!("longer than {} bytes", Status::LONGEST))
-                .remedy("shorten it")),
-            false => Ok(topic),
+        if topic.len() > Status::LONGEST {
+            return wrong(format!("longer than {} bytes", Status::LONGEST), "shorten it");
         }
+        Ok(topic)
     }
 
-    /// So long may a topic be, in bytes, that has names of ports behind it.
+    /// The most bytes of a topic, to which names of ports are added.
     const LONGEST: usize = 1024;
 }
 
