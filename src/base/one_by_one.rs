@@ -16,9 +16,6 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<V
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a sequence")
         }
-        fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
-            Vec::deserialize(from)
-        }
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
             let mut list = Vec::new();
             loop {
@@ -59,12 +56,6 @@ where
         type Value = BTreeMap<K, T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a map")
-        }
-        fn visit_newtype_struct<D: Deserializer<'de>>(
-            self,
-            from: D,
-        ) -> Result<BTreeMap<K, T>, D::Error> {
-            BTreeMap::deserialize(from)
         }
         fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<BTreeMap<K, T>, A::Error> {
             let mut map = BTreeMap::new();

@@ -1,6 +1,5 @@
 //! A file of golden cases: the settings of a port, bytes, and the messages they must become.
 
-use super::tree::Node;
 use super::yaml::{Tree, Value};
 use super::{Config, load};
 use crate::device::cases::Case;
@@ -28,8 +27,7 @@ impl Golden {
     /// Reads a file of cases.
     pub fn parse(text: &str) -> Result<Golden, String> {
         let tree = Tree::read(text).map_err(|fault| fault.what)?;
-        let golden = Golden::deserialize(Node::new(&tree));
-        let mut golden = golden.map_err(|wrong| wrong.with_path(&tree))?;
+        let mut golden: Golden = super::tree::read(&tree)?;
         golden.port = tree.get("port").cloned().unwrap_or_default();
         Ok(golden)
     }

@@ -5,10 +5,9 @@ use crate::config::Files;
 use crate::config::control_path::Control;
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::file::{self, FileError};
-use crate::config::tree::Node;
+use crate::config::tree;
 use crate::config::yaml::Tree;
 use crate::control::path;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +110,7 @@ fn setting(file: &Path) -> std::io::Result<Control> {
     })?;
     let tree = Tree::read(&text).unwrap_or_default();
     let setting = tree.get("control");
-    let setting = setting.and_then(|value| Control::deserialize(Node::new(value)).ok());
+    let setting = setting.and_then(|value| tree::read::<Control>(value).ok());
     Ok(match setting.unwrap_or_default() {
         Control::At(path) => Control::At(file.parent().unwrap_or(Path::new("")).join(path)),
         other => other,
