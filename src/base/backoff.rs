@@ -15,7 +15,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Waits from `first` to `longest`; only what stayed up for `stable` starts over at `first`,
-    /// so that a broker that throws us out right after the handshake is not stormed.
+    /// so that a broker that closes connections right after the handshake is not stormed.
     pub fn new(first: Duration, longest: Duration, stable: Duration) -> Backoff {
         Backoff { first, longest, stable, ceiling: first, up_since: None }
     }
@@ -34,7 +34,8 @@ impl Backoff {
         part(ceiling, random)
     }
 
-    /// The same before something else is tried that may well work: as after a first failure.
+    /// The same before an attempt of another kind, which may well succeed: the wait is that after a
+    /// first failure.
     pub fn soon(&mut self, now: Instant, random: u32) -> Duration {
         self.went_down(now);
         part(self.first, random)
@@ -48,13 +49,13 @@ impl Backoff {
     }
 }
 
-/// Of a wait, which is far below 2^64 nanoseconds.
+/// A random part of a wait, which must be far below 2^64 nanoseconds.
 pub(crate) fn part(wait: Duration, random: u32) -> Duration {
     let nanos = wait.as_nanos() * u128::from(random) / u128::from(u32::MAX);
     Duration::from_nanos(nanos as u64)
 }
 
-/// Chance from the system; the middle of the range where the system has none to give, as early
+/// A random number from the system; the middle of the range while the system has none, as early
 /// in a router's boot.
 pub fn random() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)

@@ -3,24 +3,24 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// Fills at a rate, and holds so many tokens at most; it is full in the beginning. Sans-io.
+/// A bucket that fills at a rate up to its capacity; it starts full.
 #[derive(Debug)]
 pub struct Bucket {
     /// Tokens a second.
     rate: NonZeroU32,
-    /// What it holds when it is full, in billionths of a token.
+    /// In billionths of a token.
     capacity: u64,
-    /// What it holds, in billionths of a token.
+    /// In billionths of a token.
     held: u64,
-    /// Up to when it was filled.
+    /// When it was last filled.
     filled: Option<Instant>,
 }
 
-/// One token.
+/// One token in billionths.
 const TOKEN: u64 = 1_000_000_000;
 
 impl Bucket {
-    /// A full one, which holds no more than what comes in a second.
+    /// A full bucket, whose capacity is at most the tokens of one second.
     pub fn new(rate: NonZeroU32, capacity: u32) -> Bucket {
         let capacity = u64::from(capacity.clamp(1, rate.get())) * TOKEN;
         Bucket { rate, capacity, held: capacity, filled: None }

@@ -25,7 +25,7 @@ impl Now {
         if other.mono > self.mono { other } else { self }
     }
 
-    /// The same wall clock `by` later: for cores that are driven by recorded times.
+    /// Both clocks `by` later, for cores that are driven by recorded times.
     pub fn after(self, by: Duration) -> Now {
         Now { mono: self.mono + by, wall: self.wall + by }
     }

@@ -35,12 +35,12 @@ impl From<lexopt::Error> for CliError {
     }
 }
 
-/// Prints to stdout. A reader that went away (`| head`) is no error.
+/// Prints to stdout. A reader that went away (`| head`) is not an error.
 pub fn print(text: &str) -> Result<ExitCode, CliError> {
     write(text).map(|_| ExitCode::SUCCESS)
 }
 
-/// Writes to stdout at once; `false` if nobody reads any more.
+/// Writes to stdout at once; `false` if the reader has gone.
 pub fn write(text: &str) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

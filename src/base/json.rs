@@ -5,13 +5,13 @@ use serde::Serialize;
 use std::fmt::Write;
 
 pub fn text(value: &impl Serialize) -> String {
-    // Types of ours write no map with keys other than texts, and nothing else can fail.
+    // The keys of our maps are texts, and nothing else can fail.
     #[allow(clippy::expect_used)]
     serde_json::to_string(value).expect("our types are JSON")
 }
 
 /// One line that is safe on a terminal. Characters that steer it, which JSON lets through, are
-/// escaped too: a device must not reach the screen of whoever looks on.
+/// escaped, too: a device must not control the terminal of whoever watches.
 pub fn line(value: &impl Serialize) -> String {
     let text = text(value);
     let mut line = String::with_capacity(text.len() + 1);

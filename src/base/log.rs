@@ -16,7 +16,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 /// Whether lines carry the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogTime {
-    /// Only when a person looks on: procd and syslog add their own.
+    /// Only on a terminal: procd and syslog add their own.
     #[default]
     Auto,
     On,
@@ -105,8 +105,8 @@ pub fn start(filter: &str, time: LogTime, to: LogTo) -> Result<Filter, FilterErr
     Ok(Filter { handle })
 }
 
-/// Shows what would steer a terminal, wherever a line of the log has it from: topics and names of
-/// fields come from devices, reasons from brokers.
+/// Escapes what would steer a terminal: topics and names of fields come from devices, reasons from
+/// brokers.
 struct Plain<W>(W);
 
 impl<W: Write> Write for Plain<W> {

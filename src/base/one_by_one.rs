@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The name under which [`list`] and [`map`] ask for what goes on behind a mistake.
+/// The name under which [`list`] and [`map`] ask for entries that go on after a mistake.
 pub(crate) const NAME: &str = "one by one";
 
 /// For `deserialize_with`: reads a list so that a mistake in one item does not hide those in others.

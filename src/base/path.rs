@@ -49,8 +49,8 @@ impl fmt::Display for Path {
     }
 }
 
-/// A mistake in settings, from the innermost place that knows of it: each caller puts the key or the
-/// item in front that it took the settings from, so that the path is whole at the top.
+/// A mistake in settings, from the innermost place that knows of it: each caller prepends the key or
+/// the item that it took the settings from, so that the path is whole at the top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildError {
     /// Where, below the settings that are built.
@@ -64,7 +64,7 @@ impl BuildError {
         BuildError { path: Path::default(), what: what.into(), remedy: None }
     }
 
-    /// With what would be right.
+    /// Adds what would be right.
     pub fn remedy(self, remedy: impl Into<String>) -> BuildError {
         BuildError { remedy: Some(remedy.into()), ..self }
     }

@@ -1,4 +1,4 @@
-//! Texts of others that are safe on a terminal and in a log.
+//! Texts from devices and brokers, made safe for a terminal and a log.
 
 /// Whether MQTT lets a broker end the link at a character: control characters and noncharacters
 /// (5.0, 1.5.4).
@@ -12,12 +12,12 @@ pub fn plain(text: &str) -> String {
     tame(text.as_bytes(), steers)
 }
 
-/// The same for bytes; those that are no UTF-8 are shown as `\xff`.
+/// The same for bytes; those that are not UTF-8 are shown as `\xff`.
 pub fn plain_bytes(bytes: &[u8]) -> String {
     tame(bytes, steers)
 }
 
-/// The same for what has lines: line breaks and tabs stay.
+/// The same for a text of several lines: line breaks and tabs stay.
 pub fn plain_lines(bytes: &[u8]) -> String {
     tame(bytes, |c| steers(c) && c != '\n' && c != '\t')
 }

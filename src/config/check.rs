@@ -47,8 +47,8 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     }
 }
 
-/// The device of a port, to find two ports with the same one. A symbolic link, or `/./` in a path, makes
-/// no other device.
+/// The device of a port, to find two ports with the same one. A symbolic link, or `/./` in a path,
+/// does not make another device.
 #[derive(PartialEq, Eq, Hash)]
 enum Device {
     Path(PathBuf),

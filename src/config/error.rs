@@ -1,6 +1,7 @@
 //! Mistakes in a configuration, shown as a compiler shows them.
 
 use crate::base::command_line::CliError;
+use crate::base::path::BuildError;
 use crate::base::plain::plain;
 use std::fmt;
 
@@ -17,7 +18,14 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn of(file: &str, problem: Problem) -> ConfigError {
+    /// One problem with a file.
+    pub(super) fn of(
+        file: &str,
+        place: Option<Place>,
+        path: &str,
+        wrong: BuildError,
+    ) -> ConfigError {
+        let problem = Problem::new(None, place, path, wrong);
         ConfigError { file: file.to_owned(), problems: vec![problem], more: 0 }
     }
 }
@@ -73,6 +81,17 @@ impl fmt::Display for ConfigError {
 }
 
 impl Problem {
+    /// A problem with what is wrong, whose own path does not count.
+    pub(super) fn new(
+        file: Option<String>,
+        place: Option<Place>,
+        path: &str,
+        wrong: BuildError,
+    ) -> Problem {
+        let remedy = wrong.remedy.map(|remedy| plain(&remedy));
+        Problem { file, place, path: plain(path), what: plain(&wrong.what), remedy }
+    }
+
     fn show(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_place(file, f)?;
         writeln!(f, "{}", self.what)?;

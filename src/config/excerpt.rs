@@ -14,7 +14,7 @@ pub(super) struct Shown<'a> {
     /// Its name, if it is not the configuration.
     pub(super) file: Option<&'a str>,
     lines: Vec<&'a str>,
-    /// Keys and values in their order, and whether they are hidden. `None`: the text is no tree.
+    /// Keys and values in their order, and whether they are hidden. `None`: the text is not YAML.
     scalars: Option<Vec<(Span, bool)>>,
 }
 
@@ -106,7 +106,7 @@ impl<'a> Shown<'a> {
         shown
     }
 
-    /// Where the text is no tree, only words that everybody's configuration has are shown, and below
+    /// Where the text is not YAML, only words that everybody's configuration has are shown, and below
     /// `ports` what does not look like a secret.
     fn known_words(&self, line: u32, text: &str) -> Vec<(usize, usize)> {
         // The last line before it that is not indented says what it belongs to.

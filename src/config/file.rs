@@ -59,7 +59,7 @@ impl fmt::Display for FileError {
 /// The text of a file, without its byte order mark. At most [`LARGEST`] bytes are read, whatever the
 /// file is; pipes and standard input are read, other devices are not.
 pub fn read(path: &Path) -> Result<String, FileError> {
-    // Asked before it is opened: opening a tty may block, or reset the device on it.
+    // Its kind is asked for first: opening a tty may block, or reset the device on it.
     kind(&fs::metadata(path)?)?;
     let file = File::open(path)?;
     kind(&file.metadata()?)?;

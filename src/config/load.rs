@@ -5,10 +5,9 @@ use super::excerpt::{Shown, is_hidden_key};
 use super::file::{self, FileError};
 use super::overlay::{self, Files, Overlay};
 use super::tree::{Mistake, Path, Reading, What};
-use super::yaml::{Fault, Tree};
+use super::yaml::Tree;
 use super::{Config, Source, check, hint, old_names, warn};
 use crate::base::path::BuildError;
-use crate::base::plain::plain;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings.
@@ -45,15 +44,16 @@ pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), Con
     Ok((config, warnings))
 }
 
-/// The text of a file. `what` it is and what helps if it is `missing` are for the error.
+/// Reads a file's text. An error calls the file `what`; its remedy is `missing` if there is no file.
 fn read(path: &std::path::Path, what: &str, missing: &str) -> Result<String, ConfigError> {
     file::read(path).map_err(|error| {
         let is_missing = matches!(&error, FileError::Io(e) if e.kind() == io::ErrorKind::NotFound);
-        let BuildError { what: why, remedy, .. } = BuildError::from(&error);
-        let remedy = if is_missing { Some(missing.to_owned()) } else { remedy };
-        let what = format!("cannot read {what}: {why}");
-        let problem = Problem { file: None, place: None, path: String::new(), what, remedy };
-        ConfigError::of(&path.display().to_string(), problem)
+        let mut wrong = BuildError::from(&error);
+        wrong.what = format!("cannot read {what}: {}", wrong.what);
+        if is_missing {
+            wrong.remedy = Some(missing.to_owned());
+        }
+        ConfigError::of(&path.display().to_string(), None, "", wrong)
     })
 }
 
@@ -69,7 +69,11 @@ pub fn parse(
 
 /// A text as a YAML tree.
 pub(super) fn tree(file: &str, text: &str) -> Result<Tree, ConfigError> {
-    Tree::read(text).map_err(|fault| ConfigError::of(file, syntax(text, fault)))
+    Tree::read(text).map_err(|fault| {
+        let shown = Shown::new(None, text, None, &[]);
+        let place = fault.at.and_then(|at| shown.place(at).or_else(|| shown.last()));
+        ConfigError::of(file, place, "", BuildError::new(fault.what).remedy(fault.remedy))
+    })
 }
 
 /// Reads and checks a configuration that is a YAML tree already.
@@ -95,8 +99,8 @@ fn build(
 ) -> Result<(Config, Vec<String>), ConfigError> {
     let reading = Reading::default();
     let config = reading.read::<Config>(&tree);
-    old_names::renew(&mut tree, &reading.renamed());
-    let (mistakes, more) = reading.mistakes();
+    old_names::renew(&mut tree, &reading.renamed.take());
+    let (mistakes, more) = (reading.mistakes.take(), reading.more.get());
     let shown = texts.shown(&tree, &mistakes);
     let mut found = Found { tree: &tree, shown: &shown, problems: Vec::new(), more };
     mistakes.iter().for_each(|mistake| found.mistake(mistake));
@@ -161,43 +165,45 @@ impl Found<'_> {
 
     /// Adds a problem that came up when something was built from the settings at a path.
     pub(super) fn built(&mut self, path: &Path, wrong: BuildError) {
-        self.problem(path.join(&wrong.path), Part::Key, wrong.what, wrong.remedy);
+        self.problem(path.join(&wrong.path), Part::Key, wrong);
     }
 
     fn mistake(&mut self, mistake: &Mistake) {
         let mut path = Path::of(self.tree, mistake.node).unwrap_or_default();
         let (key, value) = path.find(self.tree).unzip();
         let key = key.flatten();
-        let BuildError { mut what, mut remedy, .. } = mistake.what.wrong();
+        let mut wrong = mistake.what.wrong();
         match &mistake.what {
             What::UnknownKey(allowed) => {
                 let name = key.map(Tree::key_text).unwrap_or_default();
-                remedy = Some(hint::for_key(&name, allowed));
+                wrong.remedy = Some(hint::for_key(&name, allowed));
             }
-            What::UnknownWord(word, allowed) => remedy = Some(hint::suggest(word, allowed)),
+            What::UnknownWord(word, allowed) => {
+                wrong.remedy = Some(hint::suggest(word, allowed));
+            }
             What::TwoNames(_) | What::MissingKey(_) | What::Wrong(_) => {}
         }
         let is_value = mistake.what.part() == Part::Value;
         if let Some(value) =
             value.filter(|value| is_value && self.text_of(value).hides(value.span.start))
         {
-            what = match mistake.what {
+            wrong.what = match mistake.what {
                 What::UnknownWord(..) => "this word is not possible here".into(),
-                _ => without(&what, value),
+                _ => without(&wrong.what, value),
             };
-            remedy = remedy.map(|remedy| without(&remedy, value));
+            wrong.remedy = wrong.remedy.map(|remedy| without(&remedy, value));
         }
-        if let Some((what_else, remedy_else)) = hint::for_value(&path, value, &mistake.what) {
-            what = what_else.map_or(what, str::to_owned);
-            remedy = Some(remedy_else.to_owned());
+        if let Some((what, remedy)) = hint::for_value(&path, value, &mistake.what) {
+            wrong.what = what.map_or(wrong.what, str::to_owned);
+            wrong.remedy = Some(remedy.to_owned());
         }
         if let (What::UnknownKey(allowed), Some(key), Some(value)) = (&mistake.what, key, value)
             && is_hidden_key(&key.key_text(), value, allowed)
         {
             path.0.pop();
-            return self.put(Some(key), path.key("***"), what, remedy);
+            return self.put(Some(key), path.key("***"), wrong);
         }
-        self.problem(path, mistake.what.part(), what, remedy);
+        self.problem(path, mistake.what.part(), wrong);
     }
 
     /// The text that a node was read from.
@@ -205,7 +211,7 @@ impl Found<'_> {
         &self.shown[usize::from(node.id >= overlay::IDS)]
     }
 
-    fn problem(&mut self, path: Path, part: Part, what: String, remedy: Option<String>) {
+    fn problem(&mut self, path: Path, part: Part, wrong: BuildError) {
         if self.problems.len() >= SHOWN {
             self.more += 1;
             return;
@@ -221,36 +227,25 @@ impl Found<'_> {
             }
         };
         let node = if part == Part::Key { key.or(value) } else { value };
-        self.put(node, path, what, remedy);
+        self.put(node, path, wrong);
     }
 
-    fn put(&mut self, node: Option<&Tree>, path: Path, what: String, remedy: Option<String>) {
+    fn put(&mut self, node: Option<&Tree>, path: Path, wrong: BuildError) {
         let (mut file, mut place) = (None, None);
         if let Some(node) = node {
             let shown = self.text_of(node);
             place = shown.place(node.span);
             file = place.as_ref().and(shown.file).map(str::to_owned);
         }
-        self.problems.push(Problem {
-            file,
-            place,
-            path: plain(&path.to_string()),
-            what: plain(&what),
-            remedy: remedy.map(|remedy| plain(&remedy)),
-        });
+        self.problems.push(Problem::new(file, place, &path.to_string(), wrong));
     }
 }
 
 /// One mistake in a broker file. `key` is the one at fault, at the top.
 pub(super) fn wrong(file: &str, text: &str, tree: &Tree, key: &str, what: &str) -> ConfigError {
     let shown = Shown::new(None, text, Some(tree), &[]);
-    let (path, node) = match tree.entry(key) {
-        Some((node, _)) => (plain(key), node),
-        None => (String::new(), tree),
-    };
-    let place = shown.place(node.span);
-    let problem = Problem { file: None, place, path, what: what.into(), remedy: None };
-    ConfigError::of(file, problem)
+    let (path, node) = tree.entry(key).map_or(("", tree), |(node, _)| (key, node));
+    ConfigError::of(file, shown.place(node.span), path, BuildError::new(what))
 }
 
 /// A sentence without what it quotes of a value.
@@ -283,19 +278,6 @@ fn behind_quote(text: &str) -> &str {
     ""
 }
 
-/// A text that is not YAML.
-fn syntax(text: &str, fault: Fault) -> Problem {
-    let shown = Shown::new(None, text, None, &[]);
-    let place = fault.at.and_then(|at| shown.place(at).or_else(|| shown.last()));
-    Problem {
-        file: None,
-        place,
-        path: String::new(),
-        what: plain(&fault.what),
-        remedy: Some(plain(&fault.remedy)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,7 +287,7 @@ mod tests {
         let tree = Tree::read(text).unwrap();
         let reading = Reading::default();
         let _ = reading.read::<Config>(&tree);
-        reading.steps()
+        reading.steps.get()
     }
 
     #[test]

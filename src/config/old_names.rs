@@ -15,7 +15,7 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("ChecksumSettings", "behind", "trailing"),
 ];
 
-/// The name of a key that settings of this type once called otherwise.
+/// The name of a key in settings of this type, by its old name.
 pub(super) fn new_name(of: &str, old: &str) -> Option<&'static str> {
     let found = RENAMED.iter().find(|(settings, name, _)| (*settings, *name) == (of, old));
     found.map(|(_, _, name)| *name)
@@ -28,7 +28,7 @@ pub(super) fn old_name(of: &str, name: &str) -> Option<&'static str> {
     found.map(|(_, old, _)| *old)
 }
 
-/// Gives keys their names, by their numbers: from then on nobody else has to know the old ones.
+/// Gives keys their new names, by their numbers, so that nothing else has to know the old ones.
 pub(super) fn renew(tree: &mut Tree, renamed: &[(u32, &'static str)]) {
     tree.for_each(&mut |node| {
         if let Some((_, name)) = renamed.iter().find(|(id, _)| *id == node.id) {

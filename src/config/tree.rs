@@ -1,4 +1,4 @@
-//! From a YAML tree to the config types, with the place of every mistake: reading goes on behind one.
+//! From a YAML tree to the config types, with the place of every mistake: reading goes on after one.
 
 mod choice;
 mod mistake;
@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 impl Path {
-    /// The path of a node, and the node, by its number.
+    /// The path of a node, by its number.
     pub fn of(tree: &Tree, id: u32) -> Option<Path> {
         fn find(tree: &Tree, id: u32, steps: &mut Vec<Step>) -> bool {
             if tree.id == id {
@@ -52,18 +52,18 @@ impl Path {
 #[derive(Debug, Default)]
 pub struct Reading {
     /// The first of the mistakes, at most as many as are shown.
-    mistakes: RefCell<Vec<Mistake>>,
-    /// How many there are beyond.
-    more: Cell<usize>,
+    pub(super) mistakes: RefCell<Vec<Mistake>>,
+    /// How many mistakes there are beyond these.
+    pub(super) more: Cell<usize>,
     /// Nodes that are passed over because they are wrong.
     cut: RefCell<HashSet<u32>>,
-    /// Keys that have an old name, and their names.
-    renamed: RefCell<Vec<(u32, &'static str)>>,
+    /// The numbers of keys that have an old name, and their new names.
+    pub(super) renamed: RefCell<Vec<(u32, &'static str)>>,
     /// How many nodes were looked at.
-    steps: Cell<usize>,
+    pub(super) steps: Cell<usize>,
 }
 
-/// How often a list's item, or a map's entry, is read again behind a mistake in it.
+/// How often a list's item, or a map's entry, is read again after a mistake in it.
 const PASSES: usize = 100;
 
 impl Reading {
@@ -80,22 +80,6 @@ impl Reading {
             }
         }
         None
-    }
-
-    /// The mistakes, and how many there are beyond these.
-    pub fn mistakes(self) -> (Vec<Mistake>, usize) {
-        (self.mistakes.into_inner(), self.more.get())
-    }
-
-    /// Keys with old names, by their numbers, and their names.
-    pub fn renamed(&self) -> Vec<(u32, &'static str)> {
-        self.renamed.take()
-    }
-
-    /// How many nodes were looked at.
-    #[cfg(test)]
-    pub fn steps(&self) -> usize {
-        self.steps.get()
     }
 
     /// Notes a mistake in a part of `tree` and cuts it out. `false` if nothing is left.
@@ -146,7 +130,7 @@ impl Reading {
 pub fn read<T: for<'de> Deserialize<'de>>(tree: &Tree) -> Result<T, String> {
     let reading = Reading::default();
     let read = reading.read(tree);
-    match reading.mistakes().0.first() {
+    match reading.mistakes.borrow().first() {
         Some(mistake) => Err(mistake.with_path(tree)),
         None => read.ok_or_else(|| "this cannot be read".into()),
     }

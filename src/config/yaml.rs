@@ -15,7 +15,7 @@ const MOST_NODES: usize = 100_000;
 /// Maps and lists within each other. A configuration has nine.
 const DEEPEST: usize = 64;
 
-/// What the parser may have to hold back of a text before it knows what it is: about so many tokens.
+/// About how many tokens the parser may have to hold back before it knows what they are.
 const MOST_TOKENS: usize = 250_000;
 
 /// A node and its place.
@@ -24,7 +24,7 @@ pub struct Tree {
     pub value: Value,
     /// Where it stands; of a map or list where it begins.
     pub span: Span,
-    /// The same for a node and for what an alias repeats of it, different for all others.
+    /// A number that a node shares only with what an alias repeats of it.
     pub id: u32,
 }
 
@@ -57,11 +57,10 @@ pub enum Scalar<'a> {
     Text(&'a str),
 }
 
-/// From a place in a text to one behind it.
+/// From the place of a first character to the one behind the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     pub start: Mark,
-    /// Behind the last one.
     pub end: Mark,
 }
 
@@ -88,7 +87,7 @@ impl Default for Value {
     }
 }
 
-/// Texts and trees are the same if they say the same, wherever and in whichever way.
+/// Trees are equal if they say the same, wherever and however it is written.
 impl PartialEq for Tree {
     fn eq(&self, other: &Tree) -> bool {
         match (&self.value, &other.value) {

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// After so long since the first time the log is told again, then every [`LAST`].
+/// When the log is told again, from the first time on; after these times, every [`LAST`].
 const STEPS: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
 const LAST: Duration = Duration::from_secs(6 * 3600);
 
-/// A fault that did not occur for so long has gone: the next time it is new.
+/// A fault that did not occur for this time is over: its next occurrence is a new fault.
 const QUIET: Duration = Duration::from_secs(3600);
 
 /// A fault of one kind and one owner. The log is told of it at once, after 1 min, 10 min and 1 h,
@@ -26,7 +26,7 @@ struct Episode {
     told: Instant,
     /// When the log may be told again.
     next: Instant,
-    /// How many steps of [`STEPS`] are behind.
+    /// How many of [`STEPS`] have passed.
     step: usize,
     /// Occurrences since the log was told.
     untold: u64,
@@ -48,7 +48,7 @@ impl Lasting {
         self.occurred_times(1, now)
     }
 
-    /// It occurred so often at once; with 0 nothing happens.
+    /// The fault occurred this many times at once; 0 changes nothing.
     pub fn occurred_times(&mut self, times: u64, now: Instant) -> Option<Again> {
         if times == 0 {
             return None;

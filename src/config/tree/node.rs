@@ -1,9 +1,9 @@
 //! A serde deserializer over [`Tree`]: it knows which node it reads, notes the mistakes in it and goes
-//! on behind them.
+//! on after them.
 
+use super::Reading;
 use super::choice::Choice;
 use super::mistake::{Error, Mistake, NOWHERE, What, wrong};
-use super::Reading;
 use crate::base::one_by_one;
 use crate::config::yaml::{Scalar, Tree, Value};
 use crate::config::{hint, old_names};
@@ -17,7 +17,7 @@ use serde::de::{
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
     pub(super) tree: &'a Tree,
-    /// Where mistakes are noted so that what stands behind them is read, too.
+    /// Where mistakes are noted, so that what follows them is read, too.
     pub(super) reading: &'a Reading,
 }
 
@@ -45,21 +45,19 @@ impl<'a> Node<'a> {
         let Value::Map(keys) = &self.tree.value else {
             return Err(unexpected(self.tree, &visitor));
         };
-        visitor.visit_map(self.keys(keys, Some(Known { of, fields }), false)).map_err(
-            |mut error| {
-                // A key that is missing because it was wrong, or spelled wrong, was reported already.
-                if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
-                    let is_cut = |(key, value)| self.reading.is_cut([key, value]);
-                    let is_cut = self.tree.entry(key).is_some_and(is_cut);
-                    let meant = |(other, _): &(Tree, Tree)| {
-                        let other = other.key_text();
-                        !fields.contains(&&*other) && hint::is_meant(&other, key)
-                    };
-                    error.follows = is_cut || keys.iter().any(meant);
-                }
-                error
-            },
-        )
+        let entries = self.keys(keys, Some(Known { of, fields }), false);
+        visitor.visit_map(entries).map_err(|mut error| {
+            // A key that is missing because it was wrong, or spelled wrong, was reported already.
+            if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
+                let is_cut = |(key, value)| self.reading.is_cut([key, value]);
+                let meant = |(other, _): &(Tree, Tree)| {
+                    let other = other.key_text();
+                    !fields.contains(&&*other) && hint::is_meant(&other, key)
+                };
+                error.follows = self.tree.entry(key).is_some_and(is_cut) || keys.iter().any(meant);
+            }
+            error
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{DEEPEST, Mark, Span};
 use saphyr_parser::ScanError;
 
-/// Why a text is no tree.
+/// Why a text is not a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub at: Option<Span>,
