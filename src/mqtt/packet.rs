@@ -25,7 +25,7 @@ pub(crate) use property::Place;
 pub use property::{Pair, Properties, Property, Varint};
 pub use publish::{Oversize, Publish, WildcardTopic};
 pub use reason::Reason;
-pub use suback::{SubAck, UnsubAck};
+pub use suback::SubAck;
 pub use subscribe::{RetainHandling, Subscribe, Subscription};
 pub use unsubscribe::Unsubscribe;
 pub use version::{NotVersion, Version, VersionChoice};
@@ -66,7 +66,7 @@ pub enum Packet {
     /// Client gives filters up (3.10).
     Unsubscribe(Unsubscribe),
     /// Broker has given them up (3.11).
-    UnsubAck(UnsubAck),
+    UnsubAck(SubAck),
     /// Are you there? (3.12)
     PingReq,
     /// Yes (3.13).
@@ -81,9 +81,6 @@ pub enum Packet {
 /// step and must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// A length or number takes more than four bytes or is not in its shortest form (1.5.5).
-    #[error("malformed variable byte integer")]
-    Varint,
     /// A packet other than a message is larger than we take.
     #[error("a packet of type {kind} with {size} bytes is larger than we take")]
     TooLarge {
@@ -109,12 +106,6 @@ pub enum PacketError {
     /// Bytes behind the last field.
     #[error("a packet of type {0} has bytes behind its end")]
     Long(u8),
-    /// A text is not UTF-8, or contains U+0000 (1.5.4).
-    #[error("a text is not valid UTF-8")]
-    Utf8,
-    /// A packet identifier 0 (2.2.1).
-    #[error("packet identifier 0")]
-    ZeroId,
     /// A topic with a wildcard, an empty one, or a malformed filter (3.3.2.1, 4.7).
     #[error("{0}")]
     Topic(#[from] TopicError),
@@ -125,9 +116,6 @@ pub enum PacketError {
     /// A topic alias 0 (3.3.2.3.4).
     #[error("a topic alias 0")]
     ZeroAlias,
-    /// QoS 3 (3.3.1.2).
-    #[error("QoS {0}")]
-    Qos(u8),
     /// A protocol level that nobody knows (3.1.2.2).
     #[error("protocol level {0}")]
     Version(u8),
@@ -217,14 +205,14 @@ impl Packet {
             connect::KIND => Connect::read(body).map(Packet::Connect),
             connack::KIND => ConnAck::read(body, version).map(Packet::ConnAck),
             publish::KIND => Publish::read(flags, body, version).map(Packet::Publish),
-            ack::PUBACK => Ack::read(kind, body, version).map(Packet::PubAck),
-            ack::PUBREC => Ack::read(kind, body, version).map(Packet::PubRec),
-            ack::PUBREL => Ack::read(kind, body, version).map(Packet::PubRel),
-            ack::PUBCOMP => Ack::read(kind, body, version).map(Packet::PubComp),
+            ack::PUBACK => Ack::read(body, version).map(Packet::PubAck),
+            ack::PUBREC => Ack::read(body, version).map(Packet::PubRec),
+            ack::PUBREL => Ack::read(body, version).map(Packet::PubRel),
+            ack::PUBCOMP => Ack::read(body, version).map(Packet::PubComp),
             subscribe::KIND => Subscribe::read(body, version).map(Packet::Subscribe),
-            suback::SUBACK => SubAck::read(body, version).map(Packet::SubAck),
+            suback::SUBACK => SubAck::read(kind, body, version).map(Packet::SubAck),
             unsubscribe::KIND => Unsubscribe::read(body, version).map(Packet::Unsubscribe),
-            suback::UNSUBACK => UnsubAck::read(body, version).map(Packet::UnsubAck),
+            suback::UNSUBACK => SubAck::read(kind, body, version).map(Packet::UnsubAck),
             PINGREQ => Ok(Packet::PingReq),
             PINGRESP => Ok(Packet::PingResp),
             disconnect::DISCONNECT => Disconnect::read(body, version).map(Packet::Disconnect),
@@ -245,9 +233,9 @@ impl Packet {
             Packet::PubRel(ack) => ack.write(ack::PUBREL, out, version),
             Packet::PubComp(ack) => ack.write(ack::PUBCOMP, out, version),
             Packet::Subscribe(subscribe) => subscribe.write(out, version),
-            Packet::SubAck(suback) => suback.write(out, version),
+            Packet::SubAck(suback) => suback.write(suback::SUBACK, out, version),
             Packet::Unsubscribe(unsubscribe) => unsubscribe.write(out, version),
-            Packet::UnsubAck(unsuback) => unsuback.write(out, version),
+            Packet::UnsubAck(suback) => suback.write(suback::UNSUBACK, out, version),
             Packet::PingReq => out.put_slice(&[PINGREQ << 4, 0]),
             Packet::PingResp => out.put_slice(&[PINGRESP << 4, 0]),
             Packet::Disconnect(disconnect) => disconnect.write(out, version),

@@ -6,7 +6,7 @@ mod session;
 use crate::base::secret::Secret;
 use crate::mqtt::packet::{Ack, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
 use crate::mqtt::packet::{Properties, Property, Publish, Reason, RetainHandling, SubAck};
-use crate::mqtt::packet::{Subscribe, UnsubAck, Unsubscribe, Version, Will};
+use crate::mqtt::packet::{Subscribe, Unsubscribe, Version, Will};
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::BytesMut;
 use session::{Session, Step, Subscriber};
@@ -328,7 +328,7 @@ impl Broker {
                 let mut reasons = Vec::new();
                 self.session(&client, |session| reasons = session.unsubscribe(&filters));
                 let properties = Properties::NONE;
-                self.put(link, &Packet::UnsubAck(UnsubAck { id, reasons, properties }));
+                self.put(link, &Packet::UnsubAck(SubAck { id, reasons, properties }));
             }
             (Packet::PingReq, Some(_)) if self.faults.mute => {}
             (Packet::PingReq, Some(_)) => self.put(link, &Packet::PingResp),

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use tty2mqtt::mqtt::packet::{Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Oversize, Packet};
 use tty2mqtt::mqtt::packet::{PacketError, PacketId, Pair, Properties, Property, Publish, Reason};
-use tty2mqtt::mqtt::packet::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck};
+use tty2mqtt::mqtt::packet::{RetainHandling, SubAck, Subscribe, Subscription};
 use tty2mqtt::mqtt::packet::{Unsubscribe, Varint, Version, Will};
 use tty2mqtt::mqtt::topic::Qos;
 
@@ -185,7 +185,7 @@ fn packet_of(version: Version) -> impl Strategy<Value = Packet> {
     );
     let unsuback = unsuback.prop_map(move |(id, reasons, properties)| {
         let reasons = if version == Version::V5 { reasons } else { Vec::new() };
-        Packet::UnsubAck(UnsubAck { id, reasons, properties })
+        Packet::UnsubAck(SubAck { id, reasons, properties })
     });
     let granted = vec![
         Reason::SUCCESS,

@@ -468,9 +468,7 @@ async fn b20_calls_that_a_later_one_takes_the_place_of_are_answered() {
                 Packet::Unsubscribe(it) => {
                     let reasons = vec![Reason::SUCCESS; it.filters.len()];
                     let properties = Properties::NONE;
-                    let answer =
-                        tty2mqtt::mqtt::packet::UnsubAck { id: it.id, reasons, properties };
-                    Packet::UnsubAck(answer)
+                    Packet::UnsubAck(SubAck { id: it.id, reasons, properties })
                 }
                 Packet::PingReq => Packet::PingResp,
                 other => panic!("{other}"),

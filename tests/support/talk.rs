@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
-use tty2mqtt::mqtt::packet::{Auth, ConnAck, Disconnect, Publish, Reason, SubAck, UnsubAck};
+use tty2mqtt::mqtt::packet::{Auth, ConnAck, Disconnect, Publish, Reason, SubAck};
 use tty2mqtt::mqtt::session::{Ending, Event, Options, Session, SessionError};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
@@ -148,7 +148,7 @@ macro_rules! said {
     };
 }
 
-said!(ConnAck Publish SubAck UnsubAck Disconnect Auth);
+said!(ConnAck Publish SubAck Disconnect Auth);
 
 pub fn options() -> Options {
     Options { client_id: "c".into(), version: Some(Version::V5), ..Options::default() }

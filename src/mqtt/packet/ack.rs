@@ -1,8 +1,7 @@
 //! Acknowledgements of a message: PUBACK, PUBREC, PUBREL, PUBCOMP (3.4 to 3.7).
 
 use super::property::Place;
-use super::reason::Carrier;
-use super::wire::Reader;
+use super::wire::{Reader, put_reason_and_properties, reason_and_properties_len};
 use super::{Header, PacketError, PacketId, Properties, Reason, Version};
 use bytes::{BufMut, BytesMut};
 
@@ -28,38 +27,17 @@ impl Ack {
         Ack { id, reason, properties: Properties::NONE }
     }
 
-    pub(super) fn read(kind: u8, body: &mut Reader, version: Version) -> Result<Ack, PacketError> {
+    pub(super) fn read(body: &mut Reader, version: Version) -> Result<Ack, PacketError> {
         let id = body.id()?;
-        if !version.is_5() || body.is_empty() {
-            return Ok(Ack::new(id, Reason::SUCCESS));
-        }
-        let carrier = match kind {
-            PUBACK | PUBREC => Carrier::PubAckOrRec,
-            _ => Carrier::PubRelOrComp,
-        };
-        let code = body.u8()?;
-        let reason = Reason::in_packet(code, carrier).ok_or(PacketError::Reason { kind, code })?;
-        // Properties may be left out altogether (3.4.2.2.1).
-        let properties = match body.is_empty() {
-            true => Properties::NONE,
-            false => Properties::read(body, version, Place::Ack)?,
-        };
+        let (reason, properties) = body.reason_and_properties(version, Place::Ack)?;
         Ok(Ack { id, reason, properties })
     }
 
     pub(super) fn write(&self, kind: u8, out: &mut BytesMut, version: Version) {
         let flags = if kind == PUBREL { 0b0010 } else { 0 };
-        let has_properties = !self.properties.is_empty() && version.is_5();
-        let has_reason = version.is_5() && (has_properties || self.reason != Reason::SUCCESS);
-        let mut len = 2 + usize::from(has_reason);
-        len += if has_properties { self.properties.len(version) } else { 0 };
+        let len = 2 + reason_and_properties_len(self.reason, &self.properties, version);
         Header::write(kind, flags, len, out);
         out.put_u16(self.id.get());
-        if has_reason {
-            out.put_u8(self.reason.code());
-        }
-        if has_properties {
-            self.properties.write(out, version);
-        }
+        put_reason_and_properties(out, self.reason, &self.properties, version);
     }
 }

@@ -1,7 +1,6 @@
 //! CONNACK (3.2).
 
 use super::property::Place;
-use super::reason::Carrier;
 use super::wire::Reader;
 use super::{Header, PacketError, Properties, Reason, Version};
 use bytes::{BufMut, BytesMut};
@@ -33,7 +32,7 @@ impl ConnAck {
         // properties, not even their length, it lets nobody of 5.0 in ([MQTT-2.2.2-1]): it did not
         // look at the version, and would take that length for a part of each message.
         let reason = match version.is_5() && !body.is_empty() {
-            true => Reason::in_packet(code, Carrier::ConnAck),
+            true => Reason::in_packet(code, KIND),
             false if version.is_5() && code == 0 => return Err(PacketError::Short(KIND)),
             false => Reason::from_return_code(code),
         };

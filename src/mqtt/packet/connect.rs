@@ -1,7 +1,7 @@
 //! CONNECT (3.1).
 
 use super::property::Place;
-use super::wire::{Reader, put_binary};
+use super::wire::{Reader, put_binary, qos};
 use super::{Header, PacketError, Properties, Version};
 use crate::base::secret::Secret;
 use crate::mqtt::topic::{Qos, Topic};
@@ -83,7 +83,6 @@ impl Connect {
         };
         let flags = body.u8()?;
         let has = |flag| flags & flag != 0;
-        let will_qos = flags >> 3 & 0b11;
         if has(1)
             || !has(WILL) && flags & (WILL_RETAIN | 0b1_1000) != 0
             || has(PASSWORD) && !has(USER) && !version.is_5()
@@ -98,7 +97,7 @@ impl Connect {
             Some(Will {
                 topic: Topic::from_utf8(body.binary()?)?,
                 payload: body.binary()?,
-                qos: Qos::try_from(u64::from(will_qos)).map_err(|_| PacketError::Qos(will_qos))?,
+                qos: qos(flags >> 3 & 0b11)?,
                 retain: has(WILL_RETAIN),
                 properties,
             })

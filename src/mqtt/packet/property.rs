@@ -23,7 +23,10 @@ pub(crate) enum Place {
 trait Value: Sized {
     fn read(body: &mut Reader) -> Result<Self, PacketError>;
     fn write(&self, out: &mut BytesMut);
-    fn len(&self) -> usize;
+    /// Bytes that it takes.
+    fn len(&self) -> usize {
+        size_of::<Self>()
+    }
 }
 
 impl Value for u8 {
@@ -32,9 +35,6 @@ impl Value for u8 {
     }
     fn write(&self, out: &mut BytesMut) {
         out.put_u8(*self);
-    }
-    fn len(&self) -> usize {
-        1
     }
 }
 
@@ -49,9 +49,6 @@ impl Value for bool {
     fn write(&self, out: &mut BytesMut) {
         out.put_u8(u8::from(*self));
     }
-    fn len(&self) -> usize {
-        1
-    }
 }
 
 impl Value for u16 {
@@ -61,9 +58,6 @@ impl Value for u16 {
     fn write(&self, out: &mut BytesMut) {
         out.put_u16(*self);
     }
-    fn len(&self) -> usize {
-        2
-    }
 }
 
 impl Value for u32 {
@@ -72,9 +66,6 @@ impl Value for u32 {
     }
     fn write(&self, out: &mut BytesMut) {
         out.put_u32(*self);
-    }
-    fn len(&self) -> usize {
-        4
     }
 }
 
@@ -136,7 +127,7 @@ impl Value for Pair {
 }
 
 macro_rules! properties {
-    ($($id:literal $name:ident($kind:ty) $text:literal, $places:expr, $doc:literal;)*) => {
+    ($($id:literal $name:ident $getter:ident($kind:ty) $text:literal, $places:expr, $doc:literal;)*) => {
         /// One property.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Property {
@@ -191,6 +182,17 @@ macro_rules! properties {
                 }
             }
         }
+
+        /// The first property of each kind.
+        impl Properties {
+            $(#[doc = $doc]
+            pub fn $getter(&self) -> Option<&$kind> {
+                self.0.iter().find_map(|property| match property {
+                    Property::$name(value) => Some(value),
+                    _ => None,
+                })
+            })*
+        }
     };
 }
 
@@ -206,54 +208,54 @@ const MESSAGE: u16 = PUBLISH | WILL;
 const ALL: u16 = 0xFFFF;
 
 properties! {
-    0x01 PayloadFormat(bool) "payload-format-indicator", MESSAGE,
+    0x01 PayloadFormat payload_format(bool) "payload-format-indicator", MESSAGE,
         "Whether the payload is text in UTF-8.";
-    0x02 MessageExpiry(u32) "message-expiry-interval", MESSAGE,
+    0x02 MessageExpiry message_expiry(u32) "message-expiry-interval", MESSAGE,
         "Seconds after which the message means nothing any more.";
-    0x03 ContentType(String) "content-type", MESSAGE, "What the payload is, such as a MIME type.";
-    0x08 ResponseTopic(String) "response-topic", MESSAGE, "Where an answer is expected.";
-    0x09 CorrelationData(Bytes) "correlation-data", MESSAGE, "What the answer repeats.";
-    0x0B SubscriptionId(Varint) "subscription-identifier", PUBLISH | SUBSCRIBE,
+    0x03 ContentType content_type(String) "content-type", MESSAGE, "What the payload is, such as a MIME type.";
+    0x08 ResponseTopic response_topic(String) "response-topic", MESSAGE, "Where an answer is expected.";
+    0x09 CorrelationData correlation_data(Bytes) "correlation-data", MESSAGE, "What the answer repeats.";
+    0x0B SubscriptionId subscription_id(Varint) "subscription-identifier", PUBLISH | SUBSCRIBE,
         "The subscription's number, 1 to 268,435,455.";
-    0x11 SessionExpiry(u32) "session-expiry-interval", CONNECT | CONNACK | DISCONNECT,
+    0x11 SessionExpiry session_expiry(u32) "session-expiry-interval", CONNECT | CONNACK | DISCONNECT,
         "Seconds for which the broker keeps a session without a link; 0xFFFF_FFFF: for ever.";
-    0x12 AssignedClientId(String) "assigned-client-identifier", CONNACK,
+    0x12 AssignedClientId assigned_client_id(String) "assigned-client-identifier", CONNACK,
         "The client identifier that the broker made up.";
-    0x13 ServerKeepAlive(u16) "server-keep-alive", CONNACK,
+    0x13 ServerKeepAlive server_keep_alive(u16) "server-keep-alive", CONNACK,
         "The keep alive in seconds that the broker wants.";
-    0x15 AuthMethod(String) "authentication-method", CONNECT | CONNACK | AUTH,
+    0x15 AuthMethod auth_method(String) "authentication-method", CONNECT | CONNACK | AUTH,
         "The way of the authentication exchange.";
-    0x16 AuthData(Bytes) "authentication-data", CONNECT | CONNACK | AUTH,
+    0x16 AuthData auth_data(Bytes) "authentication-data", CONNECT | CONNACK | AUTH,
         "A step of that exchange.";
-    0x17 RequestProblemInfo(bool) "request-problem-information", CONNECT,
+    0x17 RequestProblemInfo request_problem_info(bool) "request-problem-information", CONNECT,
         "Whether reasons may be explained in words.";
-    0x18 WillDelay(u32) "will-delay-interval", WILL,
+    0x18 WillDelay will_delay(u32) "will-delay-interval", WILL,
         "Seconds between the loss of a client and its will.";
-    0x19 RequestResponseInfo(bool) "request-response-information", CONNECT,
+    0x19 RequestResponseInfo request_response_info(bool) "request-response-information", CONNECT,
         "Whether the broker is to send `ResponseInfo`.";
-    0x1A ResponseInfo(String) "response-information", CONNACK,
+    0x1A ResponseInfo response_info(String) "response-information", CONNACK,
         "What response topics are to begin with.";
-    0x1C ServerReference(String) "server-reference", CONNACK | DISCONNECT, "Another broker to use.";
-    0x1F ReasonString(String) "reason-string", CONNACK | ACK | DISCONNECT | AUTH,
+    0x1C ServerReference server_reference(String) "server-reference", CONNACK | DISCONNECT, "Another broker to use.";
+    0x1F ReasonString reason_string(String) "reason-string", CONNACK | ACK | DISCONNECT | AUTH,
         "The reason in words.";
-    0x21 ReceiveMaximum(u16) "receive-maximum", CONNECT | CONNACK,
+    0x21 ReceiveMaximum receive_maximum(u16) "receive-maximum", CONNECT | CONNACK,
         "How many messages of QoS 1 and 2 may be unacknowledged, 1 to 65,535.";
-    0x22 TopicAliasMaximum(u16) "topic-alias-maximum", CONNECT | CONNACK,
+    0x22 TopicAliasMaximum topic_alias_maximum(u16) "topic-alias-maximum", CONNECT | CONNACK,
         "The highest topic alias that is understood.";
-    0x23 TopicAlias(u16) "topic-alias", PUBLISH,
+    0x23 TopicAlias topic_alias(u16) "topic-alias", PUBLISH,
         "A number that stands for the topic on this link, at least 1.";
-    0x24 MaximumQos(u8) "maximum-qos", CONNACK, "The highest QoS that the broker takes, 0 or 1.";
-    0x25 RetainAvailable(bool) "retain-available", CONNACK,
+    0x24 MaximumQos maximum_qos(u8) "maximum-qos", CONNACK, "The highest QoS that the broker takes, 0 or 1.";
+    0x25 RetainAvailable retain_available(bool) "retain-available", CONNACK,
         "Whether the broker keeps retained messages.";
-    0x26 UserProperty(Pair) "user-property", ALL,
+    0x26 UserProperty user_property(Pair) "user-property", ALL,
         "A name and a value that only the application understands.";
-    0x27 MaximumPacketSize(u32) "maximum-packet-size", CONNECT | CONNACK,
+    0x27 MaximumPacketSize maximum_packet_size(u32) "maximum-packet-size", CONNECT | CONNACK,
         "The largest packet that is taken, in bytes.";
-    0x28 WildcardAvailable(bool) "wildcard-subscription-available", CONNACK,
+    0x28 WildcardAvailable wildcard_available(bool) "wildcard-subscription-available", CONNACK,
         "Whether filters may have wildcards.";
-    0x29 SubscriptionIdAvailable(bool) "subscription-identifiers-available", CONNACK,
+    0x29 SubscriptionIdAvailable subscription_id_available(bool) "subscription-identifiers-available", CONNACK,
         "Whether subscriptions may have numbers.";
-    0x2A SharedAvailable(bool) "shared-subscription-available", CONNACK,
+    0x2A SharedAvailable shared_available(bool) "shared-subscription-available", CONNACK,
         "Whether subscriptions may be shared.";
 }
 
@@ -295,47 +297,6 @@ impl Property {
 /// The properties of a packet, in the order in which they came or shall go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties(pub Vec<Property>);
-
-/// The first property of a kind.
-macro_rules! getters {
-    ($($method:ident $name:ident -> $kind:ty, $doc:literal;)*) => {
-        impl Properties {
-            $(#[doc = $doc]
-            pub fn $method(&self) -> Option<&$kind> {
-                self.0.iter().find_map(|property| match property {
-                    Property::$name(value) => Some(value),
-                    _ => None,
-                })
-            })*
-        }
-    };
-}
-
-getters! {
-    message_expiry MessageExpiry -> u32, "Seconds after which the message means nothing any more.";
-    session_expiry SessionExpiry -> u32, "Seconds for which the broker keeps the session.";
-    assigned_client_id AssignedClientId -> String, "The client identifier of the broker's choice.";
-    server_keep_alive ServerKeepAlive -> u16, "The keep alive in seconds of the broker's choice.";
-    auth_method AuthMethod -> String, "The way of the authentication exchange.";
-    auth_data AuthData -> Bytes, "A step of that exchange.";
-    server_reference ServerReference -> String, "Another broker to use.";
-    reason_string ReasonString -> String, "The reason in words.";
-    receive_maximum ReceiveMaximum -> u16, "How many messages may be unacknowledged.";
-    topic_alias_maximum TopicAliasMaximum -> u16, "The highest topic alias that is understood.";
-    topic_alias TopicAlias -> u16, "The number that stands for the topic.";
-    maximum_qos MaximumQos -> u8, "The highest QoS that the broker takes.";
-    retain_available RetainAvailable -> bool, "Whether the broker keeps retained messages.";
-    maximum_packet_size MaximumPacketSize -> u32, "The largest packet that is taken, in bytes.";
-    wildcard_available WildcardAvailable -> bool, "Whether filters may have wildcards.";
-    subscription_id_available SubscriptionIdAvailable -> bool, "Whether subscriptions may have numbers.";
-    shared_available SharedAvailable -> bool, "Whether subscriptions may be shared.";
-    response_topic ResponseTopic -> String, "Where an answer is expected.";
-    correlation_data CorrelationData -> Bytes, "What the answer repeats.";
-    content_type ContentType -> String, "What the payload is.";
-    payload_format PayloadFormat -> bool, "Whether the payload is text in UTF-8.";
-    will_delay WillDelay -> u32, "Seconds between the loss of a client and its will.";
-    request_problem_info RequestProblemInfo -> bool, "Whether reasons may be explained in words.";
-}
 
 impl Properties {
     /// None.

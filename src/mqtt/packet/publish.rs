@@ -1,7 +1,7 @@
 //! PUBLISH (3.3).
 
 use super::property::Place;
-use super::wire::{Reader, put_binary};
+use super::wire::{self, Reader, put_binary};
 use super::{Decoded, Header, PacketError, PacketId, Properties, Version};
 use crate::mqtt::topic::{Qos, Topic, TopicError};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -75,8 +75,7 @@ impl Publish {
 }
 
 fn qos(flags: u8) -> Result<Qos, PacketError> {
-    let bits = flags >> 1 & 0b11;
-    let qos = Qos::try_from(u64::from(bits)).map_err(|_| PacketError::Qos(bits))?;
+    let qos = wire::qos(flags >> 1 & 0b11)?;
     // A message that is not repeated cannot be a repetition (3.3.1.1).
     if qos == Qos::AtMostOnce && flags & DUP != 0 {
         return Err(PacketError::Flags { kind: KIND, flags });
@@ -135,7 +134,7 @@ pub(super) fn oversize(
         Qos::AtMostOnce => None,
         Qos::AtLeastOnce | Qos::ExactlyOnce => {
             let bytes = [body[head - 2], body[head - 1]];
-            Some(PacketId::new(u16::from_be_bytes(bytes)).ok_or(PacketError::ZeroId)?)
+            Some(wire::packet_id(u16::from_be_bytes(bytes))?)
         }
     };
     buffer.advance(header.len + head);

@@ -1,5 +1,6 @@
 //! Reason codes (MQTT 5.0, 2.4), and the return codes of CONNACK in 3.x.
 
+use super::{ack, connack, disconnect, suback};
 use std::fmt;
 
 /// How something went. Below 0x80 it went well. A packet of MQTT 3.x has none and gets the one that
@@ -69,18 +70,6 @@ reasons! {
     0xA2 WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED "wildcard subscriptions not supported"
 }
 
-/// The packets that carry a reason, each with reasons of its own (2.4, table 2-6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
-    ConnAck,
-    PubAckOrRec,
-    PubRelOrComp,
-    SubAck,
-    UnsubAck,
-    Disconnect,
-    Auth,
-}
-
 impl Reason {
     /// The code on the wire of MQTT 5.0.
     pub fn code(self) -> u8 {
@@ -103,25 +92,27 @@ impl Reason {
         passing.contains(&self)
     }
 
-    /// A reason as it came in a packet; `None` where the standard does not allow it there.
-    pub(super) fn in_packet(code: u8, carrier: Carrier) -> Option<Reason> {
-        let allowed: &[u8] = match carrier {
-            Carrier::ConnAck => &[
+    /// A reason as it came in a packet of a type; `None` where the standard does not allow it there
+    /// (2.4, table 2-6).
+    pub(super) fn in_packet(code: u8, kind: u8) -> Option<Reason> {
+        let allowed: &[u8] = match kind {
+            connack::KIND => &[
                 0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90,
                 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F,
             ],
-            Carrier::PubAckOrRec => &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99],
-            Carrier::PubRelOrComp => &[0x00, 0x92],
-            Carrier::SubAck => {
+            ack::PUBACK | ack::PUBREC => &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99],
+            ack::PUBREL | ack::PUBCOMP => &[0x00, 0x92],
+            suback::SUBACK => {
                 &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2]
             }
-            Carrier::UnsubAck => &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91],
-            Carrier::Disconnect => &[
+            suback::UNSUBACK => &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91],
+            disconnect::DISCONNECT => &[
                 0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, 0x93,
                 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1,
                 0xA2,
             ],
-            Carrier::Auth => &[0x00, 0x18, 0x19],
+            disconnect::AUTH => &[0x00, 0x18, 0x19],
+            _ => &[],
         };
         allowed.contains(&code).then_some(Reason(code))
     }

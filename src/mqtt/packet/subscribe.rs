@@ -1,7 +1,7 @@
 //! SUBSCRIBE (3.8).
 
 use super::property::Place;
-use super::wire::{Reader, put_binary};
+use super::wire::{self, Reader, put_binary};
 use super::{Header, PacketError, PacketId, Properties, Version};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use bytes::{BufMut, BytesMut};
@@ -65,8 +65,7 @@ impl Subscription {
         let filter: TopicFilter = body.text()?.parse()?;
         let options = body.u8()?;
         let allowed = if version.is_5() { 0b0011_1111 } else { 0b0000_0011 };
-        let bits = options & 0b11;
-        let qos = Qos::try_from(u64::from(bits)).map_err(|_| PacketError::Qos(bits))?;
+        let qos = wire::qos(options & 0b11)?;
         let retain_handling = match options >> 4 & 0b11 {
             0 => RetainHandling::Send,
             1 => RetainHandling::SendIfNew,

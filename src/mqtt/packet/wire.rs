@@ -1,6 +1,8 @@
 //! Fields of a packet's body (MQTT 5.0, 1.5; 3.1.1, 1.5 and 2.3.1).
 
-use super::{PacketError, PacketId};
+use super::property::Place;
+use super::{PacketError, PacketId, Properties, Reason, Version};
+use crate::mqtt::topic::Qos;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Takes fields off the front of a body; a body that ends too early is an error, never a panic.
@@ -53,7 +55,7 @@ impl Reader {
     }
 
     pub(super) fn id(&mut self) -> Result<PacketId, PacketError> {
-        PacketId::new(self.u16()?).ok_or(PacketError::ZeroId)
+        packet_id(self.u16()?)
     }
 
     /// Bytes behind their length (1.5.6).
@@ -67,8 +69,32 @@ impl Reader {
         let bytes = self.binary()?;
         match std::str::from_utf8(&bytes) {
             Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
-            _ => Err(PacketError::Utf8),
+            _ => Err(PacketError::Value("a text is not valid UTF-8")),
         }
+    }
+
+    /// A reason code that this type of packet may carry.
+    pub(super) fn reason(&mut self) -> Result<Reason, PacketError> {
+        let code = self.u8()?;
+        Reason::in_packet(code, self.kind).ok_or(PacketError::Reason { kind: self.kind, code })
+    }
+
+    /// Reason and properties at the end of a packet. Each may be left out where it says nothing
+    /// (3.4.2.1, 3.14.2.1); before 5.0 there is neither.
+    pub(super) fn reason_and_properties(
+        &mut self,
+        version: Version,
+        place: Place,
+    ) -> Result<(Reason, Properties), PacketError> {
+        if !version.is_5() || self.is_empty() {
+            return Ok((Reason::SUCCESS, Properties::NONE));
+        }
+        let reason = self.reason()?;
+        let properties = match self.is_empty() {
+            true => Properties::NONE,
+            false => Properties::read(self, version, place)?,
+        };
+        Ok((reason, properties))
     }
 
     /// All that is left.
@@ -85,6 +111,19 @@ impl Reader {
     }
 }
 
+/// A packet identifier, which is never 0 (2.2.1).
+pub(super) fn packet_id(number: u16) -> Result<PacketId, PacketError> {
+    PacketId::new(number).ok_or(PacketError::Value("packet identifier 0"))
+}
+
+/// A QoS of two bits.
+pub(super) fn qos(bits: u8) -> Result<Qos, PacketError> {
+    Qos::try_from(u64::from(bits)).map_err(|_| PacketError::Value("QoS 3"))
+}
+
+/// A length or number takes more than four bytes or is not in its shortest form (1.5.5).
+const VARINT: PacketError = PacketError::Value("malformed variable byte integer");
+
 /// The number at the front of some bytes, and how many bytes it takes; `None` while it is not whole.
 pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, PacketError> {
     let mut number = 0;
@@ -93,12 +132,12 @@ pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, PacketError> 
         if byte & 0x80 == 0 {
             // A last byte of 0 behind others would be a longer form of a smaller number.
             if n > 0 && *byte == 0 {
-                return Err(PacketError::Varint);
+                return Err(VARINT);
             }
             return Ok(Some((number, n + 1)));
         }
     }
-    if bytes.len() >= 4 { Err(PacketError::Varint) } else { Ok(None) }
+    if bytes.len() >= 4 { Err(VARINT) } else { Ok(None) }
 }
 
 /// Bytes of a number in its shortest form.
@@ -122,6 +161,37 @@ pub(super) fn varint_bytes(number: u32, bytes: &mut [u8]) -> usize {
         rest >>= 7;
     }
     len
+}
+
+/// Bytes of a reason and properties at the end of a packet, see [`put_reason_and_properties`].
+pub(super) fn reason_and_properties_len(
+    reason: Reason,
+    properties: &Properties,
+    version: Version,
+) -> usize {
+    if !version.is_5() {
+        0
+    } else if properties.is_empty() {
+        usize::from(reason != Reason::SUCCESS)
+    } else {
+        1 + properties.len(version)
+    }
+}
+
+/// Writes a reason and properties; each is left out where it says nothing.
+pub(super) fn put_reason_and_properties(
+    out: &mut BytesMut,
+    reason: Reason,
+    properties: &Properties,
+    version: Version,
+) {
+    let len = reason_and_properties_len(reason, properties, version);
+    if len > 0 {
+        out.put_u8(reason.code());
+    }
+    if len > 1 {
+        properties.write(out, version);
+    }
 }
 
 /// Writes a number of at most 268,435,455 in its shortest form.

@@ -1,8 +1,8 @@
 //! How a link begins and ends, and what the broker allows (3.1, 3.2, 3.14, 4.13).
 
-use crate::support::talk::{SECOND, Talk, ack, from_broker, id, message, options, with};
+use crate::support::talk::{SECOND, Said, Talk, ack, from_broker, id, message, options, with};
 use bytes::BytesMut;
-use tty2mqtt::mqtt::packet::{ConnAck, SubAck, UnsubAck, Varint, Version};
+use tty2mqtt::mqtt::packet::{ConnAck, SubAck, Varint, Version};
 use tty2mqtt::mqtt::packet::{
     Disconnect, Packet, Properties, Property, Publish, Reason, Subscription,
 };
@@ -21,8 +21,8 @@ fn mqtt_2_2_1_6_suback_and_unsuback_have_the_identifier_of_what_they_answer() {
     let mut talk = Talk::up(Vec::new());
     talk.session.unsubscribe(vec!["t".parse().unwrap()]);
     assert_eq!(talk.hears(), ["UNSUBSCRIBE 1"]);
-    let unsuback = UnsubAck { id: id(2), reasons, properties: Properties::NONE };
-    assert!(talk.say(unsuback.into()).is_err());
+    let unsuback = SubAck { id: id(2), reasons, properties: Properties::NONE };
+    assert!(talk.say(Said(Packet::UnsubAck(unsuback))).is_err());
 }
 
 #[test]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use tty2mqtt::mqtt::packet::{
     Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId, Properties, Property,
-    Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe,
-    Varint, Version, Will,
+    Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Varint, Version,
+    Will,
 };
 use tty2mqtt::mqtt::topic::{Qos, Topic, TopicFilter};
 
@@ -231,9 +231,8 @@ fn unsuback(version: Version) -> impl Strategy<Value = Packet> {
         true => Just(Vec::new()).boxed(),
         false => prop::collection::vec(select(reasons), 1..4).boxed(),
     };
-    (id(), reasons, some(list![ReasonString(text())])).prop_map(|(id, reasons, properties)| {
-        Packet::UnsubAck(UnsubAck { id, reasons, properties })
-    })
+    (id(), reasons, some(list![ReasonString(text())]))
+        .prop_map(|(id, reasons, properties)| Packet::UnsubAck(SubAck { id, reasons, properties }))
 }
 
 /// Every packet that a version has, as it is once it was on the wire.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tty2mqtt::mqtt::packet::{
     Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId, Properties, Property,
-    Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe,
-    Varint, Version, Will,
+    Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Varint, Version,
+    Will,
 };
 
 type Result<T> = std::result::Result<T, String>;
@@ -77,7 +77,7 @@ pub fn from_json(json: &Value, version: Version) -> Result<Packet> {
             reasons: reasons(list(json, "granted")?)?,
             properties: properties()?,
         }),
-        "unsuback" => Packet::UnsubAck(UnsubAck {
+        "unsuback" => Packet::UnsubAck(SubAck {
             id: id(json)?.ok_or("no identifier")?,
             reasons: match version {
                 Version::V5 => reasons(list(json, "granted")?)?,
