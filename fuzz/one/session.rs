@@ -81,7 +81,7 @@ impl Run {
             }
             45..=49 => {
                 let Ok(filter) = "a/+".parse() else { return rest };
-                self.session.unsubscribe(vec![filter]);
+                self.session.unsubscribe(vec![filter], &Properties::NONE);
             }
             50..=59 => {
                 self.now += Duration::from_secs(u64::from(step - 49) * 7);

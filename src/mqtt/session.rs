@@ -40,7 +40,7 @@ use in_flight::InFlight;
 use inbound::Inbound;
 use keepalive::{Due, KeepAlive};
 use options::Limits;
-use requests::{Answer, Kind, Requests};
+use requests::Requests;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -99,11 +99,10 @@ pub struct Session {
     oversize: Option<Skipped>,
     /// Lent to each message that is sent, so that its properties need no memory of their own.
     scratch: Properties,
-    events: VecDeque<Occurrence>,
+    /// What is to be told, with what acknowledges it.
+    events: VecDeque<(Event, Option<AckToken>)>,
     stray_acks: u64,
     downgrade_is_told: bool,
-    /// Whether this link goes on with a session that the broker kept.
-    is_resumed: bool,
 }
 
 #[derive(Debug)]
@@ -125,13 +124,6 @@ pub enum Ending {
     HangUp,
     /// In any other way.
     Other,
-}
-
-/// An event, and what it is the acknowledgement of.
-#[derive(Debug)]
-struct Occurrence {
-    event: Event,
-    token: Option<AckToken>,
 }
 
 /// A message larger than we take, of which some bytes are still to come.
@@ -176,7 +168,6 @@ impl Session {
             events: VecDeque::new(),
             stray_acks: 0,
             downgrade_is_told: false,
-            is_resumed: false,
         }
     }
 
@@ -231,7 +222,7 @@ impl Session {
 
     /// What is spoken, or was last.
     pub fn version(&self) -> Version {
-        self.fallback.version()
+        self.fallback.version
     }
 
     /// The next link is to another broker, of which this is known. Returns what is known of the one
@@ -274,7 +265,7 @@ impl Session {
         if !self.auth.as_ref().is_some_and(|auth| auth.hides_login()) {
             (connect.user, connect.password) = (login.user.clone(), login.password.clone());
         }
-        connect.will = connect.will.and_then(|will| self.fallback.will().of(will));
+        connect.will = connect.will.and_then(|will| self.fallback.will.of(will));
         self.is_other = false;
         self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
         if self.method_is_named
@@ -296,10 +287,7 @@ impl Session {
     /// Whether more should be read. A broker that sends and does not read would otherwise make
     /// acknowledgements pile up in the output; the link ends that when its write is overdue.
     pub fn wants_input(&self) -> bool {
-        let is_held = match self.options.hold {
-            Some(_) => self.hold.is_on(),
-            None => true,
-        };
+        let is_held = self.options.hold.is_none() || self.hold.is_on();
         let has_room = !(is_held && self.is_over_maximum());
         self.output.len() < 2 * OUTPUT_LIMIT && self.events.len() < EVENT_LIMIT && has_room
     }
@@ -319,7 +307,11 @@ impl Session {
     }
 
     fn tell(&mut self, event: Event) {
-        self.events.push_back(Occurrence { event, token: None });
+        self.events.push_back((event, None));
+    }
+
+    fn tell_all(&mut self, events: Vec<Event>) {
+        events.into_iter().for_each(|event| self.tell(event));
     }
 
     /// Wants filters from now on, on this link and all that follow; an [`Event::Subscribed`] comes
@@ -331,17 +323,9 @@ impl Session {
         request
     }
 
-    /// Wants filters no more; an [`Event::Unsubscribed`] comes for each.
-    pub fn unsubscribe(&mut self, filters: Vec<TopicFilter>) -> Request {
-        self.unsubscribe_with(filters, &Properties::NONE)
-    }
-
-    /// The same with user properties, in 5.0.
-    pub fn unsubscribe_with(
-        &mut self,
-        filters: Vec<TopicFilter>,
-        properties: &Properties,
-    ) -> Request {
+    /// Wants filters no more; an [`Event::Unsubscribed`] comes for each. In 5.0 UNSUBSCRIBE may have
+    /// user properties.
+    pub fn unsubscribe(&mut self, filters: Vec<TopicFilter>, properties: &Properties) -> Request {
         let request = self.requests.unsubscribe(filters, properties);
         self.tell_overtaken();
         request
@@ -349,18 +333,14 @@ impl Session {
 
     /// Calls that a later one took the place of are answered, too.
     fn tell_overtaken(&mut self) {
-        for (kind, Answer { request, filter, reason }) in self.requests.overtaken() {
-            self.tell(match kind {
-                Kind::Subscribe => Event::Subscribed { request, filter, granted: Err(reason) },
-                Kind::Unsubscribe => Event::Unsubscribed { request, filter, reason },
-            });
-        }
+        let overtaken = std::mem::take(&mut self.requests.overtaken);
+        self.tell_all(overtaken);
     }
 
     fn put(&mut self, packet: &Packet) {
         tracing::trace!("sending {packet}");
         let before = self.output.len();
-        packet.encode(&mut self.output, self.fallback.version());
+        packet.encode(&mut self.output, self.fallback.version);
         self.queued += (self.output.len() - before) as u64;
     }
 
@@ -381,13 +361,13 @@ impl Session {
 
     /// Whether nothing more can be sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
-        self.in_flight.is_full()
+        self.in_flight.is_full
     }
 
     /// How long the broker took to answer a packet lately: from the last byte's way into the link to
     /// the answer. `None` before the first answer of a link.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.in_flight.round_trip()
+        self.in_flight.round_trip
     }
 
     /// What is to be written to the link. The owner takes off its front what was written, and calls
@@ -419,8 +399,7 @@ impl Session {
             State::Up(keepalive) => {
                 let held = self.options.hold.filter(|_| self.is_over_maximum());
                 let held = held.and_then(|most| self.hold.deadline(most));
-                let due =
-                    [keepalive.deadline(), self.in_flight.deadline(), self.watch_deadline(), held];
+                let due = [keepalive.deadline(), self.in_flight.due, self.watch_deadline(), held];
                 due.into_iter().flatten().min()
             }
         }
@@ -446,7 +425,7 @@ impl Session {
             Due::End => return Err(SessionError::NoPingResp),
         }
         self.watch_timeout(now);
-        match self.in_flight.deadline() {
+        match self.in_flight.due {
             Some(due) if due <= now => Err(SessionError::NoAnswer),
             _ => Ok(()),
         }
@@ -467,7 +446,7 @@ impl Session {
 
     /// The next thing to tell. Taking a message acknowledges it, unless that is done by hand.
     pub fn event(&mut self) -> Option<Event> {
-        let Occurrence { event, token } = self.events.pop_front()?;
+        let (event, token) = self.events.pop_front()?;
         if let Some(token) = token {
             self.inbound.taken(token);
             // Nobody has a message that was passed over, so nobody else would answer it.
@@ -487,11 +466,15 @@ impl Session {
     /// The same with a `ReasonString` and user properties, in 5.0. They are left out if they would
     /// make the packet larger than the broker takes (3.4.2.2.2).
     pub fn acknowledge_with(&mut self, token: AckToken, reason: Reason, properties: Properties) {
-        let fits = properties.are_writable()
-            && FRAME + properties.len(self.version()) <= self.limits.largest;
-        let properties = if fits { properties } else { Properties::NONE };
+        let properties = if self.fits(&properties) { properties } else { Properties::NONE };
         self.inbound.answer(token, reason, properties);
         self.answer();
+    }
+
+    /// Whether an acknowledgement or a DISCONNECT with these is a packet that the broker takes.
+    fn fits(&self, properties: &Properties) -> bool {
+        let len = FRAME + properties.len(self.version());
+        properties.are_writable() && len <= self.limits.largest
     }
 
     fn answer(&mut self) {
@@ -515,9 +498,7 @@ impl Session {
     /// two are left out if they would make the packet larger than the broker takes (3.14.2.2.3).
     pub fn disconnect_with(&mut self, mut disconnect: Disconnect) {
         if let State::Up(_) = self.state {
-            if !disconnect.properties.are_writable()
-                || FRAME + disconnect.properties.len(self.version()) > self.limits.largest
-            {
+            if !self.fits(&disconnect.properties) {
                 let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));
                 disconnect.properties.0.retain(kept);
             }
@@ -537,7 +518,7 @@ impl Session {
         self.queued = 0;
         self.oversize = None;
         // Messages that were not taken were not acknowledged: the broker sends them again.
-        self.events.retain(|occurrence| match &occurrence.event {
+        self.events.retain(|(event, _)| match event {
             Event::Refused { .. } | Event::Suspected(_) | Event::Unsubscribed { .. } => true,
             Event::Subscribed { request, filter, .. } => {
                 !self.requests.asks_again(*request, filter)
@@ -552,7 +533,7 @@ impl Session {
         self.tell_overtaken();
         // What is refused for good is not asked again, so this is the answer.
         let judged = std::mem::take(&mut self.watch.judged);
-        judged.into_iter().for_each(|event| self.tell(event));
+        self.tell_all(judged);
     }
 }
 

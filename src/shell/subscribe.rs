@@ -9,7 +9,7 @@ use super::link::{ShellEvent, ShellLink};
 use super::options::Subscribe;
 use crate::base::clock::Now;
 use crate::mqtt::message::Message;
-use crate::mqtt::packet::{Reason, RetainHandling, Subscription};
+use crate::mqtt::packet::{Properties, Reason, RetainHandling, Subscription};
 use crate::mqtt::session::{Event, Received};
 use crate::mqtt::source::MessageId;
 use crate::mqtt::topic::{Qos, TopicFilter};
@@ -154,7 +154,7 @@ impl Subscriber<'_> {
     /// All subscriptions are answered.
     fn subscribed(&mut self, link: &mut ShellLink) -> Result<(), Failure> {
         if !self.leaving.is_empty() {
-            link.session().unsubscribe(self.leaving.clone());
+            link.session().unsubscribe(self.leaving.clone(), &Properties::NONE);
         }
         let own = &self.options.own;
         self.is_done |=

@@ -710,7 +710,7 @@ fn what_is_longer_than_its_length_can_say_is_refused() {
         vec![Subscription::new("f".parse().unwrap(), AtMostOnce)],
         &Properties(vec![Property::user("a", long())]),
     );
-    talk.session.unsubscribe_with(vec!["g".parse().unwrap()], &property());
+    talk.session.unsubscribe(vec!["g".parse().unwrap()], &property());
     assert!(talk.hears().is_empty());
     let refused = std::iter::from_fn(|| talk.session.event()).filter(|event| {
         let too_large = Reason::PACKET_TOO_LARGE;

@@ -462,8 +462,8 @@ fn filters_are_given_up_with_the_properties_of_their_call() {
         Properties::from_iter([Property::UserProperty(Pair("why".into(), text.to_owned()))])
     };
     let filter = |text: &str| text.parse::<TopicFilter>().unwrap();
-    talk.session.unsubscribe_with(vec![filter("a"), filter("b")], &why("moved"));
-    talk.session.unsubscribe(vec![filter("c")]);
+    talk.session.unsubscribe(vec![filter("a"), filter("b")], &why("moved"));
+    talk.session.unsubscribe(vec![filter("c")], &Properties::NONE);
     let said = talk.hear().into_iter().map(|packet| match packet {
         Packet::Unsubscribe(unsubscribe) => (unsubscribe.filters, unsubscribe.properties),
         other => panic!("{other}"),

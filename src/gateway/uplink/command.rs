@@ -4,7 +4,7 @@ use super::{Uplink, UplinkTask};
 use crate::base::clock::Now;
 use crate::device::command::CommandError;
 use crate::device::inbound::{AckGuard, Inbound, Receipt};
-use crate::mqtt::packet::Reason;
+use crate::mqtt::packet::{Properties, Reason};
 use crate::mqtt::session::{AckToken, Received};
 use crate::mqtt::topic::{Topic, TopicFilter};
 use crate::port::status::command_report;
@@ -82,7 +82,7 @@ impl UplinkTask {
         let filters = self.leftovers.end(topic, wanted);
         if !filters.is_empty() {
             tracing::info!("an earlier configuration subscribed to {topic}; that is ended");
-            link.session.unsubscribe(filters);
+            link.session.unsubscribe(filters, &Properties::NONE);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::UplinkTask;
 use crate::base::clock::Now;
 use crate::gateway::status::sender;
 use crate::mqtt::link::LinkError;
-use crate::mqtt::packet::ConnAck;
+use crate::mqtt::packet::{ConnAck, Properties};
 use crate::mqtt::session::Event;
 use crate::mqtt::url::BrokerUrl;
 use std::time::Instant;
@@ -78,7 +78,7 @@ impl UplinkTask {
         }
         self.uplink.outbox.disconnected(Instant::now());
         if let Some(filter) = self.namesakes.link_lost() {
-            self.uplink.link.session.unsubscribe(vec![filter]);
+            self.uplink.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }
         match why {
             LinkError::BetterBroker => {

@@ -64,7 +64,7 @@ impl UplinkTask {
                 if link.session.options().clean != Clean::Always {
                     // The same broker may have kept the subscriptions in its session.
                     let gone = gone(&uplink.config.subscriptions, &config.subscriptions);
-                    link.session.unsubscribe(gone);
+                    link.session.unsubscribe(gone, &Properties::NONE);
                 }
                 self.next_link = Some(link);
                 uplink.link.leave(Reason::SUCCESS);
@@ -81,7 +81,7 @@ impl UplinkTask {
         if uplink.config.topics != config.topics
             && let Some(filter) = self.namesakes.begin_again()
         {
-            uplink.link.session.unsubscribe(vec![filter]);
+            uplink.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }
         uplink.config = config;
         // The waiting side may have gone.
@@ -120,7 +120,7 @@ fn subscribe(session: &mut Session, old: &[Subscription], new: &[Subscription]) 
     let gone = gone(old, new);
     let added: Vec<_> = new.iter().filter(|new| !old.contains(new)).cloned().collect();
     if !gone.is_empty() {
-        session.unsubscribe(gone);
+        session.unsubscribe(gone, &Properties::NONE);
     }
     if !added.is_empty() {
         session.subscribe(added, &Properties::NONE);

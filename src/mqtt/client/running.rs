@@ -187,7 +187,7 @@ impl Running {
             }
             Order::Unsubscribe(filters, properties, reply) => {
                 let n = filters.len();
-                let request = session.unsubscribe_with(filters, &properties);
+                let request = session.unsubscribe(filters, &properties);
                 wait_for(&mut self.unsubscribing, request, n, reply);
             }
             Order::Acknowledge(token, reason, properties) => {

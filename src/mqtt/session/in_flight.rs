@@ -30,13 +30,15 @@ pub(super) struct InFlight {
     window: usize,
     /// A large window is filled again when half of it is free, so that many messages share a write
     /// and not each acknowledgement makes one.
-    full: bool,
+    pub(super) is_full: bool,
     /// Up to this byte of the link's output the broker has answered.
-    answered_to: u64,
+    pub(super) answered_to: u64,
     /// When the front of `sent` must have been answered; `None` until it was written.
-    due: Option<Instant>,
+    pub(super) due: Option<Instant>,
     probe: Option<Probe>,
-    round_trip: Option<Duration>,
+    /// How long the broker took to answer the packet that was timed last, from writing its last byte
+    /// to the answer. `None` before the first answer of a link.
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// One packet at a time is timed, whatever else is in flight.
@@ -78,15 +80,14 @@ pub(super) enum SentPacket {
     Request,
 }
 
-/// What PUBREC means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    /// The broker has the message.
-    First,
-    /// It said so before.
-    Again,
-    /// It answers nothing.
-    Stray,
+impl SentPacket {
+    /// The message of the source that it is a part of.
+    pub(super) fn message(self) -> Option<InFlightId> {
+        match self {
+            SentPacket::Message(id, _) | SentPacket::Release(Some(id)) => Some(id),
+            SentPacket::Release(None) | SentPacket::Birth(_) | SentPacket::Request => None,
+        }
+    }
 }
 
 impl InFlight {
@@ -99,23 +100,17 @@ impl InFlight {
             answered_to: 0,
             ids: Ids::new(first),
             window: 1,
-            full: false,
+            is_full: false,
             due: None,
             probe: None,
             round_trip: None,
         }
     }
 
-    /// How long the broker took to answer the last packet that was timed: from its last byte's way
-    /// into the link to the answer. `None` before the first answer of a link.
-    pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
-    }
-
     /// How much may be in flight on this link.
     pub(super) fn set_window(&mut self, window: u16) {
         self.window = usize::from(window).clamp(1, LARGEST_WINDOW);
-        self.full = self.sent.len() >= self.window;
+        self.is_full = self.sent.len() >= self.window;
     }
 
     /// An identifier for a packet that is about to be sent; [`InFlight::sent`] follows.
@@ -127,7 +122,7 @@ impl InFlight {
     pub(super) fn sent(&mut self, id: PacketId, what: SentPacket, end: u64) {
         self.sent.push_back(Unacked { id, what, end });
         self.probe.get_or_insert(Probe { id, end, written: None, answered: false });
-        self.full |= self.sent.len() >= self.window;
+        self.is_full |= self.sent.len() >= self.window;
     }
 
     /// What is to be sent again next, on a resumed session, if the window has room;
@@ -146,13 +141,8 @@ impl InFlight {
 
     /// Whether a new message may go: everything old went, and the window has room.
     pub(super) fn has_room(&mut self) -> bool {
-        self.full &= self.window >= LARGE && self.sent.len() > self.window / 2;
-        self.again.is_empty() && !self.full && self.sent.len() < self.window
-    }
-
-    /// Whether nothing new can be sent before acknowledgements come.
-    pub(super) fn is_full(&self) -> bool {
-        self.full
+        self.is_full &= self.window >= LARGE && self.sent.len() > self.window / 2;
+        self.again.is_empty() && !self.is_full && self.sent.len() < self.window
     }
 
     /// PUBACK: what it acknowledges. Its identifier is free again. It is the answer to QoS 1; a
@@ -161,23 +151,16 @@ impl InFlight {
         self.land(id, |what| matches!(what, SentPacket::Message(..) | SentPacket::Birth(_)))
     }
 
-    /// PUBREC: PUBREL is to follow, and takes the message's place.
-    pub(super) fn received(&mut self, id: PacketId, end: u64) -> Received {
-        let Some(at) = self.sent.iter().position(|flight| flight.id == id) else {
-            return Received::Stray;
-        };
+    /// PUBREC: the PUBREL that follows takes the message's place, and ends at `end`. Whether it answers
+    /// a message.
+    pub(super) fn received(&mut self, id: PacketId, end: u64) -> bool {
+        let Some(at) = self.sent.iter().position(|flight| flight.id == id) else { return false };
         let flight = &mut self.sent[at];
-        let received = match flight.what {
-            SentPacket::Message(ticket, Qos::ExactlyOnce) => {
-                flight.what = SentPacket::Release(Some(ticket));
-                Received::First
-            }
-            SentPacket::Birth(Qos::ExactlyOnce) => {
-                flight.what = SentPacket::Release(None);
-                Received::First
-            }
-            SentPacket::Release(_) => Received::Again,
-            _ => return Received::Stray,
+        flight.what = match flight.what {
+            SentPacket::Message(message, Qos::ExactlyOnce) => SentPacket::Release(Some(message)),
+            SentPacket::Birth(Qos::ExactlyOnce) => SentPacket::Release(None),
+            SentPacket::Release(message) => SentPacket::Release(message),
+            _ => return false,
         };
         self.answered_to = self.answered_to.max(flight.end);
         flight.end = end;
@@ -185,7 +168,7 @@ impl InFlight {
             self.due = None;
         }
         self.mark_answered(id);
-        received
+        true
     }
 
     /// PUBREC with an error: the exchange is over, and the identifier is free again.
@@ -245,12 +228,7 @@ impl InFlight {
         }
     }
 
-    /// The oldest packet that is not answered, and where it ends.
-    pub(super) fn oldest(&self) -> Option<(PacketId, SentPacket, u64)> {
-        self.sent.front().map(|flight| (flight.id, flight.what, flight.end))
-    }
-
-    /// All packets of this link that are not answered, and where they end.
+    /// All packets of this link that are not answered, oldest first, and where they end.
     pub(super) fn sent_now(&self) -> impl Iterator<Item = (PacketId, SentPacket, u64)> {
         self.sent.iter().map(|flight| (flight.id, flight.what, flight.end))
     }
@@ -263,11 +241,6 @@ impl InFlight {
     /// Whether everything of this link is answered.
     pub(super) fn is_idle(&self) -> bool {
         self.sent.is_empty()
-    }
-
-    /// Up to which byte of the link's output the broker has answered.
-    pub(super) fn answered_to(&self) -> u64 {
-        self.answered_to
     }
 
     /// PINGRESP: the broker has answered up to here, as it does one after the other.
@@ -301,18 +274,13 @@ impl InFlight {
         }
     }
 
-    /// When the oldest answer is overdue.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.due
-    }
-
     /// The broker knows nothing of what is in flight.
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.again.clear();
         self.aside.clear();
         self.ids.give_back_all();
-        self.full = false;
+        self.is_full = false;
         self.due = None;
         self.probe = None;
     }
@@ -334,7 +302,7 @@ impl InFlight {
                 SentPacket::Birth(_) | SentPacket::Request => self.ids.give_back(id),
             }
         }
-        self.full = false;
+        self.is_full = false;
         self.due = None;
         self.probe = None;
         self.round_trip = None;

@@ -5,9 +5,7 @@ use super::in_flight::SentPacket;
 use super::inbound::{AckToken, Alias};
 use super::keepalive::KeepAlive;
 use super::options::{Limits, OnOversize};
-use super::requests::Answer;
-use super::{AUTH, CONNACK, Occurrence, Session, Skipped, State, WillLimit};
-use super::{in_flight, protocol, requests};
+use super::{AUTH, CONNACK, Session, Skipped, State, WillLimit, protocol};
 use crate::mqtt::packet::{
     Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Properties,
     Property, Publish, Reason, Version, WildcardTopic,
@@ -111,7 +109,7 @@ impl Session {
 
     /// The same, and that way was not tried yet since the broker let us in last.
     pub fn has_untried_way(&self) -> bool {
-        self.is_other && !self.fallback.tried_all()
+        self.is_other && !self.fallback.tried_all
     }
 
     /// Whether a connect that failed with this is worth to be repeated at once, because the broker
@@ -142,7 +140,7 @@ impl Session {
             }
             let Oversize { qos, topic, skip, .. } = oversize;
             let event = Event::Oversize { topic, qos, bytes: skip, start: start.freeze() };
-            self.events.push_back(Occurrence { event, token });
+            self.events.push_back((event, token));
         }
     }
 
@@ -239,22 +237,19 @@ impl Session {
             }
             Packet::SubAck(answer) => {
                 let known = self.in_flight.answered(answer.id);
-                let answers = self.requests.subscribed(answer.id, &answer.reasons);
-                let Some(answers) = answers.filter(|_| known) else {
+                let events = self.requests.subscribed(answer.id, &answer.reasons);
+                let Some(events) = events.filter(|_| known) else {
                     return Err(protocol("a SUBACK that does not answer a SUBSCRIBE"));
                 };
-                self.subscribed(answers);
+                self.tell_all(events);
             }
             Packet::UnsubAck(answer) => {
                 let known = self.in_flight.answered(answer.id);
-                let answers =
-                    self.requests.unsubscribed(answer.id, &answer.reasons, self.version());
-                let Some(answers) = answers.filter(|_| known) else {
+                let events = self.requests.unsubscribed(answer.id, answer.reasons, self.version());
+                let Some(events) = events.filter(|_| known) else {
                     return Err(protocol("an UNSUBACK that does not answer an UNSUBSCRIBE"));
                 };
-                for Answer { request, filter, reason } in answers {
-                    self.tell(Event::Unsubscribed { request, filter, reason });
-                }
+                self.tell_all(events);
             }
             Packet::PingResp => {
                 keepalive.answered();
@@ -336,7 +331,6 @@ impl Session {
             // Its identifiers stand for other messages.
             self.inbound.forget();
         }
-        self.is_resumed = answer.session_present;
         self.limits = Limits::of(properties);
         let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
         self.in_flight.set_window(self.options.inflight.min(window));
@@ -409,7 +403,7 @@ impl Session {
             return Ok(());
         };
         let received = Received { topic, payload, qos, retain, dup, properties, token };
-        self.events.push_back(Occurrence { event: Event::Message(received), token });
+        self.events.push_back((Event::Message(received), token));
         Ok(())
     }
 
@@ -452,22 +446,17 @@ impl Session {
         reason: Reason,
         source: &mut dyn Source,
     ) {
-        match answered {
-            Some(SentPacket::Message(ticket, _) | SentPacket::Release(Some(ticket))) => {
-                if reason.is_error()
-                    && let Some(message) = source.message(ticket)
-                {
-                    self.tell(Event::refused(message, source.sender_of(ticket), reason, 0));
-                }
-                if !self.quarantine.is_empty() && !reason.is_error() {
-                    self.note_taken(ticket, source);
-                }
-                source.settled(ticket, reason);
+        // An answer to nothing, as after a lost session, does not end the link.
+        let Some(answered) = answered else { return self.stray_acks += 1 };
+        let Some(id) = answered.message() else { return };
+        match source.message(id) {
+            Some(message) if reason.is_error() => {
+                self.tell(Event::refused(message, source.sender_of(id), reason, 0));
             }
-            Some(_) => {}
-            // An answer to nothing, as after a lost session, is no reason to part.
-            None => self.stray_acks += 1,
+            Some(message) if !self.quarantine.is_empty() => self.quarantine.taken(message),
+            _ => {}
         }
+        source.settled(id, reason);
     }
 
     /// The broker answered QoS 2 as if it were QoS 1: it may deliver the message twice.
@@ -482,30 +471,12 @@ impl Session {
         // PUBREL takes the message's place in flight, where it ends behind everything so far.
         let before = self.output.len();
         self.put(&success);
-        if self.in_flight.received(id, self.queued) == in_flight::Received::Stray {
+        if !self.in_flight.received(id, self.queued) {
             self.stray_acks += 1;
             self.queued -= (self.output.len() - before) as u64;
             self.output.truncate(before);
             let unknown = Reason::PACKET_IDENTIFIER_NOT_FOUND;
             self.put(&Packet::PubRel(Ack::new(id, unknown)));
-        }
-    }
-
-    pub(super) fn subscribed(&mut self, answers: Vec<Answer>) {
-        for Answer { request, filter, reason } in answers {
-            let granted = requests::granted(reason);
-            let wanted = self.requests.qos(&filter);
-            if let (Ok(granted), Some(wanted)) = (granted, wanted)
-                && granted < wanted
-            {
-                let (filter, granted, wanted) = (filter.as_str(), granted.bits(), wanted.bits());
-                // Not among the packets, which have the session's name.
-                tracing::warn!(
-                    target: "tty2mqtt::mqtt::link",
-                    "the broker grants QoS {granted} to {filter}, not {wanted}"
-                );
-            }
-            self.tell(Event::Subscribed { request, filter, granted });
         }
     }
 }

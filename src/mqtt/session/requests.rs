@@ -1,14 +1,14 @@
-//! Subscriptions: which are wanted, and what the broker was asked and said.
+//! Subscriptions: which are wanted, and what the broker was asked and answered.
 
+use super::event::Event;
 use super::options::Limits;
 use super::quarantine::Suspected;
 use crate::mqtt::packet::{Packet, PacketId, Properties, Reason, Subscribe, Subscription};
 use crate::mqtt::packet::{Unsubscribe, Version};
 use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, TopicFilter};
-use std::collections::VecDeque;
 
-/// What stands for one call of subscribe or unsubscribe.
+/// Stands for one call of subscribe or unsubscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(u64);
 
@@ -16,20 +16,14 @@ pub struct Request(u64);
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     wanted: Vec<Wanted>,
-    /// Filters to be given up.
-    leaving: VecDeque<Leaving>,
-    /// What was asked on this link and not answered.
+    /// Filters to unsubscribe from.
+    leaving: Vec<Leaving>,
+    /// Requests of this link that the broker has not answered.
     asked: Sorted<PacketId, Asked>,
-    /// Answers that the broker will not give, because a later call took the place of an earlier one.
-    overtaken: Vec<(Kind, Answer)>,
+    /// Answers that the broker will not give, because a later call took the place of an earlier one:
+    /// so no call waits for ever.
+    pub(super) overtaken: Vec<Event>,
     last: u64,
-}
-
-/// What an answer answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Subscribe,
-    Unsubscribe,
 }
 
 #[derive(Debug)]
@@ -52,46 +46,49 @@ struct Leaving {
     properties: Properties,
 }
 
-impl Leaving {
-    /// Bytes of an UNSUBSCRIBE for it alone.
-    fn len(&self, version: Version) -> usize {
-        FRAME + self.properties.len(version) + 2 + self.filter.as_str().len()
-    }
-}
-
 #[derive(Debug)]
 enum Asked {
     Subscribe(Vec<(Request, TopicFilter)>),
     Unsubscribe(Vec<Leaving>),
 }
 
-/// What the broker said to one filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) request: Request,
-    pub(super) filter: TopicFilter,
-    pub(super) reason: Reason,
+/// Bytes of SUBSCRIBE and UNSUBSCRIBE besides properties and filters: the fixed header and the packet
+/// identifier.
+const FRAME: usize = 5 + 2;
+
+impl Leaving {
+    /// Bytes of the filter in UNSUBSCRIBE.
+    fn len(&self) -> usize {
+        2 + self.filter.as_str().len()
+    }
+
+    fn answered(self, reason: Reason) -> Event {
+        Event::Unsubscribed { request: self.request, filter: self.filter, reason }
+    }
 }
 
 impl Wanted {
-    /// The calls that are still to be answered.
-    fn unanswered(mut self) -> Vec<Request> {
-        if !self.answered {
-            self.earlier.push(self.request);
-        }
-        self.earlier
+    fn is_for(&self, filter: &TopicFilter) -> bool {
+        self.subscription.filter == *filter
     }
 
-    /// Its call is answered; the earlier ones that are so with it.
+    /// The calls that an answer of the broker is for: this one, and earlier ones without an answer.
     fn answered(&mut self) -> Vec<Request> {
         self.answered = true;
-        std::mem::take(&mut self.earlier)
+        let mut calls = std::mem::take(&mut self.earlier);
+        calls.push(self.request);
+        calls
     }
+}
 
-    /// Whether the next answer of the broker is one to this call.
-    fn has(&self, request: Request) -> bool {
-        self.request == request || self.earlier.contains(&request)
-    }
+/// The answer to calls of subscribe for one filter.
+fn subscribed(
+    calls: Vec<Request>,
+    filter: TopicFilter,
+    granted: Result<Qos, Reason>,
+) -> impl Iterator<Item = Event> {
+    let event = move |request| Event::Subscribed { request, filter: filter.clone(), granted };
+    calls.into_iter().map(event)
 }
 
 impl Requests {
@@ -100,7 +97,16 @@ impl Requests {
         Request(self.last)
     }
 
-    /// Wants filters from now on; one that was wanted before is asked for anew.
+    fn wanted(&mut self, filter: &TopicFilter) -> Option<&mut Wanted> {
+        self.wanted.iter_mut().find(|wanted| wanted.is_for(filter))
+    }
+
+    /// Whether a filter is wanted.
+    pub(super) fn wants(&self, filter: &TopicFilter) -> bool {
+        self.wanted.iter().any(|wanted| wanted.is_for(filter))
+    }
+
+    /// Wants filters from now on; the broker is asked again for one that was wanted before.
     pub(super) fn subscribe(
         &mut self,
         filters: Vec<Subscription>,
@@ -108,22 +114,21 @@ impl Requests {
     ) -> Request {
         let request = self.next();
         for subscription in filters {
-            let same = |w: &Wanted| w.subscription.filter == subscription.filter;
-            let before = self.wanted.iter().position(same).map(|at| self.wanted.remove(at));
-            let earlier = before.map(Wanted::unanswered).unwrap_or_default();
-            let (stale, rest): (VecDeque<_>, _) =
-                self.leaving.drain(..).partition(|leaving| leaving.filter == subscription.filter);
-            self.leaving = rest;
-            self.overtake(Kind::Unsubscribe, calls(stale));
-            let properties = properties.clone();
-            let (answered, asked) = (false, false);
+            let before = self.wanted.iter().position(|it| it.is_for(&subscription.filter));
+            let mut earlier = Vec::new();
+            if let Some(mut before) = before.map(|at| self.wanted.remove(at)) {
+                earlier.append(&mut before.earlier);
+                earlier.extend((!before.answered).then_some(before.request));
+            }
+            let stale = self.leaving.extract_if(.., |it| it.filter == subscription.filter);
+            self.overtaken.extend(stale.map(|it| it.answered(Reason::SUCCESS)));
             self.wanted.push(Wanted {
                 request,
-                answered,
+                answered: false,
                 earlier,
                 subscription,
-                properties,
-                asked,
+                properties: properties.clone(),
+                asked: false,
             });
         }
         request
@@ -136,100 +141,63 @@ impl Requests {
         properties: &Properties,
     ) -> Request {
         let request = self.next();
-        let gone = |wanted: &mut Wanted| filters.contains(&wanted.subscription.filter);
-        let gone: Vec<_> = self.wanted.extract_if(.., gone).collect();
-        for wanted in gone {
-            let filter = wanted.subscription.filter.clone();
-            // What the broker was asked already it answers itself.
-            let asked = wanted.asked.then_some(wanted.request);
-            let unanswered = wanted.unanswered().into_iter().filter(|call| Some(*call) != asked);
-            let stale = unanswered.map(|call| (call, filter.clone())).collect();
-            self.overtake(Kind::Subscribe, stale);
+        let is_gone = |wanted: &mut Wanted| filters.contains(&wanted.subscription.filter);
+        for Wanted { request, answered, earlier: mut calls, subscription, asked, .. } in
+            self.wanted.extract_if(.., is_gone)
+        {
+            // A call that the broker was asked for is answered by the broker.
+            calls.extend((!answered && !asked).then_some(request));
+            let granted = Err(Reason::IMPLEMENTATION_SPECIFIC_ERROR);
+            self.overtaken.extend(subscribed(calls, subscription.filter, granted));
         }
         let leaving = |filter| Leaving { request, filter, properties: properties.clone() };
         self.leaving.extend(filters.into_iter().map(leaving));
         request
     }
 
-    fn overtake(&mut self, kind: Kind, calls: Vec<(Request, TopicFilter)>) {
-        let reason = match kind {
-            Kind::Subscribe => Reason::IMPLEMENTATION_SPECIFIC_ERROR,
-            Kind::Unsubscribe => Reason::SUCCESS,
-        };
-        let answer = |(request, filter)| (kind, Answer { request, filter, reason });
-        self.overtaken.extend(calls.into_iter().map(answer));
-    }
-
-    /// Answers to calls that the broker will not answer any more: none of them waits for ever.
-    pub(super) fn overtaken(&mut self) -> Vec<(Kind, Answer)> {
-        std::mem::take(&mut self.overtaken)
-    }
-
     /// Whether a call for a filter gets another answer on the next link.
     pub(super) fn asks_again(&self, request: Request, filter: &TopicFilter) -> bool {
-        self.wanted.iter().any(|w| w.request == request && w.subscription.filter == *filter)
+        self.wanted.iter().any(|wanted| wanted.request == request && wanted.is_for(filter))
     }
 
-    /// The QoS that is wanted for a filter.
-    pub(super) fn qos(&self, filter: &TopicFilter) -> Option<Qos> {
-        let wanted = self.wanted.iter().find(|wanted| wanted.subscription.filter == *filter);
-        wanted.map(|wanted| wanted.subscription.qos)
-    }
-
-    /// Whether something is to be asked.
+    /// Whether the broker is to be asked for something.
     pub(super) fn is_due(&self) -> bool {
         !self.leaving.is_empty() || self.wanted.iter().any(|wanted| !wanted.asked)
     }
 
-    /// A filter is not asked for on this link, unless [`Requests::alone`] does.
+    /// The broker is not asked for a filter on this link, unless [`Requests::alone`] does.
     pub(super) fn pass_over(&mut self, filter: &TopicFilter) {
-        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
-        if let Some(wanted) = self.wanted.iter_mut().find(same) {
+        if let Some(wanted) = self.wanted(filter) {
             wanted.asked = true;
         }
     }
 
-    /// Whether a filter is wanted.
-    pub(super) fn wants(&self, filter: &TopicFilter) -> bool {
-        self.wanted.iter().any(|wanted| wanted.subscription.filter == *filter)
-    }
-
     /// Asks for one filter.
     pub(super) fn alone(&mut self, filter: &TopicFilter, id: PacketId) -> Option<Packet> {
-        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
-        let wanted = self.wanted.iter_mut().find(same)?;
+        let wanted = self.wanted(filter)?;
         wanted.asked = true;
         let (filters, properties) = (vec![wanted.subscription.clone()], wanted.properties.clone());
-        self.asked.insert(id, Asked::Subscribe(vec![(wanted.request, filter.clone())]));
+        let asked = Asked::Subscribe(vec![(wanted.request, filter.clone())]);
+        self.asked.insert(id, asked);
         Some(Packet::Subscribe(Subscribe { id, filters, properties }))
     }
 
-    /// The first of what a packet asks for.
+    /// The first filter of a packet.
     pub(super) fn first_of(&self, id: PacketId) -> Option<Suspected> {
-        match self.asked.get(id)? {
-            Asked::Subscribe(asked) => {
-                asked.first().map(|(_, it)| Suspected::Subscribe(it.clone()))
-            }
-            Asked::Unsubscribe(asked) => {
-                asked.first().map(|it| Suspected::Unsubscribe(it.filter.clone()))
-            }
-        }
+        Some(match self.asked.get(id)? {
+            Asked::Subscribe(asked) => Suspected::Subscribe(asked.first()?.1.clone()),
+            Asked::Unsubscribe(asked) => Suspected::Unsubscribe(asked.first()?.filter.clone()),
+        })
     }
 
-    /// The broker ends links at a filter: those who asked for it are answered.
-    pub(super) fn give_up_subscribe(
-        &mut self,
-        filter: &TopicFilter,
-        reason: Reason,
-    ) -> Vec<Answer> {
-        let same = |wanted: &&mut Wanted| wanted.subscription.filter == *filter;
-        let Some(wanted) = self.wanted.iter_mut().find(same) else { return Vec::new() };
-        let calls = wanted.answered().into_iter().chain([wanted.request]);
-        calls.map(|request| Answer { request, filter: filter.clone(), reason }).collect()
+    /// The broker ends links at a filter: this answers the calls for it.
+    pub(super) fn give_up_subscribe(&mut self, filter: &TopicFilter, reason: Reason) -> Vec<Event> {
+        let calls = self.wanted(filter).map(Wanted::answered).unwrap_or_default();
+        subscribed(calls, filter.clone(), Err(reason)).collect()
     }
 
-    /// The broker ends links when it is to give up a filter: it is not asked any more.
-    pub(super) fn give_up_unsubscribe(&mut self, filter: &TopicFilter) -> Vec<Answer> {
+    /// The broker ends links at an UNSUBSCRIBE for a filter: it is not asked any more.
+    pub(super) fn give_up_unsubscribe(&mut self, filter: &TopicFilter) -> Vec<Event> {
         let is_it = |leaving: &mut Leaving| leaving.filter == *filter;
         let mut gone = Vec::new();
         for asked in self.asked.values_mut() {
@@ -237,43 +205,34 @@ impl Requests {
                 gone.extend(asked.extract_if(.., is_it));
             }
         }
-        let (same, rest): (VecDeque<_>, _) =
-            self.leaving.drain(..).partition(|leaving| leaving.filter == *filter);
-        self.leaving = rest;
-        gone.extend(same);
-        answers(calls(gone), std::iter::repeat(Reason::UNSPECIFIED_ERROR))
+        gone.extend(self.leaving.extract_if(.., is_it));
+        gone.into_iter().map(|it| it.answered(Reason::UNSPECIFIED_ERROR)).collect()
     }
 
-    /// What the broker said beforehand that it refuses: it is not asked.
-    pub(super) fn refused(&mut self, limits: &Limits, version: Version) -> Vec<Answer> {
-        let mut answers = Vec::new();
+    /// Answers calls that the broker refuses by its limits, without asking it. It never had a filter
+    /// that is too long for an UNSUBSCRIBE.
+    pub(super) fn refused(&mut self, limits: &Limits, version: Version) -> Vec<Event> {
+        let is_too_long = |filter: usize, properties: &Properties| {
+            FRAME + properties.len(version) + filter > limits.largest || !properties.are_writable()
+        };
+        let mut events = Vec::new();
         for wanted in self.wanted.iter_mut().filter(|wanted| !wanted.asked) {
-            let size = FRAME + wanted.properties.len(version) + wanted.subscription.len();
-            let too_long = size > limits.largest || !wanted.properties.are_writable();
-            let too_long = too_long.then_some(Reason::PACKET_TOO_LARGE);
+            let too_long = is_too_long(wanted.subscription.len(), &wanted.properties)
+                .then_some(Reason::PACKET_TOO_LARGE);
             let refused = limits.refuses(&wanted.subscription, &wanted.properties);
             if let Some(reason) = refused.or(too_long) {
                 wanted.asked = true;
                 let filter = wanted.subscription.filter.clone();
-                for request in wanted.answered().into_iter().chain([wanted.request]) {
-                    answers.push(Answer { request, filter: filter.clone(), reason });
-                }
+                events.extend(subscribed(wanted.answered(), filter, Err(reason)));
             }
         }
-        answers
+        let long = self.leaving.extract_if(.., |it| is_too_long(it.len(), &it.properties));
+        events.extend(long.map(|it| it.answered(Reason::PACKET_TOO_LARGE)));
+        events
     }
 
-    /// Filters that the broker cannot even be asked to give up; it never had them.
-    pub(super) fn too_long(&mut self, largest: usize, version: Version) -> Vec<Answer> {
-        let (long, rest): (VecDeque<_>, _) = self.leaving.drain(..).partition(|leaving| {
-            leaving.len(version) > largest || !leaving.properties.are_writable()
-        });
-        self.leaving = rest;
-        answers(calls(long), std::iter::repeat(Reason::PACKET_TOO_LARGE))
-    }
-
-    /// The next thing to ask: as many filters of one kind as fit into a packet of `largest` bytes; of
-    /// 0 bytes fits one.
+    /// The next request: as many filters of one kind as fit into a packet of `largest` bytes, but at
+    /// least one.
     pub(super) fn next_packet(
         &mut self,
         id: PacketId,
@@ -290,18 +249,20 @@ impl Requests {
         largest: usize,
         version: Version,
     ) -> Option<Packet> {
-        let first = self.leaving.pop_front()?;
-        let properties = first.properties.clone();
-        let mut room = largest.saturating_sub(first.len(version));
-        let mut asked = vec![first];
-        while let Some(next) = self.leaving.front()
-            && next.properties == properties
-            && next.filter.as_str().len() + 2 <= room
-        {
-            room -= next.filter.as_str().len() + 2;
-            asked.extend(self.leaving.pop_front());
-        }
-        let filters = asked.iter().map(|leaving| leaving.filter.clone()).collect();
+        let properties = self.leaving.first()?.properties.clone();
+        let mut room = largest.saturating_sub(FRAME + properties.len(version));
+        let mut filters = Vec::new();
+        let mut fits = |leaving: &Leaving| {
+            let fits = filters.is_empty() || leaving.len() <= room;
+            let fits = fits && leaving.properties == properties;
+            if fits {
+                room = room.saturating_sub(leaving.len());
+                filters.push(leaving.filter.clone());
+            }
+            fits
+        };
+        let n = self.leaving.iter().take_while(|leaving| fits(leaving)).count();
+        let asked = self.leaving.drain(..n).collect();
         self.asked.insert(id, Asked::Unsubscribe(asked));
         Some(Packet::Unsubscribe(Unsubscribe { id, filters, properties }))
     }
@@ -325,87 +286,78 @@ impl Requests {
         Some(Packet::Subscribe(Subscribe { id, filters, properties }))
     }
 
-    /// SUBACK; `None` if it does not answer what was asked.
-    pub(super) fn subscribed(&mut self, id: PacketId, reasons: &[Reason]) -> Option<Vec<Answer>> {
-        match self.asked.remove(id)? {
-            Asked::Subscribe(asked) if asked.len() == reasons.len() => {
-                let mut answers = answers(asked, reasons.iter().copied());
-                for at in 0..answers.len() {
-                    let Answer { request, filter, reason } = answers[at].clone();
-                    let same = |wanted: &&mut Wanted| wanted.subscription.filter == filter;
-                    let Some(wanted) = self.wanted.iter_mut().find(same) else { continue };
-                    if wanted.request != request {
-                        wanted.earlier.retain(|earlier| *earlier != request);
-                        continue;
-                    }
-                    for request in wanted.answered() {
-                        answers.push(Answer { request, filter: filter.clone(), reason });
-                    }
-                }
-                Some(answers)
-            }
-            _ => None,
+    /// SUBACK: what it answers; `None` if it does not answer what was asked.
+    pub(super) fn subscribed(&mut self, id: PacketId, reasons: &[Reason]) -> Option<Vec<Event>> {
+        let Asked::Subscribe(asked) = self.asked.remove(id)? else { return None };
+        if asked.len() != reasons.len() {
+            return None;
         }
+        let mut events = Vec::new();
+        for ((request, filter), reason) in asked.into_iter().zip(reasons) {
+            let granted = Qos::try_from(u64::from(reason.code())).map_err(|_| *reason);
+            let mut calls = vec![request];
+            if let Some(wanted) = self.wanted(&filter) {
+                if let Ok(granted) = granted
+                    && granted < wanted.subscription.qos
+                {
+                    let wanted = wanted.subscription.qos.bits();
+                    // The target is not the session's, which is that of the packets.
+                    tracing::warn!(
+                        target: "tty2mqtt::mqtt::link",
+                        "the broker grants QoS {} to {}, not {wanted}",
+                        granted.bits(),
+                        filter.as_str()
+                    );
+                }
+                if wanted.request == request {
+                    calls = wanted.answered();
+                } else {
+                    wanted.earlier.retain(|earlier| *earlier != request);
+                }
+            }
+            events.extend(subscribed(calls, filter, granted));
+        }
+        Some(events)
     }
 
-    /// UNSUBACK; before 5.0 it gives no reasons.
+    /// UNSUBACK: what it answers; `None` if it does not answer what was asked.
     pub(super) fn unsubscribed(
         &mut self,
         id: PacketId,
-        reasons: &[Reason],
+        mut reasons: Vec<Reason>,
         version: Version,
-    ) -> Option<Vec<Answer>> {
-        match self.asked.remove(id)? {
-            Asked::Unsubscribe(asked) if version < Version::V5 => {
-                Some(answers(calls(asked), std::iter::repeat(Reason::SUCCESS)))
-            }
-            Asked::Unsubscribe(asked) if asked.len() == reasons.len() => {
-                Some(answers(calls(asked), reasons.iter().copied()))
-            }
-            _ => None,
+    ) -> Option<Vec<Event>> {
+        let Asked::Unsubscribe(asked) = self.asked.remove(id)? else { return None };
+        if version < Version::V5 {
+            reasons = vec![Reason::SUCCESS; asked.len()];
         }
+        let answered = |(leaving, reason): (Leaving, _)| leaving.answered(reason);
+        (asked.len() == reasons.len())
+            .then(|| asked.into_iter().zip(reasons).map(answered).collect())
     }
 
-    /// The link is gone: everything is asked anew on the next one. Also of a session that the broker
-    /// still has, because what is wanted may have changed since.
+    /// The link is gone: everything is asked again on the next one, also of a broker that has kept the
+    /// session, because what is wanted may have changed since.
     pub(super) fn link_lost(&mut self) {
         for wanted in &mut self.wanted {
             wanted.asked = false;
         }
         for asked in std::mem::take(&mut self.asked).into_values().rev() {
             match asked {
-                Asked::Unsubscribe(filters) => {
-                    filters.into_iter().rev().for_each(|leaving| self.leaving.push_front(leaving));
-                }
-                Asked::Subscribe(mut filters) => {
-                    filters.retain(|(request, filter)| {
-                        let same = |w: &Wanted| w.subscription.filter == *filter && w.has(*request);
-                        !self.wanted.iter().any(same)
-                    });
-                    self.overtake(Kind::Subscribe, filters);
+                Asked::Unsubscribe(filters) => drop(self.leaving.splice(0..0, filters)),
+                Asked::Subscribe(asked) => {
+                    for (request, filter) in asked {
+                        let wanted = self.wanted(&filter);
+                        let is_wanted = wanted.is_some_and(|wanted| {
+                            wanted.request == request || wanted.earlier.contains(&request)
+                        });
+                        if !is_wanted {
+                            let granted = Err(Reason::IMPLEMENTATION_SPECIFIC_ERROR);
+                            self.overtaken.extend(subscribed(vec![request], filter, granted));
+                        }
+                    }
                 }
             }
         }
     }
-}
-
-/// Bytes of SUBSCRIBE and UNSUBSCRIBE besides properties and filters: the fixed header, the
-/// identifier.
-const FRAME: usize = 5 + 2;
-
-fn calls(leaving: impl IntoIterator<Item = Leaving>) -> Vec<(Request, TopicFilter)> {
-    leaving.into_iter().map(|leaving| (leaving.request, leaving.filter)).collect()
-}
-
-fn answers(
-    asked: Vec<(Request, TopicFilter)>,
-    reasons: impl Iterator<Item = Reason>,
-) -> Vec<Answer> {
-    let answer = |((request, filter), reason)| Answer { request, filter, reason };
-    asked.into_iter().zip(reasons).map(answer).collect()
-}
-
-/// The QoS that a SUBACK grants.
-pub(super) fn granted(reason: Reason) -> Result<Qos, Reason> {
-    Qos::try_from(u64::from(reason.code())).map_err(|_| reason)
 }

@@ -1,8 +1,7 @@
 //! What we say of our own accord: subscriptions and messages.
 
-use super::event::Event;
 use super::in_flight::SentPacket;
-use super::requests::Answer;
+use super::quarantine::Id;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
@@ -31,8 +30,7 @@ impl Session {
             if self.is_kept_back(id, what, source) {
                 continue;
             }
-            if let SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)) = what
-                && let Some(message) = source.message(sending)
+            if let Some(message) = what.message().and_then(|id| source.message(id))
                 && self.has_to_wait(message)
             {
                 self.in_flight.not_yet(id, what);
@@ -47,59 +45,56 @@ impl Session {
                 break;
             }
             let qos = self.limits.qos(message.qos);
-            if qos == Qos::AtMostOnce {
-                match self.put_message(message, qos, None, false) {
-                    Ok(()) => {
-                        self.note_sent(message);
-                        source.sent(qos);
-                    }
-                    Err(reason) => self.refuse_front(reason, source),
+            let Some(id) = self.id_for(qos) else { return };
+            if let Err(reason) = self.put_message(message, qos, id, false) {
+                id.inspect(|id| self.in_flight.give_up(*id));
+                if let Some(refused) = source.refuse_front(reason) {
+                    self.tell_refused(refused, 0);
                 }
                 continue;
             }
-            let Some(id) = self.in_flight.id() else { return };
-            match self.put_message(message, qos, Some(id), false) {
-                Ok(()) => {
-                    if source.is_birth() {
-                        self.note_birth(message);
-                    }
-                    let sent = source.sent(qos);
-                    let what = sent
-                        .map_or(SentPacket::Birth(qos), |ticket| SentPacket::Message(ticket, qos));
-                    self.in_flight.sent(id, what, self.queued);
-                }
-                Err(reason) => {
-                    self.in_flight.give_up(id);
-                    self.refuse_front(reason, source);
-                }
+            match id {
+                None => self.note_sent(message),
+                Some(_) if source.is_birth() => self.note_birth(message),
+                Some(_) => {}
+            }
+            let sent = source.sent(qos);
+            if let Some(id) = id {
+                let birth = SentPacket::Birth(qos);
+                let what = sent.map_or(birth, |sent| SentPacket::Message(sent, qos));
+                self.in_flight.sent(id, what, self.queued);
             }
         }
         self.ask_for_proof();
     }
 
-    /// Sends a suspect, as a new message. `false`: there is no way to.
-    pub(super) fn send_aside(
-        &mut self,
-        wanted: impl Fn(&Session, &Message) -> bool,
-        source: &mut dyn Source,
-    ) -> bool {
-        let Some(message) = source.quarantined(&|message| wanted(self, message)).cloned() else {
+    /// The packet identifier for a message, which has one above QoS 0. The outer `None`: all of them
+    /// are in use.
+    fn id_for(&mut self, qos: Qos) -> Option<Option<PacketId>> {
+        match qos {
+            Qos::AtMostOnce => Some(None),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => self.in_flight.id().map(Some),
+        }
+    }
+
+    /// Sends a message in quarantine as a new one. `false`: that is not possible.
+    pub(super) fn send_quarantined(&mut self, suspect: Id, source: &mut dyn Source) -> bool {
+        let quarantine = &self.quarantine;
+        let Some(message) = source.quarantined(&|it| quarantine.is_of(suspect, it)).cloned() else {
             return false;
         };
         let qos = self.limits.qos(message.qos);
-        let id = if qos == Qos::AtMostOnce { None } else { self.in_flight.id() };
-        if qos != Qos::AtMostOnce && id.is_none() {
-            return false;
-        }
+        let Some(id) = self.id_for(qos) else { return false };
         if self.put_message(&message, qos, id, false).is_err() {
-            // Among what flows it is refused in words.
-            id.into_iter().for_each(|id| self.in_flight.give_up(id));
+            // It is refused once it is out of quarantine.
+            id.inspect(|id| self.in_flight.give_up(*id));
             return false;
         }
-        if qos == Qos::AtMostOnce {
+        if id.is_none() {
             self.note_sent(&message);
         }
-        let sent = source.sent_quarantined(&|message| wanted(self, message), qos);
+        let quarantine = &self.quarantine;
+        let sent = source.sent_quarantined(&|it| quarantine.is_of(suspect, it), qos);
         if let (Some(id), Some(sending)) = (id, sent) {
             self.in_flight.sent(id, SentPacket::Message(sending, qos), self.queued);
         }
@@ -123,12 +118,7 @@ impl Session {
             self.requests.pass_over(filter);
         }
         let refused = self.requests.refused(&self.limits, self.version());
-        self.subscribed(refused);
-        for Answer { request, filter, reason } in
-            self.requests.too_long(self.limits.largest, self.version())
-        {
-            self.tell(Event::Unsubscribed { request, filter, reason });
-        }
+        self.tell_all(refused);
         let largest = if self.asks_one_by_one() { 0 } else { self.limits.largest };
         while self.output.len() < OUTPUT_LIMIT && self.requests.is_due() && self.may_ask() {
             let Some(id) = self.in_flight.id() else { return };
@@ -160,12 +150,6 @@ impl Session {
         self.in_flight.sent(id, what, self.queued);
     }
 
-    fn refuse_front(&mut self, reason: Reason, source: &mut dyn Source) {
-        if let Some(refused) = source.refuse_front(reason) {
-            self.tell(Event::refused(&refused.message, refused.sender, reason, 0));
-        }
-    }
-
     /// Puts a message into the output; `Err` if it is larger than the broker takes.
     fn put_message(
         &mut self,
@@ -189,24 +173,22 @@ impl Session {
             properties.0.extend(more.0.iter().filter(ours).cloned());
         }
         let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
-        let room = match publish.properties.are_writable() {
-            true => self.limits.largest.checked_sub(publish.size(self.version())),
-            false => None,
+        let room = self.limits.largest.checked_sub(publish.size(self.version()));
+        let Some(room) = room.filter(|_| publish.properties.are_writable()) else {
+            self.scratch = publish.properties;
+            return Err(Reason::PACKET_TOO_LARGE);
         };
-        let fits = room.is_some();
-        if fits {
-            if room >= Some(ALIAS)
-                && let Some((alias, known)) = self.aliases.of(&message.topic)
-            {
-                publish.properties.0.push(Property::TopicAlias(alias));
-                publish.topic = publish.topic.filter(|_| !known);
-            }
-            let packet = Packet::Publish(publish);
-            self.put(&packet);
-            let Packet::Publish(sent) = packet else { return Ok(()) };
-            publish = sent;
+        if room >= ALIAS
+            && let Some((alias, known)) = self.aliases.of(&message.topic)
+        {
+            publish.properties.0.push(Property::TopicAlias(alias));
+            publish.topic = publish.topic.filter(|_| !known);
         }
-        self.scratch = publish.properties;
-        if fits { Ok(()) } else { Err(Reason::PACKET_TOO_LARGE) }
+        let packet = Packet::Publish(publish);
+        self.put(&packet);
+        if let Packet::Publish(Publish { properties, .. }) = packet {
+            self.scratch = properties;
+        }
+        Ok(())
     }
 }

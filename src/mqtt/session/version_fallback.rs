@@ -18,7 +18,7 @@ const GUESSES: u8 = 3;
 /// What is known of one broker.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mqtt) struct VersionFallback {
-    version: Version,
+    pub(super) version: Version,
     /// Whether no other one may be tried.
     is_fixed: bool,
     /// Whether the broker ever let us in with this version: then only its word speaks against it.
@@ -27,10 +27,11 @@ pub(in crate::mqtt) struct VersionFallback {
     unanswered: u32,
     /// Connects in a row that it hung up on.
     hang_ups: u32,
-    /// Whether it hung up on every way to ask, since it let us in.
-    tried_all: bool,
+    /// Whether it hung up on every kind of CONNECT since it let us in, so that there is no hurry to
+    /// try them again.
+    pub(super) tried_all: bool,
     /// What of the will the next CONNECT has.
-    will: WillLimit,
+    pub(super) will: WillLimit,
     /// Whether the broker itself, or a second experience, spoke against more of the will.
     will_is_settled: bool,
     /// What the broker took where it had hung up on more, and on how many links in a row. That may
@@ -56,19 +57,6 @@ impl VersionFallback {
             guess: None,
             told: WillLimit::WHOLE,
         }
-    }
-
-    pub(super) fn version(&self) -> Version {
-        self.version
-    }
-
-    /// Whether every way to ask was tried, so that there is no hurry to try them again.
-    pub(super) fn tried_all(&self) -> bool {
-        self.tried_all
-    }
-
-    pub(super) fn will(&self) -> WillLimit {
-        self.will
     }
 
     /// The broker let us in. `Some`: with another part of the will than before.

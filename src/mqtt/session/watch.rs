@@ -16,7 +16,7 @@ use super::quarantine::{Id, Quarantine, Suspected, Verdict, size};
 use crate::base::backoff;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{PacketId, Reason};
-use crate::mqtt::source::{InFlightId, RefusedMessage, Source};
+use crate::mqtt::source::{RefusedMessage, Source};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -220,10 +220,8 @@ impl PoisonSearch {
 }
 
 fn is_of(quarantine: &Quarantine, id: Id, what: SentPacket, source: &dyn Source) -> bool {
-    let (SentPacket::Message(sending, _) | SentPacket::Release(Some(sending))) = what else {
-        return false;
-    };
-    source.message(sending).is_some_and(|message| quarantine.is_of(id, message))
+    let message = what.message().and_then(|id| source.message(id));
+    message.is_some_and(|message| quarantine.is_of(id, message))
 }
 
 fn suspected(message: &Message) -> Suspected {
@@ -306,12 +304,12 @@ impl Session {
 
     fn all_is_answered(&self) -> bool {
         let last = self.watch.unanswered.1;
-        self.in_flight.is_idle() && last <= self.in_flight.answered_to()
+        self.in_flight.is_idle() && last <= self.in_flight.answered_to
     }
 
     /// A message of QoS 0 is in the output, where it ends now.
     pub(super) fn note_sent(&mut self, message: &Message) {
-        self.watch.sent_qos_0(message, self.queued, self.in_flight.answered_to());
+        self.watch.sent_qos_0(message, self.queued, self.in_flight.answered_to);
     }
 
     /// A birth message is in the output.
@@ -330,7 +328,8 @@ impl Session {
                 Verdict::Aside => source.quarantine_front(),
                 Verdict::Refused(reason) => {
                     if let Some(refused) = source.refuse_front(reason) {
-                        self.tell_refused(refused);
+                        let links = self.quarantine.ends_of(&refused.message);
+                        self.tell_refused(refused, links);
                     }
                 }
             }
@@ -344,10 +343,7 @@ impl Session {
         what: SentPacket,
         source: &mut dyn Source,
     ) -> bool {
-        let (SentPacket::Message(sending, _) | SentPacket::Release(Some(sending))) = what else {
-            return false;
-        };
-        let Some(message) = source.message(sending) else { return false };
+        let Some(message) = what.message().and_then(|id| source.message(id)) else { return false };
         match self.quarantine.verdict(message) {
             Verdict::Good => return false,
             Verdict::Aside => self.in_flight.set_aside(id, what),
@@ -359,8 +355,8 @@ impl Session {
         true
     }
 
-    fn tell_refused(&mut self, RefusedMessage { message, sender, reason }: RefusedMessage) {
-        let links = self.quarantine.ends_of(&message);
+    pub(super) fn tell_refused(&mut self, refused: RefusedMessage, links: u32) {
+        let RefusedMessage { message, sender, reason } = refused;
         self.tell(Event::refused(&message, sender, reason, links));
     }
 
@@ -368,14 +364,8 @@ impl Session {
     fn reconsider(&mut self, source: &mut dyn Source) {
         self.in_flight.reconsider();
         while let Some(refused) = source.reconsider(&|message| self.quarantine.verdict(message)) {
-            self.tell_refused(refused);
-        }
-    }
-
-    /// The broker has taken a message.
-    pub(super) fn note_taken(&mut self, sending: InFlightId, source: &dyn Source) {
-        if let Some(message) = source.message(sending) {
-            self.quarantine.taken(message);
+            let links = self.quarantine.ends_of(&refused.message);
+            self.tell_refused(refused, links);
         }
     }
 
@@ -427,7 +417,7 @@ impl Session {
         if self.watch.is_calm() {
             return;
         }
-        let answered_to = self.in_flight.answered_to();
+        let answered_to = self.in_flight.answered_to;
         while self.watch.noted.front().is_some_and(|(_, end)| *end <= answered_to) {
             self.watch.noted.pop_front();
         }
@@ -440,7 +430,7 @@ impl Session {
         if self.watch.is_calm() {
             return;
         }
-        let answered_to = self.in_flight.answered_to();
+        let answered_to = self.in_flight.answered_to;
         let is_close = self.watch.is_alert
             || !self.watch.wary.is_empty()
             || matches!(self.watch.stage, Stage::Draining | Stage::Alone(_));
@@ -470,7 +460,7 @@ impl Session {
                 self.ping();
                 self.watch.stage = Stage::Control(self.queued);
             }
-            Stage::Control(end) if self.in_flight.answered_to() >= end => {
+            Stage::Control(end) if self.in_flight.answered_to >= end => {
                 self.watch.stage = Stage::Go;
                 self.go_on_with_trial(source);
             }
@@ -489,7 +479,7 @@ impl Session {
             }
             Stage::Alone(alone) => {
                 let answered = self.in_flight.is_idle()
-                    && (alone.acknowledged || self.in_flight.answered_to() >= alone.end);
+                    && (alone.acknowledged || self.in_flight.answered_to >= alone.end);
                 if answered {
                     let quarantine = &self.quarantine;
                     source.delivered_quarantined(&|message| quarantine.is_of(alone.id, message));
@@ -527,7 +517,7 @@ impl Session {
             self.send_again(packet, what, source);
             return true;
         }
-        self.send_aside(|session, message| session.quarantine.is_of(id, message), source)
+        self.send_quarantined(id, source)
     }
 
     /// The link has ended, and the session does not know yet. Whether that is a step towards getting
@@ -568,16 +558,14 @@ impl Session {
 
     /// What was under way, oldest first, as far as that is known.
     fn under_way(&self, source: &dyn Source) -> Vec<Suspected> {
-        let answered_to = self.in_flight.answered_to();
+        let answered_to = self.in_flight.answered_to;
         let noted = self.watch.noted.iter().filter(|(_, end)| *end > answered_to);
         let mut all: Vec<_> = noted.cloned().collect();
         for (id, sent, end) in self.in_flight.sent_now() {
-            let what = match sent {
-                SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)) => {
-                    source.message(sending).map(suspected)
-                }
-                SentPacket::Birth(_) | SentPacket::Release(None) => self.watch.birth.clone(),
-                SentPacket::Request => self.requests.first_of(id),
+            let what = match (sent.message(), sent) {
+                (Some(message), _) => source.message(message).map(suspected),
+                (None, SentPacket::Request) => self.requests.first_of(id),
+                (None, _) => self.watch.birth.clone(),
             };
             all.extend(what.map(|what| (what, end)));
         }
@@ -593,7 +581,7 @@ impl Session {
         let under_way = self.under_way(source);
         let is_one = self.watch.one.as_ref().is_some_and(|(_, begin)| *begin < self.written());
         let zeros = self.watch.unanswered;
-        let are_known = !self.watch.is_calm() || zeros.1 <= self.in_flight.answered_to();
+        let are_known = !self.watch.is_calm() || zeros.1 <= self.in_flight.answered_to;
         let watch = &mut self.watch;
         watch.ends += 1;
         match (was_short, under_way.is_empty() && are_known) {
@@ -628,13 +616,7 @@ impl Session {
     /// A link ended with nothing but this under way.
     fn suspect(&mut self, what: Suspected, now: Instant) {
         if let Suspected::Unsubscribe(filter) = &what {
-            let answers = self.requests.give_up_unsubscribe(filter);
-            let told = answers.into_iter().map(|answer| Event::Unsubscribed {
-                request: answer.request,
-                filter: answer.filter,
-                reason: answer.reason,
-            });
-            self.watch.judged.extend(told);
+            self.watch.judged.extend(self.requests.give_up_unsubscribe(filter));
         } else if self.quarantine.add(&what, now) {
             self.watch.judged.push(Event::Suspected(what));
         }
@@ -644,26 +626,15 @@ impl Session {
     fn refuse(&mut self, id: Id, reason: Reason, source: &mut dyn Source) {
         let links = self.quarantine.ends(id);
         if let Some(filter) = self.quarantine.filter_of(id).cloned() {
-            let answers = self.requests.give_up_subscribe(&filter, reason);
-            let told = answers.into_iter().map(|answer| Event::Subscribed {
-                request: answer.request,
-                filter: answer.filter,
-                granted: Err(answer.reason),
-            });
-            self.watch.judged.extend(told);
-            return;
+            return self.watch.judged.extend(self.requests.give_up_subscribe(&filter, reason));
         }
         let before = self.watch.judged.len();
-        if let Some((_, SentPacket::Message(sending, _) | SentPacket::Release(Some(sending)), _)) =
-            self.in_flight.oldest()
+        if let Some((_, oldest, _)) = self.in_flight.sent_now().next()
+            && let Some(sending) = oldest.message()
             && let Some(message) = source.message(sending)
         {
-            self.watch.judged.push(Event::refused(
-                message,
-                source.sender_of(sending),
-                reason,
-                links,
-            ));
+            let refused = Event::refused(message, source.sender_of(sending), reason, links);
+            self.watch.judged.push(refused);
             source.settled(sending, reason);
         }
         while let Some(RefusedMessage { message, sender, reason }) =

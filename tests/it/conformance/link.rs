@@ -19,7 +19,7 @@ fn mqtt_2_2_1_6_suback_and_unsuback_have_the_identifier_of_what_they_answer() {
     let suback = SubAck { id: id(2), reasons: reasons.clone(), properties: Properties::NONE };
     assert!(talk.say(suback.into()).is_err());
     let mut talk = Talk::up(Vec::new());
-    talk.session.unsubscribe(vec!["t".parse().unwrap()]);
+    talk.session.unsubscribe(vec!["t".parse().unwrap()], &Properties::NONE);
     assert_eq!(talk.hears(), ["UNSUBSCRIBE 1"]);
     let unsuback = SubAck { id: id(2), reasons, properties: Properties::NONE };
     assert!(talk.say(Said(Packet::UnsubAck(unsuback))).is_err());
@@ -90,7 +90,7 @@ fn mqtt_3_2_2_15_no_packet_larger_than_the_broker_takes() {
     talk.session.subscribe(wanted.to_vec(), &Properties::NONE);
     let too_long = Subscription::new("z".repeat(80).parse().unwrap(), AtMostOnce);
     talk.session.subscribe(vec![too_long], &Properties::NONE);
-    talk.session.unsubscribe(vec!["z".repeat(80).parse().unwrap()]);
+    talk.session.unsubscribe(vec!["z".repeat(80).parse().unwrap()], &Properties::NONE);
     let packets = talk.hear();
     for packet in &packets {
         let mut bytes = BytesMut::new();

@@ -81,7 +81,7 @@ use Version::{V5, V311};
 /// Numbers are sections of MQTT 5.0, those behind 3.1.1 of that.
 pub const CLASSES: &[Class] = &[
     they(
-        "Qos(3)",
+        r#"Value("QoS 3")"#,
         &[1],
         "a will of QoS 3 is malformed (3.1.2.6)",
         V5,
@@ -95,7 +95,7 @@ pub const CLASSES: &[Class] = &[
         b"\x10\x0D\x00\x04MQTT\x04\x03\x00\x00\x00\x01a",
     ),
     they(
-        "Utf8",
+        r#"Value("a text is not valid UTF-8")"#,
         &[],
         "U+0000 is malformed (1.5.4)",
         V5,
@@ -155,7 +155,7 @@ pub const CLASSES: &[Class] = &[
         b"\x30\x03\x00\x01a",
     ),
     they(
-        "Varint",
+        r#"Value("malformed variable byte integer")"#,
         &[],
         "a number has its shortest form (1.5.5)",
         V5,
@@ -176,7 +176,7 @@ pub const CLASSES: &[Class] = &[
         b"\x82\x06\x00\x01\x00\x01a\x04",
     ),
     they(
-        "ZeroId",
+        r#"Value("packet identifier 0")"#,
         &[10],
         "no packet identifier is 0 (2.2.1)",
         V5,
