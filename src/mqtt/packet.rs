@@ -19,7 +19,7 @@ mod wire;
 
 pub use ack::Ack;
 pub use connack::ConnAck;
-pub use connect::{Connect, Will};
+pub use connect::Connect;
 pub use disconnect::{Auth, Disconnect};
 pub(crate) use property::Place;
 pub use property::{Pair, Properties, Property, Varint};

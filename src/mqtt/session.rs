@@ -410,7 +410,7 @@ impl Session {
         let ask = match &self.state {
             State::Down => return Ok(()),
             State::Connecting { due, .. } if *due <= now => {
-                self.fallback.on_timeout(self.options.adaptable_will().as_ref());
+                self.fallback.on_timeout(self.options.adaptable_will());
                 return Err(SessionError::NoConnAck);
             }
             State::Connecting { .. } => return Ok(()),
@@ -511,7 +511,7 @@ impl Session {
     pub fn disconnected(&mut self, ending: Ending) {
         // Some brokers close the link where they do not know the version, or do not take the will.
         if ending == Ending::HangUp && matches!(self.state, State::Connecting { .. }) {
-            self.is_other = self.fallback.on_close(self.options.adaptable_will().as_ref());
+            self.is_other = self.fallback.on_close(self.options.adaptable_will());
         }
         self.state = State::Down;
         self.output = BytesMut::new();

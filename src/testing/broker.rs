@@ -4,9 +4,10 @@
 mod session;
 
 use crate::base::secret::Secret;
+use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Ack, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
 use crate::mqtt::packet::{Properties, Property, Publish, Reason, RetainHandling, SubAck};
-use crate::mqtt::packet::{Subscribe, Unsubscribe, Version, Will};
+use crate::mqtt::packet::{Subscribe, Unsubscribe, Version};
 use crate::mqtt::topic::{Qos, Topic};
 use bytes::BytesMut;
 use session::{Session, Step, Subscriber};
@@ -125,7 +126,7 @@ struct Link {
     output: BytesMut,
     /// Who it is, once CONNECT came.
     client: Option<String>,
-    will: Option<Will>,
+    will: Option<Message>,
     /// The client is given up after so long without a packet.
     patience: Option<Duration>,
     last: Instant,
@@ -217,8 +218,9 @@ impl Broker {
             }
         }
         if let Some(will) = l.will {
-            let Will { topic, payload, qos, retain, properties } = will;
+            let Message { topic, payload, qos, retain, properties } = will;
             let kept = |p: &Property| !matches!(p, Property::WillDelay(_));
+            let properties = properties.as_deref().cloned().unwrap_or_default();
             let properties = properties.0.into_iter().filter(kept).collect();
             let topic = Some(topic);
             let will = Publish { topic, payload, qos, id: None, dup: false, retain, properties };

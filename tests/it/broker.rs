@@ -6,9 +6,10 @@ use std::io;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tty2mqtt::mqtt::message::Message;
+use tty2mqtt::mqtt::packet::Version;
 use tty2mqtt::mqtt::packet::{ConnAck, Connect, Decoded, Disconnect, Packet, PacketId};
 use tty2mqtt::mqtt::packet::{Properties, Publish, Reason, Subscribe, Subscription, Unsubscribe};
-use tty2mqtt::mqtt::packet::{Version, Will};
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::broker::{Broker, Connection, Faults};
 use tty2mqtt::testing::server::Server;
@@ -138,12 +139,12 @@ fn the_will_is_published_unless_the_client_says_goodbye_3_1_2_5() {
     for goodbye in [false, true] {
         let mut world = World::new();
         world.comes(1, connect("watch", true), "will");
-        let will = Will {
+        let will = Message {
             topic: "will".parse().unwrap(),
             payload: "lost".into(),
             qos: Qos::AtLeastOnce,
             retain: false,
-            properties: Properties::NONE,
+            properties: None,
         };
         world.comes(2, Connect { will: Some(will), ..connect("two", true) }, "none");
         if goodbye {

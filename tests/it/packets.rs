@@ -3,10 +3,11 @@
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Oversize, Packet};
 use tty2mqtt::mqtt::packet::{PacketError, PacketId, Pair, Properties, Property, Publish, Reason};
 use tty2mqtt::mqtt::packet::{RetainHandling, SubAck, Subscribe, Subscription};
-use tty2mqtt::mqtt::packet::{Unsubscribe, Varint, Version, Will};
+use tty2mqtt::mqtt::packet::{Unsubscribe, Varint, Version};
 use tty2mqtt::mqtt::topic::Qos;
 
 const LIMIT: usize = 1 << 20;
@@ -267,12 +268,12 @@ fn subscription(version: Version) -> impl Strategy<Value = Subscription> {
 
 fn connect(version: Version) -> impl Strategy<Value = Packet> {
     let will = (topic(), bytes(), qos(), any::<bool>(), properties(version, MESSAGE)).prop_map(
-        |(topic, payload, qos, retain, properties)| Will {
+        |(topic, payload, qos, retain, properties)| Message {
             topic: topic.parse().unwrap(),
             payload,
             qos,
             retain,
-            properties,
+            properties: (!properties.is_empty()).then(|| properties.into()),
         },
     );
     let login = (prop::option::of("[a-z]{0,9}"), prop::option::of(bytes()));

@@ -4,8 +4,9 @@ use super::property::Place;
 use super::wire::{Reader, put_binary, qos};
 use super::{Header, PacketError, Properties, Version};
 use crate::base::secret::Secret;
-use crate::mqtt::topic::{Qos, Topic};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::mqtt::message::Message;
+use crate::mqtt::topic::Topic;
+use bytes::{BufMut, BytesMut};
 
 pub(super) const KIND: u8 = 1;
 
@@ -27,27 +28,12 @@ pub struct Connect {
     pub clean: bool,
     /// Seconds without a packet from the client after which the broker gives it up; 0: never.
     pub keep_alive: u16,
-    /// What the broker publishes when the client is lost.
-    pub will: Option<Will>,
+    /// What the broker publishes when the client is lost (3.1.2.5).
+    pub will: Option<Message>,
     /// User name.
     pub user: Option<String>,
     /// Password; before 5.0 only with a user name (3.1.1, 3.1.2.9).
     pub password: Option<Secret>,
-    /// Only in 5.0.
-    pub properties: Properties,
-}
-
-/// What the broker publishes when the client is lost (3.1.2.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Will {
-    /// Where to.
-    pub topic: Topic,
-    /// What.
-    pub payload: Bytes,
-    /// How surely.
-    pub qos: Qos,
-    /// Whether it is kept.
-    pub retain: bool,
     /// Only in 5.0.
     pub properties: Properties,
 }
@@ -64,11 +50,11 @@ impl Connect {
             ("password", password.unwrap_or_default()),
             ("will's payload", will.map(|will| &*will.payload).unwrap_or_default()),
         ];
-        let properties = will.map(|will| &will.properties).into_iter().chain([&self.properties]);
+        let of_will = will.and_then(|will| will.properties.as_deref());
         let long = texts.into_iter().find(|(_, bytes)| is_long(bytes)).map(|(what, _)| what);
-        long.or_else(|| {
-            properties.into_iter().any(|it| !it.are_writable()).then_some("value of a property")
-        })
+        let mut properties = of_will.into_iter().chain([&self.properties]);
+        let is_long = properties.any(|it| !it.are_writable());
+        long.or(is_long.then_some("value of a property"))
     }
 
     pub(super) fn read(body: &mut Reader) -> Result<Connect, PacketError> {
@@ -94,12 +80,12 @@ impl Connect {
         let client_id = body.text()?;
         let will = if has(WILL) {
             let properties = Properties::read(body, version, Place::Will)?;
-            Some(Will {
+            Some(Message {
                 topic: Topic::from_utf8(body.binary()?)?,
                 payload: body.binary()?,
                 qos: qos(flags >> 3 & 0b11)?,
                 retain: has(WILL_RETAIN),
-                properties,
+                properties: (!properties.is_empty()).then(|| properties.into()),
             })
         } else {
             None
@@ -120,7 +106,8 @@ impl Connect {
         if let Some(will) = &self.will {
             flags |= WILL | will.qos.bits() << 3;
             flags |= if will.retain { WILL_RETAIN } else { 0 };
-            will.properties.write(&mut body, version);
+            let properties = will.properties.as_deref();
+            properties.unwrap_or(&Properties::NONE).write(&mut body, version);
             put_binary(&mut body, will.topic.as_str().as_bytes());
             put_binary(&mut body, &will.payload);
         }

@@ -5,7 +5,7 @@ use crate::base::scalar::Token;
 use crate::base::secret::Secret;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{
-    Connect, MAX_REMAINING, Properties, Property, Reason, Subscription, Version, Will,
+    Connect, MAX_REMAINING, Properties, Property, Reason, Subscription, Version,
 };
 use crate::mqtt::topic::Qos;
 use serde::{Deserialize, Deserializer, de};
@@ -166,28 +166,16 @@ impl Options {
             client_id: self.client_id.clone(),
             clean,
             keep_alive: u16::try_from(seconds(self.keepalive)).unwrap_or(u16::MAX),
-            will: self.will(),
+            will: self.will.clone(),
             user: None,
             password: None,
             properties,
         }
     }
-}
-
-impl Options {
-    fn will(&self) -> Option<Will> {
-        self.will.as_ref().map(|message| Will {
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
-            qos: message.qos,
-            retain: message.retain,
-            properties: message.properties.as_deref().cloned().unwrap_or_default(),
-        })
-    }
 
     /// The will, if a smaller one may be tried.
-    pub(super) fn adaptable_will(&self) -> Option<Will> {
-        self.will().filter(|_| self.adapt_will)
+    pub(super) fn adaptable_will(&self) -> Option<&Message> {
+        self.will.as_ref().filter(|_| self.adapt_will)
     }
 }
 

@@ -95,8 +95,8 @@ impl Session {
             {
                 self.fallback.on_unknown_version()
             }
-            SessionError::Refused(answer) => self.fallback.on_refused(answer.reason, will.as_ref()),
-            SessionError::Packet(_) => self.fallback.on_close(will.as_ref()),
+            SessionError::Refused(answer) => self.fallback.on_refused(answer.reason, will),
+            SessionError::Packet(_) => self.fallback.on_close(will),
             _ => false,
         };
     }

@@ -1,7 +1,8 @@
 //! How a broker is spoken to: in which version of MQTT, and with how much of the will.
 
 use super::will::WillLimit;
-use crate::mqtt::packet::{Reason, Version, Will};
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{Reason, Version};
 
 /// So many connects in a row that the broker left without an answer are no accident: the will may be
 /// the cause. Three, because each version has its turn before.
@@ -87,7 +88,7 @@ impl VersionFallback {
 
     /// The broker gives a reason why it does not let us in. Whether it may be the will, so that
     /// another CONNECT is worth a try.
-    pub(super) fn on_refused(&mut self, reason: Reason, will: Option<&Will>) -> bool {
+    pub(super) fn on_refused(&mut self, reason: Reason, will: Option<&Message>) -> bool {
         let Some(less) = will.and_then(|will| self.will.after(reason, will)) else { return false };
         (self.will, self.will_is_settled) = (less, true);
         true
@@ -97,7 +98,7 @@ impl VersionFallback {
     /// broker is away does that too: behind the oldest version the newest has its turn again. A
     /// broker of 3.x also hangs up on a will that it does not take. Whether the next CONNECT is one
     /// that it has not hung up on.
-    pub(super) fn on_close(&mut self, will: Option<&Will>) -> bool {
+    pub(super) fn on_close(&mut self, will: Option<&Message>) -> bool {
         self.unanswered = 0;
         self.hang_ups += 1;
         let most = if self.is_settled { HANG_UPS_OF_HOST } else { HANG_UPS };
@@ -147,7 +148,7 @@ impl VersionFallback {
 
     /// The broker did not answer CONNECT. Some do not answer a version that they do not know. A slow
     /// one gets two tries, for what it answers at last is kept to.
-    pub(super) fn on_timeout(&mut self, will: Option<&Will>) {
+    pub(super) fn on_timeout(&mut self, will: Option<&Message>) {
         self.unanswered += 1;
         if self.unanswered >= 2 {
             self.on_close(will);

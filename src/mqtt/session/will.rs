@@ -1,6 +1,7 @@
 //! How much of the will a broker takes.
 
-use crate::mqtt::packet::{Reason, Will};
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::Qos;
 use std::fmt;
 
@@ -23,18 +24,14 @@ impl WillLimit {
     pub const WHOLE: WillLimit = WillLimit::UpTo { qos: Qos::ExactlyOnce, retain: true };
 
     /// What is left of a will.
-    pub(super) fn of(self, will: Will) -> Option<Will> {
-        match self {
-            WillLimit::UpTo { qos, retain } => {
-                Some(Will { qos: will.qos.min(qos), retain: will.retain && retain, ..will })
-            }
-            WillLimit::Without => None,
-        }
+    pub(super) fn of(self, will: Message) -> Option<Message> {
+        let WillLimit::UpTo { qos, retain } = self else { return None };
+        Some(Message { qos: will.qos.min(qos), retain: will.retain && retain, ..will })
     }
 
     /// What a broker may still take that refused this much of a will for a reason; `None`: the
     /// reason has nothing to do with the will.
-    pub(super) fn after(self, reason: Reason, will: &Will) -> Option<WillLimit> {
+    pub(super) fn after(self, reason: Reason, will: &Message) -> Option<WillLimit> {
         let WillLimit::UpTo { qos: most, retain } = self else { return None };
         let qos = will.qos.min(most);
         match reason {
@@ -60,7 +57,7 @@ impl WillLimit {
 
     /// The next smaller one, for a broker that does not say what is wrong with this: first without
     /// retain, then of QoS 0, then both, then none. `None` behind the last.
-    pub(super) fn next(self, will: &Will) -> Option<WillLimit> {
+    pub(super) fn next(self, will: &Message) -> Option<WillLimit> {
         let up_to = |qos, retain| WillLimit::UpTo { qos, retain };
         let steps = [
             WillLimit::WHOLE,

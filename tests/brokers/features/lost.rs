@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tty2mqtt::mqtt::client::Event;
 use tty2mqtt::mqtt::link::LinkError;
 use tty2mqtt::mqtt::message::Message;
-use tty2mqtt::mqtt::packet::{Connect, Packet, Properties, Reason, Version, Will};
+use tty2mqtt::mqtt::packet::{Connect, Packet, Properties, Reason, Version};
 use tty2mqtt::mqtt::session::SessionError;
 
 pub async fn will(scene: Scene) -> Found {
@@ -84,13 +84,7 @@ pub async fn silent(scene: Scene) -> Found {
         client_id: scene.name("silent-2"),
         clean: true,
         keep_alive: 1,
-        will: Some(Will {
-            topic: crate::probe::topic(&name),
-            payload: "lost".into(),
-            qos: QOS[1],
-            retain: false,
-            properties: Properties::NONE,
-        }),
+        will: Some(message(&name, "lost")),
         user: Some(USER.into()),
         password: Some(PASSWORD.to_owned().into()),
         properties: Properties::NONE,

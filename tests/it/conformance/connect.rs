@@ -4,17 +4,18 @@ use crate::conformance::packet::{
     NO_UTF8, connect, decode, encode, field, malformed, refused_as, taken,
 };
 use bytes::Bytes;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::Version::{V5, V31, V311};
-use tty2mqtt::mqtt::packet::{Connect, Packet, Properties, Reason, Will};
+use tty2mqtt::mqtt::packet::{Connect, Packet, Reason};
 use tty2mqtt::mqtt::topic::Qos;
 
-fn will() -> Will {
-    Will {
+fn will() -> Message {
+    Message {
         topic: "t".parse().unwrap(),
         payload: Bytes::from_static(b"p"),
         qos: Qos::AtLeastOnce,
         retain: true,
-        properties: Properties::NONE,
+        properties: None,
     }
 }
 

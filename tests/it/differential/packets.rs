@@ -3,10 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{
     Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId, Properties, Property,
     Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Varint, Version,
-    Will,
 };
 use tty2mqtt::mqtt::topic::{Qos, Topic, TopicFilter};
 
@@ -86,16 +86,16 @@ fn message() -> Vec<BoxedStrategy<Property>> {
     ]
 }
 
-fn will() -> impl Strategy<Value = Will> {
+fn will() -> impl Strategy<Value = Message> {
     let mut properties = message();
     properties.extend(list![WillDelay(number())]);
     (topic(), binary(), qos(), any::<bool>(), some(properties)).prop_map(
-        |(topic, payload, qos, retain, properties)| Will {
+        |(topic, payload, qos, retain, properties)| Message {
             topic,
             payload,
             qos,
             retain,
-            properties,
+            properties: (!properties.is_empty()).then(|| properties.into()),
         },
     )
 }
@@ -293,7 +293,7 @@ fn without_properties(mut packet: Packet) -> Packet {
         Packet::Connect(it) => {
             it.properties = Properties::NONE;
             if let Some(will) = &mut it.will {
-                will.properties = Properties::NONE;
+                will.properties = None;
             }
         }
         Packet::ConnAck(it) => it.properties = Properties::NONE,

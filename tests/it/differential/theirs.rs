@@ -150,7 +150,8 @@ fn encode_5(packet: &Packet) -> Vec<u8> {
             let mut it = connect!(connect, v5_0::Connect::builder()).clean_start(connect.clean);
             it = it.props(properties(&connect.properties));
             if let Some(will) = &connect.will {
-                it = it.will_props(properties(&will.properties));
+                let none = Properties::NONE;
+                it = it.will_props(properties(will.properties.as_deref().unwrap_or(&none)));
             }
             it.build().unwrap().to_continuous_buffer()
         }

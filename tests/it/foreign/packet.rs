@@ -4,10 +4,10 @@ use super::vector::Hex;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::Value;
+use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{
     Ack, Auth, ConnAck, Connect, Decoded, Disconnect, Packet, PacketId, Properties, Property,
     Publish, Reason, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Varint, Version,
-    Will,
 };
 
 type Result<T> = std::result::Result<T, String>;
@@ -112,14 +112,16 @@ fn connect(json: &Value) -> Result<Connect> {
     }
     let will = match json.get("will") {
         None | Some(Value::Null) => None,
-        Some(will) => Some(Will {
+        Some(will) => Some(Message {
             topic: text(will, "topic")?.parse().map_err(|error| format!("{error}"))?,
             payload: bytes(will, "payload")?,
             qos: u64::from(number(will, "qos", 0)?)
                 .try_into()
                 .map_err(|error| format!("{error}"))?,
             retain: flag(will, "retain")?,
-            properties: properties(will.get("properties"))?,
+            properties: Some(properties(will.get("properties"))?)
+                .filter(|properties| !properties.is_empty())
+                .map(Into::into),
         }),
     };
     let present = |name| json.get(name).is_some_and(|value| !value.is_null());

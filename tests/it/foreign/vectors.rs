@@ -76,7 +76,7 @@ fn sorted(mut packet: Packet) -> Packet {
         Packet::Connect(connect) => {
             sort(&mut connect.properties);
             if let Some(will) = &mut connect.will {
-                sort(&mut will.properties);
+                will.properties.iter_mut().for_each(|it| sort(std::sync::Arc::make_mut(it)));
             }
         }
         Packet::ConnAck(it) => sort(&mut it.properties),
