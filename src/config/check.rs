@@ -6,7 +6,7 @@ mod status;
 use super::load::Found;
 use super::overlay::Files;
 use super::tree::Path;
-use super::{Auth, Config, hint};
+use super::{Auth, Broker, Config, hint};
 use crate::base::durability::Durability;
 use crate::base::scalar::Span;
 use crate::device;
@@ -21,7 +21,10 @@ use std::path::PathBuf;
 
 /// Finds everything that is wrong with a configuration whose keys are valid one by one.
 pub(super) fn check(config: &Config, found: &mut Found<'_>) {
-    found.broker(config);
+    found.gateway(config);
+    found.broker(&config.broker);
+    found.outbox(config);
+    status::check(config, found);
     if config.ports.is_empty() {
         let remedy = "add one, such as `meter: {path: /dev/ttyUSB0, …}`";
         found.add(["ports"], "there is no port", remedy);
@@ -101,6 +104,12 @@ pub(super) fn file_name(path: &Path, file: &std::path::Path, found: &mut Found<'
     found.add(path.clone(), what, "remove it");
 }
 
+const NOTHING: &str = "0 lets nothing through";
+
+fn seconds(n: u64) -> Span {
+    Span::from_secs(n)
+}
+
 impl Found<'_> {
     /// Finds fields in `messages` that no frame has.
     fn fields(&mut self, path: &Path, port: &Port) {
@@ -128,59 +137,42 @@ impl Found<'_> {
         }
     }
 
-    fn broker(&mut self, config: &Config) {
-        let broker = &config.broker;
+    fn broker(&mut self, broker: &Broker) {
         if let Some(keepalive) = broker.keepalive {
-            self.within(
-                ["broker", "keepalive"],
-                keepalive,
-                Span::from_secs(5),
-                Span::from_secs(65_535),
-            );
+            self.within(["broker", "keepalive"], keepalive, seconds(5), seconds(65_535));
         }
-        if let Some(status) = config.status.on() {
-            self.within(
-                ["status", "interval"],
-                status.interval,
-                Span::from_secs(1),
-                Span::from_secs(86_400),
-            );
-        }
-        status::check(config, self);
-        self.within(["grace"], config.grace, Span::from_secs(0), Span::from_secs(60));
-        if broker.inflight == 0 {
-            let path = ["broker", "inflight"];
-            self.add(path, "0 lets nothing through", "write a number from 1 to 65535");
-        }
-        if broker.password.is_some() && broker.password_file.is_some() {
-            let path = ["broker", "password"];
-            self.add(path, "`password_file` is given, too", "keep one of the two");
-        }
-        if broker.user.is_none() && broker.url.user.is_none() {
-            for (key, given) in [
-                ("password", broker.password.is_some()),
-                ("password_file", broker.password_file.is_some()),
-            ] {
-                if given {
-                    let what = "MQTT has no password without a user name";
-                    self.add(["broker", key], what, "add `user`");
-                }
-            }
-        }
-        if broker.auth == Auth::ScramSha256 {
-            if broker.user.is_none() && broker.url.user.is_none() {
-                let what = "SCRAM proves the password of a user";
-                self.add(["broker", "auth"], what, "add `user`");
-            }
-            if broker.version.0.is_some_and(|version| version != Version::V5) {
-                self.add(["broker", "version"], "SCRAM needs MQTT 5", "leave out `version`");
-            }
-        }
-        network::check(broker, self);
+        const NO_USER: &str = "MQTT has no password without a user name";
+        let has_user = broker.user.is_some() || broker.url.user.is_some();
+        let (password, file) = (broker.password.as_ref(), broker.password_file.as_ref());
+        let is_scram = broker.auth == Auth::ScramSha256;
+        let is_old = broker.version.0.is_some_and(|version| version != Version::V5);
         let client_id = broker.client_id.as_deref();
+        for (is_wrong, key, what, remedy) in [
+            (broker.inflight == 0, "inflight", NOTHING, "write a number from 1 to 65535"),
+            (
+                password.is_some() && file.is_some(),
+                "password",
+                "`password_file` is given, too",
+                "keep one of the two",
+            ),
+            (!has_user && password.is_some(), "password", NO_USER, "add `user`"),
+            (!has_user && file.is_some(), "password_file", NO_USER, "add `user`"),
+            (is_scram && !has_user, "auth", "SCRAM proves the password of a user", "add `user`"),
+            (is_scram && is_old, "version", "SCRAM needs MQTT 5", "leave out `version`"),
+            (
+                client_id == Some(""),
+                "client_id",
+                "it must not be empty",
+                "leave it out for the default",
+            ),
+        ] {
+            if is_wrong {
+                self.add(["broker", key], what, remedy);
+            }
+        }
         for (key, length) in [
             ("user", broker.user.as_deref().map(str::len)),
-            ("password", broker.password.as_ref().map(|password| password.reveal().len())),
+            ("password", password.map(|password| password.reveal().len())),
             ("client_id", client_id.map(str::len)),
         ] {
             if length.is_some_and(|length| length > 65_535) {
@@ -188,21 +180,18 @@ impl Found<'_> {
                 self.add(["broker", key], what, "make it shorter");
             }
         }
-        if client_id == Some("") {
-            let what = "it must not be empty";
-            self.add(["broker", "client_id"], what, "leave it out for the default");
+        network::check(broker, self);
+    }
+
+    fn gateway(&mut self, config: &Config) {
+        if config.gateway.as_str().len() > 256 {
+            self.add(["gateway"], "longer than 256 bytes", "choose a shorter name");
         }
-        if config.outbox.bytes.bytes() < 64 << 10 {
-            self.add(
-                ["outbox", "bytes"],
-                "this is too little to work with",
-                "write at least 64KiB",
-            );
+        if let Some(status) = config.status.on() {
+            let path = ["status", "interval"];
+            self.within(path, status.interval, seconds(1), seconds(86_400));
         }
-        if config.outbox.messages == 0 {
-            self.add(["outbox", "messages"], "0 lets nothing through", "write at least 1");
-        }
-        self.journal(config);
+        self.within(["grace"], config.grace, seconds(0), seconds(60));
         if let Some(memory) = config.memory {
             let least = if config.outbox.journal.is_some() { 12 << 20 } else { 8 << 20 };
             if !(least..=1 << 30).contains(&memory.bytes()) {
@@ -210,15 +199,19 @@ impl Found<'_> {
                 self.add(["memory"], "this size is out of range", remedy);
             }
         }
-        if config.gateway.as_str().len() > 256 {
-            self.add(["gateway"], "longer than 256 bytes", "choose a shorter name");
-        }
     }
 
-    fn journal(&mut self, config: &Config) {
+    fn outbox(&mut self, config: &Config) {
         let outbox = &config.outbox;
-        let most = Span::from_secs(31 * 86_400);
-        self.within(["outbox", "spill_after"], outbox.spill_after, Span::from_secs(0), most);
+        if outbox.bytes.bytes() < 64 << 10 {
+            let what = "this is too little to work with";
+            self.add(["outbox", "bytes"], what, "write at least 64KiB");
+        }
+        if outbox.messages == 0 {
+            self.add(["outbox", "messages"], NOTHING, "write at least 1");
+        }
+        let path = ["outbox", "spill_after"];
+        self.within(path, outbox.spill_after, seconds(0), seconds(31 * 86_400));
         if outbox.backlog_rate.is_some_and(|rate| rate.get() > 1_000_000) {
             let what = "this is more than the outbox can send";
             self.add(["outbox", "backlog_rate"], what, "write at most 1000000 messages a second");
@@ -242,21 +235,21 @@ impl Found<'_> {
         }
         if let SyncPolicy::Every(span) = journal.sync {
             let least = Span::from_millis(10);
-            self.within(["outbox", "journal", "sync"], span, least, Span::from_secs(86_400));
+            self.within(["outbox", "journal", "sync"], span, least, seconds(86_400));
         }
     }
 
     fn port(&mut self, path: &Path, port: &Port) {
         if let Some(after) = port.silent_after {
             let key = path.key("silent_after");
-            self.within(key, after, Span::from_secs(1), Span::from_secs(31 * 86_400));
+            self.within(key, after, seconds(1), seconds(31 * 86_400));
         }
         let key = path.key("command_wait");
-        self.within(key, port.command_wait, Span::from_secs(0), Span::from_secs(600));
+        self.within(key, port.command_wait, seconds(0), seconds(600));
         for (n, rule) in port.commands.iter().enumerate() {
             if let Some(most) = rule.max_age {
                 let key = path.key("commands").item(n).key("max_age");
-                self.within(key, most, Span::from_secs(1), Span::from_secs(7 * 86_400));
+                self.within(key, most, seconds(1), seconds(7 * 86_400));
             }
         }
         let ways = [port.path.is_some(), port.usb.is_some(), port.tcp.is_some()];

@@ -18,11 +18,14 @@ pub const LARGEST: u64 = 1 << 20;
 #[derive(Debug)]
 pub enum FileError {
     Io(io::Error),
-    /// A folder, a socket or a device.
-    Kind(&'static str),
-    TooLarge,
-    /// Not UTF-8, and what it is or where.
-    Encoding(String),
+    /// It is not a text that a configuration could be.
+    Unfit(BuildError),
+}
+
+impl FileError {
+    fn unfit(what: &str, remedy: &str) -> FileError {
+        FileError::Unfit(BuildError::new(what).remedy(remedy))
+    }
 }
 
 impl From<io::Error> for FileError {
@@ -34,6 +37,7 @@ impl From<io::Error> for FileError {
 impl From<&FileError> for BuildError {
     fn from(error: &FileError) -> BuildError {
         match error {
+            FileError::Unfit(wrong) => wrong.clone(),
             FileError::Io(error) => match error.kind() {
                 io::ErrorKind::NotFound => BuildError::new("there is no such file"),
                 io::ErrorKind::PermissionDenied => {
@@ -41,11 +45,6 @@ impl From<&FileError> for BuildError {
                 }
                 _ => BuildError::new(error.to_string()),
             },
-            FileError::Kind(kind) => BuildError::new(format!("it is {kind}")).remedy("name a file"),
-            FileError::TooLarge => {
-                BuildError::new("it has more than 1 MiB").remedy("is this the right file?")
-            }
-            FileError::Encoding(what) => BuildError::new(what).remedy("save it as UTF-8"),
         }
     }
 }
@@ -66,22 +65,24 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(FileError::TooLarge);
+        return Err(FileError::unfit("it has more than 1 MiB", "is this the right file?"));
     }
     text(bytes)
 }
 
 fn kind(file: &fs::Metadata) -> Result<(), FileError> {
     let kind = file.file_type();
-    if kind.is_dir() {
-        Err(FileError::Kind("a folder"))
+    let is_device = kind.is_char_device() || kind.is_block_device();
+    let what = if kind.is_dir() {
+        "it is a folder"
     } else if kind.is_socket() {
-        Err(FileError::Kind("a socket"))
-    } else if (kind.is_char_device() || kind.is_block_device()) && !is_standard_input(file) {
-        Err(FileError::Kind("a device"))
+        "it is a socket"
+    } else if is_device && !is_standard_input(file) {
+        "it is a device"
     } else {
-        Ok(())
-    }
+        return Ok(());
+    };
+    Err(FileError::unfit(what, "name a file"))
 }
 
 /// A terminal at standard input is a device, too; whoever names it types the text.
@@ -93,7 +94,7 @@ fn is_standard_input(file: &fs::Metadata) -> bool {
 
 /// Bytes as a text, without its byte order mark.
 pub fn text(bytes: Vec<u8>) -> Result<String, FileError> {
-    let encoding = |what: &str| Err(FileError::Encoding(what.into()));
+    let encoding = |what: &str| Err(FileError::unfit(what, "save it as UTF-8"));
     let zeros = bytes.iter().take(64).filter(|byte| **byte == 0).count();
     match bytes.as_slice() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return encoding("it is UTF-16"),
@@ -158,7 +159,7 @@ mod tests {
             }
             written
         });
-        assert!(matches!(read(&pipe), Err(FileError::TooLarge)));
+        assert!(read(&pipe).unwrap_err().to_string().contains("more than 1 MiB"));
         // A pipe holds 64 KiB besides.
         assert!(writer.join().unwrap() <= LARGEST + (128 << 10));
     }
