@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The name under which [`list`] and [`map`] ask for entries that go on after a mistake.
-pub(crate) const NAME: &str = "one by one";
-
 /// For `deserialize_with`: reads a list so that a mistake in one item does not hide those in others.
 pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     struct OneByOne<T>(PhantomData<T>);
@@ -28,7 +25,7 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<V
             }
         }
     }
-    from.deserialize_newtype_struct(NAME, OneByOne(PhantomData))
+    from.deserialize_seq(OneByOne(PhantomData))
 }
 
 /// The same for a list that may be left out.
@@ -69,5 +66,5 @@ where
             }
         }
     }
-    from.deserialize_newtype_struct(NAME, OneByOne(PhantomData))
+    from.deserialize_map(OneByOne(PhantomData))
 }

@@ -73,7 +73,7 @@ impl Reading {
             match T::deserialize(Node { tree, reading: self }) {
                 Ok(read) => return Some(read),
                 Err(mistake) => {
-                    if !self.note(*mistake.inside(tree), tree) {
+                    if !self.goes_on(&mut mistake.inside(tree), tree, 0) {
                         break;
                     }
                 }
@@ -83,12 +83,12 @@ impl Reading {
     }
 
     /// Notes a mistake in a part of `tree` and cuts it out. `false` if nothing is left.
-    fn note(&self, mistake: Mistake, tree: &Tree) -> bool {
-        let Mistake { node, follows, .. } = mistake;
+    fn note(&self, mistake: &Mistake, tree: &Tree) -> bool {
+        let Mistake { node, follows, .. } = *mistake;
         let mut cut = self.cut.borrow_mut();
         let is_new = cut.insert(node);
         if is_new && !follows {
-            self.add(mistake);
+            self.add(mistake.clone());
         }
         if is_new || node == tree.id {
             return node != tree.id;
@@ -104,10 +104,12 @@ impl Reading {
         false
     }
 
-    /// Notes a mistake in an item or a value of those that are read one by one. `true` if it is worth
-    /// another pass over the rest.
-    fn goes_on(&self, mistake: &Mistake, tree: &Tree, passes: usize) -> bool {
-        self.note(mistake.clone(), tree) && passes < PASSES
+    /// Notes a mistake in an item or a value, unless it was noted further inside. `true` if what is left
+    /// of it is worth another pass.
+    fn goes_on(&self, mistake: &mut Mistake, tree: &Tree, passes: usize) -> bool {
+        let is_noted = std::mem::replace(&mut mistake.noted, true);
+        let is_left = if is_noted { !self.is_cut([tree; 2]) } else { self.note(mistake, tree) };
+        is_left && passes < PASSES
     }
 
     /// Whether one of these nodes is passed over.

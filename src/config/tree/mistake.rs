@@ -14,6 +14,8 @@ pub struct Mistake {
     pub what: What,
     /// It would not be there without another mistake.
     pub(super) follows: bool,
+    /// It was noted where it occurred, and is only on its way out.
+    pub(super) noted: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 
 impl Mistake {
     pub(super) fn boxed(what: What) -> Error {
-        Box::new(Mistake { node: NOWHERE, what, follows: false })
+        Box::new(Mistake { node: NOWHERE, what, follows: false, noted: false })
     }
 
     /// The mistake is in this node, unless it is known to be further inside.

@@ -4,7 +4,6 @@
 use super::Reading;
 use super::choice::Choice;
 use super::mistake::{Error, Mistake, NOWHERE, What, wrong};
-use crate::base::one_by_one;
 use crate::config::yaml::{Scalar, Tree, Value};
 use crate::config::{hint, old_names};
 use serde::de::value::StrDeserializer;
@@ -27,12 +26,12 @@ impl<'a> Node<'a> {
         Node { tree, ..self }
     }
 
-    fn items(self, items: &'a [Tree], one_by_one: bool) -> Items<'a> {
-        Items { node: self, items: items.iter(), again: None, one_by_one }
+    fn items(self, items: &'a [Tree]) -> Items<'a> {
+        Items { node: self, items: items.iter(), again: None }
     }
 
-    fn keys(self, keys: &'a [(Tree, Tree)], known: Option<Known>, one_by_one: bool) -> Keys<'a> {
-        Keys { node: self, entries: keys.iter(), entry: None, again: None, known, one_by_one }
+    fn keys(self, keys: &'a [(Tree, Tree)], known: Option<Known>) -> Keys<'a> {
+        Keys { node: self, entries: keys.iter(), entry: None, again: None, known }
     }
 
     /// A map with the keys of a struct.
@@ -45,7 +44,7 @@ impl<'a> Node<'a> {
         let Value::Map(keys) = &self.tree.value else {
             return Err(unexpected(self.tree, &visitor));
         };
-        let entries = self.keys(keys, Some(Known { of, fields }), false);
+        let entries = self.keys(keys, Some(Known { of, fields }));
         visitor.visit_map(entries).map_err(|mut error| {
             // A key that is missing because it was wrong, or spelled wrong, was reported already.
             if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
@@ -66,8 +65,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match (&self.tree.value, self.tree.scalar()) {
-            (Value::List(items), _) => visitor.visit_seq(self.items(items, false)),
-            (Value::Map(keys), _) => visitor.visit_map(self.keys(keys, None, false)),
+            (Value::List(items), _) => visitor.visit_seq(self.items(items)),
+            (Value::Map(keys), _) => visitor.visit_map(self.keys(keys, None)),
             (_, Some(Scalar::Null)) => visitor.visit_unit(),
             (_, Some(Scalar::Bool(yes))) => visitor.visit_bool(yes),
             (_, Some(Scalar::Unsigned(number))) => visitor.visit_u64(number),
@@ -97,14 +96,14 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.tree.value {
-            Value::Map(keys) => visitor.visit_map(self.keys(keys, None, false)),
+            Value::Map(keys) => visitor.visit_map(self.keys(keys, None)),
             _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.tree.value {
-            Value::List(items) => visitor.visit_seq(self.items(items, false)),
+            Value::List(items) => visitor.visit_seq(self.items(items)),
             _ => Err(unexpected(self.tree, &visitor)),
         }
     }
@@ -135,17 +134,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name != one_by_one::NAME {
-            return visitor.visit_newtype_struct(self);
-        }
-        match &self.tree.value {
-            Value::List(items) => visitor.visit_seq(self.items(items, true)),
-            Value::Map(keys) => visitor.visit_map(self.keys(keys, None, true)),
-            _ => Err(unexpected(self.tree, &visitor)),
-        }
+        visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -191,14 +183,13 @@ pub(super) fn unexpected(node: &Tree, wanted: &dyn Expected) -> Error {
     de::Error::invalid_type(found, wanted)
 }
 
-/// The items of a list. One by one: whatever is wrong in an item is noted and cut out, and the next
+/// The items of a list. Whatever is wrong in an item is noted and cut out, and the next
 /// call reads the same item once more, or the next one if nothing of it is left.
 struct Items<'a> {
     node: Node<'a>,
     items: std::slice::Iter<'a, Tree>,
     /// An item that is read once more, and how often it was.
     again: Option<(&'a Tree, usize)>,
-    one_by_one: bool,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
@@ -215,11 +206,11 @@ impl<'de> SeqAccess<'de> for Items<'de> {
                 None => return Ok(None),
             },
         };
-        let error = match seed.deserialize(self.node.at(item)) {
+        let mut error = match seed.deserialize(self.node.at(item)) {
             Ok(read) => return Ok(Some(read)),
             Err(error) => error.inside(item),
         };
-        if self.one_by_one && self.node.reading.goes_on(&error, item, passes) {
+        if self.node.reading.goes_on(&mut error, item, passes) {
             self.again = Some((item, passes + 1));
         }
         Err(error)
@@ -235,7 +226,7 @@ struct Known {
     fields: &'static [&'static str],
 }
 
-/// The entries of a map; one by one as [`Items`] are.
+/// The entries of a map, read as [`Items`] are.
 struct Keys<'a> {
     node: Node<'a>,
     entries: std::slice::Iter<'a, Entry>,
@@ -244,7 +235,6 @@ struct Keys<'a> {
     again: Option<(&'a Entry, usize)>,
     /// All keys that may stand here, if that is known.
     known: Option<Known>,
-    one_by_one: bool,
 }
 
 impl<'de> MapAccess<'de> for Keys<'de> {
@@ -275,17 +265,15 @@ impl<'de> MapAccess<'de> for Keys<'de> {
                 Some(name) => What::TwoNames(name),
                 None => What::UnknownKey(fields),
             };
-            let mistake = Mistake { node: entry.0.id, what, follows: false };
-            self.node.reading.note(mistake, self.node.tree);
+            let mistake = Mistake { node: entry.0.id, what, follows: false, noted: true };
+            self.node.reading.note(&mistake, self.node.tree);
         };
         self.entry = Some((entry, passes));
         let key = self.node.at(&entry.0).tree;
         let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
         seed.deserialize(word).map(Some).map_err(|error| {
-            let error = error.inside(key);
-            if self.one_by_one {
-                self.node.reading.note((*error).clone(), self.node.tree);
-            }
+            let mut error = error.inside(key);
+            self.node.reading.goes_on(&mut error, self.node.tree, 0);
             error
         })
     }
@@ -295,11 +283,11 @@ impl<'de> MapAccess<'de> for Keys<'de> {
             return Err(de::Error::custom("a value without its key"));
         };
         let value = &entry.1;
-        let error = match seed.deserialize(self.node.at(value)) {
+        let mut error = match seed.deserialize(self.node.at(value)) {
             Ok(read) => return Ok(read),
             Err(error) => error.inside(value),
         };
-        if self.one_by_one && self.node.reading.goes_on(&error, value, passes) {
+        if self.node.reading.goes_on(&mut error, value, passes) {
             self.again = Some((entry, passes + 1));
         }
         Err(error)
