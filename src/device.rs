@@ -14,7 +14,7 @@ pub mod publication;
 pub mod settings;
 
 // What the room `port` needs of the rooms below this one.
-pub use crate::codec::frame::FrameCounts;
+pub use crate::codec::frame::BadFrames;
 pub(crate) use crate::codec::frame::READ;
 pub use crate::codec::value::RejectReason;
 pub use crate::mqtt::message::Message;

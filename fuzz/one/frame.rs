@@ -122,7 +122,7 @@ impl Port {
         let counts = self.framer.counts();
         assert_eq!(counts.bytes, self.pushed, "{}", self.name);
         assert!(self.handed_out + counts.skipped <= counts.bytes, "{}: {counts:?}", self.name);
-        let bad = counts.bad();
+        let bad = counts.bad.total();
         assert!(bad <= counts.skipped, "{}: {counts:?}", self.name);
         let silence = Duration::from_secs(1);
         let found = (0..2).any(|_| {

@@ -143,7 +143,7 @@ impl Decode {
     fn report(&self, rest: Rest) -> Result<ExitCode, CliError> {
         let frames = self.capture.device.pipeline().frame_counts();
         let counts = self.capture.device.pipeline().counts();
-        let bad = frames.bad();
+        let bad = frames.bad.total();
         let refused = counts.refused.values().sum::<u64>() + counts.unmappable;
         match rest {
             Rest { bytes: 0, .. } => {}

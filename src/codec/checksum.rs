@@ -3,37 +3,38 @@
 use super::endian::Endian;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use Order::{Big, Little, LittleButBigInHex};
+use Endian::{Big, Little};
 use Sum::{Crc8, Crc16, Crc32, Lrc, Sum8, Sum16, Xor8};
 use crc::{Algorithm, Crc, NoTable};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
-/// All checksums: name, algorithm, usual byte order, checksum of "123456789" (for the CRCs the one in
-/// the CRC RevEng catalogue), and what the manual says.
+/// All checksums: name, algorithm, usual order of its bytes and of its hexadecimal digits, checksum of
+/// "123456789" (for the CRCs the one in the CRC RevEng catalogue), and what the manual says.
 #[rustfmt::skip]
 const KINDS: &[ChecksumKind] = &[
-    kind("sum8", Sum8, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
-    kind("sum16", Sum16, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
-    kind("xor8", Xor8, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
-    kind("lrc", Lrc, Big, 0x23, "Two's complement of the sum of all bytes (Modbus ASCII)"),
-    kind("crc8", Crc8(&crc::CRC_8_SMBUS), Big, 0xF4, "CRC-8/SMBUS: polynomial 07"),
-    kind("crc8-maxim", Crc8(&crc::CRC_8_MAXIM_DOW), Big, 0xA1, "CRC-8/MAXIM-DOW (1-Wire)"),
-    kind("crc16-modbus", Crc16(&crc::CRC_16_MODBUS), Little, 0x4B37, "CRC-16/MODBUS"),
-    kind("crc16-arc", Crc16(&crc::CRC_16_ARC), LittleButBigInHex, 0xBB3D, "CRC-16/ARC (DSMR P1)"),
-    kind("crc16-xmodem", Crc16(&crc::CRC_16_XMODEM), Big, 0x31C3, "CRC-16/XMODEM"),
-    kind("crc16-ccitt-false", Crc16(&crc::CRC_16_IBM_3740), Big, 0x29B1, "CRC-16/IBM-3740, often called CCITT-FALSE"),
-    kind("crc16-kermit", Crc16(&crc::CRC_16_KERMIT), Little, 0x2189, "CRC-16/KERMIT"),
-    kind("crc16-x25", Crc16(&crc::CRC_16_IBM_SDLC), Little, 0x906E, "CRC-16/IBM-SDLC, known as X-25 (HDLC, SML, wireless M-Bus)"),
-    kind("crc32", Crc32(&crc::CRC_32_ISO_HDLC), Little, 0xCBF4_3926, "CRC-32/ISO-HDLC (Ethernet, zip)"),
+    kind("sum8", Sum8, Big, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
+    kind("sum16", Sum16, Big, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
+    kind("xor8", Xor8, Big, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
+    kind("lrc", Lrc, Big, Big, 0x23, "Two's complement of the sum of all bytes (Modbus ASCII)"),
+    kind("crc8", Crc8(&crc::CRC_8_SMBUS), Big, Big, 0xF4, "CRC-8/SMBUS: polynomial 07"),
+    kind("crc8-maxim", Crc8(&crc::CRC_8_MAXIM_DOW), Big, Big, 0xA1, "CRC-8/MAXIM-DOW (1-Wire)"),
+    kind("crc16-modbus", Crc16(&crc::CRC_16_MODBUS), Little, Little, 0x4B37, "CRC-16/MODBUS"),
+    kind("crc16-arc", Crc16(&crc::CRC_16_ARC), Little, Big, 0xBB3D, "CRC-16/ARC (DSMR P1)"),
+    kind("crc16-xmodem", Crc16(&crc::CRC_16_XMODEM), Big, Big, 0x31C3, "CRC-16/XMODEM"),
+    kind("crc16-ccitt-false", Crc16(&crc::CRC_16_IBM_3740), Big, Big, 0x29B1, "CRC-16/IBM-3740, often called CCITT-FALSE"),
+    kind("crc16-kermit", Crc16(&crc::CRC_16_KERMIT), Little, Little, 0x2189, "CRC-16/KERMIT"),
+    kind("crc16-x25", Crc16(&crc::CRC_16_IBM_SDLC), Little, Little, 0x906E, "CRC-16/IBM-SDLC, known as X-25 (HDLC, SML, wireless M-Bus)"),
+    kind("crc32", Crc32(&crc::CRC_32_ISO_HDLC), Little, Little, 0xCBF4_3926, "CRC-32/ISO-HDLC (Ethernet, zip)"),
 ];
 
 #[derive(Debug)]
 struct ChecksumKind {
     name: &'static str,
     sum: Sum,
-    /// Order of its bytes, unless the settings say otherwise.
-    order: Order,
+    /// Order of its bytes, unless the settings say otherwise; and of its hexadecimal digits.
+    order: Endian,
+    order_of_digits: Endian,
     /// The checksum of "123456789".
     #[cfg(test)]
     check: u64,
@@ -44,15 +45,8 @@ struct ChecksumKind {
 
 /// A row of the table; what only tests need stays out of the program.
 #[rustfmt::skip]
-const fn kind(name: &'static str, sum: Sum, order: Order, _check: u64, _about: &'static str) -> ChecksumKind {
-    ChecksumKind { name, sum, order, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    Big,
-    Little,
-    LittleButBigInHex,
+const fn kind(name: &'static str, sum: Sum, order: Endian, order_of_digits: Endian, _check: u64, _about: &'static str) -> ChecksumKind {
+    ChecksumKind { name, sum, order, order_of_digits, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
 }
 
 const NAMES: [&str; KINDS.len()] = {
@@ -127,11 +121,9 @@ impl Checksum {
         if settings.separator.as_bytes().len() > 8 {
             return Err(BuildError::new("at most 8 bytes").at("separator").at(kind.name));
         }
-        let usual = match kind.order {
-            Big => Endian::Big,
-            Little => Endian::Little,
-            LittleButBigInHex if settings.format == ChecksumFormat::Hex => Endian::Big,
-            LittleButBigInHex => Endian::Little,
+        let usual = match settings.format {
+            ChecksumFormat::Binary => kind.order,
+            ChecksumFormat::Hex => kind.order_of_digits,
         };
         Ok(Verifier { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
     }
@@ -229,21 +221,23 @@ first ones. With `escape` it covers the unescaped bytes, without delimiters.";
         }
         fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
             let settings = generator.subschema_for::<ChecksumSettings>();
-            let kinds = KINDS.iter().map(|ChecksumKind { name, about, order, sum, .. }| {
-                let order = match order {
-                    _ if sum.bytes() == 1 => "",
-                    Big => ", big endian",
-                    Little => ", little endian",
-                    LittleButBigInHex => ", big endian in hexadecimal digits, else little endian",
-                };
-                schemars::json_schema!({
-                    "description": format!("{about}{order}."),
-                    "type": "object",
-                    "properties": {*name: settings},
-                    "required": [name],
-                    "additionalProperties": false,
-                })
-            });
+            let kinds = KINDS.iter().map(
+                |ChecksumKind { name, about, order, order_of_digits, sum, .. }| {
+                    let order = match (order, order_of_digits) {
+                        _ if sum.bytes() == 1 => "",
+                        (Big, _) => ", big endian",
+                        (Little, Little) => ", little endian",
+                        (Little, Big) => ", big endian in hexadecimal digits, else little endian",
+                    };
+                    schemars::json_schema!({
+                        "description": format!("{about}{order}."),
+                        "type": "object",
+                        "properties": {*name: settings},
+                        "required": [name],
+                        "additionalProperties": false,
+                    })
+                },
+            );
             let kinds: Vec<_> = kinds.collect();
             schemars::json_schema!({ "description": ABOUT, "oneOf": kinds })
         }

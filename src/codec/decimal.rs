@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// A number with a fixed count of decimals: `mantissa` / 10^`decimals`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal {
     mantissa: i128,
     decimals: u8,

@@ -10,7 +10,7 @@ mod lines;
 mod raw;
 
 pub use super::checksum::Checksum;
-pub use framer::{FrameCounts, Framer};
+pub use framer::{BadFrames, FrameCounts, Framer};
 
 use crate::base::line::Line;
 use crate::base::path::BuildError;
@@ -164,8 +164,15 @@ impl Silence {
 }
 
 /// How a rule finds frames.
-trait Splitter: fmt::Debug + Send + Sync {
+trait Splitter: Send + Sync {
     fn split(&self, seen: &Seen<'_>) -> Split;
+}
+
+/// For all of them, because what stands in a trait object is in the program even if nothing calls it.
+impl fmt::Debug for dyn Splitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Splitter")
+    }
 }
 
 /// What a rule sees of the bytes that the framer holds.

@@ -129,7 +129,7 @@ fn report(mut capture: Capture) -> Preview {
         messages: messages.collect(),
         refused,
         frames: frames.frames,
-        bad: frames.bad(),
+        bad: frames.bad.total(),
         skipped: frames.skipped,
         unmatched: capture.device.pipeline().counts().unmatched,
         no_value: capture.device.pipeline().counts().no_value,

@@ -6,12 +6,15 @@ use crate::mqtt::message::Message;
 use crate::mqtt::topic::Qos;
 use std::time::SystemTime;
 
+/// The number of the gateway among those whose messages wait; its ports are numbered from 1.
+pub const GATEWAY: u16 = 0;
+
 /// A message that waits for the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub message: Message,
-    /// Number of the port that it came from, from 1 on; 0: the gateway itself. In a full outbox no
-    /// port pushes out the others.
+    /// Number of the port that it came from, or [`GATEWAY`]. In a full outbox no port pushes out the
+    /// messages of the others.
     pub port: u16,
     /// Only the newest matters: a waiting older one of the same topic is replaced even when there
     /// is room. Status messages are like that, readings are not.
@@ -26,7 +29,7 @@ pub struct Entry {
 impl From<Message> for Entry {
     /// One of the gateway's own messages.
     fn from(message: Message) -> Entry {
-        Entry { message, port: 0, latest_only: false, durability: None, measured: None }
+        Entry { message, port: GATEWAY, latest_only: false, durability: None, measured: None }
     }
 }
 

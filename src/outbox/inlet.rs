@@ -4,7 +4,7 @@
 //! look-up. A port never waits for it: what does not fit is counted by the port and gone.
 
 use crate::mqtt::message::COST;
-use crate::outbox::entry::Entry;
+use crate::outbox::entry::{Entry, GATEWAY};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -39,7 +39,8 @@ pub fn channel(bytes: usize) -> (Sender, Receiver) {
     // A batch costs at least one message, so the bytes bound the batches too.
     let batches = (bytes / COST).max(1);
     let (sender, receiver) = mpsc::channel(batches);
-    (Sender { sender, room: Arc::new(Semaphore::new(bytes)), port: 0 }, Receiver { receiver })
+    let room = Arc::new(Semaphore::new(bytes));
+    (Sender { sender, room, port: GATEWAY }, Receiver { receiver })
 }
 
 impl Sender {

@@ -5,7 +5,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::device::command::CommandError;
 use crate::device::last_values::LastValue;
-use crate::device::{Device, Message, Qos, Topic};
+use crate::device::{BadFrames, Device, Message, Qos, Topic};
 use crate::outbox::entry::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -87,13 +87,7 @@ impl PortStatus {
             bytes: frames.bytes,
             frames: frames.frames,
             skipped: frames.skipped,
-            bad: BadFrames {
-                checksum: frames.bad_checksum,
-                too_long: frames.too_long,
-                cut: frames.cut,
-                malformed: frames.malformed,
-                line_error: frames.line_error,
-            },
+            bad: frames.bad.clone(),
             line: self.line,
             readings: counts.readings,
             refused: counts.refused.iter().map(|(cause, n)| (cause.word().into(), *n)).collect(),
@@ -133,16 +127,6 @@ pub struct PortReport {
     pub limited: u64,
     pub commands: CommandCounts,
     pub error: Option<String>,
-}
-
-/// Bad frames by cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadFrames {
-    pub checksum: u64,
-    pub too_long: u64,
-    pub cut: u64,
-    pub malformed: u64,
-    pub line_error: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -176,7 +176,7 @@ proptest! {
         }
         prop_assert_eq!(frames, expected);
         let counts = framer.counts();
-        prop_assert_eq!((counts.line_error, counts.bad()), (bad, bad));
+        prop_assert_eq!((counts.bad.line_error, counts.bad.total()), (bad, bad));
         prop_assert_eq!(counts.bytes, wire.len() as u64);
     }
 
@@ -212,13 +212,13 @@ proptest! {
         let (spoilt, counts, waiting) = play(true);
         prop_assert_eq!(counts.bytes, bytes.len() as u64);
         prop_assert!(counts.skipped + waiting as u64 <= counts.bytes);
-        prop_assert_eq!(clean.line_error, 0);
+        prop_assert_eq!(clean.bad.line_error, 0);
         // Behind a damaged frame of a computed length a search begins, which may find others; and a
         // checksum may be right by chance where a damaged byte was dropped.
         if checksum.is_none() && !framing.contains("length") {
             let mut rest = whole.iter();
             prop_assert!(spoilt.iter().all(|frame| rest.any(|other| other == frame)), "{}", framing);
-            prop_assert!(spoilt.len() == whole.len() || counts.bad() > 0 || counts.skipped > clean.skipped, "{}", framing);
+            prop_assert!(spoilt.len() == whole.len() || counts.bad.total() > 0 || counts.skipped > clean.skipped, "{}", framing);
         }
     }
 
@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(counts.bytes, bytes.len() as u64);
         prop_assert!(handed_out as u64 + counts.skipped <= counts.bytes);
         prop_assert!(frames.iter().all(|frame| frame.len() <= LIMIT), "{}", framing);
-        let bad = counts.bad_checksum + counts.too_long + counts.cut + counts.malformed;
+        let bad = counts.bad.checksum + counts.bad.too_long + counts.bad.cut + counts.bad.malformed;
         prop_assert!(bad <= counts.skipped, "{} bad frames in {} bytes", bad, counts.skipped);
     }
 }
@@ -282,7 +282,7 @@ fn a_line_of_the_limit_passes_and_one_byte_more_does_not() {
             let wire = format!("{}{end}", "x".repeat(length));
             let (frames, counts) = cut(framing, None, Open::Silent, wire.as_bytes());
             assert_eq!(frames.len(), usize::from(passes), "{framing} {length} {end:?}");
-            assert_eq!(counts.too_long, u64::from(!passes), "{framing} {length} {end:?}");
+            assert_eq!(counts.bad.too_long, u64::from(!passes), "{framing} {length} {end:?}");
         }
     }
 }
@@ -316,7 +316,7 @@ fn a_length_field_that_nothing_confirms_is_waited_for_behind_a_silence() {
 fn a_good_frame_behind_a_corrupted_length_field_is_found_when_the_line_falls_silent() {
     let (frames, counts) = cut(RULES[9].0, None, Open::Silent, b"\x42\x4D\x30ab\x42\x4D\x02cd");
     assert_eq!(frames, [b"\x42\x4D\x02cd".as_slice()]);
-    assert_eq!((counts.cut, counts.skipped), (1, 5));
+    assert_eq!((counts.bad.cut, counts.skipped), (1, 5));
 }
 
 #[test]
@@ -326,12 +326,12 @@ fn a_bad_frame_counts_once_however_often_the_framer_tries_again_inside_it() {
     let wire = [good.as_slice(), b"\x01\x02\x07\x04\x0A", good].concat();
     let (frames, counts) = cut(RULES[8].0, RULES[8].1, Open::Silent, &wire);
     assert_eq!(frames, [&good[..4], &good[..4]]);
-    assert_eq!((counts.bad_checksum, counts.skipped), (1, 5));
+    assert_eq!((counts.bad.checksum, counts.skipped), (1, 5));
     // The rest of a frame whose beginning was not seen is no bad frame.
     let wire = [&good[2..], good].concat();
     let (frames, counts) = cut(RULES[8].0, RULES[8].1, Open::Middle, &wire);
     assert_eq!(frames, [&good[..4]]);
-    assert_eq!((counts.bad_checksum, counts.skipped), (0, 3));
+    assert_eq!((counts.bad.checksum, counts.skipped), (0, 3));
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn a_wrong_kind_of_checksum_shows_in_the_count_of_bad_frames() {
     let wire = b"\x01\x02\x03\x04\x0A".repeat(20);
     let (frames, counts) = cut(RULES[8].0, Some("crc8"), Open::Silent, &wire);
     assert_eq!(frames, [] as [Bytes; 0]);
-    assert!((15..=20).contains(&counts.bad_checksum), "{counts:?}");
+    assert!((15..=20).contains(&counts.bad.checksum), "{counts:?}");
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn a_damaged_byte_in_any_place_of_a_line() {
         let (frames, counts) = damaged("lines", None, pieces);
         let frames: Vec<_> =
             frames.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
-        (frames.join("|"), counts.line_error)
+        (frames.join("|"), counts.bad.line_error)
     };
     // Within, at the start, at the end, as the end, as an empty line, in the carriage return.
     assert_eq!(of(&[(b"a\nb", false), (b"c", true), (b"d\ne\n", false)]), ("a|e".into(), 1));
@@ -409,7 +409,7 @@ fn what_an_rs485_driver_makes_around_a_frame_does_not_cost_it() {
             &[(&frame[..3], false), (&frame[3..4], true), (&frame[4..], false)],
         );
         assert_eq!(frames, [""; 0], "{framing}");
-        assert_eq!((counts.line_error, counts.bad()), (1, 1), "{framing}");
+        assert_eq!((counts.bad.line_error, counts.bad.total()), (1, 1), "{framing}");
     }
 }
 
@@ -425,7 +425,7 @@ fn where_bytes_were_lost_the_next_frame_is_looked_for() {
     framer.lost();
     framer.push(b"23\nb\n", at);
     assert_eq!(framer.frame().unwrap(), "b");
-    assert_eq!(framer.counts().line_error, 1);
+    assert_eq!(framer.counts().bad.line_error, 1);
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn the_limit_holds_before_an_end_is_seen() {
         let counts = framer.counts();
         let held = counts.bytes - counts.skipped;
         assert!(held <= 64 + 130, "{:?} holds {held} bytes", RULES[n]);
-        assert_eq!(counts.too_long, 1, "{:?}", RULES[n]);
+        assert_eq!(counts.bad.too_long, 1, "{:?}", RULES[n]);
     }
 }
 

@@ -108,11 +108,9 @@ fn build_field(placed: &Placed, endian: Endian) -> Result<(Field, Cell), BuildEr
 }
 
 /// The places of all fields, in their order.
-#[derive(Debug)]
 struct Cells(Vec<Cell>);
 
 /// Where a field is, and what its bytes are.
-#[derive(Debug)]
 struct Cell {
     at: Range<usize>,
     kind: Type,

@@ -43,7 +43,6 @@ impl Fields {
 }
 
 /// A row of columns.
-#[derive(Debug)]
 struct Row {
     separator: Vec<u8>,
     /// For each column whether it is a field, or skipped.

@@ -6,7 +6,6 @@ use crate::base::scalar::Token;
 use crate::codec::decimal::{Decimal, is_plain, spelled};
 use crate::codec::value::{RejectReason, Value};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What a field's values are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +33,8 @@ pub static PLAIN: Convert = Convert {
     scale: None,
     offset: None,
     decimals: None,
-    lookup: Table::EMPTY,
-    unavailable: Table::EMPTY,
+    lookup: Table(Vec::new()),
+    unavailable: Table(Vec::new()),
 };
 
 /// How one field's values are converted.
@@ -45,36 +44,48 @@ pub struct Convert {
     scale: Option<Decimal>,
     offset: Option<Decimal>,
     decimals: Option<u8>,
-    lookup: Table<String>,
-    unavailable: Table<()>,
+    lookup: Table,
+    unavailable: Table,
 }
 
 /// What single values stand for. A value is found by its spelling or, if it is a number, by its amount:
-/// `-127` is also `-127.00`, and `2` is also `0002`.
+/// `-127` is also `-127.00`, and `2` is also `0002`. There are few, so they are looked at one by one.
 #[derive(Clone, Debug)]
-struct Table<T> {
-    spelled: BTreeMap<String, T>,
-    amounts: BTreeMap<Decimal, T>,
+struct Table(Vec<Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    spelled: String,
+    amount: Option<Decimal>,
+    meaning: String,
 }
 
-impl<T: Clone> Table<T> {
-    const EMPTY: Table<T> = Table { spelled: BTreeMap::new(), amounts: BTreeMap::new() };
-
-    fn new<'a>(kind: ValueKind, entries: impl Iterator<Item = (&'a String, T)>) -> Table<T> {
-        let spelled: BTreeMap<_, _> = entries.map(|(text, it)| (text.clone(), it)).collect();
-        let amounts = spelled.iter().filter(|_| kind != ValueKind::Text);
-        let amounts = amounts
-            .filter_map(|(text, entry)| Some((Decimal::read(text)?.trimmed(), entry.clone())))
-            .collect();
-        Table { spelled, amounts }
+impl Table {
+    fn new<'a>(kind: ValueKind, entries: impl Iterator<Item = (&'a Token, &'a str)>) -> Table {
+        let known = |(Token(spelled), meaning): (&Token, &str)| {
+            let amount = Decimal::read(spelled).filter(|_| kind != ValueKind::Text);
+            let amount = amount.map(Decimal::trimmed);
+            Known { spelled: spelled.clone(), amount, meaning: meaning.to_owned() }
+        };
+        Table(entries.map(known).collect())
     }
 
-    fn by_text(&self, text: &str) -> Option<&T> {
-        let spelled = self.spelled.get(text);
-        if spelled.is_some() || self.amounts.is_empty() {
-            return spelled;
+    fn by_text(&self, text: &str) -> Option<&str> {
+        let exact = self.0.iter().find(|known| known.spelled == text);
+        if let Some(known) = exact {
+            return Some(&known.meaning);
         }
-        self.amounts.get(&Decimal::read(text)?.trimmed())
+        let has_amounts = self.0.iter().any(|known| known.amount.is_some());
+        has_amounts.then(|| self.by_amount(Decimal::read(text)?)).flatten()
+    }
+
+    fn by_amount(&self, number: Decimal) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let number = number.trimmed();
+        let known = self.0.iter().rfind(|known| known.amount == Some(number));
+        known.map(|known| known.meaning.as_str())
     }
 }
 
@@ -96,8 +107,8 @@ impl Convert {
         if field.decimals.is_some_and(|n| n > 18) {
             return Err(BuildError::new("at most 18").at("decimals"));
         }
-        let lookup = field.lookup.iter().map(|(token, meaning)| (&token.0, meaning.0.clone()));
-        let unavailable = field.unavailable.iter().map(|token| (&token.0, ()));
+        let lookup = field.lookup.iter().map(|(token, meaning)| (token, meaning.0.as_str()));
+        let unavailable = field.unavailable.iter().map(|token| (token, ""));
         Ok(Convert {
             kind,
             scale,
@@ -160,10 +171,10 @@ impl Convert {
     /// The same for a whole number.
     pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, RejectReason> {
         let number = Decimal::from(number);
-        if self.unavailable.amounts.contains_key(&number) {
+        if self.unavailable.by_amount(number).is_some() {
             return Ok(None);
         }
-        match self.lookup.amounts.get(&number) {
+        match self.lookup.by_amount(number) {
             Some(meaning) => Ok(Some(Value::Text(meaning.into()))),
             None => self.calculate(number).map(Some),
         }
@@ -172,7 +183,7 @@ impl Convert {
     /// Whether a device says with this bit pattern that it has no value: of a signed number,
     /// 0x8000 is -32768, and data sheets write either.
     pub fn is_unavailable_pattern(&self, bits: u64) -> bool {
-        self.unavailable.amounts.contains_key(&Decimal::from(i128::from(bits)))
+        self.unavailable.by_amount(i128::from(bits).into()).is_some()
     }
 
     fn calculates(&self) -> bool {

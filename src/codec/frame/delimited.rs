@@ -74,7 +74,6 @@ impl Delimited {
 }
 
 /// What frames begin and end with.
-#[derive(Debug)]
 struct Marks {
     start: Vec<u8>,
     end: Vec<u8>,

@@ -40,7 +40,6 @@ impl Fixed {
     }
 }
 
-#[derive(Debug)]
 struct SameSize {
     size: usize,
     start: Vec<u8>,

@@ -4,6 +4,7 @@
 use super::{Cut, FrameFault, READ, Rule, Seen, Silence, Split};
 use crate::codec::checksum;
 use bytes::{Buf, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -67,23 +68,27 @@ pub struct FrameCounts {
     pub frames: u64,
     /// Bytes that belonged to no good frame.
     pub skipped: u64,
-    /// Bad frames: the checksum did not match.
-    pub bad_checksum: u64,
-    /// Bad frames: longer than the limit.
+    pub bad: BadFrames,
+}
+
+/// Bad frames by cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadFrames {
+    /// The checksum did not match.
+    pub checksum: u64,
+    /// Longer than the limit.
     pub too_long: u64,
-    /// Bad frames: cut off by a hang-up, by silence or by the start of another.
+    /// Cut off by a hang-up, by silence or by the start of another frame.
     pub cut: u64,
-    /// Bad frames: escape sequences or length fields that cannot be.
+    /// With invalid escape sequences or length fields.
     pub malformed: u64,
-    /// Bad frames: with a byte that came damaged, or with bytes that were lost on the line, as the
-    /// driver says.
+    /// With a byte that came damaged, or with bytes that were lost on the line, as the driver says.
     pub line_error: u64,
 }
 
-impl FrameCounts {
-    /// Bad frames of any kind.
-    pub fn bad(&self) -> u64 {
-        self.bad_checksum + self.too_long + self.cut + self.malformed + self.line_error
+impl BadFrames {
+    pub fn total(&self) -> u64 {
+        self.checksum + self.too_long + self.cut + self.malformed + self.line_error
     }
 }
 
@@ -109,7 +114,7 @@ impl Framer {
     /// The port was opened at `at`: forgets what was half read (counted as `cut`).
     pub fn open(&mut self, at: Instant) {
         if !self.buffer.is_empty() && self.synchronised {
-            self.counts.cut += 1;
+            self.counts.bad.cut += 1;
         }
         self.skip(self.buffer.len());
         self.synchronised = false;
@@ -159,7 +164,7 @@ impl Framer {
 
     /// Bytes were lost on the line: the unfinished frame is bad, and the next one has to be searched for.
     pub fn lost(&mut self) {
-        self.counts.line_error += u64::from(self.synchronised);
+        self.counts.bad.line_error += u64::from(self.synchronised);
         self.synchronised = false;
     }
 
@@ -203,19 +208,19 @@ impl Framer {
                 Split::Bad(fault, n) => {
                     if self.is_new_fault(seen) {
                         match fault {
-                            FrameFault::Cut => self.counts.cut += 1,
-                            FrameFault::Malformed => self.counts.malformed += 1,
+                            FrameFault::Cut => self.counts.bad.cut += 1,
+                            FrameFault::Malformed => self.counts.bad.malformed += 1,
                         }
                     }
                     self.skip(n.max(1));
                 }
                 Split::Desync => {
-                    self.counts.malformed += 1;
+                    self.counts.bad.malformed += 1;
                     self.skip(seen);
                     self.synchronised = false;
                 }
                 Split::Frame(cut) if cut.size() > self.rule.limit => {
-                    self.counts.too_long += 1;
+                    self.counts.bad.too_long += 1;
                     self.skip(cut.whole);
                     self.synchronised = true;
                 }
@@ -307,9 +312,9 @@ impl Framer {
             None => {
                 if self.is_new_fault(cut.whole) {
                     if is_damaged {
-                        self.counts.line_error += 1;
+                        self.counts.bad.line_error += 1;
                     } else {
-                        self.counts.bad_checksum += 1;
+                        self.counts.bad.checksum += 1;
                     }
                 }
                 // What ends in a damaged byte may not have ended there.
@@ -353,7 +358,7 @@ impl Framer {
     /// The longest frame is full and its end is not in sight.
     fn give_up(&mut self) {
         if self.synchronised {
-            self.counts.too_long += 1;
+            self.counts.bad.too_long += 1;
         }
         self.skip(self.searched.max(1));
         self.synchronised = false;

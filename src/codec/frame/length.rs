@@ -99,7 +99,6 @@ impl Length {
 }
 
 /// What the heads of frames say.
-#[derive(Debug)]
 struct Heads {
     start: Vec<u8>,
     field: Range<usize>,

@@ -4,13 +4,13 @@
 use crate::base::log::lasting::Lasting;
 use crate::device::RejectReason;
 use crate::device::pipeline::Complaint;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What was logged about one port.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
-    refused: BTreeMap<RejectReason, Lasting>,
+    /// One for each reason, the last of which is `Malformed`.
+    refused: [Lasting; RejectReason::Malformed as usize + 1],
     bad: Known,
     lost: Known,
 }
@@ -41,8 +41,7 @@ impl Complaints {
     ) -> Vec<String> {
         let mut lines = Vec::new();
         for Complaint { refused, times } in refused {
-            let lasting = self.refused.entry(refused.reason).or_default();
-            let again = lasting.occurred_times(times, now);
+            let again = self.refused[refused.reason as usize].occurred_times(times, now);
             lines.extend(again.map(|again| format!("{refused}{again}")));
         }
         lines.extend(self.bad.line(bad, "bad frames", now));

@@ -7,7 +7,7 @@ use crate::base::clock::Now;
 use crate::base::scalar::Name;
 use crate::device::command::CommandError;
 use crate::device::inbound::Receipt;
-use crate::device::{Concluded, Topic, Unwritten};
+use crate::device::{Topic, Unwritten};
 use crate::outbox::inlet;
 use crate::port::status::command_report;
 
@@ -34,34 +34,32 @@ impl Leftover {
     }
 
     fn settle(self, why: &CommandError, broker_keeps: bool) {
-        let (now, mut refusals) = (Now::read(), RefusedCommands::default());
-        let (mut reports, mut refused, mut kept) = (Vec::new(), 0, 0);
-        let mut report = |report: RefusalReport| {
-            refused += report.count;
-            reports.extend(refusals.refused(report, now.mono).1);
-        };
-        let mut settle = |topic, receipt: Receipt| {
-            if broker_keeps && receipt.ack.is_some() {
-                kept += 1;
-                return;
-            }
-            receipt.tell(Err(why.clone()));
-            report(RefusalReport { topic, why: why.clone(), count: 1 });
-            receipt.acknowledge();
-        };
-        for Concluded { topic, receipt, .. } in self.unwritten.refuse(why) {
-            settle(topic, receipt);
-        }
+        let mut waiting: Vec<(Topic, Receipt)> = Vec::new();
+        let unwritten = self.unwritten.refuse(why);
+        waiting.extend(unwritten.into_iter().map(|it| (it.topic, it.receipt)));
         let mut overflow = None;
         for item in self.inbox.drain() {
             match item {
-                InboxItem::Message(inbound) => settle(inbound.topic, inbound.receipt),
+                InboxItem::Message(inbound) => waiting.push((inbound.topic, inbound.receipt)),
                 InboxItem::Overflow(topic, count) => {
                     overflow = Some(RefusalReport { topic, why: CommandError::QueueFull, count });
                 }
             }
         }
-        overflow.map(&mut report);
+        let count = waiting.len();
+        waiting.retain(|(_, receipt)| !broker_keeps || receipt.ack.is_none());
+        let kept = count - waiting.len();
+        let refuse = |(topic, receipt): (Topic, Receipt)| {
+            receipt.tell(Err(why.clone()));
+            receipt.acknowledge();
+            RefusalReport { topic, why: why.clone(), count: 1 }
+        };
+        let (now, mut refusals) = (Now::read(), RefusedCommands::default());
+        let (mut reports, mut refused) = (Vec::new(), 0);
+        for report in waiting.into_iter().map(refuse).chain(overflow) {
+            refused += report.count;
+            reports.extend(refusals.refused(report, now.mono).1);
+        }
         reports.extend(refusals.rest());
         let message = |it: &RefusalReport| {
             let refused = Err(&it.why);

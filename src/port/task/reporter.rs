@@ -79,7 +79,7 @@ impl Reporter {
             self.report(&report, now);
         }
         // Refused readings, bad frames and drops.
-        let bad = device.pipeline().frame_counts().bad();
+        let bad = device.pipeline().frame_counts().bad.total();
         let lost = self.status.dropped + self.status.limited;
         let refused = device.pipeline_mut().complaints();
         for line in self.complaints.lines(refused, bad, lost, now.mono) {

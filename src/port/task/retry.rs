@@ -27,11 +27,10 @@ pub(super) struct Retry {
     pub(super) distrusts: bool,
     /// The reason of the failure that was logged last.
     told: Option<String>,
-    failed: Lasting,
+    /// One for each kind of [`Attempt`].
+    attempts: [Lasting; Attempt::Ended as usize + 1],
     /// Failures for another reason than the one that was logged last.
     changed: Lasting,
-    brief: Lasting,
-    ended: Lasting,
     /// Whether the loss of the port was logged, so that its return is logged too.
     tells_return: bool,
 }
@@ -44,10 +43,8 @@ impl Retry {
             brief_pauses: Backoff::new(first, Duration::from_secs(60), stable),
             distrusts: false,
             told: None,
-            failed: Lasting::default(),
+            attempts: Default::default(),
             changed: Lasting::default(),
-            brief: Lasting::default(),
-            ended: Lasting::default(),
             tells_return: true,
         }
     }
@@ -63,20 +60,14 @@ impl Retry {
     /// An attempt has ended. `Some`: that is to be logged.
     pub(super) fn down(&mut self, how: Attempt, why: &str, now: Instant) -> Option<Again> {
         self.distrusts = how == Attempt::Brief;
-        let again = match how {
-            Attempt::Failed => {
-                let again = self.failed.occurred(now);
-                let is_new = self.told.as_deref().is_some_and(|told| told != why);
-                let changed = is_new.then(|| self.changed.occurred(now)).flatten();
-                let again = changed.or(again);
-                if again.is_some() {
-                    self.told = Some(why.to_owned());
-                }
-                again
+        let mut again = self.attempts[how as usize].occurred(now);
+        if how == Attempt::Failed {
+            let is_new = self.told.as_deref().is_some_and(|told| told != why);
+            again = is_new.then(|| self.changed.occurred(now)).flatten().or(again);
+            if again.is_some() {
+                self.told = Some(why.to_owned());
             }
-            Attempt::Brief => self.brief.occurred(now),
-            Attempt::Ended => self.ended.occurred(now),
-        };
+        }
         self.tells_return |= again.is_some();
         again
     }
