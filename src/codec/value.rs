@@ -38,7 +38,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as it stands in a payload.
     pub fn as_str(&self) -> &str {
         match self {
             Value::Number(text) | Value::Text(text) => text,

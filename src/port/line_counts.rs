@@ -7,7 +7,6 @@ use rustix::ioctl::{Getter, ioctl};
 use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 
-/// Errors on a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCounts {
     /// Bytes with a wrong parity bit.
@@ -44,7 +43,6 @@ impl LineCounts {
         self.with(other, u64::saturating_add)
     }
 
-    /// How many bytes were lost.
     pub(super) fn lost(self) -> u64 {
         self.overrun + self.buffer_overrun
     }

@@ -10,7 +10,6 @@ pub fn found() -> Vec<Found> {
     list(Path::new("/sys"), Path::new("/proc/consoles"))
 }
 
-/// A serial port of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// `/dev/ttyUSB0`.

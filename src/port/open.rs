@@ -55,15 +55,12 @@ pub enum OpenError {
         by: String,
         remedy: String,
     },
-    /// The path is a file, but not a tty.
     #[error("{0} is not a serial port")]
     NoTty(String),
     #[error("{path} does not take {line}: {why}")]
     Line { path: String, line: Line, why: String },
-    /// No adapter matches, or several that cannot be told apart.
     #[error(transparent)]
     Usb(#[from] UsbError),
-    /// The port on the network does not answer.
     #[error("cannot connect to {address}: {source}")]
     Tcp { address: TcpAddress, source: io::Error },
     #[error("{path}: {source}")]
@@ -73,7 +70,6 @@ pub enum OpenError {
     Nameless,
 }
 
-/// Opens one port, again and again.
 #[derive(Clone, Debug)]
 pub struct Opener {
     port: Port,
@@ -130,7 +126,7 @@ impl Opener {
         let mut stream = set_up(&real, &shown, line, self.port.flow)?;
         let mut undone = Vec::new();
         for (name, wanted, write) in [
-            ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as SetModemLine),
+            ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as fn(&mut _, _) -> _),
             ("RTS", self.port.rts, SerialStream::write_request_to_send),
         ] {
             if wanted != ModemLine::Keep
@@ -169,8 +165,6 @@ impl Opener {
         undone.iter().filter(|what| !before.contains(what)).cloned().collect()
     }
 }
-
-type SetModemLine = fn(&mut SerialStream, bool) -> tokio_serial::Result<()>;
 
 fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStream, OpenError> {
     let parity = match line.parity {

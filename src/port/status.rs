@@ -24,7 +24,6 @@ pub enum PortState {
     Stopped,
 }
 
-/// The word that the status prints.
 impl fmt::Display for PortState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -50,7 +49,6 @@ pub(super) struct PortStatus {
 }
 
 impl PortStatus {
-    /// The status of a port that was not opened yet.
     pub fn away(now: Now) -> PortStatus {
         PortStatus {
             state: PortState::Away,
@@ -135,7 +133,6 @@ pub struct CommandCounts {
     pub refused: u64,
 }
 
-/// What became of a command, as it is published.
 #[derive(Serialize)]
 struct CommandReport<'a> {
     topic: &'a str,

@@ -24,9 +24,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub enum Stream {
     Tty(Tty),
-    /// A tty that is being closed.
     Closing(JoinHandle<()>),
-    /// A tty that was closed.
     Closed,
     Tcp(TcpStream),
 }

@@ -50,7 +50,6 @@ pub struct PortTask {
     /// What an earlier task of the port left, with the inbox to go on with.
     pub left: Option<Leftover>,
     pub requests: mpsc::Receiver<PortRequest>,
-    /// Where its messages go.
     pub intake: inlet::Sender,
     pub topics: PortTopics,
     /// How often the status is published when nothing changes.
@@ -262,12 +261,10 @@ impl ActivePort {
         due.fold(self.reporter.deadline(), Instant::min)
     }
 
-    /// When an open port counts as silent.
     fn silent_at(&self) -> Option<Instant> {
         self.silence.deadline().filter(|_| self.reporter.status.state == PortState::Open)
     }
 
-    /// Takes bytes as they were read.
     fn take(&mut self, read: &[u8], now: Now, messages: &mut Vec<Publication>) {
         let silent = self.silence.received(now.mono);
         self.reporter.received(silent, &self.device, now);

@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 /// Why no tty belongs to a `usb:` entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsbError {
-    /// Nothing of that kind is plugged in.
     #[error("no USB adapter {0} is plugged in; `tty2mqtt ports` lists what is")]
     None(String),
-    /// More than one, and the entry does not tell them apart.
     #[error("several USB adapters are {wanted}: {found}; add `serial` or `interface`")]
     Several {
-        /// What was looked for.
         wanted: String,
         /// The ttys, with their serial and interface numbers.
         found: String,
@@ -29,7 +26,6 @@ pub struct Adapter {
     pub tty: String,
     pub vendor: UsbId,
     pub product: UsbId,
-    /// Serial number, where the adapter has one.
     pub serial: Option<String>,
     /// Interface number, from 0.
     pub interface: u8,
@@ -46,7 +42,6 @@ impl Adapter {
             && wanted.interface.is_none_or(|interface| self.interface == interface)
     }
 
-    /// Its device file.
     pub fn path(&self) -> PathBuf {
         Path::new("/dev").join(&self.tty)
     }
@@ -105,7 +100,6 @@ fn adapter(tty: &Path) -> Option<Adapter> {
     })
 }
 
-/// A sysfs attribute.
 pub(super) fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }

@@ -37,7 +37,6 @@ pub static PLAIN: Convert = Convert {
     unavailable: Table(Vec::new()),
 };
 
-/// How one field's values are converted.
 #[derive(Clone, Debug)]
 pub struct Convert {
     kind: ValueKind,

@@ -64,7 +64,6 @@ impl Tail {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FrameCounts {
     pub bytes: u64,
-    /// Good frames.
     pub frames: u64,
     /// Bytes that belonged to no good frame.
     pub skipped: u64,

@@ -6,7 +6,6 @@ use crate::device::RejectReason;
 use crate::device::pipeline::Complaint;
 use std::time::Instant;
 
-/// What was logged about one port.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     /// One for each reason, the last of which is `Malformed`.

@@ -44,7 +44,6 @@ struct Overflow {
     topic: Option<Topic>,
 }
 
-/// What comes out of an inbox.
 #[derive(Debug)]
 pub enum InboxItem {
     Message(Inbound),
@@ -52,7 +51,6 @@ pub enum InboxItem {
     Overflow(Topic, u32),
 }
 
-/// Why an inbox did not take a message.
 #[derive(Debug)]
 pub enum OfferError {
     /// No room. The port counts and reports it, and it is acknowledged.

@@ -21,7 +21,6 @@ const MOST_BYTES: usize = 32 << 10;
 /// Bytes of a command or of a read that are shown.
 const LONGEST: usize = FrameSeen::LONGEST;
 
-/// Something that happened on a port.
 #[derive(Clone, Debug)]
 pub struct TimedEvent {
     pub at: Now,
@@ -30,7 +29,6 @@ pub struct TimedEvent {
     pub missed: u64,
 }
 
-/// What can happen on a port.
 #[derive(Clone, Debug)]
 pub enum PortEvent {
     /// Bytes as they were read, cut to 1024, with how many there were.
@@ -100,7 +98,6 @@ impl Events {
     }
 }
 
-/// The subscribers of one port.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers(Vec<Subscriber>);
 

@@ -21,7 +21,6 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// The receiver of a line that was just opened.
     pub(super) fn new(
         link: LinkKind,
         line: Option<watch::Receiver<LineCounts>>,

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 const ALONE: u32 = 16;
 const SPAN: Duration = Duration::from_secs(1);
 
-/// Refused commands of one port, by kind.
 #[derive(Debug, Default)]
 pub(super) struct RefusedCommands(Vec<Kind>);
 

@@ -253,7 +253,6 @@ impl Reporter {
     }
 }
 
-/// What a device emits, as the outbox takes it.
 fn entry(Publication { message, durability, measured }: Publication) -> Entry {
     Entry { durability, measured: Some(measured), ..message.into() }
 }

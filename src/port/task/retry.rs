@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 /// How an attempt to open and use a port ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// The port could not be opened.
     Failed,
     /// The port was opened, but the link failed its trial or did not last.
     Brief,

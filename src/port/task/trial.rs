@@ -72,7 +72,6 @@ impl Trial {
     }
 }
 
-/// Whether a stream begins as telnet does.
 fn is_telnet(first: &[u8]) -> bool {
     matches!(first, [IAC, WILL..=DONT, ..=LAST_OPTION, ..])
 }
