@@ -10,6 +10,7 @@ pub mod commands;
 pub mod draft;
 pub mod path;
 pub mod protocol;
+pub mod request;
 mod server;
 pub mod socket_lock;
 mod start_log;

@@ -1,7 +1,8 @@
 //! What the gateway answers to each request, but for the status and a monitored port, which
 //! [`super::server`] writes in parts.
 
-use super::protocol::{Done, Failure, Log, Problems, Reconnected, Reloaded, Request, Sent};
+use super::protocol::{Done, Failure, Log, Problems, Reconnected, Reloaded, Sent};
+use super::request::Request;
 use super::{AskError, Control, ask};
 use crate::base::json::line;
 use crate::base::scalar::Name;

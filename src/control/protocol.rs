@@ -1,9 +1,8 @@
-//! Every request of the control socket and every answer, as both ends know them.
+//! Every answer of the control socket.
 //!
 //! docs/CONTROL.md says what each field means; its examples are tested against these types.
 
 use crate::base::clock::Stamp;
-use crate::base::plain::plain;
 use crate::config::error::ConfigError;
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
@@ -15,59 +14,6 @@ use crate::port::task::monitor::{PortEvent, TimedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// The longest request in bytes, its line break included.
-pub const LONGEST: usize = 64 << 10;
-
-/// A request: one line of JSON.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(tag = "request", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Request {
-    /// Answered by a [`Status`].
-    Status {
-        /// Again each second, until the client closes its side.
-        #[serde(default)]
-        watch: bool,
-    },
-    /// Read the configuration again. Answered by [`Reloaded`] or [`Problems`].
-    Reload {},
-    /// Connect to the broker now. Answered by [`Reconnected`].
-    Reconnect {},
-    /// Ports that are away look for their devices now. Answered by [`Done`].
-    Rescan {},
-    /// Write a command to a port. Answered by [`Sent`].
-    Send {
-        port: String,
-        /// The command's topic, or the end of it if that is enough to tell which.
-        command: String,
-        #[serde(default)]
-        payload: String,
-    },
-    /// Show the log's filter, or set it. Answered by [`Log`].
-    Log {
-        #[serde(default)]
-        filter: Option<String>,
-    },
-    /// Answered by an [`Event`] a line, until the client closes its side.
-    Monitor {
-        port: String,
-        /// Bytes as they are read, too.
-        #[serde(default)]
-        raw: bool,
-    },
-}
-
-impl Request {
-    /// Reads a line; the error says what is possible.
-    pub fn parse(line: &[u8]) -> Result<Request, String> {
-        serde_json::from_slice(line).map_err(|error| {
-            format!(
-                "no request: {error}; write one JSON object a line, as in \
-                 {{\"request\":\"status\"}}"
-            )
-        })
-    }
-}
 
 /// Why there is no other answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,16 +89,6 @@ pub enum Payload {
     #[serde(rename = "payload")]
     Text(String),
     Hex(String),
-}
-
-impl Payload {
-    /// The payload as text that is safe on a terminal.
-    pub fn plain(&self) -> String {
-        match self {
-            Payload::Text(text) => plain(text),
-            Payload::Hex(digits) => format!("hex:{}", plain(digits)),
-        }
-    }
 }
 
 impl From<&[u8]> for Payload {
@@ -420,25 +356,6 @@ mod tests {
     use crate::port::usb::Adapter;
 
     #[test]
-    fn requests_and_what_is_none() {
-        let parse = |text: &str| Request::parse(text.as_bytes());
-        assert_eq!(parse(r#"{"request":"status"}"#), Ok(Request::Status { watch: false }));
-        assert_eq!(parse(r#"{"request":"reload"}"#), Ok(Request::Reload {}));
-        assert_eq!(parse(r#"{"request":"log"}"#), Ok(Request::Log { filter: None }));
-        for (text, error) in [
-            ("status", "expected"),
-            (r#"{"request":"stop"}"#, "expected one of `status`, `reload`"),
-            (r#"{"request":"reload","now":1}"#, "unknown field `now`"),
-            (r#"{"request":"send","port":"a"}"#, "missing field `command`"),
-            (r#"{"watch":true}"#, "missing field `request`"),
-        ] {
-            let got = parse(text).unwrap_err();
-            assert!(got.contains(error), "{text}: {got}");
-            assert!(got.contains(r#"{"request":"status"}"#), "{text}: {got}");
-        }
-    }
-
-    #[test]
     fn a_payload_that_is_no_text_is_hexadecimal() {
         let payload = Payload::from(&b"\xff\x00"[..]);
         assert_eq!(serde_json::to_value(payload).unwrap(), serde_json::json!({ "hex": "ff00" }));
@@ -521,33 +438,5 @@ mod tests {
         };
         let shown: serde_json::Value = serde_json::from_str(ports).unwrap();
         assert_eq!(serde_json::to_value(Ports { ports: vec![found] }).unwrap(), shown);
-    }
-
-    #[test]
-    fn the_manual_has_every_request_with_all_it_takes() {
-        for (request, heading) in [
-            (Request::Status { watch: true }, "status"),
-            (Request::Reload {}, "reload"),
-            (Request::Reconnect {}, "reconnect"),
-            (Request::Rescan {}, "rescan"),
-            (Request::Log { filter: Some(String::new()) }, "log"),
-            (
-                Request::Send {
-                    port: String::new(),
-                    command: String::new(),
-                    payload: String::new(),
-                },
-                "send",
-            ),
-            (Request::Monitor { port: String::new(), raw: true }, "monitor"),
-        ] {
-            let section = MANUAL.split_once(&format!("\n## {heading}\n")).unwrap().1;
-            let section = section.split("\n## ").next().unwrap();
-            let request = serde_json::to_value(request).unwrap();
-            assert!(section.contains(&format!("`{{\"request\": \"{heading}\"")), "{heading}");
-            for key in request.as_object().unwrap().keys() {
-                assert!(section.contains(&format!("\"{key}\"")), "{heading}: {key}");
-            }
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! Serves one client of the control socket. It asks, waits for the answer and may ask again; a status
 //! that is watched and a monitored port go on until it leaves.
 
-use super::protocol::{Event, Failure, Happened, LONGEST, Request};
+use super::protocol::{Event, Failure, Happened};
+use super::request::{LONGEST, Request};
 use super::{ANSWER, AskError, Control, answers, status};
 use crate::base::clock::Stamp;
 use crate::base::json::line;

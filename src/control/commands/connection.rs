@@ -4,8 +4,7 @@ use super::options::Options;
 use crate::base::command_line::CliError;
 use crate::base::json::line;
 use crate::base::plain::plain;
-use crate::control::protocol::{LONGEST, Request};
-use serde::de::DeserializeOwned;
+use crate::control::request::{LONGEST, Request};
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -92,11 +91,6 @@ pub(super) fn good(answer: Value) -> Result<Value, CliError> {
         Some(why) => Err(CliError::Failed(plain(why.as_str().unwrap_or("it failed")))),
         None => Ok(answer),
     }
-}
-
-/// An answer as what the request is answered by.
-pub(super) fn typed<T: DeserializeOwned>(answer: Value) -> Result<T, CliError> {
-    serde_json::from_value(answer).map_err(not_ours)
 }
 
 fn not_ours(error: serde_json::Error) -> CliError {

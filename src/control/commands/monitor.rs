@@ -1,13 +1,14 @@
 //! `tty2mqtt monitor`: what happens on a port, for people.
 
-use super::connection::{Connection, typed};
+use super::connection::Connection;
 use super::options::{Flag, Options};
-use super::{gone, write};
+use super::status::payload;
+use super::{gone, shown, write};
 use crate::base::command_line::CliError;
 use crate::base::json::line;
 use crate::base::plain::plain;
-use crate::control::protocol::{Bytes, Event, Frame, Happened, Request};
-use crate::port::status::PortState;
+use crate::control::request::Request;
+use serde_json::Value;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     connection.ask(&Request::Monitor { port, raw: options.has(Flag::Raw) })?;
     let hex = options.has(Flag::Hex);
     while let Some(answer) = connection.answer()? {
-        let text = if options.json { line(&answer) } else { event(&typed(answer)?, hex) };
+        let text = if options.json { line(&answer) } else { lines(&answer, hex) };
         if !write(&text)? {
             return Ok(ExitCode::SUCCESS);
         }
@@ -25,56 +26,51 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     Err(gone())
 }
 
-/// An event as a line, a frame with a line for each of its messages.
-fn event(event: &Event, hex: bool) -> String {
+/// An [`Event`](crate::control::protocol::Event) as a line, a frame with a line for each of its
+/// messages.
+fn lines(event: &Value, hex: bool) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail, here and below.
-    if let Some(missed) = event.missed {
+    if let missed @ Value::Number(_) = &event["missed"] {
         let _ = writeln!(
             out,
             "({missed} events were missed: this program or its terminal is too slow)"
         );
     }
-    let time = plain(&event.time);
-    let shown = |bytes: &Bytes| if hex { pairs(&plain(&bytes.hex)) } else { plain(&bytes.text) };
-    let _ = match &event.what {
-        Happened::Read(bytes) => {
-            writeln!(out, "{time} <- {} bytes: {}", bytes.size, shown(bytes))
+    let of = |key| shown(&event[key]);
+    let (time, topic, size) = (of("time"), of("topic"), of("size"));
+    let bytes = if hex { pairs(&of("hex")) } else { of("text") };
+    let _ = match event["event"].as_str().unwrap_or_default() {
+        "read" => writeln!(out, "{time} <- {size} bytes: {bytes}"),
+        "frame" => {
+            let _ = writeln!(out, "{time} <- frame of {size} bytes: {bytes}");
+            meaning(&mut out, event)
         }
-        Happened::Frame(frame) => {
-            let bytes = &frame.bytes;
-            let _ = writeln!(out, "{time} <- frame of {} bytes: {}", bytes.size, shown(bytes));
-            meaning(&mut out, frame)
-        }
-        Happened::Command(command) => {
-            let (topic, bytes) = (plain(&command.topic), &command.bytes);
-            writeln!(out, "{time} -> {topic} ({} bytes): {}", bytes.size, shown(bytes))
-        }
-        Happened::Refused { topic, reason } => {
-            writeln!(out, "{time} -x {} refused: {}", plain(topic), plain(reason))
-        }
-        Happened::State { state, error } => {
-            let error = error.as_ref().filter(|_| *state != PortState::Open);
+        "command" => writeln!(out, "{time} -> {topic} ({size} bytes): {bytes}"),
+        "refused" => writeln!(out, "{time} -x {topic} refused: {}", of("reason")),
+        "state" => {
+            let error = event["error"].as_str().filter(|_| event["state"] != "open");
             let error = error.map_or_else(String::new, |error| format!(": {}", plain(error)));
-            writeln!(out, "{time} -- {state}{error}")
+            writeln!(out, "{time} -- {}{error}", of("state"))
         }
-        Happened::End { reason } => writeln!(out, "-- {}", plain(reason)),
+        _ => writeln!(out, "-- {}", of("reason")),
     };
     out
 }
 
-fn meaning(out: &mut String, frame: &Frame) -> std::fmt::Result {
-    if !frame.matched {
+fn meaning(out: &mut String, frame: &Value) -> std::fmt::Result {
+    if frame["matched"] == false {
         out.push_str("    no entry of `frames` wants it\n");
     }
-    for message in &frame.messages {
-        writeln!(out, "    {} {}", plain(&message.topic), message.payload.plain())?;
+    let all = |key| frame[key].as_array().into_iter().flatten();
+    for message in all("messages") {
+        writeln!(out, "    {} {}", shown(&message["topic"]), payload(message))?;
     }
-    for refused in &frame.refused {
-        writeln!(out, "    {} refused: {}", plain(&refused.field), plain(&refused.what))?;
+    for refused in all("refused") {
+        writeln!(out, "    {} refused: {}", shown(&refused["field"]), shown(&refused["what"]))?;
     }
-    for none in &frame.no_value {
-        writeln!(out, "    {} has no value: {}", plain(&none.field), plain(&none.found))?;
+    for none in all("no_value") {
+        writeln!(out, "    {} has no value: {}", shown(&none["field"]), shown(&none["found"]))?;
     }
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! `tty2mqtt status`: the status for people.
 
-use super::connection::{Connection, typed};
+use super::connection::Connection;
 use super::options::{Flag, Options};
-use super::{gone, write};
+use super::{gone, shown, write};
 use crate::base::command_line::CliError;
 use crate::base::json::line;
 use crate::base::plain::{cut, plain};
-use crate::control::protocol::{Broker, Part, Port, Request, Status};
-use crate::port::status::{PortReport, PortState};
-use std::collections::BTreeMap;
+use crate::control::request::Request;
+use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -20,7 +19,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let clear = watch && !options.json && std::io::stdout().is_terminal();
     loop {
         let Some(answer) = connection.answer()? else { return Err(gone()) };
-        let text = if options.json { line(&answer) } else { screen(&typed(answer)?) };
+        let text = if options.json { line(&answer) } else { screen(&answer) };
         // Home and clear, so that the screen stands still.
         let before = if clear { "\x1b[H\x1b[2J" } else { "" };
         if !write(&format!("{before}{text}"))? || !watch {
@@ -32,84 +31,93 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     }
 }
 
-fn screen(status: &Status) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail, here and below.
-    let _ = writeln!(
-        out,
-        "{} · tty2mqtt {} · up {} · process {}",
-        plain(&status.gateway),
-        plain(&status.program.version),
-        time(status.uptime),
-        status.pid,
+/// A [`Status`](crate::control::protocol::Status) as lines.
+fn screen(status: &Value) -> String {
+    let program = &status["program"];
+    let mut out = format!(
+        "{} · tty2mqtt {} · up {} · process {}\n",
+        shown(&status["gateway"]),
+        shown(&program["version"]),
+        time(&status["uptime"]),
+        shown(&status["pid"]),
     );
-    let ends = &status.program.unexpected_ends;
-    if ends.count > 0 {
-        let within = time(ends.within);
-        let _ = write!(out, "WARNING  ended unexpectedly {} times in {within}", ends.count);
-        match &ends.panic {
-            Some(panic) => drop(writeln!(out, ": {}", plain(panic))),
-            None => out.push('\n'),
-        }
+    let ends = &program["unexpected_ends"];
+    if is_more_than_zero(&ends["count"]) {
+        let (count, within) = (shown(&ends["count"]), time(&ends["within"]));
+        let panic =
+            ends["panic"].as_str().map_or_else(String::new, |it| format!(": {}", plain(it)));
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(out, "WARNING  ended unexpectedly {count} times in {within}{panic}");
     }
-    match &status.broker {
-        Part::Answer(answer) => broker(&mut out, answer),
-        Part::Silent(why) => drop(writeln!(out, "broker   {}", plain(&why.error))),
-    }
-    ports(&mut out, &status.ports);
-    values(&mut out, &status.ports);
+    let nothing = Map::new();
+    let ports = status["ports"].as_object().unwrap_or(&nothing);
+    broker(&mut out, &status["broker"]);
+    port_rows(&mut out, ports);
+    value_rows(&mut out, ports);
     out
 }
 
-fn broker(out: &mut String, Broker { report, url, state, .. }: &Broker) {
-    let url = url.as_deref().map_or_else(String::new, plain);
-    let since = plain(&report.since);
-    let _ = writeln!(out, "broker   {url} {} since {since}", plain(state));
-    if !report.connected
-        && let Some(error) = &report.error
+fn broker(out: &mut String, broker: &Value) {
+    if let Some(why) = silence(broker) {
+        let _ = writeln!(out, "broker   {why}");
+        return;
+    }
+    let url = broker["url"].as_str().map_or_else(String::new, plain);
+    let (state, since) = (shown(&broker["state"]), shown(&broker["since"]));
+    let _ = writeln!(out, "broker   {url} {state} since {since}");
+    if broker["connected"] == false
+        && let Some(error) = broker["error"].as_str()
     {
         let _ = writeln!(out, "         {}", plain(error));
     }
+    let outbox = &broker["outbox"];
     let _ = writeln!(
         out,
         "outbox   {} messages wait, {} bytes; {} sent, {} acknowledged",
-        report.outbox.messages, report.outbox.bytes, report.sent, report.acknowledged,
+        shown(&outbox["messages"]),
+        shown(&outbox["bytes"]),
+        shown(&broker["sent"]),
+        shown(&broker["acknowledged"]),
     );
-    let lost = counts([("dropped", report.dropped), ("refused", report.refused)]);
+    let lost = counts(["dropped", "refused"].map(|cause| (cause, &broker[cause])));
     if !lost.is_empty() {
         let _ = writeln!(out, "LOST     {lost}");
     }
 }
 
-fn ports(out: &mut String, ports: &BTreeMap<String, Part<Port>>) {
+/// Why a part of the gateway did not answer. What answers has a state, and may have an error beside it.
+fn silence(part: &Value) -> Option<String> {
+    part["error"].as_str().filter(|_| part.get("state").is_none()).map(plain)
+}
+
+fn port_rows(out: &mut String, ports: &Map<String, Value>) {
     let mut rows =
         vec![["PORT", "STATE", "DEVICE", "FRAMES", "LAST BYTE", "BAD AND LOST"].map(String::from)];
     let mut errors = Vec::new();
     for (name, port) in ports {
         let name = plain(name);
-        let mut complain = |error: &str| errors.push(format!("{name}: {}\n", plain(error)));
-        rows.push(match port {
-            Part::Silent(why) => {
-                complain(&why.error);
-                let unknown = || "-".to_owned();
-                [name, unknown(), unknown(), unknown(), unknown(), unknown()]
-            }
-            Part::Answer(Port { report, heard_ago, .. }) => {
-                if let Some(error) =
-                    report.error.as_ref().filter(|_| report.state != PortState::Open)
-                {
-                    complain(error);
-                }
-                [
-                    name,
-                    report.state.to_string(),
-                    report.device.as_deref().map_or_else(|| "-".into(), plain),
-                    report.frames.to_string(),
-                    heard_ago.map_or_else(|| "never".into(), |ago| time(ago as u64) + " ago"),
-                    trouble(report),
-                ]
-            }
-        });
+        if let Some(why) = silence(port) {
+            errors.push(format!("{name}: {why}\n"));
+            let unknown = || "-".to_owned();
+            rows.push([name, unknown(), unknown(), unknown(), unknown(), unknown()]);
+            continue;
+        }
+        if port["state"] != "open"
+            && let Some(error) = port["error"].as_str()
+        {
+            errors.push(format!("{name}: {}\n", plain(error)));
+        }
+        rows.push([
+            name,
+            shown(&port["state"]),
+            port["device"].as_str().map_or_else(|| "-".into(), plain),
+            shown(&port["frames"]),
+            match &port["heard_ago"] {
+                Value::Null => "never".into(),
+                ago => time(ago) + " ago",
+            },
+            trouble(port),
+        ]);
     }
     out.push('\n');
     table(out, &rows);
@@ -117,51 +125,42 @@ fn ports(out: &mut String, ports: &BTreeMap<String, Part<Port>>) {
 }
 
 /// Everything of a port that did not get through, by cause.
-fn trouble(port: &PortReport) -> String {
-    let bad = &port.bad;
-    let bad = [
-        ("checksum", bad.checksum),
-        ("too_long", bad.too_long),
-        ("cut", bad.cut),
-        ("malformed", bad.malformed),
-        ("line_error", bad.line_error),
-    ];
-    let more = [
-        ("skipped", port.skipped),
-        ("unmatched", port.unmatched),
-        ("unmappable", port.unmappable),
-        ("dropped", port.dropped),
-        ("limited", port.limited),
-    ];
-    let refused = port.refused.iter().map(|(cause, count)| (cause.as_str(), *count));
-    let words = counts(bad.into_iter().chain(refused).chain(more));
+fn trouble(port: &Value) -> String {
+    let all = |counts: &'static str| port[counts].as_object().into_iter().flatten();
+    let by_cause = all("bad").chain(all("refused")).map(|(cause, count)| (cause.as_str(), count));
+    let more = ["skipped", "unmatched", "unmappable", "dropped", "limited"];
+    let words = counts(by_cause.chain(more.map(|cause| (cause, &port[cause]))));
     if words.is_empty() { "none".into() } else { words }
 }
 
 /// Those that are not zero, in words.
-fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> String {
-    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
-    let words: Vec<_> = counts.map(|(what, count)| format!("{count} {}", plain(what))).collect();
-    words.join(", ")
+fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
+    let counts = counts.into_iter().filter(|(_, count)| is_more_than_zero(count));
+    let words = counts.map(|(what, count)| format!("{} {}", shown(count), plain(what)));
+    words.collect::<Vec<_>>().join(", ")
 }
 
-fn values(out: &mut String, ports: &BTreeMap<String, Part<Port>>) {
+fn is_more_than_zero(count: &Value) -> bool {
+    count.as_u64().is_some_and(|count| count > 0)
+}
+
+fn value_rows(out: &mut String, ports: &Map<String, Value>) {
     let mut rows = vec![["TOPIC", "LAST VALUE", "AGE"].map(String::from)];
-    for port in ports.values() {
-        let Part::Answer(port) = port else { continue };
-        for value in &port.values {
-            let unit =
-                value.unit.as_deref().map_or_else(String::new, |unit| format!(" {}", plain(unit)));
-            rows.push([
-                plain(&value.topic),
-                cut(&value.payload.plain(), 48) + &unit,
-                time(value.ago as u64),
-            ]);
-        }
+    for value in ports.values().filter_map(|port| port["values"].as_array()).flatten() {
+        let unit = value["unit"].as_str().map_or_else(String::new, |it| format!(" {}", plain(it)));
+        rows.push([shown(&value["topic"]), cut(&payload(value), 48) + &unit, time(&value["ago"])]);
     }
     if rows.len() > 1 {
         out.push('\n');
         table(out, &rows);
+    }
+}
+
+/// The payload of a value or message as text that is safe on a terminal.
+pub(super) fn payload(of: &Value) -> String {
+    match &of["hex"] {
+        Value::Null => shown(&of["payload"]),
+        digits => format!("hex:{}", shown(digits)),
     }
 }
 
@@ -183,8 +182,9 @@ fn table<const N: usize>(out: &mut String, rows: &[[String; N]]) {
     }
 }
 
-/// A length of time in its two largest units.
-fn time(s: u64) -> String {
+/// Seconds as a length of time in its two largest units.
+fn time(seconds: &Value) -> String {
+    let s = seconds.as_f64().unwrap_or(0.0) as u64;
     match s {
         0..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
@@ -196,9 +196,11 @@ fn time(s: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::control::protocol::{Failure, Part, Status};
+    use serde_json::json;
 
-    /// A whole status in which all is zero and nothing is there, but for these.
+    /// A whole status in which all is zero and nothing is there, but for these. It is a [`Status`]: a
+    /// field that has another name there is not shown here.
     fn status(parts: Value, port_parts: &[(&str, Value)]) -> Status {
         let text = include_str!("../../../docs/CONTROL.md");
         let status = crate::control::protocol::example(text, "status");
@@ -213,7 +215,7 @@ mod tests {
         }
         clear(&mut base["broker"]);
         merge(&mut base, &parts);
-        typed(base).unwrap()
+        serde_json::from_value(base).unwrap()
     }
 
     /// Numbers become 0 and lists empty.
@@ -263,7 +265,8 @@ TOPIC           LAST VALUE  AGE
 barn/weather/t  21.50 °C    1 min 1 s
 barn/weather/x  hex:ff      0 s
 ";
-        assert_eq!(screen(&status(parts, &[("weather", weather), ("yard", gone)])), expected);
+        let status = status(parts, &[("weather", weather), ("yard", gone)]);
+        assert_eq!(screen(&json!(status)), expected);
     }
 
     #[test]
@@ -271,7 +274,7 @@ barn/weather/x  hex:ff      0 s
         let name = "\u{202e}".repeat(12_000);
         let value = json!({"topic": format!("gw/{name}"), "payload": "1", "unit": name, "ago": 1.0, "time": "now", "size": 1});
         let port = json!({"state": "open", "device": name, "frames": 7, "values": [value]});
-        let text = screen(&status(json!({}), &[(name.as_str(), port)]));
+        let text = screen(&json!(status(json!({}), &[(name.as_str(), port)])));
         assert!(text.lines().all(|line| line.chars().count() < 500), "{text}");
         assert!(text.contains("gw/\\u{202e}"), "{text}");
     }
@@ -280,11 +283,9 @@ barn/weather/x  hex:ff      0 s
     fn parts_that_do_not_answer_say_so() {
         let mut status = status(json!({}), &[("meter", json!({}))]);
         let silent = "no answer within 5 s";
-        status.broker = Part::Silent(crate::control::protocol::Failure::new(silent));
-        status
-            .ports
-            .insert("meter".into(), Part::Silent(crate::control::protocol::Failure::new(silent)));
-        let text = screen(&status);
+        status.broker = Part::Silent(Failure::new(silent));
+        status.ports.insert("meter".into(), Part::Silent(Failure::new(silent)));
+        let text = screen(&json!(status));
         assert!(text.contains("broker   no answer within 5 s\n"), "{text}");
         assert!(text.contains("\nmeter: no answer within 5 s\n"), "{text}");
     }
