@@ -27,7 +27,6 @@ use build::{PortRoutes, ReadyPort, UplinkEnds};
 use numbers::Numbers;
 use serde::{Deserialize, Serialize};
 use status::Program;
-use std::collections::BTreeMap;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
@@ -91,7 +90,8 @@ pub struct Changes {
 #[derive(Clone, Debug)]
 pub struct Directory {
     pub gateway: Name,
-    pub ports: BTreeMap<Name, PortHandle>,
+    /// By their names.
+    pub ports: Vec<(Name, PortHandle)>,
     pub uplink: mpsc::Sender<uplink::UplinkRequest>,
 }
 
@@ -136,7 +136,8 @@ struct Gateway {
     config: Option<Config>,
     intake: inlet::Sender,
     numbers: Numbers,
-    ports: BTreeMap<Name, RunningPort>,
+    /// In the order of their names. Few, so not a map, which would be 5 KB of code.
+    ports: Vec<RunningPort>,
     updates: mpsc::Sender<UplinkUpdate>,
     uplink: mpsc::Sender<uplink::UplinkRequest>,
     /// The MQTT task's ends of the channels, until it starts.
@@ -146,6 +147,7 @@ struct Gateway {
 }
 
 struct RunningPort {
+    name: Name,
     routes: PortRoutes,
     asks: mpsc::Sender<task::PortRequest>,
     /// Dropped to end the port.
@@ -191,7 +193,7 @@ impl Gateway {
             config: None,
             intake,
             numbers: Numbers::default(),
-            ports: BTreeMap::new(),
+            ports: Vec::new(),
             updates,
             uplink,
             ends: Some(ends),
@@ -200,43 +202,40 @@ impl Gateway {
     }
 
     /// Builds ports of a configuration; none runs yet.
-    fn build(
-        &mut self,
-        config: &Config,
-        names: &[Name],
-    ) -> Result<Vec<(Name, ReadyPort)>, StartError> {
+    fn build(&mut self, config: &Config, names: &[Name]) -> Result<Vec<ReadyPort>, StartError> {
         let build = |name: &Name| {
-            let port = config.ports[name].clone();
-            let (running, wanted) = (&self.ports, &config.ports);
-            let is_there = |name: &Name| running.contains_key(name) || wanted.contains_key(name);
+            let is_there = |name: &Name| {
+                self.ports.iter().any(|port| port.name == *name) || config.ports.contains_key(name)
+            };
             let number = self.numbers.of(name, is_there);
-            let intake = self.intake.of_port(number);
-            let ready = build::port(config, name, &port, intake)
-                .map_err(|errors| StartError::of_port(name, errors))?;
-            Ok((name.clone(), ready))
+            build::port(config, name, &config.ports[name], self.intake.of_port(number))
+                .map_err(|errors| StartError::of_port(name, errors))
         };
         names.iter().map(build).collect()
     }
 
     /// Must be called within the [`LocalSet`].
-    fn start(&mut self, ready: Vec<(Name, ReadyPort)>) {
-        for (name, ReadyPort { routes, asks, stop, task, port }) in ready {
-            let mut opener = port::Opener::new(port);
+    fn start(&mut self, ready: Vec<ReadyPort>) {
+        for ReadyPort { routes, asks, stop, task } in ready {
+            let name = task.name.clone();
+            let mut opener = port::Opener::new(task.settings.clone());
             let open = async move || opener.open().await;
             let task = tokio::task::spawn_local(task::run(task, open));
-            self.ports.insert(name, RunningPort { routes, asks, stop, task });
+            let at = self.ports.partition_point(|port| port.name < name);
+            self.ports.insert(at, RunningPort { name, routes, asks, stop, task });
         }
     }
 
     /// Ends ports and waits until they have let go of their devices. Returns the commands that wait
     /// for each.
-    async fn end(ports: Vec<(Name, RunningPort)>) -> BTreeMap<Name, task::Leftover> {
-        let tasks = ports.into_iter().map(|(name, RunningPort { stop, task, .. })| {
+    async fn end(ports: Vec<RunningPort>) -> Vec<(Name, task::Leftover)> {
+        let stopped = ports.into_iter().map(|RunningPort { name, stop, task, .. }| {
             drop(stop);
             (name, task)
         });
-        let mut left = BTreeMap::new();
-        for (name, task) in tasks.collect::<Vec<_>>() {
+        let mut left = Vec::new();
+        // All are told to stop before the first is waited for.
+        for (name, task) in stopped.collect::<Vec<_>>() {
             // A port that panicked has ended too.
             left.extend(task.await.ok().map(|of_port| (name, of_port)));
         }
@@ -247,7 +246,7 @@ impl Gateway {
     async fn stop(self) -> usize {
         let Gateway { config, intake, ports, updates, left, .. } = self;
         let broker_keeps = config.is_some_and(|config| config.broker.keeps_commands());
-        for of_port in Gateway::end(ports.into_iter().collect()).await.into_values() {
+        for (_, of_port) in Gateway::end(ports).await {
             of_port.end(broker_keeps);
         }
         // The MQTT task ends when nothing can come from a port any more.
@@ -257,13 +256,13 @@ impl Gateway {
 
     /// Who can be asked, once a configuration is in effect.
     fn directory(&self) -> Option<Directory> {
-        let handle = |port: &RunningPort| PortHandle {
-            asks: port.asks.clone(),
-            commands: port.routes.route(),
+        let handle = |port: &RunningPort| {
+            let commands = port.routes.route();
+            (port.name.clone(), PortHandle { asks: port.asks.clone(), commands })
         };
         Some(Directory {
             gateway: self.config.as_ref()?.gateway.clone(),
-            ports: self.ports.iter().map(|(name, port)| (name.clone(), handle(port))).collect(),
+            ports: self.ports.iter().map(handle).collect(),
             uplink: self.uplink.clone(),
         })
     }
@@ -277,12 +276,13 @@ impl Gateway {
         let other_topics =
             before.is_none_or(|it| it.broker.amqp_topics != config.broker.amqp_topics);
         let all_change = is_renamed || other_topics || !is_same(&["status"]);
-        let is_kept = |name: &Name| {
-            !all_change && self.ports.contains_key(name) && is_same(&["ports", name.as_str()])
-        };
+        let is_running = |name: &Name| self.ports.iter().any(|port| port.name == *name);
+        let is_kept =
+            |name: &Name| !all_change && is_running(name) && is_same(&["ports", name.as_str()]);
         let new: Vec<_> = config.ports.keys().filter(|name| !is_kept(name)).cloned().collect();
         let is_gone = |name: &&Name| !config.ports.contains_key(name) || new.contains(name);
-        let old: Vec<_> = self.ports.keys().filter(is_gone).cloned().collect();
+        let running = self.ports.iter().map(|port| &port.name);
+        let old: Vec<_> = running.filter(is_gone).cloned().collect();
         let names = |names: &[Name], are: &dyn Fn(&Name) -> bool| {
             names.iter().filter(|name| are(name)).map(Name::to_string).collect()
         };
@@ -299,16 +299,16 @@ impl Gateway {
             before.is_some_and(|it| journal_settings(it) != journal_settings(&config));
 
         let mut ready = self.build(&config, &new)?;
-        for (name, port) in &mut ready {
+        for port in &mut ready {
             // What waits for a port waits on for its next task.
-            if let Some(old) = self.ports.get(name).filter(|old| !old.task.is_finished()) {
-                port.routes.inbox = old.routes.inbox.clone();
+            let is_before = |it: &&RunningPort| it.name == port.task.name && !it.task.is_finished();
+            if let Some(before) = self.ports.iter().find(is_before) {
+                port.routes.inbox = before.routes.inbox.clone();
             }
         }
-        let kept = self.ports.iter().filter(|(name, _)| !old.contains(name));
-        let kept = kept.map(|(_, port)| &port.routes);
-        let (routes, subscriptions) =
-            all_of(kept.chain(ready.iter().map(|(_, port)| &port.routes)));
+        let kept = self.ports.iter().filter(|port| !old.contains(&port.name));
+        let kept = kept.map(|port| &port.routes);
+        let (routes, subscriptions) = all_of(kept.chain(ready.iter().map(|port| &port.routes)));
         let link = if changes.broker { Some(build::link(&config, &subscriptions)?) } else { None };
         let uplink_config = UplinkConfig {
             routes,
@@ -321,10 +321,11 @@ impl Gateway {
             broker_keeps: config.broker.keeps_commands(),
         };
 
-        let ended = old.iter().filter_map(|name| self.ports.remove_entry(name)).collect();
+        let ended = self.ports.extract_if(.., |port| old.contains(&port.name)).collect();
         let mut left = Gateway::end(ended).await;
-        for (name, port) in &mut ready {
-            port.task.left = left.remove(name);
+        for port in &mut ready {
+            let at = left.iter().position(|(name, _)| *name == port.task.name);
+            port.task.left = at.map(|at| left.swap_remove(at).1);
         }
         if other_journal {
             tracing::warn!("journal settings changed; restart to apply them");
@@ -342,7 +343,7 @@ impl Gateway {
         if !left.is_empty() {
             // From then on nothing more comes for the ports that are gone.
             let _ = is_routed.await;
-            left.into_values().for_each(task::Leftover::refuse);
+            left.into_iter().for_each(|(_, of_port)| of_port.refuse());
         }
         self.config = Some(config);
         Ok(changes)

@@ -52,7 +52,7 @@ pub(super) async fn answer(control: &Control, request: Request) -> Result<String
             Ok(line(&Reconnected { ok: true, was: was.to_string() }))
         }
         Request::Rescan {} => {
-            for handle in control.directory().await?.ports.values() {
+            for (_, handle) in control.directory().await?.ports {
                 // A port whose questions pile up is not waiting for its device.
                 let _ = handle.asks.try_send(task::PortRequest::Rescan);
             }
@@ -89,9 +89,9 @@ pub(super) async fn find(
     control: &Control,
     name: &str,
 ) -> Result<(Name, PortHandle), RequestError> {
-    let mut ports = control.directory().await?.ports;
-    let known = ports.keys().map(Name::to_string).collect();
-    let found = name.parse().ok().and_then(|name: Name| ports.remove_entry(&name));
+    let ports = control.directory().await?.ports;
+    let known = ports.iter().map(|(known, _)| known.to_string()).collect();
+    let found = ports.into_iter().find(|(known, _)| known.as_str() == name);
     found.ok_or_else(|| RequestError::NoPort { name: name.to_owned(), known })
 }
 

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 /// The status of all but the ports, and the ports that can be asked. A part that does not answer
 /// says why.
-pub(super) async fn head(
-    control: &Control,
-) -> Result<(Status, BTreeMap<Name, PortHandle>), AskError> {
+pub(super) async fn head(control: &Control) -> Result<(Status, Vec<(Name, PortHandle)>), AskError> {
     let directory = control.directory().await?;
     // The MQTT task knows under which client identifier we are there.
     let (broker, instance) = match ask(&directory.uplink, UplinkRequest::Status).await {

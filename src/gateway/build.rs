@@ -50,7 +50,6 @@ pub(super) struct ReadyPort {
     pub(super) asks: mpsc::Sender<task::PortRequest>,
     pub(super) stop: watch::Sender<()>,
     pub(super) task: PortTask,
-    pub(super) port: Port,
 }
 
 /// The MQTT task's ends of the channels.
@@ -161,7 +160,7 @@ pub(super) fn port(
         interval: config.status_interval().duration(),
         stop: stopped,
     };
-    Ok(ReadyPort { routes, asks, stop, task, port: port.clone() })
+    Ok(ReadyPort { routes, asks, stop, task })
 }
 
 fn session_options(config: &Config) -> session::Options {
