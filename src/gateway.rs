@@ -23,7 +23,7 @@ use crate::outbox::inlet;
 use crate::outbox::settings::{Drop, Journal};
 use crate::port;
 use crate::port::task;
-use build::{PortRoutes, ReadyPort, UplinkEnds};
+use build::{PortRoutes, ReadyPort};
 use numbers::Numbers;
 use serde::{Deserialize, Serialize};
 use status::Program;
@@ -31,7 +31,7 @@ use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 use topics::Topics;
-use uplink::{Route, UplinkConfig, UplinkUpdate};
+use uplink::{Route, UplinkConfig, UplinkEnds, UplinkUpdate};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
 #[derive(Debug, thiserror::Error)]
@@ -140,8 +140,8 @@ struct Gateway {
     ports: Vec<RunningPort>,
     updates: mpsc::Sender<UplinkUpdate>,
     uplink: mpsc::Sender<uplink::UplinkRequest>,
-    /// The MQTT task's ends of the channels, until it starts.
-    ends: Option<UplinkEnds>,
+    /// The MQTT task's ends of the channels, until it starts, and where it reports to `left`.
+    ends: Option<(UplinkEnds, oneshot::Sender<usize>)>,
     /// How many messages the MQTT task could not deliver.
     left: oneshot::Receiver<usize>,
 }
@@ -188,7 +188,7 @@ impl Gateway {
         let (updates, updated) = mpsc::channel(1);
         let (uplink, requests) = mpsc::channel(uplink::REQUESTS);
         let (undelivered, left) = oneshot::channel();
-        let ends = UplinkEnds { outlet, updates: updated, requests, program, undelivered };
+        let ends = UplinkEnds { outlet, updates: updated, requests, program };
         Gateway {
             config: None,
             intake,
@@ -196,7 +196,7 @@ impl Gateway {
             ports: Vec::new(),
             updates,
             uplink,
-            ends: Some(ends),
+            ends: Some((ends, undelivered)),
             left,
         }
     }

@@ -6,7 +6,8 @@ use crate::base::clock::Stamp;
 use crate::config::error::ConfigError;
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::gateway::Changes;
-use crate::gateway::status::{BrokerReport, ProgramReport};
+use crate::gateway::status::ProgramReport;
+use crate::gateway::uplink::UplinkReport;
 use crate::mqtt::message::Message as Publish;
 use crate::port::list::Found;
 use crate::port::status::{PortReport, PortState};
@@ -46,18 +47,8 @@ pub struct Status {
     pub log: String,
     pub time: String,
     pub uptime: u64,
-    pub broker: Part<Broker>,
+    pub broker: Part<UplinkReport>,
     pub ports: BTreeMap<String, Part<Port>>,
-}
-
-/// The link and the outbox.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Broker {
-    #[serde(flatten)]
-    pub report: BrokerReport,
-    pub url: Option<String>,
-    pub state: String,
-    pub round_trip: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,12 @@
 //! The whole status: what the status topics say, and the last value of each topic.
 
-use super::protocol::{Broker, Failure, Part, Port, Status, Value};
+use super::protocol::{Failure, Part, Port, Status, Value};
 use super::{AskError, Control, ask};
 use crate::base::clock::{Now, Stamp};
 use crate::base::scalar::Name;
 use crate::device::last_values::LastValue;
 use crate::gateway::PortHandle;
-use crate::gateway::uplink::{UplinkReport, UplinkRequest};
+use crate::gateway::uplink::UplinkRequest;
 use crate::port::status::Snapshot;
 use crate::port::task;
 use std::collections::BTreeMap;
@@ -19,9 +19,7 @@ pub(super) async fn head(control: &Control) -> Result<(Status, Vec<(Name, PortHa
     // The MQTT task knows under which client identifier we are there.
     let (broker, instance) = match ask(&directory.uplink, UplinkRequest::Status).await {
         Err(why) => (Part::Silent(Failure::new(why)), None),
-        Ok(UplinkReport { broker: report, url, state, round_trip, instance }) => {
-            (Part::Answer(Broker { report, url, state, round_trip }), Some(instance))
-        }
+        Ok((report, instance)) => (Part::Answer(report), Some(instance)),
     };
     let now = Now::read();
     let uptime = now.mono.saturating_duration_since(control.program.started.mono);

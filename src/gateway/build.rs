@@ -7,9 +7,8 @@ use crate::base::scalar::Name;
 use crate::config::{Auth, Config};
 use crate::device::Device;
 use crate::gateway::machine;
-use crate::gateway::status::Program;
 use crate::gateway::topics::{self, Topics};
-use crate::gateway::uplink::{self, Route, Uplink, UplinkConfig, UplinkRequest, UplinkUpdate};
+use crate::gateway::uplink::{self, Route, UplinkConfig, UplinkEnds};
 use crate::mqtt::auth::{Login, Scram};
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, RetainHandling, Subscription, Version};
@@ -52,15 +51,6 @@ pub(super) struct ReadyPort {
     pub(super) task: PortTask,
 }
 
-/// The MQTT task's ends of the channels.
-pub(super) struct UplinkEnds {
-    pub(super) outlet: inlet::Receiver,
-    pub(super) updates: mpsc::Receiver<UplinkUpdate>,
-    pub(super) requests: mpsc::Receiver<UplinkRequest>,
-    pub(super) program: Program,
-    pub(super) undelivered: oneshot::Sender<usize>,
-}
-
 /// Starts the journal if there is one: it is opened while all else begins.
 fn journal(config: &Config, ports: &[String], outbox: &mut Outbox) -> io::Result<Option<Journal>> {
     let Some(journal) = &config.outbox.journal else { return Ok(None) };
@@ -100,21 +90,19 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// Starts the MQTT task on a thread of its own.
 pub(super) fn start_mqtt(
-    ends: UplinkEnds,
+    (ends, undelivered): (UplinkEnds, oneshot::Sender<usize>),
     config: &Config,
     link: Link,
     uplink_config: UplinkConfig,
 ) -> io::Result<()> {
-    let UplinkEnds { outlet, updates, requests, program, undelivered } = ends;
     let mut outbox = Outbox::new(&uplink_config.bounds);
     outbox.share(config.ports.len());
     let journal = journal(config, &uplink_config.ports, &mut outbox)?;
-    let config = uplink_config;
-    let uplink = Uplink { link, outbox, journal, outlet, updates, requests, config, program };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("mqtt".into()).spawn(move || {
+        let left = runtime.block_on(uplink::run(ends, uplink_config, link, outbox, journal));
         // Nobody listens any more when the process is ending anyhow.
-        let _ = undelivered.send(runtime.block_on(uplink::run(uplink)));
+        let _ = undelivered.send(left);
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
     })?;

@@ -6,7 +6,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
-use crate::outbox::{Drops, JournalStatus, Outbox};
+use crate::outbox::{Drops, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,11 +65,11 @@ pub fn mark(client_id: &str) -> String {
 /// What the link to the broker has done, besides what the outbox counts.
 #[derive(Clone, Debug)]
 pub struct BrokerStatus {
-    connected: bool,
+    pub(super) connected: bool,
     since: Now,
     connects: u64,
     /// Messages that were passed over because their topic had a wildcard.
-    passed_over: u64,
+    pub(super) passed_over: u64,
     last_error: Option<String>,
 }
 
@@ -94,15 +94,6 @@ impl BrokerStatus {
         self.last_error = Some(why);
     }
 
-    /// A message was passed over because its topic has a wildcard.
-    pub fn passed_over(&mut self) {
-        self.passed_over += 1;
-    }
-
-    pub fn is_connected(&self) -> bool {
-        self.connected
-    }
-
     pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Entry {
         let text = json::text(&self.report(outbox, ports));
         latest(topics.broker(), text, Qos::AtMostOnce)
@@ -124,7 +115,15 @@ impl BrokerStatus {
             refused: counts.refused,
             replaced: counts.replaced,
             passed_over: self.passed_over,
-            journal: outbox.journal_status().map(journal_report),
+            journal: outbox.journal_status().map(|status| JournalReport {
+                messages: status.state.messages,
+                bytes: status.state.bytes,
+                waiting_alone: status.journal_only,
+                spilling: status.spilling,
+                written: status.state.written,
+                damaged: status.state.damaged,
+                error: status.error.map(str::to_owned),
+            }),
             error: self.last_error.clone(),
         }
     }
@@ -173,17 +172,5 @@ pub fn sender(port: u16, ports: &[String]) -> &str {
     match usize::from(port).checked_sub(1) {
         Some(at) => ports.get(at).map_or("", String::as_str),
         None => "gateway",
-    }
-}
-
-fn journal_report(status: JournalStatus<'_>) -> JournalReport {
-    JournalReport {
-        messages: status.state.messages,
-        bytes: status.state.bytes,
-        waiting_alone: status.journal_only,
-        spilling: status.spilling,
-        written: status.state.written,
-        damaged: status.state.damaged,
-        error: status.error.map(str::to_owned),
     }
 }

@@ -37,34 +37,37 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
-/// All that the MQTT task owns.
-#[derive(Debug)]
-pub struct Uplink {
-    /// The client. Its subscriptions are those of the routes.
-    pub link: Link,
-    pub outbox: Outbox,
-    /// Keeps messages on the disk, which are to survive more than the broker's absence.
-    pub journal: Option<Journal>,
+/// The MQTT task's ends of the channels.
+pub struct UplinkEnds {
     /// Messages from the ports; its end is the end of the gateway.
     pub outlet: inlet::Receiver,
     /// Changed configurations.
     pub updates: mpsc::Receiver<UplinkUpdate>,
     pub requests: mpsc::Receiver<UplinkRequest>,
-    pub config: UplinkConfig,
     /// What is said about the program at each connect.
     pub program: Program,
 }
 
 /// Runs the MQTT task until every port has ended and what they left was sent, or the grace time
 /// for that is over. Returns how many messages could not be delivered.
-pub async fn run(uplink: Uplink) -> usize {
+pub async fn run(
+    ends: UplinkEnds,
+    config: UplinkConfig,
+    link: Link,
+    outbox: Outbox,
+    journal: Option<Journal>,
+) -> usize {
     let now = Now::read();
     let (taken, takes) = mpsc::channel(TAKEN);
     let clock_is_set = Stamp(now.wall).is_synchronised();
     let mut task = UplinkTask {
         clock_is_set,
-        next_status: now.mono + uplink.config.interval,
-        uplink,
+        next_status: now.mono + config.interval,
+        ends,
+        config,
+        link,
+        outbox,
+        journal,
         status: BrokerStatus::away(now),
         away: AwayLog::default(),
         namesakes: Namesakes::default(),
@@ -79,8 +82,8 @@ pub async fn run(uplink: Uplink) -> usize {
         takes,
         refused: RefusedLog::default(),
     };
-    task.uplink.outbox.disconnected(now.mono);
-    if clock_is_set && let Some(journal) = &mut task.uplink.journal {
+    task.outbox.disconnected(now.mono);
+    if clock_is_set && let Some(journal) = &mut task.journal {
         journal.clock_is_set(now);
     }
     task.run().await
@@ -90,7 +93,13 @@ pub async fn run(uplink: Uplink) -> usize {
 const TAKEN: usize = 65_536;
 
 struct UplinkTask {
-    uplink: Uplink,
+    ends: UplinkEnds,
+    config: UplinkConfig,
+    /// The client. Its subscriptions are those of the routes.
+    link: Link,
+    outbox: Outbox,
+    /// Keeps messages on the disk, which are to survive more than the broker's absence.
+    journal: Option<Journal>,
     status: BrokerStatus,
     away: AwayLog,
     namesakes: Namesakes,
@@ -119,15 +128,15 @@ struct UplinkTask {
 impl UplinkTask {
     async fn run(mut self) -> usize {
         loop {
-            let ended = self.ended.filter(|_| !self.uplink.link.is_parting());
-            let grace = ended.map(|ended| ended + self.uplink.config.grace);
-            let outbox = &self.uplink.outbox;
-            let journal = self.uplink.journal.as_ref();
+            let ended = self.ended.filter(|_| !self.link.is_parting());
+            let grace = ended.map(|ended| ended + self.config.grace);
+            let outbox = &self.outbox;
+            let journal = self.journal.as_ref();
             let journal = journal.and_then(|_| outbox.journal_deadline(Instant::now()));
             let due = [grace, journal];
             let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
             tokio::select! {
-                event = self.uplink.link.event(&mut self.uplink.outbox) => match event {
+                event = self.link.event(&mut self.outbox) => match event {
                     link::Event::Session(event) => self.on_event(event),
                     // Handled after the `select!`, as after every other event.
                     link::Event::SourceWants | link::Event::Emptied | link::Event::Outcome(..) => {}
@@ -135,16 +144,16 @@ impl UplinkTask {
                     link::Event::Stopped if self.next_link.is_none() => break,
                     link::Event::Stopped => {}
                 },
-                Some(update) = self.uplink.updates.recv() => self.update(update),
-                Some(request) = self.uplink.requests.recv() => self.answer(request),
-                batch = self.uplink.outlet.next(), if self.takes_more() => match batch {
+                Some(update) = self.ends.updates.recv() => self.update(update),
+                Some(request) = self.ends.requests.recv() => self.answer(request),
+                batch = self.ends.outlet.next(), if self.takes_more() => match batch {
                     Some(entries) => self.store(entries),
                     None => self.end(),
                 },
                 Some(token) = self.takes.recv() => {
-                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                    self.link.session.acknowledge(token, Reason::SUCCESS);
                 }
-                event = saving::event(&mut self.uplink.journal) => self.hear_journal(event),
+                event = saving::event(&mut self.journal) => self.hear_journal(event),
                 () = sleep_until(due.into()) => {
                     if self.next_status <= Instant::now() {
                         self.publish_status(Now::read());
@@ -155,23 +164,23 @@ impl UplinkTask {
             if !self.clock_is_set {
                 self.look_at_the_clock();
             }
-            let session = &mut self.uplink.link.session;
+            let session = &mut self.link.session;
             if self.ages.wants_to_ask() && !session.owes_answers() && session.ask_for_pong() {
                 self.ages.asked();
             }
             self.tell_journal();
-            if self.uplink.link.is_stopped() {
+            if self.link.is_stopped() {
                 self.take_over();
             }
             if self.ended.is_some() {
                 // The broker must not repeat the commands that the ports wrote last.
                 while let Ok(token) = self.takes.try_recv() {
-                    self.uplink.link.session.acknowledge(token, Reason::SUCCESS);
+                    self.link.session.acknowledge(token, Reason::SUCCESS);
                 }
             }
             if self.may_leave() {
-                self.uplink.link.leave(Reason::SUCCESS);
-                if self.uplink.link.is_stopped() {
+                self.link.leave(Reason::SUCCESS);
+                if self.link.is_stopped() {
                     break;
                 }
             }
@@ -186,8 +195,8 @@ impl UplinkTask {
             return;
         }
         self.clock_is_set = true;
-        self.uplink.outbox.correct(now);
-        if let Some(journal) = &mut self.uplink.journal {
+        self.outbox.correct(now);
+        if let Some(journal) = &mut self.journal {
             journal.clock_is_set(now);
         }
         tracing::info!("the clock is set: it is {}", Stamp(now.wall));
@@ -203,7 +212,7 @@ impl UplinkTask {
             if !self.takes_more() {
                 return;
             }
-            next = self.uplink.outlet.try_next();
+            next = self.ends.outlet.try_next();
         }
         self.push(next.unwrap_or_default());
     }
@@ -212,9 +221,9 @@ impl UplinkTask {
         for entry in entries {
             if entry.is_about_us() {
                 self.tell_about_us(entry);
-                continue;
+            } else {
+                self.outbox.push(entry);
             }
-            self.uplink.outbox.push(entry);
         }
     }
 
@@ -222,8 +231,8 @@ impl UplinkTask {
     fn end(&mut self) {
         self.ended = Some(Instant::now());
         self.publish_status(Now::read());
-        if let Some(farewell) = topics::gateway(&self.uplink.config.topics, false) {
-            self.uplink.outbox.push(farewell);
+        if let Some(farewell) = topics::gateway(&self.config.topics, false) {
+            self.outbox.push(farewell);
         }
     }
 
@@ -231,9 +240,8 @@ impl UplinkTask {
     /// can be sent.
     fn may_leave(&self) -> bool {
         let Some(ended) = self.ended else { return false };
-        let nothing_left = self.uplink.outbox.is_empty();
-        nothing_left
-            || !self.status.is_connected()
-            || Instant::now() >= ended + self.uplink.config.grace
+        self.outbox.is_empty()
+            || !self.status.connected
+            || Instant::now() >= ended + self.config.grace
     }
 }

@@ -1,6 +1,6 @@
 //! The way of a command from the broker to the ports.
 
-use super::{Uplink, UplinkTask};
+use super::UplinkTask;
 use crate::base::clock::Now;
 use crate::device::command::CommandError;
 use crate::device::inbound::{AckGuard, Inbound, Receipt};
@@ -26,7 +26,7 @@ impl UplinkTask {
     /// them is done with it.
     pub(super) fn route(&mut self, message: Received) {
         let Received { topic, payload, retain, token, properties, .. } = message;
-        let config = &self.uplink.config;
+        let config = &self.config;
         let is_wanted = |route: &&Route| route.filters.iter().any(|it| it.matches(topic.as_str()));
         let is_program = || config.topics.seen_program().as_ref() == Some(&topic);
         if self.is_resumed && !config.routes.iter().any(|route| is_wanted(&route)) && !is_program()
@@ -64,7 +64,7 @@ impl UplinkTask {
                 let refused = Err(&CommandError::Ending);
                 let report = command_report(&route.report, topic.as_str(), refused, 1, now);
                 let report = config.topics.admit(report);
-                report.map(|report| self.uplink.outbox.push(report));
+                report.map(|report| self.outbox.push(report));
                 receipt.acknowledge();
             }
         }
@@ -74,15 +74,14 @@ impl UplinkTask {
     /// A message that no command wants: an earlier configuration subscribed to it, in a session
     /// that the broker kept.
     fn end_leftover(&mut self, topic: &Topic, token: Option<AckToken>) {
-        let Uplink { link, config, .. } = &mut self.uplink;
         if let Some(token) = token {
-            link.session.acknowledge(token, Reason::SUCCESS);
+            self.link.session.acknowledge(token, Reason::SUCCESS);
         }
-        let wanted = config.subscriptions.iter().map(|wanted| &wanted.filter);
+        let wanted = self.config.subscriptions.iter().map(|wanted| &wanted.filter);
         let filters = self.leftovers.end(topic, wanted);
         if !filters.is_empty() {
             tracing::info!("an earlier configuration subscribed to {topic}; that is ended");
-            link.session.unsubscribe(filters, &Properties::NONE);
+            self.link.session.unsubscribe(filters, &Properties::NONE);
         }
     }
 }

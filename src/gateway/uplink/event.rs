@@ -38,7 +38,7 @@ impl UplinkTask {
                 tracing::warn!("a message of {bytes} bytes to {topic} was too large for us");
             }
             Event::WildcardTopic { topic } => {
-                self.status.passed_over();
+                self.status.passed_over += 1;
                 if let Some(again) = self.wildcards.occurred(Instant::now()) {
                     let topic = topic.as_deref().unwrap_or("a topic with a wildcard");
                     tracing::warn!(
@@ -48,7 +48,7 @@ impl UplinkTask {
                 }
             }
             Event::Refused { .. } | Event::Suspected(_) | Event::PutOff { .. } => {
-                let ports = &self.uplink.config.ports;
+                let ports = &self.config.ports;
                 let name = |port| sender(port, ports).to_owned();
                 self.refused.tell(&event, name, Instant::now());
             }
@@ -59,7 +59,7 @@ impl UplinkTask {
 
     fn connected(&mut self, answer: &ConnAck) {
         let now = Now::read();
-        let version = self.uplink.link.session.version();
+        let version = self.link.session.version();
         let session = if answer.session_present { ", session resumed" } else { "" };
         self.is_resumed = answer.session_present;
         if self.away.connected(&self.broker(), now.mono) {
@@ -68,17 +68,17 @@ impl UplinkTask {
         self.status.connected(now);
         self.ages.connected(answer.session_present);
         self.say_online();
-        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, self.mark()));
+        self.tell_about_us(self.ends.program.message(&self.config.topics, self.mark()));
         self.publish_status(now);
     }
 
     pub(super) fn down(&mut self, why: &LinkError) {
-        if self.status.is_connected() {
+        if self.status.connected {
             self.ages.lost(Instant::now());
         }
-        self.uplink.outbox.disconnected(Instant::now());
+        self.outbox.disconnected(Instant::now());
         if let Some(filter) = self.namesakes.link_lost() {
-            self.uplink.link.session.unsubscribe(vec![filter], &Properties::NONE);
+            self.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }
         match why {
             LinkError::BetterBroker => {
@@ -101,6 +101,6 @@ impl UplinkTask {
 
     /// The broker's address, for the log.
     fn broker(&self) -> String {
-        self.uplink.link.broker().map(BrokerUrl::to_string).unwrap_or_default()
+        self.link.broker().map(BrokerUrl::to_string).unwrap_or_default()
     }
 }

@@ -13,25 +13,25 @@ use std::time::Instant;
 impl UplinkTask {
     /// Publishes what the gateway says about itself, unless `status` turns that off.
     pub(super) fn tell_about_us(&mut self, entry: Entry) {
-        if let Some(entry) = self.uplink.config.topics.admit(entry) {
-            self.uplink.outbox.push(entry);
+        if let Some(entry) = self.config.topics.admit(entry) {
+            self.outbox.push(entry);
         }
     }
 
     /// Publishes the birth message ahead of everything else: a backlog would delay it.
     pub(super) fn say_online(&mut self) {
-        if let Some(birth) = topics::gateway(&self.uplink.config.topics, true) {
-            self.uplink.outbox.push_first(birth);
+        if let Some(birth) = topics::gateway(&self.config.topics, true) {
+            self.outbox.push_first(birth);
         }
     }
 
     pub(super) fn publish_status(&mut self, now: Now) {
-        self.next_status = now.mono + self.uplink.config.interval;
-        let config = &self.uplink.config;
-        let status = self.status.message(&config.topics, &self.uplink.outbox, &config.ports);
+        self.next_status = now.mono + self.config.interval;
+        let config = &self.config;
+        let status = self.status.message(&config.topics, &self.outbox, &config.ports);
         self.tell_about_us(status);
         // Somebody may have written `offline` meanwhile, such as a broker that closed our older link.
-        if self.status.is_connected() && self.ended.is_none() {
+        if self.status.connected && self.ended.is_none() {
             self.say_online();
         }
     }
@@ -39,13 +39,13 @@ impl UplinkTask {
     /// Subscribes to the topic on which another gateway of our name would be seen, once the link
     /// has stood for a while.
     pub(super) fn look_for_namesakes(&mut self) {
-        if !self.status.is_connected() || self.ended.is_some() {
+        if !self.status.connected || self.ended.is_some() {
             return;
         }
-        let topic = self.uplink.config.topics.seen_program();
+        let topic = self.config.topics.seen_program();
         if let Some(filter) = self.namesakes.ask(topic) {
             let wanted = Subscription::new(filter, Qos::AtMostOnce);
-            self.uplink.link.session.subscribe(vec![wanted], &Properties::NONE);
+            self.link.session.subscribe(vec![wanted], &Properties::NONE);
         }
     }
 
@@ -60,11 +60,11 @@ impl UplinkTask {
              each a name of its own, the key `gateway`{again}"
         );
         // The other gateway is to find us, too.
-        self.tell_about_us(self.uplink.program.message(&self.uplink.config.topics, mark));
+        self.tell_about_us(self.ends.program.message(&self.config.topics, mark));
     }
 
     /// Tells us from another gateway of our name.
     pub(super) fn mark(&self) -> String {
-        mark(&self.uplink.link.session.options().client_id)
+        mark(&self.link.session.options().client_id)
     }
 }

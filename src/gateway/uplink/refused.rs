@@ -5,7 +5,6 @@ use crate::base::plain::cut;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::{Event, Suspected};
 use crate::mqtt::topic::Topic;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Topics that are logged one by one; more of them are summed up, for each port and reason.
@@ -23,7 +22,8 @@ fn shown(topic: &str) -> String {
 pub(super) struct RefusedLog {
     named: Vec<Topic>,
     suspects: Vec<String>,
-    more: BTreeMap<(u16, u8), Lasting>,
+    /// Of each port and reason.
+    more: Vec<((u16, Reason), Lasting)>,
     more_suspects: Lasting,
     put_off: Lasting,
 }
@@ -65,8 +65,12 @@ impl RefusedLog {
                 "a message of {bytes} bytes to {topic} is lost, the broker refuses it: {reason}"
             );
         }
-        let fault = self.more.entry((number, reason.code())).or_default();
-        if let Some(again) = fault.occurred(now) {
+        let kind = (number, reason);
+        let at = self.more.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            self.more.push((kind, Lasting::default()));
+            self.more.len() - 1
+        });
+        if let Some(again) = self.more[at].1.occurred(now) {
             tracing::warn!(
                 "more messages of {} are lost, the broker refuses them: {reason}; the last has \
                  {bytes} bytes and goes to {topic}{again}",

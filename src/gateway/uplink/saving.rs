@@ -11,8 +11,8 @@ const LAST_SYNC: Duration = Duration::from_secs(10);
 impl UplinkTask {
     /// Gives the journal what there is for it, as far as it has room.
     pub(super) fn tell_journal(&mut self) {
-        let Some(journal) = &mut self.uplink.journal else { return };
-        let outbox = &mut self.uplink.outbox;
+        let Some(journal) = &mut self.journal else { return };
+        let outbox = &mut self.outbox;
         let now = Instant::now();
         outbox.journal_tick(now);
         while journal.has_room()
@@ -40,31 +40,31 @@ impl UplinkTask {
                 tracing::info!("journal: works again");
             }
         }
-        self.uplink.outbox.on_event(event);
+        self.outbox.on_event(event);
     }
 
     /// The gateway ends: what can be kept on a disk is. Returns how many messages are lost.
     pub(super) async fn save(mut self) -> usize {
         let mut until = Instant::now() + LAST_SYNC;
-        if self.uplink.outbox.is_journal_silent() {
+        if self.outbox.is_journal_silent() {
             until = self.wait_for_opening().await;
         }
-        self.uplink.outbox.store_all();
+        self.outbox.store_all();
         loop {
             self.tell_journal();
-            if self.uplink.outbox.is_saved() || !self.hear_until(until).await {
+            if self.outbox.is_saved() || !self.hear_until(until).await {
                 break;
             }
         }
-        if let Some(journal) = self.uplink.journal.take() {
+        if let Some(journal) = self.journal.take() {
             let state = journal.close(until.saturating_duration_since(Instant::now())).await;
-            let known = self.uplink.outbox.journal_status().map(|status| status.state);
+            let known = self.outbox.journal_status().map(|status| status.state);
             let waiting = state.or(known).unwrap_or_default().messages;
             if waiting > 0 {
                 tracing::info!("{waiting} messages wait in the journal for the next start");
             }
         }
-        self.uplink.outbox.unstored()
+        self.outbox.unstored()
     }
 
     /// The gateway ends before the journal was opened. If there is something for it, that may take
@@ -72,24 +72,24 @@ impl UplinkTask {
     /// follows may take.
     async fn wait_for_opening(&mut self) -> Instant {
         let now = Instant::now();
-        let outbox = &mut self.uplink.outbox;
+        let outbox = &mut self.outbox;
         if outbox.awaits_journal() && outbox.has_unstored() {
-            let until = self.ended.unwrap_or(now) + self.uplink.config.grace;
-            while self.uplink.outbox.is_journal_silent() && self.hear_until(until).await {}
+            let until = self.ended.unwrap_or(now) + self.config.grace;
+            while self.outbox.is_journal_silent() && self.hear_until(until).await {}
         }
-        if self.uplink.outbox.is_journal_silent() { now } else { Instant::now() + LAST_SYNC }
+        if self.outbox.is_journal_silent() { now } else { Instant::now() + LAST_SYNC }
     }
 
     /// Whether messages of the ports may come. A slow disk holds them up before the outbox would
     /// have to drop any; one that hangs holds up nobody.
     pub(super) fn takes_more(&self) -> bool {
-        let outbox = &self.uplink.outbox;
+        let outbox = &self.outbox;
         self.ended.is_none() && (!outbox.is_pressed() || outbox.hangs(Instant::now()))
     }
 
     /// Takes in what the journal says next. `false` if that took too long.
     async fn hear_until(&mut self, until: Instant) -> bool {
-        let event = event(&mut self.uplink.journal);
+        let event = event(&mut self.journal);
         let event = tokio::time::timeout_at(until.into(), event).await;
         event.map(|event| self.hear_journal(event)).is_ok()
     }

@@ -43,47 +43,46 @@ pub struct UplinkUpdate {
 impl UplinkTask {
     /// Puts a changed configuration into effect. The outbox keeps its messages.
     pub(super) fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
-        let uplink = &mut self.uplink;
-        let farewell = topics::gateway(&uplink.config.topics, false);
+        let farewell = topics::gateway(&self.config.topics, false);
         let place = topics::gateway(&config.topics, false).map(|entry| entry.message.topic);
         // A renamed gateway is offline under its old name.
         if let Some(farewell) = farewell.filter(|old| Some(&old.message.topic) != place.as_ref()) {
-            uplink.outbox.push(farewell);
+            self.outbox.push(farewell);
         }
-        uplink.outbox.set_bounds(&config.bounds);
-        uplink.outbox.share(config.ports.len());
-        let named = uplink.config.ports.iter().zip(&config.ports).zip(1_u16..);
+        self.outbox.set_bounds(&config.bounds);
+        self.outbox.share(config.ports.len());
+        let named = self.config.ports.iter().zip(&config.ports).zip(1_u16..);
         for (_, number) in named.filter(|((old, new), _)| old != new) {
-            uplink.outbox.given_anew(number);
+            self.outbox.given_anew(number);
         }
-        if let Some(journal) = &mut uplink.journal {
+        if let Some(journal) = &mut self.journal {
             journal.name_ports(config.ports.clone());
         }
         match link {
             Some(mut link) => {
                 if link.session.options().clean != Clean::Always {
                     // The same broker may have kept the subscriptions in its session.
-                    let gone = gone(&uplink.config.subscriptions, &config.subscriptions);
+                    let gone = gone(&self.config.subscriptions, &config.subscriptions);
                     link.session.unsubscribe(gone, &Properties::NONE);
                 }
                 self.next_link = Some(link);
-                uplink.link.leave(Reason::SUCCESS);
+                self.link.leave(Reason::SUCCESS);
             }
             None => {
                 // Of two reloads in a second the first may have named another broker.
-                let link = self.next_link.as_mut().unwrap_or(&mut uplink.link);
-                subscribe(&mut link.session, &uplink.config.subscriptions, &config.subscriptions);
+                let link = self.next_link.as_mut().unwrap_or(&mut self.link);
+                subscribe(&mut link.session, &self.config.subscriptions, &config.subscriptions);
                 if link.refresh() {
                     tracing::info!("certificates or the password were renewed");
                 }
             }
         }
-        if uplink.config.topics != config.topics
+        if self.config.topics != config.topics
             && let Some(filter) = self.namesakes.begin_again()
         {
-            uplink.link.session.unsubscribe(vec![filter], &Properties::NONE);
+            self.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }
-        uplink.config = config;
+        self.config = config;
         // The waiting side may have gone.
         let _ = routed.send(());
         self.publish_status(Now::read());
@@ -92,7 +91,7 @@ impl UplinkTask {
     /// Replaces a link that has ended; the new one delivers what it left.
     pub(super) fn take_over(&mut self) {
         let Some(mut link) = self.next_link.take() else { return };
-        let before = &mut self.uplink.link;
+        let before = &mut self.link;
         let client_id = |link: &Link| link.session.options().client_id.clone();
         if before.broker() == link.broker() && client_id(before) == client_id(&link) {
             // Commands that the ports still have are acknowledged on the new link.
@@ -102,8 +101,8 @@ impl UplinkTask {
             (self.taken, self.takes) = mpsc::channel(TAKEN);
             self.ages = Ages::default();
         }
-        self.uplink.outbox.requeue();
-        self.uplink.link = link;
+        self.outbox.requeue();
+        self.link = link;
         let _ = self.namesakes.begin_again();
         self.status.lost("the configuration names another broker".into(), Now::read());
     }
