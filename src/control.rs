@@ -1,4 +1,4 @@
-//! The control socket: the gateway is asked how it is and told what to do. JSON lines on a Unix
+//! The control socket: clients ask the gateway for its status and give it orders. JSON lines on a Unix
 //! socket that only its owner and root may open; `docs/CONTROL.md` has every request and answer.
 //!
 //! It has a thread of its own, because a status with many values takes longer to write than a tty
@@ -39,7 +39,7 @@ pub const CLIENTS: usize = 8;
 /// How long a part of the gateway may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A gateway that has run for so long is not in a crash loop.
+/// A gateway that has run for this long is not in a crash loop.
 const SETTLED: Duration = Duration::from_secs(600);
 
 /// What the control socket knows of the gateway and can reach.
@@ -107,7 +107,7 @@ async fn serve(control: Control, listener: StdListener) -> io::Result<()> {
     }
 }
 
-/// What fits into the socket's own buffer needs nobody who waits for it to be read.
+/// The answer fits into the socket's buffer, so nothing has to wait until the client reads it.
 fn turn_away(stream: &UnixStream) {
     let why = format!("{CLIENTS} clients are connected already; close one of them");
     let _ = stream.try_write(line(&Failure::new(why)).as_bytes());

@@ -43,7 +43,7 @@ pub(super) enum RequestError {
 /// The answer as a line.
 pub(super) async fn answer(control: &Control, request: Request) -> Result<String, RequestError> {
     match request {
-        // These two are answered in several parts, and were taken before.
+        // The server answers these two itself, in several parts.
         Request::Status { .. } | Request::Monitor { .. } => Ok(String::new()),
         Request::Reload {} => Ok(reload(control).await),
         Request::Reconnect {} => {
@@ -150,7 +150,10 @@ fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Requ
     {
         return Ok(topic);
     }
-    let known = || filters.iter().map(|filter| filter.as_str().to_owned()).collect();
+    let none = || {
+        let known = filters.iter().map(|filter| filter.as_str().to_owned()).collect();
+        RequestError::NoCommand { port: port.clone(), name: name.to_owned(), known }
+    };
     let ending = |end: &str| {
         let end = format!("{name}{end}");
         let ends =
@@ -163,16 +166,8 @@ fn topic(port: &Name, name: &str, filters: &[TopicFilter]) -> Result<Topic, Requ
     }
     found.dedup();
     match found[..] {
-        [filter] => filter.parse().map_err(|_| RequestError::NoCommand {
-            port: port.clone(),
-            name: name.to_owned(),
-            known: known(),
-        }),
-        [] => Err(RequestError::NoCommand {
-            port: port.clone(),
-            name: name.to_owned(),
-            known: known(),
-        }),
+        [filter] => filter.parse().map_err(|_| none()),
+        [] => Err(none()),
         _ => Err(RequestError::Ambiguous {
             name: name.to_owned(),
             known: found.into_iter().map(str::to_owned).collect(),

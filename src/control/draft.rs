@@ -7,7 +7,6 @@ use crate::config::{Files, load};
 use crate::control::protocol::{Payload, Problems, RefusedField};
 use crate::device::Device;
 use crate::device::capture::{Capture, burst};
-
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -52,7 +51,7 @@ pub struct Preview {
     pub skipped: u64,
     pub unmatched: u64,
     pub no_value: u64,
-    /// Bytes at the end that are no whole frame.
+    /// Bytes at the end that do not make a whole frame.
     pub left: usize,
 }
 
@@ -182,7 +181,7 @@ fn text(target: &Path) -> Result<String, CliError> {
     }
 }
 
-/// Another text has another one; it is compared with those of the same program only.
+/// A checksum of the text. It is compared with those of the same program only.
 fn revision(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -15,7 +15,7 @@ pub fn of(setting: &Control) -> Option<PathBuf> {
     }
 }
 
-/// Where a gateway that runs as this user has it, if that is not the system's place.
+/// Where a gateway that this user starts has its socket; `None`: where the system's gateway has it.
 pub fn of_user() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return None;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Why there is no other answer.
+/// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
@@ -73,7 +73,7 @@ pub struct Value {
     pub payload: Payload,
 }
 
-/// What a payload says: as text, or in hexadecimal digits where it is none.
+/// A payload as text, or in hexadecimal digits if it is not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Payload {
@@ -99,7 +99,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// It is done, and there is nothing more to say.
+/// The request was done; the answer has no other content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     pub ok: bool,

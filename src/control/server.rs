@@ -17,10 +17,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// A client that asks nothing for so long makes room for others.
+/// A client that makes no request for this long is closed, to make room for others.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A client that takes no byte for so long is cut off.
+/// A client that reads no byte for this long is closed.
 const WRITE: Duration = Duration::from_secs(10);
 
 /// How often a watched status is sent.

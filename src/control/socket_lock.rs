@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A panic's message is cut to so many characters.
+/// A panic's message is cut to this many characters.
 const LONGEST_PANIC: usize = 512;
 
 /// Why there is no control socket. The gateway runs without one.
@@ -124,7 +124,8 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Removes the socket of a gateway that ended. What is no socket, or answers, stays.
+/// Removes the socket of a gateway that has ended. Another kind of file stays, and so does a socket that
+/// answers.
 fn clear(socket: &Path) -> io::Result<()> {
     match fs::symlink_metadata(socket) {
         Ok(found) if found.file_type().is_socket() => match UnixStream::connect(socket) {

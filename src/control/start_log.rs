@@ -3,7 +3,7 @@
 
 use crate::gateway::status::Crashes;
 
-/// So many starts are remembered.
+/// Number of starts that are remembered.
 const MOST: usize = 100;
 
 /// Starts that have not ended well so far, this one among them: seconds since the machine started.

@@ -63,7 +63,7 @@ mod tests {
             let new = name(&format!("p{n}"));
             let number = numbers.of(&new, |other| stays(other) || *other == new);
             assert!(number != a && number != b);
-            // Those that went last keep theirs.
+            // The ports that went last keep their numbers.
             for back in 1..=KEPT.min(n) / 2 {
                 let old = format!("p{}", n - back);
                 assert!(numbers.names().contains(&old), "{old} has lost its number at p{n}");

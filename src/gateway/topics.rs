@@ -41,7 +41,7 @@ impl Topics {
             retain: status.retain,
             details: status.details,
         });
-        // Another topic that is none was refused when the configuration was checked.
+        // The check of the configuration refused any other topic that is invalid.
         let base = status.on().and_then(|status| Status::topic_of(&status.topic, gateway).ok());
         let base = base.map_or_else(|| format!("{gateway}/status"), |topic| topic.to_string());
         Topics { base, presence }

@@ -42,18 +42,18 @@ impl Connection {
             return Err(CliError::Usage(what));
         }
         match self.stream.get_mut().write_all(request.as_bytes()) {
-            // It turned us away; what it said about that can be read.
+            // The gateway closed this connection; why it did so can be read.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done.map_err(failed),
         }
     }
 
-    /// The next answer; an error that the gateway names is one of ours. `None`: it has ended.
+    /// The next answer; `{"error": …}` is an error here, too. `None`: the gateway has ended.
     pub(super) fn answer(&mut self) -> Result<Option<Value>, CliError> {
         self.any_answer()?.map(good).transpose()
     }
 
-    /// The next answer, if it is there in full by then.
+    /// The next answer, if all of it has come by then.
     pub(super) fn answer_by(&mut self, end: Instant) -> Result<Option<Value>, CliError> {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -69,7 +69,7 @@ impl Connection {
         }
     }
 
-    /// The next answer, errors too.
+    /// The next answer, which may be `{"error": …}`.
     pub(super) fn any_answer(&mut self) -> Result<Option<Value>, CliError> {
         let mut line = Vec::new();
         let read = (&mut self.stream).take(LONGEST_ANSWER).read_until(b'\n', &mut line);
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// An answer that is no error.
+/// The answer, unless it is `{"error": …}`.
 pub(super) fn good(answer: Value) -> Result<Value, CliError> {
     match answer
         .get("error")

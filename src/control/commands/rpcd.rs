@@ -1,7 +1,8 @@
 //! `tty2mqtt rpcd`: what LuCI asks, in the way in which OpenWrt's rpcd calls its plugins.
 //!
 //! rpcd runs the plugin once for each call, gives it the arguments as one JSON object and takes one
-//! JSON object as the answer. An answer that is no is `{"error": "why"}`, as on the control socket.
+//! JSON object as the answer. A call that fails is answered by `{"error": "why"}`, as on the control
+//! socket.
 
 use super::connection::Connection;
 use super::gone;
@@ -37,17 +38,17 @@ Example: echo '{\"port\": \"meter\"}' | tty2mqtt rpcd call monitor
 /// The longest arguments in bytes. uhttpd takes 64 KiB.
 const LONGEST: u64 = 256 << 10;
 
-/// A call has one answer, so what happens on a port is told in pieces of this length. Whoever begins
-/// the next one before the end of this one misses nothing...
+/// A call has one answer, so the events of a port are answered in pieces of this length. Whoever begins
+/// the next call before the end of this one misses nothing.
 const PIECE: Duration = Duration::from_secs(2);
 
-/// ...and of so many events at most...
+/// A piece has at most this many events.
 const EVENTS: usize = 200;
 
-/// ...or until it has so many bytes. ubus carries a megabyte.
+/// A piece ends once it has this many bytes: a message of ubus holds at most a megabyte.
 const BYTES: usize = 256 << 10;
 
-/// The arguments of all methods. rpcd adds the session, which is no business of ours.
+/// The arguments of all methods. rpcd adds its session, which is ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Arguments {

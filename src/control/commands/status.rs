@@ -133,7 +133,7 @@ fn trouble(port: &Value) -> String {
     if words.is_empty() { "none".into() } else { words }
 }
 
-/// Those that are not zero, in words.
+/// The counts that are not zero, in words.
 fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
     let counts = counts.into_iter().filter(|(_, count)| is_more_than_zero(count));
     let words = counts.map(|(what, count)| format!("{} {}", shown(count), plain(what)));

@@ -14,8 +14,8 @@ const MOST: usize = 16;
 pub(super) struct Leftovers(Vec<Topic>);
 
 impl Leftovers {
-    /// A message came that nobody wants. The filters to be given up: all that match it, but for
-    /// those that are `wanted`. None, if that was tried before.
+    /// A message came that nobody wants. Returns the filters to unsubscribe from: all that match its
+    /// topic, except those that are `wanted`; none if the topic was tried before.
     pub(super) fn end<'a>(
         &mut self,
         topic: &Topic,

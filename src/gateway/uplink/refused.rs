@@ -80,20 +80,17 @@ impl RefusedLog {
     }
 
     fn suspected(&mut self, what: &Suspected, now: Instant) {
-        let name = match what {
+        let (kind, place) = match what {
             Suspected::Message { topic, bytes } => {
-                format!("a message of {bytes} bytes to {}", shown(topic.as_str()))
+                (format!("a message of {bytes} bytes to"), topic.as_str())
             }
-            Suspected::Subscribe(it) => format!("the subscription to {}", shown(it.as_str())),
-            Suspected::Unsubscribe(it) => format!("the end of {}", shown(it.as_str())),
+            Suspected::Subscribe(filter) => ("the subscription to".into(), filter.as_str()),
+            Suspected::Unsubscribe(filter) => ("the end of".into(), filter.as_str()),
         };
-        let known = match what {
-            Suspected::Message { topic, .. } => topic.as_str(),
-            Suspected::Subscribe(filter) | Suspected::Unsubscribe(filter) => filter.as_str(),
-        };
-        let is_named = self.suspects.iter().any(|it| it == known);
+        let name = format!("{kind} {}", shown(place));
+        let is_named = self.suspects.iter().any(|it| it == place);
         if !is_named && self.suspects.len() < NAMED {
-            self.suspects.push(known.to_owned());
+            self.suspects.push(place.to_owned());
             return tracing::warn!(
                 "links end at {name}; the others go on, and it is tried by itself"
             );

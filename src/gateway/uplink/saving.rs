@@ -95,7 +95,7 @@ impl UplinkTask {
     }
 }
 
-/// What the journal says next; never, if there is none.
+/// The next event of the journal; without a journal it never comes.
 pub(super) async fn event(journal: &mut Option<Journal>) -> JournalEvent {
     match journal {
         Some(journal) => journal.event().await,
