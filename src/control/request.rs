@@ -51,9 +51,7 @@ impl Request {
 
     /// By hand, because a derived reader costs a router 16 KB. A key that is `null` counts as left out.
     fn read(line: &[u8]) -> Result<Request, String> {
-        let value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        let Value::Object(keys) = value else { return Err("expected an object".into()) };
-        let mut keys = Keys(keys);
+        let mut keys = Keys::read(line)?;
         let request = match keys.text("request")?.as_str() {
             "status" => Request::Status { watch: keys.flag("watch")? },
             "reload" => Request::Reload {},
@@ -80,11 +78,18 @@ impl Request {
     }
 }
 
-/// The keys of a request that were not read yet.
-struct Keys(Map<String, Value>);
+/// The keys of an object that were not read yet.
+pub(super) struct Keys(Map<String, Value>);
 
 impl Keys {
-    fn text_if_any(&mut self, key: &str) -> Result<Option<String>, String> {
+    pub(super) fn read(json: &[u8]) -> Result<Keys, String> {
+        match serde_json::from_slice(json).map_err(|error| error.to_string())? {
+            Value::Object(keys) => Ok(Keys(keys)),
+            _ => Err("expected an object".into()),
+        }
+    }
+
+    pub(super) fn text_if_any(&mut self, key: &str) -> Result<Option<String>, String> {
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -96,7 +101,7 @@ impl Keys {
         self.text_if_any(key)?.ok_or_else(|| format!("missing field `{key}`"))
     }
 
-    fn flag(&mut self, key: &str) -> Result<bool, String> {
+    pub(super) fn flag(&mut self, key: &str) -> Result<bool, String> {
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(is_set)) => Ok(is_set),

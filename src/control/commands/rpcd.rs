@@ -11,9 +11,9 @@ use crate::base::command_line::{CliError, print};
 use crate::base::json::line;
 use crate::control::draft;
 use crate::control::protocol::{Failure, Ports, SeenEvents};
-use crate::control::request::Request;
+use crate::control::request::{Keys, Request};
 use crate::port::list;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, Read};
 use std::process::ExitCode;
@@ -49,17 +49,33 @@ const EVENTS: usize = 200;
 const BYTES: usize = 256 << 10;
 
 /// The arguments of all methods. rpcd adds its session, which is ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 struct Arguments {
     port: String,
     command: String,
     payload: String,
-    raw: bool,
     text: String,
     bytes: String,
-    hex: bool,
     revision: String,
+    raw: bool,
+    hex: bool,
+}
+
+impl Arguments {
+    /// By hand, as a [`Request`] is read.
+    fn read(json: &[u8]) -> Result<Arguments, String> {
+        let mut keys = Keys::read(json)?;
+        let mut text = |key| keys.text_if_any(key).map(Option::unwrap_or_default);
+        Ok(Arguments {
+            port: text("port")?,
+            command: text("command")?,
+            payload: text("payload")?,
+            text: text("text")?,
+            bytes: text("bytes")?,
+            revision: text("revision")?,
+            raw: keys.flag("raw")?,
+            hex: keys.flag("hex")?,
+        })
+    }
 }
 
 pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
@@ -119,13 +135,11 @@ fn either(answer: &Result<impl Serialize, impl Serialize>) -> String {
 }
 
 fn arguments() -> Result<Arguments, CliError> {
-    let mut text = String::new();
-    let read = io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+    let mut json = Vec::new();
+    let read = io::stdin().lock().take(LONGEST).read_to_end(&mut json);
     read.map_err(|source| CliError::Io { what: "standard input".into(), source })?;
-    if text.trim().is_empty() {
-        return Ok(Arguments::default());
-    }
-    serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the arguments: {error}")))
+    let json = if json.trim_ascii().is_empty() { b"{}" } else { &json[..] };
+    Arguments::read(json).map_err(|error| CliError::Usage(format!("the arguments: {error}")))
 }
 
 fn ask(options: &Options, request: &Request) -> Result<String, CliError> {
