@@ -46,36 +46,12 @@ pub enum Format {
 pub enum FormatPiece {
     /// Printed as it is.
     Literal(Vec<u8>),
-    /// `%`: something about the message.
-    Field(FormatField, FieldLayout),
-    /// `@`: a letter of strftime.
+    /// `%` and a letter: something about the message.
+    Field(u8, FieldLayout),
+    /// The message as a JSON object, on several lines if `pretty`.
+    Json { payload: JsonPayload, pretty: bool },
+    /// `@` and a letter of strftime.
     Time(u8),
-}
-
-/// What a `%` sequence prints.
-#[allow(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormatField {
-    Percent,
-    TopicAlias,
-    ContentType,
-    CorrelationData,
-    MessageExpiry,
-    PayloadFormat,
-    Iso,
-    Json(JsonPayload, bool),
-    Length,
-    Id,
-    UserProperties,
-    Payload,
-    Qos,
-    ResponseTopic,
-    Retain,
-    SubscriptionId,
-    Topic,
-    Unix,
-    Hex,
-    UpperHex,
 }
 
 /// How a payload stands in JSON.
@@ -110,48 +86,29 @@ impl Format {
 
     /// One JSON object per message, with the payload as JSON if it is JSON.
     pub fn json(pretty: bool) -> Format {
-        let field = FormatField::Json(JsonPayload::Either, pretty);
-        Format::Custom(vec![FormatPiece::Field(field, FieldLayout::default())])
+        Format::Custom(vec![FormatPiece::Json { payload: JsonPayload::Either, pretty }])
     }
 
     /// Appends a message to `out`, and a line break if `eol`. If a payload is not JSON as `%J` demands,
-    /// that piece is left out, as mosquitto does, and the error says so.
+    /// that piece is left out, as mosquitto does, and the error says so. For a terminal, control
+    /// characters of the message are shown; those of the format are printed.
     pub fn print(
         &self,
         message: &PrintedMessage<'_>,
         at: &Moment,
         eol: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), NotJson> {
-        self.put(message, at, eol, &|_, _| {}, out)
-    }
-
-    /// The same for a terminal: control characters of the message are shown, those of the format printed.
-    pub fn print_plain(
-        &self,
-        message: &PrintedMessage<'_>,
-        at: &Moment,
-        eol: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), NotJson> {
-        let tame = |from: usize, out: &mut Vec<u8>| {
-            let shown = plain_lines(&out[from..]);
-            out.truncate(from);
-            out.extend_from_slice(shown.as_bytes());
-        };
-        self.put(message, at, eol, &tame, out)
-    }
-
-    /// `tame` is called after each piece that comes from the message, with its start in `out`.
-    fn put(
-        &self,
-        message: &PrintedMessage<'_>,
-        at: &Moment,
-        eol: bool,
-        tame: &dyn Fn(usize, &mut Vec<u8>),
+        is_terminal: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), NotJson> {
         let mut result = Ok(());
+        // What comes from the message stands in `out` from `start` on.
+        let tame = |start: usize, out: &mut Vec<u8>| {
+            if is_terminal {
+                let shown = plain_lines(&out[start..]);
+                out.truncate(start);
+                out.extend_from_slice(shown.as_bytes());
+            }
+        };
         let start = out.len();
         match self {
             Format::Payload if message.payload.is_empty() => return Ok(()),
@@ -175,13 +132,12 @@ impl Format {
                     match piece {
                         FormatPiece::Literal(bytes) => out.extend_from_slice(bytes),
                         FormatPiece::Time(letter) => at.format(*letter, out),
-                        FormatPiece::Field(FormatField::Json(payload, pretty), _) => {
-                            let printed = json::print(message, at, *payload, *pretty, out);
-                            result = result.and(printed);
+                        FormatPiece::Json { payload, pretty } => {
+                            result = result.and(json::print(message, at, *payload, *pretty, out));
                             tame(start, out);
                         }
-                        FormatPiece::Field(field, layout) => {
-                            layout.field(*field, message, at, out);
+                        FormatPiece::Field(letter, layout) => {
+                            layout.field(*letter, message, at, out);
                             tame(start, out);
                         }
                     }
@@ -196,55 +152,41 @@ impl Format {
 }
 
 impl FieldLayout {
-    fn field(
-        &self,
-        field: FormatField,
-        message: &PrintedMessage<'_>,
-        at: &Moment,
-        out: &mut Vec<u8>,
-    ) {
+    /// Prints what a letter of [`parse::FIELDS`] stands for.
+    fn field(&self, letter: u8, message: &PrintedMessage<'_>, at: &Moment, out: &mut Vec<u8>) {
         let of = message.properties;
-        match field {
-            FormatField::Percent => out.push(b'%'),
-            FormatField::Topic => self.text(message.topic.as_bytes(), out),
-            FormatField::Payload => self.payload(message.payload, out),
-            FormatField::Hex => self.hex(message.payload, b"0123456789abcdef", out),
-            FormatField::UpperHex => self.hex(message.payload, b"0123456789ABCDEF", out),
-            FormatField::Length => self.number(Some(message.payload.len() as u64), out),
-            FormatField::Id => self.number(Some(message.id.into()), out),
-            FormatField::Qos => out.push(b'0' + message.qos.bits()),
-            FormatField::Retain => out.push(b'0' + u8::from(message.retain)),
-            FormatField::Iso => self.text(at.iso().as_bytes(), out),
-            FormatField::Unix => out.extend_from_slice(at.unix().as_bytes()),
-            FormatField::TopicAlias => self.number(of.topic_alias().map(|n| u64::from(*n)), out),
-            FormatField::MessageExpiry => {
-                self.number(of.message_expiry().map(|n| u64::from(*n)), out)
-            }
-            FormatField::PayloadFormat => {
-                self.number(of.payload_format().map(|n| u64::from(*n)), out)
-            }
-            FormatField::SubscriptionId => {
-                self.number(of.subscription_ids().next().map(u64::from), out)
-            }
-            FormatField::ContentType => match of.content_type() {
+        match letter {
+            b't' => self.text(message.topic.as_bytes(), out),
+            b'p' => self.payload(message.payload, out),
+            b'x' => self.hex(message.payload, b"0123456789abcdef", out),
+            b'X' => self.hex(message.payload, b"0123456789ABCDEF", out),
+            b'l' => self.number(Some(message.payload.len() as u32), out),
+            b'm' => self.number(Some(message.id.into()), out),
+            b'q' => out.push(b'0' + message.qos.bits()),
+            b'r' => out.push(b'0' + u8::from(message.retain)),
+            b'I' => self.text(at.iso().as_bytes(), out),
+            b'U' => out.extend_from_slice(at.unix().as_bytes()),
+            b'A' => self.number(of.topic_alias().map(|n| u32::from(*n)), out),
+            b'E' => self.number(of.message_expiry().copied(), out),
+            b'F' => self.number(of.payload_format().map(|n| u32::from(*n)), out),
+            b'S' => self.number(of.subscription_ids().next(), out),
+            b'C' => match of.content_type() {
                 Some(text) => self.text(text.as_bytes(), out),
                 None => blank(b' ', self.width, out),
             },
-            FormatField::ResponseTopic => {
+            b'R' => {
                 if let Some(topic) = of.response_topic() {
                     self.text(topic.as_bytes(), out);
                 }
             }
-            FormatField::CorrelationData => {
-                out.extend_from_slice(of.correlation_data().map_or(b"", |data| data));
-            }
-            FormatField::UserProperties => {
+            b'D' => out.extend_from_slice(of.correlation_data().map_or(b"", |data| data)),
+            b'P' => {
                 let pairs: Vec<_> =
                     of.user().map(|(key, value)| format!("{key}:{value}")).collect();
                 out.extend_from_slice(pairs.join(" ").as_bytes());
             }
-            // Printed by the caller.
-            FormatField::Json(..) => {}
+            // `%%`
+            other => out.push(other),
         }
     }
 
@@ -259,28 +201,28 @@ impl FieldLayout {
     }
 
     /// As `printf("%*d")` does; a missing number prints as blanks or zeros.
-    fn number(&self, number: Option<u64>, out: &mut Vec<u8>) {
+    fn number(&self, number: Option<u32>, out: &mut Vec<u8>) {
         match number {
             Some(number) => self.aligned(number.to_string().as_bytes(), self.pad(), out),
             None => blank(self.pad(), self.width, out),
         }
     }
 
-    /// A payload is cut at the width.
+    /// Cuts a payload at the width; each byte prints as so many characters.
+    fn fitting<'p>(&self, payload: &'p [u8], characters: usize) -> &'p [u8] {
+        match self.width {
+            0 => payload,
+            width => &payload[..payload.len().min(width / characters)],
+        }
+    }
+
     fn payload(&self, payload: &[u8], out: &mut Vec<u8>) {
-        let len = match self.width {
-            0 => payload.len(),
-            width => payload.len().min(width),
-        };
-        self.aligned(&payload[..len], self.pad(), out);
+        self.aligned(self.fitting(payload, 1), self.pad(), out);
     }
 
     fn hex(&self, payload: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
-        let len = match self.width {
-            0 => payload.len(),
-            width => payload.len().min(width / 2),
-        };
-        let digits = payload[..len]
+        let digits = self
+            .fitting(payload, 2)
             .iter()
             .flat_map(|b| [digits[usize::from(b >> 4)], digits[usize::from(b & 15)]]);
         self.aligned(&digits.collect::<Vec<_>>(), self.pad(), out);

@@ -215,11 +215,7 @@ impl Subscriber<'_> {
         let mut text = Vec::with_capacity(message.payload.len() + 128);
         let own = &self.options.own;
         let mut out = io::stdout().lock();
-        let shown = if out.is_terminal() {
-            own.format.print_plain(&printed, &at, !own.no_eol, &mut text)
-        } else {
-            own.format.print(&printed, &at, !own.no_eol, &mut text)
-        };
+        let shown = own.format.print(&printed, &at, !own.no_eol, out.is_terminal(), &mut text);
         if let Err(NotJson) = shown {
             link.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
         }

@@ -24,18 +24,18 @@ pub(super) fn print(
     }
     let mut writer = Writer { out, pretty, depth: 0 };
     writer.open(b'{');
-    writer.entry("tst", true, |w| w.text(&at.json()));
-    writer.entry("topic", false, |w| w.text(message.topic));
-    writer.entry("qos", false, |w| w.raw(&message.qos.bits().to_string()));
-    writer.entry("retain", false, |w| w.raw(&u8::from(message.retain).to_string()));
-    writer.entry("payloadlen", false, |w| w.raw(&message.payload.len().to_string()));
+    writer.entry("tst", |w| w.text(&at.json()));
+    writer.entry("topic", |w| w.text(message.topic));
+    writer.number("qos", message.qos.bits().into());
+    writer.number("retain", message.retain.into());
+    writer.number("payloadlen", message.payload.len() as u32);
     if message.qos > Qos::AtMostOnce {
-        writer.entry("mid", false, |w| w.raw(&message.id.to_string()));
+        writer.number("mid", message.id.into());
     }
     if !message.properties.is_empty() {
-        writer.entry("properties", false, |w| w.properties(message.properties));
+        writer.entry("properties", |w| w.properties(message.properties));
     }
-    writer.entry("payload", false, |w| match parsed {
+    writer.entry("payload", |w| match parsed {
         Some(value) => w.value(&value),
         None => w.payload(message.payload),
     });
@@ -73,12 +73,10 @@ impl Writer<'_> {
     }
 
     /// A name and a value of an object.
-    fn entry(&mut self, name: &str, first: bool, value: impl FnOnce(&mut Self)) {
-        if !first {
-            self.out.push(b',');
-            if self.pretty {
-                self.out.push(b'\n');
-            }
+    fn entry(&mut self, name: &str, value: impl FnOnce(&mut Self)) {
+        // Only `open` leaves these at the end.
+        if !matches!(self.out.last(), Some(b'{' | b'\n')) {
+            self.raw(if self.pretty { ",\n" } else { "," });
         }
         self.tabs();
         self.text(name);
@@ -86,9 +84,12 @@ impl Writer<'_> {
         value(self);
     }
 
+    fn number(&mut self, name: &str, number: u32) {
+        self.entry(name, |w| w.raw(&number.to_string()));
+    }
+
     fn close_object(&mut self) {
         self.depth -= 1;
-        // In an empty object `open` has put the line break.
         if self.pretty && self.out.last() != Some(&b'\n') {
             self.out.push(b'\n');
         }
@@ -110,8 +111,8 @@ impl Writer<'_> {
 
     fn object(&mut self, entries: &[(&str, &str)]) {
         self.open(b'{');
-        for (n, (key, value)) in entries.iter().enumerate() {
-            self.entry(key, n == 0, |w| w.text(value));
+        for (key, value) in entries {
+            self.entry(key, |w| w.text(value));
         }
         self.close_object();
     }
@@ -121,8 +122,8 @@ impl Writer<'_> {
             Value::Array(items) => self.array(items, Self::value),
             Value::Object(entries) => {
                 self.open(b'{');
-                for (n, (name, value)) in entries.iter().enumerate() {
-                    self.entry(name, n == 0, |w| w.value(value));
+                for (name, value) in entries {
+                    self.entry(name, |w| w.value(value));
                 }
                 self.close_object();
             }
@@ -139,52 +140,34 @@ impl Writer<'_> {
         }
     }
 
+    /// The properties that a message can have; the user properties stand where the first of them does.
     fn properties(&mut self, properties: &Properties) {
-        let user: Vec<_> = properties.user().collect();
+        let mut user: Vec<_> = properties.user().collect();
         // JSON readers keep only the last of several entries with the same name.
         let repeats = (1..user.len()).any(|n| user[..n].iter().any(|(key, _)| *key == user[n].0));
-        let (mut first, mut user_printed) = (true, false);
         self.open(b'{');
         for property in &properties.0 {
-            if matches!(property, Property::UserProperty(_)) {
-                if std::mem::replace(&mut user_printed, true) {
-                    continue;
+            let name = property.name();
+            match property {
+                Property::PayloadFormat(is_text) => self.number(name, (*is_text).into()),
+                Property::TopicAlias(n) => self.number(name, (*n).into()),
+                Property::MessageExpiry(n) | Property::SubscriptionId(Varint(n)) => {
+                    self.number(name, *n);
                 }
-                self.entry("user-properties", first, |w| {
-                    if repeats {
-                        w.array(&user, |w, one| w.object(std::slice::from_ref(one)));
-                    } else {
-                        w.object(&user);
-                    }
-                });
-                first = false;
-            } else if let Some(value) = value(property) {
-                self.entry(property.name(), first, |w| match value {
-                    Scalar::Number(number) => w.raw(&number.to_string()),
-                    Scalar::Bytes(bytes) => w.payload(bytes),
-                });
-                first = false;
+                Property::ContentType(text) | Property::ResponseTopic(text) => {
+                    self.entry(name, |w| w.payload(text.as_bytes()));
+                }
+                Property::CorrelationData(data) => self.entry(name, |w| w.payload(data)),
+                Property::UserProperty(_) if !user.is_empty() => {
+                    let user = std::mem::take(&mut user);
+                    self.entry("user-properties", |w| match repeats {
+                        true => w.array(user.chunks(1), Self::object),
+                        false => w.object(&user),
+                    });
+                }
+                _ => {}
             }
         }
         self.close_object();
     }
-}
-
-enum Scalar<'p> {
-    Number(u32),
-    Bytes(&'p [u8]),
-}
-
-/// The value of a property that a message can have, but for user properties.
-fn value(property: &Property) -> Option<Scalar<'_>> {
-    Some(match property {
-        Property::PayloadFormat(n) => Scalar::Number((*n).into()),
-        Property::MessageExpiry(n) | Property::SubscriptionId(Varint(n)) => Scalar::Number(*n),
-        Property::ContentType(text) | Property::ResponseTopic(text) => {
-            Scalar::Bytes(text.as_bytes())
-        }
-        Property::CorrelationData(data) => Scalar::Bytes(data),
-        Property::TopicAlias(n) => Scalar::Number((*n).into()),
-        _ => return None,
-    })
 }

@@ -1,6 +1,9 @@
 //! Parses the format of `sub -F`.
 
-use super::{FieldLayout, FormatField, FormatPiece, JsonPayload};
+use super::{FieldLayout, FormatPiece, JsonPayload};
+
+/// The letters that [`FieldLayout::field`] prints.
+pub(super) const FIELDS: &[u8] = b"%ACDEFIlmPpqRrStUxX";
 
 /// Why a format is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,31 +83,13 @@ impl Scan<'_> {
             None => None,
         };
         let layout = FieldLayout { left, zero, width, precision };
-        let field = match self.text.next().ok_or(FormatError::Cut)? {
-            b'%' => FormatField::Percent,
-            b'A' => FormatField::TopicAlias,
-            b'C' => FormatField::ContentType,
-            b'D' => FormatField::CorrelationData,
-            b'E' => FormatField::MessageExpiry,
-            b'F' => FormatField::PayloadFormat,
-            b'I' => FormatField::Iso,
-            b'j' => FormatField::Json(JsonPayload::Text, self.pretty),
-            b'J' => FormatField::Json(JsonPayload::Json, self.pretty),
-            b'l' => FormatField::Length,
-            b'm' => FormatField::Id,
-            b'P' => FormatField::UserProperties,
-            b'p' => FormatField::Payload,
-            b'q' => FormatField::Qos,
-            b'R' => FormatField::ResponseTopic,
-            b'r' => FormatField::Retain,
-            b'S' => FormatField::SubscriptionId,
-            b't' => FormatField::Topic,
-            b'U' => FormatField::Unix,
-            b'x' => FormatField::Hex,
-            b'X' => FormatField::UpperHex,
-            other => return Err(FormatError::Field(other.into())),
-        };
-        Ok(FormatPiece::Field(field, layout))
+        let json = |payload| FormatPiece::Json { payload, pretty: self.pretty };
+        match self.text.next().ok_or(FormatError::Cut)? {
+            b'j' => Ok(json(JsonPayload::Text)),
+            b'J' => Ok(json(JsonPayload::Json)),
+            letter if FIELDS.contains(&letter) => Ok(FormatPiece::Field(letter, layout)),
+            other => Err(FormatError::Field(other.into())),
+        }
     }
 
     fn number(&mut self) -> Result<usize, FormatError> {

@@ -14,7 +14,7 @@ static NONE: Properties = Properties::NONE;
 fn print(format: &Format, message: &PrintedMessage<'_>) -> String {
     let mut out = Vec::new();
     // What mosquitto_sub 2.0.11 printed for this message at this moment is what is expected.
-    let _ = format.print(message, &at(1_795_247_568, "UTC0"), true, &mut out);
+    let _ = format.print(message, &at(1_795_247_568, "UTC0"), true, false, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -150,7 +150,7 @@ fn json_of_any_payload() {
     // The rest of the format is printed all the same.
     let around = Format::parse(b"A%JB", false).unwrap();
     let mut out = Vec::new();
-    let printed = around.print(&message(b"no", &NONE), &at(0, "UTC0"), true, &mut out);
+    let printed = around.print(&message(b"no", &NONE), &at(0, "UTC0"), true, false, &mut out);
     assert_eq!((printed, out.as_slice()), (Err(NotJson), &b"AB\n"[..]));
 }
 
@@ -160,7 +160,7 @@ fn an_empty_message_prints_as_with_mosquitto() {
     let moment = at(0, "UTC0");
     let mut with = |format: &Format, payload: &[u8], eol| {
         out.clear();
-        format.print(&message(payload, &NONE), &moment, eol, &mut out).unwrap();
+        format.print(&message(payload, &NONE), &moment, eol, false, &mut out).unwrap();
         String::from_utf8(out.clone()).unwrap()
     };
     assert_eq!(with(&Format::Payload, b"", true), "");
@@ -254,7 +254,7 @@ fn on_a_terminal_only_the_format_may_steer_it() {
     let message = PrintedMessage { topic: "x/\u{7}", ..message(hostile.as_bytes(), &properties) };
     let plain = |format: &Format| {
         let mut out = Vec::new();
-        format.print_plain(&message, &at(0, "UTC0"), true, &mut out).unwrap();
+        format.print(&message, &at(0, "UTC0"), true, true, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     assert_eq!(plain(&Format::Payload), format!("{shown}\n"));
@@ -262,6 +262,6 @@ fn on_a_terminal_only_the_format_may_steer_it() {
     let colours = Format::parse(br"\e[31m%t %P %p\e[0m", false).unwrap();
     assert_eq!(plain(&colours), format!("\u{1b}[31mx/\\u{{7}} k:\\u{{1b}}c {shown}\u{1b}[0m\n"));
     let mut out = Vec::new();
-    Format::Payload.print(&message, &at(0, "UTC0"), true, &mut out).unwrap();
+    Format::Payload.print(&message, &at(0, "UTC0"), true, false, &mut out).unwrap();
     assert_eq!(out, format!("{hostile}\n").as_bytes());
 }
