@@ -6,7 +6,6 @@ use crate::base::log::{self, LogTime, LogTo};
 use crate::base::scalar::Span;
 use crate::demo::play::{self, Settings};
 use crate::mqtt::url::BrokerUrl;
-use std::io::Write;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -47,11 +46,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let tally = runtime.map_err(failed)?.block_on(async {
         let signals = Signals::listen(|| ()).map_err(failed)?;
-        // A reader that went away (`| head`) does not stop the demo.
-        let print = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
-        play::play(settings, print, signals.first())
-            .await
-            .map_err(|e| CliError::Failed(e.to_string()))
+        play::play(settings, signals.first()).await
     })?;
     print(&format!(
         "\n{} messages expected, {} arrived, {} missing, {} out of order, {} repeated (QoS 1 may)\n",

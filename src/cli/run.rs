@@ -15,7 +15,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 const HELP: &str = "\
@@ -146,7 +146,7 @@ fn when(word: &str) -> Result<LogTime, String> {
     }
 }
 
-/// What signals ask for. They are heard by a thread of its own: a second one ends the process
+/// What signals ask for. A thread of their own receives them: a second one ends the process
 /// whatever all others wait for.
 pub(super) struct Signals {
     /// Becomes true at the first signal that ends the program.
@@ -162,15 +162,21 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let (end, ending) = watch::channel(false);
         let (hang_up, hang_ups) = mpsc::channel(1);
-        let mut ears = {
-            let _inside = runtime.enter();
-            Ears::open()?
-        };
+        let inside = runtime.enter();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hung_up = signal(SignalKind::hangup())?;
+        drop(inside);
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async {
                 loop {
-                    while let Wish::Reload = ears.next().await {
-                        let _ = hang_up.try_send(());
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                        _ = hung_up.recv() => {
+                            let _ = hang_up.try_send(());
+                            continue;
+                        }
                     }
                     if end.send_replace(true) {
                         break;
@@ -218,34 +224,4 @@ impl Signals {
 /// The thread that hears signals ends with the process only.
 async fn ended(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|ending| *ending).await;
-}
-
-/// What the program does at a signal.
-enum Wish {
-    End,
-    Reload,
-}
-
-struct Ears {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Ears {
-    fn open() -> io::Result<Ears> {
-        Ok(Ears {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.terminate.recv() => Wish::End,
-            _ = self.interrupt.recv() => Wish::End,
-            _ = self.hang_up.recv() => Wish::Reload,
-        }
-    }
 }

@@ -5,6 +5,7 @@ use super::sensors::{Expected, Sensor};
 use super::tally::Tally;
 use crate::base::backoff;
 use crate::base::clock::{Now, Stamp};
+use crate::base::command_line::CliError;
 use crate::base::plain::plain;
 use crate::config::{Config, load};
 use crate::gateway::status::{Crashes, Program};
@@ -15,10 +16,9 @@ use crate::mqtt::packet::{Properties, Subscription};
 use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
 use crate::mqtt::transport::{Connector, Settings as Transport};
-use crate::mqtt::url::BrokerUrl;
-use crate::mqtt::url::Scheme;
+use crate::mqtt::url::{BrokerUrl, Scheme};
 use crate::testing::server::Server;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,54 +27,46 @@ use tokio::time::{Instant, sleep_until};
 /// The configuration that the demo runs.
 pub const CONFIG: &str = include_str!("../../config/demo.yaml");
 
-/// How long stragglers are waited for at the end.
+/// How long the demo waits for the broker at the start, and for the last messages at the end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a plug stays out.
-const UNPLUGGED: Duration = Duration::from_secs(2);
+/// The device whose plug is pulled, and how long it stays out.
+const UNPLUGGED: (&str, Duration) = ("weather", Duration::from_secs(2));
 
 /// What the demo is to do.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// End by itself after so long.
+    /// When it ends by itself.
     pub time: Option<Duration>,
     /// The user's broker, in place of the one that the demo brings.
     pub broker: Option<BrokerUrl>,
 }
 
-/// Why the demo did not come about.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// No virtual port, thread or folder could be had.
-    #[error("the demo cannot start: {0}")]
-    Io(#[from] io::Error),
-    /// The demo's own configuration is wrong.
-    #[error("{0}")]
-    Config(#[from] crate::config::error::ConfigError),
-    /// The demo's own names are wrong.
-    #[error("{0}")]
-    Topic(#[from] crate::mqtt::topic::TopicError),
-    /// The broker is not there, or does not give back what is published.
-    #[error("no message came back from the broker at {0} within 20 s")]
-    NoBroker(Box<BrokerUrl>),
+/// A line for the user. A reader that went away (`| head`) does not stop the demo.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Plays until the time is over or `stop` resolves; `print` gets every line for the user.
-pub async fn play(
-    settings: Settings,
-    print: impl Fn(&str),
-    stop: impl Future<Output = ()>,
-) -> Result<Tally, DemoError> {
-    let server = match settings.broker {
-        None => Some(Server::start().await?),
-        Some(_) => None,
+fn say(text: &str) {
+    print(&format!("--- {text}"));
+}
+
+fn cannot_start(source: io::Error) -> CliError {
+    CliError::Io { what: "the demo cannot start".into(), source }
+}
+
+/// Plays until the time is over or `stop` resolves.
+pub async fn play(settings: Settings, stop: impl Future<Output = ()>) -> Result<Tally, CliError> {
+    let (url, server) = match settings.broker {
+        Some(url) => (url, None),
+        None => {
+            let server = Server::start().await.map_err(cannot_start)?;
+            let address = server.address();
+            let url = BrokerUrl::new(Scheme::Mqtt, address.ip().to_string(), address.port());
+            (url, Some(server))
+        }
     };
-    let url = match (&settings.broker, &server) {
-        (Some(url), _) => url.clone(),
-        (None, Some(server)) => loopback(server),
-        (None, None) => return Err(io::Error::other("no broker").into()),
-    };
-    let folder = Folder::new()?;
+    let folder = Folder::new().map_err(cannot_start)?;
     let (mut config, _) = load::parse("config/demo.yaml", CONFIG, &folder.0)?;
     config.broker.url = url.clone();
     print(
@@ -93,34 +85,21 @@ pub async fn play(
         let (power, switch) = watch::channel(Power::Standby);
         let link = folder.0.join("dev").join(name);
         tokio::spawn(act(sensor, link, switch, done.clone()));
-        actors.push(Actor { name, power, opens: 0, waits_for_open: true });
+        actors.push(Actor { name, power, opens: 0 });
     }
     drop(done);
-    let mut play = Play {
-        print,
-        tally: Tally::default(),
-        actors,
-        subscriber,
-        events,
-        tallied,
-        server,
-        relay_on: false,
-    };
+    let tally = Tally::default();
+    let mut play = Play { tally, actors, subscriber, events, tallied, server, relay_on: false };
 
-    print_line(&play.print, "starting the gateway");
-    let gateway = Gateway::start(config)?;
+    say("starting the gateway");
+    let gateway = Gateway::start(config).map_err(cannot_start)?;
     play.run(settings.time, stop).await;
-    print_line(&play.print, "stopping the gateway");
+    say("stopping the gateway");
     let left = gateway.stop().await;
     if left > 0 {
-        print_line(&play.print, &format!("the gateway could not deliver {left} messages"));
+        say(&format!("the gateway could not deliver {left} messages"));
     }
     Ok(play.tally)
-}
-
-fn loopback(server: &Server) -> BrokerUrl {
-    let address = server.address();
-    BrokerUrl::new(Scheme::Mqtt, address.ip().to_string(), address.port())
 }
 
 /// A folder for the ports' names that goes when the demo ends.
@@ -172,7 +151,7 @@ impl Gateway {
 }
 
 /// A client of its own, over a connection of its own: sees what any subscriber sees.
-async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), DemoError> {
+async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), CliError> {
     let options = session::Options {
         client_id: format!("tty2mqtt-demo-{:08x}", backoff::random()),
         // While the link is broken, the broker keeps what comes.
@@ -182,13 +161,17 @@ async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), DemoError> {
         password: url.password.clone(),
         ..session::Options::default()
     };
-    let connector = Connector::new(Transport::new(url.clone())).map_err(io::Error::other)?;
+    let connector = Connector::new(Transport::new(url.clone()));
+    let connector = connector.map_err(|error| cannot_start(io::Error::other(error)))?;
     let (client, events) = Client::start(options, connector, client::Settings::default());
-    let filters = vec![Subscription::new("demo/#".parse()?, Qos::AtLeastOnce)];
+    let filter = "demo/#".parse().map_err(|error| cannot_start(io::Error::other(error)))?;
+    let filters = vec![Subscription::new(filter, Qos::AtLeastOnce)];
     let subscribed = client.subscribe(filters, Properties::NONE);
     match tokio::time::timeout(PATIENCE, subscribed).await {
         Ok(Ok(_)) => Ok((client, events)),
-        _ => Err(DemoError::NoBroker(Box::new(url.clone()))),
+        _ => Err(CliError::Failed(format!(
+            "no message came back from the broker at {url} within 20 s"
+        ))),
     }
 }
 
@@ -198,28 +181,25 @@ struct Actor {
     power: watch::Sender<Power>,
     /// How often its port was opened, by the gateway's status.
     opens: u64,
-    waits_for_open: bool,
 }
 
-/// What happens, and when.
+/// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scene {
     Command,
     Unplug,
-    PlugIn,
     RestartBroker,
 }
 
-const SCRIPT: [(u64, Scene); 5] = [
+/// When it happens, in milliseconds.
+const SCRIPT: [(u64, Scene); 4] = [
     (2_000, Scene::Command),
     (4_000, Scene::Unplug),
-    (6_500, Scene::PlugIn),
     (9_000, Scene::Command),
     (11_000, Scene::RestartBroker),
 ];
 
-struct Play<P> {
-    print: P,
+struct Play {
     tally: Tally,
     actors: Vec<Actor>,
     subscriber: Client,
@@ -229,22 +209,7 @@ struct Play<P> {
     relay_on: bool,
 }
 
-fn print_line(print: &impl Fn(&str), text: &str) {
-    print(&format!("--- {text}"));
-}
-
-impl<P: Fn(&str)> Play<P> {
-    fn say(&self, text: &str) {
-        print_line(&self.print, text);
-    }
-
-    fn publish(&self, topic: &str, payload: &str) {
-        let Ok(topic) = topic.parse::<Topic>() else { return };
-        if self.subscriber.try_publish(Message::new(topic, payload.to_owned())).is_err() {
-            self.say("the command did not fit into the queue");
-        }
-    }
-
+impl Play {
     /// From the first scene to the last straggler.
     async fn run(&mut self, time: Option<Duration>, stop: impl Future<Output = ()>) {
         let start = Instant::now();
@@ -253,7 +218,7 @@ impl<P: Fn(&str)> Play<P> {
         let mut script = SCRIPT.iter().peekable();
         // The last messages need time to arrive.
         let mut end = time.map(|time| start + time.saturating_sub(Duration::from_secs(1)));
-        let mut unplugging = None;
+        let mut unplugging = false;
         let mut plug_in = None;
         let mut ending = false;
         let mut stopped = false;
@@ -272,17 +237,20 @@ impl<P: Fn(&str)> Play<P> {
                     }
                 }
                 () = due(scene) => match script.next() {
+                    Some((_, Scene::Command)) => self.command(),
+                    // Its plug is pulled when all that it sent has arrived, see below.
                     Some((_, Scene::Unplug)) => {
-                        self.pause("weather");
-                        unplugging = Some("weather");
+                        self.power(UNPLUGGED.0, Power::Standby);
+                        unplugging = true;
                     }
-                    // The plug goes back in some time after it was pulled, see below.
-                    Some((_, Scene::PlugIn)) | None => {}
-                    Some((_, scene)) => self.play(*scene).await,
+                    Some((_, Scene::RestartBroker)) => self.restart_broker().await,
+                    None => {}
                 },
                 () = due(plug_in) => {
                     plug_in = None;
-                    self.plug_in("weather");
+                    let name = UNPLUGGED.0;
+                    say(&format!("putting the plug of {name} back; it gets another number"));
+                    self.power(name, Power::Standby);
                 }
                 () = due(end) => {
                     if ending {
@@ -290,7 +258,7 @@ impl<P: Fn(&str)> Play<P> {
                     }
                     ending = true;
                     end = Some(Instant::now() + PATIENCE);
-                    self.say("the devices stop; waiting for what is still on its way");
+                    say("the devices stop; waiting for what is still on its way");
                     for actor in &self.actors {
                         actor.power.send_if_modified(|power| {
                             std::mem::replace(power, Power::Standby) == Power::On
@@ -299,9 +267,11 @@ impl<P: Fn(&str)> Play<P> {
                 }
             }
             let all_here = self.tally.missing() == 0 && self.tallied.is_empty();
-            if all_here && let Some(name) = unplugging.take() {
-                self.unplug(name);
-                plug_in = Some(Instant::now() + UNPLUGGED);
+            if all_here && std::mem::take(&mut unplugging) {
+                let (name, time) = UNPLUGGED;
+                say(&format!("pulling the plug of {name}"));
+                self.power(name, Power::Off);
+                plug_in = Some(Instant::now() + time);
             }
             if ending && all_here {
                 break;
@@ -309,47 +279,29 @@ impl<P: Fn(&str)> Play<P> {
         }
     }
 
-    async fn play(&mut self, scene: Scene) {
-        match scene {
-            Scene::Command => {
-                self.relay_on = !self.relay_on;
-                let state = if self.relay_on { "on" } else { "off" };
-                self.say(&format!("publishing the command demo/node/relay/set {state}"));
-                self.publish("demo/node/relay/set", state);
+    fn command(&mut self) {
+        self.relay_on = !self.relay_on;
+        let state = if self.relay_on { "on" } else { "off" };
+        say(&format!("publishing the command demo/node/relay/set {state}"));
+        let Ok(topic) = "demo/node/relay/set".parse::<Topic>() else { return };
+        if self.subscriber.try_publish(Message::new(topic, state)).is_err() {
+            say("the command did not fit into the queue");
+        }
+    }
+
+    async fn restart_broker(&self) {
+        match &self.server {
+            Some(server) => {
+                say("restarting the broker: every connection breaks");
+                server.restart(true, Duration::from_millis(1500)).await;
             }
-            Scene::RestartBroker => match &self.server {
-                Some(server) => {
-                    self.say("restarting the broker: every connection breaks");
-                    server.restart(true, Duration::from_millis(1500)).await;
-                }
-                None => self.say("restart your broker if you like: nothing will be lost"),
-            },
-            Scene::Unplug | Scene::PlugIn => {}
+            None => say("restart your broker if you like: nothing will be lost"),
         }
     }
 
-    fn actor(&mut self, name: &str) -> Option<&mut Actor> {
-        self.actors.iter_mut().find(|actor| actor.name == name)
-    }
-
-    fn pause(&mut self, name: &str) {
-        if let Some(actor) = self.actor(name) {
-            let _ = actor.power.send(Power::Standby);
-        }
-    }
-
-    fn unplug(&mut self, name: &str) {
-        self.say(&format!("pulling the plug of {name}"));
-        if let Some(actor) = self.actor(name) {
-            let _ = actor.power.send(Power::Off);
-        }
-    }
-
-    fn plug_in(&mut self, name: &str) {
-        self.say(&format!("putting the plug of {name} back; it gets another number"));
-        if let Some(actor) = self.actor(name) {
-            actor.waits_for_open = true;
-            let _ = actor.power.send(Power::Standby);
+    fn power(&self, name: &str, power: Power) {
+        if let Some(actor) = self.actors.iter().find(|actor| actor.name == name) {
+            let _ = actor.power.send(power);
         }
     }
 
@@ -363,7 +315,7 @@ impl<P: Fn(&str)> Play<P> {
             bytes if shown.len() < bytes => format!("… ({bytes} bytes)"),
             _ => String::new(),
         };
-        (self.print)(&plain(&format!("{time}  {topic:<24} {shown}{more}")));
+        print(&plain(&format!("{time}  {topic:<24} {shown}{more}")));
         if !self.tally.arrive(topic, &payload)
             && let Some(port) = topic.strip_prefix("demo/status/ports/")
         {
@@ -375,14 +327,11 @@ impl<P: Fn(&str)> Play<P> {
     fn port_changed(&mut self, port: &str, status: &str) {
         let Ok(status) = serde_json::from_str::<serde_json::Value>(status) else { return };
         let opens = status["opens"].as_u64().unwrap_or_default();
-        let is_open = status["state"] == "open";
-        if let Some(actor) = self.actor(port)
-            && actor.waits_for_open
-            && is_open
+        if let Some(actor) = self.actors.iter_mut().find(|actor| actor.name == port)
+            && status["state"] == "open"
             && opens > actor.opens
         {
             actor.opens = opens;
-            actor.waits_for_open = false;
             let _ = actor.power.send(Power::On);
         }
     }

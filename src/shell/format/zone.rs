@@ -66,13 +66,8 @@ impl TimeZone {
                 .and_then(|bytes| TimeZone::from_file(&bytes))
                 .or_else(|| TimeZone::from_posix(std::fs::read_to_string("/etc/TZ").ok()?.trim())),
         };
-        found.unwrap_or_else(TimeZone::utc)
-    }
-
-    /// UTC.
-    pub fn utc() -> TimeZone {
-        let first = LocalTimeType { offset: 0, name: "UTC".into() };
-        TimeZone { changes: Vec::new(), first, rule: None }
+        let utc = LocalTimeType { offset: 0, name: "UTC".into() };
+        found.unwrap_or(TimeZone { changes: Vec::new(), first: utc, rule: None })
     }
 
     /// Parses a text such as `CET-1CEST,M3.5.0,M10.5.0/3`.
@@ -83,12 +78,12 @@ impl TimeZone {
 
     /// Parses a file of the zone database.
     pub fn from_file(mut bytes: &[u8]) -> Option<TimeZone> {
-        let block = Block::read(&mut bytes, 4)?;
-        if block.version == 0 {
-            return block.zone();
+        let (version, zone) = take_block(&mut bytes, 4)?;
+        if version == 0 {
+            return zone;
         }
         // The second block repeats the first with 64-bit times, and a rule for later ones follows.
-        let mut zone = Block::read(&mut bytes, 8)?.zone()?;
+        let mut zone = take_block(&mut bytes, 8)?.1?;
         let rule = bytes.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\n"));
         zone.rule = rule.and_then(|rule| PosixRule::parse(std::str::from_utf8(rule).ok()?));
         Some(zone)
@@ -105,60 +100,36 @@ impl TimeZone {
     }
 }
 
-/// A header of a zone file and the data behind it (RFC 9636, 3.1 and 3.2).
-struct Block<'b> {
-    version: u8,
-    /// Bytes of each time.
-    size: usize,
-    times: &'b [u8],
-    /// For each time the type that takes effect then.
-    kinds: &'b [u8],
-    /// Six bytes each: offset, daylight saving time or not, where the name begins.
-    types: &'b [u8],
-    names: &'b [u8],
-}
-
-impl<'b> Block<'b> {
-    /// Takes a block with times of `size` bytes from the begin of `rest`.
-    fn read(rest: &mut &'b [u8], size: usize) -> Option<Block<'b>> {
-        let mut take = |count: usize, size: usize| {
-            let (taken, left) = rest.split_at_checked(count.saturating_mul(size))?;
-            *rest = left;
-            Some(taken)
-        };
-        let header = take(44, 1)?.strip_prefix(b"TZif")?;
-        let count = |n: usize| number(header.get(16 + 4 * n..20 + 4 * n)?).try_into().ok();
-        let (utc, standard, leap, changes) = (count(0)?, count(1)?, count(2)?, count(3)?);
-        let block = Block {
-            version: header[0],
-            size,
-            times: take(changes, size)?,
-            kinds: take(changes, 1)?,
-            types: take(count(4)?, 6)?,
-            names: take(count(5)?, 1)?,
-        };
-        take(leap, size + 4)?;
-        take(standard, 1)?;
-        take(utc, 1)?;
-        Some(block)
-    }
-
-    fn zone(&self) -> Option<TimeZone> {
-        let times = self.times.chunks(self.size).map(number);
-        let changes = times.zip(self.kinds).map(|(time, kind)| Some((time, self.local(*kind)?)));
-        Some(TimeZone {
-            changes: changes.collect::<Option<_>>()?,
-            first: self.local(0)?,
-            rule: None,
-        })
-    }
-
-    fn local(&self, kind: u8) -> Option<LocalTimeType> {
-        let (offset, rest) = self.types.chunks(6).nth(kind.into())?.split_at(4);
-        let name = self.names.get(rest[1].into()..)?.split(|b| *b == 0).next()?;
+/// Takes a header and the data behind it (RFC 9636, 3.1 and 3.2) off `rest`, with times of `size` bytes.
+/// Returns the version and the zone.
+fn take_block(rest: &mut &[u8], size: usize) -> Option<(u8, Option<TimeZone>)> {
+    let mut take = |count: usize, size: usize| {
+        let (taken, left) = rest.split_at_checked(count.saturating_mul(size))?;
+        *rest = left;
+        Some(taken)
+    };
+    let header = take(44, 1)?.strip_prefix(b"TZif")?;
+    let count = |n: usize| number(header.get(16 + 4 * n..20 + 4 * n)?).try_into().ok();
+    let (utc, standard, leap, changes) = (count(0)?, count(1)?, count(2)?, count(3)?);
+    let times = take(changes, size)?;
+    // For each time the type that takes effect then.
+    let kinds = take(changes, 1)?;
+    // Six bytes each: offset, daylight saving time or not, where the name begins.
+    let types = take(count(4)?, 6)?;
+    let names = take(count(5)?, 1)?;
+    take(leap, size + 4)?;
+    take(standard, 1)?;
+    take(utc, 1)?;
+    let local = |kind: u8| {
+        let (offset, rest) = types.chunks(6).nth(kind.into())?.split_at(4);
+        let name = names.get(rest[1].into()..)?.split(|b| *b == 0).next()?;
         let name = String::from_utf8_lossy(name).into_owned();
         Some(LocalTimeType { offset: number(offset) as i32, name })
-    }
+    };
+    let changes = times.chunks(size).map(number).zip(kinds);
+    let changes = changes.map(|(time, kind)| Some((time, local(*kind)?))).collect();
+    let zone = Option::zip(changes, local(0));
+    Some((header[0], zone.map(|(changes, first)| TimeZone { changes, first, rule: None })))
 }
 
 /// A signed number in network order.
