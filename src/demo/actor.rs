@@ -1,9 +1,9 @@
 //! The task of one simulated device: plugs itself in, sends, answers, and is unplugged.
 
-use super::sensors::{Expected, Sensor};
+use super::sensors::{Expected, Sensor, answer};
 use crate::testing::pty::Pty;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -21,21 +21,21 @@ pub(super) enum Power {
 
 /// The task of one device.
 pub(super) async fn act(
-    sensor: Sensor,
+    sensor: &'static Sensor,
     link: PathBuf,
     mut power: watch::Receiver<Power>,
     done: mpsc::Sender<Expected>,
 ) {
     let mut n = 0;
     loop {
-        let pty = match plug(&link) {
+        let pty = match Pty::open().and_then(|pty| pty.link(&link).map(|()| pty)) {
             Ok(pty) => pty,
             Err(error) => return tracing::error!("{}: {error}", link.display()),
         };
         if power.wait_for(|power| *power == Power::On).await.is_err() {
             return;
         }
-        let _ = pace(&pty, sensor, sensor.greeting()).await;
+        let _ = pace(&pty, sensor, sensor.greeting.as_bytes()).await;
         // A device boots for a while. A frame that was under way when the port was opened would
         // rightly be taken for the rest of one.
         let mut next = Instant::now() + Duration::from_millis(100);
@@ -54,15 +54,15 @@ pub(super) async fn act(
                     while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
                         let line: Vec<u8> = input.drain(..=end).collect();
                         let line = String::from_utf8_lossy(&line);
-                        if let Some((answer, expected)) = sensor.answer(line.trim()) {
+                        if let Some((reply, expected)) = answer(line.trim()) {
                             let _ = done.send(expected).await;
-                            let _ = pace(&pty, sensor, &answer).await;
+                            let _ = pace(&pty, sensor, &reply).await;
                         }
                     }
                 }
                 () = sleep_until(next), if state == Power::On => {
-                    next += Duration::from_millis(sensor.interval());
-                    let (frame, messages) = sensor.frame(n);
+                    next += Duration::from_millis(sensor.interval);
+                    let (frame, messages) = (sensor.frame)(n);
                     n += 1;
                     for message in messages {
                         let _ = done.send(message).await;
@@ -82,15 +82,9 @@ pub(super) async fn act(
     }
 }
 
-fn plug(link: &Path) -> io::Result<Pty> {
-    let pty = Pty::open()?;
-    pty.link(link)?;
-    Ok(pty)
-}
-
 /// Writes at the line's real speed, ten milliseconds' worth at a time.
-async fn pace(pty: &Pty, sensor: Sensor, bytes: &[u8]) -> io::Result<()> {
-    let (baud, bits) = sensor.line();
+async fn pace(pty: &Pty, sensor: &Sensor, bytes: &[u8]) -> io::Result<()> {
+    let (baud, bits) = sensor.line;
     let chunk = (baud / bits / 100).max(1) as usize;
     let mut next = Instant::now();
     for piece in bytes.chunks(chunk) {

@@ -1,7 +1,7 @@
 //! The play: devices on virtual ports, the gateway, a broker, a subscriber, and some accidents.
 
 use super::actor::{Power, act};
-use super::sensors::{Expected, Sensor};
+use super::sensors::{Expected, SENSORS};
 use super::tally::Tally;
 use crate::base::backoff;
 use crate::base::clock::{Now, Stamp};
@@ -81,11 +81,11 @@ pub async fn play(settings: Settings, stop: impl Future<Output = ()>) -> Result<
     let (subscriber, events) = subscribe(&url).await?;
     let (done, tallied) = mpsc::channel(64);
     let mut actors = Vec::new();
-    for (name, sensor) in Sensor::ALL {
+    for sensor in &SENSORS {
         let (power, switch) = watch::channel(Power::Standby);
-        let link = folder.0.join("dev").join(name);
+        let link = folder.0.join("dev").join(sensor.name);
         tokio::spawn(act(sensor, link, switch, done.clone()));
-        actors.push(Actor { name, power, opens: 0 });
+        actors.push(Actor { name: sensor.name, power, opens: 0 });
     }
     drop(done);
     let tally = Tally::default();

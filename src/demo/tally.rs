@@ -33,23 +33,16 @@ impl Tally {
     /// A message arrived. Returns whether it was one that is counted.
     pub fn arrive(&mut self, topic: &str, payload: &str) -> bool {
         let Some(topic) = self.topics.get_mut(topic) else { return false };
+        let is_last = topic.last.as_deref() == Some(payload);
         match topic.waiting.iter().position(|waiting| waiting == payload) {
-            Some(0) => {}
-            _ if topic.last.as_deref() == Some(payload) => {
-                self.repeated += 1;
-                return true;
+            Some(at) if at == 0 || !is_last => {
+                self.disordered += u64::from(at > 0);
+                topic.waiting.remove(at);
+                topic.last = Some(payload.to_owned());
+                self.arrived += 1;
             }
-            Some(_) => self.disordered += 1,
-            None => {
-                self.repeated += 1;
-                return true;
-            }
+            _ => self.repeated += 1,
         }
-        if let Some(at) = topic.waiting.iter().position(|waiting| waiting == payload) {
-            topic.waiting.remove(at);
-        }
-        topic.last = Some(payload.to_owned());
-        self.arrived += 1;
         true
     }
 
