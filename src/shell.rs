@@ -24,24 +24,21 @@ use options::{CommandOptions, Invocation, Options, Publish, Subscribe, Test};
 use std::pin::Pin;
 use std::process::ExitCode;
 
-/// `tty2mqtt pub`
 pub(crate) fn publish(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     command(parser, "pub", |options: &Publish| {
-        // Before signals mean a farewell: a terminal may never say anything.
+        // Before the first signal handler: a read from a terminal may never end.
         let payload = publish::payload(&options.own.source)?;
         let lines = payload.is_none();
         on_a_link(options, lines, async |link| publish::publish(options, payload, link).await)
     })
 }
 
-/// `tty2mqtt sub`
 pub(crate) fn subscribe(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     command(parser, "sub", |options: &Subscribe| {
         on_a_link(options, true, async |link| subscribe::subscribe(options, link).await)
     })
 }
 
-/// `tty2mqtt test`
 pub(crate) fn test(parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     command(parser, "test", |options: &Test| {
         if options.own.self_check {
@@ -70,21 +67,21 @@ fn command<O: CommandOptions>(
         Err(error) => (Err(error.into()), false),
     };
     match result {
-        Ok(exit) => Ok(exit.into()),
+        Ok(exit) => Ok(exit.code().into()),
         Err(Failure { exit, text }) => {
             if !quiet && exit == Exit::Timeout && text == TIMED_OUT {
                 eprintln!("{text}");
             } else if !quiet && !text.is_empty() {
                 eprintln!("tty2mqtt {name}: {}", plain_lines(text.as_bytes()));
             }
-            Ok(exit.into())
+            Ok(exit.code().into())
         }
     }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
+    let runtime = runtime.map_err(|e| Failure::local("cannot start", e))?;
     // In a box: the runtime's code is there once, not once for each command.
     let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
     let result = runtime.block_on(work);
@@ -93,7 +90,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     Ok(result)
 }
 
-/// Runs a command's body on a link that is at its begin, and ends it in good order.
+/// Runs a command's body on a new link, and ends the link in good order.
 fn on_a_link<O>(
     options: &Options<O>,
     reconnect: bool,
@@ -106,7 +103,7 @@ fn on_a_link<O>(
         let link = LinkOptions { reconnect, ..LinkOptions::default() };
         let link = Link::new(session, connector, link);
         let mut link = ShellLink::new(link, connection.timeout, connection.quiet)
-            .map_err(|e| Failure::new(Exit::Local, format!("cannot start: {e}")))?;
+            .map_err(|e| Failure::local("cannot start", e))?;
         let result = body(&mut link).await;
         if result.is_err() {
             link.end().await;

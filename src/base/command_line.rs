@@ -41,9 +41,9 @@ pub fn print(text: &str) -> Result<ExitCode, CliError> {
 }
 
 /// Writes to stdout at once; `false` if the reader has gone.
-pub fn write(text: &str) -> Result<bool, CliError> {
+pub fn write(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(source) => Err(CliError::Io { what: "standard output".into(), source }),

@@ -13,7 +13,6 @@ use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Runs the command on a new link.
 pub(super) async fn dialogue(options: &Test, link: &mut ShellLink) -> Result<(), Failure> {
     let (speak, listen) = (&options.own.publish, &options.own.listen);
     // A topic is also a filter.

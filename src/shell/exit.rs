@@ -1,8 +1,6 @@
 //! The exit codes of `pub`, `sub` and `test`: those of mosquitto's library where it has one for the same
 //! error. Codes from 128 on are MQTT 5's reason codes.
 
-use std::process::ExitCode;
-
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -70,11 +68,5 @@ impl Exit {
             (false, 0x87) => 5,
             (_, reason) => reason,
         })
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.code())
     }
 }

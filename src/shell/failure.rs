@@ -6,13 +6,12 @@ use crate::mqtt::link::LinkError;
 use crate::mqtt::packet::{Reason, Version};
 use crate::mqtt::session::SessionError;
 use crate::mqtt::transport::ConnectError;
+use std::fmt;
 
 /// As mosquitto says it.
 pub(super) const TIMED_OUT: &str = "Timed out";
 
-/// Why a command failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub exit: Exit,
     /// Printed unless it is empty.
@@ -22,6 +21,11 @@ pub struct Failure {
 impl Failure {
     pub fn new(exit: Exit, text: impl Into<String>) -> Failure {
         Failure { exit, text: text.into() }
+    }
+
+    /// An error of this machine.
+    pub fn local(what: impl fmt::Display, error: impl fmt::Display) -> Failure {
+        Failure::new(Exit::Local, format!("{what}: {error}"))
     }
 }
 

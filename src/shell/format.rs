@@ -14,34 +14,28 @@ use crate::mqtt::packet::Properties;
 use crate::mqtt::topic::Qos;
 use time::Moment;
 
-/// A message to be printed.
 #[derive(Clone, Copy, Debug)]
 pub struct PrintedMessage<'a> {
     pub topic: &'a str,
     pub payload: &'a [u8],
     /// The QoS with which it came.
     pub qos: Qos,
-    /// Whether it was a retained message.
     pub retain: bool,
     /// The packet identifier, 0 with QoS 0.
     pub id: u16,
-    /// MQTT 5.
     pub properties: &'a Properties,
 }
 
-/// How a message is printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// The payload; nothing if it is empty.
     #[default]
     Payload,
-    /// Topic and payload.
     Verbose,
     /// By the pieces of a format.
     Custom(Vec<FormatPiece>),
 }
 
-/// A piece of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormatPiece {
     /// Printed as it is.
@@ -54,7 +48,6 @@ pub enum FormatPiece {
     Time(u8),
 }
 
-/// How a payload stands in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonPayload {
     /// `%j`: as text.

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 /// Lines read ahead; the thread waits when it has read one more.
 const AHEAD: usize = 16;
 
-/// The lines of the standard input.
 #[derive(Debug)]
 pub(super) struct StdinLines(mpsc::Receiver<Result<Bytes, Failure>>);
 
@@ -40,7 +39,7 @@ impl StdinLines {
 fn read(input: &mut dyn BufRead, longest: usize) -> Result<Option<Bytes>, Failure> {
     let mut line = Vec::new();
     let read = input.take(longest as u64 + 1).read_until(b'\n', &mut line);
-    read.map_err(|e| Failure::new(Exit::Local, format!("standard input: {e}")))?;
+    read.map_err(|e| Failure::local("standard input", e))?;
     if line.last() == Some(&b'\n') {
         line.pop();
     } else if line.is_empty() {

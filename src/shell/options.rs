@@ -13,7 +13,9 @@ use arguments::{Item, Row, find};
 use connection::Connection;
 use publish::PublishOptions;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use subscribe::SubscribeOptions;
 use test::TestOptions;
 
@@ -26,13 +28,16 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, UsageError> {
     Err(UsageError(text.into()))
 }
 
+/// A topic or filter, and the option that has it.
+fn parsed<T: FromStr<Err: fmt::Display>>(topic: &str, option: &str) -> Result<T, UsageError> {
+    topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))
+}
+
 /// What a command line asks the command to do.
 #[derive(Debug)]
 pub enum Invocation<O> {
     Run(Box<Options<O>>),
-    /// `--help`
     Help,
-    /// `--version`
     Version,
 }
 
@@ -41,7 +46,6 @@ pub enum Invocation<O> {
 pub struct Options<O> {
     /// How to reach the broker and as whom.
     pub connection: Connection,
-    /// The options of this command.
     pub own: O,
 }
 
@@ -66,11 +70,8 @@ pub trait CommandOptions: Default + 'static {
     fn finish(&mut self, connection: &mut Connection) -> Result<(), UsageError>;
 }
 
-/// `tty2mqtt pub`
 pub type Publish = Options<PublishOptions>;
-/// `tty2mqtt sub`
 pub type Subscribe = Options<SubscribeOptions>;
-/// `tty2mqtt test`
 pub type Test = Options<TestOptions>;
 
 /// Parses the arguments after the command's name. The file that `-o` names, or else the one of

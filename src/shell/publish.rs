@@ -14,7 +14,6 @@ use crate::mqtt::source::{MessageId, Outcome};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
@@ -27,13 +26,16 @@ pub(super) fn payload(source: &PayloadSource) -> Result<Option<Bytes>, Failure> 
     Ok(Some(match source {
         PayloadSource::Message(payload) => Bytes::copy_from_slice(payload),
         PayloadSource::Empty => Bytes::new(),
-        PayloadSource::File(path) => whole(&mut open(path)?, &format!("-f {}", path.display()))?,
+        PayloadSource::File(path) => {
+            let what = format!("-f {}", path.display());
+            let mut file = std::fs::File::open(path).map_err(|e| Failure::local(&what, e))?;
+            whole(&mut file, &what)?
+        }
         PayloadSource::Stdin => whole(&mut std::io::stdin().lock(), "standard input")?,
         PayloadSource::Lines => return Ok(None),
     }))
 }
 
-/// Runs the command on a new link.
 pub(super) async fn publish(
     options: &Publish,
     payload: Option<Bytes>,
@@ -58,14 +60,9 @@ pub(super) async fn publish(
     }
 }
 
-fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    std::fs::File::open(path)
-        .map_err(|e| Failure::new(Exit::Local, format!("-f {}: {e}", path.display())))
-}
-
 fn whole(from: &mut dyn Read, what: &str) -> Result<Bytes, Failure> {
     let payload = at_most(from, MAX_PAYLOAD as u64);
-    match payload.map_err(|e| Failure::new(Exit::Local, format!("{what}: {e}")))? {
+    match payload.map_err(|e| Failure::local(what, e))? {
         Some(payload) => Ok(payload.into()),
         None => {
             let text = format!("{what}: a message has at most {MAX_PAYLOAD} bytes");

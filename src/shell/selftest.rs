@@ -21,12 +21,15 @@ use tokio::time::{Instant, timeout};
 /// Limit for a message to the broker and back.
 const ROUND_TRIP: Duration = Duration::from_secs(10);
 
-/// One step.
 #[derive(Debug)]
 struct CheckStep {
     name: &'static str,
     time: Duration,
     result: Result<String, Failure>,
+}
+
+fn words(result: &Result<String, Failure>) -> &str {
+    result.as_ref().unwrap_or_else(|failure| &failure.text)
 }
 
 /// The results of all steps up to the first that failed.
@@ -37,7 +40,6 @@ pub(super) struct CheckReport {
 }
 
 impl CheckReport {
-    /// The first failure.
     pub(super) fn exit(&self) -> Exit {
         let failed = self.steps.iter().find_map(|step| step.result.as_ref().err());
         failed.map_or(Exit::Done, |failure| failure.exit)
@@ -47,10 +49,8 @@ impl CheckReport {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}\n", self.broker);
         for CheckStep { name, time, result } in &self.steps {
-            let (word, sentence) = match result {
-                Ok(sentence) => ("ok", sentence),
-                Err(failure) => ("FAILED", &failure.text),
-            };
+            let word = if result.is_ok() { "ok" } else { "FAILED" };
+            let sentence = words(result);
             let ms = time.as_secs_f64() * 1000.0;
             let _ = writeln!(text, "  {name:<9} {word:<6} {ms:>8.1} ms  {sentence}");
         }
@@ -66,11 +66,7 @@ impl CheckReport {
     pub(super) fn json(&self) -> String {
         let step = |CheckStep { name, time, result }: &CheckStep| {
             let ms = (time.as_secs_f64() * 10_000.0).round() / 10.0;
-            let text = match result {
-                Ok(text) => text,
-                Err(failure) => &failure.text,
-            };
-            json!({"step": name, "ok": result.is_ok(), "ms": ms, "text": text})
+            json!({"step": name, "ok": result.is_ok(), "ms": ms, "text": words(result)})
         };
         let steps: Vec<Value> = self.steps.iter().map(step).collect();
         let exit = self.exit();
@@ -98,24 +94,23 @@ impl CheckReport {
 
 /// Takes all steps; an error comes before the first of them.
 pub(super) async fn check(options: &Test) -> Result<CheckReport, Failure> {
-    let versions = match options.connection.session.version {
-        Some(version) => vec![version],
-        None => vec![Version::V5, Version::V311, Version::V31],
+    let mut connection = options.connection.clone();
+    let older = match connection.session.version {
+        Some(_) => &[][..],
+        None => &[Version::V311, Version::V31],
     };
-    let mut last = None;
-    for version in versions {
-        let mut connection = options.connection.clone();
-        connection.session.version = Some(version);
+    connection.session.version.get_or_insert(Version::V5);
+    let mut older = older.iter();
+    loop {
         let session = start::session(&connection)?;
         let connector = start::connector(&connection, session.has_credentials())?;
         let mut report = CheckReport { broker: connector.broker().to_string(), steps: Vec::new() };
         let is_known = take_all(options, session, connector, &mut report).await;
-        last = Some(report);
-        if is_known {
-            break;
+        match older.next() {
+            Some(version) if !is_known => connection.session.version = Some(*version),
+            _ => return Ok(report),
         }
     }
-    last.ok_or_else(|| Failure::new(Exit::Usage, "no version to try"))
 }
 
 /// Takes the steps with one version of MQTT; `false` if the broker does not support it.

@@ -55,7 +55,7 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
     let first_line = |from: &mut dyn BufRead, what: &str| {
         let mut line = Vec::new();
         let read = from.take(LONGEST_PASSWORD).read_until(b'\n', &mut line);
-        read.map_err(|e| Failure::new(Exit::Local, format!("{what}: {e}")))?;
+        read.map_err(|e| Failure::local(what, e))?;
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         Ok::<_, Failure>(Secret::from(line.to_vec()))
@@ -66,8 +66,7 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
         Some(Password::Stdin) => first_line(&mut std::io::stdin().lock(), "standard input")?,
         Some(Password::File(path)) => {
             let what = format!("--password-file {}", path.display());
-            let file = std::fs::File::open(path);
-            let file = file.map_err(|e| Failure::new(Exit::Local, format!("{what}: {e}")))?;
+            let file = std::fs::File::open(path).map_err(|e| Failure::local(&what, e))?;
             first_line(&mut std::io::BufReader::new(file), &what)?
         }
         Some(Password::Variable(name)) => Secret::from(std::env::var(name).map_err(|_| {

@@ -8,6 +8,7 @@ use super::format::{NotJson, PrintedMessage};
 use super::link::{ShellEvent, ShellLink};
 use super::options::Subscribe;
 use crate::base::clock::Now;
+use crate::base::command_line::write;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Reason, RetainHandling, Subscription};
 use crate::mqtt::session::{Event, Received};
@@ -15,9 +16,8 @@ use crate::mqtt::source::MessageId;
 use crate::mqtt::topic::{Qos, TopicFilter};
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
-/// Runs the command on a new link.
 pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Result<(), Failure> {
     let own = &options.own;
     let filters: Vec<_> = own
@@ -214,16 +214,15 @@ impl Subscriber<'_> {
         let at = Moment::new(Now::read().wall, &self.zone);
         let mut text = Vec::with_capacity(message.payload.len() + 128);
         let own = &self.options.own;
-        let mut out = io::stdout().lock();
-        let shown = own.format.print(&printed, &at, !own.no_eol, out.is_terminal(), &mut text);
+        let shown =
+            own.format.print(&printed, &at, !own.no_eol, io::stdout().is_terminal(), &mut text);
         if let Err(NotJson) = shown {
             link.warn(&format!("Message payload is not valid JSON on topic {}.", message.topic));
         }
-        match out.write_all(&text).and_then(|()| out.flush()) {
-            Ok(()) => Ok(()),
-            // The reader closed the pipe (`| head`).
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Done, "")),
-            Err(e) => Err(Failure::new(Exit::Local, format!("standard output: {e}"))),
+        match write(&text) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::new(Exit::Done, "")),
+            Err(error) => Err(Failure::new(Exit::Local, error.to_string())),
         }
     }
 }

@@ -5,21 +5,16 @@ use super::{FieldLayout, FormatPiece, JsonPayload};
 /// The letters that [`FieldLayout::field`] prints.
 pub(super) const FIELDS: &[u8] = b"%ACDEFIlmPpqRrStUxX";
 
-/// Why a format is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// It ends after `%`, `@` or `\`, or after flags and width.
     #[error("a sequence is cut off at the end; write %%, @@ or \\\\ for the character itself")]
     Cut,
-    /// An unknown letter after `%`.
     #[error(
         "there is no %{0}; there are %% %A %C %D %E %F %I %j %J %l %m %P %p %q %R %r %S %t %U %x %X"
     )]
     Field(char),
-    /// An unknown letter after `\`.
     #[error("there is no \\{0}; there are \\\\ \\0 \\a \\e \\n \\r \\t \\v")]
     Escape(char),
-    /// A width or precision that is too large.
     #[error("a width or precision is at most 9999")]
     Wide,
 }

@@ -13,7 +13,6 @@ pub struct LocalTimeType {
     pub name: String,
 }
 
-/// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeZone {
     /// Moments of change in seconds since 1970, ascending, and the local time from then on.

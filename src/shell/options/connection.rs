@@ -40,7 +40,7 @@ pub enum Password {
 pub struct Connection {
     /// The session's options; the password is not read yet.
     pub session: session::Options,
-    /// How to reach the broker; pipes are not read yet.
+    /// Pipes are not read yet.
     pub transport: Settings,
     /// Properties of MQTT 5 for each packet.
     pub properties: PacketProperties,
@@ -51,9 +51,7 @@ pub struct Connection {
     pub connect_timeout: Duration,
     /// From the start of the program to its end.
     pub timeout: Option<Duration>,
-    /// Prints each packet.
     pub debug: bool,
-    /// Prints no error.
     pub quiet: bool,
     /// Says which options have no effect.
     pub warnings: Vec<String>,
@@ -80,7 +78,7 @@ pub(super) struct Parts {
     will: Option<Will>,
 }
 
-/// What the broker publishes when we are lost.
+/// What the broker publishes when it loses us.
 #[derive(Clone, Debug, Default)]
 struct Will {
     topic: Option<Topic>,

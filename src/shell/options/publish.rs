@@ -2,7 +2,7 @@
 
 use super::arguments::{Argument, Row, on, push, set};
 use super::connection::{Connection, Password};
-use super::{CommandOptions, UsageError, wrong};
+use super::{CommandOptions, UsageError, parsed, wrong};
 use crate::mqtt::topic::{Qos, Topic};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use std::time::Duration;
 pub(in crate::shell) const MAX_PAYLOAD: usize = 268_435_455 - 5;
 
 /// Where the payload comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PayloadSource {
     /// `-m`: this.
     Message(Vec<u8>),
     /// `-n`: an empty message.
+    #[default]
     Empty,
     /// `-f`: a file as one message.
     File(PathBuf),
@@ -25,14 +26,12 @@ pub enum PayloadSource {
     Lines,
 }
 
-/// The options of `tty2mqtt pub` besides those of the connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PublishOptions {
     /// At least one.
     pub topics: Vec<(Topic, Qos)>,
     pub source: PayloadSource,
     pub retain: bool,
-    /// How many times each message is published.
     pub repeat: u32,
     /// From the acknowledgement to the next time.
     pub repeat_delay: Duration,
@@ -41,23 +40,6 @@ pub struct PublishOptions {
     default_name: Option<Topic>,
     qos: Vec<Qos>,
     default_qos: Qos,
-}
-
-impl Default for PublishOptions {
-    fn default() -> PublishOptions {
-        PublishOptions {
-            topics: Vec::new(),
-            source: PayloadSource::Empty,
-            retain: false,
-            repeat: 1,
-            repeat_delay: Duration::ZERO,
-            given: None,
-            names: Vec::new(),
-            default_name: None,
-            qos: Vec::new(),
-            default_qos: Qos::AtMostOnce,
-        }
-    }
 }
 
 impl PublishOptions {
@@ -105,15 +87,13 @@ Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
     const EXAMPLE: &'static str = "tty2mqtt pub -h broker.lan -q 1 -t door/bell -m ring";
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
-        let topic = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
-        self.names.push(topic);
-        Ok(())
+        push(&mut self.names, parsed(topic, option))
     }
 
     fn defaults_end(&mut self) {
         self.default_name = self.names.pop();
         self.names.clear();
-        self.default_qos = self.qos.pop().unwrap_or(Qos::AtMostOnce);
+        self.default_qos = self.qos.pop().unwrap_or_default();
         self.qos.clear();
     }
 
@@ -135,6 +115,8 @@ Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
             return wrong("the standard input cannot be both password and message");
         }
         self.source = source;
+        // Without --repeat there is a 0.
+        self.repeat = self.repeat.max(1);
         let names = std::mem::take(&mut self.names);
         self.topics = super::subscribe::pair(names, &self.qos, self.default_qos)?;
         Ok(())

@@ -2,23 +2,18 @@
 
 use super::arguments::{Argument, Row, on, push, some};
 use super::connection::{AHEAD, Connection};
-use super::{CommandOptions, UsageError, wrong};
+use super::{CommandOptions, UsageError, parsed, wrong};
 use crate::mqtt::topic::{Qos, TopicFilter};
 use crate::shell::format::Format;
 use std::ffi::OsString;
 
-/// The options of `tty2mqtt sub` besides those of the connection.
 #[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {
-    /// What to subscribe to.
     pub filters: Vec<(TopicFilter, Qos)>,
-    /// What to unsubscribe from.
     pub unsubscribe: Vec<TopicFilter>,
     /// Topics that are not printed.
     pub filter_out: Vec<TopicFilter>,
-    /// How a message is printed.
     pub format: Format,
-    /// No line break after a message.
     pub no_eol: bool,
     /// End after this many messages.
     pub count: Option<u32>,
@@ -30,15 +25,13 @@ pub struct SubscribeOptions {
     pub retained_only: bool,
     /// Remove the received retained messages from the broker.
     pub remove_retained: bool,
-    /// Keep the retain flag as it was published.
     pub retain_as_published: bool,
-    /// Do not receive our own messages.
     pub no_local: bool,
     /// Print about this many of 1,000 messages.
     pub chance: Option<u16>,
     names: Vec<TopicFilter>,
     qos: Vec<Qos>,
-    default_qos: Option<Qos>,
+    default_qos: Qos,
     verbose: bool,
     pretty: bool,
     json: bool,
@@ -90,14 +83,12 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
     const EXAMPLE: &'static str = "tty2mqtt sub -h broker.lan -v -t 'door/#'";
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
-        let filter = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
-        self.names.push(filter);
-        Ok(())
+        push(&mut self.names, parsed(topic, option))
     }
 
     fn defaults_end(&mut self) {
         // As with mosquitto, the topics of the file stay.
-        self.default_qos = self.qos.pop();
+        self.default_qos = self.qos.pop().unwrap_or_default();
         self.qos.clear();
     }
 
@@ -118,8 +109,7 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
         // Messages that will not be printed stay at the broker.
         let count = self.count.and_then(|n| u16::try_from(n).ok()).unwrap_or(AHEAD);
         connection.session.receive_maximum = count.min(AHEAD);
-        let default = self.default_qos.unwrap_or(Qos::AtMostOnce);
-        self.filters = pair(std::mem::take(&mut self.names), &self.qos, default)?;
+        self.filters = pair(std::mem::take(&mut self.names), &self.qos, self.default_qos)?;
         Ok(())
     }
 }

@@ -2,17 +2,15 @@
 
 use super::arguments::{Row, on, set};
 use super::connection::Connection;
-use super::{CommandOptions, UsageError, wrong};
+use super::{CommandOptions, UsageError, parsed, wrong};
 use crate::mqtt::topic::Topic;
 use std::ffi::OsString;
 use std::num::NonZeroU16;
 
-/// The options of `tty2mqtt test` besides those of the connection.
 #[derive(Clone, Debug)]
 pub struct TestOptions {
     /// Check each step to the broker and back instead of waiting for `quit`.
     pub self_check: bool,
-    /// Print the results of the check as JSON.
     pub json: bool,
     /// Where the dialogue publishes; the check publishes below it.
     pub publish: Topic,
@@ -90,8 +88,7 @@ Usage: tty2mqtt test [OPTIONS] HOST
 
     fn topic(&mut self, topic: &str, option: &str) -> Result<(), UsageError> {
         if !topic.is_empty() {
-            let topic = topic.parse().map_err(|why| UsageError(format!("{option}: {why}")))?;
-            self.publish = topic;
+            self.publish = parsed(topic, option)?;
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use crate::mqtt::transport::proxy::ProxyKind;
 use crate::mqtt::transport::settings::{Family, TlsVersion, Verify};
 use crate::mqtt::url::BrokerUrl;
 use crate::shell::format::Format;
-use std::fmt;
 use std::time::Duration;
 
 fn run<O: CommandOptions + fmt::Debug>(
