@@ -11,7 +11,6 @@ use crate::mqtt::url::Scheme;
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -103,16 +102,18 @@ fn become_user((uid, gid): (Uid, Gid)) -> Result<(), CliError> {
 fn folders(files: &Files, config: &Config) -> String {
     let broker = &config.broker;
     let tls = &broker.tls;
-    let pems = [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().flatten();
-    let pems = pems.filter_map(|pem| match pem {
-        Pem::File(path) => Some(path.as_path()),
-        Pem::Text(_) => None,
-    });
-    let passwords = [&broker.password_file, &tls.key_password_file].into_iter().flatten();
-    let sockets =
-        broker.urls().filter(|url| url.scheme == Scheme::Unix).map(|url| Path::new(&url.path));
-    let read = [Some(&files.config), files.broker.as_ref()].into_iter().flatten().chain(passwords);
-    let read = read.map(PathBuf::as_path).chain(pems).chain(sockets).map(|path| ("read", path));
+    let mut read = vec![files.config.as_path()];
+    read.extend(files.broker.as_deref());
+    read.extend(broker.password_file.as_deref());
+    read.extend(tls.key_password_file.as_deref());
+    for pem in [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().flatten() {
+        if let Pem::File(path) = pem {
+            read.push(path);
+        }
+    }
+    let sockets = broker.urls().filter(|url| url.scheme == Scheme::Unix);
+    read.extend(sockets.map(|url| Path::new(&url.path)));
+    let read = read.into_iter().map(|path| ("read", path));
     let control = path::of(&config.control);
     let write = control.as_deref().map(|path| ("write", path));
     let mut folders: BTreeSet<_> =
@@ -120,11 +121,7 @@ fn folders(files: &Files, config: &Config) -> String {
     if let Some(journal) = &config.outbox.journal {
         folders.insert(("journal", journal.path.as_path()));
     }
-    folders.iter().fold(String::new(), |mut text, (word, folder)| {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{word} {}", folder.display());
-        text
-    })
+    folders.iter().map(|(word, folder)| format!("{word} {}\n", folder.display())).collect()
 }
 
 #[cfg(test)]

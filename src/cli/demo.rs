@@ -4,7 +4,7 @@ use super::run::Signals;
 use crate::base::command_line::{CliError, print};
 use crate::base::log::{self, LogTime, LogTo};
 use crate::base::scalar::Span;
-use crate::demo::play::{self, Settings};
+use crate::demo::play;
 use crate::mqtt::url::BrokerUrl;
 use std::process::ExitCode;
 
@@ -27,13 +27,13 @@ Example: tty2mqtt demo --for 20s
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
-    let mut settings = Settings::default();
+    let (mut time, mut broker) = (None, None);
     let mut filter = String::from("info");
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
-            Long("for") => settings.time = Some(parser.value()?.parse::<Span>()?.duration()),
-            Long("broker") => settings.broker = Some(parser.value()?.parse::<BrokerUrl>()?),
+            Long("for") => time = Some(parser.value()?.parse::<Span>()?.duration()),
+            Long("broker") => broker = Some(parser.value()?.parse::<BrokerUrl>()?),
             Short('c') | Long("config") => return print(play::CONFIG),
             Short('l') | Long("log") => filter = parser.value()?.string()?,
             other => return Err(other.unexpected().into()),
@@ -46,7 +46,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let failed = |source| CliError::Io { what: "cannot start".into(), source };
     let tally = runtime.map_err(failed)?.block_on(async {
         let signals = Signals::listen(|| ()).map_err(failed)?;
-        play::play(settings, signals.first()).await
+        play::play(time, broker, signals.first()).await
     })?;
     print(&format!(
         "\n{} messages expected, {} arrived, {} missing, {} out of order, {} repeated (QoS 1 may)\n",

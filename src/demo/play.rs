@@ -15,7 +15,7 @@ use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Subscription};
 use crate::mqtt::session::{self, Clean, Received};
 use crate::mqtt::topic::{Qos, Topic};
-use crate::mqtt::transport::{Connector, Settings as Transport};
+use crate::mqtt::transport::{Connector, Settings};
 use crate::mqtt::url::{BrokerUrl, Scheme};
 use crate::testing::server::Server;
 use std::io::{self, Write};
@@ -33,15 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The device whose plug is pulled, and how long it stays out.
 const UNPLUGGED: (&str, Duration) = ("weather", Duration::from_secs(2));
 
-/// What the demo is to do.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// When it ends by itself.
-    pub time: Option<Duration>,
-    /// The user's broker, in place of the one that the demo brings.
-    pub broker: Option<BrokerUrl>,
-}
-
 /// A line for the user. A reader that went away (`| head`) does not stop the demo.
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
@@ -55,9 +46,13 @@ fn cannot_start(source: io::Error) -> CliError {
     CliError::Io { what: "the demo cannot start".into(), source }
 }
 
-/// Plays until the time is over or `stop` resolves.
-pub async fn play(settings: Settings, stop: impl Future<Output = ()>) -> Result<Tally, CliError> {
-    let (url, server) = match settings.broker {
+/// Plays until `time` is over or `stop` resolves. Without a `broker` the demo brings its own.
+pub async fn play(
+    time: Option<Duration>,
+    broker: Option<BrokerUrl>,
+    stop: impl Future<Output = ()>,
+) -> Result<Tally, CliError> {
+    let (url, server) = match broker {
         Some(url) => (url, None),
         None => {
             let server = Server::start().await.map_err(cannot_start)?;
@@ -92,10 +87,11 @@ pub async fn play(settings: Settings, stop: impl Future<Output = ()>) -> Result<
     let mut play = Play { tally, actors, subscriber, events, tallied, server, relay_on: false };
 
     say("starting the gateway");
-    let gateway = Gateway::start(config).map_err(cannot_start)?;
-    play.run(settings.time, stop).await;
+    let (requests, left) = start_gateway(config).map_err(cannot_start)?;
+    play.run(time, stop).await;
     say("stopping the gateway");
-    let left = gateway.stop().await;
+    drop(requests);
+    let left = left.await.unwrap_or_default();
     if left > 0 {
         say(&format!("the gateway could not deliver {left} messages"));
     }
@@ -122,32 +118,22 @@ impl Drop for Folder {
     }
 }
 
-/// The real gateway, on threads of its own.
-struct Gateway {
-    /// Dropped to end it.
-    requests: mpsc::Sender<GatewayRequest>,
-    left: oneshot::Receiver<usize>,
-}
-
-impl Gateway {
-    fn start(config: Config) -> io::Result<Gateway> {
-        let (requests, receiver) = mpsc::channel(1);
-        let (sender, left) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("ports".into()).spawn(move || {
-            let program = Program { started: Now::read(), crashes: Crashes::default() };
-            match runtime.block_on(gateway::run(config, program, receiver)) {
-                Ok(left) => drop(sender.send(left)),
-                Err(error) => tracing::error!("{error}"),
-            }
-        })?;
-        Ok(Gateway { requests, left })
-    }
-
-    async fn stop(self) -> usize {
-        drop(self.requests);
-        self.left.await.unwrap_or_default()
-    }
+/// Starts the real gateway, on threads of its own. It ends when the sender is dropped, and tells how many
+/// messages are left.
+fn start_gateway(
+    config: Config,
+) -> io::Result<(mpsc::Sender<GatewayRequest>, oneshot::Receiver<usize>)> {
+    let (requests, receiver) = mpsc::channel(1);
+    let (sender, left) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("ports".into()).spawn(move || {
+        let program = Program { started: Now::read(), crashes: Crashes::default() };
+        match runtime.block_on(gateway::run(config, program, receiver)) {
+            Ok(left) => drop(sender.send(left)),
+            Err(error) => tracing::error!("{error}"),
+        }
+    })?;
+    Ok((requests, left))
 }
 
 /// A client of its own, over a connection of its own: sees what any subscriber sees.
@@ -161,7 +147,7 @@ async fn subscribe(url: &BrokerUrl) -> Result<(Client, Events), CliError> {
         password: url.password.clone(),
         ..session::Options::default()
     };
-    let connector = Connector::new(Transport::new(url.clone()));
+    let connector = Connector::new(Settings::new(url.clone()));
     let connector = connector.map_err(|error| cannot_start(io::Error::other(error)))?;
     let (client, events) = Client::start(options, connector, client::Settings::default());
     let filter = "demo/#".parse().map_err(|error| cannot_start(io::Error::other(error)))?;

@@ -150,7 +150,7 @@ impl FieldLayout {
         let of = message.properties;
         match letter {
             b't' => self.text(message.topic.as_bytes(), out),
-            b'p' => self.payload(message.payload, out),
+            b'p' => self.aligned(self.fitting(message.payload, 1), self.pad(), out),
             b'x' => self.hex(message.payload, b"0123456789abcdef", out),
             b'X' => self.hex(message.payload, b"0123456789ABCDEF", out),
             b'l' => self.number(Some(message.payload.len() as u32), out),
@@ -207,10 +207,6 @@ impl FieldLayout {
             0 => payload,
             width => &payload[..payload.len().min(width / characters)],
         }
-    }
-
-    fn payload(&self, payload: &[u8], out: &mut Vec<u8>) {
-        self.aligned(self.fitting(payload, 1), self.pad(), out);
     }
 
     fn hex(&self, payload: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {

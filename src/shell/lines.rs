@@ -10,30 +10,20 @@ use tokio::sync::mpsc;
 /// Lines read ahead; the thread waits when it has read one more.
 const AHEAD: usize = 16;
 
-#[derive(Debug)]
-pub(super) struct StdinLines(mpsc::Receiver<Result<Bytes, Failure>>);
-
-impl StdinLines {
-    /// Starts reading. A line of more than `longest` bytes is an error.
-    pub(super) fn start(longest: usize) -> StdinLines {
-        let (sender, receiver) = mpsc::channel(AHEAD);
-        // The thread ends with the input, or with the process.
-        std::thread::spawn(move || {
-            let mut input = io::stdin().lock();
-            while let Some(line) = read(&mut input, longest).transpose() {
-                let failed = line.is_err();
-                if sender.blocking_send(line).is_err() || failed {
-                    break;
-                }
+/// Starts reading lines, which come without their line breaks. One of more than `longest` bytes is an error.
+pub(super) fn of_stdin(longest: usize) -> mpsc::Receiver<Result<Bytes, Failure>> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    // The thread ends with the input, or with the process.
+    std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        while let Some(line) = read(&mut input, longest).transpose() {
+            let failed = line.is_err();
+            if sender.blocking_send(line).is_err() || failed {
+                break;
             }
-        });
-        StdinLines(receiver)
-    }
-
-    /// The next one, without its line break; `None` at the end. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
-        self.0.recv().await
-    }
+        }
+    });
+    receiver
 }
 
 fn read(input: &mut dyn BufRead, longest: usize) -> Result<Option<Bytes>, Failure> {

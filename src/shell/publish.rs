@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::lines::StdinLines;
+use super::lines;
 use super::link::{ShellEvent, ShellLink};
 use super::options::Publish;
 use super::options::connection::shared;
@@ -134,13 +134,13 @@ impl Publisher<'_> {
     }
 
     async fn lines(&mut self) -> Result<(), Failure> {
-        let mut lines = StdinLines::start(MAX_PAYLOAD);
+        let mut lines = lines::of_stdin(MAX_PAYLOAD);
         loop {
             let (messages, bytes) = self.link.waiting();
             let has_room = messages < WINDOW.0 && bytes < WINDOW.1;
             tokio::select! {
                 event = self.link.next() => self.take(event)?,
-                line = lines.next(), if has_room => match line {
+                line = lines.recv(), if has_room => match line {
                     Some(line) => self.push(&line?),
                     None => break,
                 },

@@ -246,12 +246,8 @@ impl Argument {
     }
 
     pub(super) fn qos(&self) -> Result<Qos, UsageError> {
-        match self.text()?.as_str() {
-            "0" => Ok(Qos::AtMostOnce),
-            "1" => Ok(Qos::AtLeastOnce),
-            "2" => Ok(Qos::ExactlyOnce),
-            _ => self.wrong_value("QoS is 0, 1 or 2"),
-        }
+        let qos = self.text()?.parse::<u64>().ok().and_then(|bits| Qos::try_from(bits).ok());
+        qos.map_or_else(|| self.wrong_value("QoS is 0, 1 or 2"), Ok)
     }
 
     /// Seconds, with a fraction if need be, at most about 49 days.

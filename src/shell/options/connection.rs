@@ -325,7 +325,7 @@ impl Connection {
             return wrong("a will needs a --will-topic");
         }
         let v5 = matches!(self.session.version, Some(Version::V5) | None);
-        if !v5 && !self.properties.is_empty() {
+        if !v5 && self.properties != PacketProperties::default() {
             return wrong("-D: only MQTT 5 has properties; leave out -V or write -V 5");
         }
         if self.parts.will.is_none() && !self.properties.will.is_empty() {

@@ -19,12 +19,6 @@ pub struct PacketProperties {
     pub disconnect: Properties,
 }
 
-impl PacketProperties {
-    pub fn is_empty(&self) -> bool {
-        *self == PacketProperties::default()
-    }
-}
-
 /// Packets by name.
 const PACKETS: [(&str, Place); 6] = [
     ("CONNECT", Place::Connect),
