@@ -67,14 +67,14 @@ fn command<O: CommandOptions>(
         Err(error) => (Err(error.into()), false),
     };
     match result {
-        Ok(exit) => Ok(exit.code().into()),
+        Ok(exit) => Ok(exit.0.into()),
         Err(Failure { exit, text }) => {
-            if !quiet && exit == Exit::Timeout && text == TIMED_OUT {
+            if !quiet && exit == Exit::TIMEOUT && text == TIMED_OUT {
                 eprintln!("{text}");
             } else if !quiet && !text.is_empty() {
                 eprintln!("tty2mqtt {name}: {}", plain_lines(text.as_bytes()));
             }
-            Ok(exit.code().into())
+            Ok(exit.0.into())
         }
     }
 }
@@ -108,13 +108,13 @@ fn on_a_link<O>(
         if result.is_err() {
             link.end().await;
         }
-        result.map(|()| Exit::Done)
+        result.map(|()| Exit::DONE)
     })?
 }
 
 fn self_check(options: &Test) -> Result<Exit, Failure> {
     let report = block_on(selftest::check(options))??;
     let text = if options.own.json { report.json() } else { report.text() };
-    print(&text).map_err(|e| Failure::new(Exit::Local, e.to_string()))?;
+    print(&text).map_err(|e| Failure::new(Exit::LOCAL, e.to_string()))?;
     Ok(report.exit())
 }

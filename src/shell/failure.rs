@@ -25,13 +25,13 @@ impl Failure {
 
     /// An error of this machine.
     pub fn local(what: impl fmt::Display, error: impl fmt::Display) -> Failure {
-        Failure::new(Exit::Local, format!("{what}: {error}"))
+        Failure::new(Exit::LOCAL, format!("{what}: {error}"))
     }
 }
 
 impl From<UsageError> for Failure {
     fn from(error: UsageError) -> Failure {
-        Failure::new(Exit::Usage, error.to_string())
+        Failure::new(Exit::USAGE, error.to_string())
     }
 }
 
@@ -47,23 +47,21 @@ pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
                 let text = format!("the broker refused the connection: {reason}{words}{remedy}");
                 return Failure::new(Exit::refused(reason.code(), version == Version::V5), text);
             }
-            SessionError::Disconnected(bye) if bye.reason.is_error() => {
-                Exit::Refused(bye.reason.code())
-            }
-            SessionError::Disconnected(_) => Exit::Lost,
-            SessionError::NoConnAck => Exit::Timeout,
-            SessionError::NoPingResp | SessionError::NoAnswer => Exit::Silent,
-            SessionError::Packet(_) | SessionError::Protocol(..) => Exit::Protocol,
-            SessionError::TooLong(_) => Exit::Usage,
-            SessionError::Auth(_) => Exit::Refused(Reason::NOT_AUTHORIZED.code()),
+            SessionError::Disconnected(bye) if bye.reason.is_error() => Exit(bye.reason.code()),
+            SessionError::Disconnected(_) => Exit::LOST,
+            SessionError::NoConnAck => Exit::TIMEOUT,
+            SessionError::NoPingResp | SessionError::NoAnswer => Exit::SILENT,
+            SessionError::Packet(_) | SessionError::Protocol(..) => Exit::PROTOCOL,
+            SessionError::TooLong(_) => Exit::USAGE,
+            SessionError::Auth(_) => Exit(Reason::NOT_AUTHORIZED.code()),
         },
         LinkError::Closed
         | LinkError::BetterBroker
         | LinkError::Asked
         | LinkError::Io(_)
-        | LinkError::ThrownOut { .. } => Exit::Lost,
-        LinkError::Stuck => Exit::Silent,
-        LinkError::Password { .. } => Exit::Local,
+        | LinkError::ThrownOut { .. } => Exit::LOST,
+        LinkError::Stuck => Exit::SILENT,
+        LinkError::Password { .. } => Exit::LOCAL,
     };
     Failure::new(exit, in_options(&error.to_string()))
 }
@@ -71,16 +69,16 @@ pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
 /// The failure of a command that could not connect.
 pub(super) fn of_connect(error: &ConnectError) -> Failure {
     let exit = match error {
-        ConnectError::NoBroker => Exit::Usage,
-        ConnectError::Lookup { .. } | ConnectError::NoAddress { .. } => Exit::Dns,
-        ConnectError::Proxy { .. } => Exit::Proxy,
+        ConnectError::NoBroker => Exit::USAGE,
+        ConnectError::Lookup { .. } | ConnectError::NoAddress { .. } => Exit::DNS,
+        ConnectError::Proxy { .. } => Exit::PROXY,
         ConnectError::TlsFile(_)
         | ConnectError::Tls { .. }
         | ConnectError::NoTls
-        | ConnectError::UntrustedWithCredentials { .. } => Exit::Tls,
-        ConnectError::WebSocket { .. } => Exit::Protocol,
-        ConnectError::Deadline { .. } => Exit::Timeout,
-        _ => Exit::Tcp,
+        | ConnectError::UntrustedWithCredentials { .. } => Exit::TLS,
+        ConnectError::WebSocket { .. } => Exit::PROTOCOL,
+        ConnectError::Deadline { .. } => Exit::TIMEOUT,
+        _ => Exit::TCP,
     };
     Failure::new(exit, in_options(&error.to_string()))
 }

@@ -36,7 +36,7 @@ fn read(input: &mut dyn BufRead, longest: usize) -> Result<Option<Bytes>, Failur
         return Ok(None);
     } else if line.len() > longest {
         let text = format!("a line of the standard input has more than {longest} bytes");
-        return Err(Failure::new(Exit::TooLarge, text));
+        return Err(Failure::new(Exit::TOO_LARGE, text));
     }
     Ok(Some(line.into()))
 }
@@ -52,7 +52,7 @@ mod tests {
         let lines: Vec<_> = std::iter::from_fn(&mut next).collect();
         assert_eq!(lines, [&b"a"[..], b"", b"b\r", b"c"]);
         assert_eq!(read(&mut &b"abc\n"[..], 3).unwrap().unwrap(), "abc");
-        assert_eq!(read(&mut &b"abcd\n"[..], 3).unwrap_err().exit, Exit::TooLarge);
-        assert_eq!(read(&mut &b"abcd"[..], 3).unwrap_err().exit, Exit::TooLarge);
+        assert_eq!(read(&mut &b"abcd\n"[..], 3).unwrap_err().exit, Exit::TOO_LARGE);
+        assert_eq!(read(&mut &b"abcd"[..], 3).unwrap_err().exit, Exit::TOO_LARGE);
     }
 }

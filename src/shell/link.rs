@@ -136,7 +136,7 @@ impl ShellLink {
                 event = self.next() => event,
                 () = sleep_until(due) => {
                     let text = format!("not connected within {} s", timeout.as_secs_f32());
-                    return Err(Failure::new(Exit::Timeout, text));
+                    return Err(Failure::new(Exit::TIMEOUT, text));
                 }
             };
             match event {
@@ -157,9 +157,9 @@ impl ShellLink {
     /// An error for those events that end any command.
     pub(super) fn interrupted(&mut self, event: ShellEvent) -> Result<(), Failure> {
         match event {
-            ShellEvent::Signal(number) => Err(Failure::new(Exit::Signal(number), "")),
-            ShellEvent::Timeout => Err(Failure::new(Exit::Timeout, TIMED_OUT)),
-            ShellEvent::Stopped => Err(Failure::new(Exit::Lost, "the link ended")),
+            ShellEvent::Signal(number) => Err(Failure::new(Exit::signal(number), "")),
+            ShellEvent::Timeout => Err(Failure::new(Exit::TIMEOUT, TIMED_OUT)),
+            ShellEvent::Stopped => Err(Failure::new(Exit::LOST, "the link ended")),
             ShellEvent::Down(error) => Err(self.failure(&error)),
             ShellEvent::Session(_) | ShellEvent::Outcome(..) => Ok(()),
         }

@@ -66,7 +66,7 @@ fn whole(from: &mut dyn Read, what: &str) -> Result<Bytes, Failure> {
         Some(payload) => Ok(payload.into()),
         None => {
             let text = format!("{what}: a message has at most {MAX_PAYLOAD} bytes");
-            Err(Failure::new(Exit::TooLarge, text))
+            Err(Failure::new(Exit::TOO_LARGE, text))
         }
     }
 }
@@ -157,12 +157,12 @@ impl Publisher<'_> {
                     Outcome::Delivered(_) | Outcome::Replaced => return Ok(()),
                     Outcome::Refused(reason) => reason,
                     Outcome::Dropped => {
-                        return Err(Failure::new(Exit::Local, "no room for the message"));
+                        return Err(Failure::new(Exit::LOCAL, "no room for the message"));
                     }
                 };
                 let exit = match reason.code() {
-                    0x95 => Exit::TooLarge,
-                    code => Exit::Refused(code),
+                    0x95 => Exit::TOO_LARGE,
+                    code => Exit(code),
                 };
                 let text = format!("the broker does not take the message for {topic}: {reason}");
                 self.link.warn(&text);

@@ -42,7 +42,7 @@ pub(super) struct CheckReport {
 impl CheckReport {
     pub(super) fn exit(&self) -> Exit {
         let failed = self.steps.iter().find_map(|step| step.result.as_ref().err());
-        failed.map_or(Exit::Done, |failure| failure.exit)
+        failed.map_or(Exit::DONE, |failure| failure.exit)
     }
 
     /// For people: a line for each step.
@@ -55,7 +55,7 @@ impl CheckReport {
             let _ = writeln!(text, "  {name:<9} {word:<6} {ms:>8.1} ms  {sentence}");
         }
         let verdict = match self.exit() {
-            Exit::Done => "everything works",
+            Exit::DONE => "everything works",
             _ => "the steps after it were not tried",
         };
         let _ = writeln!(text, "{verdict}");
@@ -70,8 +70,8 @@ impl CheckReport {
         };
         let steps: Vec<Value> = self.steps.iter().map(step).collect();
         let exit = self.exit();
-        let ok = exit == Exit::Done;
-        let report = json!({"broker": self.broker, "ok": ok, "exit": exit.code(), "steps": steps});
+        let ok = exit == Exit::DONE;
+        let report = json!({"broker": self.broker, "ok": ok, "exit": exit.0, "steps": steps});
         format!("{report}\n")
     }
 
@@ -137,8 +137,8 @@ async fn take_all(
         Ok(((), format!("connected with MQTT {version}{kept}{open}")))
     };
     if report.step("login", login).await.is_none() {
-        let unknown = [Exit::Refused(Reason::UNSUPPORTED_PROTOCOL_VERSION.code()), Exit::Lost];
-        return !unknown.contains(&report.exit()) && report.exit() != Exit::Protocol;
+        let unknown = Exit(Reason::UNSUPPORTED_PROTOCOL_VERSION.code());
+        return ![unknown, Exit::LOST, Exit::PROTOCOL].contains(&report.exit());
     }
     round_trips(options, &mut link, report).await;
     link.end().await;
@@ -206,7 +206,7 @@ async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckRep
                     return granted.map_err(|reason| {
                         let text =
                             format!("the broker refuses the subscription of {topic}: {reason}");
-                        Failure::new(Exit::Refused(reason.code()), text)
+                        Failure::new(Exit(reason.code()), text)
                     });
                 }
                 other => link.interrupted(other)?,
@@ -214,7 +214,7 @@ async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckRep
         }
     };
     let subscribed = async {
-        let granted = within(subscribed, Exit::Timeout, "SUBACK").await?;
+        let granted = within(subscribed, Exit::TIMEOUT, "SUBACK").await?;
         Ok((granted, format!("the broker grants QoS {} on {topic}", granted.bits())))
     };
     let granted = report.step("subscribe", subscribed).await?;
@@ -223,7 +223,7 @@ async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckRep
     {
         let trip = async {
             let came =
-                within(round_trip(link, &topic, qos), Exit::RoundTrip(qos.bits()), "message");
+                within(round_trip(link, &topic, qos), Exit::round_trip(qos.bits()), "message");
             let came = came.await?;
             let expected = qos.min(granted);
             let text = match came == expected {
@@ -253,7 +253,7 @@ async fn round_trip(link: &mut ShellLink, topic: &Topic, qos: Qos) -> Result<Qos
             }
             ShellEvent::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
                 let text = format!("the broker refuses the message: {reason}");
-                return Err(Failure::new(Exit::RoundTrip(qos.bits()), text));
+                return Err(Failure::new(Exit::round_trip(qos.bits()), text));
             }
             ShellEvent::Session(Event::Message(message)) => {
                 link.acknowledge(&message);

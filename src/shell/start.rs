@@ -70,7 +70,7 @@ fn password(connection: &Connection) -> Result<Option<Secret>, Failure> {
             first_line(&mut std::io::BufReader::new(file), &what)?
         }
         Some(Password::Variable(name)) => Secret::from(std::env::var(name).map_err(|_| {
-            Failure::new(Exit::Usage, format!("--password-env {name}: there is no such variable"))
+            Failure::new(Exit::USAGE, format!("--password-env {name}: there is no such variable"))
         })?),
     }))
 }
@@ -116,7 +116,7 @@ pub(super) fn connector(connection: &Connection, credentials: bool) -> Result<Co
 
 /// PEM data that comes through a pipe, as in `--key <(age -d key.age)`: that can be read once only.
 fn piped(path: &Path) -> Result<Pem, Failure> {
-    let failed = |why: String| Failure::new(Exit::Tls, format!("{}: {why}", path.display()));
+    let failed = |why: String| Failure::new(Exit::TLS, format!("{}: {why}", path.display()));
     let bytes = std::fs::File::open(path).and_then(|pipe| at_most(pipe, LARGEST_PEM));
     match bytes.map_err(|error| failed(error.to_string()))? {
         Some(bytes) => Ok(Pem::Text(bytes.into())),
@@ -127,7 +127,7 @@ fn piped(path: &Path) -> Result<Pem, Failure> {
 /// All certificates of a folder as one text: like mosquitto, of files that end in `.crt` or `.pem`.
 fn authorities(folder: &Path) -> Result<Secret, Failure> {
     let failed =
-        |e: std::io::Error| Failure::new(Exit::Tls, format!("--capath {}: {e}", folder.display()));
+        |e: std::io::Error| Failure::new(Exit::TLS, format!("--capath {}: {e}", folder.display()));
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -145,5 +145,5 @@ fn authorities(folder: &Path) -> Result<Secret, Failure> {
         return Ok(text.into());
     }
     let text = format!("--capath {}: no certificates in *.crt or *.pem there", folder.display());
-    Err(Failure::new(Exit::Tls, text))
+    Err(Failure::new(Exit::TLS, text))
 }

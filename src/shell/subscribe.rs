@@ -145,7 +145,7 @@ impl Subscriber<'_> {
         match self.refused {
             Some(reason) if self.granted == 0 => {
                 let text = "All subscription requests were denied.";
-                Err(Failure::new(Exit::Refused(reason.code()), text))
+                Err(Failure::new(Exit(reason.code()), text))
             }
             _ => self.subscribed(link),
         }
@@ -221,8 +221,8 @@ impl Subscriber<'_> {
         }
         match write(&text) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::new(Exit::Done, "")),
-            Err(error) => Err(Failure::new(Exit::Local, error.to_string())),
+            Ok(false) => Err(Failure::new(Exit::DONE, "")),
+            Err(error) => Err(Failure::new(Exit::LOCAL, error.to_string())),
         }
     }
 }

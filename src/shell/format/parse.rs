@@ -27,29 +27,26 @@ struct Scan<'a> {
 pub(super) fn pieces(text: &[u8], pretty: bool) -> Result<Vec<FormatPiece>, FormatError> {
     let mut scan = Scan { text: text.iter().copied().peekable(), pretty };
     let mut pieces = Vec::new();
-    let mut literal = Vec::new();
     while let Some(byte) = scan.text.next() {
-        let piece = match byte {
-            b'%' => scan.field()?,
-            b'@' => match scan.text.next().ok_or(FormatError::Cut)? {
-                b'@' => FormatPiece::Literal(b"@".to_vec()),
-                letter => FormatPiece::Time(letter),
-            },
-            b'\\' => FormatPiece::Literal(vec![scan.escape()?]),
-            plain => FormatPiece::Literal(vec![plain]),
-        };
-        match piece {
-            FormatPiece::Literal(bytes) => literal.extend(bytes),
-            piece => {
-                if !literal.is_empty() {
-                    pieces.push(FormatPiece::Literal(std::mem::take(&mut literal)));
-                }
-                pieces.push(piece);
+        let literal = match byte {
+            b'%' => {
+                pieces.push(scan.field()?);
+                continue;
             }
+            b'@' => match scan.text.next().ok_or(FormatError::Cut)? {
+                b'@' => b'@',
+                letter => {
+                    pieces.push(FormatPiece::Time(letter));
+                    continue;
+                }
+            },
+            b'\\' => scan.escape()?,
+            plain => plain,
+        };
+        match pieces.last_mut() {
+            Some(FormatPiece::Literal(bytes)) => bytes.push(literal),
+            _ => pieces.push(FormatPiece::Literal(vec![literal])),
         }
-    }
-    if !literal.is_empty() {
-        pieces.push(FormatPiece::Literal(literal));
     }
     Ok(pieces)
 }

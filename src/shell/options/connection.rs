@@ -83,7 +83,7 @@ pub(super) struct Parts {
 struct Will {
     topic: Option<Topic>,
     payload: Vec<u8>,
-    qos: Qos,
+    qos: Option<Qos>,
     retain: bool,
 }
 
@@ -213,7 +213,7 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     ("--will-payload --will_message -w", "TEXT", "its payload", |c, v| {
         set(&mut c.will().payload, Ok(v.bytes()))
     }),
-    ("--will-qos --will_qos", "QOS", "0, 1, 2", |c, v| set(&mut c.will().qos, v.qos())),
+    ("--will-qos --will_qos", "QOS", "0, 1, 2", |c, v| some(&mut c.will().qos, v.qos())),
     ("--will-retain", "", "retain it", |c, _| on(&mut c.will().retain)),
     ("--will_retain", "FLAG", "", |c, v| {
         set(&mut c.will().retain, v.one_of([("0", false), ("1", true)]))
@@ -403,7 +403,12 @@ impl Connection {
         session.will = self.parts.will.take().and_then(|will| {
             let properties = shared(&self.properties.will);
             let message = Message::new(will.topic?, will.payload);
-            Some(Message { qos: will.qos, retain: will.retain, properties, ..message })
+            Some(Message {
+                qos: will.qos.unwrap_or(Qos::AtMostOnce),
+                retain: will.retain,
+                properties,
+                ..message
+            })
         });
         Ok(())
     }

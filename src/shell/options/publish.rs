@@ -39,7 +39,7 @@ pub struct PublishOptions {
     names: Vec<Topic>,
     default_name: Option<Topic>,
     qos: Vec<Qos>,
-    default_qos: Qos,
+    default_qos: Option<Qos>,
 }
 
 impl PublishOptions {
@@ -93,7 +93,7 @@ Usage: tty2mqtt pub [OPTIONS] -t TOPIC {-m TEXT | -f FILE | -s | -l | -n}
     fn defaults_end(&mut self) {
         self.default_name = self.names.pop();
         self.names.clear();
-        self.default_qos = self.qos.pop().unwrap_or_default();
+        self.default_qos = self.qos.pop();
         self.qos.clear();
     }
 

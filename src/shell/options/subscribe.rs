@@ -31,7 +31,7 @@ pub struct SubscribeOptions {
     pub chance: Option<u16>,
     names: Vec<TopicFilter>,
     qos: Vec<Qos>,
-    default_qos: Qos,
+    default_qos: Option<Qos>,
     verbose: bool,
     pretty: bool,
     json: bool,
@@ -88,7 +88,7 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
 
     fn defaults_end(&mut self) {
         // As with mosquitto, the topics of the file stay.
-        self.default_qos = self.qos.pop().unwrap_or_default();
+        self.default_qos = self.qos.pop();
         self.qos.clear();
     }
 
@@ -119,12 +119,12 @@ Usage: tty2mqtt sub [OPTIONS] -t TOPIC...   (formats of -F: docs/SHELL.md)
 pub(super) fn pair<T>(
     topics: Vec<T>,
     qos: &[Qos],
-    default: Qos,
+    default: Option<Qos>,
 ) -> Result<Vec<(T, Qos)>, UsageError> {
     if qos.len() > topics.len().max(1) {
         return wrong(format!("{} times -q for {} times -t", qos.len(), topics.len()));
     }
-    let last = qos.last().copied().unwrap_or(default);
+    let last = qos.last().copied().or(default).unwrap_or(Qos::AtMostOnce);
     let each = qos.iter().copied().chain(std::iter::repeat(last));
     Ok(topics.into_iter().zip(each).collect())
 }

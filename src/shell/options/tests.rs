@@ -85,6 +85,8 @@ fn the_names_of_aikos_commands() {
                          --will-retain",
     );
     assert_eq!(short.connection.session.will, session.will);
+    let will = publish("-n -t t --will-topic w").connection.session.will.unwrap();
+    assert_eq!((will.qos, will.retain), (Qos::AtMostOnce, false));
     assert_eq!(host(&run::<TestOptions>("-d -i me -p 1 broker", &[]).unwrap()), ("broker", 1));
 }
 
