@@ -2,12 +2,13 @@
 //! ends when one of them is `quit`.
 
 use super::failure::Failure;
-use super::link::{ShellEvent, ShellLink};
+use super::link::ShellLink;
 use super::options::Test;
 use crate::base::plain::{plain, plain_bytes};
+use crate::mqtt::link::Event;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Subscription};
-use crate::mqtt::session::Event;
+use crate::mqtt::session;
 use crate::mqtt::topic::{Qos, TopicFilter};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) async fn dialogue(options: &Test, link: &mut ShellLink) -> Result<(),
         tokio::select! {
             _ = each.tick() => say(link, "message"),
             event = link.next() => match event {
-                ShellEvent::Session(Event::Message(message)) => {
+                Ok(Event::Session(session::Event::Message(message))) => {
                     let (topic, text) = (plain(message.topic.as_str()), plain_bytes(&message.payload));
                     // A reader that went away does not end the test.
                     let _ = writeln!(io::stdout(), "Topic: {topic}, message: '{text}'");
@@ -43,12 +44,12 @@ pub(super) async fn dialogue(options: &Test, link: &mut ShellLink) -> Result<(),
                         break;
                     }
                 }
-                ShellEvent::Session(Event::Subscribed { granted: Err(reason), .. }) => {
+                Ok(Event::Session(session::Event::Subscribed { granted: Err(reason), .. })) => {
                     link.warn(&format!("the broker refuses the subscription of {listen}: {reason}"));
                 }
-                ShellEvent::Down(error) => link.lost(&error)?,
-                ShellEvent::Signal(_) => break,
-                other => link.interrupted(other)?,
+                Ok(Event::Down(error)) => link.lost(&error)?,
+                Err(failure) if failure.exit.is_signal() => break,
+                other => link.interrupted(other?)?,
             },
         }
     }

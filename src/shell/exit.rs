@@ -48,4 +48,8 @@ impl Exit {
     pub fn signal(number: u8) -> Exit {
         Exit(128 + number)
     }
+
+    pub fn is_signal(self) -> bool {
+        [Exit::signal(2), Exit::signal(15)].contains(&self)
+    }
 }

@@ -8,41 +8,25 @@ use crate::mqtt::link::{Event, Link, LinkError};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Reason};
 use crate::mqtt::session::{self, Received, Session, SessionError};
-use crate::mqtt::source::{MessageId, Outcome, Source};
+use crate::mqtt::source::{MessageId, Source};
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-/// What a command waits for.
-#[derive(Debug)]
-pub(super) enum ShellEvent {
-    Session(session::Event),
-    /// The link ended, or could not be made.
-    Down(LinkError),
-    /// The link ended and is not made again.
-    Stopped,
-    /// The result of publishing a message.
-    Outcome(MessageId, Outcome),
-    /// SIGINT or SIGTERM, by number.
-    Signal(u8),
-    Timeout,
-}
-
 /// What ends a wait.
 #[derive(Clone, Copy, Debug)]
 enum Until {
-    /// An event.
     Event,
     /// An event, or the last byte.
     Written,
 }
 
-/// The link of a command.
 #[derive(Debug)]
 pub(super) struct ShellLink {
     link: Link,
-    queue: Fifo,
+    /// Messages without an outcome yet.
+    pub(super) queue: Fifo,
     due: Option<Instant>,
     interrupt: Signal,
     terminate: Signal,
@@ -70,14 +54,9 @@ impl ShellLink {
         &mut self.link.session
     }
 
-    /// Queues a message; [`ShellEvent::Outcome`] follows.
+    /// Queues a message; [`Event::Outcome`] follows.
     pub(super) fn publish(&mut self, message: Message) -> MessageId {
         self.queue.push(message)
-    }
-
-    /// Messages without an outcome yet, and their bytes.
-    pub(super) fn waiting(&self) -> (usize, usize) {
-        (self.queue.len(), self.queue.bytes())
     }
 
     pub(super) fn acknowledge(&mut self, message: &Received) {
@@ -86,22 +65,22 @@ impl ShellLink {
         }
     }
 
-    /// The next thing that happens. Cancel-safe.
-    pub(super) async fn next(&mut self) -> ShellEvent {
+    /// The next event; an error at SIGINT, at SIGTERM and when the command's time is over. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Event, Failure> {
         loop {
-            if let Some(event) = self.wait(Until::Event).await {
-                return event;
+            if let Some(event) = self.wait(Until::Event).await? {
+                return Ok(event);
             }
         }
     }
 
     /// `None` if nothing happened, or if everything was written with [`Until::Written`].
-    async fn wait(&mut self, until: Until) -> Option<ShellEvent> {
+    async fn wait(&mut self, until: Until) -> Result<Option<Event>, Failure> {
         if let Some((id, outcome)) = self.queue.outcome() {
-            return Some(ShellEvent::Outcome(id, outcome));
+            return Ok(Some(Event::Outcome(id, outcome)));
         }
         if self.link.is_stopped() {
-            return Some(ShellEvent::Stopped);
+            return Ok(Some(Event::Stopped));
         }
         let ShellLink { link, queue, due, interrupt, terminate, .. } = self;
         let event = async {
@@ -110,20 +89,15 @@ impl ShellLink {
                 Until::Written => link.written(queue).await,
             }
         };
-        let event = tokio::select! {
-            _ = interrupt.recv() => return Some(ShellEvent::Signal(2)),
-            _ = terminate.recv() => return Some(ShellEvent::Signal(15)),
+        tokio::select! {
+            _ = interrupt.recv() => Err(Failure::new(Exit::signal(2), "")),
+            _ = terminate.recv() => Err(Failure::new(Exit::signal(15), "")),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                return Some(ShellEvent::Timeout);
+                Err(Failure::new(Exit::TIMEOUT, TIMED_OUT))
             }
-            event = event => event,
-        };
-        match event? {
-            Event::Session(event) => Some(ShellEvent::Session(event)),
-            Event::Down(error) => Some(ShellEvent::Down(error)),
-            Event::Stopped => Some(ShellEvent::Stopped),
-            Event::Outcome(id, outcome) => Some(ShellEvent::Outcome(id, outcome)),
-            Event::SourceWants | Event::Emptied => None,
+            event = event => {
+                Ok(event.filter(|event| !matches!(event, Event::SourceWants | Event::Emptied)))
+            }
         }
     }
 
@@ -133,15 +107,15 @@ impl ShellLink {
         let mut tried = self.link.session.version();
         loop {
             let event = tokio::select! {
-                event = self.next() => event,
+                event = self.next() => event?,
                 () = sleep_until(due) => {
                     let text = format!("not connected within {} s", timeout.as_secs_f32());
                     return Err(Failure::new(Exit::TIMEOUT, text));
                 }
             };
             match event {
-                ShellEvent::Session(session::Event::Connected(answer)) => return Ok(answer),
-                ShellEvent::Down(error) => {
+                Event::Session(session::Event::Connected(answer)) => return Ok(answer),
+                Event::Down(error) => {
                     let next = self.link.session.version();
                     if next >= tried {
                         return Err(failure::of_link(&error, tried));
@@ -155,13 +129,11 @@ impl ShellLink {
     }
 
     /// An error for those events that end any command.
-    pub(super) fn interrupted(&mut self, event: ShellEvent) -> Result<(), Failure> {
+    pub(super) fn interrupted(&mut self, event: Event) -> Result<(), Failure> {
         match event {
-            ShellEvent::Signal(number) => Err(Failure::new(Exit::signal(number), "")),
-            ShellEvent::Timeout => Err(Failure::new(Exit::TIMEOUT, TIMED_OUT)),
-            ShellEvent::Stopped => Err(Failure::new(Exit::LOST, "the link ended")),
-            ShellEvent::Down(error) => Err(self.failure(&error)),
-            ShellEvent::Session(_) | ShellEvent::Outcome(..) => Ok(()),
+            Event::Stopped => Err(Failure::new(Exit::LOST, "the link ended")),
+            Event::Down(error) => Err(self.failure(&error)),
+            _ => Ok(()),
         }
     }
 
@@ -193,18 +165,15 @@ impl ShellLink {
 
     /// Writes what is left, then DISCONNECT, and waits until the link has ended.
     pub(super) async fn leave(&mut self) -> Result<(), Failure> {
-        while let Some(event) = self.wait(Until::Written).await {
-            match event {
-                ShellEvent::Stopped | ShellEvent::Down(_) => return Ok(()),
-                other => self.interrupted(other)?,
+        while let Some(event) = self.wait(Until::Written).await? {
+            if matches!(event, Event::Stopped | Event::Down(_)) {
+                return Ok(());
             }
         }
+        self.due = None;
         self.link.leave(Reason::SUCCESS);
-        // DISCONNECT is on its way; the broker's reaction to it changes nothing.
-        while !matches!(
-            self.next().await,
-            ShellEvent::Stopped | ShellEvent::Down(_) | ShellEvent::Signal(_)
-        ) {}
+        // DISCONNECT is on its way; the broker's reaction to it changes nothing, nor does a signal.
+        while !matches!(self.next().await, Ok(Event::Stopped | Event::Down(_)) | Err(_)) {}
         Ok(())
     }
 
@@ -212,6 +181,6 @@ impl ShellLink {
     pub(super) async fn end(&mut self) {
         self.due = None;
         self.link.leave(Reason::SUCCESS);
-        while !matches!(self.next().await, ShellEvent::Stopped | ShellEvent::Down(_)) {}
+        while !matches!(self.next().await, Ok(Event::Stopped | Event::Down(_))) {}
     }
 }

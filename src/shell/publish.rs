@@ -3,11 +3,12 @@
 use super::exit::Exit;
 use super::failure::Failure;
 use super::lines;
-use super::link::{ShellEvent, ShellLink};
+use super::link::ShellLink;
 use super::options::Publish;
 use super::options::connection::shared;
 use super::options::publish::{MAX_PAYLOAD, PayloadSource};
 use crate::mqtt::files::at_most;
+use crate::mqtt::link::Event;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties};
 use crate::mqtt::source::{MessageId, Outcome};
@@ -113,7 +114,7 @@ impl Publisher<'_> {
                 let until = Instant::now() + delay;
                 loop {
                     tokio::select! {
-                        event = self.link.next() => self.take(event)?,
+                        event = self.link.next() => self.take(event?)?,
                         () = sleep_until(until) => break,
                     }
                 }
@@ -127,7 +128,7 @@ impl Publisher<'_> {
     /// Waits for all acknowledgements.
     async fn settle(&mut self) -> Result<(), Failure> {
         while !self.pending.is_empty() {
-            let event = self.link.next().await;
+            let event = self.link.next().await?;
             self.take(event)?;
         }
         Ok(())
@@ -136,10 +137,10 @@ impl Publisher<'_> {
     async fn lines(&mut self) -> Result<(), Failure> {
         let mut lines = lines::of_stdin(MAX_PAYLOAD);
         loop {
-            let (messages, bytes) = self.link.waiting();
-            let has_room = messages < WINDOW.0 && bytes < WINDOW.1;
+            let queue = &self.link.queue;
+            let has_room = queue.len() < WINDOW.0 && queue.bytes() < WINDOW.1;
             tokio::select! {
-                event = self.link.next() => self.take(event)?,
+                event = self.link.next() => self.take(event?)?,
                 line = lines.recv(), if has_room => match line {
                     Some(line) => self.push(&line?),
                     None => break,
@@ -149,9 +150,9 @@ impl Publisher<'_> {
         self.settle().await
     }
 
-    fn take(&mut self, event: ShellEvent) -> Result<(), Failure> {
+    fn take(&mut self, event: Event) -> Result<(), Failure> {
         match event {
-            ShellEvent::Outcome(ticket, outcome) => {
+            Event::Outcome(ticket, outcome) => {
                 let topic = self.pending.remove(&ticket).unwrap_or_default();
                 let reason = match outcome {
                     Outcome::Delivered(_) | Outcome::Replaced => return Ok(()),
@@ -169,7 +170,7 @@ impl Publisher<'_> {
                 self.refused.get_or_insert(Failure::new(exit, ""));
                 Ok(())
             }
-            ShellEvent::Down(error) if self.options.own.source == PayloadSource::Lines => {
+            Event::Down(error) if self.options.own.source == PayloadSource::Lines => {
                 self.link.lost(&error)
             }
             other => self.link.interrupted(other),

@@ -3,13 +3,13 @@
 
 use super::exit::Exit;
 use super::failure::{self, Failure};
-use super::link::{ShellEvent, ShellLink};
+use super::link::ShellLink;
 use super::options::Test;
 use super::start;
-use crate::mqtt::link::{self, Io, Link};
+use crate::mqtt::link::{self, Event, Io, Link};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Reason, Subscription, Version};
-use crate::mqtt::session::{Event, Session};
+use crate::mqtt::session::{self, Session};
 use crate::mqtt::source::Outcome;
 use crate::mqtt::topic::{Qos, Topic, TopicFilter};
 use crate::mqtt::transport::{Connector, Stage};
@@ -199,8 +199,8 @@ async fn round_trips(options: &Test, link: &mut ShellLink, report: &mut CheckRep
     let request = link.session().subscribe(vec![subscription], &Properties::NONE);
     let subscribed = async {
         loop {
-            match link.next().await {
-                ShellEvent::Session(Event::Subscribed { request: of, granted, .. })
+            match link.next().await? {
+                Event::Session(session::Event::Subscribed { request: of, granted, .. })
                     if of == request =>
                 {
                     return granted.map_err(|reason| {
@@ -247,15 +247,13 @@ async fn round_trip(link: &mut ShellLink, topic: &Topic, qos: Qos) -> Result<Qos
         if let (Some(came), true) = (came, is_acknowledged) {
             return Ok(came);
         }
-        match link.next().await {
-            ShellEvent::Outcome(of, Outcome::Delivered(_)) if of == ticket => {
-                is_acknowledged = true
-            }
-            ShellEvent::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
+        match link.next().await? {
+            Event::Outcome(of, Outcome::Delivered(_)) if of == ticket => is_acknowledged = true,
+            Event::Outcome(of, Outcome::Refused(reason)) if of == ticket => {
                 let text = format!("the broker refuses the message: {reason}");
                 return Err(Failure::new(Exit::round_trip(qos.bits()), text));
             }
-            ShellEvent::Session(Event::Message(message)) => {
+            Event::Session(session::Event::Message(message)) => {
                 link.acknowledge(&message);
                 if message.payload == payload.as_bytes() {
                     came = Some(message.qos);

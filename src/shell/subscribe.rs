@@ -5,13 +5,14 @@ use super::failure::Failure;
 use super::format::time::Moment;
 use super::format::zone::TimeZone;
 use super::format::{NotJson, PrintedMessage};
-use super::link::{ShellEvent, ShellLink};
+use super::link::ShellLink;
 use super::options::Subscribe;
 use crate::base::clock::Now;
 use crate::base::command_line::write;
+use crate::mqtt::link::Event;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{Properties, Reason, RetainHandling, Subscription};
-use crate::mqtt::session::{Event, Received};
+use crate::mqtt::session::{self, Received};
 use crate::mqtt::source::MessageId;
 use crate::mqtt::topic::{Qos, TopicFilter};
 use bytes::Bytes;
@@ -59,11 +60,11 @@ pub(super) async fn subscribe(options: &Subscribe, link: &mut ShellLink) -> Resu
         }
         match link.next().await {
             // The normal end of this command.
-            ShellEvent::Signal(_) => {
+            Err(failure) if failure.exit.is_signal() => {
                 link.end().await;
                 return Ok(());
             }
-            event => subscriber.take(event, link)?,
+            event => subscriber.take(event?, link)?,
         }
     }
 }
@@ -84,24 +85,24 @@ struct Subscriber<'a> {
 }
 
 impl Subscriber<'_> {
-    fn take(&mut self, event: ShellEvent, link: &mut ShellLink) -> Result<(), Failure> {
+    fn take(&mut self, event: Event, link: &mut ShellLink) -> Result<(), Failure> {
         match event {
-            ShellEvent::Session(Event::Message(message)) => self.message(message, link),
-            ShellEvent::Session(Event::Subscribed { filter, granted, .. }) => {
+            Event::Session(session::Event::Message(message)) => self.message(message, link),
+            Event::Session(session::Event::Subscribed { filter, granted, .. }) => {
                 self.answered(&filter, granted, link)
             }
-            ShellEvent::Session(Event::Unsubscribed { filter, .. }) => {
+            Event::Session(session::Event::Unsubscribed { filter, .. }) => {
                 self.leaving.retain(|left| *left != filter);
                 let only_that = self.options.own.filters.is_empty();
                 self.is_done |=
                     only_that && self.leaving.is_empty() && self.options.own.end_when_subscribed;
                 Ok(())
             }
-            ShellEvent::Session(Event::Oversize { topic, bytes, .. }) => {
+            Event::Session(session::Event::Oversize { topic, bytes, .. }) => {
                 link.warn(&format!("{topic}: a message of {bytes} bytes is too large"));
                 Ok(())
             }
-            ShellEvent::Session(Event::WildcardTopic { topic }) => {
+            Event::Session(session::Event::WildcardTopic { topic }) => {
                 let topic = topic.unwrap_or_default();
                 link.warn(&format!(
                     "{topic}: a message whose topic has a wildcard is skipped; RabbitMQ makes such \
@@ -109,11 +110,11 @@ impl Subscriber<'_> {
                 ));
                 Ok(())
             }
-            ShellEvent::Outcome(ticket, _) => {
+            Event::Outcome(ticket, _) => {
                 self.removing.remove(&ticket);
                 Ok(())
             }
-            ShellEvent::Down(error) => link.lost(&error),
+            Event::Down(error) => link.lost(&error),
             other => link.interrupted(other),
         }
     }
