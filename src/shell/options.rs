@@ -9,7 +9,7 @@ pub mod publish;
 pub mod subscribe;
 pub mod test;
 
-use arguments::{Item, Row, find};
+use arguments::{Argument, Row, find};
 use connection::Connection;
 use publish::PublishOptions;
 use std::ffi::OsString;
@@ -87,14 +87,11 @@ pub fn parse<O: CommandOptions>(
     let mut files = Vec::new();
     let mut items = Vec::new();
     for item in arguments::command_line(&mut parser, &kind_of)? {
-        match item {
-            Item::Option(option) => match option.name.as_str() {
-                "--help" => return Ok(Invocation::Help),
-                "--version" => return Ok(Invocation::Version),
-                "-o" | "--options" => files.push(option.path()),
-                _ => items.push(Item::Option(option)),
-            },
-            word => items.push(word),
+        match item.name.as_str() {
+            "--help" => return Ok(Invocation::Help),
+            "--version" => return Ok(Invocation::Version),
+            "-o" | "--options" => files.push(item.path()),
+            _ => items.push(item),
         }
     }
     let file = match &files[..] {
@@ -132,11 +129,10 @@ pub fn default_files<O: CommandOptions>() -> Vec<PathBuf> {
 }
 
 impl<O: CommandOptions> Options<O> {
-    fn take(&mut self, item: Item) -> Result<(), UsageError> {
-        let option = match item {
-            Item::Option(option) => option,
-            Item::Word(word) => return self.own.word(word, &mut self.connection),
-        };
+    fn take(&mut self, option: Argument) -> Result<(), UsageError> {
+        if option.name.is_empty() {
+            return self.own.word(option.os(), &mut self.connection);
+        }
         if let Some((.., take)) = find(O::OPTIONS, &option.name) {
             return take(&mut self.own, &option);
         }

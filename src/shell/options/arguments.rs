@@ -22,23 +22,14 @@ pub(super) const PROPERTY: &str = "PACKET NAME VALUE";
 /// The property with a name of its own between its name and its value.
 pub(super) const USER_PROPERTY: &str = "user-property";
 
-/// The row of an option.
 pub(super) fn find<T>(table: &'static [Row<T>], name: &str) -> Option<&'static Row<T>> {
     table.iter().find(|(names, ..)| names.split(' ').any(|other| other == name))
-}
-
-/// What stands on a command line or in a file.
-#[derive(Debug)]
-pub(super) enum Item {
-    Option(Argument),
-    /// A word that belongs to no option.
-    Word(OsString),
 }
 
 /// An option with its value.
 #[derive(Debug)]
 pub struct Argument {
-    /// As the user wrote it, such as `-t` or `--topic`.
+    /// As the user wrote it, such as `-t` or `--topic`; empty for a word that belongs to no option.
     pub(super) name: String,
     /// None, one, or the several of `-D`.
     pub(super) values: Vec<OsString>,
@@ -50,7 +41,7 @@ pub struct Argument {
 pub(super) fn command_line(
     parser: &mut lexopt::Parser,
     kind_of: &dyn Fn(&str) -> Option<&'static str>,
-) -> Result<Vec<Item>, UsageError> {
+) -> Result<Vec<Argument>, UsageError> {
     let mut items = Vec::new();
     loop {
         let name = match parser.next() {
@@ -58,7 +49,7 @@ pub(super) fn command_line(
             Ok(Some(lexopt::Arg::Short(letter))) => format!("-{letter}"),
             Ok(Some(lexopt::Arg::Long(name))) => format!("--{name}"),
             Ok(Some(lexopt::Arg::Value(word))) => {
-                items.push(Item::Word(word));
+                items.push(Argument { name: String::new(), values: vec![word], kind: "" });
                 continue;
             }
             // A value that an option does not have.
@@ -76,7 +67,7 @@ pub(super) fn command_line(
             count += usize::from(kind == PROPERTY && values.len() == 1 && value == USER_PROPERTY);
             values.push(value);
         }
-        items.push(Item::Option(Argument { name, values, kind }));
+        items.push(Argument { name, values, kind });
         if is_last {
             return Ok(items);
         }
@@ -89,7 +80,7 @@ pub(super) fn file(
     path: &str,
     text: &[u8],
     kind_of: &dyn Fn(&str) -> Option<&'static str>,
-    mut take: impl FnMut(Item) -> Result<(), UsageError>,
+    mut take: impl FnMut(Argument) -> Result<(), UsageError>,
 ) -> Result<(), UsageError> {
     for (n, line) in text.split(|b| *b == b'\n').enumerate() {
         let line = line.trim_ascii_start();
@@ -105,7 +96,7 @@ pub(super) fn file(
 fn one_line(
     line: &[u8],
     kind_of: &dyn Fn(&str) -> Option<&'static str>,
-) -> Result<Item, UsageError> {
+) -> Result<Argument, UsageError> {
     let end = line.iter().position(|b| *b == b' ').unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
     let name = String::from_utf8_lossy(name);
@@ -210,7 +201,6 @@ impl Argument {
         Ok(Pem::File(self.path()))
     }
 
-    /// Text in UTF-8.
     pub(super) fn text(&self) -> Result<String, UsageError> {
         let text = self.os().into_string();
         text.or_else(|_| self.wrong(format_args!("{} must be UTF-8", in_words(self.kind))))

@@ -148,17 +148,10 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
     ("-M --max-inflight", "N", "in flight [1000]", |c, v| {
         set(&mut c.session.inflight, v.number(1, 65_535))
     }),
-    ("--cafile", "FILE", "TLS; authorities", |c, v| {
-        c.parts.tls = true;
-        some(&mut c.transport.tls.ca_file, v.pem())
-    }),
-    ("--capath", "FOLDER", "a folder of them", |c, v| {
-        c.parts.tls = true;
-        some(&mut c.ca_path, Ok(v.path()))
-    }),
+    ("--cafile", "FILE", "TLS; authorities", |c, v| some(&mut c.transport.tls.ca_file, v.pem())),
+    ("--capath", "FOLDER", "a folder of them", |c, v| some(&mut c.ca_path, Ok(v.path()))),
     ("--tls-use-os-certs", "", "the system's", |c, _| on(&mut c.parts.tls)),
     ("--fingerprint", "SHA256", "its certificate", |c, v| {
-        c.parts.tls = true;
         some(&mut c.transport.tls.fingerprint, v.parse())
     }),
     ("--cert", "FILE", "our own certificate", |c, v| some(&mut c.transport.tls.cert_file, v.pem())),
@@ -194,10 +187,7 @@ pub(in crate::shell) const OPTIONS: &[Row<Connection>] = &[
         some(&mut c.transport.proxy, v.text()?.parse().or_else(|why| v.wrong(why)))
     }),
     ("--ws", "", "WebSocket", |c, _| on(&mut c.parts.websocket)),
-    ("--ws-path", "PATH", "[/mqtt]", |c, v| {
-        c.parts.websocket = true;
-        some(&mut c.parts.ws_path, v.text())
-    }),
+    ("--ws-path", "PATH", "[/mqtt]", |c, v| some(&mut c.parts.ws_path, v.text())),
     ("--unix", "SOCKET", "not by TCP", |c, v| some(&mut c.parts.unix, v.text())),
     ("-A --bind-address", "ADDRESS", "local address", |c, v| {
         some(&mut c.transport.network.local_address, v.parse())
@@ -308,9 +298,12 @@ impl Connection {
 
     /// All options have been read: completes session and transport.
     pub(super) fn finish(&mut self) -> Result<(), UsageError> {
+        let tls = &self.transport.tls;
+        let is_trusted = tls.ca_file.is_some() || tls.fingerprint.is_some();
         // As mosquitto's programs do.
-        self.parts.tls |= self.parts.port == Some(8883);
+        self.parts.tls |= is_trusted || self.ca_path.is_some() || self.parts.port == Some(8883);
         self.parts.tls &= !self.parts.no_tls && self.parts.unix.is_none();
+        self.parts.websocket |= self.parts.ws_path.is_some();
         self.finish_address();
         let tls = &self.transport.tls;
         if tls.cert_file.is_some() != tls.key_file.is_some() {

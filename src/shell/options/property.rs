@@ -19,7 +19,6 @@ pub struct PacketProperties {
     pub disconnect: Properties,
 }
 
-/// Packets by name.
 const PACKETS: [(&str, Place); 6] = [
     ("CONNECT", Place::Connect),
     ("PUBLISH", Place::Publish),
@@ -50,14 +49,17 @@ impl PacketProperties {
             ));
         };
         let at = |why: String| UsageError(format!("{} {packet} {name}: {why}", option.name));
-        let Some(mut property) = Property::each().into_iter().find(|it| it.name() == name) else {
-            let allowed = allowed(*place);
-            return Err(at(format!("there is no such property; {packet} has {allowed}")));
+        let all = Property::each();
+        let Some(property) = all.iter().find(|it| it.name() == name && it.is_for_client(*place))
+        else {
+            let allowed = all.iter().filter(|it| it.is_for_client(*place)).map(Property::name);
+            let allowed = allowed.collect::<Vec<_>>().join(", ");
+            return Err(at(match all.iter().any(|it| it.name() == name) {
+                true => format!("{packet} has no such property; it has {allowed}"),
+                false => format!("there is no such property; {packet} has {allowed}"),
+            }));
         };
-        if !property.is_for_client(*place) {
-            let allowed = allowed(*place);
-            return Err(at(format!("{packet} has no such property; it has {allowed}")));
-        }
+        let mut property = property.clone();
         let value = option.values.last().cloned().unwrap_or_default();
         fill(&mut property, value.into_vec()).map_err(at)?;
         if let Property::UserProperty(Pair(key, _)) = &mut property {
@@ -85,13 +87,6 @@ impl PacketProperties {
     }
 }
 
-fn allowed(place: Place) -> String {
-    let all = Property::each();
-    let names: Vec<_> =
-        all.iter().filter(|it| it.is_for_client(place)).map(Property::name).collect();
-    names.join(", ")
-}
-
 /// Takes a property's value from its text.
 fn fill(property: &mut Property, value: Vec<u8>) -> Result<(), String> {
     use Property::*;
@@ -106,25 +101,21 @@ fn fill(property: &mut Property, value: Vec<u8>) -> Result<(), String> {
         UserProperty(Pair(_, it)) => *it = text(value)?,
         ResponseTopic(it) => *it = topic(value)?,
         CorrelationData(it) | AuthData(it) => *it = data(value)?,
-        // No client sends these.
-        AssignedClientId(_)
-        | ServerKeepAlive(_)
-        | ResponseInfo(_)
-        | ServerReference(_)
-        | MaximumQos(_)
-        | RetainAvailable(_)
-        | WildcardAvailable(_)
-        | SubscriptionIdAvailable(_)
-        | SharedAvailable(_) => {}
+        // No client sends the others.
+        _ => {}
     }
     Ok(())
 }
 
-fn text(value: Vec<u8>) -> Result<String, String> {
+fn data(value: Vec<u8>) -> Result<Bytes, String> {
     if value.len() > usize::from(u16::MAX) {
         return Err("at most 65535 bytes".into());
     }
-    match String::from_utf8(value) {
+    Ok(value.into())
+}
+
+fn text(value: Vec<u8>) -> Result<String, String> {
+    match String::from_utf8(data(value)?.into()) {
         Ok(text) if text.contains('\0') => Err("NUL is not allowed".into()),
         Ok(text) => Ok(text),
         Err(_) => Err("not UTF-8".into()),
@@ -137,13 +128,6 @@ fn topic(value: Vec<u8>) -> Result<String, String> {
         topic if topic.contains(['+', '#']) => Err("no wildcards allowed".into()),
         topic => Ok(topic),
     }
-}
-
-fn data(value: Vec<u8>) -> Result<Bytes, String> {
-    if value.len() > usize::from(u16::MAX) {
-        return Err("at most 65535 bytes".into());
-    }
-    Ok(value.into())
 }
 
 fn number<N: FromStr + TryFrom<u64>>(value: Vec<u8>) -> Result<N, String> {

@@ -10,7 +10,6 @@ use std::time::Duration;
 /// The longest payload: what fits into a packet with the shortest topic (MQTT 2.2.3).
 pub(in crate::shell) const MAX_PAYLOAD: usize = 268_435_455 - 5;
 
-/// Where the payload comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PayloadSource {
     /// `-m`: this.
