@@ -6,6 +6,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 pub const OURS: &str = env!("CARGO_BIN_EXE_tty2mqtt");
 
+/// Options that give a message each property once, but for user properties.
+pub const PROPERTIES: &str = "-D PUBLISH content-type text/x -D publish response-topic r/t \
+     -D PUBLISH correlation-data abc -D PUBLISH payload-format-indicator 1";
+
 /// A command line, with an empty home so that nobody's defaults count.
 pub fn command(program: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(program[0]);

@@ -1,6 +1,8 @@
 //! `tty2mqtt pub`
 
-use crate::shell::program::{OURS, command, ours, output, retained, signal, spawn, theirs};
+use crate::shell::program::{
+    OURS, PROPERTIES, command, ours, output, retained, signal, spawn, theirs,
+};
 use crate::support::mosquitto::{Counter, Mosquitto};
 use std::process::Stdio;
 
@@ -13,6 +15,9 @@ fn what_it_publishes_is_what_mosquitto_pub_publishes() {
     let file = folder.path().join("payload");
     std::fs::write(&file, b"a\0b\xFF\nc").unwrap();
     let file = file.to_str().unwrap();
+    let user_properties = "-m x -D PUBLISH user-property k v -D PUBLISH user-property k w";
+    let user_properties: Vec<_> = user_properties.split(' ').collect();
+    let properties: Vec<_> = ["-m", "x"].into_iter().chain(PROPERTIES.split(' ')).collect();
     let cases: [&[&str]; 9] = [
         &["-m", "hello"],
         &["-m", "-5", "-q", "1"],
@@ -20,40 +25,8 @@ fn what_it_publishes_is_what_mosquitto_pub_publishes() {
         &["-f", file, "-V", "5"],
         &["-s", "-q", "1"],
         &["-m", "x", "--repeat", "3", "--repeat-delay", "0.01"],
-        &[
-            "-m",
-            "x",
-            "-D",
-            "PUBLISH",
-            "user-property",
-            "k",
-            "v",
-            "-D",
-            "PUBLISH",
-            "user-property",
-            "k",
-            "w",
-        ],
-        &[
-            "-m",
-            "x",
-            "-D",
-            "PUBLISH",
-            "content-type",
-            "text/x",
-            "-D",
-            "publish",
-            "response-topic",
-            "r/t",
-            "-D",
-            "PUBLISH",
-            "correlation-data",
-            "abc",
-            "-D",
-            "PUBLISH",
-            "payload-format-indicator",
-            "1",
-        ],
+        &user_properties,
+        &properties,
         &["-m", "x", "-i", "me", "-k", "30", "-q", "1", "-c", "-V", "mqttv5", "--quiet"],
     ];
     let input = b"standard\ninput\n";

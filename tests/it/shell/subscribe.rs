@@ -1,6 +1,6 @@
 //! `tty2mqtt sub`
 
-use crate::shell::program::{OURS, command, ours, output, signal, spawn, theirs};
+use crate::shell::program::{OURS, PROPERTIES, command, ours, output, signal, spawn, theirs};
 use crate::support::lines::Lines;
 use crate::support::mosquitto::Mosquitto;
 use std::process::Command;
@@ -12,34 +12,8 @@ use tty2mqtt::testing::shell::format::zone::TimeZone;
 /// Messages that a broker keeps, so that whoever comes gets the same.
 fn keep(broker: &Mosquitto) -> usize {
     let port = broker.port.to_string();
-    let properties = [
-        "-D",
-        "PUBLISH",
-        "user-property",
-        "k",
-        "v",
-        "-D",
-        "PUBLISH",
-        "user-property",
-        "k2",
-        "ü",
-        "-D",
-        "PUBLISH",
-        "content-type",
-        "text/x",
-        "-D",
-        "PUBLISH",
-        "response-topic",
-        "r/t",
-        "-D",
-        "PUBLISH",
-        "correlation-data",
-        "abc",
-        "-D",
-        "PUBLISH",
-        "payload-format-indicator",
-        "1",
-    ];
+    let user = "-D PUBLISH user-property k v -D PUBLISH user-property k2 ü";
+    let properties: Vec<_> = user.split(' ').chain(PROPERTIES.split(' ')).collect();
     let payloads: [(&str, &[&str]); 9] = [
         ("k/json", &["-m", r#" {"a": 1.5, "b":[1,{"c":[]},{}], "d":"ü\n\u0001\/", "e":null} "#]),
         ("k/number", &["-m", "-21.25", "-q", "1"]),
