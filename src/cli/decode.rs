@@ -63,31 +63,26 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     };
     let device = Device::build(&port.device(&config.gateway, &name))
         .map_err(|errors| StartError::of_port(&name, errors))?;
-    Decode::new(Capture::new(device)).run(hex)
+    let mut capture = Capture::new(device);
+    capture.device.pipeline_mut().show_frames(true);
+    Decode { capture, told: BTreeSet::new(), is_terminal: io::stdout().is_terminal() }.run(hex)
 }
 
 struct Decode {
     capture: Capture,
-    /// Fields without a value that were told of.
+    /// The fields without a value that were reported.
     told: BTreeSet<String>,
     is_terminal: bool,
 }
 
 impl Decode {
-    fn new(mut capture: Capture) -> Decode {
-        capture.device.pipeline_mut().show_frames(true);
-        Decode { capture, told: BTreeSet::new(), is_terminal: io::stdout().is_terminal() }
-    }
-
     fn run(mut self, hex: bool) -> Result<ExitCode, CliError> {
         let mut input = io::stdin().lock();
         let failed = |source| CliError::Io { what: "standard input".into(), source };
         if hex {
             for (n, line) in io::read_to_string(input).map_err(failed)?.lines().enumerate() {
-                let bytes = burst(line);
-                let bytes =
-                    bytes.map_err(|e| CliError::Usage(format!("input line {}: {e}", n + 1)))?;
-                self.capture.burst(&bytes);
+                let wrong = |e| CliError::Usage(format!("input line {}: {e}", n + 1));
+                self.capture.burst(&burst(line).map_err(wrong)?);
                 self.print()?;
                 self.capture.silence();
                 self.print()?;
@@ -107,8 +102,8 @@ impl Decode {
         self.report(rest)
     }
 
-    /// Prints what came out since the last call: messages as they are, on a terminal without what
-    /// steers it; each refusal; and each field without a value once.
+    /// Prints what came out since the last call: messages, each refusal, and each field without a value
+    /// once. On a terminal the control characters of a message are shown.
     fn print(&mut self) -> Result<(), CliError> {
         let mut text = Vec::new();
         for Publication { message, .. } in self.capture.messages.drain(..) {
@@ -123,10 +118,8 @@ impl Decode {
             }
             text.push(b'\n');
         }
-        io::stdout()
-            .lock()
-            .write_all(&text)
-            .map_err(|source| CliError::Io { what: "standard output".into(), source })?;
+        let failed = |source| CliError::Io { what: "standard output".into(), source };
+        io::stdout().lock().write_all(&text).map_err(failed)?;
         for frame in self.capture.device.pipeline_mut().seen() {
             for refused in frame.refused {
                 eprintln!("{}", plain(&refused.to_string()));

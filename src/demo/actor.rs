@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// What a device is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Power {
     /// Plugged in, silent.
@@ -19,7 +18,6 @@ pub(super) enum Power {
     Off,
 }
 
-/// The task of one device.
 pub(super) async fn act(
     sensor: &'static Sensor,
     link: PathBuf,

@@ -5,7 +5,6 @@ use crc::{CRC_16_MODBUS, Crc};
 /// A message that must arrive: topic and payload.
 pub type Expected = (String, String);
 
-/// A simulated device.
 #[derive(Debug)]
 pub struct Sensor {
     /// Of its port in `config/demo.yaml`.

@@ -51,18 +51,14 @@ enum Day {
 impl TimeZone {
     /// The zone of this machine: `TZ`, else `/etc/localtime`, else `/etc/TZ`, else UTC.
     pub fn of_machine() -> TimeZone {
-        const DATABASE: &str = "/usr/share/zoneinfo";
+        let file = |path: &Path| TimeZone::from_file(&std::fs::read(path).ok()?);
         let found = match std::env::var("TZ") {
             Ok(text) => {
                 let name = text.trim_start_matches(':');
-                let path = Path::new(DATABASE).join(name);
-                let file = std::fs::read(path).ok().filter(|_| !name.is_empty());
-                file.and_then(|bytes| TimeZone::from_file(&bytes))
+                file(&Path::new("/usr/share/zoneinfo").join(name))
                     .or_else(|| TimeZone::from_posix(name))
             }
-            Err(_) => std::fs::read("/etc/localtime")
-                .ok()
-                .and_then(|bytes| TimeZone::from_file(&bytes))
+            Err(_) => file(Path::new("/etc/localtime"))
                 .or_else(|| TimeZone::from_posix(std::fs::read_to_string("/etc/TZ").ok()?.trim())),
         };
         let utc = LocalTimeType { offset: 0, name: "UTC".into() };
