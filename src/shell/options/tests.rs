@@ -250,6 +250,7 @@ fn tls_as_with_mosquitto() {
     assert_eq!(host(&of("--cafile x")).1, 8883);
     assert!(broker(&of("-p 8883")).is_tls());
     assert!(broker(&of("--tls-use-os-certs")).is_tls());
+    assert!(broker(&publish("-n --cafile x -L mqtt://h/t")).is_tls());
     assert!(!broker(&of("--cert c --key k")).is_tls());
     assert!(!broker(&of("--cafile x --no-tls")).is_tls());
     let options =
