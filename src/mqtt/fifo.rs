@@ -18,35 +18,22 @@ pub struct Bounds {
     pub messages: usize,
     /// At most this much memory, by [`Message::cost`].
     pub bytes: usize,
-    /// Which message is dropped when it is full.
-    pub when_full: WhenFull,
-}
-
-/// Which message is dropped when a queue is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// The oldest that waits, those of QoS 0 first.
-    #[default]
-    DropOldest,
-    /// The new one.
-    DropNewest,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { messages: 50_000, bytes: 8 << 20, when_full: WhenFull::DropOldest }
+        Bounds { messages: 50_000, bytes: 8 << 20 }
     }
 }
 
-/// Messages in the order in which they were pushed. What is in flight is never dropped: the broker
-/// may have it already.
+/// Messages in the order in which they were pushed. Messages in flight are never dropped, because the
+/// broker may have them already.
 #[derive(Debug, Default)]
 pub struct Fifo {
     bounds: Bounds,
     waiting: VecDeque<Queued>,
     quarantine: VecDeque<Queued>,
-    /// By numbers that only grow; brokers answer in order, so that the first is the wanted one
-    /// mostly.
+    /// In the order of their identifiers, which only grow.
     in_flight: VecDeque<(InFlightId, Queued)>,
     bytes: usize,
     last: u64,
@@ -69,20 +56,17 @@ impl Fifo {
         Fifo { bounds, ..Fifo::default() }
     }
 
-    /// Takes a message in. What finds no room is dropped; [`Source::outcome`] says what became of
-    /// each message, and its owner takes that after each step.
+    /// Takes a message in. If the queue is full, the oldest messages that wait are dropped, those of
+    /// QoS 0 first. [`Source::outcome`] says what became of each message; the queue's owner takes the
+    /// outcomes after each step, because they are not bounded.
     pub fn push(&mut self, message: Message) -> MessageId {
         self.last += 1;
         let id = MessageId(self.last);
         let cost = message.cost();
-        while self.bounds.when_full == WhenFull::DropOldest
-            && cost <= self.bounds.bytes
-            && !self.has_room_for(cost)
-        {
+        while cost <= self.bounds.bytes && !self.has_room_for(cost) {
             let qos_0 = self.waiting.iter().position(|it| it.message.qos == Qos::AtMostOnce);
-            let least =
-                self.quarantine.pop_front().or_else(|| self.waiting.remove(qos_0.unwrap_or(0)));
-            let Some(least) = least else { break };
+            let oldest = || self.waiting.remove(qos_0.unwrap_or(0));
+            let Some(least) = self.quarantine.pop_front().or_else(oldest) else { break };
             self.gone(&least, Outcome::Dropped);
         }
         let fits = self.has_room_for(cost);
@@ -223,9 +207,8 @@ impl Source for Fifo {
 
     fn requeue(&mut self) {
         self.pause.requeued();
-        while let Some((_, queued)) = self.in_flight.pop_back() {
-            self.waiting.push_front(queued);
-        }
+        let in_flight = self.in_flight.drain(..).rev();
+        in_flight.for_each(|(_, queued)| self.waiting.push_front(queued));
     }
 
     fn seed(&mut self, chance: u32) {
@@ -257,8 +240,8 @@ impl Source for Fifo {
             Verdict::Refused(reason) => Some(reason),
             Verdict::Good | Verdict::Aside => None,
         };
-        let found = self.quarantine.iter().enumerate();
-        let (at, reason) = found.filter_map(|(at, it)| Some((at, refusal(it)?))).next()?;
+        let mut found = self.quarantine.iter().enumerate();
+        let (at, reason) = found.find_map(|(at, it)| Some((at, refusal(it)?)))?;
         let queued = self.quarantine.remove(at)?;
         Some(self.refuse(queued, reason))
     }
