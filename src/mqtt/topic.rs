@@ -28,15 +28,9 @@ pub enum TopicError {
         at: usize,
     },
     /// `#` that is not the whole last level, or `+` that is not a whole level.
-    Misplaced {
-        /// The filter.
-        text: String,
-    },
+    Misplaced(String),
     /// `$share/` without a name or without a filter.
-    Share {
-        /// The filter.
-        text: String,
-    },
+    Share(String),
     /// A character that a broker may end the link at (MQTT 5.0, 1.5.4).
     Unfit {
         /// The topic or filter.
@@ -50,48 +44,36 @@ pub enum TopicError {
     Qos(u64),
 }
 
-impl From<&TopicError> for BuildError {
-    fn from(error: &TopicError) -> BuildError {
-        let (what, remedy) = match error {
-            TopicError::Empty => return BuildError::new("a topic must not be empty"),
-            TopicError::TooLong(bytes) => {
-                let what = format!("a topic has at most 65535 bytes, this one has {bytes}");
-                return BuildError::new(what);
-            }
-            TopicError::Nul(at) => {
-                return BuildError::new(format!("a topic must not contain NUL (at byte {at})"));
-            }
-            TopicError::Misplaced { text } => {
-                return BuildError::new(format!(
-                    "{text:?} has a misplaced wildcard: `+` must be a whole level, `#` the whole \
-                     last one"
-                ));
-            }
-            TopicError::Wildcard { text, at } => {
-                (format!("{text:?} has a wildcard at byte {at}"), "wildcards are for subscriptions")
-            }
-            TopicError::Share { text } => {
-                (format!("{text:?} is not a valid shared subscription"), "write $share/NAME/FILTER")
-            }
-            TopicError::Unfit { text, what, at } => (
-                format!("{text:?} has {} at byte {at}", code_point(*what)),
-                "brokers may refuse it, leave it out",
-            ),
-            TopicError::Qos(qos) => (format!("there is no QoS {qos}"), "write 0, 1 or 2"),
-        };
-        BuildError::new(what).remedy(remedy)
-    }
-}
-
 impl From<TopicError> for BuildError {
     fn from(error: TopicError) -> BuildError {
-        BuildError::from(&error)
+        let new = |what: String| BuildError::new(what);
+        match error {
+            TopicError::Empty => new("a topic must not be empty".into()),
+            TopicError::TooLong(bytes) => {
+                new(format!("a topic has at most 65535 bytes, this one has {bytes}"))
+            }
+            TopicError::Nul(at) => new(format!("a topic must not contain NUL (at byte {at})")),
+            TopicError::Misplaced(text) => new(format!(
+                "{text:?} has a misplaced wildcard: `+` must be a whole level, `#` the whole last one"
+            )),
+            TopicError::Wildcard { text, at } => {
+                new(format!("{text:?} has a wildcard at byte {at}"))
+                    .remedy("wildcards are for subscriptions")
+            }
+            TopicError::Share(text) => new(format!("{text:?} is not a valid shared subscription"))
+                .remedy("write $share/NAME/FILTER"),
+            TopicError::Unfit { text, what, at } => {
+                new(format!("{text:?} has U+{:04X} at byte {at}", u32::from(what)))
+                    .remedy("brokers may refuse it, leave it out")
+            }
+            TopicError::Qos(qos) => new(format!("there is no QoS {qos}")).remedy("write 0, 1 or 2"),
+        }
     }
 }
 
 impl fmt::Display for TopicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        BuildError::from(self).fmt(f)
+        BuildError::from(self.clone()).fmt(f)
     }
 }
 
@@ -177,10 +159,6 @@ pub fn check_fit(text: &str) -> Result<(), TopicError> {
     }
 }
 
-fn code_point(c: char) -> String {
-    format!("U+{:04X}", u32::from(c))
-}
-
 /// What a filter begins with whose messages are shared out among several subscribers.
 const SHARED: &str = "$share/";
 
@@ -234,14 +212,14 @@ impl FromStr for TopicFilter {
             match rest.split_once('/') {
                 Some((name, filter))
                     if !name.is_empty() && !name.contains(['+', '#']) && !filter.is_empty() => {}
-                _ => return Err(TopicError::Share { text: text.into() }),
+                _ => return Err(TopicError::Share(text.into())),
             }
         }
         let last = text.split('/').count() - 1;
         for (n, level) in text.split('/').enumerate() {
             let wild = level.contains(['+', '#']);
             if wild && !(level == "+" || level == "#" && n == last) {
-                return Err(TopicError::Misplaced { text: text.into() });
+                return Err(TopicError::Misplaced(text.into()));
             }
         }
         Ok(TopicFilter(text.into()))
