@@ -2,6 +2,7 @@
 //! argument. Sections are those of MQTT 5.0 where nothing else is said.
 
 mod aliases;
+mod connect;
 mod event;
 mod hold;
 mod ids;
@@ -44,10 +45,7 @@ use requests::Requests;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long the broker may take to answer CONNECT.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// As much is put into the output at once; more waits in the outbox, where it is bounded.
+/// Upper bound of the output in bytes; what does not fit waits in the outbox, which is bounded.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
 /// Types of the packets that may answer CONNECT.
@@ -56,7 +54,7 @@ const AUTH: u8 = 15;
 /// Bytes of an acknowledgement or a DISCONNECT besides their properties, at most.
 const FRAME: usize = 5 + 2 + 1;
 
-/// So many events wait to be taken before nothing more is read.
+/// Upper bound of events that wait to be taken; above it nothing more is read.
 const EVENT_LIMIT: usize = 1000;
 
 /// The client's side of the protocol, over any number of links one after the other.
@@ -66,22 +64,21 @@ pub struct Session {
     auth: Option<Box<dyn Authenticate>>,
     /// The login in the address of the link's broker, if it has one of its own.
     of_broker: Option<Login>,
-    /// From [`Session::set_password`].
     password: Option<Secret>,
-    /// Whether CONNECT named the method: without it there is no AUTH on this link (4.12).
+    /// Whether CONNECT named an authentication method: without one there is no AUTH on this link
+    /// (4.12).
     method_is_named: bool,
     fallback: VersionFallback,
-    /// Whether the next CONNECT differs from the one that failed, in what the broker did not take.
+    /// Whether the next CONNECT differs from the one that failed in what the broker did not accept.
     is_other: bool,
-    /// What the broker has taken of the will, if that is news.
+    /// What of the will the broker has accepted, if that changed and was not told yet.
     will_news: Option<WillLimit>,
-    /// Whether the broker ever let us in.
     was_connected: bool,
-    /// Whether the next link is to another broker than the session, and that matters.
+    /// Whether the next link is to another broker than the one that has the session.
     is_elsewhere: bool,
-    /// Whether a message of QoS 2 went either way: brokers remember identifiers of such.
+    /// Whether there was a message of QoS 2 in either direction, whose identifier a broker
+    /// remembers.
     had_qos_2: bool,
-    /// What the broker ends links at.
     quarantine: Quarantine,
     watch: PoisonSearch,
     state: State,
@@ -95,9 +92,8 @@ pub struct Session {
     hold: Hold,
     requests: Requests,
     aliases: Aliases,
-    /// A message that is passed over.
     oversize: Option<Skipped>,
-    /// Lent to each message that is sent, so that its properties need no memory of their own.
+    /// Reused for the properties of each message that is sent, so that none are allocated.
     scratch: Properties,
     /// What is to be told, with what acknowledges it.
     events: VecDeque<(Event, Option<AckToken>)>,
@@ -126,13 +122,13 @@ pub enum Ending {
     Other,
 }
 
-/// A message larger than we take, of which some bytes are still to come.
+/// A message above our maximum packet size, of which some bytes have not been received.
 #[derive(Debug)]
 struct Skipped {
     oversize: Oversize,
     left: usize,
     start: BytesMut,
-    /// Not the repetition of one that was told.
+    /// Whether it is not a repetition.
     is_new: bool,
     token: Option<AckToken>,
 }
@@ -176,12 +172,11 @@ impl Session {
         self.password = Some(password);
     }
 
-    /// Whether [`Session::set_password`] got this one last.
     pub(super) fn has_password(&self, password: &Secret) -> bool {
         self.password.as_ref() == Some(password)
     }
 
-    /// The address of the next link's broker has this login, and no other broker gets it.
+    /// Sets the login in the address of the next link's broker; no other broker gets it.
     pub(super) fn set_login_of_broker(&mut self, login: Option<Login>) {
         self.of_broker = login;
     }
@@ -220,7 +215,7 @@ impl Session {
         self.had_qos_2 |= before.had_qos_2;
     }
 
-    /// What is spoken, or was last.
+    /// The protocol version of this link, or of the last one.
     pub fn version(&self) -> Version {
         self.fallback.version
     }
@@ -239,12 +234,12 @@ impl Session {
         self.is_elsewhere = is_elsewhere;
     }
 
-    /// Whether this link wants a new session, whatever the options say.
+    /// Whether this link starts a new session, whatever the options say.
     fn begins_anew(&self) -> bool {
         self.is_elsewhere && self.had_qos_2
     }
 
-    /// What it was opened with; the client identifier may be one that the broker made up.
+    /// The options of the session; the client identifier may be one that the broker assigned.
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -252,36 +247,6 @@ impl Session {
     /// Whether the next connect gives away what only a trusted broker may know.
     pub fn has_credentials(&self) -> bool {
         self.login() != Login::default() || self.auth.is_some()
-    }
-
-    /// A link is up: asks the broker to let us in.
-    ///
-    /// # Errors
-    /// [`SessionError::TooLong`], or what the exchange that proves who we are says.
-    pub fn connect(&mut self, now: Instant) -> Result<(), SessionError> {
-        let mut connect = self.options.connect(self.version(), !self.was_connected);
-        connect.clean |= self.begins_anew();
-        let login = self.login();
-        if !self.auth.as_ref().is_some_and(|auth| auth.hides_login()) {
-            (connect.user, connect.password) = (login.user.clone(), login.password.clone());
-        }
-        connect.will = connect.will.and_then(|will| self.fallback.will.of(will));
-        self.is_other = false;
-        self.method_is_named = self.version() == Version::V5 && self.auth.is_some();
-        if self.method_is_named
-            && let Some(auth) = &mut self.auth
-        {
-            connect.properties.0.push(Property::AuthMethod(auth.method().into()));
-            connect.properties.0.push(Property::AuthData(auth.start(&login)?));
-        }
-        if let Some(what) = connect.too_long() {
-            return Err(SessionError::TooLong(what));
-        }
-        let keepalive = KeepAlive::new(self.options.keepalive, now);
-        self.state = State::Connecting { due: now + CONNECT_DEADLINE, keepalive };
-        self.watch.asked(now);
-        self.put(&Packet::Connect(connect));
-        Ok(())
     }
 
     /// Whether more should be read. A broker that sends and does not read would otherwise make
@@ -299,7 +264,7 @@ impl Session {
         self.inbound.unanswered() >= usize::from(self.options.receive_maximum)
     }
 
-    /// Nothing more was there to be read.
+    /// Tells that all was read that there is.
     pub fn ran_dry(&mut self) {
         if !self.is_over_maximum() {
             self.hold.caught_up();
@@ -331,7 +296,6 @@ impl Session {
         request
     }
 
-    /// Calls that a later one took the place of are answered, too.
     fn tell_overtaken(&mut self) {
         let overtaken = std::mem::take(&mut self.requests.overtaken);
         self.tell_all(overtaken);
@@ -359,7 +323,7 @@ impl Session {
         !self.inbound.is_settled()
     }
 
-    /// Whether nothing more can be sent before acknowledgements come.
+    /// Whether the window is full: nothing more is sent before acknowledgements come.
     pub fn is_full(&self) -> bool {
         self.in_flight.is_full
     }
@@ -376,7 +340,7 @@ impl Session {
         &mut self.output
     }
 
-    /// Bytes of the output were written to the link.
+    /// Tells that bytes of the output were written to the link.
     pub fn wrote(&mut self, now: Instant) {
         let written = self.written();
         if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
@@ -386,7 +350,7 @@ impl Session {
         self.watch_wrote(now);
     }
 
-    /// How many bytes of this link's output have left it.
+    /// How many bytes of this link's output were written.
     fn written(&self) -> u64 {
         self.queued.saturating_sub(self.output.len() as u64)
     }
@@ -420,9 +384,9 @@ impl Session {
             self.hold.timeout(most, now);
         }
         match ask {
-            Due::Nothing => {}
-            Due::Ping => self.ping(),
-            Due::End => return Err(SessionError::NoPingResp),
+            None => {}
+            Some(Due::Ping) => self.ping(),
+            Some(Due::End) => return Err(SessionError::NoPingResp),
         }
         self.watch_timeout(now);
         match self.in_flight.due {
@@ -435,7 +399,7 @@ impl Session {
         self.put(&Packet::PingReq);
         if let State::Up(keepalive) = &mut self.state {
             keepalive.asked(self.queued);
-            self.watch.pinged(self.queued);
+            self.watch.ping = Some(self.queued);
         }
     }
 

@@ -3,10 +3,11 @@
 use crate::mqtt::topic::Topic;
 use std::collections::BTreeMap;
 
-/// The most topics that get an alias. A gateway has few; more would only take memory.
+/// Upper bound of topics with an alias. A gateway has few topics; more aliases would only take
+/// memory.
 const MOST: u16 = 256;
 
-/// Which topics the broker knows by a number, on this link.
+/// The topics that the broker knows by an alias, on this link.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     known: BTreeMap<Topic, u16>,
@@ -14,7 +15,7 @@ pub(super) struct Aliases {
 }
 
 impl Aliases {
-    /// A new link, on which the broker understands so many.
+    /// Begins a new link, on which the broker accepts aliases up to `maximum`.
     pub(super) fn start(&mut self, maximum: u16) {
         self.known.clear();
         self.maximum = maximum.min(MOST);

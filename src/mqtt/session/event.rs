@@ -1,6 +1,6 @@
 //! What a session tells its owner, and why its link must end.
 
-use super::CONNECT_DEADLINE;
+use super::connect::CONNECT_DEADLINE;
 use super::in_flight::ANSWER_DEADLINE;
 use super::inbound::AckToken;
 use super::keepalive::PING_DEADLINE;

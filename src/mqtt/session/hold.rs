@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Holds back a broker for a time in all, until it has been read to its end.
+/// Holds a broker back for a limited time in all, until everything it sent was read.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     since: Option<Instant>,
@@ -11,7 +11,8 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Something was read; `is_over`: more is unanswered than we take at once.
+    /// Tells that something was read. `is_over`: more messages are unanswered than our receive
+    /// maximum.
     pub(super) fn read(&mut self, is_over: bool, most: Duration, now: Instant) {
         if let Some(since) = self.since.take() {
             self.spent += now.saturating_duration_since(since);
@@ -19,22 +20,19 @@ impl Hold {
         self.since = (is_over && self.spent < most).then_some(now);
     }
 
-    /// Nothing more is there to be read, and no more is unanswered than we take at once.
+    /// Everything was read, and no more messages are unanswered than our receive maximum.
     pub(super) fn caught_up(&mut self) {
         *self = Hold::default();
     }
 
-    /// Whether reading pauses as long as too much is unanswered.
     pub(super) fn is_on(&self) -> bool {
         self.since.is_some()
     }
 
-    /// When the pause is over.
     pub(super) fn deadline(&self, most: Duration) -> Option<Instant> {
         Some(self.since? + most.saturating_sub(self.spent))
     }
 
-    /// A deadline may have come.
     pub(super) fn timeout(&mut self, most: Duration, now: Instant) {
         if self.deadline(most).is_some_and(|due| due <= now) {
             *self = Hold { since: None, spent: most };

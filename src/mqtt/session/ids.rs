@@ -6,25 +6,23 @@ use crate::mqtt::packet::PacketId;
 /// answered.
 #[derive(Debug)]
 pub(super) struct Ids {
-    /// A bit for each.
+    /// One bit for each identifier.
     used: Box<[u32; 2048]>,
     first: u16,
     last: u16,
 }
 
 impl Ids {
-    /// All are free; `first` is given out first.
     pub(super) fn new(first: u16) -> Ids {
         Ids { used: Box::new([0; 2048]), first, last: first.wrapping_sub(1) }
     }
 
-    /// All are free again.
     pub(super) fn give_back_all(&mut self) {
         *self.used = [0; 2048];
         self.last = self.first.wrapping_sub(1);
     }
 
-    /// The next free one; `None` when all 65,535 are under way.
+    /// The next free identifier; `None` when all 65,535 are in use.
     pub(super) fn take(&mut self) -> Option<PacketId> {
         for _ in 0..=u16::MAX {
             self.last = self.last.wrapping_add(1);

@@ -16,7 +16,6 @@ pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 /// subscription never waits for one.
 const LARGEST_WINDOW: usize = 65_000;
 
-/// What is in flight, over any number of links one after the other.
 #[derive(Debug)]
 pub(super) struct InFlight {
     /// Sent on this link and not answered, oldest first.
@@ -24,7 +23,7 @@ pub(super) struct InFlight {
     /// What was sent on an earlier link of this session and not answered: to be sent again, oldest
     /// first.
     again: VecDeque<(PacketId, SentPacket)>,
-    /// Of these, what waits until it is tried alone.
+    /// Packets of `again` in quarantine: they wait until they are tried alone.
     aside: Vec<(PacketId, SentPacket)>,
     ids: Ids,
     window: usize,
@@ -41,21 +40,20 @@ pub(super) struct InFlight {
     pub(super) round_trip: Option<Duration>,
 }
 
-/// One packet at a time is timed, whatever else is in flight.
+/// One packet at a time is timed, however many are in flight.
 #[derive(Debug)]
 struct Probe {
     id: PacketId,
     /// Where it ends among all bytes of the link's output.
     end: u64,
-    /// When it was written.
     written: Option<Instant>,
     answered: bool,
 }
 
-/// A window of so many messages is worth to be filled at once. In a smaller one each
-/// acknowledgement is answered with the next message: a broker that has not turned off Nagle's
-/// algorithm sends its second acknowledgement only when it hears from us, and our system would wait
-/// 40 ms before it says anything by itself.
+/// From this size on a window is filled again when half of it is free. In a smaller one each
+/// acknowledgement is followed by the next message: a broker that has not turned off Nagle's
+/// algorithm sends its second acknowledgement only after it received something from us, and our
+/// system would wait 40 ms before it acknowledges the first by itself.
 const LARGE: usize = 50;
 
 /// A packet that the broker has to answer.
@@ -67,7 +65,6 @@ struct Unacked {
     end: u64,
 }
 
-/// A packet that was sent and is to be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SentPacket {
     /// A message of the source, with QoS 1 or 2.
@@ -88,10 +85,15 @@ impl SentPacket {
             SentPacket::Release(None) | SentPacket::Birth(_) | SentPacket::Request => None,
         }
     }
+
+    /// Whether it is a PUBLISH of QoS 2.
+    pub(super) fn is_qos_2(self) -> bool {
+        matches!(self, SentPacket::Message(_, qos) | SentPacket::Birth(qos) if qos == Qos::ExactlyOnce)
+    }
 }
 
 impl InFlight {
-    /// `first` is the identifier to begin with.
+    /// Begins with the identifier `first`.
     pub(super) fn new(first: u16) -> InFlight {
         InFlight {
             sent: VecDeque::new(),
@@ -107,7 +109,6 @@ impl InFlight {
         }
     }
 
-    /// How much may be in flight on this link.
     pub(super) fn set_window(&mut self, window: u16) {
         self.window = usize::from(window).clamp(1, LARGEST_WINDOW);
         self.is_full = self.sent.len() >= self.window;
@@ -134,12 +135,12 @@ impl InFlight {
         self.again.pop_front()
     }
 
-    /// What was about to be sent again will not be.
+    /// The packet that the identifier was for is not sent.
     pub(super) fn give_up(&mut self, id: PacketId) {
         self.ids.give_back(id);
     }
 
-    /// Whether a new message may go: everything old went, and the window has room.
+    /// Whether a new message may be sent: nothing is to be retransmitted, and the window has room.
     pub(super) fn has_room(&mut self) -> bool {
         self.is_full &= self.window >= LARGE && self.sent.len() > self.window / 2;
         self.again.is_empty() && !self.is_full && self.sent.len() < self.window
@@ -171,15 +172,9 @@ impl InFlight {
         true
     }
 
-    /// PUBREC with an error: the exchange is over, and the identifier is free again.
+    /// PUBREC with an error ends the exchange. Its identifier is free again.
     pub(super) fn rejected(&mut self, id: PacketId) -> Option<SentPacket> {
-        let at_qos_2 = |what| {
-            matches!(
-                what,
-                SentPacket::Message(_, Qos::ExactlyOnce) | SentPacket::Birth(Qos::ExactlyOnce)
-            )
-        };
-        self.land(id, at_qos_2)
+        self.land(id, SentPacket::is_qos_2)
     }
 
     /// PUBCOMP: what it completes. Its identifier is free again.
@@ -233,27 +228,26 @@ impl InFlight {
         self.sent.iter().map(|flight| (flight.id, flight.what, flight.end))
     }
 
-    /// What [`InFlight::again`] gave cannot be sent yet.
+    /// Takes back what [`InFlight::again`] gave.
     pub(super) fn not_yet(&mut self, id: PacketId, what: SentPacket) {
         self.again.push_front((id, what));
     }
 
-    /// Whether everything of this link is answered.
     pub(super) fn is_idle(&self) -> bool {
         self.sent.is_empty()
     }
 
-    /// PINGRESP: the broker has answered up to here, as it does one after the other.
+    /// PINGRESP: a broker answers in order, so it has answered everything before the PINGREQ.
     pub(super) fn pong(&mut self, end: u64) {
         self.answered_to = self.answered_to.max(end);
     }
 
-    /// What was about to be sent again waits until it is tried alone.
+    /// Puts into quarantine what [`InFlight::again`] gave.
     pub(super) fn set_aside(&mut self, id: PacketId, what: SentPacket) {
         self.aside.push((id, what));
     }
 
-    /// The first of a kind that waits to be tried alone.
+    /// Takes the first wanted packet out of quarantine.
     pub(super) fn take_aside(
         &mut self,
         wanted: impl Fn(SentPacket) -> bool,
@@ -262,19 +256,18 @@ impl InFlight {
         Some(self.aside.remove(at))
     }
 
-    /// Whether one of a kind waits to be tried alone.
     pub(super) fn has_aside(&self, wanted: impl Fn(SentPacket) -> bool) -> bool {
         self.aside.iter().any(|(_, what)| wanted(*what))
     }
 
-    /// All that was to be tried alone is sent again with the rest.
+    /// Ends the quarantine: its packets are retransmitted with the rest.
     pub(super) fn reconsider(&mut self) {
         for it in std::mem::take(&mut self.aside).into_iter().rev() {
             self.again.push_front(it);
         }
     }
 
-    /// The broker knows nothing of what is in flight.
+    /// The broker has lost the session.
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.again.clear();
@@ -285,7 +278,8 @@ impl InFlight {
         self.probe = None;
     }
 
-    /// The link is gone: its messages are to be sent again. What each link makes anew is not kept.
+    /// The link is gone: its messages are retransmitted on the next one. Birth messages and
+    /// requests are not, because each link makes new ones.
     pub(super) fn link_lost(&mut self) {
         self.answered_to = 0;
         // PUBREL goes in the order in which PUBREC came (4.6), and before the messages.

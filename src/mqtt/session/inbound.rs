@@ -1,11 +1,12 @@
 //! Messages from the broker: who has them, and what it was told (4.3, 4.6).
 
+use super::{SessionError, protocol};
 use crate::mqtt::packet::{Ack, Packet, PacketId, Properties, Property, Publish, Reason};
 use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::VecDeque;
 
-/// What stands for the acknowledgement of one message.
+/// Acknowledges one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckToken {
     id: PacketId,
@@ -20,7 +21,6 @@ impl AckToken {
     }
 }
 
-/// The receiver's side.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     /// Messages that are not acknowledged, in the order in which they came: so they are answered
@@ -35,7 +35,6 @@ pub(super) struct Inbound {
     link: u32,
 }
 
-/// What an alias stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Alias {
     Nothing,
@@ -44,13 +43,11 @@ pub(super) enum Alias {
     Wildcard,
 }
 
-/// A message that somebody took.
 #[derive(Debug)]
 struct Taken {
     qos: Qos,
     /// The link of its token, on which it came first.
     link: u32,
-    /// What it was acknowledged with.
     answer: Option<(Reason, Properties)>,
 }
 
@@ -62,7 +59,8 @@ struct Unanswered {
 }
 
 impl Inbound {
-    /// A message came. `Some` if somebody is to get it, with what to acknowledge.
+    /// Receives a message. `Some` with its token if it is to be delivered, `None` if it is a
+    /// repetition.
     pub(super) fn came(
         &mut self,
         qos: Qos,
@@ -89,17 +87,17 @@ impl Inbound {
         is_new.then_some(Some(AckToken { id, link: self.link }))
     }
 
-    /// Messages that nobody acknowledged yet.
+    /// How many messages are not acknowledged.
     pub(super) fn unanswered(&self) -> usize {
         self.unanswered.len()
     }
 
-    /// Whether each message that came is done with, on both sides.
+    /// Whether the exchange of each message is over.
     pub(super) fn is_settled(&self) -> bool {
         self.unanswered.is_empty() && self.taken.is_empty()
     }
 
-    /// Somebody took a message: a repetition is none of anybody's business.
+    /// The message was delivered: a repetition is not delivered again.
     pub(super) fn taken(&mut self, token: AckToken) {
         let waits = self.unanswered.iter().find(|u| u.id == token.id && u.answer.is_none());
         if let Some(qos) = waits.map(|u| u.qos).filter(|_| token.link == self.link) {
@@ -125,7 +123,7 @@ impl Inbound {
         }
     }
 
-    /// The next answer whose turn it is.
+    /// The next acknowledgement, in the order of the messages.
     pub(super) fn next_answer(&mut self) -> Option<Packet> {
         self.unanswered.front()?.answer.as_ref()?;
         let Unanswered { id, qos, answer } = self.unanswered.pop_front()?;
@@ -143,7 +141,7 @@ impl Inbound {
         Some(Packet::PubRec(Ack { id, reason, properties }))
     }
 
-    /// PUBREL: the broker will not repeat it. The reason says whether there was such a message.
+    /// PUBREL: the broker does not repeat the message. The reason says whether there was one.
     pub(super) fn released(&mut self, id: PacketId) -> Reason {
         let is_taken = |taken: &mut Taken| taken.qos == Qos::ExactlyOnce;
         match self.taken.get_mut(id).is_some_and(is_taken) && self.taken.remove(id).is_some() {
@@ -158,14 +156,14 @@ impl Inbound {
         &mut self,
         publish: &mut Publish,
         maximum: u16,
-    ) -> Result<(), (Reason, &'static str)> {
+    ) -> Result<(), SessionError> {
         let Some(alias) = publish.properties.topic_alias().copied() else { return Ok(()) };
         let known = self.alias(alias, maximum)?;
         match &publish.topic {
             Some(topic) => *known = Alias::Topic(topic.clone()),
             None => match known {
                 Alias::Nothing => {
-                    return Err((Reason::PROTOCOL_ERROR, "a topic alias that stands for nothing"));
+                    return Err(protocol("a topic alias that stands for nothing"));
                 }
                 Alias::Topic(topic) => publish.topic = Some(topic.clone()),
                 Alias::Wildcard => {}
@@ -175,14 +173,11 @@ impl Inbound {
         Ok(())
     }
 
-    /// A place to keep what an alias stands for.
-    pub(super) fn alias(
-        &mut self,
-        alias: u16,
-        maximum: u16,
-    ) -> Result<&mut Alias, (Reason, &'static str)> {
+    /// What an alias stands for.
+    pub(super) fn alias(&mut self, alias: u16, maximum: u16) -> Result<&mut Alias, SessionError> {
         if alias == 0 || alias > maximum {
-            return Err((Reason::TOPIC_ALIAS_INVALID, "a topic alias above our maximum"));
+            let reason = Reason::TOPIC_ALIAS_INVALID;
+            return Err(SessionError::Protocol(reason, "a topic alias above our maximum"));
         }
         let at = usize::from(alias) - 1;
         if self.aliases.len() <= at {
@@ -191,14 +186,12 @@ impl Inbound {
         Ok(&mut self.aliases[at])
     }
 
-    /// The link is gone.
     pub(super) fn link_lost(&mut self) {
         self.unanswered.clear();
         self.aliases.clear();
         self.link = self.link.wrapping_add(1);
     }
 
-    /// The broker knows nothing of this session.
     pub(super) fn forget(&mut self) {
         self.taken.clear();
     }

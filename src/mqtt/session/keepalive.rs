@@ -7,33 +7,31 @@ pub(super) const PING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The keepalive of one link. Silence in either direction asks for a ping: the broker must hear us,
 /// and what we send must not hide that nothing comes back.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct KeepAlive {
-    interval: Duration,
+    pub(super) interval: Duration,
     last_received: Instant,
     last_sent: Instant,
     ping: Ping,
 }
 
-/// At most one PINGREQ is under way.
-#[derive(Debug)]
+/// At most one PINGREQ is unanswered.
+#[derive(Clone, Copy, Debug)]
 enum Ping {
     Idle,
-    /// In the output, where it ends at this byte of all that was ever put there. A stuck write is
-    /// the link's own business.
+    /// In the output, where it ends at this byte of all that was ever put there. The link itself
+    /// detects a write that is stuck.
     Queued(u64),
     /// Written; PINGRESP is due.
     Due(Instant),
 }
 
-/// What has come due.
+/// What is due.
 #[derive(Debug)]
 pub(super) enum Due {
-    /// Nothing yet.
-    Nothing,
     /// PINGREQ.
     Ping,
-    /// The end: no PINGRESP came.
+    /// The end of the link: no PINGRESP came.
     End,
 }
 
@@ -41,11 +39,6 @@ impl KeepAlive {
     /// Starts at a connect; an interval of 0 means never to ask (3.1.2.10).
     pub(super) fn new(interval: Duration, now: Instant) -> KeepAlive {
         KeepAlive { interval, last_received: now, last_sent: now, ping: Ping::Idle }
-    }
-
-    /// The broker wants another interval (3.2.2.3.14).
-    pub(super) fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval;
     }
 
     pub(super) fn received(&mut self, now: Instant) {
@@ -71,12 +64,9 @@ impl KeepAlive {
         }
     }
 
-    pub(super) fn due(&self, now: Instant) -> Due {
-        match (self.deadline(), &self.ping) {
-            (Some(due), Ping::Due(_)) if due <= now => Due::End,
-            (Some(due), _) if due <= now => Due::Ping,
-            _ => Due::Nothing,
-        }
+    pub(super) fn due(&self, now: Instant) -> Option<Due> {
+        self.deadline().filter(|due| *due <= now)?;
+        Some(if matches!(self.ping, Ping::Due(_)) { Due::End } else { Due::Ping })
     }
 
     /// Whether PINGREQ may be put into the output, and would be waited for.
@@ -89,7 +79,7 @@ impl KeepAlive {
         self.ping = Ping::Queued(end);
     }
 
-    /// PINGRESP came. One that nobody asked for means nothing.
+    /// PINGRESP came. Without a PINGREQ it means nothing.
     pub(super) fn answered(&mut self) {
         if let Ping::Due(_) = self.ping {
             self.ping = Ping::Idle;

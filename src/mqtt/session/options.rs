@@ -190,8 +190,10 @@ fn seconds(time: Duration) -> u32 {
 pub(super) struct Limits {
     /// Bytes of the largest packet.
     pub(super) largest: usize,
-    qos: Qos,
-    retain: bool,
+    /// The highest QoS of a message.
+    pub(super) qos: Qos,
+    /// Whether the broker retains messages.
+    pub(super) retain: bool,
     wildcard: bool,
     subscription_id: bool,
     shared: bool,
@@ -199,10 +201,14 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        let largest = MAX_REMAINING;
-        let qos = Qos::ExactlyOnce;
-        let (retain, wildcard, subscription_id, shared) = (true, true, true, true);
-        Limits { largest, qos, retain, wildcard, subscription_id, shared }
+        Limits {
+            largest: MAX_REMAINING,
+            qos: Qos::ExactlyOnce,
+            retain: true,
+            wildcard: true,
+            subscription_id: true,
+            shared: true,
+        }
     }
 }
 
@@ -222,16 +228,6 @@ impl Limits {
             subscription_id: properties.subscription_id_available().copied().unwrap_or(true),
             shared: properties.shared_available().copied().unwrap_or(true),
         }
-    }
-
-    /// The QoS with which a message can go.
-    pub(super) fn qos(&self, wanted: Qos) -> Qos {
-        wanted.min(self.qos)
-    }
-
-    /// Whether a message can go to be kept.
-    pub(super) fn retain(&self, wanted: bool) -> bool {
-        wanted && self.retain
     }
 
     /// Why a subscription cannot be asked for.

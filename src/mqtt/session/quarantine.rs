@@ -1,21 +1,21 @@
-//! What a broker ends links at: which messages and subscriptions are suspected of it, and what
+//! Poison messages: which messages and subscriptions may be what a broker ends links at, and what
 //! speaks against them.
 //!
-//! A link may end by chance at any time, and then something was under way mostly. So a suspect is
-//! tried alone, on a link that has proved to be alive, after a wait whose length is left to chance.
-//! If a link that lived for a time `c` without the suspect ends within a time `w` of it, chance does
-//! that once in `(c + w) / w` ends; that many bits speak against the suspect. Each end elsewhere
-//! halves them, an answer to the suspect clears it.
+//! A link may end by chance at any time, and mostly something is unanswered then. So a suspect is
+//! tried alone, on a link that has proved to be alive, after a wait of random length. If a link lived
+//! for a time `c` without the suspect and ends within a time `w` after it was sent, chance does that
+//! once in `(c + w) / w` ends; the binary logarithm of that number is the bits that speak against the
+//! suspect. Each end of a link without it halves them, an answer to the suspect clears it.
 
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::topic::{Topic, TopicFilter};
 use std::time::{Duration, Instant};
 
-/// So many bits are a proof: once in 16 million is no chance.
+/// This many bits are a proof: chance does that once in 16 million.
 const PROOF: u32 = 24;
 
-/// More bits than this a single end does not give: six ends in a row at least are a proof.
+/// Upper bound of the bits that one end gives: a proof takes at least six ends in a row.
 const MOST_BITS: u32 = 4;
 
 /// What was refused is tried once more after this time, because rights and limits may have changed.
@@ -24,10 +24,10 @@ const AGAIN: Duration = Duration::from_secs(3600);
 /// A suspect of which nothing more came for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(1800);
 
-/// As many are known at once.
+/// Upper bound of the suspects that are known.
 const MOST: usize = 256;
 
-/// Up to so many bytes no broker finds a message too large: it is the topic that matters.
+/// No broker finds a message of this many bytes too large: the topic is the cause.
 const SMALL: usize = 128;
 
 /// What was under way first when a link ended.
@@ -86,7 +86,6 @@ pub(in crate::mqtt) struct Quarantine {
     last: u32,
 }
 
-/// What a suspect is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id(u32);
 
@@ -115,7 +114,7 @@ enum Matter {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// So many bits speak against it.
+    /// This many bits speak against it.
     Suspected(u32),
     Refused(Reason, Instant),
 }
@@ -126,17 +125,24 @@ pub(super) fn size(message: &Message) -> usize {
 }
 
 impl PoisonMessage {
-    fn is_of(&self, message: &Message) -> bool {
+    /// From how many bytes on messages to a topic are suspected, and the largest one that the broker
+    /// has taken since.
+    fn limits_of(&self, wanted: &Topic) -> Option<(usize, usize)> {
         match &self.matter {
-            Matter::Messages { topic, from, .. } => {
-                *topic == message.topic && *from <= size(message)
-            }
-            Matter::Filter(_) => false,
+            Matter::Messages { topic, from, taken } if topic == wanted => Some((*from, *taken)),
+            _ => None,
         }
     }
 
-    fn is_topic(&self, wanted: &Topic) -> bool {
-        matches!(&self.matter, Matter::Messages { topic, .. } if topic == wanted)
+    fn is_of(&self, message: &Message) -> bool {
+        self.limits_of(&message.topic).is_some_and(|(from, _)| from <= size(message))
+    }
+
+    fn filter(&self) -> Option<&TopicFilter> {
+        match &self.matter {
+            Matter::Filter(filter) => Some(filter),
+            Matter::Messages { .. } => None,
+        }
     }
 }
 
@@ -145,9 +151,9 @@ impl Quarantine {
         self.list.is_empty()
     }
 
-    /// How many are not decided.
+    /// How many are neither proved nor cleared.
     pub(super) fn open(&self) -> usize {
-        self.list.iter().filter(|it| matches!(it.state, State::Suspected(_))).count()
+        self.tried().count()
     }
 
     pub(super) fn verdict(&self, message: &Message) -> Verdict {
@@ -163,10 +169,7 @@ impl Quarantine {
 
     /// Filters that are not to be subscribed to with the others.
     pub(super) fn filters(&self) -> impl Iterator<Item = &TopicFilter> {
-        self.list.iter().filter_map(|suspect| match &suspect.matter {
-            Matter::Filter(filter) => Some(filter),
-            Matter::Messages { .. } => None,
-        })
+        self.list.iter().filter_map(PoisonMessage::filter)
     }
 
     /// Those that are to be tried, in the order of their turns.
@@ -186,10 +189,7 @@ impl Quarantine {
 
     /// The filter, if it is a subscription.
     pub(super) fn filter_of(&self, id: Id) -> Option<&TopicFilter> {
-        match &self.find(id)?.matter {
-            Matter::Filter(filter) => Some(filter),
-            Matter::Messages { .. } => None,
-        }
+        self.find(id)?.filter()
     }
 
     /// How many links have ended at such a message.
@@ -207,24 +207,16 @@ impl Quarantine {
     pub(super) fn add(&mut self, what: &Suspected, now: Instant) -> bool {
         let matter = match what {
             Suspected::Message { topic, bytes } => {
-                let same = |it: &&PoisonMessage| it.is_topic(topic);
-                let known = self.list.iter().filter(same).filter_map(|it| match &it.matter {
-                    Matter::Messages { taken, .. } => Some(*taken),
-                    Matter::Filter(_) => None,
-                });
-                // Of a topic of which the broker takes nothing, the size does not matter.
-                let from = match known.max() {
+                let known: Vec<_> = self.list.iter().filter_map(|it| it.limits_of(topic)).collect();
+                // The size does not matter for a topic of which the broker takes nothing.
+                let from = match known.iter().map(|(_, taken)| *taken).max() {
                     Some(0) => 0,
                     Some(taken) if taken < *bytes => taken + 1,
                     Some(_) => *bytes,
                     None if *bytes <= SMALL => 0,
                     None => *bytes,
                 };
-                let at_same = |it: &PoisonMessage| {
-                    let is_from = |matter: &Matter| matches!(matter, Matter::Messages { from: other, .. } if *other <= from);
-                    it.is_topic(topic) && is_from(&it.matter)
-                };
-                if self.list.iter().any(at_same) {
+                if known.iter().any(|(least, _)| *least <= from) {
                     return false;
                 }
                 Matter::Messages { topic: topic.clone(), from, taken: 0 }
@@ -278,15 +270,12 @@ impl Quarantine {
     fn absorb(&mut self, at: usize) {
         let Matter::Messages { topic, from, .. } = &self.list[at].matter else { return };
         let (id, topic, from) = (self.list[at].id, topic.clone(), *from);
-        self.list.retain(|it| match &it.matter {
-            Matter::Messages { topic: other, from: least, .. } => {
-                it.id == id || *other != topic || *least < from
-            }
-            Matter::Filter(_) => true,
-        });
+        let is_covered =
+            |it: &PoisonMessage| it.limits_of(&topic).is_some_and(|(least, _)| least >= from);
+        self.list.retain(|it| it.id == id || !is_covered(it));
     }
 
-    /// A link ended without a suspect under way: that happens by chance, too.
+    /// A link ended while no suspect was tried, as happens by chance.
     pub(super) fn ended_elsewhere(&mut self) {
         for suspect in &mut self.list {
             if let State::Suspected(bits) = &mut suspect.state {
@@ -295,15 +284,15 @@ impl Quarantine {
         }
     }
 
-    /// The broker has taken it.
     pub(super) fn clear(&mut self, id: Id) {
         self.list.retain(|it| it.id != id);
     }
 
-    /// The broker has taken a message.
     pub(super) fn taken(&mut self, message: &Message) {
-        for suspect in self.list.iter_mut().filter(|it| it.is_topic(&message.topic)) {
-            if let Matter::Messages { taken, .. } = &mut suspect.matter {
+        for suspect in &mut self.list {
+            if let Matter::Messages { topic, taken, .. } = &mut suspect.matter
+                && *topic == message.topic
+            {
                 *taken = size(message).max(*taken);
             }
         }

@@ -1,21 +1,21 @@
-//! What the broker says.
+//! Packets from the broker.
 
 use super::event::{Event, Received, SessionError};
 use super::in_flight::SentPacket;
 use super::inbound::{AckToken, Alias};
 use super::keepalive::KeepAlive;
-use super::options::{Limits, OnOversize};
-use super::{AUTH, CONNACK, Session, Skipped, State, WillLimit, protocol};
+use super::options::OnOversize;
+use super::{AUTH, CONNACK, Session, Skipped, State, protocol};
 use crate::mqtt::packet::{
-    Ack, Auth, ConnAck, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Properties,
-    Property, Publish, Reason, Version, WildcardTopic,
+    Ack, Decoded, Disconnect, Oversize, Packet, PacketError, PacketId, Publish, Reason, Version,
+    WildcardTopic,
 };
 use crate::mqtt::source::{Deferred, Source};
 use crate::mqtt::topic::Qos;
-use bytes::{Buf, Bytes, BytesMut};
-use std::time::{Duration, Instant};
+use bytes::{Buf, BytesMut};
+use std::time::Instant;
 
-/// No more messages may be unacknowledged, however many the broker sends: half a MiB of records.
+/// Upper bound of unacknowledged messages, however many the broker sends: half a MiB of records.
 const MOST_UNANSWERED: usize = 16_384;
 
 impl Session {
@@ -73,7 +73,7 @@ impl Session {
         Ok(())
     }
 
-    /// An error ends the link; a broker of 5.0 that broke the protocol is told (4.13).
+    /// Ends the link; a broker of 5.0 that broke the protocol is told why (4.13).
     fn leave(&mut self, error: &SessionError) {
         let unanswered = matches!(self.state, State::Connecting { .. });
         if error.is_told() && self.version() == Version::V5 && !unanswered {
@@ -85,45 +85,7 @@ impl Session {
         self.state = State::Down;
     }
 
-    /// A broker that does not let us in may do so with another CONNECT: in an older version, or with
-    /// a smaller will.
-    fn fall_back(&mut self, error: &SessionError) {
-        let will = self.options.adaptable_will();
-        self.is_other = match error {
-            SessionError::Refused(answer)
-                if answer.reason == Reason::UNSUPPORTED_PROTOCOL_VERSION =>
-            {
-                self.fallback.on_unknown_version()
-            }
-            SessionError::Refused(answer) => self.fallback.on_refused(answer.reason, will),
-            SessionError::Packet(_) => self.fallback.on_close(will),
-            _ => false,
-        };
-    }
-
-    /// Whether the next CONNECT differs from the one that failed in what the broker did not take, or
-    /// may not have taken: in an older version, or with a smaller will.
-    pub fn has_another_way(&self) -> bool {
-        self.is_other
-    }
-
-    /// The same, and that way was not tried yet since the broker let us in last.
-    pub fn has_untried_way(&self) -> bool {
-        self.is_other && !self.fallback.tried_all
-    }
-
-    /// Whether a connect that failed with this is worth to be repeated at once, because the broker
-    /// said what it does not take and the next one has it no more.
-    pub fn tries_again_at_once(&self, error: &SessionError) -> bool {
-        self.is_other && matches!(error, SessionError::Refused(_))
-    }
-
-    /// What of the will the broker has taken, if that is another part than before.
-    pub fn will_news(&mut self) -> Option<WillLimit> {
-        self.will_news.take()
-    }
-
-    /// Passes over bytes of a message too large for us.
+    /// Skips bytes of a message above our maximum packet size.
     fn skip(&mut self, input: &mut BytesMut) {
         let Some(skipped) = &mut self.oversize else { return };
         let n = skipped.left.min(input.len());
@@ -144,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Acknowledges a message that nobody hears of.
+    /// Acknowledges a message that is not delivered.
     fn pass_by(&mut self, token: Option<AckToken>) {
         if let Some(token) = token {
             self.inbound.taken(token);
@@ -152,7 +114,6 @@ impl Session {
         }
     }
 
-    /// See [`Inbound::came`](super::inbound::Inbound::came).
     fn came(&mut self, qos: Qos, id: Option<PacketId>, dup: bool) -> Option<Option<AckToken>> {
         self.had_qos_2 |= qos == Qos::ExactlyOnce;
         self.inbound.came(qos, id, dup)
@@ -164,11 +125,7 @@ impl Session {
         self.must_be_up()?;
         let WildcardTopic { qos, id, alias, topic } = message;
         if let Some(alias) = alias {
-            let maximum = self.options.topic_aliases;
-            *self
-                .inbound
-                .alias(alias, maximum)
-                .map_err(|(reason, what)| SessionError::Protocol(reason, what))? = Alias::Wildcard;
+            *self.inbound.alias(alias, self.options.topic_aliases)? = Alias::Wildcard;
         }
         match self.came(qos, id, false) {
             Some(token) => {
@@ -213,10 +170,7 @@ impl Session {
             Packet::Publish(publish) => self.message(publish)?,
             Packet::PubAck(ack) => {
                 let answered = self.in_flight.acknowledged(ack.id);
-                if let Some(
-                    SentPacket::Message(_, Qos::ExactlyOnce) | SentPacket::Birth(Qos::ExactlyOnce),
-                ) = answered
-                {
+                if answered.is_some_and(SentPacket::is_qos_2) {
                     self.downgraded();
                 }
                 self.answered(answered, ack.reason, source, now);
@@ -281,116 +235,8 @@ impl Session {
         }
     }
 
-    fn connected(
-        &mut self,
-        mut answer: ConnAck,
-        source: &mut dyn Source,
-    ) -> Result<(), SessionError> {
-        if !matches!(self.state, State::Connecting { .. }) {
-            return Err(protocol("a second CONNACK"));
-        }
-        if answer.reason.is_error() {
-            return Err(SessionError::Refused(answer));
-        }
-        let asked_for_none =
-            self.begins_anew() || self.options.connect(self.version(), !self.was_connected).clean;
-        if answer.session_present && asked_for_none {
-            return Err(protocol("a session where a new one was asked for"));
-        }
-        if self.version() == Version::V31 {
-            // Its CONNACK does not tell. What is repeated with DUP does no harm if it was lost.
-            answer.session_present = self.was_connected && !asked_for_none;
-        }
-        let properties = &answer.properties;
-        if self.version() == Version::V5
-            && let Some(auth) = &mut self.auth
-            && properties.auth_method().is_some()
-        {
-            auth.finish(properties.auth_data().map(Bytes::as_ref))?;
-        }
-        let State::Connecting { mut keepalive, .. } =
-            std::mem::replace(&mut self.state, State::Down)
-        else {
-            return Ok(());
-        };
-        if let Some(seconds) = properties.server_keep_alive() {
-            keepalive.set_interval(Duration::from_secs(u64::from(*seconds)));
-        }
-        // It stands for an empty one only (3.2.2.3.7): under another than ours we would not find our
-        // session again.
-        if let Some(client_id) = properties.assigned_client_id()
-            && self.options.client_id.is_empty()
-        {
-            self.options.client_id.clone_from(client_id);
-        }
-        self.state = State::Up(keepalive);
-        let news = self.fallback.let_in().filter(|_| self.options.will.is_some());
-        self.will_news = news.or(self.will_news);
-        self.was_connected = true;
-        if std::mem::take(&mut self.is_elsewhere) {
-            // Its identifiers stand for other messages.
-            self.inbound.forget();
-        }
-        self.limits = Limits::of(properties);
-        let window = properties.receive_maximum().copied().unwrap_or(u16::MAX);
-        self.in_flight.set_window(self.options.inflight.min(window));
-        let aliases = properties.topic_alias_maximum().copied().unwrap_or(0);
-        self.aliases.start(if self.options.own_aliases { aliases } else { 0 });
-        if !answer.session_present {
-            // The broker knows nothing of what was in flight: it is sent anew, under new
-            // identifiers and without DUP, in its old order.
-            self.in_flight.forget();
-            self.inbound.forget();
-            source.requeue();
-        }
-        source.connected();
-        self.tell(Event::Connected(answer));
-        Ok(())
-    }
-
-    fn authenticate(&mut self, step: Auth) -> Result<(), SessionError> {
-        let Some(auth) = &mut self.auth else {
-            return Err(protocol("AUTH that nobody asked for"));
-        };
-        let data = step.properties.auth_data().map(Bytes::as_ref);
-        let up = matches!(self.state, State::Up(_));
-        if step.reason == Reason::SUCCESS && up {
-            auth.finish(data)?;
-            self.tell(Event::Authenticated);
-            return Ok(());
-        }
-        if step.reason != Reason::CONTINUE_AUTHENTICATION
-            || step.properties.auth_method().map(String::as_str) != Some(auth.method())
-        {
-            return Err(protocol("AUTH that does not go on with the exchange"));
-        }
-        let answer = auth.answer(data.unwrap_or_default())?;
-        let method = auth.method().to_owned();
-        self.put_auth(Reason::CONTINUE_AUTHENTICATION, method, answer);
-        Ok(())
-    }
-
-    /// Proves anew who we are, on the link that stands (4.12.1).
-    pub fn authenticate_again(&mut self) -> Result<(), SessionError> {
-        let login = self.login();
-        if let (State::Up(_), true, Some(auth)) =
-            (&self.state, self.method_is_named, &mut self.auth)
-        {
-            let (method, data) = (auth.method().to_owned(), auth.start(&login)?);
-            self.put_auth(Reason::RE_AUTHENTICATE, method, data);
-        }
-        Ok(())
-    }
-
-    fn put_auth(&mut self, reason: Reason, method: String, data: Bytes) {
-        let properties = Properties(vec![Property::AuthMethod(method), Property::AuthData(data)]);
-        self.put(&Packet::Auth(Auth { reason, properties }));
-    }
-
     fn message(&mut self, mut publish: Publish) -> Result<(), SessionError> {
-        self.inbound
-            .resolve(&mut publish, self.options.topic_aliases)
-            .map_err(|(reason, what)| SessionError::Protocol(reason, what))?;
+        self.inbound.resolve(&mut publish, self.options.topic_aliases)?;
         let Publish { topic, payload, qos, id, dup, retain, properties } = publish;
         let Some(token) = self.came(qos, id, dup) else {
             self.answer();
@@ -459,7 +305,7 @@ impl Session {
         source.settled(id, reason);
     }
 
-    /// The broker answered QoS 2 as if it were QoS 1: it may deliver the message twice.
+    /// The broker answered QoS 2 with PUBACK: it may deliver the message twice.
     pub(super) fn downgraded(&mut self) {
         if !std::mem::replace(&mut self.downgrade_is_told, true) {
             tracing::warn!("the broker takes our messages of QoS 2 with QoS 1");

@@ -101,7 +101,6 @@ impl Requests {
         self.wanted.iter_mut().find(|wanted| wanted.is_for(filter))
     }
 
-    /// Whether a filter is wanted.
     pub(super) fn wants(&self, filter: &TopicFilter) -> bool {
         self.wanted.iter().any(|wanted| wanted.is_for(filter))
     }
@@ -134,7 +133,6 @@ impl Requests {
         request
     }
 
-    /// Wants filters no more.
     pub(super) fn unsubscribe(
         &mut self,
         filters: Vec<TopicFilter>,
@@ -160,7 +158,6 @@ impl Requests {
         self.wanted.iter().any(|wanted| wanted.request == request && wanted.is_for(filter))
     }
 
-    /// Whether the broker is to be asked for something.
     pub(super) fn is_due(&self) -> bool {
         !self.leaving.is_empty() || self.wanted.iter().any(|wanted| !wanted.asked)
     }
@@ -172,7 +169,6 @@ impl Requests {
         }
     }
 
-    /// Asks for one filter.
     pub(super) fn alone(&mut self, filter: &TopicFilter, id: PacketId) -> Option<Packet> {
         let wanted = self.wanted(filter)?;
         wanted.asked = true;
@@ -182,7 +178,6 @@ impl Requests {
         Some(Packet::Subscribe(Subscribe { id, filters, properties }))
     }
 
-    /// The first filter of a packet.
     pub(super) fn first_of(&self, id: PacketId) -> Option<Suspected> {
         Some(match self.asked.get(id)? {
             Asked::Subscribe(asked) => Suspected::Subscribe(asked.first()?.1.clone()),

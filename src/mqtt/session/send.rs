@@ -1,4 +1,4 @@
-//! What we say of our own accord: subscriptions and messages.
+//! What we send on our own initiative: subscriptions and messages.
 
 use super::in_flight::SentPacket;
 use super::quarantine::Id;
@@ -44,7 +44,7 @@ impl Session {
             if self.has_to_wait(message) {
                 break;
             }
-            let qos = self.limits.qos(message.qos);
+            let qos = message.qos.min(self.limits.qos);
             let Some(id) = self.id_for(qos) else { return };
             if let Err(reason) = self.put_message(message, qos, id, false) {
                 id.inspect(|id| self.in_flight.give_up(*id));
@@ -83,7 +83,7 @@ impl Session {
         let Some(message) = source.quarantined(&|it| quarantine.is_of(suspect, it)).cloned() else {
             return false;
         };
-        let qos = self.limits.qos(message.qos);
+        let qos = message.qos.min(self.limits.qos);
         let Some(id) = self.id_for(qos) else { return false };
         if self.put_message(&message, qos, id, false).is_err() {
             // It is refused once it is out of quarantine.
@@ -101,7 +101,7 @@ impl Session {
         true
     }
 
-    /// Asks for one filter. `false`: nobody wants it any more.
+    /// Subscribes to one filter. `false`: it is not wanted any more.
     pub(super) fn ask_for(&mut self, filter: &TopicFilter) -> bool {
         let Some(id) = self.in_flight.id() else { return false };
         let Some(packet) = self.requests.alone(filter, id) else {
@@ -159,7 +159,7 @@ impl Session {
         dup: bool,
     ) -> Result<(), Reason> {
         self.had_qos_2 |= qos == Qos::ExactlyOnce;
-        let retain = self.limits.retain(message.retain);
+        let retain = message.retain && self.limits.retain;
         let mut properties = std::mem::take(&mut self.scratch);
         properties.0.clear();
         let (topic, payload) = (Some(message.topic.clone()), message.payload.clone());

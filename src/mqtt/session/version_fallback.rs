@@ -1,4 +1,4 @@
-//! How a broker is spoken to: in which version of MQTT, and with how much of the will.
+//! Which CONNECT a broker accepts: in which version of MQTT, and with how much of the will.
 
 use super::will::WillLimit;
 use crate::mqtt::message::Message;
@@ -20,9 +20,9 @@ const GUESSES: u8 = 3;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mqtt) struct VersionFallback {
     pub(super) version: Version,
-    /// Whether no other one may be tried.
+    /// Whether no other version may be tried.
     is_fixed: bool,
-    /// Whether the broker ever let us in with this version: then only its word speaks against it.
+    /// Whether the broker ever accepted this version: then only its CONNACK can rule it out.
     is_settled: bool,
     /// Connects in a row, in this version, that the broker left unanswered.
     unanswered: u32,
@@ -38,12 +38,11 @@ pub(in crate::mqtt) struct VersionFallback {
     /// What the broker took where it had hung up on more, and on how many links in a row. That may
     /// have been chance, so the next link asks for the whole will again.
     guess: Option<(WillLimit, u8)>,
-    /// With what it let us in last.
+    /// What it accepted of the will last.
     told: WillLimit,
 }
 
 impl VersionFallback {
-    /// Nothing but what the user wants is known.
     pub(super) fn new(wanted: Option<Version>) -> VersionFallback {
         let (is_fixed, version) = (wanted.is_some(), wanted.unwrap_or(Version::V5));
         VersionFallback {
@@ -60,7 +59,7 @@ impl VersionFallback {
         }
     }
 
-    /// The broker let us in. `Some`: with another part of the will than before.
+    /// The broker accepted CONNECT. `Some`: with another part of the will than before.
     pub(super) fn let_in(&mut self) -> Option<WillLimit> {
         (self.is_settled, self.unanswered, self.hang_ups) = (true, 0, 0);
         self.tried_all = false;
