@@ -45,35 +45,35 @@ pub type PacketId = NonZeroU16;
 /// A control packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// Client asks to be let in (3.1).
+    /// CONNECT (3.1).
     Connect(Connect),
-    /// Broker answers (3.2).
+    /// CONNACK, the broker's answer to CONNECT (3.2).
     ConnAck(ConnAck),
-    /// A message (3.3).
+    /// PUBLISH (3.3).
     Publish(Publish),
-    /// QoS 1 message taken (3.4).
+    /// PUBACK acknowledges a message of QoS 1 (3.4).
     PubAck(Ack),
-    /// QoS 2 message taken (3.5).
+    /// PUBREC: a message of QoS 2 was received (3.5).
     PubRec(Ack),
-    /// It will not be sent again (3.6).
+    /// PUBREL: the message will not be sent again (3.6).
     PubRel(Ack),
-    /// Its identifier is free (3.7).
+    /// PUBCOMP: its packet identifier is free (3.7).
     PubComp(Ack),
-    /// Client subscribes (3.8).
+    /// SUBSCRIBE (3.8).
     Subscribe(Subscribe),
-    /// Broker answers for each filter (3.9).
+    /// SUBACK, with a reason for each filter (3.9).
     SubAck(SubAck),
-    /// Client gives filters up (3.10).
+    /// UNSUBSCRIBE (3.10).
     Unsubscribe(Unsubscribe),
-    /// Broker has given them up (3.11).
+    /// UNSUBACK, with a reason for each filter from 5.0 on (3.11).
     UnsubAck(SubAck),
-    /// Are you there? (3.12)
+    /// PINGREQ (3.12).
     PingReq,
-    /// Yes (3.13).
+    /// PINGRESP (3.13).
     PingResp,
-    /// One side leaves (3.14).
+    /// DISCONNECT (3.14).
     Disconnect(Disconnect),
-    /// A step of the authentication exchange (3.15).
+    /// AUTH, a step of the authentication exchange (3.15).
     Auth(Auth),
 }
 
@@ -116,10 +116,10 @@ pub enum PacketError {
     /// A topic alias 0 (3.3.2.3.4).
     #[error("a topic alias 0")]
     ZeroAlias,
-    /// A protocol level that nobody knows (3.1.2.2).
+    /// An unknown protocol level (3.1.2.2).
     #[error("protocol level {0}")]
     Version(u8),
-    /// A reason that does not belong into its packet (2.4).
+    /// A reason code that the packet may not carry (2.4).
     #[error("reason {code:#04x} is not allowed in a packet of type {kind}")]
     Reason {
         /// Packet type.
@@ -127,7 +127,7 @@ pub enum PacketError {
         /// The reason code.
         code: u8,
     },
-    /// A property that nobody knows, or that does not belong into its packet (2.2.2.2).
+    /// An unknown property, or one that the packet may not carry (2.2.2.2).
     #[error("property {0:#04x} has no place there")]
     Property(u32),
     /// A field has a value that the standard does not allow.
@@ -139,7 +139,7 @@ pub enum PacketError {
 }
 
 impl PacketError {
-    /// What a DISCONNECT says of it (4.13).
+    /// The reason code of the DISCONNECT that reports it (4.13).
     pub fn reason(&self) -> Reason {
         match self {
             PacketError::TooLarge { .. } => Reason::PACKET_TOO_LARGE,

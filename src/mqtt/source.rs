@@ -21,7 +21,7 @@ pub enum Outcome {
     Delivered(Reason),
     /// The broker refuses it.
     Refused(Reason),
-    /// It made way for others, or found no room.
+    /// It was dropped because the source was full.
     Dropped,
     /// A newer message of its topic took its place.
     Replaced,

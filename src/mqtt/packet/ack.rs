@@ -13,16 +13,16 @@ pub(super) const PUBCOMP: u8 = 7;
 /// A step in the delivery of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// The message's identifier.
+    /// The packet identifier of the message.
     pub id: PacketId,
-    /// How it went; success before 5.0.
+    /// The reason code; success before 5.0.
     pub reason: Reason,
-    /// Only in 5.0.
+    /// The properties; only in 5.0.
     pub properties: Properties,
 }
 
 impl Ack {
-    /// An acknowledgement without more words.
+    /// An acknowledgement without properties.
     pub fn new(id: PacketId, reason: Reason) -> Ack {
         Ack { id, reason, properties: Properties::NONE }
     }

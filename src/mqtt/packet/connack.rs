@@ -10,17 +10,17 @@ pub(super) const KIND: u8 = 2;
 /// The broker's answer to CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnAck {
-    /// Whether the broker has a session of this client from before (3.2.2.1.1).
+    /// Whether the broker has kept a session of this client (3.2.2.1.1).
     pub session_present: bool,
     /// Whether the client is let in, and else why not. The return codes 1 to 5 of 3.x are the
     /// reasons that say the same.
     pub reason: Reason,
-    /// What the broker can do; only in 5.0.
+    /// The limits of the broker; only in 5.0.
     pub properties: Properties,
 }
 
 impl ConnAck {
-    /// An answer without more words.
+    /// An answer without properties.
     pub fn new(session_present: bool, reason: Reason) -> ConnAck {
         ConnAck { session_present, reason, properties: Properties::NONE }
     }

@@ -19,14 +19,14 @@ const USER: u8 = 0b1000_0000;
 /// A client asks to be let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// What is spoken from here on.
+    /// The protocol version of the link.
     pub version: Version,
     /// Unique at the broker. In 5.0 an empty one asks the broker for one; in 3.1.1 it may be empty
     /// with `clean` only; 3.1 wants 1 to 23 characters.
     pub client_id: String,
     /// Whether the broker starts a new session (3.1.2.4).
     pub clean: bool,
-    /// Seconds without a packet from the client after which the broker gives it up; 0: never.
+    /// The keep-alive interval in seconds; 0 turns it off.
     pub keep_alive: u16,
     /// What the broker publishes when the client is lost (3.1.2.5).
     pub will: Option<Message>,
@@ -39,7 +39,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// What has more bytes than the two of its length can say (1.5.4, 1.5.6).
+    /// What is longer than 65,535 bytes, which its length field cannot express (1.5.4, 1.5.6).
     pub(crate) fn too_long(&self) -> Option<&'static str> {
         let is_long = |bytes: &[u8]| u16::try_from(bytes.len()).is_err();
         let will = self.will.as_ref();

@@ -11,23 +11,23 @@ pub(super) const AUTH: u8 = 15;
 /// One side leaves; before 5.0 only the client does, and only in good order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disconnect {
-    /// Why; success before 5.0.
+    /// The reason code; success before 5.0.
     pub reason: Reason,
-    /// Only in 5.0.
+    /// The properties; only in 5.0.
     pub properties: Properties,
 }
 
 /// A step of the authentication exchange (4.12). From 5.0 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
-    /// Where the exchange stands.
+    /// The reason code: whether the exchange succeeded, goes on, or begins again.
     pub reason: Reason,
     /// Its method and data.
     pub properties: Properties,
 }
 
 impl Disconnect {
-    /// Without more words.
+    /// A DISCONNECT without properties.
     pub fn new(reason: Reason) -> Disconnect {
         Disconnect { reason, properties: Properties::NONE }
     }

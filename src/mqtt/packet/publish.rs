@@ -14,17 +14,17 @@ const DUP: u8 = 0b1000;
 /// A message on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
-    /// Where to; `None` where only its alias says it (5.0, 3.3.2.3.4).
+    /// The topic; `None` where only the topic alias names it (5.0, 3.3.2.3.4).
     pub topic: Option<Topic>,
-    /// What; shares the memory that was read.
+    /// The payload; it shares the memory that was read.
     pub payload: Bytes,
-    /// How surely.
+    /// The QoS.
     pub qos: Qos,
-    /// With QoS 1 and 2.
+    /// The packet identifier, with QoS 1 and 2.
     pub id: Option<PacketId>,
-    /// Sent before, as far as the sender knows (3.3.1.1).
+    /// The DUP flag: the message may have been sent before (3.3.1.1).
     pub dup: bool,
-    /// To be kept; towards a subscriber: was kept from before (3.3.1.3).
+    /// The RETAIN flag; towards a subscriber: whether the message is a retained one (3.3.1.3).
     pub retain: bool,
     /// Only in 5.0.
     pub properties: Properties,
@@ -83,29 +83,29 @@ fn qos(flags: u8) -> Result<Qos, PacketError> {
     Ok(qos)
 }
 
-/// A message whose topic has a wildcard: what of it is needed to pass it over.
+/// A message whose topic has a wildcard: what is needed to acknowledge and skip it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WildcardTopic {
-    /// How surely.
+    /// The QoS.
     pub qos: Qos,
-    /// To acknowledge it with.
+    /// The packet identifier to acknowledge it with.
     pub id: Option<PacketId>,
-    /// The number that stands for the topic from then on.
+    /// The topic alias that the message sets.
     pub alias: Option<u16>,
     /// The topic.
     pub topic: String,
 }
 
-/// A message that is larger than the one who reads it takes: what of it is told.
+/// A message above the maximum packet size: its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oversize {
-    /// How surely.
+    /// The QoS.
     pub qos: Qos,
-    /// To acknowledge it with.
+    /// The packet identifier to acknowledge it with.
     pub id: Option<PacketId>,
     /// Its topic, as far as it can be shown: the first 256 bytes.
     pub topic: String,
-    /// Bytes of the stream that follow, to be thrown away or looked at on the way.
+    /// Bytes of the message that follow in the stream.
     pub skip: usize,
 }
 

@@ -76,7 +76,7 @@ impl Reason {
         self.0
     }
 
-    /// Whether it says that something went wrong.
+    /// Whether it is an error.
     pub fn is_error(self) -> bool {
         self.0 >= 0x80
     }

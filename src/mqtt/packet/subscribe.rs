@@ -14,36 +14,37 @@ const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
 /// A client subscribes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Ties SUBACK to it.
+    /// The packet identifier, which SUBACK repeats.
     pub id: PacketId,
-    /// What to; at least one (3.8.3).
+    /// The subscriptions; at least one (3.8.3).
     pub filters: Vec<Subscription>,
-    /// Only in 5.0.
+    /// The properties; only in 5.0.
     pub properties: Properties,
 }
 
-/// What a client wants to hear, and how.
+/// A topic filter and its subscription options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// Which topics.
+    /// The topic filter.
     pub filter: TopicFilter,
-    /// The highest QoS wanted.
+    /// The highest QoS of the messages.
     pub qos: Qos,
-    /// Not what this client itself published. From 5.0 on.
+    /// No Local: the client does not get its own messages. From 5.0 on.
     pub no_local: bool,
-    /// Messages keep the retain flag with which they were published. From 5.0 on.
+    /// Retain As Published: messages keep the RETAIN flag that they were published with. From 5.0
+    /// on.
     pub retain_as_published: bool,
-    /// Which kept messages come first. From 5.0 on.
+    /// Which retained messages are sent at the subscription. From 5.0 on.
     pub retain_handling: RetainHandling,
 }
 
-/// Which kept messages a new subscription brings (3.8.3.1).
+/// Which retained messages are sent at a subscription (3.8.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RetainHandling {
     /// All.
     #[default]
     Send,
-    /// All, if there was no such subscription before.
+    /// All, if the subscription is new.
     SendIfNew,
     /// None.
     DoNotSend,
@@ -92,7 +93,7 @@ impl Subscription {
         self.qos.bits() | no_local | as_published | (self.retain_handling as u8) << 4
     }
 
-    /// Bytes that it takes in SUBSCRIBE.
+    /// Its length in SUBSCRIBE in bytes.
     pub(crate) fn len(&self) -> usize {
         self.filter.as_str().len() + 3
     }

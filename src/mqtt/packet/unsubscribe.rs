@@ -8,14 +8,14 @@ use bytes::{BufMut, BytesMut};
 
 pub(super) const KIND: u8 = 10;
 
-/// A client gives filters up.
+/// A client unsubscribes from topic filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsubscribe {
-    /// Ties UNSUBACK to it.
+    /// The packet identifier, which UNSUBACK repeats.
     pub id: PacketId,
-    /// Which, letter by letter as they were subscribed to; at least one (3.10.3).
+    /// The topic filters, exactly as they were subscribed to; at least one (3.10.3).
     pub filters: Vec<TopicFilter>,
-    /// Only in 5.0.
+    /// The properties; only in 5.0.
     pub properties: Properties,
 }
 
