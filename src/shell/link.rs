@@ -38,7 +38,7 @@ impl ShellLink {
     pub(super) fn new(link: Link, timeout: Option<Duration>, quiet: bool) -> io::Result<ShellLink> {
         // The commands themselves limit what waits.
         let bytes = usize::MAX / 2;
-        let mut queue = Fifo::new(Bounds { messages: usize::MAX, bytes, ..Bounds::default() });
+        let mut queue = Fifo::new(Bounds { messages: usize::MAX, bytes });
         queue.try_once();
         Ok(ShellLink {
             link,

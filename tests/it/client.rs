@@ -73,7 +73,7 @@ async fn several_may_listen_and_the_slow_one_hears_what_it_missed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_an_event() {
-    let queue = Bounds { messages: 3, bytes: 1 << 20, ..Bounds::default() };
+    let queue = Bounds { messages: 3, bytes: 1 << 20 };
     let settings = Settings { queue, ..Settings::default() };
     let (stream, _far) = duplex(1024);
     let (client, mut events) = Client::over(session(), stream, settings);
