@@ -1,10 +1,8 @@
 //! Bounded store of messages that the broker has not acknowledged. It stands above the session:
 //! when a link or a session is lost, nothing in here is.
 
-mod aside;
 mod backlog;
 pub mod entry;
-mod in_flight;
 pub mod inlet;
 pub mod journal;
 mod journal_writer;
@@ -20,19 +18,17 @@ mod source;
 mod tests;
 
 use crate::base::clock::Now;
-use crate::mqtt::message::Message;
-use crate::mqtt::packet::Reason;
 use crate::mqtt::pause::QuotaPause;
-use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::JournalSeq;
 use crate::outbox::settings::OutboxBounds;
 use backlog::BacklogLimiter;
-use in_flight::InFlight;
 use journal_writer::JournalWriter;
-use port_queue::{Age, PortQueue};
+use port_queue::PortQueue;
+use slots::Slots;
+use source::Place;
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 pub use crate::mqtt::source::{InFlightId, MessageId, Outcome, RefusedMessage};
 pub use journalled::JournalStatus;
@@ -58,7 +54,9 @@ pub struct Outbox {
     /// How many ports may send, and the gateway itself.
     senders: usize,
     waiting: usize,
-    in_flight: InFlight,
+    /// By the numbers of their [`InFlightId`]s.
+    in_flight: Slots,
+    last_in_flight: u64,
     last_id: u64,
     /// Memory of all, waiting and in flight.
     bytes: usize,
@@ -69,6 +67,9 @@ pub struct Outbox {
     old: (MessageId, JournalSeq),
     /// Whether a message of the backlog is next where a fresh one could be sent too.
     backlog_next: bool,
+    /// The message that [`Source::front`](crate::mqtt::source::Source::front) returned last, so that
+    /// it is not looked for twice.
+    found: Cell<Option<Place>>,
     writer: JournalWriter,
     pause: QuotaPause,
     /// What became of messages, where somebody wants to know.
@@ -129,13 +130,15 @@ impl Outbox {
             ports: Vec::new(),
             senders: 1,
             waiting: 0,
-            in_flight: InFlight::default(),
+            in_flight: Slots::default(),
+            last_in_flight: 0,
             last_id: 0,
             bytes: 0,
             urgent: None,
             limiter: BacklogLimiter::new(bounds.backlog_rate),
             old: (MessageId(0), JournalSeq(0)),
             backlog_next: false,
+            found: Cell::new(None),
             writer: JournalWriter::new(bounds.durability),
             pause: QuotaPause::default(),
             outcomes: None,
@@ -204,16 +207,11 @@ impl Outbox {
         }
     }
 
-    /// From now on [`Outbox::outcome`] tells what becomes of each message; its owner takes them
+    /// From now on `Source::outcome` tells what becomes of each message; its owner takes them
     /// after each step, or they pile up.
     #[cfg(any(test, feature = "testing"))]
     pub fn follow(&mut self) {
         self.outcomes.get_or_insert_default();
-    }
-
-    /// What became of a message, in the order in which it happened.
-    pub fn outcome(&mut self) -> Option<(MessageId, Outcome)> {
-        self.outcomes.as_mut()?.pop_front()
     }
 
     /// Takes in a message that goes before all others, in the place of an earlier such one.
@@ -221,181 +219,9 @@ impl Outbox {
         self.urgent = Some(entry.into());
     }
 
-    /// There is a link: all that waits is backlog.
-    pub fn connected(&mut self) {
-        self.writer.down_since = None;
-        self.old = (MessageId(self.last_id), self.writer.last());
-        self.fresh_to_backlog();
-    }
-
-    /// The time goes on: more of the backlog may go out, and a rest may be over.
-    pub fn tick(&mut self, now: Instant) {
-        self.end_pause(now);
-        self.limiter.tick(now);
-    }
-
-    /// When [`Outbox::front`] may have more than now, because the backlog goes out at a bounded
-    /// rate or the broker is given a rest.
-    pub fn deadline(&self) -> Option<Instant> {
-        if let Some(until) = self.pause.until() {
-            return Some(until);
-        }
-        let due = self.limiter.deadline()?;
-        let waits = |port: &PortQueue| {
-            port.front(Age::Backlog).is_some_and(|held| self.is_old(held) && self.is_safe(held))
-        };
-        self.ports.iter().any(waits).then_some(due)
-    }
-
-    fn is_old(&self, held: &QueuedMessage) -> bool {
-        held.id <= self.old.0 || held.seq.is_some_and(|seq| seq <= self.old.1)
-    }
-
-    fn is_safe(&self, held: &QueuedMessage) -> bool {
-        self.writer.may_send(&held.entry, held.seq)
-    }
-
-    /// Where the next message stands. Fresh ones do not wait for the backlog, nor does the backlog
-    /// wait for ever; of either, the oldest that may be sent goes first.
-    fn next(&self) -> Option<(usize, Age)> {
-        let may_drain = self.limiter.may_send();
-        let (mut backlog, mut fresh) = (None::<(MessageId, usize)>, None::<(MessageId, usize)>);
-        for (at, port) in self.ports.iter().enumerate() {
-            if let Some(queued) = port.front(Age::Backlog)
-                && backlog.is_none_or(|(first, _)| queued.id < first)
-                && (may_drain || !self.is_old(queued))
-                && self.is_safe(queued)
-            {
-                backlog = Some((queued.id, at));
-            }
-            if let Some(queued) = port.front(Age::Fresh)
-                && fresh.is_none_or(|(first, _)| queued.id < first)
-                && self.is_safe(queued)
-            {
-                fresh = Some((queued.id, at));
-            }
-        }
-        match (backlog, fresh) {
-            (Some((_, at)), None) => Some((at, Age::Backlog)),
-            (Some((_, at)), _) if self.backlog_next => Some((at, Age::Backlog)),
-            (_, fresh) => fresh.map(|(_, at)| (at, Age::Fresh)),
-        }
-    }
-
-    /// The next message to hand to the link; [`Outbox::sent`] follows.
-    pub fn front(&self) -> Option<&Message> {
-        if let Some(urgent) = &self.urgent {
-            return Some(&urgent.message);
-        }
-        if self.pause.until().is_some() {
-            return None;
-        }
-        let (at, queue) = self.next()?;
-        self.ports[at].front(queue).map(|held| &held.entry.message)
-    }
-
-    fn pop_front(&mut self) -> Option<Queued> {
-        let (at, queue) = self.next()?;
-        let held = self.ports[at].pop(queue)?;
-        self.waiting -= 1;
-        self.backlog_next = queue == Age::Fresh;
-        if queue == Age::Backlog && self.is_old(&held) {
-            self.limiter.sent();
-        }
-        Some(held)
-    }
-
-    /// The front message was handed to the link with a QoS. With 1 and 2 it is in flight from now
-    /// on; with QoS 0 it is gone, and so is the urgent message.
-    pub fn sent(&mut self, qos: Qos) -> Option<InFlightId> {
-        if self.urgent.take().is_some() {
-            self.counts.sent += 1;
-            return None;
-        }
-        let held = self.pop_front()?;
-        self.counts.sent += 1;
-        if qos == Qos::AtMostOnce {
-            self.forget(held);
-            return None;
-        }
-        Some(self.in_flight.push(held))
-    }
-
-    /// A message of QoS 0 was handed to the link.
-    fn forget(&mut self, held: Queued) {
-        self.bytes -= held.cost;
-        self.writer.done(&held);
-        self.tell(held.id, Outcome::Delivered(Reason::SUCCESS));
-        self.recycle(held);
-    }
-
-    /// A message that is being sent once more.
-    pub fn again(&mut self, sending: InFlightId) -> Option<&Message> {
-        let held = self.in_flight.get(sending)?;
-        self.counts.sent += 1;
-        Some(&held.entry.message)
-    }
-
-    /// The broker has it, or does not take it, as the reason says.
-    pub fn acknowledged(&mut self, sending: InFlightId, reason: Reason) {
-        let Some(held) = self.in_flight.remove(sending) else { return };
-        self.settled(&held, reason);
-        self.recycle(held);
-    }
-
-    /// The front message cannot be sent to this broker.
-    pub fn refuse_front(&mut self, reason: Reason) -> Option<RefusedMessage> {
-        let entry = match self.urgent.take() {
-            Some(urgent) => {
-                self.counts.refused += 1;
-                urgent
-            }
-            None => {
-                let held = self.pop_front()?;
-                self.settled(&held, reason);
-                held.entry
-            }
-        };
-        Some(RefusedMessage { message: entry.message, sender: entry.port, reason })
-    }
-
-    fn settled(&mut self, held: &QueuedMessage, reason: Reason) {
-        self.bytes -= held.cost;
-        self.writer.done(held);
-        if reason.is_error() {
-            self.counts.refused += 1;
-            self.tell(held.id, Outcome::Refused(reason));
-        } else {
-            self.counts.acknowledged += 1;
-            self.pause.delivered();
-            self.tell(held.id, Outcome::Delivered(reason));
-        }
-    }
-
-    /// The broker's session was lost: what was in flight waits again, before all else.
-    pub fn requeue(&mut self) {
-        self.counts.requeued += self.in_flight.len() as u64;
-        self.pause.requeued();
-        let returned = self.in_flight.take_all();
-        self.wait_again(returned);
-    }
-
-    /// The pause may be over: what was deferred waits again, before all else of its port.
-    fn end_pause(&mut self, now: Instant) {
-        let Some(deferred) = self.pause.end(now) else { return };
-        let in_flight = &mut self.in_flight;
-        let returned = deferred.into_iter().filter_map(|id| in_flight.remove(id)).collect();
-        self.wait_again(returned);
-    }
-
     /// Messages in memory, waiting and in flight.
     pub fn len(&self) -> usize {
         self.waiting + self.in_flight.len()
-    }
-
-    /// Whether there is none, in the journal neither.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.urgent.is_none() && self.writer.journal_only == 0
     }
 
     /// Memory that they take, in bytes.

@@ -24,6 +24,7 @@ use crate::gateway::topics;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::AckToken;
+use crate::mqtt::source::Source;
 use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet;

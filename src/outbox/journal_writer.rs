@@ -8,7 +8,7 @@ use crate::base::durability::Durability;
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::{self, JournalBatch, JournalSeq, ToStore};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes of a batch at most, so that little is on its way to the journal's thread.
 const BATCH: usize = 256 << 10;
@@ -24,16 +24,16 @@ pub(super) struct JournalWriter {
     state: State,
     reading: Reading,
     /// The number that was given last.
-    last: JournalSeq,
-    /// All up to here are as safe as `sync` asks for.
-    synced: JournalSeq,
+    pub(super) last: JournalSeq,
+    /// All messages up to this one are as safe as `sync` asks for.
+    pub(super) synced: JournalSeq,
     unsent: VecDeque<ToStore>,
     /// Handed over, and not safe yet: the journal may fail.
     unsynced: VecDeque<ToStore>,
     /// How often it has failed. What was handed over before it did is not written.
     epoch: u32,
     /// Memory of messages in those two that have no other place in memory.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Messages that are not needed any more, with their ports.
     done: Vec<(JournalSeq, u16)>,
     /// Messages that wait in the journal alone.
@@ -220,15 +220,6 @@ impl JournalWriter {
         self.last
     }
 
-    pub(super) fn last(&self) -> JournalSeq {
-        self.last
-    }
-
-    /// Memory of what the journal alone is to have and has not yet, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Says in the messages that have no other place in memory when they were measured: the
     /// journal may give them back.
     pub(super) fn correct(&mut self, now: Now) {
@@ -293,10 +284,6 @@ impl JournalWriter {
         self.unsynced.is_empty() && !self.has_batch()
     }
 
-    pub(super) fn synced_up_to(&self) -> JournalSeq {
-        self.synced
-    }
-
     /// Whether there is something to tell to the journal.
     pub(super) fn has_batch(&self) -> bool {
         let is_to_read = matches!(self.reading, Reading::Wanted(_));
@@ -322,10 +309,5 @@ impl JournalWriter {
             }
         }
         batch
-    }
-
-    /// Whether the broker has been away for `after`.
-    pub(super) fn is_down_for(&self, after: Duration, now: Instant) -> bool {
-        self.down_since.is_some_and(|since| now.saturating_duration_since(since) >= after)
     }
 }

@@ -155,21 +155,15 @@ impl Outbox {
         self.writer.has_batch().then(|| self.writer.next_batch())
     }
 
-    fn has_room_to_read(&self) -> bool {
+    pub(super) fn has_room_to_read(&self) -> bool {
         self.bytes < self.bounds.bytes.bytes() / 2
             && self.len() <= self.bounds.messages as usize / 2
-    }
-
-    /// Whether [`Outbox::next_batch`] should be asked without delay: what waits is to be read on,
-    /// or much was acknowledged.
-    pub fn wants_batch(&self) -> bool {
-        self.writer.has_much_done() || self.writer.may_read() && self.has_room_to_read()
     }
 
     /// Whether the journal is so far behind that the ports should hold back their messages: the
     /// inlet has room for two seconds.
     pub fn is_pressed(&self) -> bool {
-        self.writer.bytes() > self.bounds.bytes.bytes() / 8
+        self.writer.bytes > self.bounds.bytes.bytes() / 8
     }
 
     /// Whether the journal has been behind for long without a word: its disk does not even fail.
@@ -203,13 +197,13 @@ impl Outbox {
         }
         let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
         let is_short = self.bytes > bytes / 2 || self.len() > messages / 2;
-        let is_down = self.writer.is_down_for(self.bounds.spill_after.duration(), now);
-        let is_up = self.writer.down_since.is_none();
+        let down = self.writer.down_since.map(|since| now.saturating_duration_since(since));
+        let is_down = down.is_some_and(|down| down >= self.bounds.spill_after.duration());
         if !self.writer.is_spilling() {
             if is_short || is_down {
                 self.writer.set_spilling(true);
             }
-        } else if is_up && self.writer.journal_only == 0 && self.waiting == 0 {
+        } else if down.is_none() && self.writer.journal_only == 0 && self.waiting == 0 {
             self.writer.set_spilling(false);
         }
     }
@@ -252,7 +246,7 @@ impl Outbox {
     pub fn unstored(&mut self) -> usize {
         let waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
         let all = self.in_flight.iter_mut().chain(waiting);
-        let safe = self.writer.synced_up_to();
+        let safe = self.writer.synced;
         let is_lost = |held: &&mut QueuedMessage| {
             held.seq.is_none_or(|seq| seq > safe) && !held.entry.latest_only
         };

@@ -64,9 +64,7 @@ impl Outbox {
             && (new.entry.latest_only || !self.has_room_for(new.cost))
             && let Some(old) = self.ports[port].take_replaced(&new.entry)
         {
-            self.gone(&old);
-            self.counts.replaced += 1;
-            self.tell(old.id, Outcome::Replaced);
+            self.replaced(&old);
         }
     }
 
@@ -141,15 +139,22 @@ impl Outbox {
         }
     }
 
+    /// A newer message stands in for one that waited.
+    pub(super) fn replaced(&mut self, old: &QueuedMessage) {
+        self.gone(old);
+        self.counts.replaced += 1;
+        self.tell(old.id, Outcome::Replaced);
+    }
+
     /// A message that waited does no more.
-    pub(super) fn gone(&mut self, held: &QueuedMessage) {
+    fn gone(&mut self, held: &QueuedMessage) {
         self.bytes -= held.cost;
         self.waiting -= 1;
         self.writer.done(held);
     }
 
     fn has_room_for(&self, cost: usize) -> bool {
-        let taken = self.bytes + self.writer.bytes();
+        let taken = self.bytes + self.writer.bytes;
         self.len() < self.bounds.messages as usize
             && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
@@ -157,7 +162,8 @@ impl Outbox {
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, cost: usize) -> bool {
-        let taken = self.in_flight.bytes() + self.writer.bytes();
+        let waiting: usize = self.ports.iter().map(PortQueue::bytes).sum();
+        let taken = self.bytes - waiting + self.writer.bytes;
         self.in_flight.len() < self.bounds.messages as usize
             && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
     }

@@ -18,7 +18,7 @@ pub(super) struct PortQueue {
     /// How many of the backlog have a topic; kept only where the order is by topic.
     topics: HashMap<Topic, u32>,
     /// What the broker seems to end links at, oldest first; everything overtakes it.
-    aside: VecDeque<Queued>,
+    quarantine: VecDeque<Queued>,
     bytes: usize,
     /// Messages that wait in the journal alone, behind the backlog.
     pub(super) journal_only: u64,
@@ -123,22 +123,25 @@ impl PortQueue {
         self.less(taken, age)
     }
 
-    /// Puts a message out of the way of all others.
-    pub(super) fn push_aside(&mut self, queued: Queued) {
+    /// Puts a message in quarantine.
+    pub(super) fn quarantine(&mut self, queued: Queued) {
         self.bytes += queued.cost;
-        let at = self.aside.partition_point(|other| other.id < queued.id);
-        self.aside.insert(at, queued);
+        let at = self.quarantine.partition_point(|other| other.id < queued.id);
+        self.quarantine.insert(at, queued);
     }
 
-    /// What is out of the way, oldest first.
-    pub(super) fn aside(&self) -> impl Iterator<Item = &QueuedMessage> {
-        self.aside.iter().map(Box::as_ref)
+    /// What is in quarantine, oldest first.
+    pub(super) fn quarantined(&self) -> impl Iterator<Item = &QueuedMessage> {
+        self.quarantine.iter().map(Box::as_ref)
     }
 
-    /// Takes the first of a kind that is out of the way.
-    pub(super) fn take_aside(&mut self, wanted: impl Fn(&QueuedMessage) -> bool) -> Option<Queued> {
-        let at = self.aside.iter().position(|queued| wanted(queued))?;
-        let taken = self.aside.remove(at)?;
+    /// Takes the first of a kind out of quarantine.
+    pub(super) fn take_quarantined(
+        &mut self,
+        wanted: impl Fn(&QueuedMessage) -> bool,
+    ) -> Option<Queued> {
+        let at = self.quarantine.iter().position(|queued| wanted(queued))?;
+        let taken = self.quarantine.remove(at)?;
         self.bytes -= taken.cost;
         Some(taken)
     }
@@ -146,7 +149,7 @@ impl PortQueue {
     /// What is missed least. What the broker seems not to take is missed least of all, but what the
     /// journal has takes no memory from others.
     pub(super) fn pop_least(&mut self) -> Option<Queued> {
-        self.take_aside(|queued| queued.seq.is_none())
+        self.take_quarantined(|queued| queued.seq.is_none())
             .or_else(|| self.first_of_both(Queue::pop_least))
     }
 
@@ -183,8 +186,8 @@ impl PortQueue {
 
     /// All that waits, in the order in which it came.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut QueuedMessage> {
-        let aside = self.aside.iter_mut().map(Box::as_mut);
-        aside.chain(self.backlog.iter_mut()).chain(self.fresh.iter_mut())
+        let quarantined = self.quarantine.iter_mut().map(Box::as_mut);
+        quarantined.chain(self.backlog.iter_mut()).chain(self.fresh.iter_mut())
     }
 
     /// Says in the messages when they were measured. Returns how many bytes came and went.
@@ -213,7 +216,7 @@ impl PortQueue {
         is_meant: impl Fn(&QueuedMessage) -> bool,
         out: &mut Vec<Queued>,
     ) {
-        while let Some(taken) = self.take_aside(&is_meant) {
+        while let Some(taken) = self.take_quarantined(&is_meant) {
             out.push(taken);
         }
         for age in [Age::Backlog, Age::Fresh] {

@@ -4,9 +4,13 @@ use super::*;
 use crate::base::durability::Durability;
 use crate::base::scalar::Size;
 use crate::mqtt::message::Message;
+use crate::mqtt::packet::Reason;
+use crate::mqtt::source::Source;
+use crate::mqtt::topic::Qos;
 use crate::outbox::journal::JournalEvent;
 use crate::outbox::settings::Drop;
 use proptest::prelude::*;
+use std::time::Instant;
 
 fn message(text: &str) -> Entry {
     let topic = text.split('=').next().unwrap();
@@ -43,7 +47,7 @@ fn drain(outbox: &mut Outbox) -> Vec<String> {
     while let Some(message) = outbox.front() {
         texts.push(String::from_utf8(message.payload.to_vec()).unwrap());
         if let Some(ticket) = outbox.sent(Qos::AtLeastOnce) {
-            outbox.acknowledged(ticket, Reason::SUCCESS);
+            outbox.settled(ticket, Reason::SUCCESS);
         }
     }
     texts
@@ -70,7 +74,7 @@ fn what_is_in_flight_is_never_dropped() {
     for text in ["b", "c"] {
         outbox.push(message(text));
     }
-    assert_eq!(outbox.again(ticket).unwrap().payload, "a");
+    assert_eq!(outbox.retransmit(ticket).unwrap().payload, "a");
     outbox.requeue();
     assert_eq!(drain(&mut outbox), ["a", "c"]);
 }
@@ -198,7 +202,7 @@ fn what_was_in_flight_comes_first_again_in_its_old_order() {
     }
     let a = outbox.sent(Qos::AtLeastOnce).unwrap();
     outbox.sent(Qos::AtLeastOnce);
-    outbox.acknowledged(a, Reason::SUCCESS);
+    outbox.settled(a, Reason::SUCCESS);
     outbox.requeue();
     assert_eq!(drain(&mut outbox), ["b", "c"]);
     assert_eq!(outbox.counts().acknowledged, 3);
@@ -243,7 +247,7 @@ fn who_follows_hears_how_each_message_left() {
     let tickets: Vec<_> = ["a", "b", "c", "d"].map(|text| outbox.push(message(text))).into();
     outbox.sent(Qos::AtMostOnce);
     let sending = outbox.sent(Qos::ExactlyOnce).unwrap();
-    outbox.acknowledged(sending, Reason::QUOTA_EXCEEDED);
+    outbox.settled(sending, Reason::QUOTA_EXCEEDED);
     let e = outbox.push(message("e"));
     outbox.refuse_front(Reason::PACKET_TOO_LARGE);
     let heard: Vec<_> = std::iter::from_fn(|| outbox.outcome()).collect();
@@ -268,7 +272,7 @@ fn a_message_that_stays_unacknowledged_lets_the_others_go() {
     for _ in 0..100_000 {
         outbox.push(message("x"));
         let ticket = outbox.sent(Qos::AtLeastOnce).unwrap();
-        outbox.acknowledged(ticket, Reason::SUCCESS);
+        outbox.settled(ticket, Reason::SUCCESS);
     }
     assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
     assert!(outbox.ports[0].capacity().0 < 1000);
@@ -369,7 +373,7 @@ proptest! {
                     }
                 }
                 Step::Acknowledged(at) if at < model.in_flight.len() => {
-                    outbox.acknowledged(model.in_flight.remove(at).0.unwrap(), Reason::SUCCESS);
+                    outbox.settled(model.in_flight.remove(at).0.unwrap(), Reason::SUCCESS);
                 }
                 Step::Acknowledged(_) => {}
                 Step::Requeue => {

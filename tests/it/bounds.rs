@@ -10,6 +10,7 @@ use tty2mqtt::mqtt::client::{Client, Event, Settings};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketError, Properties, Property, Reason, Version};
 use tty2mqtt::mqtt::session::{Options, Session};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;

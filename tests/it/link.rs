@@ -19,6 +19,7 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Session, SessionError};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Connector, Settings, Stage};
 use tty2mqtt::mqtt::url::BrokerUrl;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Ending, Event, Options, SessionError};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::{Qos, TopicFilter};
 use tty2mqtt::testing::base::scalar::Size;
 use tty2mqtt::testing::outbox::Outbox;

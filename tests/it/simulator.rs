@@ -12,6 +12,7 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, Connect, Decoded, Packet, PacketId, Properties, Property};
 use tty2mqtt::mqtt::packet::{Publish, Reason, Subscribe, Subscription, Version};
 use tty2mqtt::mqtt::session::{Clean, Ending, Event, Options, Session, SessionError};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::testing::broker::{Broker, Connection, Faults};
 use tty2mqtt::testing::outbox::Outbox;

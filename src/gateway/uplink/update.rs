@@ -8,6 +8,7 @@ use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::Link;
 use crate::mqtt::packet::{Properties, Reason, Subscription};
 use crate::mqtt::session::{Clean, Session};
+use crate::mqtt::source::Source;
 use crate::mqtt::topic::TopicFilter;
 use crate::outbox::settings::OutboxBounds;
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ use crate::base::durability::Durability;
 use crate::base::scalar::Size;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
+use crate::mqtt::source::Source;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
 use crate::outbox::settings::{Drop, Order, OutboxBounds, SyncPolicy};
@@ -355,7 +356,7 @@ impl World {
     fn acknowledge(&mut self, most: usize) {
         for _ in 0..most {
             let Some((sending, port, n)) = self.in_flight.pop_front() else { return };
-            self.outbox.acknowledged(sending, Reason::SUCCESS);
+            self.outbox.settled(sending, Reason::SUCCESS);
             self.delivered.entry(port).or_default().push(n);
         }
     }
@@ -621,7 +622,7 @@ fn a_journal_that_fails_gives_back_what_it_has_not_written() {
     while let Some(message) = world.outbox.front() {
         numbers.push(number(message));
         let sending = world.outbox.sent(Qos::AtLeastOnce).unwrap();
-        world.outbox.acknowledged(sending, Reason::SUCCESS);
+        world.outbox.settled(sending, Reason::SUCCESS);
     }
     assert_eq!(numbers, (1..=350).collect::<Vec<_>>());
     assert!(world.outbox.is_empty());

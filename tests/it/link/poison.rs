@@ -4,6 +4,7 @@ use crate::link::{down, message};
 use crate::support::peer::{Peer, link, session};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, Publish, Reason};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
 
 /// What a broker hears on a link that it ends at one topic.

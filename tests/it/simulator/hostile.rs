@@ -20,6 +20,7 @@ use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Connect, Decoded, Packet, PacketId, Properties, Reason};
 use tty2mqtt::mqtt::packet::{Subscribe, Subscription, Version};
 use tty2mqtt::mqtt::session::{self, Clean, Session, Suspected};
+use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
 use tty2mqtt::mqtt::transport::{ConnectError, Stage};
 use tty2mqtt::testing::broker::{At, Broker, Connection, Way};
