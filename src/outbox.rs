@@ -53,13 +53,10 @@ pub struct Outbox {
     ports: Vec<PortQueue>,
     /// How many ports may send, and the gateway itself.
     senders: usize,
-    waiting: usize,
     /// By the numbers of their [`InFlightId`]s.
     in_flight: Slots,
     last_in_flight: u64,
     last_id: u64,
-    /// Memory of all, waiting and in flight.
-    bytes: usize,
     /// Goes before everything else: the birth message, which a backlog must not delay.
     urgent: Option<Entry>,
     limiter: BacklogLimiter,
@@ -129,11 +126,9 @@ impl Outbox {
             bounds: bounds.clone(),
             ports: Vec::new(),
             senders: 1,
-            waiting: 0,
             in_flight: Slots::default(),
             last_in_flight: 0,
             last_id: 0,
-            bytes: 0,
             urgent: None,
             limiter: BacklogLimiter::new(bounds.backlog_rate),
             old: (MessageId(0), JournalSeq(0)),
@@ -221,12 +216,12 @@ impl Outbox {
 
     /// Messages in memory, waiting and in flight.
     pub fn len(&self) -> usize {
-        self.waiting + self.in_flight.len()
+        self.in_flight.len() + self.ports.iter().map(PortQueue::len).sum::<usize>()
     }
 
     /// Memory that they take, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.in_flight.bytes() + self.ports.iter().map(PortQueue::bytes).sum::<usize>()
     }
 
     pub fn counts(&self) -> &Counts {

@@ -55,8 +55,7 @@ impl Outbox {
     pub fn open_journal(&mut self, last: JournalSeq, waiting: &[(u16, u64)]) {
         let was_awaited = self.writer.is_opening();
         for (port, messages) in waiting {
-            let port = self.port_queue(*port);
-            self.ports[port].journal_only += messages;
+            self.port_queue(*port).journal_only += messages;
             self.writer.journal_only += messages;
         }
         self.writer.open(last);
@@ -70,14 +69,10 @@ impl Outbox {
         let (order, writer) = (self.bounds.ordering, &self.writer);
         let mut moved = Vec::new();
         for port in self.ports.iter_mut().filter(|port| port.is_behind_journal(order)) {
-            port.take_out(|held| held.seq.is_none() && writer.takes(&held.entry), &mut moved);
+            moved.extend(port.take_out(|it| it.seq.is_none() && writer.takes(&it.entry)));
         }
-        moved.sort_unstable_by_key(|held| held.id);
-        for held in moved {
-            self.bytes -= held.cost;
-            self.waiting -= 1;
-            self.push_stored(held);
-        }
+        moved.sort_unstable_by_key(|queued| queued.id);
+        moved.into_iter().for_each(|queued| self.push_stored(queued));
     }
 
     /// The journal cannot write: what it does not have waits in memory, as far as that goes.
@@ -138,7 +133,7 @@ impl Outbox {
     /// What is stored too takes three quarters of memory at most: the rest is for what is not.
     fn is_short_with(&self, cost: usize) -> bool {
         let most = self.bounds.bytes.bytes() / 4 * 3;
-        self.bytes + cost > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
+        self.bytes() + cost > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
     }
 
     /// What the journal is to do next, if anything.
@@ -156,7 +151,7 @@ impl Outbox {
     }
 
     pub(super) fn has_room_to_read(&self) -> bool {
-        self.bytes < self.bounds.bytes.bytes() / 2
+        self.bytes() < self.bounds.bytes.bytes() / 2
             && self.len() <= self.bounds.messages as usize / 2
     }
 
@@ -196,14 +191,17 @@ impl Outbox {
             return;
         }
         let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
-        let is_short = self.bytes > bytes / 2 || self.len() > messages / 2;
+        let is_short = self.bytes() > bytes / 2 || self.len() > messages / 2;
         let down = self.writer.down_since.map(|since| now.saturating_duration_since(since));
         let is_down = down.is_some_and(|down| down >= self.bounds.spill_after.duration());
         if !self.writer.is_spilling() {
             if is_short || is_down {
                 self.writer.set_spilling(true);
             }
-        } else if down.is_none() && self.writer.journal_only == 0 && self.waiting == 0 {
+        } else if down.is_none()
+            && self.writer.journal_only == 0
+            && self.len() == self.in_flight.len()
+        {
             self.writer.set_spilling(false);
         }
     }
@@ -257,10 +255,7 @@ impl Outbox {
     /// broker may have it.
     pub fn correct(&mut self, now: Now) {
         self.clock_was_set = Some(now);
-        for port in &mut self.ports {
-            let (more, less) = port.correct(now);
-            self.bytes = (self.bytes + more).saturating_sub(less);
-        }
+        self.ports.iter_mut().for_each(|port| port.correct(now));
         self.writer.correct(now);
     }
 
@@ -311,38 +306,31 @@ impl Outbox {
     /// A message that waited in the journal alone is in memory again, behind those before it.
     fn read_back(&mut self, seq: JournalSeq, entry: Entry) {
         self.fewer_journal_only(entry.port, 1);
-        let port = self.port_queue(entry.port);
         let mut queued = self.boxed(entry);
         queued.seq = Some(seq);
         if let Some(now) = self.clock_was_set {
             queued.correct(now);
         }
-        self.bytes += queued.cost;
-        self.waiting += 1;
-        self.ports[port].push_backlog(queued, self.bounds.ordering);
+        let order = self.bounds.ordering;
+        self.port_queue(queued.entry.port).push_backlog(queued, order);
     }
 
     /// The journal was full, or what was in it is not readable: a port has lost what waited up to
     /// a message, `journal_only` of it in the journal alone.
     fn given_up(&mut self, port: u16, up_to: Option<JournalSeq>, journal_only: u64) {
         self.fewer_journal_only(port, journal_only);
-        let port = self.port_queue(port);
-        let mut gone = Vec::new();
-        self.ports[port].take_out(|held| held.seq.is_some() && held.seq <= up_to, &mut gone);
-        for held in &gone {
-            self.bytes -= held.cost;
-            self.waiting -= 1;
-            self.tell(held.id, Outcome::Dropped);
-        }
+        let queue = self.port_queue(port);
+        let gone = queue.take_out(|it| it.seq.is_some() && it.seq <= up_to);
         let lost = gone.len() as u64 + journal_only;
-        self.ports[port].drops.journal += lost;
+        queue.drops.journal += lost;
         self.counts.dropped += lost;
+        gone.iter().for_each(|queued| self.tell(queued.id, Outcome::Dropped));
     }
 
     /// `messages` of a port wait in the journal alone no more.
     fn fewer_journal_only(&mut self, port: u16, messages: u64) {
-        let port = self.port_queue(port);
-        self.ports[port].journal_only = self.ports[port].journal_only.saturating_sub(messages);
+        let queue = self.port_queue(port);
+        queue.journal_only = queue.journal_only.saturating_sub(messages);
         self.writer.journal_only = self.writer.journal_only.saturating_sub(messages);
     }
 }

@@ -37,13 +37,13 @@ impl Outbox {
         }
     }
 
-    /// Where the queue of a port stands, which is there from now on.
-    pub(super) fn port_queue(&mut self, port: u16) -> usize {
+    /// The queue of a port, which is there from now on.
+    pub(super) fn port_queue(&mut self, port: u16) -> &mut PortQueue {
         let port = usize::from(port);
         if self.ports.len() <= port {
             self.ports.resize_with(port + 1, PortQueue::default);
         }
-        port
+        &mut self.ports[port]
     }
 
     pub(super) fn push_unstored(&mut self, queued: Queued) {
@@ -73,9 +73,9 @@ impl Outbox {
     pub(super) fn make_way(&mut self, new: &QueuedMessage) -> bool {
         let may_fit = self.could_ever_have_room_for(new.cost);
         while may_fit && !self.has_room_for(new.cost) {
-            let Some((at, least)) = self.take_victim(new) else { break };
-            self.gone(&least);
-            self.ports[at].drops.full += 1;
+            let Some(least) = self.take_victim(new) else { break };
+            self.writer.done(&least);
+            self.ports[usize::from(least.entry.port)].drops.full += 1;
             self.dropped(least.id);
         }
         let fits = self.has_room_for(new.cost);
@@ -94,13 +94,11 @@ impl Outbox {
 
     /// Puts a message into its port's queue, behind what it must not overtake.
     pub(super) fn keep(&mut self, queued: Queued) {
-        self.bytes += queued.cost;
-        self.waiting += 1;
         self.ports[usize::from(queued.entry.port)].push(queued, self.bounds.ordering);
     }
 
     /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
-    fn take_victim(&mut self, new: &QueuedMessage) -> Option<(usize, Queued)> {
+    fn take_victim(&mut self, new: &QueuedMessage) -> Option<Queued> {
         let policy = Policy { drop: self.bounds.drop, senders: self.senders };
         let sizes = (0_u16..).zip(&self.ports);
         let usages = sizes.map(|(port, queue)| Usage { port, bytes: queue.bytes() as u64 });
@@ -109,52 +107,32 @@ impl Outbox {
         else {
             return None;
         };
-        if let Some(least) = self.ports[usize::from(port)].pop_least() {
-            return Some((usize::from(port), least));
+        let least = self.ports[usize::from(port)].pop_least();
+        if least.is_some() || self.bounds.drop == Drop::Newest {
+            return least;
         }
-        // All that it has is in the journal too.
-        let own = usize::from(new.port);
-        let oldest = self.bounds.drop == Drop::Oldest;
-        let least = oldest.then(|| self.ports[own].pop_least()).flatten()?;
-        Some((own, least))
+        // All that the port has is in the journal too.
+        self.ports[usize::from(new.port)].pop_least()
     }
 
-    /// Messages that were out of the queues wait again, in their old places.
+    /// All that waits is backlog from now on, with messages that were out of the queues, in their
+    /// old places.
     pub(super) fn wait_again(&mut self, mut returned: Vec<Queued>) {
-        let order = self.bounds.ordering;
-        self.fresh_to_backlog();
-        self.waiting += returned.len();
-        returned.sort_unstable_by_key(|queued| (queued.entry.port, queued.id));
-        let mut returned = returned.into_iter().peekable();
-        while let Some(port) = returned.peek().map(|queued| queued.entry.port) {
-            let of_port = std::iter::from_fn(|| returned.next_if(|it| it.entry.port == port));
-            self.ports[usize::from(port)].give_back(of_port, order);
-        }
-    }
-
-    /// All that waits is backlog from now on.
-    pub(super) fn fresh_to_backlog(&mut self) {
-        for port in &mut self.ports {
-            port.fresh_to_backlog(self.bounds.ordering);
+        for (port, queue) in (0_u16..).zip(&mut self.ports) {
+            let of_port = returned.extract_if(.., |it| it.entry.port == port);
+            queue.give_back(of_port, self.bounds.ordering);
         }
     }
 
     /// A newer message stands in for one that waited.
     pub(super) fn replaced(&mut self, old: &QueuedMessage) {
-        self.gone(old);
+        self.writer.done(old);
         self.counts.replaced += 1;
         self.tell(old.id, Outcome::Replaced);
     }
 
-    /// A message that waited does no more.
-    fn gone(&mut self, held: &QueuedMessage) {
-        self.bytes -= held.cost;
-        self.waiting -= 1;
-        self.writer.done(held);
-    }
-
     fn has_room_for(&self, cost: usize) -> bool {
-        let taken = self.bytes + self.writer.bytes;
+        let taken = self.bytes() + self.writer.bytes;
         self.len() < self.bounds.messages as usize
             && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
     }
@@ -162,8 +140,7 @@ impl Outbox {
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, cost: usize) -> bool {
-        let waiting: usize = self.ports.iter().map(PortQueue::bytes).sum();
-        let taken = self.bytes - waiting + self.writer.bytes;
+        let taken = self.in_flight.bytes() + self.writer.bytes;
         self.in_flight.len() < self.bounds.messages as usize
             && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
     }

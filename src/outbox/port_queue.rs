@@ -1,12 +1,13 @@
 //! What waits of one port.
 
 use super::queue::Queue;
+use super::slots::Slots;
 use super::{JournalSeq, Queued, QueuedMessage};
 use crate::base::clock::Now;
 use crate::mqtt::topic::Topic;
 use crate::outbox::entry::Entry;
 use crate::outbox::settings::Order;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 /// The messages of one port that wait, and what it lost.
 #[derive(Debug, Default)]
@@ -18,8 +19,7 @@ pub(super) struct PortQueue {
     /// How many of the backlog have a topic; kept only where the order is by topic.
     topics: HashMap<Topic, u32>,
     /// What the broker seems to end links at, oldest first; everything overtakes it.
-    quarantine: VecDeque<Queued>,
-    bytes: usize,
+    quarantine: Slots,
     /// Messages that wait in the journal alone, behind the backlog.
     pub(super) journal_only: u64,
     pub(super) drops: Drops,
@@ -44,9 +44,13 @@ pub struct Drops {
 }
 
 impl PortQueue {
+    pub(super) fn len(&self) -> usize {
+        self.backlog.len() + self.fresh.len() + self.quarantine.len()
+    }
+
     /// Memory of what waits, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.backlog.bytes() + self.fresh.bytes() + self.quarantine.bytes()
     }
 
     fn queue(&mut self, age: Age) -> &mut Queue {
@@ -66,7 +70,7 @@ impl PortQueue {
     /// Whether a new message has to wait until the backlog is gone.
     fn is_behind(&self, topic: &Topic, order: Order) -> bool {
         match order {
-            Order::Port => !self.backlog.is_empty() || self.journal_only > 0,
+            Order::Port => self.backlog.len() > 0 || self.journal_only > 0,
             // What the journal holds is not known by topic.
             Order::Topic => self.topics.contains_key(topic) || self.journal_only > 0,
             Order::None => false,
@@ -81,35 +85,29 @@ impl PortQueue {
     /// Takes in a new message, behind what it must not overtake.
     pub(super) fn push(&mut self, queued: Queued, order: Order) {
         if self.is_behind(&queued.entry.message.topic, order) {
-            return self.push_backlog(queued, order);
+            self.push_backlog(queued, order);
+        } else {
+            self.fresh.push_back(queued);
         }
-        self.bytes += queued.cost;
-        self.fresh.push_back(queued);
     }
 
     /// Takes in a message that must not overtake the backlog.
     pub(super) fn push_backlog(&mut self, queued: Queued, order: Order) {
-        self.bytes += queued.cost;
         count(&mut self.topics, [&*queued], order);
         self.backlog.push_back(queued);
     }
 
-    /// Messages that were out of the queue, oldest first, wait again in their old places.
+    /// Messages that were out of the queue wait again in their old places.
     pub(super) fn give_back(&mut self, returned: impl IntoIterator<Item = Queued>, order: Order) {
         self.fresh_to_backlog(order);
-        let mut queue = Queue::default();
-        for queued in returned {
-            self.bytes += queued.cost;
-            count(&mut self.topics, [&*queued], order);
-            queue.push_back(queued);
-        }
-        self.backlog.merge(&mut queue);
+        returned.into_iter().for_each(|queued| self.fresh.push_back(queued));
+        self.fresh_to_backlog(order);
     }
 
     /// All that waits is backlog from now on.
     pub(super) fn fresh_to_backlog(&mut self, order: Order) {
         count(&mut self.topics, self.fresh.iter(), order);
-        self.backlog.merge(&mut self.fresh);
+        self.backlog.append(std::mem::take(&mut self.fresh));
     }
 
     /// The order is another one from now on.
@@ -120,19 +118,19 @@ impl PortQueue {
 
     pub(super) fn pop(&mut self, age: Age) -> Option<Queued> {
         let taken = self.queue(age).pop_front();
-        self.less(taken, age)
+        self.taken(taken, age)
     }
 
     /// Puts a message in quarantine.
     pub(super) fn quarantine(&mut self, queued: Queued) {
-        self.bytes += queued.cost;
-        let at = self.quarantine.partition_point(|other| other.id < queued.id);
-        self.quarantine.insert(at, queued);
+        let mut slots = Slots::default();
+        slots.push_back(queued.id.0, queued);
+        self.quarantine.append(slots);
     }
 
     /// What is in quarantine, oldest first.
     pub(super) fn quarantined(&self) -> impl Iterator<Item = &QueuedMessage> {
-        self.quarantine.iter().map(Box::as_ref)
+        self.quarantine.iter()
     }
 
     /// Takes the first of a kind out of quarantine.
@@ -140,10 +138,8 @@ impl PortQueue {
         &mut self,
         wanted: impl Fn(&QueuedMessage) -> bool,
     ) -> Option<Queued> {
-        let at = self.quarantine.iter().position(|queued| wanted(queued))?;
-        let taken = self.quarantine.remove(at)?;
-        self.bytes -= taken.cost;
-        Some(taken)
+        let first = self.quarantined().find(|queued| wanted(queued))?.id;
+        self.quarantine.remove(first.0)
     }
 
     /// What is missed least. What the broker seems not to take is missed least of all, but what the
@@ -161,16 +157,15 @@ impl PortQueue {
     fn first_of_both(&mut self, take: impl Fn(&mut Queue) -> Option<Queued>) -> Option<Queued> {
         [Age::Backlog, Age::Fresh].into_iter().find_map(|age| {
             let taken = take(self.queue(age));
-            self.less(taken, age)
+            self.taken(taken, age)
         })
     }
 
-    fn less(&mut self, taken: Option<Queued>, age: Age) -> Option<Queued> {
-        if let Some(taken) = &taken {
-            self.bytes -= taken.cost;
-            if age == Age::Backlog {
-                self.uncount(&taken.entry.message.topic);
-            }
+    fn taken(&mut self, taken: Option<Queued>, age: Age) -> Option<Queued> {
+        if age == Age::Backlog
+            && let Some(taken) = &taken
+        {
+            self.uncount(&taken.entry.message.topic);
         }
         taken
     }
@@ -186,20 +181,15 @@ impl PortQueue {
 
     /// All that waits, in the order in which it came.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut QueuedMessage> {
-        let quarantined = self.quarantine.iter_mut().map(Box::as_mut);
+        let quarantined = self.quarantine.iter_mut();
         quarantined.chain(self.backlog.iter_mut()).chain(self.fresh.iter_mut())
     }
 
-    /// Says in the messages when they were measured. Returns how many bytes came and went.
-    pub(super) fn correct(&mut self, now: Now) -> (usize, usize) {
-        let (mut more, mut less) = (0, 0);
-        for queued in self.iter_mut() {
-            less += queued.cost;
-            queued.correct(now);
-            more += queued.cost;
-        }
-        self.bytes = (self.bytes + more).saturating_sub(less);
-        (more, less)
+    /// Says in the messages when they were measured.
+    pub(super) fn correct(&mut self, now: Now) {
+        self.quarantine.correct(now);
+        self.backlog.correct(now);
+        self.fresh.correct(now);
     }
 
     /// The journal does not have what it was given from `first` on.
@@ -211,24 +201,13 @@ impl PortQueue {
         self.fresh.forget_journalled();
     }
 
-    pub(super) fn take_out(
-        &mut self,
-        is_meant: impl Fn(&QueuedMessage) -> bool,
-        out: &mut Vec<Queued>,
-    ) {
-        while let Some(taken) = self.take_quarantined(&is_meant) {
-            out.push(taken);
-        }
-        for age in [Age::Backlog, Age::Fresh] {
-            let first = out.len();
-            self.queue(age).take_out(&is_meant, out);
-            for taken in &out[first..] {
-                self.bytes -= taken.cost;
-                if age == Age::Backlog {
-                    self.uncount(&taken.entry.message.topic);
-                }
-            }
-        }
+    pub(super) fn take_out(&mut self, is_meant: impl Fn(&QueuedMessage) -> bool) -> Vec<Queued> {
+        let mut out: Vec<_> = std::iter::from_fn(|| self.take_quarantined(&is_meant)).collect();
+        let first = out.len();
+        out.extend(self.backlog.take_out(&is_meant));
+        out[first..].iter().for_each(|taken| self.uncount(&taken.entry.message.topic));
+        out.extend(self.fresh.take_out(&is_meant));
+        out
     }
 
     #[cfg(test)]

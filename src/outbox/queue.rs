@@ -2,6 +2,7 @@
 
 use super::slots::{SMALL, Slots};
 use super::{MessageId, Queued, QueuedMessage};
+use crate::base::clock::Now;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::entry::Entry;
 use std::collections::{BTreeSet, VecDeque};
@@ -84,8 +85,13 @@ impl Index {
 }
 
 impl Queue {
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Memory of what waits, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.messages.bytes()
     }
 
     #[inline(always)]
@@ -117,17 +123,22 @@ impl Queue {
     }
 
     /// Takes in all of another queue, each message at the place of its age.
-    pub(super) fn merge(&mut self, other: &mut Queue) {
-        if !other.is_empty() {
-            self.messages.merge(std::mem::take(other).messages);
+    pub(super) fn append(&mut self, other: Queue) {
+        if other.len() > 0 {
+            self.messages.append(other.messages);
             self.index = None;
         }
+    }
+
+    /// See [`Entry::correct`].
+    pub(super) fn correct(&mut self, now: Now) {
+        self.messages.correct(now);
     }
 
     /// Takes out what is missed least: the oldest message of QoS 0, or else the oldest. What is in
     /// the journal stays.
     pub(super) fn pop_least(&mut self) -> Option<Queued> {
-        if self.is_empty() {
+        if self.len() == 0 {
             return None;
         }
         let index = self.index.get_or_insert_with(|| Index::of(&self.messages));
@@ -144,7 +155,7 @@ impl Queue {
     /// Takes out the oldest message that `newer` may stand in for: of the same topic, and kept by
     /// the broker if and only if the newer one is.
     pub(super) fn take_replaced(&mut self, newer: &Entry) -> Option<Queued> {
-        if self.is_empty() || !is_replaceable(newer) {
+        if self.len() == 0 || !is_replaceable(newer) {
             return None;
         }
         let index = self.index.get_or_insert_with(|| Index::of(&self.messages));
@@ -155,17 +166,10 @@ impl Queue {
         self.removed(queued)
     }
 
-    pub(super) fn take_out(
-        &mut self,
-        is_meant: impl Fn(&QueuedMessage) -> bool,
-        out: &mut Vec<Queued>,
-    ) {
-        let meant: Vec<_> =
-            self.messages.iter().filter(|it| is_meant(it)).map(|it| it.id).collect();
-        for id in meant {
-            let queued = self.messages.remove(id.0);
-            out.extend(self.removed(queued));
-        }
+    pub(super) fn take_out(&mut self, is_meant: impl Fn(&QueuedMessage) -> bool) -> Vec<Queued> {
+        self.index = None;
+        let meant: Vec<_> = self.iter().filter(|it| is_meant(it)).map(|it| it.id.0).collect();
+        meant.into_iter().filter_map(|id| self.messages.remove(id)).collect()
     }
 
     /// What waits is to be looked through for what is not in the journal: it lost some.
@@ -177,7 +181,7 @@ impl Queue {
     fn removed(&mut self, queued: Option<Queued>) -> Option<Queued> {
         if let (Some(index), Some(queued)) = (&mut self.index, &queued) {
             index.remove(queued);
-            if self.messages.is_empty() || index.is_mostly_empty() {
+            if self.messages.len() == 0 || index.is_mostly_empty() {
                 self.index = None;
             }
         }

@@ -1,6 +1,7 @@
 //! Messages in the order of their numbers, from which any can be taken out.
 
 use super::{Queued, QueuedMessage};
+use crate::base::clock::Now;
 use std::collections::VecDeque;
 
 /// A ring in which what leaves the middle leaves a gap, so that nothing is moved. Every operation
@@ -11,6 +12,8 @@ pub(super) struct Slots {
     /// The first one is never a gap.
     slots: VecDeque<Slot>,
     len: usize,
+    /// Memory of all messages, in bytes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -27,8 +30,8 @@ impl Slots {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     // Asked several times for each message; a size-optimised build calls what it could inline.
@@ -39,15 +42,15 @@ impl Slots {
 
     /// Puts a message behind all others; its number is the greatest.
     pub(super) fn push_back(&mut self, number: u64, queued: Queued) {
-        self.slots.push_back(Slot { number, queued: Some(queued) });
         self.len += 1;
+        self.bytes += queued.cost;
+        self.slots.push_back(Slot { number, queued: Some(queued) });
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Queued> {
-        let queued = self.slots.pop_front()?.queued;
-        self.len -= 1;
-        self.tidy();
-        queued
+        let queued = self.slots.pop_front()?.queued?;
+        self.removed(&queued);
+        Some(queued)
     }
 
     fn find(&self, number: u64) -> Option<usize> {
@@ -73,9 +76,14 @@ impl Slots {
             return self.pop_front();
         }
         let queued = self.slots.get_mut(at)?.queued.take()?;
-        self.len -= 1;
-        self.tidy();
+        self.removed(&queued);
         Some(queued)
+    }
+
+    fn removed(&mut self, queued: &QueuedMessage) {
+        self.len -= 1;
+        self.bytes -= queued.cost;
+        self.tidy();
     }
 
     /// All messages, in their order.
@@ -93,29 +101,28 @@ impl Slots {
         self.slots.range(start..).filter_map(|slot| slot.queued.as_deref())
     }
 
+    /// Says in the messages when they were measured.
+    pub(super) fn correct(&mut self, now: Now) {
+        self.iter_mut().for_each(|queued| queued.correct(now));
+        self.bytes = self.iter().map(|queued| queued.cost).sum();
+    }
+
     pub(super) fn into_vec(self) -> Vec<Queued> {
         self.slots.into_iter().filter_map(|slot| slot.queued).collect()
     }
 
     /// Takes in all of another one, each message at the place of its number.
-    pub(super) fn merge(&mut self, mut other: Slots) {
+    pub(super) fn append(&mut self, mut other: Slots) {
         self.len += other.len;
-        let (Some(last), Some(first)) = (self.slots.back(), other.slots.front()) else {
-            self.slots.append(&mut other.slots);
-            return;
-        };
-        if last.number < first.number {
-            self.slots.append(&mut other.slots);
-            return;
-        }
-        let mut rest = std::mem::take(&mut self.slots);
-        self.slots.reserve(rest.len() + other.slots.len());
-        while let (Some(ours), Some(theirs)) = (rest.front(), other.slots.front()) {
-            let next = if ours.number < theirs.number { &mut rest } else { &mut other.slots };
-            self.slots.extend(next.pop_front());
-        }
-        self.slots.append(&mut rest);
+        self.bytes += other.bytes;
+        let ends = self.slots.back().zip(other.slots.front());
+        let is_sorted = ends.is_none_or(|(last, first)| last.number < first.number);
         self.slots.append(&mut other.slots);
+        if !is_sorted {
+            // A message may come back whose gap is still there.
+            self.slots.retain(|slot| slot.queued.is_some());
+            self.slots.make_contiguous().sort_unstable_by_key(|slot| slot.number);
+        }
     }
 
     /// Gives back the gaps at the front, and the memory that other gaps and an outage leave behind.

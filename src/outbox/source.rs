@@ -115,7 +115,7 @@ impl Source for Outbox {
     fn connected(&mut self) {
         self.writer.down_since = None;
         self.old = (MessageId(self.last_id), self.writer.last);
-        self.fresh_to_backlog();
+        self.wait_again(Vec::new());
     }
 
     fn seed(&mut self, chance: u32) {
@@ -125,7 +125,6 @@ impl Source for Outbox {
     fn quarantine_front(&mut self) {
         if let Some(entry) = self.urgent.take() {
             let queued = self.boxed(entry);
-            self.bytes += queued.cost;
             self.quarantine(queued);
         } else if let Some((queued, _)) = self.take_front() {
             self.quarantine(queued);
@@ -146,7 +145,6 @@ impl Source for Outbox {
         }
         let (port, id) = (usize::from(first.entry.port), first.id);
         let queued = self.ports[port].take_quarantined(|it| it.id == id)?;
-        self.waiting -= 1;
         self.send(queued, qos)
     }
 
@@ -156,7 +154,6 @@ impl Source for Outbox {
         };
         for port in 0..self.ports.len() {
             if let Some(queued) = self.ports[port].take_quarantined(is_status) {
-                self.waiting -= 1;
                 self.forget(queued);
             }
         }
@@ -175,7 +172,6 @@ impl Source for Outbox {
             if let Some(queued) = port.take_quarantined(is_refused)
                 && let Verdict::Refused(reason) = verdict(&queued.entry.message)
             {
-                self.waiting -= 1;
                 self.answered(&queued, reason);
                 return Some(refused(queued.entry, reason));
             }
@@ -243,7 +239,6 @@ impl Outbox {
             |it: &Place| self.ports[it.port].front(it.age).is_some_and(|queued| queued.id == it.id);
         let Place { port, age, .. } = self.found.take().filter(is_there).or_else(|| self.next())?;
         let queued = self.ports[port].pop(age)?;
-        self.waiting -= 1;
         Some((queued, age))
     }
 
@@ -270,7 +265,6 @@ impl Outbox {
 
     /// A message of QoS 0 is gone.
     fn forget(&mut self, queued: Queued) {
-        self.bytes -= queued.cost;
         self.writer.done(&queued);
         self.tell(queued.id, Outcome::Delivered(Reason::SUCCESS));
         self.recycle(queued);
@@ -278,7 +272,6 @@ impl Outbox {
 
     /// The broker has acknowledged or refused a message.
     fn answered(&mut self, queued: &QueuedMessage, reason: Reason) {
-        self.bytes -= queued.cost;
         self.writer.done(queued);
         if reason.is_error() {
             self.counts.refused += 1;
@@ -290,18 +283,15 @@ impl Outbox {
         }
     }
 
-    /// Puts a message whose memory is counted in quarantine; it takes the place of an older one of
-    /// its topic if only the latest matters.
+    /// Puts a message in quarantine, where it takes the place of an older one of its topic if only
+    /// the latest matters.
     fn quarantine(&mut self, queued: Queued) {
-        let port = self.port_queue(queued.entry.port);
         let is_older = |it: &QueuedMessage| it.entry.message.topic == queued.entry.message.topic;
-        if queued.entry.latest_only
-            && let Some(old) = self.ports[port].take_quarantined(is_older)
-        {
-            self.replaced(&old);
-        }
-        self.waiting += 1;
-        self.ports[port].quarantine(queued);
+        let is_latest = queued.entry.latest_only;
+        let port = self.port_queue(queued.entry.port);
+        let old = if is_latest { port.take_quarantined(is_older) } else { None };
+        port.quarantine(queued);
+        old.iter().for_each(|old| self.replaced(old));
     }
 
     fn first_quarantined(&self, wanted: IsWanted<'_>) -> Option<&QueuedMessage> {
