@@ -20,7 +20,6 @@ use crate::base::scalar::Name;
 use crate::config::Config;
 use crate::mqtt::packet::{RetainHandling, Subscription};
 use crate::outbox::inlet;
-use crate::outbox::settings::{Drop, Journal};
 use crate::port;
 use crate::port::task;
 use build::{PortRoutes, ReadyPort};
@@ -295,8 +294,8 @@ impl Gateway {
             restart_needed: before.is_some() && !is_same(&["control"]),
             warnings: Vec::new(),
         };
-        let other_journal =
-            before.is_some_and(|it| journal_settings(it) != journal_settings(&config));
+        let other_journal = before
+            .is_some_and(|it| build::journal_settings(it) != build::journal_settings(&config));
 
         let mut ready = self.build(&config, &new)?;
         for port in &mut ready {
@@ -348,9 +347,4 @@ impl Gateway {
         self.config = Some(config);
         Ok(changes)
     }
-}
-
-/// What the journal was opened with.
-fn journal_settings(config: &Config) -> Option<(Journal, Drop)> {
-    config.outbox.journal.clone().map(|journal| (journal, config.outbox.drop))
 }

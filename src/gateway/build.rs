@@ -51,17 +51,17 @@ pub(super) struct ReadyPort {
     pub(super) task: PortTask,
 }
 
+/// What the journal is opened with.
+pub(super) fn journal_settings(config: &Config) -> Option<journal::Settings> {
+    let journal = config.outbox.journal.clone()?;
+    Some(journal::Settings { journal, drop: config.outbox.drop })
+}
+
 /// Starts the journal if there is one: it is opened while all else begins.
 fn journal(config: &Config, ports: &[String], outbox: &mut Outbox) -> io::Result<Option<Journal>> {
-    let Some(journal) = &config.outbox.journal else { return Ok(None) };
-    let settings = journal::Settings {
-        folder: journal.path.clone(),
-        size: journal.size.bytes() as u64,
-        sync: journal.sync,
-        drop: config.outbox.drop,
-    };
+    let Some(settings) = journal_settings(config) else { return Ok(None) };
     outbox.await_journal(Instant::now());
-    Ok(Some(journal::open(&settings, ports.to_vec())?))
+    Ok(Some(journal::open(settings, ports.to_vec())?))
 }
 
 /// The link to the broker of a configuration.

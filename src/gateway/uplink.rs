@@ -28,7 +28,7 @@ use crate::mqtt::source::Source;
 use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet;
-use crate::outbox::journal::Journal;
+use crate::outbox::journal::{Journal, Order};
 use age::Ages;
 use away::AwayLog;
 use leftover::Leftovers;
@@ -85,7 +85,7 @@ pub async fn run(
     };
     task.outbox.disconnected(now.mono);
     if clock_is_set && let Some(journal) = &mut task.journal {
-        journal.clock_is_set(now);
+        journal.tell(Order::ClockIsSet(now));
     }
     task.run().await
 }
@@ -198,7 +198,7 @@ impl UplinkTask {
         self.clock_is_set = true;
         self.outbox.correct(now);
         if let Some(journal) = &mut self.journal {
-            journal.clock_is_set(now);
+            journal.tell(Order::ClockIsSet(now));
         }
         tracing::info!("the clock is set: it is {}", Stamp(now.wall));
     }

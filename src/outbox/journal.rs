@@ -15,10 +15,9 @@ mod tests;
 mod thread;
 
 use crate::outbox::entry::Entry;
-use crate::outbox::settings::{Drop, SyncPolicy};
-use std::path::PathBuf;
+use crate::outbox::settings::{self, Drop};
 
-pub use thread::{Journal, open};
+pub use thread::{Journal, Order, open};
 
 /// The number of a message in the journal, from 1 on. A newer one has a greater number; not every
 /// number has a message.
@@ -28,12 +27,7 @@ pub struct JournalSeq(pub u64);
 /// Where the journal is and how large it may become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// A folder of its own. It is made if it is not there.
-    pub folder: PathBuf,
-    /// Bytes on the disk at most, also of a file that is being rewritten.
-    pub size: u64,
-    /// When what was written is to be safe from a power failure.
-    pub sync: SyncPolicy,
+    pub journal: settings::Journal,
     /// What goes when it is full.
     pub drop: Drop,
 }
@@ -60,21 +54,24 @@ pub struct JournalBatch {
     pub read: Option<usize>,
 }
 
+/// Of one port, what waited up to a number is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub port: u16,
+    /// The newest message that is gone of those that memory may have too.
+    pub up_to: Option<JournalSeq>,
+    /// How many of them waited in the journal alone.
+    pub journal_only: u64,
+}
+
 #[derive(Debug)]
 pub enum JournalEvent {
     /// All up to here are as safe as `sync` asks for.
     Safe(JournalSeq),
     /// The first messages that waited in the journal alone.
     Read(Vec<(JournalSeq, Entry)>),
-    /// The journal was full, or part of it cannot be read: of one port, what waited up to a
-    /// number is gone.
-    Dropped {
-        port: u16,
-        /// The newest message that is gone of those that memory may have too.
-        up_to: Option<JournalSeq>,
-        /// How many of them waited in the journal alone.
-        journal_only: u64,
-    },
+    /// The journal was full, or part of it cannot be read.
+    Dropped(Lost),
     /// The journal was full: so many messages of a port, which waited in it alone, made way for
     /// newer ones of their topics.
     Replaced {

@@ -9,7 +9,7 @@ use super::{Outbox, Outcome, Queued, QueuedMessage};
 use crate::base::clock::Now;
 use crate::mqtt::message::COST;
 use crate::outbox::entry::Entry;
-use crate::outbox::journal::{self, JournalBatch, JournalEvent, JournalSeq};
+use crate::outbox::journal::{self, JournalBatch, JournalEvent, JournalSeq, Lost};
 use std::time::{Duration, Instant};
 
 /// Upper bound on how long an idle gateway delays telling the journal of acknowledgements.
@@ -284,9 +284,7 @@ impl Outbox {
                     self.read_back(seq, entry);
                 }
             }
-            JournalEvent::Dropped { port, up_to, journal_only } => {
-                self.given_up(port, up_to, journal_only);
-            }
+            JournalEvent::Dropped(lost) => self.given_up(lost),
             JournalEvent::Replaced { port, messages } => {
                 self.counts.replaced += messages;
                 self.fewer_journal_only(port, messages);
@@ -315,9 +313,8 @@ impl Outbox {
         self.port_queue(queued.entry.port).push_backlog(queued, order);
     }
 
-    /// The journal was full, or what was in it is not readable: a port has lost what waited up to
-    /// a message, `journal_only` of it in the journal alone.
-    fn given_up(&mut self, port: u16, up_to: Option<JournalSeq>, journal_only: u64) {
+    /// The journal was full, or what was in it is not readable.
+    fn given_up(&mut self, Lost { port, up_to, journal_only }: Lost) {
         self.fewer_journal_only(port, journal_only);
         let queue = self.port_queue(port);
         let gone = queue.take_out(|it| it.seq.is_some() && it.seq <= up_to);

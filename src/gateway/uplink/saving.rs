@@ -1,7 +1,7 @@
 //! What the MQTT task does with the journal: it moves what outbox and journal have for each other.
 
 use super::UplinkTask;
-use crate::outbox::journal::{Journal, JournalEvent};
+use crate::outbox::journal::{Journal, JournalEvent, Order};
 use std::time::{Duration, Instant};
 
 /// How long the journal may take to write what it was told when the gateway ends: slow flash takes
@@ -18,7 +18,7 @@ impl UplinkTask {
         while journal.has_room()
             && let Some(batch) = outbox.next_batch(now)
         {
-            journal.give(batch);
+            journal.tell(Order::Batch(batch));
         }
         // A disk that hangs at the start: what is to be stored waits for it no more.
         if let Some(waited) = outbox.give_up_opening(now)

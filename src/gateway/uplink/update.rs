@@ -10,6 +10,7 @@ use crate::mqtt::packet::{Properties, Reason, Subscription};
 use crate::mqtt::session::{Clean, Session};
 use crate::mqtt::source::Source;
 use crate::mqtt::topic::TopicFilter;
+use crate::outbox::journal::Order;
 use crate::outbox::settings::OutboxBounds;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -57,7 +58,7 @@ impl UplinkTask {
             self.outbox.given_anew(number);
         }
         if let Some(journal) = &mut self.journal {
-            journal.name_ports(config.ports.clone());
+            journal.tell(Order::Ports(config.ports.clone()));
         }
         match link {
             Some(mut link) => {

@@ -5,7 +5,7 @@
 use super::record;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -31,24 +31,8 @@ pub(super) fn is_open_to_others(folder: &Path) -> io::Result<Option<String>> {
     })
 }
 
-/// Opens a file to read it.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true), path)
-}
-
-/// Opens a file to read and to write it, and makes it if it is not there.
-pub(super) fn open_or_make(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    regular(&mut options, path)
-}
-
-/// Opens a file to read and to write it.
-pub(super) fn open_both(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).write(true), path)
-}
-
-fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+/// Opens a file if it is a regular one.
+pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // A pipe, or a device, must not be waited for.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path);
@@ -74,23 +58,10 @@ pub(super) fn make(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
-pub(super) fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
-    let write = || {
-        let mut file = make(temporary)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(temporary, path)?;
-        Ok(file)
-    };
-    // What there is of it would take the room that is missing.
-    write().inspect_err(|_| drop(fs::remove_file(temporary)))
-}
-
 /// What is in a file, as far as a segment can go.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.take(record::FILE).read_to_end(&mut bytes)?;
+    open(File::options().read(true), path)?.take(record::FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

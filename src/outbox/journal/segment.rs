@@ -2,10 +2,10 @@
 
 use super::files;
 use super::record::{self, Record};
-use super::store::Lost;
-use super::{JournalSeq, MeasuredAt};
+use super::{JournalSeq, Lost, MeasuredAt};
 use crate::outbox::entry::Entry;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -224,7 +224,7 @@ impl Segment {
         most: usize,
         mut take: impl FnMut(JournalSeq, Entry, Option<([u8; 16], MeasuredAt)>),
     ) -> io::Result<bool> {
-        let file = files::open(&self.path)?;
+        let file = files::open(File::options().read(true), &self.path)?;
         let size = file.metadata()?.len().min(record::FILE);
         // Messages take more memory than bytes on the disk.
         let mut window = most.clamp(WINDOW, record::FILE as usize);

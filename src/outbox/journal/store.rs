@@ -9,7 +9,7 @@ mod room;
 use super::boot_clock::BootClock;
 use super::record::{self, Record};
 use super::segment::Segment;
-use super::{JournalSeq, Settings, State, ToStore, files};
+use super::{JournalSeq, Lost, Settings, State, ToStore, files};
 use crate::base::clock::Now;
 use crate::outbox::policy::Usage;
 use disk::Lock;
@@ -32,14 +32,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |source| Failure { path, source }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub(super) port: u16,
-    /// The newest message that is gone of those that memory may have too.
-    pub(super) up_to: Option<JournalSeq>,
-    pub(super) journal_only: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct Store {
     settings: Settings,
@@ -54,9 +46,12 @@ pub(super) struct Store {
     /// When other boots than this one were, where that became known.
     clocks: HashMap<[u8; 16], i64>,
     newest: Newest,
-    /// Of each port, how many messages made way for newer ones of their topics.
-    replaced: BTreeMap<u16, u64>,
-    last: JournalSeq,
+    /// What had to go, and has yet to be told.
+    pub(super) lost: Vec<Lost>,
+    /// Of each port, how many messages made way for newer ones of their topics; the same.
+    pub(super) replaced: BTreeMap<u16, u64>,
+    /// The number that was given last.
+    pub(super) last: JournalSeq,
     state: State,
     lock: Lock,
 }
@@ -72,7 +67,7 @@ impl Store {
         settings: &Settings,
         ports: &[String],
     ) -> Result<Store, Failure> {
-        let folder = &settings.folder;
+        let folder = &settings.journal.path;
         files::make_folder(folder).map_err(at(folder))?;
         let mut store = Store {
             settings: settings.clone(),
@@ -83,6 +78,7 @@ impl Store {
             is_dirty: false,
             clocks: HashMap::new(),
             newest: Newest::default(),
+            lost: Vec::new(),
             replaced: BTreeMap::new(),
             last: JournalSeq(0),
             state: State::default(),
@@ -97,10 +93,6 @@ impl Store {
         }
         store.recover()?;
         Ok(store)
-    }
-
-    pub(super) fn last(&self) -> JournalSeq {
-        self.last
     }
 
     /// Of each port, how many messages wait in here alone.
@@ -126,7 +118,7 @@ impl Store {
 
     /// A new segment is begun when the last one has this many bytes.
     fn segment_size(&self) -> u64 {
-        (self.settings.size / 32).clamp(64 << 10, 1 << 20)
+        (self.settings.journal.size.bytes() as u64 / 32).clamp(64 << 10, 1 << 20)
     }
 
     pub(super) fn name_ports(&mut self, ports: Vec<String>) -> Result<(), Failure> {
@@ -139,13 +131,8 @@ impl Store {
         Ok(())
     }
 
-    /// Appends messages, as many as can be: those before an error are there. Messages that made
-    /// way are told.
-    pub(super) fn append(
-        &mut self,
-        entries: &mut VecDeque<ToStore>,
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Failure> {
+    /// Appends messages, as many as can be: those before an error are there.
+    pub(super) fn append(&mut self, entries: &mut VecDeque<ToStore>) -> Result<(), Failure> {
         let mut out = Vec::new();
         while let Some(first) = entries.front() {
             if record::size(&first.entry) > record::LARGEST {
@@ -153,7 +140,7 @@ impl Store {
                 let Some(ToStore { seq, entry, journal_only }) = entries.pop_front() else { break };
                 self.last = self.last.max(seq);
                 if journal_only {
-                    lost.push(Lost { port: entry.port, up_to: None, journal_only: 1 });
+                    self.lost.push(Lost { port: entry.port, up_to: None, journal_only: 1 });
                 }
                 continue;
             }
@@ -184,7 +171,7 @@ impl Store {
                 self.begin(first)?;
                 continue;
             }
-            let has_room = self.make_room(Usage { port, bytes: out.len() as u64 }, lost)?;
+            let has_room = self.make_room(Usage { port, bytes: out.len() as u64 })?;
             if self.file.is_none() {
                 // To make room, the segment they were meant for was removed.
                 out.clear();
@@ -202,7 +189,9 @@ impl Store {
                 }
                 match self.segments.back_mut() {
                     Some(segment) if has_room => segment.add(seq, port, journal_only),
-                    _ if journal_only => lost.push(Lost { port, up_to: None, journal_only: 1 }),
+                    _ if journal_only => {
+                        self.lost.push(Lost { port, up_to: None, journal_only: 1 })
+                    }
                     // It has a place in memory.
                     _ => {}
                 }
@@ -244,7 +233,7 @@ impl Store {
             record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
         }
         others().for_each(|segment| record::put(&mut out, &segment.summary()));
-        let mut segment = Segment::new(&self.settings.folder, first);
+        let mut segment = Segment::new(&self.settings.journal.path, first);
         let file = disk::write_whole(&segment.path, &out)?;
         (segment.boot, segment.bytes, segment.head) =
             (Some(own), out.len() as u64, out.len() as u64);

@@ -3,8 +3,8 @@
 mod faults;
 
 use super::boot_clock::BootClock;
-use super::store::{Lost, Store};
-use super::{JournalBatch, JournalEvent, JournalSeq, Settings, ToStore};
+use super::store::Store;
+use super::{JournalBatch, JournalEvent, JournalSeq, Lost, Settings, ToStore};
 use crate::base::clock::{Now, Stamp};
 use crate::base::durability::Durability;
 use crate::base::scalar::Size;
@@ -13,7 +13,7 @@ use crate::mqtt::packet::Reason;
 use crate::mqtt::source::Source;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
-use crate::outbox::settings::{Drop, Order, OutboxBounds, SyncPolicy};
+use crate::outbox::settings::{Drop, Journal, Order, OutboxBounds, SyncPolicy};
 use crate::outbox::{InFlightId, Outbox};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,8 +28,9 @@ fn ports() -> Vec<String> {
     PORTS.map(str::to_owned).to_vec()
 }
 
-fn settings(folder: &Path, size: u64, drop: Drop) -> Settings {
-    Settings { folder: folder.join("journal"), size, sync: SyncPolicy::Never, drop }
+fn settings(folder: &Path, size: usize, drop: Drop) -> Settings {
+    let (path, size) = (folder.join("journal"), Size::from_bytes(size));
+    Settings { journal: Journal { path, size, sync: SyncPolicy::Never }, drop }
 }
 
 fn entry(port: u16, number: u64, length: usize) -> Entry {
@@ -56,39 +57,35 @@ fn number(message: &Message) -> u64 {
 /// What the thread does with a batch.
 fn obey(store: &mut Store, batch: JournalBatch) -> Vec<JournalEvent> {
     let mut reports = Vec::new();
-    let mut lost = Vec::new();
     let last = batch.entries.last().map(|entry| entry.seq);
-    store.append(&mut batch.entries.into(), &mut lost).unwrap();
+    store.append(&mut batch.entries.into()).unwrap();
     reports.extend(last.map(JournalEvent::Safe));
-    let dropped =
-        |Lost { port, up_to, journal_only }| JournalEvent::Dropped { port, up_to, journal_only };
-    reports.extend(lost.drain(..).map(dropped));
-    let replaced = store.take_replaced().into_iter();
+    reports.extend(store.lost.drain(..).map(JournalEvent::Dropped));
+    let replaced = std::mem::take(&mut store.replaced).into_iter();
     reports.extend(replaced.map(|(port, messages)| JournalEvent::Replaced { port, messages }));
     store.done(&mut batch.done.clone()).unwrap();
     if let Some(bytes) = batch.read {
-        let messages = store.read(bytes, &mut lost).unwrap();
+        let messages = store.read(bytes).unwrap();
         reports.push(JournalEvent::Read(messages));
-        reports.extend(lost.drain(..).map(dropped));
+        reports.extend(store.lost.drain(..).map(JournalEvent::Dropped));
     }
     reports
 }
 
 fn append(store: &mut Store, entries: impl IntoIterator<Item = Entry>) -> Vec<Lost> {
-    let mut seq = store.last().0;
-    let mut lost = Vec::new();
+    let mut seq = store.last.0;
     for entry in entries {
         seq += 1;
         let new = ToStore { seq: JournalSeq(seq), entry, journal_only: true };
-        store.append(&mut VecDeque::from([new]), &mut lost).unwrap();
+        store.append(&mut VecDeque::from([new])).unwrap();
     }
-    lost
+    std::mem::take(&mut store.lost)
 }
 
 fn read_all(store: &mut Store) -> Vec<(u16, u64)> {
     let mut all = Vec::new();
     loop {
-        let read = store.read(10_000, &mut Vec::new()).unwrap();
+        let read = store.read(10_000).unwrap();
         if read.is_empty() {
             return all;
         }
@@ -108,7 +105,7 @@ fn what_was_not_done_is_there_after_a_restart() {
     // The ports have other numbers now, and one is gone.
     let names = ["new".to_owned(), "meter".to_owned()];
     let mut store = Store::open(&settings, &names).unwrap();
-    assert_eq!(store.last(), JournalSeq(1000));
+    assert_eq!(store.last, JournalSeq(1000));
     assert_eq!(store.journal_only(), [(2, 333)]);
     let expected: Vec<_> = (1..=1000).filter(|n| n % 3 == 0).map(|n| (2, n)).collect();
     assert_eq!(read_all(&mut store), expected);
@@ -132,7 +129,7 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
             let lost = append(&mut store, (start..start + 2000).map(retained));
             assert_eq!(lost, [], "{policy:?}");
             assert!(store.state().bytes <= 1 << 20);
-            replaced += store.take_replaced().remove(&1).unwrap_or_default();
+            replaced += std::mem::take(&mut store.replaced).remove(&1).unwrap_or_default();
             // What an earlier run left makes way too.
             drop(store);
             store = Store::open(&settings, &ports()).unwrap();
@@ -155,7 +152,7 @@ fn what_is_not_retained_is_replaced_by_nothing() {
         |n: u64| entry_to(&format!("t/{}", n % 1000), n.is_multiple_of(2), entry(1, n, 500));
     let lost = append(&mut store, (1..=6000).map(mixed));
     let lost: u64 = lost.iter().map(|lost| lost.journal_only).sum();
-    let replaced = store.take_replaced().remove(&1).unwrap_or_default();
+    let replaced = std::mem::take(&mut store.replaced).remove(&1).unwrap_or_default();
     let left = read_all(&mut store);
     assert_eq!(left.len() as u64 + lost + replaced, 6000);
     assert!(lost > 0 && replaced > 0, "{lost} {replaced}");
@@ -226,13 +223,13 @@ fn foreign_files_are_set_aside_and_damage_is_skipped() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, (1..=50).map(|n| entry(1, n, 100)));
     drop(store);
-    let path = settings.folder.join(format!("{:020}.journal", 1));
+    let path = settings.journal.path.join(format!("{:020}.journal", 1));
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     bytes.truncate(bytes.len() - 7);
     std::fs::write(&path, bytes).unwrap();
-    let foreign = settings.folder.join("00000000000000000007.journal");
+    let foreign = settings.journal.path.join("00000000000000000007.journal");
     std::fs::write(&foreign, "somebody's diary").unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
     assert_eq!(
@@ -256,25 +253,24 @@ fn a_disk_that_cannot_be_written_gives_all_back() {
     // A disk that is pulled out while it is in use, and plugged in again.
     let settings = self::settings(folder.path(), 4 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    let mode = settings.folder.metadata().unwrap().permissions().mode();
+    let mode = settings.journal.path.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     append(&mut store, [entry(1, 1, 10)]);
     let away = folder.path().join("pulled out");
-    std::fs::rename(&settings.folder, &away).unwrap();
+    std::fs::rename(&settings.journal.path, &away).unwrap();
     let mut entries: VecDeque<_> = (2..5000)
         .map(|n| ToStore { seq: JournalSeq(n), entry: entry(1, n, 100), journal_only: true })
         .collect();
-    let mut lost = Vec::new();
-    store.append(&mut entries, &mut lost).unwrap_err();
+    store.append(&mut entries).unwrap_err();
     assert!(entries.len() > 1000, "what was not written is still there");
-    let error = store.try_again(&mut lost).unwrap_err().to_string();
-    assert!(error.contains("plug the disk in again") && !settings.folder.exists(), "{error}");
-    let error = store.read(10_000, &mut lost).unwrap_err().to_string();
+    let error = store.try_again().unwrap_err().to_string();
+    assert!(error.contains("plug the disk in again") && !settings.journal.path.exists(), "{error}");
+    let error = store.read(10_000).unwrap_err().to_string();
     assert!(error.contains("plug the disk in again"), "{error}");
-    std::fs::rename(&away, &settings.folder).unwrap();
-    store.try_again(&mut lost).unwrap();
-    store.append(&mut entries, &mut lost).unwrap();
-    assert_eq!((entries.len(), lost.len()), (0, 0));
+    std::fs::rename(&away, &settings.journal.path).unwrap();
+    store.try_again().unwrap();
+    store.append(&mut entries).unwrap();
+    assert_eq!((entries.len(), store.lost.len()), (0, 0));
     let numbers: Vec<_> = read_all(&mut store).into_iter().map(|(_, n)| n).collect();
     assert_eq!(numbers, (1..5000).collect::<Vec<_>>());
 }
@@ -335,7 +331,7 @@ impl World {
     fn journal(&mut self) {
         let store = self.store.as_mut().unwrap();
         if !std::mem::replace(&mut self.is_open, true) {
-            self.outbox.open_journal(store.last(), &store.journal_only());
+            self.outbox.open_journal(store.last, &store.journal_only());
         }
         while let Some(batch) = self.outbox.next_batch(self.now) {
             for report in obey(store, batch) {
@@ -675,7 +671,7 @@ fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
         }
         drop(store);
         let mut store = Store::open_in(boot.other([2; 16]), &settings, &ports()).unwrap();
-        let read = store.read(10_000, &mut Vec::new()).unwrap();
+        let read = store.read(10_000).unwrap();
         let expected = match was_set {
             true => "21.5 at 2027-01-15T07:59:59",
             false => "21.5 at 1970-01-01T00:00:01.000Z unsynchronised",
@@ -718,15 +714,15 @@ fn all_that_is_undated_comes_back_however_much_it_is() {
     drop(store);
     // A date is shorter than the words that there is none.
     let mut store = Store::open_in(boot.other([2; 16]), &settings, &ports()).unwrap();
-    let (mut count, mut lost) = (0, Vec::new());
+    let mut count = 0;
     loop {
-        let read = store.read(10_000, &mut lost).unwrap();
+        let read = store.read(10_000).unwrap();
         if read.is_empty() {
             break;
         }
         count += read.len();
     }
-    assert_eq!((count, lost.len()), (500, 0));
+    assert_eq!((count, store.lost.len()), (500, 0));
 }
 
 #[test]

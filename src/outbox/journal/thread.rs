@@ -1,7 +1,7 @@
 //! The thread that has the files.
 
-use super::store::{Failure, Lost, Store};
-use super::{JournalBatch, JournalEvent, JournalSeq, Settings, State, ToStore};
+use super::store::{Failure, Store};
+use super::{JournalBatch, JournalEvent, JournalSeq, Settings, State};
 use crate::base::clock::Now;
 use crate::base::log::lasting::Lasting;
 use crate::outbox::settings::SyncPolicy;
@@ -28,9 +28,12 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the journal is told to do.
 #[derive(Debug)]
-enum Order {
+pub enum Order {
+    /// Told only while there is room.
     Batch(JournalBatch),
+    /// The ports have these names from now on.
     Ports(Vec<String>),
     ClockIsSet(Now),
 }
@@ -38,15 +41,13 @@ enum Order {
 /// Starts the journal's thread, which opens it and reads what an earlier run has left: that takes
 /// as long as the disk takes, and ends in [`JournalEvent::Back`] or [`JournalEvent::Failed`].
 /// `ports` are the names of the ports, by their numbers from 1 on.
-pub fn open(settings: &Settings, ports: Vec<String>) -> io::Result<Journal> {
+pub fn open(settings: Settings, ports: Vec<String>) -> io::Result<Journal> {
     let (orders, receiver) = mpsc::sync_channel(BATCHES);
     let (sender, reports) = tokio::sync::mpsc::channel(2 * BATCHES);
     let mut running = Running {
-        settings: settings.clone(),
+        settings,
         ports,
         store: None,
-        entries: VecDeque::new(),
-        lost: Vec::new(),
         done: Vec::new(),
         reports: sender,
         failed: None,
@@ -87,20 +88,7 @@ impl Journal {
         self.held.is_empty()
     }
 
-    /// What it has to do next; only if it has room.
-    pub fn give(&mut self, batch: JournalBatch) {
-        self.order(Order::Batch(batch));
-    }
-
-    pub fn name_ports(&mut self, ports: Vec<String>) {
-        self.order(Order::Ports(ports));
-    }
-
-    pub fn clock_is_set(&mut self, now: Now) {
-        self.order(Order::ClockIsSet(now));
-    }
-
-    fn order(&mut self, order: Order) {
+    pub fn tell(&mut self, order: Order) {
         if let Order::Ports(_) = &order {
             // While a disk hangs there may be any number of reloads.
             self.held.retain(|held| !matches!(held, Order::Ports(_)));
@@ -114,15 +102,16 @@ impl Journal {
     pub async fn close(mut self, grace: Duration) -> Option<State> {
         let mut last = None;
         let end = async {
-            while !self.has_room() {
-                let report = self.reports.recv().await?;
-                note(&report, &mut last);
+            loop {
+                if self.has_room() {
+                    self.orders = None;
+                }
+                match self.reports.recv().await {
+                    Some(JournalEvent::State(state)) => last = Some(state),
+                    Some(_) => {}
+                    None => break,
+                }
             }
-            self.orders = None;
-            while let Some(report) = self.reports.recv().await {
-                note(&report, &mut last);
-            }
-            Some(())
         };
         let _ = tokio::time::timeout(grace, end).await;
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
@@ -133,19 +122,11 @@ impl Journal {
     }
 }
 
-fn note(report: &JournalEvent, last: &mut Option<State>) {
-    if let JournalEvent::State(state) = report {
-        *last = Some(*state);
-    }
-}
-
 struct Running {
     settings: Settings,
     ports: Vec<String>,
     /// `None` as long as the folder could not be opened.
     store: Option<Store>,
-    entries: VecDeque<ToStore>,
-    lost: Vec<Lost>,
     done: Vec<(JournalSeq, u16)>,
     reports: tokio::sync::mpsc::Sender<JournalEvent>,
     /// When it was found last that it cannot write.
@@ -174,18 +155,15 @@ impl Running {
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let is_order = order.is_ok();
-            let result = match order {
+            let mut result = match order {
                 Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => self.due_now(),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let is_due =
-                || self.failed.is_none() && self.due().is_some_and(|d| d <= Instant::now());
-            let result = match result {
-                // Orders that come without a pause do not put it off.
-                Ok(()) if is_order && is_due() => self.due_now(),
-                result => result,
-            };
+            // Orders that come without a pause do not put off what is due.
+            if result.is_ok() && self.due().is_some_and(|due| due <= Instant::now()) {
+                result = self.due_now();
+            }
             if let Err(failure) = result {
                 self.fail(&failure);
             }
@@ -203,7 +181,7 @@ impl Running {
         if let Some(failed) = self.failed {
             return failed.checked_add(RETRY);
         }
-        match self.settings.sync {
+        match self.settings.journal.sync {
             SyncPolicy::Every(span) if self.store.as_ref().is_some_and(Store::is_dirty) => {
                 self.synced.checked_add(span.duration())
             }
@@ -246,15 +224,14 @@ impl Running {
             }
             return Ok(());
         }
-        self.entries = batch.entries.into();
-        let any = !self.entries.is_empty();
-        store.append(&mut self.entries, &mut self.lost)?;
-        if self.settings.sync == SyncPolicy::Each {
+        let any = !batch.entries.is_empty();
+        store.append(&mut batch.entries.into())?;
+        if self.settings.journal.sync == SyncPolicy::Each {
             store.sync()?;
         } else if !store.is_dirty() {
             self.synced = Instant::now();
         }
-        let last = store.last();
+        let last = store.last;
         if any {
             self.tell(JournalEvent::Safe(last));
         }
@@ -267,7 +244,7 @@ impl Running {
 
     fn read(&mut self, bytes: Option<usize>) -> Result<(), Failure> {
         if let (Some(bytes), Some(store)) = (bytes, &mut self.store) {
-            let messages = store.read(bytes, &mut self.lost)?;
+            let messages = store.read(bytes)?;
             self.tell(JournalEvent::Read(messages));
             self.tell_lost();
         }
@@ -285,11 +262,10 @@ impl Running {
             && let Some(store) = &self.store
         {
             // What was written is there, if only until the power fails.
-            self.tell(JournalEvent::Safe(store.last()));
+            self.tell(JournalEvent::Safe(store.last));
         }
         self.failed = Some(now);
         self.epoch = self.epoch.wrapping_add(1);
-        self.entries.clear();
         self.tell(JournalEvent::Failed { why, epoch: self.epoch });
         self.tell_lost();
     }
@@ -298,7 +274,7 @@ impl Running {
         self.failed = Some(Instant::now());
         match &mut self.store {
             Some(store) => {
-                store.try_again(&mut self.lost)?;
+                store.try_again()?;
                 self.failed = None;
                 self.tell(JournalEvent::Back { last: JournalSeq(0), waiting: Vec::new() });
             }
@@ -314,8 +290,7 @@ impl Running {
     /// Opens the folder for the first time.
     fn open(&mut self) -> Result<(), Failure> {
         let store = Store::open(&self.settings, &self.ports)?;
-        let (last, waiting, messages) =
-            (store.last(), store.journal_only(), store.state().messages);
+        let (last, waiting, messages) = (store.last, store.journal_only(), store.state().messages);
         self.store = Some(store);
         self.failed = None;
         if messages > 0 {
@@ -329,10 +304,10 @@ impl Running {
     }
 
     fn tell_lost(&mut self) {
-        for Lost { port, up_to, journal_only } in std::mem::take(&mut self.lost) {
-            self.tell(JournalEvent::Dropped { port, up_to, journal_only });
-        }
-        let replaced = self.store.as_mut().map(Store::take_replaced).unwrap_or_default();
+        let Some(store) = &mut self.store else { return };
+        let (lost, replaced) =
+            (std::mem::take(&mut store.lost), std::mem::take(&mut store.replaced));
+        lost.into_iter().for_each(|lost| self.tell(JournalEvent::Dropped(lost)));
         for (port, messages) in replaced {
             self.tell(JournalEvent::Replaced { port, messages });
         }

@@ -1,10 +1,10 @@
 //! The disk: it may go, and come back.
 
-use super::{Failure, Lost, Store, at};
+use super::{Failure, Store, at};
 use crate::outbox::journal::{JournalSeq, files};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What tells one journal from another.
@@ -25,7 +25,9 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Lock, Failure> {
         let path = path(folder);
-        let mut file = files::open_or_make(&path).map_err(at(&path))?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = files::open(&mut options, &path).map_err(at(&path))?;
         lock(&file, folder)?;
         // Without an id only this very file will do.
         let id = id_of(&mut file).or_else(|| give_id(&file).ok());
@@ -56,7 +58,8 @@ impl Lock {
         if self.is_there() {
             return Ok(());
         }
-        let mut file = files::open_both(&path(&self.folder)).map_err(|_| self.gone())?;
+        let mut file = files::open(File::options().read(true).write(true), &path(&self.folder))
+            .map_err(|_| self.gone())?;
         if self.id.is_none() || id_of(&mut file) != self.id {
             return Err(self.gone());
         }
@@ -95,30 +98,33 @@ fn give_id(file: &File) -> io::Result<Id> {
 /// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
     let temporary = path.with_extension("new");
-    files::write_whole(&temporary, path, bytes).map_err(at(&temporary))
+    let write = || {
+        let mut file = files::make(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&temporary, path)?;
+        Ok(file)
+    };
+    // What there is of it would take the room that is missing.
+    write().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(at(&temporary))
 }
 
 impl Store {
     /// After a failure: whether the disk can be written again. What is gone from it is lost.
-    pub(in crate::outbox::journal) fn try_again(
-        &mut self,
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Failure> {
+    pub(in crate::outbox::journal) fn try_again(&mut self) -> Result<(), Failure> {
         self.close();
         self.lock.take_again()?;
-        let probe = self.settings.folder.join("probe.new");
+        let probe = self.settings.journal.path.join("probe.new");
         let write = || -> io::Result<()> {
             let mut file = files::make(&probe)?;
             file.write_all(&[0; 4096])?;
             file.sync_data()
         };
-        let result = write();
-        result.and(fs::remove_file(&probe)).map_err(at(&probe))?;
-        let lock = &self.lock;
+        write().and(fs::remove_file(&probe)).map_err(at(&probe))?;
         self.segments.retain_mut(|segment| {
-            let is_gone = matches!(segment.path.try_exists(), Ok(false)) && lock.is_there();
+            let is_gone = matches!(segment.path.try_exists(), Ok(false)) && self.lock.is_there();
             if is_gone {
-                segment.drop_unreadable(lost);
+                segment.drop_unreadable(&mut self.lost);
             }
             !is_gone
         });
@@ -142,7 +148,7 @@ impl Store {
     }
 
     pub(super) fn sync_folder(&self) -> Result<(), Failure> {
-        let folder = &self.settings.folder;
+        let folder = &self.settings.journal.path;
         // Some file systems cannot sync a folder; they keep names as they keep bytes.
         match File::open(folder).and_then(|folder| folder.sync_all()) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),

@@ -1,6 +1,6 @@
 //! Messages come back from the disk.
 
-use super::{Failure, Lost, Store, at};
+use super::{Failure, Store, at};
 use crate::base::clock::{Now, Stamp};
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::boot_clock::{BootClock, wall};
@@ -14,7 +14,6 @@ impl Store {
     pub(in crate::outbox::journal) fn read(
         &mut self,
         bytes: usize,
-        lost: &mut Vec<Lost>,
     ) -> Result<Vec<(JournalSeq, Entry)>, Failure> {
         let mut entries = Vec::new();
         let now = Now::read();
@@ -50,7 +49,7 @@ impl Store {
                     segment.path.display(),
                     segment.journal_only()
                 );
-                segment.drop_unreadable(lost);
+                segment.drop_unreadable(&mut self.lost);
             }
             if !entries.is_empty() {
                 break;

@@ -5,7 +5,7 @@ use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::{Bits, NUMBERS, Segment};
 use crate::outbox::journal::{JournalSeq, files};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -62,7 +62,7 @@ impl Store {
             let damaged: u64 = others.iter().map(|(_, damaged)| damaged).sum();
             tracing::warn!(
                 "{}: in {} more files {damaged} bytes are damaged; skipped",
-                self.settings.folder.display(),
+                self.settings.journal.path.display(),
                 others.len()
             );
         }
@@ -72,7 +72,7 @@ impl Store {
 
     /// Finds the segments, of which only the numbers are known then.
     fn list(&mut self) -> Result<(), Failure> {
-        let folder = self.settings.folder.clone();
+        let folder = self.settings.journal.path.clone();
         let mut paths = Vec::new();
         for entry in fs::read_dir(&folder).map_err(at(&folder))? {
             let path = entry.map_err(at(&folder))?.path();
@@ -224,7 +224,7 @@ fn narrow(live: &mut Option<Vec<u64>>, bits: Vec<u64>) {
 /// for a file that is none of ours. The number stands in the header and in the name, and either may
 /// be wrong.
 fn number(path: &Path) -> io::Result<Option<(JournalSeq, u64, u64)>> {
-    let file = files::open(path)?;
+    let file = files::open(File::options().read(true), path)?;
     let size = file.metadata()?.len();
     let header = record::read_header(&files::read_at(&file, 0, size, record::HEADER)?);
     let name = path.file_name().and_then(OsStr::to_str).and_then(record::read_name);

@@ -1,11 +1,11 @@
 //! Retained messages: of each topic only the newest counts, so the older ones go first when the
 //! journal is full.
 
-use super::{Failure, Lost, Store};
+use super::{Failure, Store};
 use crate::mqtt::topic::Topic;
 use crate::outbox::journal::JournalSeq;
 use crate::outbox::journal::segment::Segment;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 /// Topics that are known at most; retained messages of others are dropped with their port's oldest.
@@ -53,11 +53,7 @@ impl Store {
 
     /// Takes retained messages that wait in here alone, and have a newer one of their topic, out of
     /// the oldest segments until so few bytes are left.
-    pub(super) fn replace_retained(
-        &mut self,
-        enough: u64,
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Failure> {
+    pub(super) fn replace_retained(&mut self, enough: u64) -> Result<(), Failure> {
         // One that would keep most of what it has is not worth the writing.
         let is_worth_it = |segment: &Segment| {
             segment.compactable > 0 && u64::from(segment.compactable) * 4 >= segment.live()
@@ -70,7 +66,7 @@ impl Store {
                 continue;
             }
             let newest = std::mem::take(&mut self.newest);
-            let gone = self.rewrite(index, lost, |segment, seq, entry| {
+            let gone = self.rewrite(index, |segment, seq, entry| {
                 let message = &entry.message;
                 message.retain
                     && segment.is_journal_only(seq)
@@ -86,11 +82,5 @@ impl Store {
         }
         self.remove_done();
         Ok(())
-    }
-
-    /// How many messages of each port made way for newer ones of their topics, since it was asked
-    /// last.
-    pub(in crate::outbox::journal) fn take_replaced(&mut self) -> BTreeMap<u16, u64> {
-        std::mem::take(&mut self.replaced)
     }
 }

@@ -1,18 +1,18 @@
 //! What goes when the journal is full.
 
 use super::disk::write_whole;
-use super::{Failure, Lost, Store, at};
+use super::{Failure, Store, at};
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::Segment;
-use crate::outbox::journal::{JournalSeq, files};
+use crate::outbox::journal::{JournalSeq, Lost, files};
 use crate::outbox::policy::{MakesWay, Policy, Usage};
 use crate::outbox::settings::Drop;
 use std::collections::BTreeMap;
 
 impl Store {
     /// Makes room for new messages of a port by the policy; `false` if they have to go themselves.
-    pub(super) fn make_room(&mut self, new: Usage, lost: &mut Vec<Lost>) -> Result<bool, Failure> {
+    pub(super) fn make_room(&mut self, new: Usage) -> Result<bool, Failure> {
         if self.has_room_for(new) {
             return Ok(true);
         }
@@ -22,7 +22,7 @@ impl Store {
         self.remove_done();
         // A whole segment's worth, so that it is not done again for each message.
         let enough = self.room().saturating_sub(new.bytes + self.segment_size() / 2);
-        self.replace_retained(enough.saturating_sub(self.reserve()), lost)?;
+        self.replace_retained(enough.saturating_sub(self.reserve()))?;
         while self.bytes() > enough
             && self.segments.len() > 1
             && let MakesWay::Least(port) = self.makes_way(new)
@@ -31,7 +31,7 @@ impl Store {
             let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
             // The last segment is being written.
             let Some(at) = self.segments.range(..last).position(has) else { break };
-            self.give_up(at, port, lost)?;
+            self.give_up(at, port)?;
         }
         Ok(self.has_room_for(new))
     }
@@ -72,7 +72,7 @@ impl Store {
     /// room: notes of what was acknowledged, the beginning of a segment, and one that is being
     /// rewritten.
     fn room(&self) -> u64 {
-        self.settings.size.saturating_sub(2 * self.segment_size())
+        (self.settings.journal.size.bytes() as u64).saturating_sub(2 * self.segment_size())
     }
 
     /// Whether notes have no place in the segment that is being written any more: the next one says
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Gives up what a port has in a segment.
-    fn give_up(&mut self, index: usize, port: u16, lost: &mut Vec<Lost>) -> Result<(), Failure> {
+    fn give_up(&mut self, index: usize, port: u16) -> Result<(), Failure> {
         let Some(segment) = self.segments.get(index) else { return Ok(()) };
         let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
         let up_to = Some(segment.last_live().unwrap_or(segment.first));
@@ -92,13 +92,13 @@ impl Store {
         let goes = |segment: &Segment, _, entry: &Entry| segment.port(entry.port) == port;
         if is_alone {
             self.drop_segment(index)?;
-        } else if self.rewrite(index, lost, goes)?.is_none() {
+        } else if self.rewrite(index, goes)?.is_none() {
             return Ok(());
         } else if let Some(segment) = self.segments.get_mut(index) {
             // What of it could not be read too.
             segment.shares.remove(&port);
         }
-        lost.push(Lost { port, up_to, journal_only });
+        self.lost.push(Lost { port, up_to, journal_only });
         Ok(())
     }
 
@@ -107,7 +107,6 @@ impl Store {
     pub(super) fn rewrite(
         &mut self,
         index: usize,
-        lost: &mut Vec<Lost>,
         goes: impl Fn(&Segment, JournalSeq, &Entry) -> bool,
     ) -> Result<Option<Vec<u16>>, Failure> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
@@ -120,7 +119,7 @@ impl Store {
                 }
                 // A bad sector stays bad, and nothing new could be stored for ever.
                 tracing::warn!("{failure}; given up");
-                segment.drop_unreadable(lost);
+                segment.drop_unreadable(&mut self.lost);
                 return self.drop_segment(index).map(|()| None);
             }
         };

@@ -50,34 +50,33 @@ fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
     append(&mut store, (1..=3000).map(|n| entry(1, n, 100)));
     done(&mut store, 1..=100);
     let away = folder.path().join("pulled out");
-    fs::rename(&settings.folder, &away).unwrap();
-    fs::create_dir(&settings.folder).unwrap();
-    let mut lost = Vec::new();
+    fs::rename(&settings.journal.path, &away).unwrap();
+    fs::create_dir(&settings.journal.path).unwrap();
     let mut entries: VecDeque<_> = (3001..=4000)
         .map(|n| ToStore { seq: JournalSeq(n), entry: entry(1, n, 100), journal_only: true })
         .collect();
     for failure in [
-        store.read(10_000, &mut lost).unwrap_err(),
-        store.append(&mut entries, &mut lost).unwrap_err(),
-        store.try_again(&mut lost).unwrap_err(),
+        store.read(10_000).unwrap_err(),
+        store.append(&mut entries).unwrap_err(),
+        store.try_again().unwrap_err(),
         store.done(&mut (101..=2000).map(|n| (JournalSeq(n), 1)).collect()).unwrap_err(),
-        store.read(10_000, &mut lost).unwrap_err(),
+        store.read(10_000).unwrap_err(),
     ] {
         assert!(failure.to_string().contains("plug the disk in again"), "{failure}");
     }
-    assert_eq!(files(&settings.folder), [""; 0].map(PathBuf::from));
-    fs::remove_dir(&settings.folder).unwrap();
-    fs::rename(&away, &settings.folder).unwrap();
-    store.try_again(&mut lost).unwrap();
+    assert_eq!(files(&settings.journal.path), [""; 0].map(PathBuf::from));
+    fs::remove_dir(&settings.journal.path).unwrap();
+    fs::rename(&away, &settings.journal.path).unwrap();
+    store.try_again().unwrap();
     let sizes: u64 =
-        segments(&settings.folder).iter().map(|path| path.metadata().unwrap().len()).sum();
+        segments(&settings.journal.path).iter().map(|path| path.metadata().unwrap().len()).sum();
     assert_eq!(store.state().bytes, sizes, "no file is forgotten");
+    assert_eq!(store.lost, []);
     // Nothing is written any more, and still nothing of it comes again.
     drop(store);
     let mut store = Store::open(&settings, &ports()).unwrap();
     let written = 4000 - entries.len() as u64;
     assert_eq!(numbers(&mut store), (2001..=written).collect::<Vec<_>>());
-    assert_eq!(lost, []);
 }
 
 #[test]
@@ -86,28 +85,28 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
     for lock in [&[][..], &[0; 16]] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-        fs::create_dir(&settings.folder).unwrap();
-        fs::write(settings.folder.join("lock"), lock).unwrap();
+        fs::create_dir(&settings.journal.path).unwrap();
+        fs::write(settings.journal.path.join("lock"), lock).unwrap();
         let mut store = Store::open(&settings, &ports()).unwrap();
         append(&mut store, (1..=1000).map(|n| entry(1, n, 100)));
         let away = folder.path().join("pulled out");
-        fs::rename(&settings.folder, &away).unwrap();
+        fs::rename(&settings.journal.path, &away).unwrap();
         // Another stick is none of ours.
         drop(Store::open(&settings, &ports()).unwrap());
-        let mut lost = Vec::new();
-        let error = store.try_again(&mut lost).unwrap_err().to_string();
+        let error = store.try_again().unwrap_err().to_string();
         assert!(error.contains("plug the disk in again"), "{error}");
-        assert_eq!(files(&settings.folder), [settings.folder.join("lock")]);
-        fs::remove_dir_all(&settings.folder).unwrap();
-        copy(&away, &settings.folder);
+        assert_eq!(files(&settings.journal.path), [settings.journal.path.join("lock")]);
+        fs::remove_dir_all(&settings.journal.path).unwrap();
+        copy(&away, &settings.journal.path);
         // Somebody has it meanwhile.
         let other = Store::open(&settings, &ports()).unwrap();
         for _ in 0..2 {
-            let error = store.try_again(&mut lost).unwrap_err().to_string();
+            let error = store.try_again().unwrap_err().to_string();
             assert!(error.ends_with("another gateway uses this journal"), "{error}");
         }
         drop(other);
-        store.try_again(&mut lost).unwrap();
+        store.try_again().unwrap();
+        assert_eq!(store.lost, []);
         let error = Store::open(&settings, &ports()).unwrap_err().to_string();
         assert!(error.ends_with("another gateway uses this journal"), "{error}");
         append(&mut store, (1001..=1100).map(|n| entry(1, n, 100)));
@@ -115,7 +114,6 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
         drop(store);
         let mut store = Store::open(&settings, &ports()).unwrap();
         assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
-        assert_eq!(lost, []);
     }
 }
 
@@ -126,7 +124,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
         let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
         let mut store = Store::open(&settings, &ports()).unwrap();
         append(&mut store, (1..=2000).map(|n| entry(1, n, 100)));
-        let path = segments(&settings.folder).swap_remove(0);
+        let path = segments(&settings.journal.path).swap_remove(0);
         let good = path.with_extension("good");
         let size = path.metadata().unwrap().len();
         // A folder is nothing that could be removed like a file.
@@ -156,15 +154,15 @@ fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
-    let in_the_way = settings.folder.join(format!("{:020}.journal", 1));
+    let in_the_way = settings.journal.path.join(format!("{:020}.journal", 1));
     fs::create_dir(&in_the_way).unwrap();
     let mut entries = VecDeque::from([ToStore {
         seq: JournalSeq(1),
         entry: entry(1, 1, 100),
         journal_only: true,
     }]);
-    store.append(&mut entries, &mut Vec::new()).unwrap_err();
-    assert_eq!(files(&settings.folder), [in_the_way, settings.folder.join("lock")]);
+    store.append(&mut entries).unwrap_err();
+    assert_eq!(files(&settings.journal.path), [in_the_way, settings.journal.path.join("lock")]);
 }
 
 #[test]
@@ -177,25 +175,26 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
         let from = |n: u64| entry(if n.is_multiple_of(10) { 1 } else { 3 }, n, 500);
         let of = |n: u64| entry_to(&format!("t/{}", n % 7), is_retained, from(n));
         assert_eq!(append(&mut store, (1..=1500).map(of)), []);
-        let paths = segments(&settings.folder);
+        let paths = segments(&settings.journal.path);
         spoil(&paths[0]);
         let second: u64 = paths[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
         let mut entries: VecDeque<_> = (1501..=3000)
             .map(|n| ToStore { seq: JournalSeq(n), entry: of(n), journal_only: true })
             .collect();
-        let (mut lost, mut failures) = (Vec::new(), 0);
-        while store.append(&mut entries, &mut lost).is_err() {
+        let mut failures = 0;
+        while store.append(&mut entries).is_err() {
             failures += 1;
-            assert_eq!((failures <= 2, &lost[..]), (true, &[][..]));
-            store.try_again(&mut lost).unwrap();
+            assert_eq!((failures <= 2, &store.lost[..]), (true, &[][..]));
+            store.try_again().unwrap();
         }
         assert_eq!((failures, entries.len()), (2, 0));
         assert!(fs::symlink_metadata(&paths[0]).is_err());
+        let lost = std::mem::take(&mut store.lost);
         let quiet: u64 =
             lost.iter().filter(|lost| lost.port == 1).map(|lost| lost.journal_only).sum();
         assert_eq!(quiet, (1..second).filter(|n| n.is_multiple_of(10)).count() as u64);
         let all: u64 = lost.iter().map(|lost| lost.journal_only).sum();
-        let replaced: u64 = store.take_replaced().into_values().sum();
+        let replaced: u64 = std::mem::take(&mut store.replaced).into_values().sum();
         assert_eq!(replaced > 0, is_retained);
         assert_eq!(read_all(&mut store).len() as u64 + all + replaced, 3000);
     }
@@ -207,18 +206,18 @@ fn a_segment_that_was_readable_again_has_all_its_tries() {
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, (1..=300).map(|n| entry(1, n, 100)));
-    let path = segments(&settings.folder).swap_remove(0);
-    let (mut lost, mut count) = (Vec::new(), 0);
+    let path = segments(&settings.journal.path).swap_remove(0);
+    let mut count = 0;
     for _ in 0..3 {
         let good = spoil(&path);
         for _ in 0..2 {
-            store.read(10_000, &mut lost).unwrap_err();
+            store.read(10_000).unwrap_err();
         }
         fs::rename(&good, &path).unwrap();
-        count += store.read(10_000, &mut lost).unwrap().len();
+        count += store.read(10_000).unwrap().len();
     }
     count += read_all(&mut store).len();
-    assert_eq!((count, lost.len()), (300, 0));
+    assert_eq!((count, store.lost.len()), (300, 0));
 }
 
 #[test]
@@ -238,7 +237,7 @@ fn what_is_written_anew_keeps_no_summary() {
     }
     assert!(lost.iter().all(|lost| lost.port == 3), "{lost:?}");
     let (mut summaries, mut all) = (0, 0);
-    for path in segments(&settings.folder) {
+    for path in segments(&settings.journal.path) {
         let bytes = fs::read(path).unwrap();
         all += bytes.len();
         for found in record::read_from(record::HEADER, &bytes) {
@@ -284,17 +283,18 @@ fn no_bit_of_a_header_costs_a_message() {
     append(&mut store, (1..=250).map(|n| entry(1, n, 1000)));
     done(&mut store, 1..=40);
     drop(store);
-    let count = segments(&good.folder).len();
+    let count = segments(&good.journal.path).len();
     assert!(count >= 3, "{count} segments");
     for index in 0..count {
         for bit in 0..record::HEADER * 8 {
             let copied = folder.path().join("copy");
-            copy(&good.folder, &copied);
+            copy(&good.journal.path, &copied);
             let path = segments(&copied).swap_remove(index);
             let mut bytes = fs::read(&path).unwrap();
             bytes[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, bytes).unwrap();
-            let settings = Settings { folder: copied.clone(), ..good.clone() };
+            let mut settings = good.clone();
+            settings.journal.path = copied.clone();
             let mut store = Store::open(&settings, &ports()).unwrap();
             let damaged = store.state().damaged;
             let came = numbers(&mut store);
@@ -314,10 +314,10 @@ fn a_name_that_is_wrong_costs_no_message() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, (1..=150).map(|n| entry(1, n, 1000)));
     drop(store);
-    let paths = segments(&settings.folder);
-    fs::rename(&paths[0], settings.folder.join(record::name(JournalSeq(500_000)))).unwrap();
+    let paths = segments(&settings.journal.path);
+    fs::rename(&paths[0], settings.journal.path.join(record::name(JournalSeq(500_000)))).unwrap();
     // And one that was copied comes once.
-    fs::copy(&paths[1], settings.folder.join("copy.journal")).unwrap();
+    fs::copy(&paths[1], settings.journal.path.join("copy.journal")).unwrap();
     let mut store = Store::open(&settings, &ports()).unwrap();
     assert_eq!(numbers(&mut store), (1..=150).collect::<Vec<_>>());
 }
@@ -330,7 +330,7 @@ fn what_does_not_fit_to_its_segment_is_counted() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, [entry(1, 1, 100)]);
     drop(store);
-    let path = segments(&settings.folder).swap_remove(0);
+    let path = segments(&settings.journal.path).swap_remove(0);
     let mut bytes = fs::read(&path).unwrap();
     let before = bytes.len();
     record::put_message(&mut bytes, JournalSeq(9_000_000), &entry(1, 2, 100), None);
@@ -349,7 +349,7 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     drop(store);
     let victim = folder.path().join("victim");
     fs::write(&victim, "short").unwrap();
-    let at = |name: &str| settings.folder.join(name);
+    let at = |name: &str| settings.journal.path.join(name);
     let link = |name: &str| std::os::unix::fs::symlink(&victim, at(name)).unwrap();
     let pipe = |name: &str| {
         rustix::fs::mkfifoat(rustix::fs::CWD, at(name), 0o600.into()).unwrap();
@@ -366,12 +366,12 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, [entry(1, 2, 100)]);
     link("probe.new");
-    store.try_again(&mut Vec::new()).unwrap();
+    store.try_again().unwrap();
     append(&mut store, [entry(1, 3, 100)]);
     assert_eq!(numbers(&mut store), [1, 2, 3]);
     drop(store);
     assert_eq!(fs::read(&victim).unwrap(), b"short");
-    let asides = files(&settings.folder);
+    let asides = files(&settings.journal.path);
     let asides = asides.iter().filter(|path| path.to_string_lossy().contains("aside")).count();
     assert_eq!(asides, 4, "pipe, folder, link and the file of zeros");
     for stranger in [&link as &dyn Fn(&str), &pipe] {
@@ -391,17 +391,21 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
 fn its_files_are_for_its_user_alone() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    fs::create_dir(&settings.folder).unwrap();
-    fs::set_permissions(&settings.folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let why = crate::outbox::journal::files::is_open_to_others(&settings.folder).unwrap().unwrap();
+    fs::create_dir(&settings.journal.path).unwrap();
+    fs::set_permissions(&settings.journal.path, fs::Permissions::from_mode(0o777)).unwrap();
+    let why =
+        crate::outbox::journal::files::is_open_to_others(&settings.journal.path).unwrap().unwrap();
     assert!(why.contains("mode 0777"), "{why}");
     let mut store = Store::open(&settings, &ports()).unwrap();
     append(&mut store, [entry(1, 1, 100)]);
-    for path in files(&settings.folder) {
+    for path in files(&settings.journal.path) {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
     }
-    fs::set_permissions(&settings.folder, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(crate::outbox::journal::files::is_open_to_others(&settings.folder).unwrap(), None);
+    fs::set_permissions(&settings.journal.path, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(
+        crate::outbox::journal::files::is_open_to_others(&settings.journal.path).unwrap(),
+        None
+    );
 }
 
 /// Half of the size is heads of records that claim all that follows, by turns with good ones: each
@@ -446,7 +450,7 @@ fn the_size_is_never_exceeded() {
         let settings = settings(folder.path(), 1 << 20, policy);
         let mut store = Store::open(&settings, &ports()).unwrap();
         let check = |store: &Store| {
-            let (size, said) = (size_of(&settings.folder), store.state().bytes);
+            let (size, said) = (size_of(&settings.journal.path), store.state().bytes);
             assert!(size <= 1 << 20, "{size} bytes, {said} of them said");
         };
         for n in 1..=6000 {
@@ -495,7 +499,7 @@ proptest! {
         for step in steps.into_iter().chain([Step::Restart]) {
             match step {
                 Step::Append(port, count) => {
-                    let first = store.last().0 + 1;
+                    let first = store.last.0 + 1;
                     append(&mut store, (first..first + count).map(|n| entry(port, n, 2000)));
                     needed.extend((first..first + count).map(|n| (port, n)));
                 }
