@@ -46,12 +46,12 @@ pub use port_queue::Drops;
 /// first. Half of the outbox is shared out evenly among the ports and the gateway's own messages;
 /// nobody else can take a share away. What is to survive more than the broker's absence goes to the
 /// journal too, and when memory gets short waits there alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outbox {
     bounds: OutboxBounds,
     /// What waits, by the number of the port.
     ports: Vec<PortQueue>,
-    /// How many ports may send, and the gateway itself.
+    /// How many ports may send, besides the gateway itself.
     senders: usize,
     /// By the numbers of their [`InFlightId`]s.
     in_flight: Slots,
@@ -60,8 +60,8 @@ pub struct Outbox {
     /// Goes before everything else: the birth message, which a backlog must not delay.
     urgent: Option<Entry>,
     limiter: BacklogLimiter,
-    /// The last message that came before the link.
-    old: (MessageId, JournalSeq),
+    /// The numbers of the last message that came before the link: its id's, and the journal's.
+    old: (u64, JournalSeq),
     /// Whether a message of the backlog is next where a fresh one could be sent too.
     backlog_next: bool,
     /// The message that [`Source::front`](crate::mqtt::source::Source::front) returned last, so that
@@ -120,26 +120,13 @@ pub struct Counts {
 }
 
 impl Outbox {
-    /// An empty outbox, for one sender; see [`Outbox::share`].
+    /// An empty outbox, for the gateway alone; see [`Outbox::share`].
     pub fn new(bounds: &OutboxBounds) -> Outbox {
         Outbox {
             bounds: bounds.clone(),
-            ports: Vec::new(),
-            senders: 1,
-            in_flight: Slots::default(),
-            last_in_flight: 0,
-            last_id: 0,
-            urgent: None,
             limiter: BacklogLimiter::new(bounds.backlog_rate),
-            old: (MessageId(0), JournalSeq(0)),
-            backlog_next: false,
-            found: Cell::new(None),
             writer: JournalWriter::new(bounds.durability),
-            pause: QuotaPause::default(),
-            outcomes: None,
-            counts: Counts::default(),
-            clock_was_set: None,
-            spares: Vec::new(),
+            ..Outbox::default()
         }
     }
 
@@ -157,7 +144,7 @@ impl Outbox {
 
     /// Half of the room is shared out among so many ports and the gateway itself.
     pub fn share(&mut self, ports: usize) {
-        self.senders = ports + 1;
+        self.senders = ports;
     }
 
     /// The number of a port that has gone is another one's now, which did not lose what that one

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const STEP: Duration = Duration::from_millis(10);
 
 /// Lets the messages of the backlog through at a rate, a tenth of a second's worth at once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BacklogLimiter {
     /// `None`: as fast as the link takes them.
     bucket: Option<Bucket>,

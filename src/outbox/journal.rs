@@ -21,7 +21,7 @@ pub use thread::{Journal, Order, open};
 
 /// The number of a message in the journal, from 1 on. A newer one has a greater number; not every
 /// number has a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JournalSeq(pub u64);
 
 /// Where the journal is and how large it may become.

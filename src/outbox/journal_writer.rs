@@ -17,7 +17,7 @@ const BATCH: usize = 256 << 10;
 const BUSY: usize = 1000;
 
 /// What is to be told to the journal, and what it has said.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct JournalWriter {
     /// Of messages that have none of their own.
     durability: Durability,
@@ -49,8 +49,9 @@ pub(super) struct JournalWriter {
 }
 
 /// What the journal can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Off,
     /// What an earlier run has left is being read. What is to be stored waits: it must not overtake
     /// that.
@@ -66,8 +67,9 @@ enum State {
 }
 
 /// How messages come back from the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reading {
+    #[default]
     Idle,
     /// Messages are to be read, of this many bytes of memory.
     Wanted(usize),
@@ -78,24 +80,7 @@ enum Reading {
 
 impl JournalWriter {
     pub(super) fn new(durability: Durability) -> JournalWriter {
-        JournalWriter {
-            durability,
-            state: State::Off,
-            reading: Reading::Idle,
-            last: JournalSeq(0),
-            synced: JournalSeq(0),
-            unsent: VecDeque::new(),
-            unsynced: VecDeque::new(),
-            epoch: 0,
-            bytes: 0,
-            done: Vec::new(),
-            journal_only: 0,
-            down_since: None,
-            opening_due: None,
-            pressed_since: None,
-            report: journal::State::default(),
-            error: None,
-        }
+        JournalWriter { durability, ..JournalWriter::default() }
     }
 
     /// What waits already may have to be stored now.

@@ -142,7 +142,7 @@ impl Outbox {
         if self.writer.is_catching_up() && !self.writer.is_busy() {
             self.store_what_waits(1000);
         }
-        if self.has_room_to_read() {
+        if !self.is_half_full() {
             let messages = (self.bounds.messages as usize / 8).max(1);
             let most = self.bounds.bytes.bytes() / 8;
             self.writer.read(most.min(messages.saturating_mul(COST)));
@@ -150,9 +150,10 @@ impl Outbox {
         self.writer.has_batch().then(|| self.writer.next_batch())
     }
 
-    pub(super) fn has_room_to_read(&self) -> bool {
-        self.bytes() < self.bounds.bytes.bytes() / 2
-            && self.len() <= self.bounds.messages as usize / 2
+    /// Messages are read back only up to here, and spilled beyond.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.bytes() > self.bounds.bytes.bytes() / 2
+            || self.len() > self.bounds.messages as usize / 2
     }
 
     /// Whether the journal is so far behind that the ports should hold back their messages: the
@@ -190,12 +191,10 @@ impl Outbox {
         if !self.writer.is_open() {
             return;
         }
-        let (bytes, messages) = (self.bounds.bytes.bytes(), self.bounds.messages as usize);
-        let is_short = self.bytes() > bytes / 2 || self.len() > messages / 2;
         let down = self.writer.down_since.map(|since| now.saturating_duration_since(since));
         let is_down = down.is_some_and(|down| down >= self.bounds.spill_after.duration());
         if !self.writer.is_spilling() {
-            if is_short || is_down {
+            if is_down || self.is_half_full() {
                 self.writer.set_spilling(true);
             }
         } else if down.is_none()

@@ -15,15 +15,14 @@ impl Outbox {
     pub(super) fn boxed(&mut self, entry: Entry) -> Queued {
         self.last_id += 1;
         let (id, cost) = (MessageId(self.last_id), entry.cost());
-        let Some(mut spare) = self.spares.pop() else {
-            return Box::new(QueuedMessage { id, entry, cost, seq: None, tries: 0 });
-        };
-        spare.id = id;
-        spare.entry = entry;
-        spare.cost = cost;
-        spare.seq = None;
-        spare.tries = 0;
-        spare
+        let queued = QueuedMessage { id, entry, cost, seq: None, tries: 0 };
+        match self.spares.pop() {
+            Some(mut spare) => {
+                *spare = queued;
+                spare
+            }
+            None => Box::new(queued),
+        }
     }
 
     /// A message is not needed any more. Its box may take the next one, so that as long as few wait
@@ -99,7 +98,7 @@ impl Outbox {
 
     /// Takes a message out of the way of a new one, by the policy; `None` if the new one has to go.
     fn take_victim(&mut self, new: &QueuedMessage) -> Option<Queued> {
-        let policy = Policy { drop: self.bounds.drop, senders: self.senders };
+        let policy = Policy { drop: self.bounds.drop, senders: self.senders + 1 };
         let sizes = (0_u16..).zip(&self.ports);
         let usages = sizes.map(|(port, queue)| Usage { port, bytes: queue.bytes() as u64 });
         let new = Usage { port: new.entry.port, bytes: new.cost as u64 };

@@ -114,7 +114,7 @@ impl Source for Outbox {
 
     fn connected(&mut self) {
         self.writer.down_since = None;
-        self.old = (MessageId(self.last_id), self.writer.last);
+        self.old = (self.last_id, self.writer.last);
         self.wait_again(Vec::new());
     }
 
@@ -193,7 +193,7 @@ impl Source for Outbox {
 
     /// The journal is to be read on, or much was acknowledged.
     fn wants_owner(&self) -> bool {
-        self.writer.has_much_done() || self.writer.may_read() && self.has_room_to_read()
+        self.writer.has_much_done() || self.writer.may_read() && !self.is_half_full()
     }
 }
 
@@ -203,7 +203,7 @@ fn refused(entry: Entry, reason: Reason) -> RefusedMessage {
 
 impl Outbox {
     fn is_old(&self, queued: &QueuedMessage) -> bool {
-        queued.id <= self.old.0 || queued.seq.is_some_and(|seq| seq <= self.old.1)
+        queued.id.0 <= self.old.0 || queued.seq.is_some_and(|seq| seq <= self.old.1)
     }
 
     fn is_safe(&self, queued: &QueuedMessage) -> bool {

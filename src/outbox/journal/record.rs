@@ -67,18 +67,9 @@ pub(super) enum Record {
 
 /// What stands at a place of a file.
 pub(super) struct Found<'a> {
-    /// Where it begins.
-    pub(super) at: usize,
     pub(super) bytes: &'a [u8],
     /// `None`: these bytes are no record.
     pub(super) record: Option<Record>,
-}
-
-impl Found<'_> {
-    /// Where the next one begins.
-    pub(super) fn end(&self) -> usize {
-        self.at + self.bytes.len()
-    }
 }
 
 pub(super) fn header(first: JournalSeq) -> Vec<u8> {
@@ -208,9 +199,8 @@ impl<'a> Iterator for Records<'a> {
             Some((record, length)) => (Some(record), length),
             None => (None, self.damaged()),
         };
-        let found = Found { at: self.at, bytes: &rest[..length], record };
-        self.at = found.end();
-        Some(found)
+        self.at += length;
+        Some(Found { bytes: &rest[..length], record })
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const TRIES: u8 = 3;
 
 /// A file, and which of its messages are needed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
     /// The number of the first message that may stand in it.
@@ -115,26 +115,13 @@ pub(super) const NUMBERS: u64 = 1 << 17;
 
 impl Segment {
     pub(super) fn new(folder: &Path, first: JournalSeq) -> Segment {
-        Segment {
-            path: folder.join(record::name(first)),
-            first,
-            bytes: 0,
-            start: record::HEADER as u64,
-            live: Bits::default(),
-            journal_only: Bits::default(),
-            shares: BTreeMap::new(),
-            read: record::HEADER as u64,
-            ports: Vec::new(),
-            boot: None,
-            head: 0,
-            compactable: 0,
-            failures: 0,
-        }
+        let path = folder.join(record::name(first));
+        Segment::found(path, first, record::HEADER as u64, 0)
     }
 
     /// A file that an earlier run has left.
     pub(super) fn found(path: PathBuf, first: JournalSeq, start: u64, bytes: u64) -> Segment {
-        Segment { path, start, bytes, read: start, ..Segment::new(Path::new(""), first) }
+        Segment { path, first, start, bytes, read: start, ..Segment::default() }
     }
 
     /// The number that a port has now; one that there is no more is the gateway itself.
@@ -233,15 +220,17 @@ impl Segment {
             let start = self.read;
             let bytes = files::read_at(&file, start, size, window)?;
             let is_last = start + bytes.len() as u64 >= size || bytes.len() < window;
+            let mut end = 0;
             for found in record::read_from(0, &bytes) {
                 if cost >= most {
                     return Ok(false);
                 }
-                if !is_last && found.record.is_none() && found.end() == bytes.len() {
+                end += found.bytes.len();
+                if !is_last && found.record.is_none() && end == bytes.len() {
                     // The rest of it may stand behind the window.
                     break;
                 }
-                self.read = start + found.end() as u64;
+                self.read = start + end as u64;
                 let Some(Record::Message { seq, mut entry, measured_at }) = found.record else {
                     continue;
                 };
