@@ -23,9 +23,9 @@ pub(super) struct Segment {
     /// Where its records begin: behind the header, unless that is damaged.
     pub(super) start: u64,
     /// Messages that are needed.
-    live: Bits,
+    pub(super) live: Bits,
     /// Those of them that wait in here alone.
-    journal_only: Bits,
+    pub(super) journal_only: Bits,
     /// What of it belongs to which port.
     pub(super) shares: BTreeMap<u16, Share>,
     /// Up to here it was read for those that wait in here alone.
@@ -56,7 +56,7 @@ pub(super) struct Share {
 #[derive(Debug, Default)]
 pub(super) struct Bits {
     words: Vec<u64>,
-    ones: u64,
+    pub(super) ones: u64,
 }
 
 impl Bits {
@@ -177,14 +177,6 @@ impl Segment {
     /// Whether a message waits in here alone.
     pub(super) fn is_journal_only(&self, seq: JournalSeq) -> bool {
         seq >= self.first && self.journal_only.get(seq.0 - self.first.0)
-    }
-
-    pub(super) fn live(&self) -> u64 {
-        self.live.ones
-    }
-
-    pub(super) fn journal_only(&self) -> u64 {
-        self.journal_only.ones
     }
 
     /// The newest message that is needed.

@@ -42,7 +42,7 @@ pub(super) struct Store {
     /// The last segment, if it is open.
     file: Option<File>,
     /// Whether what was written to it is not safe from a power failure yet.
-    is_dirty: bool,
+    pub(super) is_dirty: bool,
     /// When other boots than this one were, where that became known.
     clocks: HashMap<[u8; 16], i64>,
     newest: Newest,
@@ -58,11 +58,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens a folder, and finds what an earlier run has left in it.
-    pub(super) fn open(settings: &Settings, ports: &[String]) -> Result<Store, Failure> {
-        Store::open_in(BootClock::read(), settings, ports)
-    }
-
-    pub(super) fn open_in(
+    pub(super) fn open(
         boot: BootClock,
         settings: &Settings,
         ports: &[String],
@@ -106,7 +102,7 @@ impl Store {
 
     pub(super) fn state(&self) -> State {
         State {
-            messages: self.segments.iter().map(Segment::live).sum(),
+            messages: self.segments.iter().map(|segment| segment.live.ones).sum(),
             bytes: self.bytes(),
             ..self.state
         }
@@ -266,10 +262,6 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn is_dirty(&self) -> bool {
-        self.is_dirty
-    }
-
     /// Messages are needed no more.
     pub(super) fn done(&mut self, done: &mut Vec<(JournalSeq, u16)>) -> Result<(), Failure> {
         if done.is_empty() {
@@ -313,7 +305,7 @@ impl Store {
         while let Some(segment) = self.segments.get(index) {
             let is_last = index + 1 == self.segments.len();
             let is_kept = index > 0 || self.file.is_some() && segment.bytes - segment.head < small;
-            if segment.live() > 0 || is_last && is_kept {
+            if segment.live.ones > 0 || is_last && is_kept {
                 index += 1;
                 continue;
             }

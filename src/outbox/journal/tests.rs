@@ -97,14 +97,14 @@ fn read_all(store: &mut Store) -> Vec<(u16, u64)> {
 fn what_was_not_done_is_there_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=1000).map(|n| entry(1, n, 500)));
     let mut done: Vec<_> = (1..=1000).filter(|n| n % 3 != 0).map(|n| (JournalSeq(n), 1)).collect();
     store.done(&mut done).unwrap();
     drop(store);
     // The ports have other numbers now, and one is gone.
     let names = ["new".to_owned(), "meter".to_owned()];
-    let mut store = Store::open(&settings, &names).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &names).unwrap();
     assert_eq!(store.last, JournalSeq(1000));
     assert_eq!(store.journal_only(), [(2, 333)]);
     let expected: Vec<_> = (1..=1000).filter(|n| n % 3 == 0).map(|n| (2, n)).collect();
@@ -112,7 +112,7 @@ fn what_was_not_done_is_there_after_a_restart() {
     let mut done: Vec<_> = expected.iter().map(|(_, n)| (JournalSeq(*n), 2)).collect();
     store.done(&mut done).unwrap();
     drop(store);
-    let store = Store::open(&settings, &names).unwrap();
+    let store = Store::open(BootClock::read(), &settings, &names).unwrap();
     assert_eq!((store.state().messages, store.state().bytes), (0, 0));
 }
 
@@ -121,7 +121,7 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
     for policy in [Drop::Oldest, Drop::Newest] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, policy);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         let topic = |n: u64| format!("t/{}", if n == 1 { 0 } else { 1 + n % 7 });
         let retained = |n: u64| entry_to(&topic(n), true, entry(1, n, 500));
         let mut replaced = 0;
@@ -132,7 +132,7 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
             replaced += std::mem::take(&mut store.replaced).remove(&1).unwrap_or_default();
             // What an earlier run left makes way too.
             drop(store);
-            store = Store::open(&settings, &ports()).unwrap();
+            store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         }
         let left = read_all(&mut store);
         assert_eq!(left.len() as u64, 6000 - replaced);
@@ -146,7 +146,7 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
 fn what_is_not_retained_is_replaced_by_nothing() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     // Each other message is retained; of a thousand topics, so that few are older ones.
     let mixed =
         |n: u64| entry_to(&format!("t/{}", n % 1000), n.is_multiple_of(2), entry(1, n, 500));
@@ -165,19 +165,19 @@ fn where_no_disk_is_mounted_nothing_is_written() {
     let folder = TempDir::new().unwrap();
     let stick = folder.path().join("stick");
     let settings = settings(&stick, 1 << 20, Drop::Oldest);
-    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    let error = Store::open(BootClock::read(), &settings, &ports()).unwrap_err().to_string();
     assert!(error.contains("No such file"), "{error}");
     assert!(!stick.exists());
     std::fs::create_dir(&stick).unwrap();
-    Store::open(&settings, &ports()).unwrap();
+    Store::open(BootClock::read(), &settings, &ports()).unwrap();
 }
 
 #[test]
 fn two_gateways_do_not_share_a_journal() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let _first = Store::open(&settings, &ports()).unwrap();
-    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    let _first = Store::open(BootClock::read(), &settings, &ports()).unwrap();
+    let error = Store::open(BootClock::read(), &settings, &ports()).unwrap_err().to_string();
     assert!(error.ends_with("journal: another gateway uses this journal"), "{error}");
 }
 
@@ -186,7 +186,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
     for policy in [Drop::Oldest, Drop::Newest] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, policy);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         // The quiet port has a tenth of all, and stays whole.
         let of = |n: u64| entry(if n.is_multiple_of(10) { 1 } else { 3 }, n, 1000);
         let lost = append(&mut store, (1..=4000).map(of));
@@ -211,7 +211,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
         }
         // It survives a restart in the same shape.
         drop(store);
-        let store = Store::open(&settings, &ports()).unwrap();
+        let store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         assert_eq!(store.state().messages, kept.len() as u64);
     }
 }
@@ -220,7 +220,7 @@ fn a_full_journal_drops_by_its_policy_and_keeps_the_shares() {
 fn foreign_files_are_set_aside_and_damage_is_skipped() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=50).map(|n| entry(1, n, 100)));
     drop(store);
     let path = settings.journal.path.join(format!("{:020}.journal", 1));
@@ -231,7 +231,7 @@ fn foreign_files_are_set_aside_and_damage_is_skipped() {
     std::fs::write(&path, bytes).unwrap();
     let foreign = settings.journal.path.join("00000000000000000007.journal");
     std::fs::write(&foreign, "somebody's diary").unwrap();
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     assert_eq!(
         std::fs::read(foreign.with_extension("journal.aside1")).unwrap(),
         b"somebody's diary"
@@ -248,11 +248,11 @@ fn a_disk_that_cannot_be_written_gives_all_back() {
     let blocked = folder.path().join("blocked");
     std::fs::write(&blocked, "a file").unwrap();
     let settings = settings(&blocked, 1 << 20, Drop::Oldest);
-    let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+    let error = Store::open(BootClock::read(), &settings, &ports()).unwrap_err().to_string();
     assert!(error.contains("blocked/journal"), "{error}");
     // A disk that is pulled out while it is in use, and plugged in again.
     let settings = self::settings(folder.path(), 4 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     let mode = settings.journal.path.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     append(&mut store, [entry(1, 1, 10)]);
@@ -313,7 +313,9 @@ impl World {
         let bytes = Size::from_bytes(160 << 10);
         let mut outbox =
             Outbox::new(&OutboxBounds { bytes, ordering: order, ..OutboxBounds::default() });
-        let store = Store::open(&settings(folder, 8 << 20, Drop::Oldest), &ports()).unwrap();
+        let store =
+            Store::open(BootClock::read(), &settings(folder, 8 << 20, Drop::Oldest), &ports())
+                .unwrap();
         outbox.share(3);
         outbox.await_journal(Instant::now());
         outbox.disconnected(Instant::now());
@@ -423,7 +425,7 @@ fn what_was_replaced_in_the_journal_waits_no_more() {
     let mut world = World::new(Order::Port);
     let small = TempDir::new().unwrap();
     let small = settings(small.path(), 1 << 20, Drop::Oldest);
-    world.store = Some(Store::open(&small, &ports()).unwrap());
+    world.store = Some(Store::open(BootClock::read(), &small, &ports()).unwrap());
     for n in 1..=5000 {
         world.outbox.push(entry_to("t/1", true, entry(1, n, 500)));
         if n % 20 == 0 {
@@ -444,7 +446,7 @@ fn what_only_memory_has_keeps_nothing_that_the_journal_gave_up() {
     let mut world = World::new(Order::Port);
     let small = TempDir::new().unwrap();
     let small = settings(small.path(), 1 << 20, Drop::Oldest);
-    world.store = Some(Store::open(&small, &ports()).unwrap());
+    world.store = Some(Store::open(BootClock::read(), &small, &ports()).unwrap());
     // It stands in front of all that follows, as what a port says of itself does.
     world.outbox.push(Entry { latest_only: true, ..entry(1, 0, 10) });
     for n in 1..=5000 {
@@ -664,13 +666,13 @@ fn what_an_earlier_boot_measured_is_dated_if_its_clock_was_set_later() {
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
         let boot = BootClock::read();
         let now = Now { wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000), ..Now::read() };
-        let mut store = Store::open_in(boot.other([1; 16]), &settings, &ports()).unwrap();
+        let mut store = Store::open(boot.other([1; 16]), &settings, &ports()).unwrap();
         append(&mut store, [undated(now)]);
         if was_set {
             store.clock_is_set(now).unwrap();
         }
         drop(store);
-        let mut store = Store::open_in(boot.other([2; 16]), &settings, &ports()).unwrap();
+        let mut store = Store::open(boot.other([2; 16]), &settings, &ports()).unwrap();
         let read = store.read(10_000).unwrap();
         let expected = match was_set {
             true => "21.5 at 2027-01-15T07:59:59",
@@ -708,12 +710,12 @@ fn all_that_is_undated_comes_back_however_much_it_is() {
     let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let now = Now { wall, ..Now::read() };
     let boot = BootClock::read();
-    let mut store = Store::open_in(boot.other([1; 16]), &settings, &ports()).unwrap();
+    let mut store = Store::open(boot.other([1; 16]), &settings, &ports()).unwrap();
     append(&mut store, (0..500).map(|_| undated(now)));
     store.clock_is_set(now).unwrap();
     drop(store);
     // A date is shorter than the words that there is none.
-    let mut store = Store::open_in(boot.other([2; 16]), &settings, &ports()).unwrap();
+    let mut store = Store::open(boot.other([2; 16]), &settings, &ports()).unwrap();
     let mut count = 0;
     loop {
         let read = store.read(10_000).unwrap();
@@ -729,20 +731,20 @@ fn all_that_is_undated_comes_back_however_much_it_is() {
 fn what_was_acknowledged_stays_so_over_any_number_of_kills() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=100).map(|n| entry(1, n, 100)));
     drop(store);
     // Nothing new comes: that half of it was acknowledged stands in a file of its own.
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     store.done(&mut (1..=50).map(|n| (JournalSeq(n), 1)).collect()).unwrap();
     for _ in 0..4 {
         drop(store);
-        store = Store::open(&settings, &ports()).unwrap();
+        store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         assert_eq!(store.state().messages, 50);
     }
     store.done(&mut (51..=100).map(|n| (JournalSeq(n), 1)).collect()).unwrap();
     drop(store);
-    let store = Store::open(&settings, &ports()).unwrap();
+    let store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     assert_eq!((store.state().messages, store.state().bytes), (0, 0));
 }
 

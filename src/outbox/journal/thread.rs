@@ -1,5 +1,6 @@
 //! The thread that has the files.
 
+use super::boot_clock::BootClock;
 use super::store::{Failure, Store};
 use super::{JournalBatch, JournalEvent, JournalSeq, Settings, State};
 use crate::base::clock::Now;
@@ -44,7 +45,7 @@ pub enum Order {
 pub fn open(settings: Settings, ports: Vec<String>) -> io::Result<Journal> {
     let (orders, receiver) = mpsc::sync_channel(BATCHES);
     let (sender, reports) = tokio::sync::mpsc::channel(2 * BATCHES);
-    let mut running = Running {
+    let mut running = JournalThread {
         settings,
         ports,
         store: None,
@@ -122,14 +123,17 @@ impl Journal {
     }
 }
 
-struct Running {
+/// What the thread works with.
+struct JournalThread {
     settings: Settings,
+    /// The names of the ports, until the folder could be opened.
     ports: Vec<String>,
     /// `None` as long as the folder could not be opened.
     store: Option<Store>,
+    /// What is not needed any more and not noted yet.
     done: Vec<(JournalSeq, u16)>,
     reports: tokio::sync::mpsc::Sender<JournalEvent>,
-    /// When it was found last that it cannot write.
+    /// When it last failed, until it can write again.
     failed: Option<Instant>,
     /// For the log: a full disk may fail and work by turns all day.
     failing: Lasting,
@@ -143,7 +147,7 @@ struct Running {
     epoch: u32,
 }
 
-impl Running {
+impl JournalThread {
     fn run(&mut self, orders: &mpsc::Receiver<Order>) {
         if let Err(failure) = self.open() {
             self.fail(&failure);
@@ -182,7 +186,7 @@ impl Running {
             return failed.checked_add(RETRY);
         }
         match self.settings.journal.sync {
-            SyncPolicy::Every(span) if self.store.as_ref().is_some_and(Store::is_dirty) => {
+            SyncPolicy::Every(span) if self.store.as_ref().is_some_and(|it| it.is_dirty) => {
                 self.synced.checked_add(span.duration())
             }
             _ => None,
@@ -198,23 +202,19 @@ impl Running {
     }
 
     fn obey(&mut self, order: Order) -> Result<(), Failure> {
-        let batch = match (order, &mut self.store) {
-            (Order::Batch(batch), _) => batch,
-            (Order::Ports(ports), store) => {
-                self.ports.clone_from(&ports);
-                return store.as_mut().map_or(Ok(()), |store| store.name_ports(ports));
-            }
+        match (order, &mut self.store) {
+            (Order::Batch(batch), _) => return self.write(batch),
+            (Order::Ports(ports), Some(store)) => return store.name_ports(ports),
             (Order::ClockIsSet(now), Some(store)) => return store.clock_is_set(now),
-            (Order::ClockIsSet(now), None) => {
-                self.clock = Some(now);
-                return Ok(());
-            }
-        };
+            (Order::Ports(ports), None) => self.ports = ports,
+            (Order::ClockIsSet(now), None) => self.clock = Some(now),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: JournalBatch) -> Result<(), Failure> {
+        let Some(store) = &mut self.store else { return Ok(()) };
         self.done.extend(batch.done);
-        let Some(store) = &mut self.store else {
-            self.done.clear();
-            return Ok(());
-        };
         if self.failed.is_some() || batch.epoch != self.epoch {
             // What is done with is not repeated, even if that cannot be written; and what waits can
             // be read from most disks that cannot be written.
@@ -228,7 +228,7 @@ impl Running {
         store.append(&mut batch.entries.into())?;
         if self.settings.journal.sync == SyncPolicy::Each {
             store.sync()?;
-        } else if !store.is_dirty() {
+        } else if !store.is_dirty {
             self.synced = Instant::now();
         }
         let last = store.last;
@@ -289,7 +289,7 @@ impl Running {
 
     /// Opens the folder for the first time.
     fn open(&mut self) -> Result<(), Failure> {
-        let store = Store::open(&self.settings, &self.ports)?;
+        let store = Store::open(BootClock::read(), &self.settings, &self.ports)?;
         let (last, waiting, messages) = (store.last, store.journal_only(), store.state().messages);
         self.store = Some(store);
         self.failed = None;

@@ -17,11 +17,12 @@ impl Store {
     ) -> Result<Vec<(JournalSeq, Entry)>, Failure> {
         let mut entries = Vec::new();
         let now = Now::read();
-        while let Some(index) = self.segments.iter().position(|segment| segment.journal_only() > 0)
+        while let Some(index) =
+            self.segments.iter().position(|segment| segment.journal_only.ones > 0)
         {
             let segment = &mut self.segments[index];
             let (boot, clocks) = (&self.boot, &self.clocks);
-            let before = segment.journal_only();
+            let before = segment.journal_only.ones;
             let result = segment.read(bytes, |seq, mut entry, measured_at| {
                 if let Some((boot_id, measured_at)) = measured_at {
                     date(&mut entry, boot_id, measured_at, boot, clocks, now);
@@ -43,11 +44,11 @@ impl Store {
                 }
             }
             // It was read to its end: what is still missing is damaged, or the file is gone.
-            if segment.journal_only() > 0 {
+            if segment.journal_only.ones > 0 {
                 tracing::warn!(
                     "{}: {} of {before} messages are not readable",
                     segment.path.display(),
-                    segment.journal_only()
+                    segment.journal_only.ones
                 );
                 segment.drop_unreadable(&mut self.lost);
             }

@@ -56,7 +56,7 @@ impl Store {
     pub(super) fn replace_retained(&mut self, enough: u64) -> Result<(), Failure> {
         // One that would keep most of what it has is not worth the writing.
         let is_worth_it = |segment: &Segment| {
-            segment.compactable > 0 && u64::from(segment.compactable) * 4 >= segment.live()
+            segment.compactable > 0 && u64::from(segment.compactable) * 4 >= segment.live.ones
         };
         // The last segment is being written.
         let mut index = 0;

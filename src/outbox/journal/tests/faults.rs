@@ -46,7 +46,7 @@ fn numbers(store: &mut Store) -> Vec<u64> {
 fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=3000).map(|n| entry(1, n, 100)));
     done(&mut store, 1..=100);
     let away = folder.path().join("pulled out");
@@ -74,7 +74,7 @@ fn a_disk_that_is_away_costs_nothing_and_nothing_is_written_in_its_place() {
     assert_eq!(store.lost, []);
     // Nothing is written any more, and still nothing of it comes again.
     drop(store);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     let written = 4000 - entries.len() as u64;
     assert_eq!(numbers(&mut store), (2001..=written).collect::<Vec<_>>());
 }
@@ -87,19 +87,19 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
         fs::create_dir(&settings.journal.path).unwrap();
         fs::write(settings.journal.path.join("lock"), lock).unwrap();
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         append(&mut store, (1..=1000).map(|n| entry(1, n, 100)));
         let away = folder.path().join("pulled out");
         fs::rename(&settings.journal.path, &away).unwrap();
         // Another stick is none of ours.
-        drop(Store::open(&settings, &ports()).unwrap());
+        drop(Store::open(BootClock::read(), &settings, &ports()).unwrap());
         let error = store.try_again().unwrap_err().to_string();
         assert!(error.contains("plug the disk in again"), "{error}");
         assert_eq!(files(&settings.journal.path), [settings.journal.path.join("lock")]);
         fs::remove_dir_all(&settings.journal.path).unwrap();
         copy(&away, &settings.journal.path);
         // Somebody has it meanwhile.
-        let other = Store::open(&settings, &ports()).unwrap();
+        let other = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         for _ in 0..2 {
             let error = store.try_again().unwrap_err().to_string();
             assert!(error.ends_with("another gateway uses this journal"), "{error}");
@@ -107,12 +107,12 @@ fn a_stick_that_comes_back_as_another_device_is_taken_back() {
         drop(other);
         store.try_again().unwrap();
         assert_eq!(store.lost, []);
-        let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+        let error = Store::open(BootClock::read(), &settings, &ports()).unwrap_err().to_string();
         assert!(error.ends_with("another gateway uses this journal"), "{error}");
         append(&mut store, (1001..=1100).map(|n| entry(1, n, 100)));
         assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
         drop(store);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         assert_eq!(numbers(&mut store), (1..=1100).collect::<Vec<_>>());
     }
 }
@@ -122,7 +122,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
     for is_restarted in [false, true] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 2 << 20, Drop::Oldest);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         append(&mut store, (1..=2000).map(|n| entry(1, n, 100)));
         let path = segments(&settings.journal.path).swap_remove(0);
         let good = path.with_extension("good");
@@ -142,7 +142,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
             false => done(&mut store, [2000]),
         }
         if is_restarted {
-            store = Store::open(&settings, &ports()).unwrap();
+            store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
             assert_eq!(numbers(&mut store), [2000, 4000, 6000]);
         }
         assert!(!path.exists());
@@ -153,7 +153,7 @@ fn a_file_that_cannot_be_removed_is_not_forgotten() {
 fn a_segment_that_could_not_be_begun_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     let in_the_way = settings.journal.path.join(format!("{:020}.journal", 1));
     fs::create_dir(&in_the_way).unwrap();
     let mut entries = VecDeque::from([ToStore {
@@ -170,7 +170,7 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
     for is_retained in [false, true] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         // Both ports have something everywhere.
         let from = |n: u64| entry(if n.is_multiple_of(10) { 1 } else { 3 }, n, 500);
         let of = |n: u64| entry_to(&format!("t/{}", n % 7), is_retained, from(n));
@@ -204,7 +204,7 @@ fn what_is_not_readable_stops_a_full_journal_for_a_few_tries_only() {
 fn a_segment_that_was_readable_again_has_all_its_tries() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=300).map(|n| entry(1, n, 100)));
     let path = segments(&settings.journal.path).swap_remove(0);
     let mut count = 0;
@@ -224,7 +224,7 @@ fn a_segment_that_was_readable_again_has_all_its_tries() {
 fn what_is_written_anew_keeps_no_summary() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     // One in a hundred is the quiet port's, and half of those are done soon after.
     let (mut expected, mut lost) = (Vec::new(), Vec::new());
     for start in (0..20_000).step_by(100) {
@@ -248,7 +248,7 @@ fn what_is_written_anew_keeps_no_summary() {
     }
     assert!(summaries * 10 < all, "{summaries} of {all} bytes are summaries");
     drop(store);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     let quiet: Vec<_> =
         read_all(&mut store).into_iter().filter(|(port, _)| *port == 1).map(|(_, n)| n).collect();
     assert_eq!(quiet, expected);
@@ -279,7 +279,7 @@ fn size_of(folder: &Path) -> u64 {
 fn no_bit_of_a_header_costs_a_message() {
     let folder = TempDir::new().unwrap();
     let good = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&good, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &good, &ports()).unwrap();
     append(&mut store, (1..=250).map(|n| entry(1, n, 1000)));
     done(&mut store, 1..=40);
     drop(store);
@@ -295,7 +295,7 @@ fn no_bit_of_a_header_costs_a_message() {
             fs::write(&path, bytes).unwrap();
             let mut settings = good.clone();
             settings.journal.path = copied.clone();
-            let mut store = Store::open(&settings, &ports()).unwrap();
+            let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
             let damaged = store.state().damaged;
             let came = numbers(&mut store);
             assert!(came == (41..=250).collect::<Vec<_>>(), "bit {bit}: {} came", came.len());
@@ -311,14 +311,14 @@ fn no_bit_of_a_header_costs_a_message() {
 fn a_name_that_is_wrong_costs_no_message() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, (1..=150).map(|n| entry(1, n, 1000)));
     drop(store);
     let paths = segments(&settings.journal.path);
     fs::rename(&paths[0], settings.journal.path.join(record::name(JournalSeq(500_000)))).unwrap();
     // And one that was copied comes once.
     fs::copy(&paths[1], settings.journal.path.join("copy.journal")).unwrap();
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     assert_eq!(numbers(&mut store), (1..=150).collect::<Vec<_>>());
 }
 
@@ -327,7 +327,7 @@ fn a_name_that_is_wrong_costs_no_message() {
 fn what_does_not_fit_to_its_segment_is_counted() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, [entry(1, 1, 100)]);
     drop(store);
     let path = segments(&settings.journal.path).swap_remove(0);
@@ -335,7 +335,7 @@ fn what_does_not_fit_to_its_segment_is_counted() {
     let before = bytes.len();
     record::put_message(&mut bytes, JournalSeq(9_000_000), &entry(1, 2, 100), None);
     fs::write(&path, &bytes).unwrap();
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     assert_eq!(store.state().damaged, (bytes.len() - before) as u64);
     assert_eq!(numbers(&mut store), [1]);
 }
@@ -344,7 +344,7 @@ fn what_does_not_fit_to_its_segment_is_counted() {
 fn what_is_no_regular_file_is_neither_read_nor_written() {
     let folder = TempDir::new().unwrap();
     let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, [entry(1, 1, 100)]);
     drop(store);
     let victim = folder.path().join("victim");
@@ -363,7 +363,7 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     let sparse = fs::File::create(at("00000000000000000007.journal")).unwrap();
     sparse.set_len(3 << 30).unwrap();
     fs::hard_link(&victim, at("00000000000000000009.new")).unwrap();
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, [entry(1, 2, 100)]);
     link("probe.new");
     store.try_again().unwrap();
@@ -377,13 +377,13 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     for stranger in [&link as &dyn Fn(&str), &pipe] {
         fs::remove_file(at("lock")).unwrap();
         stranger("lock");
-        let error = Store::open(&settings, &ports()).unwrap_err().to_string();
+        let error = Store::open(BootClock::read(), &settings, &ports()).unwrap_err().to_string();
         assert!(error.contains("lock: is "), "{error}");
         assert_eq!(fs::read(&victim).unwrap(), b"short");
     }
     fs::remove_file(at("lock")).unwrap();
     fs::hard_link(&victim, at("lock")).unwrap();
-    Store::open(&settings, &ports()).unwrap_err();
+    Store::open(BootClock::read(), &settings, &ports()).unwrap_err();
     assert_eq!(fs::read(&victim).unwrap(), b"short");
 }
 
@@ -396,7 +396,7 @@ fn its_files_are_for_its_user_alone() {
     let why =
         crate::outbox::journal::files::is_open_to_others(&settings.journal.path).unwrap().unwrap();
     assert!(why.contains("mode 0777"), "{why}");
-    let mut store = Store::open(&settings, &ports()).unwrap();
+    let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
     append(&mut store, [entry(1, 1, 100)]);
     for path in files(&settings.journal.path) {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
@@ -448,7 +448,7 @@ fn the_size_is_never_exceeded() {
     for policy in [Drop::Oldest, Drop::Newest] {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, policy);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         let check = |store: &Store| {
             let (size, said) = (size_of(&settings.journal.path), store.state().bytes);
             assert!(size <= 1 << 20, "{size} bytes, {said} of them said");
@@ -494,7 +494,7 @@ proptest! {
     fn no_restart_brings_back_what_was_done(steps in prop::collection::vec(step(), 0..80)) {
         let folder = TempDir::new().unwrap();
         let settings = settings(folder.path(), 1 << 20, Drop::Oldest);
-        let mut store = Store::open(&settings, &ports()).unwrap();
+        let mut store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
         let mut needed = Vec::new();
         for step in steps.into_iter().chain([Step::Restart]) {
             match step {
@@ -511,7 +511,7 @@ proptest! {
                 Step::Restart => {
                     let count = store.state().messages;
                     drop(store);
-                    store = Store::open(&settings, &ports()).unwrap();
+                    store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
                     let found = read_all(&mut store);
                     prop_assert_eq!(found.len() as u64, count);
                     prop_assert!(found.iter().all(|one| needed.contains(one)));
