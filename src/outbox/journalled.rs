@@ -40,11 +40,6 @@ impl Outbox {
         self.writer.is_to_open(now);
     }
 
-    /// Whether the journal has yet to be read, and is waited for.
-    pub fn awaits_journal(&self) -> bool {
-        self.writer.is_opening()
-    }
-
     /// Whether the journal has not said yet whether it could be opened.
     pub fn is_journal_silent(&self) -> bool {
         self.writer.opening_due.is_some()
@@ -173,7 +168,7 @@ impl Outbox {
         self.writer.opening_due.filter(|due| *due <= now)?;
         self.writer.opening_due = Some(now + LOOK);
         let why = format!("it was not opened within {} s", PATIENCE.as_secs());
-        if self.awaits_journal() {
+        if self.writer.is_opening() {
             self.journal_failed(why, 0);
         }
         Some(PATIENCE)
@@ -223,11 +218,11 @@ impl Outbox {
         self.writer.down_since.get_or_insert(now);
     }
 
-    /// Whether something waits in memory alone that is to be stored.
-    pub fn has_unstored(&mut self) -> bool {
+    /// Whether something is to be stored for which the opening of the journal is waited for.
+    pub fn awaits_journal(&mut self) -> bool {
         let writer = &self.writer;
         let mut waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
-        waiting.any(|held| held.seq.is_none() && writer.is_meant_for(&held.entry))
+        writer.is_opening() && waiting.any(|it| it.seq.is_none() && writer.is_meant_for(&it.entry))
     }
 
     /// The gateway ends: what may be stored is stored.

@@ -72,8 +72,7 @@ impl UplinkTask {
     /// follows may take.
     async fn wait_for_opening(&mut self) -> Instant {
         let now = Instant::now();
-        let outbox = &mut self.outbox;
-        if outbox.awaits_journal() && outbox.has_unstored() {
+        if self.outbox.awaits_journal() {
             let until = self.ended.unwrap_or(now) + self.config.grace;
             while self.outbox.is_journal_silent() && self.hear_until(until).await {}
         }

@@ -23,10 +23,6 @@ impl Newest {
     pub(super) fn hash(&self, topic: &Topic) -> u64 {
         self.hasher.hash_one(topic.as_str())
     }
-
-    fn is_newer_than(&self, seq: JournalSeq, topic: &Topic) -> bool {
-        self.messages.get(&self.hash(topic)).is_some_and(|newest| *newest > seq)
-    }
 }
 
 impl Store {
@@ -70,7 +66,7 @@ impl Store {
                 let message = &entry.message;
                 message.retain
                     && segment.is_journal_only(seq)
-                    && newest.is_newer_than(seq, &message.topic)
+                    && newest.messages.get(&newest.hash(&message.topic)) > Some(&seq)
             });
             self.newest = newest;
             let Some(gone) = gone? else { continue };
