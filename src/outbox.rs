@@ -39,13 +39,13 @@ pub use port_queue::Drops;
 /// A message is waiting, or in flight: handed to the session and not acknowledged yet. What is in
 /// flight is never dropped, because the broker may have it already.
 ///
-/// When the link comes about, what waits is backlog: it goes out at a bounded rate, and what comes
-/// later need not wait for it, as far as the order that was asked for lets it.
+/// When a link comes up, what waits is the backlog, which is sent at a bounded rate. Newer messages
+/// do not wait for it, as far as the ordering allows.
 ///
-/// When it is full, the port that takes up most beyond its share loses messages, those of QoS 0
-/// first. Half of the outbox is shared out evenly among the ports and the gateway's own messages;
-/// nobody else can take a share away. What is to survive more than the broker's absence goes to the
-/// journal too, and when memory gets short waits there alone.
+/// When the outbox is full, the port that takes up most beyond its share loses messages, those of
+/// QoS 0 first. The ports and the gateway's own messages share half of the outbox evenly, and
+/// nobody can take another's share. Messages that must survive more than an outage of the broker go
+/// to the journal too; when memory gets short, they wait there alone.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bounds: OutboxBounds,
@@ -69,10 +69,10 @@ pub struct Outbox {
     found: Cell<Option<Place>>,
     writer: JournalWriter,
     pause: QuotaPause,
-    /// What became of messages, where somebody wants to know.
+    /// What became of messages; `None` where nobody asks.
     outcomes: Option<VecDeque<(MessageId, Outcome)>>,
     counts: Counts,
-    /// The wall clock was set, after it had not been: what was on its way then is corrected, too.
+    /// Set when the wall clock is set: messages that were on their way then are corrected, too.
     clock_was_set: Option<Now>,
     spares: Vec<Queued>,
 }
@@ -88,7 +88,7 @@ struct QueuedMessage {
     cost: usize,
     /// Its number in the journal, if it is or will be there too.
     seq: Option<JournalSeq>,
-    /// How often the broker did not take it for the time being.
+    /// How often the broker deferred it.
     tries: u8,
 }
 
@@ -107,11 +107,11 @@ pub struct Counts {
     pub sent: u64,
     /// QoS 1 and 2 messages that the broker acknowledged.
     pub acknowledged: u64,
-    /// Messages that the broker does not take.
+    /// Messages that the broker refused.
     pub refused: u64,
     /// Messages lost because the outbox was full, or too small for them.
     pub dropped: u64,
-    /// Those of `dropped` that alone are larger than the outbox.
+    /// Of those dropped, the messages that alone are larger than the outbox.
     pub too_large: u64,
     /// Messages replaced by a newer one of their topic.
     pub replaced: u64,
@@ -130,7 +130,7 @@ impl Outbox {
         }
     }
 
-    /// Holds as much from now on; what is there already stays.
+    /// Changes the bounds; messages that wait already stay.
     pub fn set_bounds(&mut self, bounds: &OutboxBounds) {
         if bounds.ordering != self.bounds.ordering {
             self.ports.iter_mut().for_each(|port| port.set_order(bounds.ordering));
@@ -142,13 +142,13 @@ impl Outbox {
         self.writer.set_durability(bounds.durability);
     }
 
-    /// Half of the room is shared out among so many ports and the gateway itself.
+    /// So many ports share half of the outbox with the gateway itself.
     pub fn share(&mut self, ports: usize) {
         self.senders = ports;
     }
 
-    /// The number of a port that has gone is another one's now, which did not lose what that one
-    /// lost: it is counted as the gateway's.
+    /// The number of a removed port belongs to another port now: what the old one lost is counted
+    /// as lost by the gateway.
     pub fn given_anew(&mut self, port: u16) {
         let Some(queue) = self.ports.get_mut(usize::from(port)).filter(|_| port > 0) else {
             return;
@@ -160,9 +160,9 @@ impl Outbox {
         gateway.journal += lost.journal;
     }
 
-    /// Takes a message in. A message that only counts as the latest replaces what waits of its
-    /// topic; in a full outbox every retained message does. What else is in the way of the bounds
-    /// goes by the policy, and is counted.
+    /// Takes a message in. One that only counts as the latest replaces what waits of its topic; in
+    /// a full outbox every retained message does. Other messages make way by the policy and are
+    /// counted.
     pub fn push(&mut self, entry: impl Into<Entry>) -> MessageId {
         let mut queued = self.boxed(entry.into());
         if let Some(now) = self.clock_was_set {
@@ -189,14 +189,14 @@ impl Outbox {
         }
     }
 
-    /// From now on `Source::outcome` tells what becomes of each message; its owner takes them
-    /// after each step, or they pile up.
+    /// From now on `Source::outcome` returns what becomes of each message. Its owner takes all of
+    /// them after each step; the queue of outcomes has no bound.
     #[cfg(any(test, feature = "testing"))]
     pub fn follow(&mut self) {
         self.outcomes.get_or_insert_default();
     }
 
-    /// Takes in a message that goes before all others, in the place of an earlier such one.
+    /// Takes in a message that goes before all others, instead of an earlier one of that kind.
     pub fn push_first(&mut self, entry: impl Into<Entry>) {
         self.urgent = Some(entry.into());
     }

@@ -1,4 +1,4 @@
-//! A message as the outbox holds it: with the port that it came from and what it is to survive.
+//! A message in the outbox: with the port that sent it and what it must survive.
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::durability::Durability;
@@ -34,7 +34,7 @@ impl From<Message> for Entry {
 }
 
 impl Entry {
-    /// Whether the gateway says it about itself.
+    /// Whether the message is about the gateway itself.
     pub fn is_about_us(&self) -> bool {
         self.measured.is_none()
     }
@@ -49,13 +49,13 @@ impl Entry {
         (storable && durability != Durability::Memory).then_some(durability)
     }
 
-    /// Bytes of memory that it occupies while it waits, see [`Message::cost`].
+    /// Memory that the message takes while it waits, in bytes.
     pub fn cost(&self) -> usize {
         self.message.cost()
     }
 
-    /// The clock is set now: says in the payload when the readings were measured, if it was not set
-    /// then.
+    /// The clock is set now: corrects the stamps in the payload if the clock was not set when the
+    /// readings were measured.
     pub fn correct(&mut self, now: Now) {
         let Some(measured) = self.measured else { return };
         if Stamp(measured.wall).is_synchronised() || !Stamp(now.wall).is_synchronised() {
@@ -67,7 +67,7 @@ impl Entry {
         }
     }
 
-    /// The same, where the time is known.
+    /// Corrects the stamps in the payload to a known time.
     pub fn correct_to(&mut self, wall: SystemTime) {
         let Some(measured) = &mut self.measured else { return };
         let wrong = Stamp(measured.wall).to_string().into_bytes();

@@ -1,7 +1,7 @@
 //! The channel from the ports to the MQTT task, bounded in messages and in bytes.
 //!
-//! It holds what comes in while the MQTT thread is busy with a TLS handshake or a slow name
-//! look-up. A port never waits for it: what does not fit is counted by the port and gone.
+//! It buffers messages while the MQTT thread is busy with a TLS handshake or a slow name look-up. A
+//! port never waits for it: the port counts and drops what does not fit.
 
 use crate::mqtt::message::COST;
 use crate::outbox::entry::{Entry, GATEWAY};
@@ -29,7 +29,7 @@ struct Batch {
     _room: OwnedSemaphorePermit,
 }
 
-/// The channel full; the messages are given back.
+/// The channel is full; it returns the messages.
 #[derive(Debug)]
 pub struct Full(pub Vec<Entry>);
 
@@ -44,7 +44,7 @@ pub fn channel(bytes: usize) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// The end of one port, by its number from 1 on: its messages carry it.
+    /// The sender of one port, by its number from 1 on, which is written into its messages.
     pub fn of_port(&self, port: u16) -> Sender {
         Sender { port, ..self.clone() }
     }

@@ -1,9 +1,9 @@
 //! The journal: messages on a disk, so that they survive more than the broker's absence.
 //!
-//! A thread of its own appends, syncs and reads, because a disk may take seconds for any of it. It
-//! is told what to do in [`JournalBatch`]s, and answers with [`JournalEvent`]s; both channels are bounded. A disk
-//! that fails stops nobody: what could not be written is given back, and it tries again until it
-//! works.
+//! A thread of its own appends, syncs and reads, because a disk may take seconds for any of it. The
+//! outbox tells it what to do in [`JournalBatch`]es, and it answers with [`JournalEvent`]s; both
+//! channels are bounded. A disk that fails stops nobody: the journal gives back what it could not
+//! write, and tries again until the disk works.
 
 mod boot_clock;
 mod files;
@@ -37,28 +37,28 @@ pub struct ToStore {
     /// Its number, greater than those before.
     pub seq: JournalSeq,
     pub entry: Entry,
-    /// Whether it waits in the journal alone, and is to be read back.
+    /// Whether it waits in the journal alone, until it is read back.
     pub journal_only: bool,
 }
 
-/// What the journal has to do next, in this order.
+/// What the journal shall do next, in this order.
 #[derive(Debug, Default)]
 pub struct JournalBatch {
-    /// Of the last [`JournalEvent::Failed`] that was heard. What was told before a failure is not done:
-    /// whoever told it still has it.
+    /// The epoch of the last [`JournalEvent::Failed`]. Batches from before a failure are not done:
+    /// the outbox still has what is in them.
     pub epoch: u32,
     pub entries: Vec<ToStore>,
     /// Not needed any more, with their ports.
     pub done: Vec<(JournalSeq, u16)>,
-    /// Messages of about so much memory that wait in the journal alone are to be read.
+    /// How much to read of what waits in the journal alone, in bytes of memory.
     pub read: Option<usize>,
 }
 
-/// Of one port, what waited up to a number is gone.
+/// Messages of one port that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     pub port: u16,
-    /// The newest message that is gone of those that memory may have too.
+    /// The newest of them that memory may have too.
     pub up_to: Option<JournalSeq>,
     /// How many of them waited in the journal alone.
     pub journal_only: u64,
@@ -66,30 +66,30 @@ pub struct Lost {
 
 #[derive(Debug)]
 pub enum JournalEvent {
-    /// All up to here are as safe as `sync` asks for.
+    /// All messages up to this one are as safe as `sync` asks for.
     Safe(JournalSeq),
     /// The first messages that waited in the journal alone.
     Read(Vec<(JournalSeq, Entry)>),
     /// The journal was full, or part of it cannot be read.
     Dropped(Lost),
-    /// The journal was full: so many messages of a port, which waited in it alone, made way for
-    /// newer ones of their topics.
+    /// The journal was full: messages of a port, which waited in it alone, made way for newer ones
+    /// of their topics.
     Replaced {
         port: u16,
         messages: u64,
     },
-    /// It cannot write. It has what was reported as safe, and nothing else.
+    /// It cannot write. It has only what was reported as safe.
     Failed {
         /// Why, with the file's path.
         why: String,
-        /// Batches with another one are not done from now on.
+        /// Batches of another epoch are not done from now on.
         epoch: u32,
     },
     /// It works again, or for the first time.
     Back {
-        /// The numbers up to here are given.
+        /// The last number that is taken.
         last: JournalSeq,
-        /// Of each port, how many messages of an earlier run wait.
+        /// How many messages of an earlier run wait, by port.
         waiting: Vec<(u16, u64)>,
     },
     State(State),

@@ -1,5 +1,5 @@
-//! The outbox's side of the conversation with the journal: what it is to be told, and how far it
-//! has come.
+//! The outbox's side of the conversation with the journal: what the journal will be told, and what
+//! it has said.
 
 use super::QueuedMessage;
 use super::journalled::PATIENCE;
@@ -10,16 +10,16 @@ use crate::outbox::journal::{self, JournalBatch, JournalSeq, ToStore};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Bytes of a batch at most, so that little is on its way to the journal's thread.
+/// At most this many bytes are in a batch, so that little is on its way to the journal's thread.
 const BATCH: usize = 256 << 10;
 
-/// From this number of messages on, the journal is told at once.
+/// With at least this many messages to store, no more are queued.
 const BUSY: usize = 1000;
 
-/// What is to be told to the journal, and what it has said.
+/// What the journal will be told, and what it has said.
 #[derive(Debug, Default)]
 pub(super) struct JournalWriter {
-    /// Of messages that have none of their own.
+    /// The durability of messages that have none of their own.
     durability: Durability,
     state: State,
     reading: Reading,
@@ -28,11 +28,13 @@ pub(super) struct JournalWriter {
     /// All messages up to this one are as safe as `sync` asks for.
     pub(super) synced: JournalSeq,
     unsent: VecDeque<ToStore>,
-    /// Handed over, and not safe yet: the journal may fail.
+    /// Handed over and not safe yet: kept in case that the journal fails.
     unsynced: VecDeque<ToStore>,
-    /// How often it has failed. What was handed over before it did is not written.
+    /// How often the journal has failed. What was handed over before its last failure is not
+    /// written.
     epoch: u32,
-    /// Memory of messages in those two that have no other place in memory.
+    /// Memory of the messages in `unsent` and `unsynced` that have no other place in memory, in
+    /// bytes.
     pub(super) bytes: usize,
     /// Messages that are not needed any more, with their ports.
     done: Vec<(JournalSeq, u16)>,
@@ -40,9 +42,9 @@ pub(super) struct JournalWriter {
     pub(super) journal_only: u64,
     /// Since when there has been no link.
     pub(super) down_since: Option<Instant>,
-    /// When it should have said whether it could be opened; until then.
+    /// When the journal should have said whether it could be opened; `None` once it has.
     pub(super) opening_due: Option<Instant>,
-    /// Since when it has been behind by too much, without a word.
+    /// Since when the journal has been too far behind, without an event.
     pub(super) pressed_since: Option<Instant>,
     pub(super) report: journal::State,
     pub(super) error: Option<String>,
@@ -53,15 +55,15 @@ pub(super) struct JournalWriter {
 enum State {
     #[default]
     Off,
-    /// What an earlier run has left is being read. What is to be stored waits: it must not overtake
-    /// that.
+    /// What an earlier run has left is being read. New messages wait to be stored: they must not
+    /// overtake that.
     Opening,
-    /// It cannot write; what comes waits in memory.
+    /// It cannot write; messages wait in memory.
     Failed,
     Open {
-        /// What is to be spilled goes to it now.
+        /// Messages of durability `spill` are stored now.
         spilling: bool,
-        /// Messages that are in memory have yet to be stored.
+        /// Messages in memory still have to be stored.
         catching_up: bool,
     },
 }
@@ -83,7 +85,7 @@ impl JournalWriter {
         JournalWriter { durability, ..JournalWriter::default() }
     }
 
-    /// What waits already may have to be stored now.
+    /// After a change, messages that wait already may have to be stored.
     pub(super) fn set_durability(&mut self, durability: Durability) {
         if durability != self.durability {
             self.set_catching_up(true);
@@ -156,14 +158,14 @@ impl JournalWriter {
         }
     }
 
-    /// Whether a message goes to the journal as things are.
+    /// Whether a message is stored in the present state.
     pub(super) fn takes(&self, entry: &Entry) -> bool {
         let State::Open { spilling, .. } = self.state else { return false };
         let takes = |durability| durability == Durability::Always || spilling;
         entry.outlives(self.durability).is_some_and(takes)
     }
 
-    /// Whether a message may be offered to the broker: one that always survives not before it is
+    /// Whether a message may be sent to the broker: one of durability `always` only once it is
     /// safe.
     pub(super) fn may_send(&self, entry: &Entry, seq: Option<JournalSeq>) -> bool {
         match self.state {
@@ -182,12 +184,12 @@ impl JournalWriter {
         entry.outlives(self.durability).is_some()
     }
 
-    /// Gives a message to the journal that has a place in memory too.
+    /// Stores a message that has a place in memory too.
     pub(super) fn store(&mut self, entry: Entry) -> JournalSeq {
         self.put(entry, false)
     }
 
-    /// Gives a message to the journal that is to wait there alone. It takes memory until it is safe
+    /// Stores a message that will wait in the journal alone. It takes memory until it is safe
     /// there.
     pub(super) fn store_only(&mut self, entry: Entry) {
         if self.reading == Reading::Dry {
@@ -221,7 +223,7 @@ impl JournalWriter {
         self.unsent.len() >= BUSY
     }
 
-    /// A message that may be in the journal is needed no more.
+    /// A message, which may be in the journal, is not needed any more.
     pub(super) fn done(&mut self, queued: &QueuedMessage) {
         if let Some(seq) = queued.seq {
             self.done.push((seq, queued.entry.port));
@@ -249,7 +251,7 @@ impl JournalWriter {
         self.journal_only > 0 && self.reading == Reading::Idle
     }
 
-    /// The journal has answered. One that has nothing is not asked again before it got more.
+    /// The journal has answered. If it had nothing, it is not asked again before it gets more.
     pub(super) fn was_read(&mut self, nothing: bool) {
         self.reading = if nothing { Reading::Dry } else { Reading::Idle };
     }

@@ -1,9 +1,9 @@
 //! What the outbox and the journal do for each other.
 //!
-//! The journal has what is to survive more than the broker's absence. As long as memory lasts the
-//! outbox has it too; beyond that it waits in the journal alone and is read back when there is room
-//! again. So memory holds the front of each lane, and the journal the rest.
-
+//! The journal has the messages that must survive more than an outage of the broker. As long as
+//! memory lasts the outbox has them too; beyond that they wait in the journal alone and are read
+//! back when there is room again. So memory holds the front of each port's queue, and the journal
+//! the rest.
 use super::port_queue::PortQueue;
 use super::{Outbox, Outcome, Queued, QueuedMessage};
 use crate::base::clock::Now;
@@ -33,9 +33,8 @@ pub struct JournalStatus<'a> {
 }
 
 impl Outbox {
-    /// There is a journal, which has yet to be read: until it says that it is open or that it
-    /// failed, what is to be stored waits in memory, so that it does not overtake what an earlier
-    /// run has left.
+    /// There is a journal, which has yet to be read. Until it is open or has failed, messages for
+    /// it wait in memory, so that they do not overtake what an earlier run has left.
     pub fn await_journal(&mut self, now: Instant) {
         self.writer.is_to_open(now);
     }
@@ -59,7 +58,7 @@ impl Outbox {
         }
     }
 
-    /// What came while the journal was opened goes behind what that has of its port.
+    /// Messages that came while the journal was opened go behind those of their port in it.
     fn queue_behind_journal(&mut self) {
         let (order, writer) = (self.bounds.ordering, &self.writer);
         let mut moved = Vec::new();
@@ -70,7 +69,7 @@ impl Outbox {
         moved.into_iter().for_each(|queued| self.push_stored(queued));
     }
 
-    /// The journal cannot write: what it does not have waits in memory, as far as that goes.
+    /// The journal cannot write: what it does not have waits in memory, as far as there is room.
     pub fn journal_failed(&mut self, why: String, epoch: u32) {
         let entries: Vec<_> = self.writer.fail(why, epoch).collect();
         let Some(first) = entries.first().map(|entry| entry.seq) else { return };
@@ -114,8 +113,8 @@ impl Outbox {
         if self.writer.is_catching_up() {
             self.store_what_waits(usize::MAX);
         }
-        // It takes memory only until the journal has it. If there is none for that, the journal is
-        // behind by all that memory can hold, or what memory alone has makes way.
+        // The message takes memory only until the journal has it. If there is no room for that, the
+        // journal is behind by all that memory can hold, or messages that only memory has make way.
         if !self.make_way(&queued) {
             return;
         }
@@ -125,13 +124,13 @@ impl Outbox {
         self.writer.store_only(queued.entry);
     }
 
-    /// What is stored too takes three quarters of memory at most: the rest is for what is not.
+    /// Stored messages take at most three quarters of memory: the rest is for the others.
     fn is_short_with(&self, cost: usize) -> bool {
         let most = self.bounds.bytes.bytes() / 4 * 3;
         self.bytes() + cost > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
     }
 
-    /// What the journal is to do next, if anything.
+    /// What the journal shall do next, if anything.
     pub fn next_batch(&mut self, now: Instant) -> Option<JournalBatch> {
         self.journal_tick(now);
         if self.writer.is_catching_up() && !self.writer.is_busy() {
@@ -145,7 +144,7 @@ impl Outbox {
         self.writer.has_batch().then(|| self.writer.next_batch())
     }
 
-    /// Messages are read back only up to here, and spilled beyond.
+    /// Below half, messages are read back from the journal; above it, they are spilled.
     pub(super) fn is_half_full(&self) -> bool {
         self.bytes() > self.bounds.bytes.bytes() / 2
             || self.len() > self.bounds.messages as usize / 2
@@ -162,8 +161,8 @@ impl Outbox {
         self.writer.pressed_since.is_some_and(|since| since + PATIENCE <= now)
     }
 
-    /// The journal is not waited for any longer if it should have been open by now. Returns how
-    /// long that took; its disk hangs, then.
+    /// Stops waiting for a journal that should have been open by now, because its disk hangs.
+    /// Returns how long the outbox waited.
     pub fn give_up_opening(&mut self, now: Instant) -> Option<Duration> {
         self.writer.opening_due.filter(|due| *due <= now)?;
         self.writer.opening_due = Some(now + LOOK);
@@ -174,12 +173,12 @@ impl Outbox {
         Some(PATIENCE)
     }
 
-    /// Whether the journal has all that it is to have.
+    /// Whether the journal has everything that it is meant to have.
     pub fn is_saved(&self) -> bool {
         self.writer.is_synced()
     }
 
-    /// The time goes on: begins and ends to spill, and looks whether the journal is behind.
+    /// Begins and ends to spill as time passes, and notes whether the journal is behind.
     pub fn journal_tick(&mut self, now: Instant) {
         let since = self.writer.pressed_since.unwrap_or(now);
         self.writer.pressed_since = self.is_pressed().then_some(since);
@@ -200,8 +199,7 @@ impl Outbox {
         }
     }
 
-    /// When [`Outbox::next_batch`] and [`Outbox::give_up_opening`] are to be asked because of the
-    /// time.
+    /// When time alone is a reason to call [`Outbox::next_batch`] and [`Outbox::give_up_opening`].
     pub fn journal_deadline(&self, now: Instant) -> Option<Instant> {
         let spills = self.writer.is_open() && !self.writer.is_spilling();
         let down_since = self.writer.down_since.filter(|_| spills);
@@ -225,7 +223,7 @@ impl Outbox {
         writer.is_opening() && waiting.any(|it| it.seq.is_none() && writer.is_meant_for(&it.entry))
     }
 
-    /// The gateway ends: what may be stored is stored.
+    /// The gateway ends: stores what may be stored.
     pub fn store_all(&mut self) {
         if self.writer.is_open() {
             self.writer.set_spilling(true);
@@ -233,8 +231,8 @@ impl Outbox {
         }
     }
 
-    /// Messages that only memory has: they end with the gateway. Those that say how it is are old
-    /// by then.
+    /// Number of messages that only memory has: they are lost with the gateway. Status messages do
+    /// not count, they will be out of date.
     pub fn unstored(&mut self) -> usize {
         let waiting = self.ports.iter_mut().flat_map(PortQueue::iter_mut);
         let all = self.in_flight.iter_mut().chain(waiting);
@@ -245,7 +243,7 @@ impl Outbox {
         all.filter(is_lost).count() + self.writer.unsynced_journal_only()
     }
 
-    /// The clock is set now: what waits says when it was measured. What is in flight stays as the
+    /// The clock is set now: corrects the stamps of what waits. What is in flight stays as the
     /// broker may have it.
     pub fn correct(&mut self, now: Now) {
         self.clock_was_set = Some(now);
@@ -318,7 +316,7 @@ impl Outbox {
         gone.iter().for_each(|queued| self.tell(queued.id, Outcome::Dropped));
     }
 
-    /// `messages` of a port wait in the journal alone no more.
+    /// Fewer messages of a port wait in the journal alone.
     fn fewer_journal_only(&mut self, port: u16, messages: u64) {
         let queue = self.port_queue(port);
         queue.journal_only = queue.journal_only.saturating_sub(messages);

@@ -1,4 +1,4 @@
-//! What waits in memory: how messages come in, and which make way when it is full.
+//! Messages in memory: how they come in, and which of them make way when the outbox is full.
 
 use super::policy::{MakesWay, Policy, Usage};
 use super::port_queue::PortQueue;
@@ -7,11 +7,11 @@ use crate::outbox::entry::Entry;
 use crate::outbox::settings::Drop;
 use bytes::Bytes;
 
-/// Boxes of messages that have gone which are kept for those to come.
+/// At most this many boxes of former messages are kept for new ones.
 const SPARES: usize = 32;
 
 impl Outbox {
-    /// A message in memory, from now on under an id of its own.
+    /// Gives a message its id and a place in memory.
     pub(super) fn boxed(&mut self, entry: Entry) -> Queued {
         self.last_id += 1;
         let (id, cost) = (MessageId(self.last_id), entry.cost());
@@ -55,8 +55,8 @@ impl Outbox {
         self.keep(queued);
     }
 
-    /// Takes out what a message stands in for: one of which only the latest counts all that there
-    /// is of its topic, any other as much as it needs room.
+    /// Takes out the messages that a new one replaces: all of its topic if only the latest matters,
+    /// otherwise as many as it needs room for.
     fn replace_older(&mut self, new: &QueuedMessage) {
         let port = usize::from(new.entry.port);
         while self.could_ever_have_room_for(new.cost)
@@ -131,16 +131,18 @@ impl Outbox {
     }
 
     fn has_room_for(&self, cost: usize) -> bool {
-        let taken = self.bytes() + self.writer.bytes;
-        self.len() < self.bounds.messages as usize
-            && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
+        self.fits(cost, self.len(), self.bytes())
     }
 
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that
     /// too, and for nothing.
     fn could_ever_have_room_for(&self, cost: usize) -> bool {
-        let taken = self.in_flight.bytes() + self.writer.bytes;
-        self.in_flight.len() < self.bounds.messages as usize
-            && cost <= self.bounds.bytes.bytes().saturating_sub(taken)
+        self.fits(cost, self.in_flight.len(), self.in_flight.bytes())
+    }
+
+    /// Whether a message fits in beside others, and what is on its way to the journal.
+    fn fits(&self, cost: usize, messages: usize, bytes: usize) -> bool {
+        messages < self.bounds.messages as usize
+            && cost <= self.bounds.bytes.bytes().saturating_sub(bytes + self.writer.bytes)
     }
 }

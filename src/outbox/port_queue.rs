@@ -1,4 +1,4 @@
-//! What waits of one port.
+//! The messages of one port that wait.
 
 use super::queue::Queue;
 use super::slots::Slots;
@@ -12,13 +12,13 @@ use std::collections::HashMap;
 /// The messages of one port that wait, and what it lost.
 #[derive(Debug, Default)]
 pub(super) struct PortQueue {
-    /// What piled up while there was no link, and what must not overtake that.
+    /// Messages from before the link came up, and those that must not overtake them.
     backlog: Queue,
-    /// What came since.
+    /// Newer messages.
     fresh: Queue,
-    /// How many of the backlog have a topic; kept only where the order is by topic.
+    /// Number of messages in the backlog by topic; kept only where the ordering is by topic.
     topics: HashMap<Topic, u32>,
-    /// What the broker seems to end links at, oldest first; everything overtakes it.
+    /// Messages at which the broker seems to end links, oldest first; all others overtake them.
     quarantine: Slots,
     /// Messages that wait in the journal alone, behind the backlog.
     pub(super) journal_only: u64,
@@ -110,7 +110,7 @@ impl PortQueue {
         self.backlog.append(std::mem::take(&mut self.fresh));
     }
 
-    /// The order is another one from now on.
+    /// Changes the ordering.
     pub(super) fn set_order(&mut self, order: Order) {
         self.topics.clear();
         count(&mut self.topics, self.backlog.iter(), order);
@@ -142,14 +142,14 @@ impl PortQueue {
         self.quarantine.remove(first.0)
     }
 
-    /// What is missed least. What the broker seems not to take is missed least of all, but what the
-    /// journal has takes no memory from others.
+    /// Takes out the message that is missed least: first what is in quarantine, unless the journal
+    /// has it too, because then it takes no memory from others.
     pub(super) fn pop_least(&mut self) -> Option<Queued> {
         self.take_quarantined(|queued| queued.seq.is_none())
             .or_else(|| self.first_of_both(Queue::pop_least))
     }
 
-    /// What a newer message stands in for.
+    /// Takes out the message that a newer one replaces.
     pub(super) fn take_replaced(&mut self, newer: &Entry) -> Option<Queued> {
         self.first_of_both(|queue| queue.take_replaced(newer))
     }
@@ -192,7 +192,7 @@ impl PortQueue {
         self.fresh.correct(now);
     }
 
-    /// The journal does not have what it was given from `first` on.
+    /// The journal has lost the messages from `first` on.
     pub(super) fn forget_journalled(&mut self, first: JournalSeq) {
         for queued in self.iter_mut() {
             queued.seq = queued.seq.filter(|seq| *seq < first);

@@ -11,8 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     messages: Slots,
-    /// Made when it is asked for the first time, which most messages never see; gone when nothing
-    /// waits any more.
+    /// Built on the first use, which most messages never see; dropped when nothing waits.
     index: Option<Box<Index>>,
 }
 
@@ -27,8 +26,8 @@ struct Index {
     journalled: u64,
 }
 
-/// Whether a message is one of those that can be replaced by topic. Readings are not: each of them
-/// counts.
+/// Whether a newer message of its topic can replace a message. Readings are never replaced: each of
+/// them matters.
 fn is_replaceable(entry: &Entry) -> bool {
     entry.message.retain || entry.latest_only
 }
@@ -62,7 +61,7 @@ impl Index {
         }
     }
 
-    /// Whether it holds much more memory than it needs, as after an outage.
+    /// Whether the index holds much more memory than it needs, as after an outage.
     fn is_mostly_empty(&self) -> bool {
         self.qos_0.capacity() > 4 * self.qos_0.len() + SMALL
     }
@@ -172,7 +171,8 @@ impl Queue {
         meant.into_iter().filter_map(|id| self.messages.remove(id)).collect()
     }
 
-    /// What waits is to be looked through for what is not in the journal: it lost some.
+    /// The journal has lost messages: the next search for one that it does not have starts at the
+    /// front.
     pub(super) fn forget_journalled(&mut self) {
         self.index = None;
     }

@@ -40,7 +40,7 @@ pub struct OutboxBounds {
 }
 
 impl OutboxBounds {
-    /// What holds for a gateway whose configuration says nothing.
+    /// The bounds of a gateway whose configuration does not set them.
     pub fn of_gateway() -> OutboxBounds {
         OutboxBounds { backlog_rate: backlog_rate(), ..OutboxBounds::default() }
     }

@@ -22,7 +22,7 @@ struct Slot {
     queued: Option<Queued>,
 }
 
-/// Memory for this many slots is not worth giving back.
+/// Memory for at most this many slots is not worth giving back.
 pub(super) const SMALL: usize = 256;
 
 impl Slots {
@@ -34,7 +34,8 @@ impl Slots {
         self.bytes
     }
 
-    // Asked several times for each message; a size-optimised build calls what it could inline.
+    // This is called several times for each message, and a size-optimised build would not inline
+    // it.
     #[inline(always)]
     pub(super) fn front(&self) -> Option<&QueuedMessage> {
         self.slots.front()?.queued.as_deref()

@@ -135,7 +135,7 @@ impl Source for Outbox {
         self.first_quarantined(wanted).map(|queued| &queued.entry.message)
     }
 
-    /// A status of QoS 0 stays until it is clear whether the broker takes it: to repeat it does no
+    /// A status of QoS 0 stays until it is clear whether the broker takes it: repeating it does no
     /// harm.
     fn sent_quarantined(&mut self, wanted: IsWanted<'_>, qos: Qos) -> Option<InFlightId> {
         let first = self.first_quarantined(wanted)?;
@@ -210,8 +210,8 @@ impl Outbox {
         self.writer.may_send(&queued.entry, queued.seq)
     }
 
-    /// Where the next message stands. Fresh ones do not wait for the backlog, nor does the backlog
-    /// wait for ever; of either, the oldest that may be sent goes first.
+    /// Where the next message waits. Fresh messages do not wait for the backlog, nor does the
+    /// backlog wait for ever; of both, the oldest that may be sent goes first.
     fn next(&self) -> Option<Place> {
         let may_drain = self.limiter.may_send();
         let (mut backlog, mut fresh) = (None::<Place>, None::<Place>);

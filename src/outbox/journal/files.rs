@@ -1,6 +1,6 @@
-//! Files of the journal's folder. What stands in it may be anything: a power failure leaves files of
-//! any size, and whoever may write there pipes, devices and links to files of others. So a file is
-//! used only if it is a regular one, and nothing is waited for.
+//! Files of the journal's folder. The folder may hold anything: a power failure leaves files of any
+//! size, and whoever may write there can leave pipes, devices and links to other people's files. So
+//! only regular files are used, and nothing is waited for.
 
 use super::record;
 use rustix::fs::OFlags;
@@ -49,7 +49,7 @@ pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// A file that is not there yet, in the place of whatever is.
+/// Makes a new file in place of whatever has its name.
 pub(super) fn make(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -58,14 +58,15 @@ pub(super) fn make(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// What is in a file, as far as a segment can go.
+/// Reads a file, at most as much as a segment can have.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(File::options().read(true), path)?.take(record::FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The next bytes of a file from a place on, `most` unless it ends before, at `size` at the latest.
+/// Reads `most` bytes of a file from a place on, or less if it ends before, at `size` at the
+/// latest.
 pub(super) fn read_at(file: &File, start: u64, size: u64, most: usize) -> io::Result<Vec<u8>> {
     let most = (most as u64).min(size.saturating_sub(start)) as usize;
     let mut bytes = vec![0; most];

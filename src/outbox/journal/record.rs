@@ -27,17 +27,17 @@ const MARKER: [u8; 2] = [0xD7, b'R'];
 /// Bytes of a record besides its body.
 pub(super) const FRAME: usize = 11;
 
-/// Bytes of a record at most, its frame included.
+/// A record has at most this many bytes, its frame included.
 pub(super) const LARGEST: usize = 1 << 20;
 
-/// Bytes of a file at most: a segment, the bytes of its last record beyond that, and the
-/// summary of the others at its beginning. What stands behind that is not read.
+/// At most this many bytes of a file are read: a segment, the part of its last record beyond that,
+/// and the summary of the other segments at its beginning.
 pub(super) const FILE: u64 = 4 << 20;
 
-/// Runs of messages at most in a record of those that are not needed any more.
+/// At most this many runs of messages are in a record of those that are done.
 const RUNS: usize = 4096;
 
-/// Numbers beyond this are never given: at a million messages a second it takes 100,000 years.
+/// Numbers from here on are never used: at a million messages a second it takes 70,000 years.
 const GREATEST: u64 = 1 << 61;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,7 @@ pub(super) enum Record {
         entry: Entry,
         measured_at: Option<MeasuredAt>,
     },
-    /// Messages that are needed no more: number of the first, and how many.
+    /// Messages that are not needed any more: the number of the first, and how many.
     Done(Vec<(JournalSeq, u32)>),
     /// Of the messages from a number on, a bit for each that is still needed.
     Live {
@@ -68,7 +68,7 @@ pub(super) enum Record {
 /// What stands at a place of a file.
 pub(super) struct Found<'a> {
     pub(super) bytes: &'a [u8],
-    /// `None`: these bytes are no record.
+    /// `None`: these bytes are not a valid record.
     pub(super) record: Option<Record>,
 }
 
@@ -127,7 +127,7 @@ pub(super) fn put_message(
             out.put_i64_le(measured_at.wall);
             out.put_i64_le(measured_at.since_boot);
         }
-        // A topic has 65,535 bytes at most.
+        // A topic has at most 65,535 bytes.
         out.put_u16_le(message.topic.len() as u16);
         out.put_slice(message.topic.as_str().as_bytes());
         out.put_slice(&message.payload);
@@ -149,7 +149,7 @@ pub(super) fn put(out: &mut Vec<u8>, record: &Record) {
         }
         Record::Live { first, bits } => framed(out, 3, |out| {
             out.put_u64_le(first.0);
-            // Messages are acknowledged in their order mostly: the words that are equal are many.
+            // Most messages are acknowledged in their order, so that many words are equal.
             for run in bits.chunk_by(|a, b| a == b) {
                 out.put_u32_le(run.len() as u32);
                 out.put_u64_le(run[0]);
@@ -186,7 +186,7 @@ pub(super) fn read_from(at: usize, bytes: &[u8]) -> impl Iterator<Item = Found<'
 struct Records<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// There since the first bytes that are no record.
+    /// Made at the first bytes that are not a valid record.
     sums: Option<Sums<'a>>,
 }
 

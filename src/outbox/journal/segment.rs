@@ -16,7 +16,7 @@ const TRIES: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
-    /// The number of the first message that may stand in it.
+    /// The smallest number that a message in it may have.
     pub(super) first: JournalSeq,
     /// Bytes on the disk.
     pub(super) bytes: u64,
@@ -26,16 +26,16 @@ pub(super) struct Segment {
     pub(super) live: Bits,
     /// Those of them that wait in here alone.
     pub(super) journal_only: Bits,
-    /// What of it belongs to which port.
+    /// What belongs to each port.
     pub(super) shares: BTreeMap<u16, Share>,
-    /// Up to here it was read for those that wait in here alone.
+    /// How far it was read for messages that wait in it alone.
     read: u64,
-    /// What the ports that it names are called now, by the numbers that it has for them; empty if
-    /// they are the same.
+    /// The present numbers of the ports that the file names, in the file's order; empty if they
+    /// have not changed.
     pub(super) ports: Vec<u16>,
     /// The boot that it was written in.
     pub(super) boot: Option<[u8; 16]>,
-    /// Bytes that it began with, before any message.
+    /// Bytes before the first message.
     pub(super) head: u64,
     /// Retained messages that have newer ones of their topics.
     pub(super) compactable: u32,
@@ -60,7 +60,7 @@ pub(super) struct Bits {
 }
 
 impl Bits {
-    /// Only what is set here too stays; without an end, what is not said here is not.
+    /// Keeps only the bits that are set in `others` too; bits beyond its end are not.
     pub(super) fn keep(&mut self, others: &[u64]) {
         for (at, word) in self.words.iter_mut().enumerate() {
             *word &= others.get(at).copied().unwrap_or(0);
@@ -68,7 +68,7 @@ impl Bits {
         self.count();
     }
 
-    /// What is set here too goes.
+    /// Clears the bits that are set in `others`.
     pub(super) fn remove(&mut self, others: &Bits) {
         for (word, others) in self.words.iter_mut().zip(&others.words) {
             *word &= !others;
@@ -107,10 +107,10 @@ impl Bits {
     }
 }
 
-/// Bytes of a file that are read at once, at least.
+/// At least this many bytes of a file are read at once.
 const WINDOW: usize = 64 << 10;
 
-/// Numbers in a segment at most, so that the bits for them stay few.
+/// A segment has at most this many numbers, so that the bits for them stay few.
 pub(super) const NUMBERS: u64 = 1 << 17;
 
 impl Segment {
@@ -124,7 +124,7 @@ impl Segment {
         Segment { path, first, start, bytes, read: start, ..Segment::default() }
     }
 
-    /// The number that a port has now; one that there is no more is the gateway itself.
+    /// The present number of a port; that of a removed port is the gateway's.
     pub(super) fn port(&self, written: u16) -> u16 {
         match (self.ports.is_empty(), written) {
             (true, _) | (_, 0) => written,
@@ -185,19 +185,19 @@ impl Segment {
         Some(JournalSeq(self.first.0 + word as u64 * 64 + u64::from(63 - bits.leading_zeros())))
     }
 
-    /// Which of its messages are needed, as a record that tells a later start.
+    /// A record that tells the next start which messages are needed.
     pub(super) fn summary(&self) -> Record {
         Record::Live { first: self.first, bits: self.live.words.clone() }
     }
 
-    /// Bytes of a port's needed messages, on average.
+    /// Bytes that a port's needed messages take up, estimated by their average.
     pub(super) fn bytes_of(&self, port: u16) -> u64 {
         let live = self.shares.get(&port).map_or(0, |share| share.live);
         (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
-    /// Reads on: messages that wait in here alone, of `most` bytes of memory. Returns whether it
-    /// came to the end.
+    /// Reads on: messages that wait in the journal alone, of `most` bytes of memory. Returns
+    /// whether the end was reached.
     pub(super) fn read(
         &mut self,
         most: usize,
@@ -255,7 +255,7 @@ impl Segment {
         self.journal_only.ones = 0;
     }
 
-    /// It could not be read: whether that was often enough to give it up.
+    /// Notes a failed read. Returns whether there were enough of them to give the file up.
     pub(super) fn failed_again(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
         self.failures >= TRIES

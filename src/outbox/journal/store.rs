@@ -14,12 +14,12 @@ use crate::base::clock::Now;
 use crate::outbox::policy::Usage;
 use disk::Lock;
 use retained::Newest;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Something went wrong with a file.
+/// An error of a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
 pub(super) struct Failure {
@@ -43,12 +43,10 @@ pub(super) struct Store {
     file: Option<File>,
     /// Whether what was written to it is not safe from a power failure yet.
     pub(super) is_dirty: bool,
-    /// When other boots than this one were, where that became known.
-    clocks: HashMap<[u8; 16], i64>,
     newest: Newest,
-    /// What had to go, and has yet to be told.
+    /// Messages that had to go, which the outbox has yet to be told.
     pub(super) lost: Vec<Lost>,
-    /// Of each port, how many messages made way for newer ones of their topics; the same.
+    /// The same of messages that made way for newer ones of their topics: their number by port.
     pub(super) replaced: BTreeMap<u16, u64>,
     /// The number that was given last.
     pub(super) last: JournalSeq,
@@ -57,7 +55,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens a folder, and finds what an earlier run has left in it.
+    /// Opens a folder and reads what an earlier run has left in it.
     pub(super) fn open(
         boot: BootClock,
         settings: &Settings,
@@ -72,7 +70,6 @@ impl Store {
             segments: VecDeque::new(),
             file: None,
             is_dirty: false,
-            clocks: HashMap::new(),
             newest: Newest::default(),
             lost: Vec::new(),
             replaced: BTreeMap::new(),
@@ -127,9 +124,8 @@ impl Store {
         Ok(())
     }
 
-    /// Appends messages, as many as can be: those before an error are there.
+    /// Appends as many messages as possible: those before an error are stored.
     pub(super) fn append(&mut self, entries: &mut VecDeque<ToStore>) -> Result<(), Failure> {
-        let mut out = Vec::new();
         while let Some(first) = entries.front() {
             if record::size(&first.entry) > record::LARGEST {
                 // No reader would take it for a record.
@@ -140,10 +136,10 @@ impl Store {
                 }
                 continue;
             }
-            // As much as finds room; if nothing does, what one port sent is judged by the policy.
+            // As much as there is room for; if there is none, the policy judges what one port sent.
             let (port, free) = (first.entry.port, self.free_for_all());
             let is_full = record::size(&first.entry) as u64 > free;
-            let mut taken = 0;
+            let (mut out, mut taken) = (Vec::new(), 0);
             for new in &*entries {
                 let end = (out.len() + record::size(&new.entry)) as u64;
                 let is_next = if is_full { new.entry.port == port } else { end <= free };
@@ -170,13 +166,11 @@ impl Store {
             let has_room = self.make_room(Usage { port, bytes: out.len() as u64 })?;
             if self.file.is_none() {
                 // To make room, the segment they were meant for was removed.
-                out.clear();
                 continue;
             }
             if has_room {
                 self.write(&out)?;
             }
-            out.clear();
             for ToStore { seq, entry, journal_only } in entries.drain(..taken) {
                 self.last = self.last.max(seq);
                 let (port, message) = (entry.port, entry.message);
@@ -212,8 +206,8 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a segment. It says which messages of the others are needed; so it is there, and safe,
-    /// before one of those goes.
+    /// Begins a segment. It says which messages of the others are needed, so it must be safe on the
+    /// disk before one of those is removed.
     fn begin(&mut self, first: JournalSeq) -> Result<(), Failure> {
         self.sync()?;
         self.file = None;
@@ -221,11 +215,11 @@ impl Store {
         let (own, segments) = (self.boot.id, &self.segments);
         let others = || segments.iter().filter(|segment| segment.first != first);
         let is_used = |boot: &[u8; 16]| others().any(|s| s.boot.as_ref() == Some(boot));
-        self.clocks.retain(|boot, _| *boot == own || is_used(boot));
+        self.boot.began.retain(|boot, _| *boot == own || is_used(boot));
         let mut out = record::header(first);
         record::put(&mut out, &Record::Boot(own));
         record::put(&mut out, &Record::Ports(self.ports.clone()));
-        for (boot, at_boot) in &self.clocks {
+        for (boot, at_boot) in &self.boot.began {
             record::put(&mut out, &Record::Clock { boot: *boot, at_boot: *at_boot });
         }
         others().for_each(|segment| record::put(&mut out, &segment.summary()));
@@ -262,7 +256,7 @@ impl Store {
         Ok(())
     }
 
-    /// Messages are needed no more.
+    /// Messages are not needed any more.
     pub(super) fn done(&mut self, done: &mut Vec<(JournalSeq, u16)>) -> Result<(), Failure> {
         if done.is_empty() {
             return Ok(());
@@ -285,7 +279,7 @@ impl Store {
         let mut out = Vec::new();
         record::put(&mut out, &Record::Done(ranges));
         if self.file.is_none() || self.is_full_of_notes(out.len() as u64) {
-            // A segment says at its beginning what was done before.
+            // The beginning of a segment says what was done before.
             return self.begin(JournalSeq(self.last.0 + 1));
         }
         self.write(&out)
@@ -297,8 +291,8 @@ impl Store {
     }
 
     /// Removes files of which nothing is needed. The last one says what was done in the others: it
-    /// stays as long as there are any, and until it is a quarter full, so that not every message
-    /// makes and removes one.
+    /// stays as long as there are others, and until it is a quarter full, so that a file is not
+    /// made and removed for each message.
     fn remove_done(&mut self) {
         let small = self.segment_size() / 4;
         let mut index = 0;
@@ -322,10 +316,9 @@ impl Store {
         }
     }
 
-    /// The clock was set: messages of this boot that were measured before are known better.
+    /// The clock was set: messages of this boot that were measured before can be dated.
     pub(super) fn clock_is_set(&mut self, now: Now) -> Result<(), Failure> {
-        let at_boot = self.boot.began(now);
-        self.clocks.insert(self.boot.id, at_boot);
+        let at_boot = self.boot.is_set(now);
         if self.file.is_none() && !self.segments.is_empty() {
             return self.begin(JournalSeq(self.last.0 + 1));
         }

@@ -1,4 +1,4 @@
-//! The thread that has the files.
+//! The thread that owns the files.
 
 use super::boot_clock::BootClock;
 use super::store::{Failure, Store};
@@ -12,18 +12,18 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Batches under way; each has 256 KiB of messages at most.
+/// At most this many batches are under way; each has at most 256 KiB of messages.
 const BATCHES: usize = 4;
 
 /// Interval between two attempts after a failure of the disk.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The way to the journal's thread. It ends with it, and what it was told is written by then.
+/// The way to the journal's thread, which ends with it; what it was told is written by then.
 #[derive(Debug)]
 pub struct Journal {
     /// `None` while it ends.
     orders: Option<SyncSender<Order>>,
-    /// What did not fit into the channel: one batch, and what is seldom told.
+    /// Orders that did not fit into the channel: at most one batch, and rare ones.
     held: VecDeque<Order>,
     reports: tokio::sync::mpsc::Receiver<JournalEvent>,
     thread: Option<JoinHandle<()>>,
@@ -65,7 +65,7 @@ pub fn open(settings: Settings, ports: Vec<String>) -> io::Result<Journal> {
 }
 
 impl Journal {
-    /// What it says next. Pending for ever when it has ended. Cancel-safe.
+    /// The journal's next event; never ready once the thread has ended. Cancel-safe.
     pub async fn event(&mut self) -> JournalEvent {
         match self.reports.recv().await {
             Some(report) => report,
@@ -73,7 +73,7 @@ impl Journal {
         }
     }
 
-    /// Whether it can be told something now; if not, a report will come.
+    /// Whether it can take a batch now; if not, an event will come.
     pub fn has_room(&mut self) -> bool {
         while let (Some(order), Some(orders)) = (self.held.pop_front(), &self.orders) {
             match orders.try_send(order) {
@@ -98,8 +98,8 @@ impl Journal {
         self.has_room();
     }
 
-    /// Waits until all that it was told is on the disk, for `grace` at most. Returns its last
-    /// state, if that changed.
+    /// Waits at most `grace` until everything it was told is on the disk. Returns its last state,
+    /// if that changed.
     pub async fn close(mut self, grace: Duration) -> Option<State> {
         let mut last = None;
         let end = async {
@@ -135,9 +135,9 @@ struct JournalThread {
     reports: tokio::sync::mpsc::Sender<JournalEvent>,
     /// When it last failed, until it can write again.
     failed: Option<Instant>,
-    /// For the log: a full disk may fail and work by turns all day.
+    /// For the log: a full disk may fail and work in turns all day.
     failing: Lasting,
-    /// The log was told of the last failure.
+    /// Whether the log was told of the last failure.
     is_told: bool,
     synced: Instant,
     /// The wall clock was set, before the folder could be opened.
@@ -180,7 +180,7 @@ impl JournalThread {
         }
     }
 
-    /// When something is to be done by itself.
+    /// When something is due without an order.
     fn due(&self) -> Option<Instant> {
         if let Some(failed) = self.failed {
             return failed.checked_add(RETRY);
@@ -216,8 +216,8 @@ impl JournalThread {
         let Some(store) = &mut self.store else { return Ok(()) };
         self.done.extend(batch.done);
         if self.failed.is_some() || batch.epoch != self.epoch {
-            // What is done with is not repeated, even if that cannot be written; and what waits can
-            // be read from most disks that cannot be written.
+            // Messages that are done do not come again, even if that cannot be noted; and most
+            // disks that cannot be written can be read.
             let _ = store.done(&mut self.done);
             if batch.epoch == self.epoch && self.read(batch.read).is_err() {
                 self.tell(JournalEvent::Read(Vec::new()));
@@ -313,7 +313,7 @@ impl JournalThread {
         }
     }
 
-    /// Somebody may wait for a report to tell more.
+    /// After an order an event always follows: the outbox may wait for room.
     fn tell_state(&mut self, always: bool) {
         let state = self.store.as_ref().map(Store::state).unwrap_or_default();
         if always || state != self.state {
@@ -323,7 +323,7 @@ impl JournalThread {
     }
 
     fn tell(&self, report: JournalEvent) {
-        // Nobody listens any more when the gateway is ending.
+        // When the gateway ends nobody listens any more.
         let _ = self.reports.blocking_send(report);
     }
 }

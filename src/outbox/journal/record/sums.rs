@@ -1,4 +1,4 @@
-//! CRC-32C, of bytes and of any stretch of bytes that were gone through before.
+//! CRC-32C of bytes, and of any part of bytes that were gone through before.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 use std::ops::Range;
@@ -8,7 +8,7 @@ static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 /// The polynomial, the coefficient of x^31 in the lowest bit.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
-/// The checksum of parts, one behind the other.
+/// The checksum of parts in a row.
 pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut digest = CRC.digest();
     for part in parts {
@@ -18,9 +18,9 @@ pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     digest.finalize()
 }
 
-/// Checksums of the beginnings of some bytes, from which that of any stretch can be had without
-/// going through it again. Where every second byte of a damaged file could begin a record, checking
-/// each of those would take a time that grows with the square of the file.
+/// Checksums of the beginnings of some bytes, from which that of any part follows without going
+/// through it again. In a damaged file every second byte could begin a record: checking each of
+/// those would take time that grows with the square of the file's size.
 pub(super) struct Sums<'a> {
     bytes: &'a [u8],
     /// Of the first 0, [`BLOCK`], twice as many bytes, and so on.

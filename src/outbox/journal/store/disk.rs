@@ -1,4 +1,4 @@
-//! The disk: it may go, and come back.
+//! The disk, which may be pulled out and come back.
 
 use super::{Failure, Store, at};
 use crate::outbox::journal::{JournalSeq, files};
@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 /// What tells one journal from another.
 type Id = [u8; 16];
 
-/// The file that keeps other gateways away, held as long as this journal is in use. It tells too
-/// whether the disk is there: under the place of a stick that was pulled out lies the router's own
-/// flash.
+/// The file that keeps other gateways away, held as long as this journal is in use. It also tells
+/// whether the disk is there: when a stick is pulled out, its folder is in the router's own flash.
 #[derive(Debug)]
 pub(super) struct Lock {
     folder: PathBuf,
@@ -29,7 +28,7 @@ impl Lock {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = files::open(&mut options, &path).map_err(at(&path))?;
         lock(&file, folder)?;
-        // Without an id only this very file will do.
+        // Without an id only this very file is accepted.
         let id = id_of(&mut file).or_else(|| give_id(&file).ok());
         Ok(Lock { folder: folder.to_owned(), file: Some(file), id })
     }
@@ -43,7 +42,7 @@ impl Lock {
         })
     }
 
-    /// Nothing may be written, and nothing be believed gone, where the disk is not.
+    /// While the disk is away, nothing may be written and nothing is taken as deleted.
     pub(super) fn check(&self) -> Result<(), Failure> {
         if self.is_there() { Ok(()) } else { Err(self.gone()) }
     }
@@ -53,7 +52,7 @@ impl Lock {
         at(&self.folder)(why)
     }
 
-    /// A stick that comes back is another device mostly, as long as anything holds the old one.
+    /// A stick that comes back usually is another device, as long as something holds the old one.
     fn take_again(&mut self) -> Result<(), Failure> {
         if self.is_there() {
             return Ok(());
@@ -95,7 +94,7 @@ fn give_id(file: &File) -> io::Result<Id> {
     Ok(id)
 }
 
-/// Writes a file that is there as a whole or not at all, whatever happens meanwhile.
+/// Replaces a file as a whole or not at all, whatever happens meanwhile.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
     let temporary = path.with_extension("new");
     let write = || {
@@ -105,7 +104,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, Failure> {
         fs::rename(&temporary, path)?;
         Ok(file)
     };
-    // What there is of it would take the room that is missing.
+    // A part of it would take the room that is missing.
     write().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(at(&temporary))
 }
 

@@ -1,11 +1,9 @@
 //! Messages come back from the disk.
 
 use super::{Failure, Store, at};
-use crate::base::clock::{Now, Stamp};
+use crate::base::clock::Now;
 use crate::outbox::entry::Entry;
-use crate::outbox::journal::boot_clock::{BootClock, wall};
-use crate::outbox::journal::{JournalSeq, MeasuredAt};
-use std::collections::HashMap;
+use crate::outbox::journal::JournalSeq;
 use std::io;
 
 impl Store {
@@ -21,11 +19,10 @@ impl Store {
             self.segments.iter().position(|segment| segment.journal_only.ones > 0)
         {
             let segment = &mut self.segments[index];
-            let (boot, clocks) = (&self.boot, &self.clocks);
             let before = segment.journal_only.ones;
             let result = segment.read(bytes, |seq, mut entry, measured_at| {
-                if let Some((boot_id, measured_at)) = measured_at {
-                    date(&mut entry, boot_id, measured_at, boot, clocks, now);
+                if let Some((boot, measured_at)) = measured_at {
+                    self.boot.date(&mut entry, boot, measured_at, now);
                 }
                 entries.push((seq, entry));
             });
@@ -57,31 +54,5 @@ impl Store {
             }
         }
         Ok(entries)
-    }
-}
-
-/// Says when a message was measured, as far as that is known now.
-fn date(
-    entry: &mut Entry,
-    boot_id: [u8; 16],
-    measured_at: MeasuredAt,
-    boot: &BootClock,
-    clocks: &HashMap<[u8; 16], i64>,
-    now: Now,
-) {
-    let measured = if boot_id == boot.id {
-        boot.at(measured_at)
-    } else {
-        Now { mono: now.mono, wall: wall(measured_at.wall) }
-    };
-    entry.measured = Some(measured);
-    if Stamp(measured.wall).is_synchronised() {
-        return;
-    }
-    match clocks.get(&boot_id) {
-        Some(at_boot) => entry.correct_to(wall(at_boot.saturating_add(measured_at.since_boot))),
-        None if boot_id == boot.id => entry.correct(now),
-        // Nobody will ever know: the stamp in it goes on saying so.
-        None => entry.measured = None,
     }
 }

@@ -9,15 +9,15 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Damaged files that the log names one by one; the others are summed up.
+/// At most this many damaged files are named in the log one by one.
 const NAMED: usize = 10;
 
 /// What newer segments say about one that is not read yet.
 #[derive(Debug, Default)]
 struct Verdict {
-    /// Messages of it that are not needed any more.
+    /// Messages in it that are not needed any more.
     done: Bits,
-    /// Only these of its messages are.
+    /// If it is there, only these are needed.
     live: Option<Vec<u64>>,
 }
 
@@ -90,23 +90,21 @@ impl Store {
         paths.sort();
         for path in paths {
             let is_new = |first: JournalSeq| self.segments.iter().all(|other| other.first != first);
-            let (first, start, size) = match number(&path) {
-                Ok(Some((first, start, size))) if is_new(first) => (first, start, size),
-                Ok(Some(_)) => {
-                    set_aside(&path, "has the number of another file")?;
-                    continue;
-                }
-                Ok(None) => {
-                    set_aside(&path, "not a journal of this version")?;
-                    continue;
-                }
+            let found = match number(&path) {
+                Ok(Some(found)) if is_new(found.0) => Ok(found),
+                Ok(Some(_)) => Err("has the number of another file".to_owned()),
+                Ok(None) => Err("not a journal of this version".to_owned()),
                 // A bad sector may be readable at the next start.
                 Err(error) if error.raw_os_error().is_some() => {
                     tracing::warn!("{}: {error}; left alone", path.display());
                     continue;
                 }
-                Err(error) => {
-                    set_aside(&path, &error.to_string())?;
+                Err(error) => Err(error.to_string()),
+            };
+            let (first, start, size) = match found {
+                Ok(found) => found,
+                Err(why) => {
+                    set_aside(&path, &why)?;
                     continue;
                 }
             };
@@ -164,12 +162,13 @@ impl Store {
             }
         }
         for (boot, at_boot) in clocks.into_iter().rev() {
-            // What was said later is there already.
-            self.clocks.entry(boot).or_insert(at_boot);
+            // Later entries are there already.
+            self.boot.began.entry(boot).or_insert(at_boot);
         }
         let Verdict { done, live } = std::mem::take(&mut verdicts[index]);
         if let Some(live) = live {
-            // What was written and not noted was given back, and has other numbers since.
+            // Messages that were written and not noted were given back, and have other numbers
+            // since.
             found.keep(&live);
         }
         found.remove(&done);
@@ -189,7 +188,7 @@ impl Store {
         damaged
     }
 
-    /// Messages are not needed any more, says a segment of itself and those before it.
+    /// A segment says that messages in it and in those before it are not needed any more.
     fn note_done(&mut self, index: usize, first: JournalSeq, count: u32, verdicts: &mut [Verdict]) {
         let end = first.0.saturating_add(u64::from(count));
         if let Some(last) = record::is_number(end) {
@@ -209,7 +208,7 @@ impl Store {
     }
 }
 
-/// Only what both say is needed.
+/// Keeps what both say is needed.
 fn narrow(live: &mut Option<Vec<u64>>, bits: Vec<u64>) {
     match live {
         None => *live = Some(bits),
@@ -220,9 +219,8 @@ fn narrow(live: &mut Option<Vec<u64>>, bits: Vec<u64>) {
     }
 }
 
-/// The number of a file's first message, where its records begin, and how many bytes it has; `None`
-/// for a file that is none of ours. The number stands in the header and in the name, and either may
-/// be wrong.
+/// The number of a file's first message, where its records begin, and its size; `None` if it is not
+/// one of our files. The number is in the header and in the name, and either may be wrong.
 fn number(path: &Path) -> io::Result<Option<(JournalSeq, u64, u64)>> {
     let file = files::open(File::options().read(true), path)?;
     let size = file.metadata()?.len();

@@ -8,7 +8,8 @@ use crate::outbox::journal::segment::Segment;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// Topics that are known at most; retained messages of others are dropped with their port's oldest.
+/// At most this many topics are known; retained messages of others are dropped with their port's
+/// oldest.
 const TOPICS: usize = 4096;
 
 /// The newest retained message of each topic.
@@ -26,7 +27,7 @@ impl Newest {
 }
 
 impl Store {
-    /// A retained message is in here: an older one of its topic is not worth a place any more.
+    /// A retained message was stored: an older one of its topic may go when room is needed.
     pub(super) fn note_retained(&mut self, topic: u64, seq: JournalSeq) {
         let newest = &mut self.newest.messages;
         if newest.len() >= TOPICS && !newest.contains_key(&topic) {
@@ -47,10 +48,10 @@ impl Store {
         }
     }
 
-    /// Takes retained messages that wait in here alone, and have a newer one of their topic, out of
-    /// the oldest segments until so few bytes are left.
+    /// Removes retained messages that wait in the journal alone and have a newer one of their
+    /// topic, from the oldest segments first, until at most `enough` bytes are left.
     pub(super) fn replace_retained(&mut self, enough: u64) -> Result<(), Failure> {
-        // One that would keep most of what it has is not worth the writing.
+        // A segment that would keep most of its messages is not worth the writing.
         let is_worth_it = |segment: &Segment| {
             segment.compactable > 0 && u64::from(segment.compactable) * 4 >= segment.live.ones
         };

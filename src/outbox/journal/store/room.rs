@@ -20,7 +20,7 @@ impl Store {
             return Ok(false);
         }
         self.remove_done();
-        // A whole segment's worth, so that it is not done again for each message.
+        // Room for half a segment, so that this is not done again for each message.
         let enough = self.room().saturating_sub(new.bytes + self.segment_size() / 2);
         self.replace_retained(enough.saturating_sub(self.reserve()))?;
         while self.bytes() > enough
@@ -59,8 +59,8 @@ impl Store {
         self.room().saturating_sub(self.bytes() + self.reserve())
     }
 
-    /// Where the newest goes, a segment's worth is only for those who take up less than others:
-    /// they make way a segment at once, and must not fill that themselves.
+    /// With `drop: newest` the last segment's worth of room is only for ports that take up less
+    /// than others: those give up a whole segment at once, and must not fill that room themselves.
     fn reserve(&self) -> u64 {
         match self.settings.drop {
             Drop::Oldest => 0,
@@ -68,15 +68,15 @@ impl Store {
         }
     }
 
-    /// Bytes that messages may take. The rest of `size` is for what is not asked whether there is
-    /// room: notes of what was acknowledged, the beginning of a segment, and one that is being
+    /// Bytes that messages may take. The rest of `size` is for what is written without asking for
+    /// room: notes of acknowledged messages, the beginning of a segment, and one that is being
     /// rewritten.
     fn room(&self) -> u64 {
         (self.settings.journal.size.bytes() as u64).saturating_sub(2 * self.segment_size())
     }
 
-    /// Whether notes have no place in the segment that is being written any more: the next one says
-    /// in few bytes what they do.
+    /// Whether the current segment has no room for notes any more: the next one says the same in
+    /// few bytes.
     pub(super) fn is_full_of_notes(&self, bytes: u64) -> bool {
         let is_long = |s: &Segment| s.bytes - s.head > self.segment_size();
         self.segments.back().is_some_and(is_long)
@@ -102,8 +102,8 @@ impl Store {
         Ok(())
     }
 
-    /// Rewrites a segment without the messages that are to go and those that are not needed.
-    /// Returns the ports of those that went; `None` if the whole segment had to.
+    /// Rewrites a segment without the messages that shall go and those that are not needed. Returns
+    /// the ports of those that went; `None` if the whole segment was removed.
     pub(super) fn rewrite(
         &mut self,
         index: usize,
@@ -134,7 +134,7 @@ impl Store {
                     gone.push((*seq, segment.port(entry.port)));
                     false
                 }
-                // This one is not the newest, which says as much of every segment, or more.
+                // The newest segment says as much of every segment, or more.
                 Some(Record::Live { .. } | Record::Done(_)) => false,
                 Some(_) => true,
             };
