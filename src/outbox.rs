@@ -202,7 +202,7 @@ impl Outbox {
     }
 
     /// Messages in memory, waiting and in flight.
-    pub fn len(&self) -> usize {
+    pub fn messages(&self) -> usize {
         self.in_flight.len() + self.ports.iter().map(PortQueue::len).sum::<usize>()
     }
 

@@ -107,7 +107,7 @@ impl BrokerStatus {
             connected: self.connected,
             since: Stamp(self.since.wall).to_string(),
             connects: self.connects,
-            outbox: Backlog { messages: outbox.len(), bytes: outbox.bytes() },
+            outbox: Backlog { messages: outbox.messages(), bytes: outbox.bytes() },
             sent: counts.sent,
             acknowledged: counts.acknowledged,
             dropped: counts.dropped,

@@ -127,7 +127,7 @@ impl Outbox {
     /// Stored messages take at most three quarters of memory: the rest is for the others.
     fn is_short_with(&self, cost: usize) -> bool {
         let most = self.bounds.bytes.bytes() / 4 * 3;
-        self.bytes() + cost > most || self.len() + 1 > self.bounds.messages as usize / 4 * 3
+        self.bytes() + cost > most || self.messages() + 1 > self.bounds.messages as usize / 4 * 3
     }
 
     /// What the journal shall do next, if anything.
@@ -147,7 +147,7 @@ impl Outbox {
     /// Below half, messages are read back from the journal; above it, they are spilled.
     pub(super) fn is_half_full(&self) -> bool {
         self.bytes() > self.bounds.bytes.bytes() / 2
-            || self.len() > self.bounds.messages as usize / 2
+            || self.messages() > self.bounds.messages as usize / 2
     }
 
     /// Whether the journal is so far behind that the ports should hold back their messages: the
@@ -193,7 +193,7 @@ impl Outbox {
             }
         } else if down.is_none()
             && self.writer.journal_only == 0
-            && self.len() == self.in_flight.len()
+            && self.messages() == self.in_flight.len()
         {
             self.writer.set_spilling(false);
         }

@@ -131,7 +131,7 @@ impl Outbox {
     }
 
     fn has_room_for(&self, cost: usize) -> bool {
-        self.fits(cost, self.len(), self.bytes())
+        self.fits(cost, self.messages(), self.bytes())
     }
 
     /// Whether there would be room if nothing waited. If not, dropping what waits would lose that

@@ -184,7 +184,7 @@ impl Source for Outbox {
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0 && self.urgent.is_none() && self.writer.journal_only == 0
+        self.messages() == 0 && self.urgent.is_none() && self.writer.journal_only == 0
     }
 
     fn outcome(&mut self) -> Option<(MessageId, Outcome)> {

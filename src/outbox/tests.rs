@@ -62,7 +62,7 @@ fn a_full_outbox_drops_by_its_policy() {
         }
         assert_eq!(outbox.counts().dropped, 2);
         assert_eq!(drain(&mut outbox), expected);
-        assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+        assert_eq!((outbox.messages(), outbox.bytes()), (0, 0));
     }
 }
 
@@ -142,7 +142,11 @@ fn what_only_memory_has_does_not_keep_others_from_the_journal() {
         let drops: Vec<_> = outbox.drops().collect();
         assert!(matches!(drops[..], [(1, Drops { full: 300.., .. })]), "{policy:?} {drops:?}");
         let waiting = outbox.journal_status().unwrap().journal_only;
-        assert!((300..400).contains(&waiting) && outbox.len() > 90, "{waiting} {}", outbox.len());
+        assert!(
+            (300..400).contains(&waiting) && outbox.messages() > 90,
+            "{waiting} {}",
+            outbox.messages()
+        );
     }
 }
 
@@ -153,9 +157,9 @@ fn bytes_are_bounded_too_and_a_giant_is_refused() {
     for text in ["a", "b", "c", "d"] {
         outbox.push(message(text));
     }
-    assert_eq!(outbox.len(), 3);
+    assert_eq!(outbox.messages(), 3);
     outbox.push(with_payload(vec![0; 10_000], "giant"));
-    assert_eq!(outbox.len(), 3, "nothing makes way for what can never fit");
+    assert_eq!(outbox.messages(), 3, "nothing makes way for what can never fit");
     assert_eq!((outbox.counts().dropped, outbox.counts().too_large), (2, 1));
 }
 
@@ -169,7 +173,7 @@ fn nothing_makes_way_for_what_finds_no_room_beside_the_messages_in_flight() {
     }
     outbox.push(message("c"));
     outbox.push(with_payload(vec![0; 200], "large"));
-    assert_eq!((outbox.len(), outbox.counts().dropped), (3, 1));
+    assert_eq!((outbox.messages(), outbox.counts().dropped), (3, 1));
     outbox.requeue();
     assert_eq!(drain(&mut outbox), ["a", "b", "c"]);
 }
@@ -214,7 +218,7 @@ fn a_status_that_was_in_flight_goes_for_the_newer_one_too() {
     outbox.push(status("s=1"));
     outbox.sent(Qos::AtLeastOnce);
     outbox.push(status("s=2"));
-    assert_eq!(outbox.len(), 2, "what is in flight is not replaced");
+    assert_eq!(outbox.messages(), 2, "what is in flight is not replaced");
     outbox.requeue();
     outbox.push(status("s=3"));
     assert_eq!(drain(&mut outbox), ["s=3"]);
@@ -229,7 +233,7 @@ fn a_long_outage_leaves_no_memory_behind() {
     for n in 0..100_000 {
         outbox.push(status(&format!("status/{}", n % 3)));
     }
-    assert_eq!(outbox.len(), 4);
+    assert_eq!(outbox.messages(), 4);
     assert!(outbox.ports[0].capacity().0 < 2000, "{:?}", outbox.ports[0].capacity());
     for n in 0..50_000 {
         outbox.bounds.bytes = Size::from_bytes(64 << 20);
@@ -274,7 +278,7 @@ fn a_message_that_stays_unacknowledged_lets_the_others_go() {
         let ticket = outbox.sent(Qos::AtLeastOnce).unwrap();
         outbox.settled(ticket, Reason::SUCCESS);
     }
-    assert_eq!((outbox.len(), outbox.in_flight.len()), (1, 1));
+    assert_eq!((outbox.messages(), outbox.in_flight.len()), (1, 1));
     assert!(outbox.ports[0].capacity().0 < 1000);
 }
 
@@ -385,7 +389,7 @@ proptest! {
             let all = model.waiting.iter().chain(model.in_flight.iter().map(|(_, message)| message));
             let bytes: usize = all.map(Entry::cost).sum();
             prop_assert_eq!(outbox.bytes(), bytes);
-            prop_assert_eq!(outbox.len(), model.waiting.len() + model.in_flight.len());
+            prop_assert_eq!(outbox.messages(), model.waiting.len() + model.in_flight.len());
         }
         for entry in model.waiting {
             prop_assert_eq!(outbox.front(), Some(&entry.message));

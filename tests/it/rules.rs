@@ -191,7 +191,7 @@ fn b9_a_message_too_large_for_the_broker_fails_alone() {
         std::iter::from_fn(|| talk.session.event()).filter(|e| refused(e.clone())).count(),
         1
     );
-    assert_eq!(talk.outbox.len(), 1);
+    assert_eq!(talk.outbox.messages(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -278,7 +278,7 @@ fn a_broker_that_takes_qos_2_as_qos_1_has_the_message() {
     talk.hear();
     talk.say(Said(Packet::PubRec(ack(2)))).unwrap();
     talk.ack(2);
-    assert_eq!(talk.outbox.len(), 1);
+    assert_eq!(talk.outbox.messages(), 1);
     assert_eq!(talk.session.stray_acks(), 1);
 }
 
@@ -385,7 +385,7 @@ fn nothing_behind_a_violation_is_handled() {
     Packet::PubAck(ack(1)).encode(&mut wire, Version::V311);
     let result = talk.session.receive(&mut wire, &mut talk.outbox, talk.now);
     assert!(result.is_err());
-    assert_eq!(talk.outbox.len(), 1, "the acknowledgement behind it does not count");
+    assert_eq!(talk.outbox.messages(), 1, "the acknowledgement behind it does not count");
 }
 
 #[test]

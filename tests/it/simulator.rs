@@ -480,7 +480,7 @@ fn play(seed: u64) {
         assert!(
             world.now < end,
             "{} messages are stuck {:?}",
-            world.outbox.len(),
+            world.outbox.messages(),
             (
                 world.link,
                 world.kept,
