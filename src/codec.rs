@@ -1,9 +1,12 @@
 //! Bytes → frames → readings, without I/O, clock or any knowledge of MQTT.
 
+pub mod bounds;
 pub mod checksum;
-mod decimal;
+pub mod decimal;
 pub mod decode;
+pub mod encode;
 pub mod endian;
 pub mod field;
 pub mod frame;
+pub mod modbus;
 pub mod value;

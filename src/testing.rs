@@ -2,6 +2,7 @@
 //! feature `testing`, everything that is private to this crate.
 
 pub mod broker;
+pub mod bus;
 pub mod pty;
 pub mod server;
 

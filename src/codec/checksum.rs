@@ -82,6 +82,10 @@ pub struct ChecksumSettings {
     pub separator: ByteString,
     /// How many bytes of the frame follow the checksum: 2 for the line break of DSMR P1.
     pub trailing: u8,
+    /// Bytes that do not occur in the checksum: the device sends one higher in place of each. Inverters
+    /// by Voltronic have `"hex:28 0D 0A"` here.
+    #[serde(default)]
+    pub avoid: ByteString,
 }
 
 /// How a checksum is written.
@@ -98,25 +102,41 @@ pub enum ChecksumFormat {
 
 impl<'de> Deserialize<'de> for Checksum {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Checksum, D::Error> {
-        struct Named;
-        impl<'de> de::Visitor<'de> for Named {
-            type Value = Checksum;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a checksum's name")
-            }
-            fn visit_enum<A: de::EnumAccess<'de>>(self, choice: A) -> Result<Checksum, A::Error> {
-                let (name, settings) = choice.variant::<String>()?;
-                let kind = KINDS.iter().find(|kind| kind.name == name);
-                let kind = kind.ok_or_else(|| de::Error::unknown_variant(&name, &NAMES))?;
-                Ok(Checksum { kind, settings: de::VariantAccess::newtype_variant(settings)? })
-            }
+        from.deserialize_enum("Checksum", &NAMES, Named)?.ok_or_else(|| unknown("none"))
+    }
+}
+
+fn unknown<E: de::Error>(name: &str) -> E {
+    E::unknown_variant(name, &NAMES)
+}
+
+/// A checksum's name, or `none`.
+struct Named;
+
+impl<'de> de::Visitor<'de> for Named {
+    type Value = Option<Checksum>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a checksum's name")
+    }
+    fn visit_enum<A: de::EnumAccess<'de>>(self, choice: A) -> Result<Self::Value, A::Error> {
+        let (name, settings) = choice.variant::<String>()?;
+        let settings = de::VariantAccess::newtype_variant(settings)?;
+        if name == "none" {
+            return Ok(None);
         }
-        from.deserialize_enum("Checksum", &NAMES, Named)
+        let kind = KINDS.iter().find(|kind| kind.name == name);
+        let kind = kind.ok_or_else(|| unknown(&name))?;
+        Ok(Some(Checksum { kind, settings }))
     }
 }
 
 impl Checksum {
-    pub(super) fn build(&self) -> Result<Verifier, BuildError> {
+    /// A checksum, or the word `none`.
+    pub fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Checksum>, D::Error> {
+        from.deserialize_enum("Checksum", &NAMES, Named)
+    }
+
+    pub fn build(&self) -> Result<Summer, BuildError> {
         let Checksum { kind, settings } = self.clone();
         if settings.separator.as_bytes().len() > 8 {
             return Err(BuildError::new("at most 8 bytes").at("separator").at(kind.name));
@@ -125,13 +145,13 @@ impl Checksum {
             ChecksumFormat::Binary => kind.order,
             ChecksumFormat::Hex => kind.order_of_digits,
         };
-        Ok(Verifier { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
+        Ok(Summer { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
     }
 }
 
-/// A checksum that runs.
-#[derive(Debug)]
-pub(super) struct Verifier {
+/// A checksum that runs: it verifies what was read, and is appended to what is written.
+#[derive(Clone, Debug)]
+pub struct Summer {
     sum: Sum,
     endian: Endian,
     settings: ChecksumSettings,
@@ -148,32 +168,60 @@ enum Sum {
     Crc32(&'static Algorithm<u32>),
 }
 
-impl Verifier {
+impl Summer {
     /// If the checksum at the end of `bytes` matches: how many bytes stand before it, its separator
     /// not counted.
     pub(super) fn verify(&self, bytes: &[u8]) -> Option<usize> {
         let ChecksumSettings { format, from, separator, trailing, .. } = &self.settings;
-        let digits = match format {
+        let length = match format {
             ChecksumFormat::Binary => self.sum.bytes(),
             ChecksumFormat::Hex => 2 * self.sum.bytes(),
         };
         let (rest, written) = bytes
             .split_at_checked(bytes.len().checked_sub(usize::from(*trailing))?)
-            .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(digits)?))?;
+            .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(length)?))?;
         let covered = rest.strip_suffix(separator.as_bytes())?;
-        let mut octets = [0; 4];
-        let octets = &mut octets[..self.sum.bytes()];
-        match format {
-            ChecksumFormat::Binary => octets.copy_from_slice(written),
+        let sum = self.sum_of(covered.get(usize::from(*from)..)?);
+        let fits = match format {
+            ChecksumFormat::Binary => written == &sum[8 - length..],
             ChecksumFormat::Hex => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                for (octet, pair) in octets.iter_mut().zip(written.chunks_exact(2)) {
-                    *octet = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-                }
+                let digits = std::str::from_utf8(written).ok()?;
+                let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                let number = u64::from_str_radix(digits, 16).ok().filter(|_| is_hex);
+                number == Some(u64::from_be_bytes(sum))
+            }
+        };
+        fits.then_some(covered.len())
+    }
+
+    /// The checksum of bytes that are to be written, as it stands behind them. The separator, which
+    /// is among them, is not covered.
+    pub(crate) fn written(&self, bytes: &[u8]) -> Vec<u8> {
+        let ChecksumSettings { format, from, separator, .. } = &self.settings;
+        let covered = bytes.strip_suffix(separator.as_bytes()).unwrap_or(bytes);
+        let sum = self.sum_of(covered.get(usize::from(*from)..).unwrap_or_default());
+        let sum = &sum[8 - self.sum.bytes()..];
+        match format {
+            ChecksumFormat::Binary => sum.to_vec(),
+            ChecksumFormat::Hex => {
+                sum.iter().flat_map(|byte| format!("{byte:02X}").into_bytes()).collect()
             }
         }
-        let computed = self.sum.of(covered.get(usize::from(*from)..)?);
-        (computed == self.endian.number(octets)).then_some(covered.len())
+    }
+
+    /// The checksum in the order in which it is written, in the last bytes.
+    fn sum_of(&self, covered: &[u8]) -> [u8; 8] {
+        let mut bytes = self.sum.of(covered).to_be_bytes();
+        let sum = &mut bytes[8 - self.sum.bytes()..];
+        if self.endian == Endian::Little {
+            sum.reverse();
+        }
+        for byte in sum {
+            if self.settings.avoid.as_bytes().contains(byte) {
+                *byte = byte.wrapping_add(1);
+            }
+        }
+        bytes
     }
 }
 

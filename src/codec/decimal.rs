@@ -21,7 +21,7 @@ impl From<i128> for Decimal {
 
 impl Decimal {
     /// Reads a number; `None` for anything else, and for a number of more than 128 bits.
-    pub(super) fn read(text: &str) -> Option<Decimal> {
+    pub fn read(text: &str) -> Option<Decimal> {
         let is_exponent = |byte: &u8| matches!(byte, b'e' | b'E');
         let (number, exponent) = match text.as_bytes().iter().position(is_exponent) {
             Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
@@ -89,6 +89,49 @@ impl Decimal {
         let decimals = self.decimals.max(other.decimals);
         let sum = self.widen(decimals)?.mantissa.checked_add(other.widen(decimals)?.mantissa)?;
         Some(Decimal { mantissa: sum, decimals })
+    }
+
+    /// The difference, with the decimals of the one that has more.
+    pub fn minus(self, other: Decimal) -> Option<Decimal> {
+        self.plus(Decimal { mantissa: other.mantissa.checked_neg()?, ..other })
+    }
+
+    pub fn is_negative(self) -> bool {
+        self.mantissa < 0
+    }
+
+    /// The number times a power of ten.
+    pub fn shifted(self, power: i8) -> Option<Decimal> {
+        let decimals = i16::from(self.decimals) - i16::from(power);
+        if let Ok(decimals) = u8::try_from(decimals) {
+            return Some(Decimal { decimals, ..self });
+        }
+        let zeros = 10_i128.checked_pow(u32::from(decimals.unsigned_abs()))?;
+        Some(Decimal { mantissa: self.mantissa.checked_mul(zeros)?, decimals: 0 })
+    }
+
+    /// Whether it is a whole number of steps; `None` when that takes more than 128 bits, or for a step
+    /// of 0.
+    pub fn is_multiple_of(self, step: Decimal) -> Option<bool> {
+        let decimals = self.decimals.max(step.decimals);
+        let rest = self.widen(decimals)?.mantissa.checked_rem(step.widen(decimals)?.mantissa)?;
+        Some(rest == 0)
+    }
+
+    /// The quotient as a whole number, rounded half away from zero; `None` when it takes more than 128
+    /// bits, or for a divisor of 0.
+    pub fn divided(self, by: Decimal) -> Option<i128> {
+        let decimals = self.decimals.max(by.decimals);
+        let (number, by) = (self.widen(decimals)?.mantissa, by.widen(decimals)?.mantissa);
+        let (quotient, rest) = (number.checked_div(by)?, number.checked_rem(by)?);
+        let rounds = rest.unsigned_abs() >= by.unsigned_abs() - rest.unsigned_abs();
+        let away = if rounds { number.signum() * by.signum() } else { 0 };
+        quotient.checked_add(away)
+    }
+
+    /// How many decimals it has.
+    pub fn decimals(self) -> u8 {
+        self.decimals
     }
 
     /// The same number with more decimals.
@@ -201,6 +244,42 @@ mod tests {
         assert_eq!(decimal("-1.5e3").spelled(), "-1500");
         assert_eq!(decimal("15e-4").spelled(), "0.0015");
         assert_eq!(decimal("0e99").spelled(), "0");
+    }
+
+    #[test]
+    fn quotients_and_steps_are_exact() {
+        for (number, by, expected) in [
+            ("21.5", "0.1", 215),
+            ("21.55", "0.1", 216),
+            ("-21.55", "0.1", -216),
+            ("21.54", "0.1", 215),
+            ("-21.55", "-0.1", 216),
+            ("1", "0.3", 3),
+            ("0", "7", 0),
+            ("6.00", "2", 3),
+        ] {
+            assert_eq!(decimal(number).divided(decimal(by)), Some(expected), "{number} / {by}");
+        }
+        assert_eq!(decimal("1").divided(decimal("0")), None);
+        for (number, step, expected) in [
+            ("0.3", "0.1", true),
+            ("0.35", "0.1", false),
+            ("25", "0.5", true),
+            ("-4.5", "1.5", true),
+        ] {
+            assert_eq!(decimal(number).is_multiple_of(decimal(step)), Some(expected), "{number}");
+        }
+        assert_eq!(decimal("1").is_multiple_of(decimal("0")), None);
+    }
+
+    #[test]
+    fn powers_of_ten_move_the_point() {
+        for (number, power, expected) in
+            [("2301", -1, "230.1"), ("2301", 2, "230100"), ("1.5", 1, "15"), ("1.25", 1, "12.5")]
+        {
+            assert_eq!(decimal(number).shifted(power).unwrap().spelled(), expected);
+        }
+        assert_eq!(decimal("1").shifted(127), None);
     }
 
     #[test]

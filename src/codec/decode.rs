@@ -8,6 +8,8 @@ mod pairs;
 mod sexpr;
 mod text;
 
+pub(super) use binary::{Cell, build_field as build_cell};
+
 use crate::base::path::BuildError;
 use crate::codec::field::Field;
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
@@ -136,7 +138,7 @@ impl<'a> Decoded<'a> {
     }
 
     /// Adds the result of a field's conversion; `found` is what was converted.
-    fn add(
+    pub(in crate::codec) fn add(
         &mut self,
         field: impl Into<Cow<'a, str>>,
         unit: Option<&'a str>,
@@ -169,7 +171,7 @@ impl<'a> Decoded<'a> {
         }
     }
 
-    fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
+    pub(in crate::codec) fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
         self.reject(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }
 }

@@ -97,6 +97,10 @@ pub enum Type {
     U64,
     /// Signed, 8 bytes.
     I64,
+    /// Sign and magnitude, 2 bytes: the highest bit says that the number in the others is negative.
+    Sm16,
+    /// Sign and magnitude, 4 bytes.
+    Sm32,
     /// Floating point (IEEE 754), 4 bytes. NaN and the infinities are no values.
     F32,
     /// Floating point (IEEE 754), 8 bytes.

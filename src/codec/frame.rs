@@ -14,7 +14,7 @@ pub use framer::{BadFrames, FrameCounts, Framer};
 
 use crate::base::line::Line;
 use crate::base::path::BuildError;
-use crate::base::scalar::{Size, deserialize_from_str, wrong};
+use crate::base::scalar::{ByteString, Size, deserialize_from_str, wrong};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::fmt;
@@ -48,6 +48,11 @@ impl Default for Framing {
 }
 
 impl Framing {
+    /// Frames that end with these bytes, such as a prompt.
+    pub fn ending_with(end: &ByteString) -> Framing {
+        Framing::Delimited(delimited::Delimited::ending_with(end))
+    }
+
     /// The running framer. Errors are in the keys `framing` and `checksum`. `line` is the port's speed,
     /// for silences given in characters; a port on the network may have none.
     pub fn build(

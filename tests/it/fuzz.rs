@@ -3,6 +3,8 @@
 
 #[path = "../../fuzz/one/frame.rs"]
 mod frame;
+#[path = "../../fuzz/one/modbus.rs"]
+mod modbus;
 mod mutants;
 #[path = "../../fuzz/one/packet.rs"]
 mod packet;
@@ -59,6 +61,11 @@ fn sessions_of_the_corpus() {
 #[test]
 fn frames_of_the_corpus() {
     every_input("frame", frame::fuzz_one);
+}
+
+#[test]
+fn modbus_replies_of_the_corpus() {
+    every_input("modbus", modbus::fuzz_one);
 }
 
 #[test]

@@ -38,19 +38,23 @@ impl Binary {
 
 impl Type {
     /// Size of the type in bytes, unless `length` says it.
-    fn size(self) -> Option<usize> {
+    pub(crate) fn size(self) -> Option<usize> {
         match self {
             Type::U8 | Type::I8 => Some(1),
-            Type::U16 | Type::I16 => Some(2),
+            Type::U16 | Type::I16 | Type::Sm16 => Some(2),
             Type::U24 | Type::I24 => Some(3),
-            Type::U32 | Type::I32 | Type::F32 => Some(4),
+            Type::U32 | Type::I32 | Type::Sm32 | Type::F32 => Some(4),
             Type::U64 | Type::I64 | Type::F64 => Some(8),
             Type::Bcd | Type::Text | Type::Bytes | Type::Auto | Type::Number => None,
         }
     }
 
-    fn is_unsigned(self) -> bool {
+    pub(crate) fn is_unsigned(self) -> bool {
         matches!(self, Type::U8 | Type::U16 | Type::U24 | Type::U32 | Type::U64)
+    }
+
+    pub(crate) fn is_signed(self) -> bool {
+        matches!(self, Type::I8 | Type::I16 | Type::I24 | Type::I32 | Type::I64)
     }
 }
 
@@ -70,7 +74,11 @@ impl Binary {
     }
 }
 
-fn build_field(placed: &Placed, endian: Endian) -> Result<(Field, Cell), BuildError> {
+/// A running field, and where its bytes are.
+pub(in crate::codec) fn build_field(
+    placed: &Placed,
+    endian: Endian,
+) -> Result<(Field, Cell), BuildError> {
     let Placed { field, at, kind } = placed;
     let length = |what: &str| BuildError::new(what).at("length");
     let size = match (kind.size(), field.length.map(usize::from)) {
@@ -111,9 +119,10 @@ fn build_field(placed: &Placed, endian: Endian) -> Result<(Field, Cell), BuildEr
 struct Cells(Vec<Cell>);
 
 /// Where a field is, and what its bytes are.
-struct Cell {
-    at: Range<usize>,
-    kind: Type,
+#[derive(Debug)]
+pub(in crate::codec) struct Cell {
+    pub(in crate::codec) at: Range<usize>,
+    pub(in crate::codec) kind: Type,
     endian: Endian,
     bits: Option<Bits>,
 }
@@ -125,18 +134,28 @@ impl Format for Cells {
                 out.missing(&field.name);
                 continue;
             };
-            match cell.value(&field.convert, bytes) {
-                Err(reason @ RejectReason::Malformed) => {
-                    out.reject(&field.name, reason, "two decimal digits a byte", bytes);
-                }
-                value => out.add(&field.name, field.unit.as_deref(), value, || bytes.into()),
-            }
+            Cell::add(out, field, cell.value(&field.convert, bytes), bytes);
         }
     }
 }
 
 impl Cell {
-    fn value<'a>(
+    /// Adds a value that was made from some bytes.
+    pub(in crate::codec) fn add<'a>(
+        out: &mut Decoded<'a>,
+        field: &'a Field,
+        value: Result<Option<Value<'a>>, RejectReason>,
+        bytes: &'a [u8],
+    ) {
+        match value {
+            Err(reason @ RejectReason::Malformed) => {
+                out.reject(&field.name, reason, "two decimal digits a byte", bytes);
+            }
+            value => out.add(&field.name, field.unit.as_deref(), value, || bytes.into()),
+        }
+    }
+
+    pub(in crate::codec) fn value<'a>(
         &self,
         convert: &'a Convert,
         bytes: &'a [u8],
@@ -148,35 +167,63 @@ impl Cell {
                 convert.text(text.as_bytes(), Wire::Bare)
             }
             Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
-            Type::Bcd => convert.integer(bcd(bytes, self.endian)?),
-            _ => self.number(convert, self.endian.number(bytes), 8 * bytes.len() as u32),
+            _ => self.number(convert, bytes),
         }
     }
 
-    /// The value of a number of up to 64 bits, given as they came.
-    fn number<'a>(
+    /// The value of any type but `text` and `bytes`.
+    pub(in crate::codec) fn number<'a>(
         &self,
         convert: &'a Convert,
-        pattern: u64,
-        bits: u32,
+        bytes: &[u8],
     ) -> Result<Option<Value<'a>>, RejectReason> {
+        if self.kind == Type::Bcd {
+            return convert.integer(bcd(bytes, self.endian)?);
+        }
+        let pattern = self.endian.number(bytes);
+        if self.bits.is_none() && convert.is_unavailable_pattern(pattern) {
+            return Ok(None);
+        }
         // Rust prints the shortest spelling that reads as the same number, without an exponent. NaN and
         // the infinities are words: no values.
         let float = |text: &str| Ok(convert.token(text, Wire::Number)?.map(Value::into_owned));
-        match (self.bits, self.kind) {
-            (Some(Bits { lowest, highest }), _) => {
-                let mask = u64::MAX >> (63 - (highest - lowest));
-                convert.integer((pattern >> lowest & mask).into())
-            }
-            _ if convert.is_unavailable_pattern(pattern) => Ok(None),
-            (_, Type::F32) => float(&f32::from_bits(pattern as u32).to_string()),
-            (_, Type::F64) => float(&f64::from_bits(pattern).to_string()),
-            (_, Type::I8 | Type::I16 | Type::I24 | Type::I32 | Type::I64) => {
-                let unused = 64 - bits;
-                convert.integer((((pattern << unused) as i64) >> unused).into())
-            }
-            _ => convert.integer(pattern.into()),
+        match self.kind {
+            Type::F32 => float(&f32::from_bits(pattern as u32).to_string()),
+            Type::F64 => float(&f64::from_bits(pattern).to_string()),
+            _ => convert.integer(self.integer(pattern, 8 * bytes.len() as u32)),
         }
+    }
+
+    /// A whole number times a power of ten.
+    pub(in crate::codec) fn powered<'a>(
+        &self,
+        convert: &'a Convert,
+        bytes: &[u8],
+        power: i8,
+    ) -> Result<Option<Value<'a>>, RejectReason> {
+        let pattern = self.endian.number(bytes);
+        if self.bits.is_none() && convert.is_unavailable_pattern(pattern) {
+            return Ok(None);
+        }
+        convert.powered(self.integer(pattern, 8 * bytes.len() as u32), power)
+    }
+
+    /// The whole number that a pattern of so many bits is.
+    fn integer(&self, pattern: u64, bits: u32) -> i128 {
+        if let Some(Bits { lowest, highest }) = self.bits {
+            let mask = u64::MAX >> (63 - (highest - lowest));
+            return (pattern >> lowest & mask).into();
+        }
+        if self.kind.is_signed() {
+            let unused = 64 - bits;
+            return i128::from(((pattern << unused) as i64) >> unused);
+        }
+        if matches!(self.kind, Type::Sm16 | Type::Sm32) {
+            let sign = 1 << (bits - 1);
+            let amount = i128::from(pattern & (sign - 1));
+            return if pattern & sign == 0 { amount } else { -amount };
+        }
+        pattern.into()
     }
 }
 

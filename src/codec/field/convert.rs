@@ -169,13 +169,21 @@ impl Convert {
 
     /// The same for a whole number.
     pub fn integer(&self, number: i128) -> Result<Option<Value<'_>>, RejectReason> {
+        self.powered(number, 0)
+    }
+
+    /// The same for a whole number that is to be multiplied by a power of ten first.
+    pub fn powered(&self, number: i128, power: i8) -> Result<Option<Value<'_>>, RejectReason> {
         let number = Decimal::from(number);
         if self.unavailable.by_amount(number).is_some() {
             return Ok(None);
         }
         match self.lookup.by_amount(number) {
             Some(meaning) => Ok(Some(Value::Text(meaning.into()))),
-            None => self.calculate(number).map(Some),
+            None => {
+                let number = number.shifted(power).ok_or(RejectReason::NotANumber)?;
+                self.calculate(number).map(Some)
+            }
         }
     }
 

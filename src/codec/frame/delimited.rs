@@ -42,6 +42,12 @@ pub enum Escape {
 }
 
 impl Delimited {
+    pub(super) fn ending_with(end: &ByteString) -> Delimited {
+        let (start, end) = (ByteString::default(), end.clone());
+        let limit = FrameSize::default();
+        Delimited { start, end, trailer: 0, escape: Escape::None, limit }
+    }
+
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
         let (start, end): (&[u8], &[u8]) = match self.escape {
             Escape::None => (self.start.as_bytes(), self.end.as_bytes()),

@@ -19,7 +19,7 @@ const BURST: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Framer {
     rule: Rule,
-    checksum: Option<checksum::Verifier>,
+    checksum: Option<checksum::Summer>,
     buffer: BytesMut,
     /// Bytes at the buffer's front in which no frame ends.
     searched: usize,
@@ -92,7 +92,7 @@ impl BadFrames {
 }
 
 impl Framer {
-    pub(super) fn new(rule: Rule, checksum: Option<checksum::Verifier>) -> Framer {
+    pub(super) fn new(rule: Rule, checksum: Option<checksum::Summer>) -> Framer {
         Framer {
             // A buffer that grows by doubling would end at twice this size.
             buffer: BytesMut::with_capacity(rule.longest() + READ),
@@ -120,6 +120,14 @@ impl Framer {
         self.tail = Tail::Open;
         self.opened = Some(at);
         self.last = None;
+    }
+
+    /// A frame is awaited that begins with the next byte: forgets what was half read.
+    pub fn start(&mut self) {
+        self.skip(self.buffer.len());
+        self.synchronised = true;
+        self.tail = Tail::Open;
+        (self.opened, self.last) = (None, None);
     }
 
     /// Takes bytes that were read at `at`. Call [`Framer::frame`] until it has no more.

@@ -1,9 +1,10 @@
-//! Random and mutated frames at every framing rule and every decoder: whatever comes in, nothing
-//! panics, nothing grows, the counters add up, and the next good frame is found.
+//! Random and mutated frames at every framing rule, every decoder and each mode of Modbus: whatever comes
+//! in, nothing panics, nothing grows, the counters add up, and the next good frame is found.
 //!
 //! `MUTANTS=n` says how many for each; `make chaos` takes ten million. `SEED=n` plays others.
 
 use crate::fuzz::frame::{LIMIT, Port, RULES};
+use crate::fuzz::modbus;
 use crate::fuzz::reading::{self, DECODERS};
 use crate::support::chance::Chance;
 use std::time::Duration;
@@ -91,5 +92,24 @@ fn no_mutant_stops_a_decoder() {
         }
         assert!(reading::check(n, good) > 0, "{name}: no good frame is read any more");
         println!("{name}: {readings} readings");
+    }
+}
+
+#[test]
+fn no_mutant_is_taken_for_a_modbus_reply() {
+    let mut chance = Chance::new(Chance::seed());
+    let requests = modbus::requests().len();
+    for mode in modbus::MODES {
+        let mut mutant = Vec::new();
+        let mut found = 0;
+        for n in 0..amount() {
+            let choice = n as usize % requests;
+            let good = modbus::answer(mode, choice);
+            mutate(&good, &mut mutant, &mut chance);
+            found += u64::from(modbus::check(mode, choice, &mutant));
+            // The next good reply is found behind anything but its own beginning.
+            assert!(modbus::check(mode, choice, &good));
+        }
+        println!("{mode:?}: {found} replies in mutants");
     }
 }

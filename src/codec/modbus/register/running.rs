@@ -1,0 +1,116 @@
+//! A running register: its bytes become a value, a payload becomes the request that writes it.
+
+use super::write::{EncodeError, Writable};
+use crate::base::scalar::Span;
+use crate::codec::decode::{Cell, Decoded};
+use crate::codec::field::{Field, Type};
+use crate::codec::modbus::{ByteOrder, Place, Request, Table};
+use crate::codec::value::{RejectReason, Value};
+use std::ops::Range;
+
+/// A register that runs.
+#[derive(Debug)]
+pub struct Register {
+    pub name: String,
+    /// What has to be read for it; with `scale_from` the power of ten as well.
+    pub place: Place,
+    /// How often it is read, if not as often as its device.
+    pub interval: Option<Span>,
+    pub publish: bool,
+    /// Its own bytes among those of its place.
+    pub(super) bytes: Range<usize>,
+    pub(super) field: Field,
+    /// Where the value is among its own bytes.
+    pub(super) cell: Cell,
+    pub(super) order: ByteOrder,
+    pub(super) power: Option<Power>,
+    pub(super) writable: Option<Writable>,
+}
+
+/// The register that holds a power of ten.
+#[derive(Debug)]
+pub(super) struct Power {
+    /// Its bytes among those of the place.
+    pub(super) bytes: Range<usize>,
+    pub(super) order: ByteOrder,
+}
+
+/// The highest power of ten that a device means. SunSpec has 10; its -32768 says that there is no value.
+const MOST_POWER: i16 = 18;
+
+impl Register {
+    pub fn table(&self) -> Table {
+        self.place.table
+    }
+
+    pub fn is_writable(&self) -> bool {
+        self.writable.is_some()
+    }
+
+    /// Adds the value that `payload` has, the bytes of its [place](Register::place); of a coil or a
+    /// discrete input one byte, 0 or 1.
+    pub fn decode<'a>(&'a self, payload: &'a [u8], out: &mut Decoded<'a>) {
+        let bytes =
+            if self.table().is_bits() { payload.get(..1) } else { payload.get(self.bytes.clone()) };
+        match bytes {
+            Some(bytes) => Cell::add(out, &self.field, self.value(bytes, payload), bytes),
+            None => out.missing(&self.name),
+        }
+    }
+
+    fn value<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        payload: &[u8],
+    ) -> Result<Option<Value<'a>>, RejectReason> {
+        let cell = &self.cell;
+        if matches!(cell.kind, Type::Text | Type::Bytes) {
+            if !self.order.swaps() {
+                return cell
+                    .value(&self.field.convert, bytes.get(cell.at.clone()).unwrap_or(bytes));
+            }
+            let mut swapped = bytes.to_vec();
+            self.order.arrange_text(&mut swapped);
+            let bytes = swapped.get(cell.at.clone()).unwrap_or(&swapped);
+            return Ok(cell.value(&self.field.convert, bytes)?.map(Value::into_owned));
+        }
+        // The longest number is a bcd of 16 bytes.
+        let mut number = [0; 16];
+        let Some(number) = number.get_mut(..bytes.len()) else {
+            return Err(RejectReason::Malformed);
+        };
+        number.copy_from_slice(bytes);
+        self.order.arrange(number);
+        let number = number.get(cell.at.clone()).ok_or(RejectReason::Malformed)?;
+        let Some(power) = &self.power else { return cell.number(&self.field.convert, number) };
+        match power.of(payload) {
+            Some(power) => cell.powered(&self.field.convert, number, power),
+            None => Ok(None),
+        }
+    }
+
+    /// The request that writes a payload.
+    pub fn encode(&self, payload: &str) -> Result<Request, EncodeError> {
+        let writable = self.writable.as_ref().ok_or(EncodeError::ReadOnly)?;
+        writable.encode(payload, self.place.start, self.order)
+    }
+
+    /// The value as it is published, of the registers as they were read back or [as they were
+    /// written](Request::written); empty if there is none.
+    pub fn write_text(&self, payload: &[u8]) -> String {
+        let mut out = Decoded::default();
+        self.decode(payload, &mut out);
+        out.readings.pop().map_or_else(String::new, |reading| reading.value.as_str().to_owned())
+    }
+}
+
+impl Power {
+    /// `None` when the device says that it has no value.
+    fn of(&self, payload: &[u8]) -> Option<i8> {
+        let [high, low] = payload.get(self.bytes.clone())? else { return None };
+        let mut word = [*high, *low];
+        self.order.arrange(&mut word);
+        let power = i16::from_be_bytes(word);
+        i8::try_from(power).ok().filter(|_| (-MOST_POWER..=MOST_POWER).contains(&power))
+    }
+}
