@@ -1,17 +1,25 @@
 //! A device: its bytes become messages, messages from the broker become its bytes. Sans-io.
 
+mod bus;
 pub mod capture;
 pub mod cases;
 pub mod command;
 mod commands;
+mod conversation;
 mod exchange;
 pub mod frame_seen;
 pub mod inbound;
 pub mod last_values;
 pub mod mapping;
+pub mod member;
+pub mod named;
+pub mod on_bus;
 pub mod pipeline;
+pub mod poll;
 pub mod publication;
 pub mod settings;
+pub mod step;
+mod turn;
 
 // What the room `port` needs of the rooms below this one.
 pub use crate::codec::frame::BadFrames;
@@ -19,29 +27,71 @@ pub(crate) use crate::codec::frame::READ;
 pub use crate::codec::value::RejectReason;
 pub use crate::mqtt::message::Message;
 pub use crate::mqtt::topic::{Qos, Topic};
+pub use bus::Notice;
 pub use commands::Concluded;
+pub use member::{Ending, MemberStatus};
 pub use publication::Publication;
 
 use crate::base::clock::Now;
+use crate::base::line;
 use crate::base::path::BuildError;
+use bus::Bus;
+use bytes::Bytes;
 use command::{Command, CommandError};
 use commands::{Commands, Line, PendingCommand};
-use exchange::Exchange;
+use exchange::{Exchange, Timing};
 use inbound::Inbound;
+use member::Member;
 use pipeline::{Pipeline, Rest};
 use settings::DeviceSettings;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use turn::{Awaited, Job, Turn};
 
-/// One device on a line: bytes in, bytes out, messages. Time comes from its owner, who pumps bytes,
-/// calls [`Device::timeout`] at each [`Device::deadline`], and takes what became of commands.
+/// One device on a line, or a bus of them: bytes in, bytes out, messages. Time comes from its owner,
+/// who pumps bytes, calls [`Device::timeout`] at each [`Device::deadline`], and takes what became of
+/// commands.
 ///
 /// It alone knows who may write: [`Device::transmit`] is asked before every write.
 #[derive(Debug)]
 pub struct Device {
     pipeline: Pipeline,
+    /// Whether bytes that nobody waits for are frames to decode.
+    listens: bool,
     commands: Commands,
-    exchange: Exchange,
+    bus: Bus,
+    exchange: Exchange<Turn>,
+    /// The line's own setting, and the one that holds now.
+    line: Option<line::Line>,
+    set: Option<line::Line>,
+    /// Whether the line gives back what is written; `None` while that is not known.
+    echoes: Option<bool>,
+    transaction: u16,
+    /// How long nothing is written after a broadcast.
+    turnaround: Duration,
+    /// Polls that are due come before the next command.
+    yields: bool,
+    counts: ExchangeCounts,
+}
+
+/// What a line has carried besides what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeCounts {
+    /// Bytes that nobody waited for.
+    pub stray: u64,
+    /// Frames of another address, function or length than the one that was awaited, and late ones.
+    pub foreign: u64,
+    /// Our own bytes that came back.
+    pub echoes: u64,
+}
+
+/// What the line is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Write these bytes, as many as the line takes.
+    Write(Bytes),
+    /// Set speed and format, once the last bit that was written is out.
+    Set(line::Line),
 }
 
 /// Commands that a device leaves to the one that takes its place. What is dropped is not
@@ -49,31 +99,49 @@ pub struct Device {
 #[derive(Debug)]
 pub struct Unwritten {
     queue: VecDeque<PendingCommand>,
-    /// Idle or quiet.
-    exchange: Exchange,
+    /// No write begins before.
+    free: Option<Instant>,
 }
 
 impl Unwritten {
     /// All of them, refused.
     pub fn refuse(self, why: &CommandError) -> impl Iterator<Item = Concluded> {
-        self.queue.into_iter().map(|PendingCommand { topic, receipt, .. }| Concluded {
-            topic,
-            receipt,
-            result: Err(why.clone()),
-        })
+        self.queue.into_iter().map(|command| command.concluded(Err(why.clone()), false))
     }
 }
 
 impl Device {
     /// A device, or all that is wrong with its settings.
     pub fn build(settings: &DeviceSettings<'_>) -> Result<Device, Vec<BuildError>> {
-        match (Pipeline::build(settings), command::build_all(settings)) {
-            (Ok(pipeline), Ok(rules)) => {
+        let bus = Bus::build(settings.mode, &settings.members, settings.line);
+        let members = bus.as_ref().map(|bus| bus.members.as_slice()).unwrap_or_default();
+        let commands = command::build_all(settings, members);
+        match (Pipeline::build(settings), commands, bus) {
+            (Ok(pipeline), Ok(rules), Ok(bus)) => {
                 let commands = Commands::new(rules, settings.command_wait);
-                Ok(Device { pipeline, commands, exchange: Exchange::Idle })
+                let timing = match &bus.members[..] {
+                    [] => Timing::default(),
+                    _ => Timing::of_modbus(settings.line).at_least(settings.silence),
+                };
+                let describes_frames = settings.decode.is_some() || !settings.frames.is_empty();
+                Ok(Device {
+                    pipeline,
+                    listens: !bus.members.iter().any(Member::is_asked) || describes_frames,
+                    commands,
+                    bus,
+                    exchange: Exchange::new(timing),
+                    line: settings.line.copied(),
+                    set: settings.line.copied(),
+                    echoes: settings.echo,
+                    transaction: 0,
+                    turnaround: settings.turnaround,
+                    yields: false,
+                    counts: ExchangeCounts::default(),
+                })
             }
-            (pipeline, rules) => {
-                Err(pipeline.err().into_iter().chain(rules.err()).flatten().collect())
+            (pipeline, rules, bus) => {
+                let errors = pipeline.err().into_iter().chain(rules.err()).chain(bus.err());
+                Err(errors.flatten().collect())
             }
         }
     }
@@ -81,6 +149,7 @@ impl Device {
     /// The broker translates topics for AMQP: what devices put into them has no `.` and no `*`.
     pub fn for_amqp(&mut self) {
         self.pipeline.for_amqp();
+        self.bus.for_amqp();
     }
 
     /// Its reading half: frames, counts and last values.
@@ -98,11 +167,27 @@ impl Device {
         &self.commands.rules
     }
 
+    /// The devices that are asked, by name, and how they answer.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &MemberStatus)> {
+        let asked = self.bus.members.iter().filter(|member| member.is_asked());
+        asked.map(|member| (member.name.as_str(), &member.status))
+    }
+
+    /// What the line has carried besides what was asked for.
+    pub fn exchange_counts(&self) -> ExchangeCounts {
+        self.counts
+    }
+
+    /// What a person wants to know once, since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        self.bus.notices()
+    }
+
     /// The line is about to be opened: commands wait for it, those of an earlier device first.
     pub fn coming(&mut self, left: Option<Unwritten>, now: Instant) {
         if let Some(left) = left {
             self.commands.queue = left.queue;
-            self.exchange = left.exchange;
+            left.free.into_iter().for_each(|free| self.exchange.keep_silent(free));
         }
         self.commands.coming(now);
     }
@@ -112,6 +197,8 @@ impl Device {
     pub fn opened(&mut self, since: Instant) {
         self.pipeline.open(since);
         self.commands.line = Line::Open;
+        self.set = self.line;
+        self.bus.opened(since);
     }
 
     /// The line is not open any more, or could not be opened. A command that was being written cannot
@@ -125,62 +212,90 @@ impl Device {
     pub fn stop(&mut self) -> Unwritten {
         self.interrupt();
         let queue = std::mem::take(&mut self.commands.queue);
-        Unwritten { queue, exchange: std::mem::take(&mut self.exchange) }
+        Unwritten { queue, free: self.exchange.free() }
     }
 
     fn interrupt(&mut self) {
         let has_begun = self.exchange.unbegun().is_none();
-        match self.exchange.abandon() {
-            Some(command) if has_begun => self.commands.refuse(command, CommandError::Cut),
-            Some(command) => self.commands.queue.push_front(command),
-            None => {}
+        match self.exchange.end() {
+            Some(Turn { job: Job::Command(command), step: 0, .. }) if !has_begun => {
+                self.commands.queue.push_front(*command);
+            }
+            Some(Turn { job: Job::Command(command), .. }) => {
+                self.commands.refuse(*command, CommandError::Cut);
+            }
+            Some(Turn { job: Job::Poll(_), .. }) | None => {}
         }
     }
 
     /// Takes bytes as they were read and appends the messages that they complete.
     pub fn push(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Publication>) {
-        self.pipeline.push(bytes, now, out);
+        self.read(bytes, false, now, out);
     }
 
     /// As [`Device::push`], of bytes that the driver of the line says are damaged.
     pub fn push_damaged(&mut self, bytes: &[u8], now: Now, out: &mut Vec<Publication>) {
-        self.pipeline.push_damaged(bytes, now, out);
+        self.read(bytes, true, now, out);
     }
 
     /// Whether another message is to be taken now. While it is not, messages wait where they are
     /// counted.
     pub fn wants_command(&self) -> bool {
         match self.commands.line {
-            Line::Open => self.commands.queue.is_empty() && !self.exchange.is_writing(),
+            Line::Open => {
+                let is_commanded = self.exchange.turn().is_some_and(Turn::is_command);
+                self.commands.queue.is_empty() && !is_commanded
+            }
             Line::Coming { .. } => false,
             Line::Away => true,
         }
     }
 
     pub fn command(&mut self, inbound: Inbound, now: Instant) {
-        self.commands.take(inbound, now);
+        self.commands.take(inbound, &self.bus.members, now);
     }
 
-    /// What is to be written now, if anything may be. Ask again after each event.
-    pub fn transmit(&mut self, now: Instant) -> Option<bytes::Bytes> {
+    /// What the line is to do now, if anything. Ask again after each event.
+    pub fn transmit(&mut self, now: Now, out: &mut Vec<Publication>) -> Option<Transmit> {
         let Line::Open = self.commands.line else { return None };
-        if let Some(why) = self.exchange.unbegun().and_then(|command| command.is_over(now))
-            && let Some(command) = self.exchange.abandon()
+        if let Some(Turn { job: Job::Command(command), step: 0, .. }) = self.exchange.unbegun()
+            && let Some(why) = command.is_over(now.mono)
+            && let Some(Turn { job: Job::Command(command), .. }) = self.exchange.end()
         {
-            self.commands.refuse(command, why);
+            self.commands.refuse(*command, why);
         }
-        if self.exchange.is_idle(now)
-            && let Some(command) = self.commands.next(now)
+        if self.exchange.is_idle()
+            && let Some(home) = self.line
+            && self.set != self.line
         {
-            self.exchange.begin(command, now);
+            return Some(Transmit::Set(home));
         }
-        self.exchange.pending()
+        if self.exchange.is_free(now.mono) {
+            // After a command that was not answered, the others that are due come first.
+            let yields = std::mem::take(&mut self.yields) && self.bus.is_due(now.mono);
+            let command = if yields { None } else { self.commands.next(now.mono) };
+            if let Some(command) = command {
+                self.go_on(Turn::new(Job::Command(Box::new(command)), now.mono), now, out);
+            } else if let Some(place) = self.bus.next(now.mono) {
+                self.go_on(Turn::new(Job::Poll(place), now.mono), now, out);
+            }
+        }
+        self.exchange.transmit(now.mono)
+    }
+
+    /// The line has another speed or format now, or it has refused to.
+    pub fn set(&mut self, line: line::Line, now: Now, out: &mut Vec<Publication>) {
+        self.set = Some(line);
+        if let Some(turn) = self.exchange.is_set() {
+            self.go_on(turn, now, out);
+        }
     }
 
     /// The line took so many bytes of [what is to be written](Device::transmit).
-    pub fn wrote(&mut self, n: usize, now: Instant) {
-        if let Some(command) = self.exchange.wrote(n, now) {
-            self.commands.sent(command);
+    pub fn wrote(&mut self, n: usize, now: Now, out: &mut Vec<Publication>) {
+        if let Some((mut turn, end)) = self.exchange.wrote(n, now.mono) {
+            turn.written = end;
+            self.go_on(turn, now, out);
         }
     }
 
@@ -188,9 +303,15 @@ impl Device {
     pub fn deadline(&self) -> Option<Instant> {
         match self.commands.line {
             Line::Open => {
-                let writes = self.exchange.is_writing() || !self.commands.queue.is_empty();
-                let exchange = self.exchange.deadline().filter(|_| writes);
-                self.pipeline.deadline().into_iter().chain(exchange).min()
+                let exchange = if self.exchange.is_idle() {
+                    let command = (!self.commands.queue.is_empty()).then(|| self.exchange.free());
+                    let poll = self.bus.deadline().map(|due| self.exchange.free().max(Some(due)));
+                    command.into_iter().chain(poll).flatten().min()
+                } else {
+                    self.exchange.deadline()
+                };
+                let own = self.exchange.turn().and_then(Turn::deadline);
+                self.pipeline.deadline().into_iter().chain(exchange).chain(own).min()
             }
             Line::Coming { until } => Some(until),
             Line::Away => None,
@@ -198,17 +319,33 @@ impl Device {
     }
 
     /// The deadline has come and nothing was read: silence may complete a frame, a stuck write or one
-    /// that waits for the line is refused.
+    /// that waits for the line is refused, a reply is not awaited any longer.
     pub fn timeout(&mut self, now: Now, out: &mut Vec<Publication>) {
-        self.commands.expire(now.mono);
+        if self.commands.expire(now.mono) {
+            self.bus.unreachable();
+        }
         let Line::Open = self.commands.line else { return };
-        if self.pipeline.deadline().is_some_and(|due| due <= now.mono) {
+        if let Some(turn) = self.exchange.waiting()
+            && let Awaited::Frame | Awaited::OwnFrame(_) = turn.awaited
+        {
+            match &mut turn.awaited {
+                Awaited::OwnFrame(framer) => framer.timeout(now.mono),
+                _ => self.pipeline.silence(now.mono),
+            }
+            self.frames(now, out);
+        } else if self.pipeline.deadline().is_some_and(|due| due <= now.mono) {
             self.pipeline.timeout(now, out);
         }
         if self.exchange.is_stuck(now.mono)
-            && let Some(command) = self.exchange.abandon()
+            && let Some(turn) = self.exchange.end()
         {
-            self.commands.refuse(command, CommandError::Stuck);
+            match turn.job {
+                Job::Command(command) => self.commands.refuse(*command, CommandError::Stuck),
+                Job::Poll(_) => self.conclude(turn, Ending::NoAnswer, now),
+            }
+        }
+        if self.exchange.is_unanswered(now.mono) {
+            self.wait_is_over(now, out);
         }
     }
 

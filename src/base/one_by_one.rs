@@ -13,19 +13,26 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<V
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a sequence")
         }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-            let mut list = Vec::new();
-            loop {
-                // A mistake is noted, and each call goes further: see `Items`.
-                match items.next_element() {
-                    Ok(Some(item)) => list.push(item),
-                    Ok(None) => return Ok(list),
-                    Err(_) => {}
-                }
-            }
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Vec<T>, A::Error> {
+            all_items(items)
         }
     }
     from.deserialize_seq(OneByOne(PhantomData))
+}
+
+/// The good items of a list.
+pub(crate) fn all_items<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(
+    mut items: A,
+) -> Result<Vec<T>, A::Error> {
+    let mut list = Vec::new();
+    loop {
+        // A mistake is noted, and each call goes further: see `Items`.
+        match items.next_element() {
+            Ok(Some(item)) => list.push(item),
+            Ok(None) => return Ok(list),
+            Err(_) => {}
+        }
+    }
 }
 
 /// The same for a list that may be left out.
@@ -54,17 +61,27 @@ where
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a map")
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<BTreeMap<K, T>, A::Error> {
-            let mut map = BTreeMap::new();
-            loop {
-                // A mistake is noted, and each call goes further: see `Keys`.
-                match keys.next_entry() {
-                    Ok(Some((key, value))) => drop(map.insert(key, value)),
-                    Ok(None) => return Ok(map),
-                    Err(_) => {}
-                }
-            }
+        fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<BTreeMap<K, T>, A::Error> {
+            all_keys(keys)
         }
     }
     from.deserialize_map(OneByOne(PhantomData))
+}
+
+/// The good entries of a map.
+pub(crate) fn all_keys<'de, A, K, T>(mut keys: A) -> Result<BTreeMap<K, T>, A::Error>
+where
+    A: MapAccess<'de>,
+    K: Deserialize<'de> + Ord,
+    T: Deserialize<'de>,
+{
+    let mut map = BTreeMap::new();
+    loop {
+        // A mistake is noted, and each call goes further: see `Keys`.
+        match keys.next_entry() {
+            Ok(Some((key, value))) => drop(map.insert(key, value)),
+            Ok(None) => return Ok(map),
+            Err(_) => {}
+        }
+    }
 }

@@ -246,7 +246,7 @@ impl Found<'_> {
         }
         let key = path.key("command_wait");
         self.within(key, port.command_wait, seconds(0), seconds(600));
-        for (n, rule) in port.commands.iter().enumerate() {
+        for (n, rule) in port.commands.rules.iter().enumerate() {
             if let Some(most) = rule.max_age {
                 let key = path.key("commands").item(n).key("max_age");
                 self.within(key, most, seconds(1), seconds(7 * 86_400));

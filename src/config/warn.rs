@@ -6,13 +6,15 @@ use super::check::network::url_path;
 use super::load::Found;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
+use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
 use crate::device::mapping::{Mapping, Per, Slot};
+use crate::device::settings::RegisterSettings;
 use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Warns of everything in a valid configuration that looks like a slip.
 pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
@@ -45,6 +47,10 @@ pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
             found.add(path.key("name"), BLANK, WRITE_UNDERSCORE);
         }
         self::port(&path, port, found);
+        registers(&path, &port.registers, found);
+        for (name, device) in &port.devices {
+            registers(&path.key("devices").key(name.as_str()), &device.registers, found);
+        }
         if let Some(tree) = trees.get(name.as_str()) {
             words(&mut path, tree, found);
         }
@@ -75,6 +81,16 @@ fn same_adapter<'a>(config: &'a Config, adapters: &[Adapter]) -> Vec<(&'a Name, 
 const BLANK: &str =
     "a blank in a name is part of every topic, where shells and Home Assistant stumble over it";
 const WRITE_UNDERSCORE: &str = "write `_` in its place";
+
+/// Addresses that look like numbers of old manuals.
+fn registers(path: &Path, registers: &BTreeMap<String, RegisterSettings>, found: &mut Found<'_>) {
+    for (name, register) in registers {
+        if let Some(BuildError { path: place, what, remedy }) = register.warning() {
+            let path = path.key("registers").key(name).join(&place);
+            found.add(path, what, remedy.unwrap_or_default());
+        }
+    }
+}
 
 fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     let is_binary = |decode: &Decode| matches!(decode, Decode::Binary(_));

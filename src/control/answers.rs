@@ -118,6 +118,7 @@ async fn send(
         retain: false,
         since: Some(Instant::now()),
         expires: None,
+        respond: None,
         receipt: Receipt { ack: None, outcome: Some(outcome) },
     };
     match route.inbox.offer(inbound) {

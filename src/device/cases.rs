@@ -2,10 +2,11 @@
 //! the tests of framing, decoding, mapping and commands, and their documentation.
 
 use crate::base::clock::Now;
+use crate::base::line::Line;
 use crate::base::scalar::{ByteString, Span, parse_hex};
 use crate::device::inbound::{Inbound, Receipt};
 use crate::device::settings::DeviceSettings;
-use crate::device::{Device, Publication};
+use crate::device::{Device, Message, Publication, Transmit};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -86,6 +87,8 @@ pub struct Step {
     pub after: Option<Span>,
     /// How long after the step before the device must have done it. Default: 2s.
     pub within: Option<Span>,
+    /// Speed and format that the line must have then.
+    pub line: Option<Line>,
 }
 
 /// What happens to the device in a step.
@@ -131,7 +134,7 @@ impl Case {
     pub fn run(&self, settings: &DeviceSettings<'_>) -> Result<(), String> {
         let failed = |why: String| format!("{}: {why}", self.name);
         let device = Device::build(settings).map_err(|e| failed(format!("{e:?}")))?;
-        let mut stage = Stage::new(device, self.open);
+        let mut stage = Stage::new(device, settings.line.copied(), self.open);
         let ran = match (&self.input[..], &self.steps[..]) {
             (input, []) => stage.read_all(input).and_then(|()| stage.compare(&self.messages)),
             ([], steps) if self.messages.is_empty() => stage.play(steps),
@@ -147,6 +150,8 @@ struct Stage {
     /// How many bytes the line takes.
     room: usize,
     now: Now,
+    /// Speed and format of the line, once the device has changed them or the settings say them.
+    line: Option<Line>,
     /// When the line was silent for long enough.
     start: Now,
     messages: Vec<Publication>,
@@ -155,26 +160,32 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(mut device: Device, open: Open) -> Stage {
+    fn new(mut device: Device, line: Option<Line>, open: Open) -> Stage {
         // Any set clock does: time stamps are compared too.
         let wall = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let now = Now { wall, ..Now::read() };
         device.opened(now.mono);
         let start = match open {
-            Open::Synchronised => now.after(Duration::from_secs(1)),
-            Open::Middle => now,
+            // A device that is asked speaks when it was asked.
+            Open::Synchronised if device.members().next().is_none() => {
+                now.after(Duration::from_secs(1))
+            }
+            Open::Synchronised | Open::Middle => now,
         };
         let (room, messages, outcomes) = (usize::MAX, Vec::new(), VecDeque::new());
-        Stage { device, room, now, start, messages, outcomes }
+        Stage { device, room, now, line, start, messages, outcomes }
     }
 
     /// One thing that the device does by itself until then, if it does any.
     fn advance(&mut self, until: Now) -> bool {
-        let pending = self.device.transmit(self.now.mono);
-        if let Some(mut bytes) = pending.filter(|_| self.room > 0) {
+        let transmit = self.device.transmit(self.now, &mut self.messages);
+        if let Some(Transmit::Set(line)) = transmit {
+            self.line = Some(line);
+            self.device.set(line, self.now, &mut self.messages);
+        } else if let Some(Transmit::Write(mut bytes)) = transmit.filter(|_| self.room > 0) {
             bytes.truncate(self.room);
             self.room -= bytes.len();
-            self.device.wrote(bytes.len(), self.now.mono);
+            self.device.wrote(bytes.len(), self.now, &mut self.messages);
             self.outcomes.push_back((self.now, Outcome::Written(bytes)));
         } else if let Some(due) = self.device.deadline().filter(|due| *due <= until.mono) {
             self.now = self.now.after(due.saturating_duration_since(self.now.mono));
@@ -198,14 +209,19 @@ impl Stage {
     }
 
     fn collect(&mut self) {
-        for Publication { message, .. } in self.messages.drain(..) {
+        let published = |message: Message| {
             let payload = String::from_utf8_lossy(&message.payload).into_owned();
-            let published = Outcome::Message(message.topic.to_string(), payload);
-            self.outcomes.push_back((self.now, published));
+            Outcome::Message(message.topic.to_string(), payload)
+        };
+        for Publication { message, .. } in self.messages.drain(..) {
+            self.outcomes.push_back((self.now, published(message)));
         }
         for concluded in self.device.concluded() {
             if let Err(why) = concluded.result {
                 self.outcomes.push_back((self.now, Outcome::Refused(why.to_string())));
+            }
+            for message in concluded.messages {
+                self.outcomes.push_back((self.now, published(message)));
             }
         }
     }
@@ -244,6 +260,7 @@ impl Stage {
         let after = step.after.map_or(Duration::ZERO, Span::duration);
         let event = step.event()?;
         if let Event::Expected(expected) = event {
+            self.expect_line(step.line)?;
             return self.expect(&expected, after, step.within.map_or(PATIENCE, Span::duration));
         }
         // Without time between them, nothing comes between two steps.
@@ -253,6 +270,7 @@ impl Stage {
         if let Some((_, outcome)) = self.outcomes.front() {
             return Err(format!("before it came\n  {outcome}"));
         }
+        self.expect_line(step.line)?;
         match event {
             Event::Read(bytes) => self.read(bytes),
             Event::Command(Content { topic, payload }) => {
@@ -262,6 +280,7 @@ impl Stage {
                     retain: false,
                     since: Some(self.now.mono),
                     expires: None,
+                    respond: None,
                     receipt: Receipt::default(),
                 };
                 self.device.command(inbound, self.now.mono);
@@ -271,6 +290,17 @@ impl Stage {
             Event::Expected(_) => {}
         }
         Ok(())
+    }
+
+    /// What the device still wants to do at once is done before.
+    fn expect_line(&mut self, expected: Option<Line>) -> Result<(), String> {
+        match expected {
+            Some(line) if self.line != Some(line) => {
+                let now = self.line.map_or("unknown".into(), |line| line.to_string());
+                Err(format!("expected the line to be {line}, it is {now}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn expect(
@@ -314,6 +344,9 @@ impl Stage {
                 "no_value" => counts.no_value,
                 "passed_over" => counts.passed_over,
                 "unmatched" => counts.unmatched,
+                "stray" => self.device.exchange_counts().stray,
+                "foreign" => self.device.exchange_counts().foreign,
+                "echoes" => self.device.exchange_counts().echoes,
                 _ => return Err(format!("no count {name}")),
             };
             if got != *expected {

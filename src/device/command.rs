@@ -1,19 +1,22 @@
 //! A message from the broker → bytes for a port.
 
+use super::member::Member;
+use super::named::{Named, NamedCommand, Owner};
+use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Span, parse_hex};
+pub use crate::codec::encode::LONGEST;
+use crate::codec::encode::Send;
 use crate::device::mapping::{Names, Slot, Template};
 use crate::device::settings::DeviceSettings;
-use crate::mqtt::topic::{Qos, TopicFilter, check_fit};
+use crate::mqtt::topic::{Qos, Topic, TopicFilter, check_fit};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The longest command in bytes. A device's input buffer is smaller by far; a broker must not make
-/// us hold more.
-pub const LONGEST: usize = 4096;
-
-/// A running command rule of one port.
+/// A running command of one port.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// What the MQTT task subscribes to for it.
@@ -26,6 +29,33 @@ pub struct Command {
     pub pause: Duration,
     /// A message that is older is refused.
     pub max_age: Option<Duration>,
+    /// Where its result and the state that it sets are published.
+    pub(super) topics: Option<CommandTopics>,
+    /// Which device of the bus it is for.
+    pub(super) member: Option<usize>,
+    pub(super) how: How,
+}
+
+/// Where a command with a name is answered.
+#[derive(Clone, Debug)]
+pub(super) struct CommandTopics {
+    pub(super) result: Topic,
+    pub(super) state: Topic,
+}
+
+/// How a payload becomes bytes.
+#[derive(Clone, Debug)]
+pub(super) enum How {
+    /// By a text around it.
+    Rule(Text),
+    Named(Box<Named>),
+    /// Into a register of the member, by its number.
+    Register(usize),
+}
+
+/// The text of a command with the payload in it.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
     /// Whether the command is made of bytes and not of text.
     hex: bool,
     pieces: Vec<Piece>,
@@ -33,8 +63,11 @@ pub struct Command {
     ends: Vec<Vec<u8>>,
 }
 
-/// The running rules of a device, or all that is wrong with them.
-pub fn build_all(device: &DeviceSettings<'_>) -> Result<Vec<Command>, Vec<BuildError>> {
+/// The running commands of a port, or all that is wrong with them.
+pub(super) fn build_all(
+    device: &DeviceSettings<'_>,
+    members: &[Member],
+) -> Result<Vec<Command>, Vec<BuildError>> {
     let (mut commands, mut errors) = (Vec::new(), Vec::new());
     for (n, rule) in device.commands.iter().enumerate() {
         match Command::build(rule, &device.names) {
@@ -42,12 +75,38 @@ pub fn build_all(device: &DeviceSettings<'_>) -> Result<Vec<Command>, Vec<BuildE
             Err(error) => errors.push(error.item(n).at("commands")),
         }
     }
+    for (n, (settings, member)) in device.members.iter().zip(members).enumerate() {
+        let below = |error: BuildError| match settings.key {
+            Some(key) => error.at(key).at("devices"),
+            None => error,
+        };
+        let owner = Owner {
+            names: settings.names,
+            address: settings.address,
+            checksum: member.checksum.clone(),
+            line: device.line,
+            polls: member.polls.iter().map(|poll| poll.name.as_str()).collect(),
+        };
+        for (name, named) in settings.commands {
+            match Command::named(name, named, n, &owner) {
+                Ok(command) => commands.push(command),
+                Err(error) => errors.push(below(error.at(name).at("commands"))),
+            }
+        }
+        for (at, register) in member.registers.iter().enumerate().filter(|(_, it)| it.is_writable())
+        {
+            match Command::register(&register.name, at, n, &owner) {
+                Ok(command) => commands.push(command),
+                Err(error) => errors.push(below(error.at(&register.name).at("registers"))),
+            }
+        }
+    }
     if errors.is_empty() { Ok(commands) } else { Err(errors) }
 }
 
 /// A piece of what is written.
 #[derive(Clone, Debug)]
-enum Piece {
+pub(super) enum Piece {
     Bytes(Vec<u8>),
     Payload,
 }
@@ -70,6 +129,18 @@ pub enum CommandError {
     /// No rule of the port takes the topic: the broker keeps a subscription that a reload ended.
     #[error("the port has no command for this topic")]
     NoRule,
+    /// The payload is none that the command takes.
+    #[error("{0}")]
+    Payload(String),
+    /// The device refuses: a Modbus exception by its name, or what `refused` says.
+    #[error("{0}")]
+    Device(String),
+    /// The device did not answer, so that nobody knows what became of it.
+    #[error("no answer from {0}")]
+    NoAnswer(String),
+    /// What was read back differs from what was written.
+    #[error("is {0}")]
+    NotTaken(String),
     /// Older than its rule's `max_age`, or nobody knows how old.
     #[error("it is older than `max_age`")]
     TooOld,
@@ -100,6 +171,24 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// As the result of the command says it.
+    pub(super) fn result(&self) -> String {
+        match self {
+            CommandError::Device(why) => why.clone(),
+            CommandError::NoAnswer(_) => format!("unknown: {self}"),
+            CommandError::NotTaken(_) => format!("not taken: {self}"),
+            _ => format!("refused: {self}"),
+        }
+    }
+
+    /// Whether something was written before it went wrong.
+    pub fn is_late(&self) -> bool {
+        matches!(
+            self,
+            CommandError::Device(_) | CommandError::NoAnswer(_) | CommandError::NotTaken(_)
+        )
+    }
+
     /// The port is not open, for this reason if there was one.
     pub fn away(error: Option<&str>) -> CommandError {
         CommandError::Away(error.unwrap_or("not opened yet").into())
@@ -126,9 +215,64 @@ impl Command {
             retained: rule.retained,
             pause: rule.pause.duration(),
             max_age: rule.max_age.map(Span::duration),
-            hex,
-            pieces,
-            ends,
+            topics: None,
+            member: None,
+            how: How::Rule(Text { hex, pieces, ends }),
+        })
+    }
+
+    /// The running command of this name, of the member of this number.
+    fn named(
+        name: &str,
+        settings: &NamedCommand,
+        member: usize,
+        owner: &Owner<'_>,
+    ) -> Result<Command, BuildError> {
+        let how = How::Named(Box::new(settings.build(owner)?));
+        let command = Command::below(name, member, how, owner)?;
+        Ok(Command {
+            qos: settings.qos,
+            retained: settings.retained,
+            pause: settings.pause.map_or(command.pause, Span::duration),
+            max_age: settings.max_age.map(Span::duration),
+            ..command
+        })
+    }
+
+    /// The running command that writes a register.
+    fn register(
+        name: &str,
+        register: usize,
+        member: usize,
+        owner: &Owner<'_>,
+    ) -> Result<Command, BuildError> {
+        let command = Command::below(name, member, How::Register(register), owner)?;
+        // Requests have a silence of their own.
+        Ok(Command { pause: Duration::ZERO, ..command })
+    }
+
+    /// A command below the topics of its device.
+    fn below(
+        name: &str,
+        member: usize,
+        how: How,
+        owner: &Owner<'_>,
+    ) -> Result<Command, BuildError> {
+        let base = format!("{}/{}/{name}", owner.names.gateway, owner.names.device);
+        let topic = |end: &str| -> Result<Topic, BuildError> {
+            check_fit(&base)?;
+            Ok(format!("{base}{end}").parse::<Topic>()?)
+        };
+        let topics = CommandTopics { result: topic("/result")?, state: topic("")? };
+        Ok(Command {
+            filter: topic("/set")?.as_str().parse()?,
+            qos: Qos::default(),
+            retained: false,
+            pause: CommandRule::default_pause().duration(),
+            max_age: None,
+            topics: Some(topics),
+            member: Some(member),
+            how,
         })
     }
 
@@ -148,22 +292,29 @@ impl Command {
         Ok(of_rule.into_iter().chain(of_sender).min_by_key(|(at, _)| *at))
     }
 
+    /// Where the payload is published as the state of the device, if that is all that is known of it.
+    pub(super) fn assumed_state(&self) -> Option<Topic> {
+        let is_assumed = matches!(&self.how, How::Named(named) if named.is_assumed);
+        self.topics.as_ref().filter(|_| is_assumed).map(|topics| topics.state.clone())
+    }
+
+    /// Whether a message is one that the command takes at all.
+    pub(super) fn admit(&self, retain: bool) -> Result<(), CommandError> {
+        if retain && !self.retained { Err(CommandError::Retained) } else { Ok(()) }
+    }
+}
+
+impl Text {
     /// The bytes to write for a message.
     ///
     /// In a text command the payload must not contain what ends or alters the command: control
     /// characters, and what follows the payload. With a line break, who may switch a relay could send
     /// the device anything. After `hex:` every byte is let through.
-    pub fn bytes(&self, payload: &[u8], retain: bool) -> Result<Bytes, CommandError> {
-        if retain && !self.retained {
-            return Err(CommandError::Retained);
-        }
+    pub(super) fn bytes(&self, payload: &[u8]) -> Result<Bytes, CommandError> {
         if !self.hex && has_control(payload) {
             return Err(CommandError::Control);
         }
-        let contains = |end: &&Vec<u8>| payload.windows(end.len()).any(|part| part == **end);
-        if let Some(end) = self.ends.iter().find(contains) {
-            return Err(CommandError::Ends(String::from_utf8_lossy(end).into_owned()));
-        }
+        refuse_ends(payload, &self.ends)?;
         let mut bytes = Vec::new();
         for piece in &self.pieces {
             match piece {
@@ -177,6 +328,23 @@ impl Command {
         }
         Ok(bytes.into())
     }
+}
+
+fn refuse_ends(payload: &[u8], ends: &[Vec<u8>]) -> Result<(), CommandError> {
+    let contains = |end: &&Vec<u8>| payload.windows(end.len()).any(|part| part == **end);
+    match ends.iter().find(contains) {
+        Some(end) => Err(CommandError::Ends(String::from_utf8_lossy(end).into_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a payload that may end or alter the text that it is put into as `{value}`.
+pub(super) fn check_free(payload: &[u8], send: &Send) -> Result<(), CommandError> {
+    if has_control(payload) {
+        return Err(CommandError::Control);
+    }
+    let ends: Vec<Vec<u8>> = send.behind("value").map(<[u8]>::to_vec).collect();
+    refuse_ends(payload, &ends)
 }
 
 /// Whether text contains what a line or a device may take for more than a character of it: control
@@ -237,6 +405,60 @@ fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), BuildError> {
     error.map_or(Ok((pieces, hex)), Err)
 }
 
+/// The commands of a port: a map by name, or a list of rules with topics of their own.
+#[derive(Clone, Debug, Default)]
+pub struct CommandSettings {
+    pub rules: Vec<CommandRule>,
+    pub named: BTreeMap<String, NamedCommand>,
+}
+
+impl<'de> Deserialize<'de> for CommandSettings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<CommandSettings, D::Error> {
+        struct ListOrMap;
+        impl<'de> de::Visitor<'de> for ListOrMap {
+            type Value = CommandSettings;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                items: A,
+            ) -> Result<CommandSettings, A::Error> {
+                let rules = one_by_one::all_items(items)?;
+                Ok(CommandSettings { rules, ..CommandSettings::default() })
+            }
+            fn visit_map<A: de::MapAccess<'de>>(
+                self,
+                keys: A,
+            ) -> Result<CommandSettings, A::Error> {
+                let named = one_by_one::all_keys(keys)?;
+                Ok(CommandSettings { named, ..CommandSettings::default() })
+            }
+        }
+        from.deserialize_any(ListOrMap)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for CommandSettings {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CommandSettings".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let (rule, named) =
+            (generator.subschema_for::<CommandRule>(), generator.subschema_for::<NamedCommand>());
+        schemars::json_schema!({
+            "anyOf": [
+                {"type": "array", "items": rule},
+                {"type": "object", "additionalProperties": named},
+            ]
+        })
+    }
+}
+
 /// A message from the broker that is written to the port.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -288,8 +510,13 @@ mod tests {
         Command::build(&rule, &Names { gateway: "gw", port: "p", device: "dev" })
     }
 
+    fn bytes(command: &Command, payload: &[u8]) -> Result<Vec<u8>, CommandError> {
+        let How::Rule(text) = &command.how else { panic!("{command:?}") };
+        text.bytes(payload).map(|bytes| bytes.to_vec())
+    }
+
     fn sent(yaml: &str, payload: &[u8]) -> Result<Vec<u8>, CommandError> {
-        command(yaml).unwrap().bytes(payload, false).map(|bytes| bytes.to_vec())
+        bytes(&command(yaml).unwrap(), payload)
     }
 
     #[test]
@@ -374,7 +601,7 @@ mod tests {
     fn a_message_kept_by_the_broker_is_taken_on_demand_only() {
         let command = |yaml| command(yaml).unwrap();
         let once = command("{topic: a, send: x}");
-        assert_eq!(once.bytes(b"", true), Err(CommandError::Retained));
-        assert!(command("{topic: a, send: x, retained: true}").bytes(b"", true).is_ok());
+        assert_eq!(once.admit(true), Err(CommandError::Retained));
+        assert!(command("{topic: a, send: x, retained: true}").admit(true).is_ok());
     }
 }

@@ -1,7 +1,11 @@
 //! The commands of a device: what waits to be written, for how long, and what becomes of each.
 
-use super::command::{Command, CommandError};
-use super::inbound::{Inbound, Receipt};
+use super::command::{Command, CommandError, How};
+use super::inbound::{Inbound, Receipt, Respond};
+use super::member::Member;
+use super::step::Reply;
+use crate::codec::modbus::{Mode, Request};
+use crate::mqtt::message::Message;
 use crate::mqtt::topic::Topic;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -36,12 +40,49 @@ pub(super) enum Line {
 pub(super) struct PendingCommand {
     pub(super) topic: Topic,
     pub(super) receipt: Receipt,
-    /// All of it.
+    /// What is written first, all of it.
     pub(super) bytes: Bytes,
     /// Least time between it and the next one.
     pub(super) pause: Duration,
     /// From then on it must not begin, and why.
     pub(super) stale: Option<(Instant, CommandError)>,
+    pub(super) plan: Plan,
+    /// Its payload, for the state that it sets.
+    payload: Bytes,
+    /// How often it was written without an answer.
+    pub(super) tries: u8,
+    report: Report,
+}
+
+/// What is awaited when a command was written.
+#[derive(Clone, Debug)]
+pub(super) enum Plan {
+    Nothing,
+    /// A frame that this says, then perhaps a poll.
+    Reply {
+        member: usize,
+        reply: Box<Reply>,
+        then: Option<String>,
+    },
+    /// Nothing, then a poll.
+    Poll {
+        member: usize,
+        then: String,
+    },
+    /// The answer to a Modbus request that writes a register of the member; then it is read back.
+    Register {
+        member: usize,
+        register: usize,
+        request: Request,
+    },
+}
+
+/// Where the result of a command goes, and the state that it sets.
+#[derive(Clone, Debug, Default)]
+struct Report {
+    result: Option<Topic>,
+    state: Option<Topic>,
+    respond: Option<Respond>,
 }
 
 /// What became of a command: its bytes when it was written, or why it was refused. Its owner reports
@@ -51,9 +92,79 @@ pub struct Concluded {
     pub topic: Topic,
     pub receipt: Receipt,
     pub result: Result<Bytes, CommandError>,
+    /// What is published besides: the result, and the state that was set.
+    pub messages: Vec<Message>,
+}
+
+impl Report {
+    /// What is published of a command with this payload. `has_answered`: the device said that it is done.
+    fn messages(
+        self,
+        payload: Bytes,
+        result: Result<(), &CommandError>,
+        has_answered: bool,
+    ) -> Vec<Message> {
+        let text = match result {
+            Ok(()) if has_answered => "done".to_owned(),
+            Ok(()) => "sent".to_owned(),
+            Err(why) => why.result(),
+        };
+        let state = self.state.filter(|_| result.is_ok()).map(|topic| Message::new(topic, payload));
+        let result = match (self.respond, self.result) {
+            (Some(respond), _) => Some(respond.message(text)),
+            (None, Some(topic)) => Some(Message::new(topic, text)),
+            (None, None) => None,
+        };
+        state.into_iter().chain(result).collect()
+    }
+}
+
+/// What is written for a payload, and awaited then.
+fn make(
+    command: &Command,
+    payload: &Bytes,
+    members: &[Member],
+) -> Result<(Bytes, Plan), CommandError> {
+    let text = || {
+        let text = std::str::from_utf8(payload);
+        text.map_err(|_| CommandError::Payload("it is not text in UTF-8".into()))
+    };
+    let member = command.member.unwrap_or_default();
+    match &command.how {
+        How::Rule(rule) => Ok((rule.bytes(payload)?, Plan::Nothing)),
+        How::Named(named) => {
+            let plan = match (&named.reply, &named.then) {
+                (Some(reply), then) => {
+                    Plan::Reply { member, reply: Box::new(reply.clone()), then: then.clone() }
+                }
+                (None, Some(then)) => Plan::Poll { member, then: then.clone() },
+                (None, None) => Plan::Nothing,
+            };
+            Ok((named.bytes(text()?)?, plan))
+        }
+        How::Register(register) => {
+            let found = members.get(member).and_then(|member| member.registers.get(*register));
+            let running = found.ok_or(CommandError::NoRule)?;
+            let request = running.encode(text()?);
+            let request = request.map_err(|why| CommandError::Payload(why.to_string()))?;
+            // The frame is made when it is written; this one has the same length.
+            let bytes = request.encode(Mode::Rtu, 0, 0).into();
+            Ok((bytes, Plan::Register { member, register: *register, request }))
+        }
+    }
 }
 
 impl PendingCommand {
+    pub(super) fn concluded(
+        self,
+        result: Result<(), CommandError>,
+        has_answered: bool,
+    ) -> Concluded {
+        let PendingCommand { topic, receipt, bytes, payload, report, .. } = self;
+        let messages = report.messages(payload, result.as_ref().map(|_| ()), has_answered);
+        Concluded { topic, receipt, result: result.map(|()| bytes), messages }
+    }
+
     /// Why it is not to be written any more, if it has not begun.
     pub(super) fn is_over(&self, now: Instant) -> Option<CommandError> {
         if self.receipt.is_abandoned() {
@@ -83,35 +194,50 @@ impl Commands {
     }
 
     /// Makes a message into commands, one for each rule that wants it.
-    pub(super) fn take(&mut self, inbound: Inbound, now: Instant) {
-        let Inbound { topic, payload, retain, since, expires, receipt } = inbound;
+    pub(super) fn take(&mut self, inbound: Inbound, members: &[Member], now: Instant) {
+        let Inbound { topic, payload, retain, since, expires, respond, receipt } = inbound;
         let mut is_wanted = false;
         for rule in self.rules.iter().filter(|rule| rule.filter.matches(topic.as_str())) {
             is_wanted = true;
             let made = match self.line {
                 Line::Away => Err(CommandError::away(self.why.as_deref())),
-                Line::Open | Line::Coming { .. } => rule.bytes(&payload, retain),
+                Line::Open | Line::Coming { .. } => {
+                    rule.admit(retain).and_then(|()| make(rule, &payload, members))
+                }
             };
-            let made = made.and_then(|bytes| Ok((bytes, rule.stale(since, expires)?)));
+            let made = made.and_then(|made| Ok((made, rule.stale(since, expires)?)));
             let (topic, receipt) = (topic.clone(), receipt.share());
+            let report = Report {
+                result: rule.topics.as_ref().map(|topics| topics.result.clone()),
+                state: rule.assumed_state(),
+                respond: respond.clone().filter(|_| rule.topics.is_some()),
+            };
             match made {
-                Ok((bytes, stale)) if !bytes.is_empty() => self.queue.push_back(PendingCommand {
-                    topic,
-                    receipt,
-                    bytes,
-                    pause: rule.pause,
-                    stale,
-                }),
+                Ok(((bytes, plan), stale)) if !bytes.is_empty() => {
+                    self.queue.push_back(PendingCommand {
+                        topic,
+                        receipt,
+                        bytes,
+                        pause: rule.pause,
+                        stale,
+                        plan,
+                        payload: payload.clone(),
+                        tries: 0,
+                        report,
+                    });
+                }
                 // Nothing to write is written at once.
                 made => {
-                    let result = made.map(|(bytes, _)| bytes);
-                    self.concluded.push(Concluded { topic, receipt, result });
+                    let result = made.map(|((bytes, _), _)| bytes);
+                    let messages =
+                        report.messages(payload.clone(), result.as_ref().map(|_| ()), false);
+                    self.concluded.push(Concluded { topic, receipt, result, messages });
                 }
             }
         }
         if !is_wanted {
             let (receipt, result) = (receipt.share(), Err(CommandError::NoRule));
-            self.concluded.push(Concluded { topic, receipt, result });
+            self.concluded.push(Concluded { topic, receipt, result, messages: Vec::new() });
         }
         receipt.acknowledge();
         self.expire(now);
@@ -128,32 +254,25 @@ impl Commands {
         None
     }
 
-    /// Refuses what has waited for too long for the line.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if matches!(self.line, Line::Coming { until } if until <= now) {
+    /// Refuses what has waited for too long for the line. Returns whether the line is away from now on.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let is_over = matches!(self.line, Line::Coming { until } if until <= now);
+        if is_over {
             self.line = Line::Away;
             for command in std::mem::take(&mut self.queue) {
                 self.refuse(command, CommandError::away(self.why.as_deref()));
             }
         }
+        is_over
     }
 
     pub(super) fn refuse(&mut self, command: PendingCommand, why: CommandError) {
-        self.conclude(command, |_| Err(why));
+        self.concluded.push(command.concluded(Err(why), false));
     }
 
-    /// A command was written in full.
-    pub(super) fn sent(&mut self, command: PendingCommand) {
-        self.conclude(command, Ok);
-    }
-
-    fn conclude(
-        &mut self,
-        command: PendingCommand,
-        result: impl FnOnce(Bytes) -> Result<Bytes, CommandError>,
-    ) {
-        let PendingCommand { topic, receipt, bytes, .. } = command;
-        self.concluded.push(Concluded { topic, receipt, result: result(bytes) });
+    /// A command was written in full. `has_answered`: its device says that it is done.
+    pub(super) fn sent(&mut self, command: PendingCommand, has_answered: bool) {
+        self.concluded.push(command.concluded(Ok(()), has_answered));
     }
 
     /// What became of commands since the last call.
@@ -168,8 +287,8 @@ mod tests {
     use crate::device::command::{CommandError, CommandRule};
     use crate::device::inbound::{Inbound, Receipt};
     use crate::device::mapping::Names;
-    use crate::device::settings::{DeviceSettings, Framing};
-    use crate::device::{Device, Unwritten};
+    use crate::device::settings::{DeviceSettings, Framing, Mode};
+    use crate::device::{Device, Transmit, Unwritten};
     use std::time::Duration;
 
     const PAUSE: Duration = Duration::from_millis(50);
@@ -199,6 +318,11 @@ mod tests {
                 frames: &[],
                 commands: &[rule],
                 command_wait: WAIT,
+                members: Vec::new(),
+                mode: Mode::Rtu,
+                silence: None,
+                turnaround: Duration::ZERO,
+                echo: None,
             };
             Bench { device: Device::build(&settings).unwrap(), now: Now::read() }
         }
@@ -218,18 +342,20 @@ mod tests {
                 retain: false,
                 since: Some(self.now.mono),
                 expires: None,
+                respond: None,
                 receipt: Receipt::default(),
             };
             self.device.command(inbound, self.now.mono);
         }
 
         fn transmit(&mut self) -> Option<String> {
-            let bytes = self.device.transmit(self.now.mono)?;
+            let transmit = self.device.transmit(self.now, &mut Vec::new())?;
+            let Transmit::Write(bytes) = transmit else { panic!("{transmit:?}") };
             Some(String::from_utf8(bytes.to_vec()).unwrap())
         }
 
         fn wrote(&mut self, n: usize) {
-            self.device.wrote(n, self.now.mono);
+            self.device.wrote(n, self.now, &mut Vec::new());
         }
 
         /// Lets time pass, and the device do what is due then.

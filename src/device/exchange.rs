@@ -1,175 +1,228 @@
-//! Who may write on a half-duplex line: one write at a time, and a pause behind it. Sans-io.
+//! Who may write on a half-duplex line: one turn at a time, and a silence between any two frames.
+//! Sans-io.
 
-use super::commands::PendingCommand;
+use super::Transmit;
+use crate::base::line::Line;
 use bytes::{Buf, Bytes};
 use std::time::{Duration, Instant};
 
 /// How long the line may refuse to take a byte of a write.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The state of the line, as far as writing goes.
-#[derive(Debug, Default)]
-pub(super) enum Exchange {
+/// What a line's speed and settings say about time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timing {
+    /// Least silence between any two frames, whoever sends them.
+    pub(super) silence: Duration,
+    /// Time of one character; nothing where the speed is not known.
+    pub(super) character: Duration,
+}
+
+impl Timing {
+    /// Of a line of this speed. The silence is 3.5 characters, and 1.75 ms above 19200 baud (Modbus
+    /// over Serial Line V1.02, 2.5.1.1).
+    pub(super) fn of_modbus(line: Option<&Line>) -> Timing {
+        const FAST: Duration = Duration::from_micros(1750);
+        let Some(line) = line else { return Timing::default() };
+        let silence = if line.baud > 19_200 { FAST } else { line.time_of(3.5) };
+        Timing { silence, character: line.time_of(1.0) }
+    }
+
+    /// With a silence of at least this length.
+    pub(super) fn at_least(self, silence: Option<Duration>) -> Timing {
+        Timing { silence: silence.unwrap_or_default().max(self.silence), ..self }
+    }
+
+    /// How long so many bytes take on the line.
+    pub(super) fn time_of(&self, bytes: usize) -> Duration {
+        self.character.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+}
+
+/// The state of the line. A turn `T` is what is written, and what it waits for then.
+#[derive(Debug)]
+pub(super) struct Exchange<T> {
+    state: State<T>,
+    timing: Timing,
+    /// No write begins before.
+    free: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State<T> {
     /// The next write may begin.
-    #[default]
     Idle,
-    /// A command is being written.
     Writing {
-        command: PendingCommand,
-        /// What is left of it.
+        turn: T,
+        /// All of it, and what is left.
+        bytes: Bytes,
         left: Bytes,
+        since: Instant,
         /// Until then the line must take the next byte.
         due: Instant,
     },
-    /// No write begins before `until`.
-    Quiet { until: Instant },
+    /// The line is to have another speed or format, once the last bit that was written is out.
+    Setting { turn: T, line: Line },
+    /// Until `due` the reply may come, or a pause lasts.
+    Waiting { turn: T, due: Instant },
 }
 
-impl Exchange {
+impl<T> Exchange<T> {
+    pub(super) fn new(timing: Timing) -> Exchange<T> {
+        Exchange { state: State::Idle, timing, free: None }
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// No write begins before.
+    pub(super) fn free(&self) -> Option<Instant> {
+        self.free
+    }
+
     /// Whether a write may begin now.
-    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
-        if matches!(self, Exchange::Quiet { until } if *until <= now) {
-            *self = Exchange::Idle;
-        }
-        matches!(self, Exchange::Idle)
+    pub(super) fn is_free(&self, now: Instant) -> bool {
+        matches!(self.state, State::Idle) && self.free.is_none_or(|free| free <= now)
     }
 
-    pub(super) fn is_writing(&self) -> bool {
-        matches!(self, Exchange::Writing { .. })
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
     }
 
-    /// Begins a write. The exchange must be idle.
-    pub(super) fn begin(&mut self, command: PendingCommand, now: Instant) {
-        let left = command.bytes.clone();
-        *self = Exchange::Writing { command, left, due: now + WRITE_DEADLINE };
-    }
-
-    /// What is to be written now.
-    pub(super) fn pending(&self) -> Option<Bytes> {
-        match self {
-            Exchange::Writing { left, .. } => Some(left.clone()),
-            Exchange::Idle | Exchange::Quiet { .. } => None,
+    /// What is under way.
+    pub(super) fn turn(&self) -> Option<&T> {
+        match &self.state {
+            State::Writing { turn, .. }
+            | State::Setting { turn, .. }
+            | State::Waiting { turn, .. } => Some(turn),
+            State::Idle => None,
         }
     }
 
-    /// The line took so many bytes of [what is pending](Exchange::pending). Returns the command that
-    /// is written in full with them.
-    pub(super) fn wrote(&mut self, n: usize, now: Instant) -> Option<PendingCommand> {
-        let Exchange::Writing { left, due, command } = self else { return None };
+    /// Begins a write. It is held back until the line was silent for long enough.
+    pub(super) fn begin(&mut self, turn: T, bytes: Bytes, now: Instant) {
+        let (left, due) = (bytes.clone(), now + WRITE_DEADLINE);
+        self.state = State::Writing { turn, bytes, left, since: now, due };
+    }
+
+    /// What the line is to do now.
+    pub(super) fn transmit(&mut self, now: Instant) -> Option<Transmit> {
+        match &mut self.state {
+            State::Writing { left, bytes, since, due, .. } => {
+                let has_begun = left.len() < bytes.len();
+                if !has_begun && self.free.is_some_and(|free| free > now) {
+                    return None;
+                }
+                if !has_begun && *since < now {
+                    (*since, *due) = (now, now + WRITE_DEADLINE);
+                }
+                Some(Transmit::Write(left.clone()))
+            }
+            State::Setting { line, .. } => Some(Transmit::Set(*line)),
+            State::Idle | State::Waiting { .. } => None,
+        }
+    }
+
+    /// The turn goes on once the line has this setting.
+    pub(super) fn set(&mut self, turn: T, line: Line) {
+        self.state = State::Setting { turn, line };
+    }
+
+    /// The line has the setting that a turn waits for: the turn.
+    pub(super) fn is_set(&mut self) -> Option<T> {
+        if !matches!(self.state, State::Setting { .. }) {
+            return None;
+        }
+        self.end()
+    }
+
+    /// The line took so many bytes of [what is pending](Exchange::pending). Returns the turn that is
+    /// written in full with them, and when its last bit is out.
+    pub(super) fn wrote(&mut self, n: usize, now: Instant) -> Option<(T, Instant)> {
+        let State::Writing { left, due, bytes, since, .. } = &mut self.state else { return None };
         left.advance(n.min(left.len()));
         *due = now + WRITE_DEADLINE;
         if !left.is_empty() {
             return None;
         }
-        let quiet = Exchange::Quiet { until: now + command.pause };
-        self.replace(quiet)
+        // The driver takes bytes faster than the line.
+        let end = now.max(*since + self.timing.time_of(bytes.len()));
+        self.keep_silent(end + self.timing.silence);
+        let State::Writing { turn, .. } = self.replace(State::Idle) else { return None };
+        Some((turn, end))
     }
 
-    /// The command of which not a byte was taken yet.
-    pub(super) fn unbegun(&self) -> Option<&PendingCommand> {
-        match self {
-            Exchange::Writing { command, left, .. } if left.len() == command.bytes.len() => {
-                Some(command)
-            }
+    /// Something was read just now.
+    pub(super) fn received(&mut self, now: Instant) {
+        self.keep_silent(now + self.timing.silence);
+    }
+
+    /// No write begins before `until`.
+    pub(super) fn keep_silent(&mut self, until: Instant) {
+        self.free = self.free.max(Some(until));
+    }
+
+    /// No write begins for this time from when one may.
+    pub(super) fn keep_silent_for(&mut self, time: Duration) {
+        self.free = self.free.map(|free| free + time);
+    }
+
+    /// What was written waits for its reply.
+    pub(super) fn wait(&mut self, turn: T, due: Instant) {
+        self.state = State::Waiting { turn, due };
+    }
+
+    /// The turn that waits for a reply.
+    pub(super) fn waiting(&mut self) -> Option<&mut T> {
+        match &mut self.state {
+            State::Waiting { turn, .. } => Some(turn),
+            State::Idle | State::Writing { .. } | State::Setting { .. } => None,
+        }
+    }
+
+    /// The turn of which not a byte was taken yet.
+    pub(super) fn unbegun(&self) -> Option<&T> {
+        match &self.state {
+            State::Writing { turn, left, bytes, .. } if left.len() == bytes.len() => Some(turn),
             _ => None,
+        }
+    }
+
+    /// Ends the turn, whatever its state is.
+    pub(super) fn end(&mut self) -> Option<T> {
+        match self.replace(State::Idle) {
+            State::Writing { turn, .. }
+            | State::Setting { turn, .. }
+            | State::Waiting { turn, .. } => Some(turn),
+            State::Idle => None,
         }
     }
 
     /// Whether the line has taken no byte for too long.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        matches!(self, Exchange::Writing { due, .. } if *due <= now)
+        matches!(self.state, State::Writing { due, .. } if due <= now)
     }
 
-    /// Gives up the command that is being written.
-    pub(super) fn abandon(&mut self) -> Option<PendingCommand> {
-        if self.is_writing() { self.replace(Exchange::Idle) } else { None }
+    /// Whether the time in which the reply may come is over.
+    pub(super) fn is_unanswered(&self, now: Instant) -> bool {
+        matches!(self.state, State::Waiting { due, .. } if due <= now)
     }
 
-    fn replace(&mut self, next: Exchange) -> Option<PendingCommand> {
-        match std::mem::replace(self, next) {
-            Exchange::Writing { command, .. } => Some(command),
-            Exchange::Idle | Exchange::Quiet { .. } => None,
-        }
+    fn replace(&mut self, next: State<T>) -> State<T> {
+        std::mem::replace(&mut self.state, next)
     }
 
-    /// When a stuck write is given up, or the next write may begin.
+    /// When a stuck write or a wait is given up, or the next write may begin.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self {
-            Exchange::Idle => None,
-            Exchange::Writing { due, .. } => Some(*due),
-            Exchange::Quiet { until } => Some(*until),
+        match self.state {
+            State::Idle => self.free,
+            State::Writing { ref left, ref bytes, due, .. } => {
+                let has_begun = left.len() < bytes.len();
+                Some(self.free.filter(|free| !has_begun && *free < due).unwrap_or(due))
+            }
+            State::Setting { .. } => None,
+            State::Waiting { due, .. } => Some(due),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::inbound::Receipt;
-
-    const PAUSE: Duration = Duration::from_millis(50);
-
-    fn command(bytes: &'static [u8]) -> PendingCommand {
-        let (topic, receipt) = ("t".parse().unwrap(), Receipt::default());
-        let bytes = Bytes::from_static(bytes);
-        PendingCommand { topic, receipt, bytes, pause: PAUSE, stale: None }
-    }
-
-    #[test]
-    fn each_state_has_its_own_deadline() {
-        let start = Instant::now();
-        let mut exchange = Exchange::default();
-        assert!(exchange.is_idle(start));
-        assert_eq!((exchange.deadline(), exchange.pending()), (None, None));
-        exchange.begin(command(b"abc"), start);
-        assert!(!exchange.is_idle(start));
-        assert_eq!(exchange.deadline(), Some(start + WRITE_DEADLINE));
-        let end = start + Duration::from_secs(1);
-        assert_eq!(exchange.wrote(3, end).unwrap().bytes, "abc");
-        assert_eq!((exchange.deadline(), exchange.pending()), (Some(end + PAUSE), None));
-        assert!(!exchange.is_idle(end + PAUSE - Duration::from_nanos(1)));
-        assert!(exchange.is_idle(end + PAUSE));
-        assert_eq!(exchange.deadline(), None);
-    }
-
-    #[test]
-    fn each_byte_that_the_line_takes_puts_the_write_deadline_off() {
-        let start = Instant::now();
-        let mut exchange = Exchange::default();
-        exchange.begin(command(b"abc"), start);
-        let late = start + WRITE_DEADLINE - Duration::from_nanos(1);
-        assert!(!exchange.is_stuck(late));
-        assert!(exchange.wrote(1, late).is_none());
-        assert_eq!(exchange.pending().unwrap(), "bc");
-        assert_eq!(exchange.deadline(), Some(late + WRITE_DEADLINE));
-        assert!(!exchange.is_stuck(start + WRITE_DEADLINE));
-        assert!(exchange.is_stuck(late + WRITE_DEADLINE));
-        assert_eq!(exchange.abandon().unwrap().bytes, "abc");
-        assert_eq!((exchange.deadline(), exchange.pending()), (None, None));
-    }
-
-    #[test]
-    fn only_a_command_of_which_nothing_was_taken_is_unbegun() {
-        let start = Instant::now();
-        let mut exchange = Exchange::default();
-        assert!(exchange.unbegun().is_none());
-        exchange.begin(command(b"abc"), start);
-        assert_eq!(exchange.unbegun().unwrap().bytes, "abc");
-        assert!(exchange.wrote(2, start).is_none());
-        assert!(exchange.unbegun().is_none());
-        assert!(exchange.wrote(1, start).is_some());
-        assert!(exchange.unbegun().is_none());
-    }
-
-    #[test]
-    fn a_pause_is_not_given_up() {
-        let start = Instant::now();
-        let mut exchange = Exchange::default();
-        exchange.begin(command(b"a"), start);
-        assert!(exchange.wrote(1, start).is_some());
-        assert!(exchange.wrote(1, start).is_none(), "nothing is being written");
-        assert!(exchange.abandon().is_none());
-        assert!(!exchange.is_stuck(start + WRITE_DEADLINE));
-        assert_eq!(exchange.deadline(), Some(start + PAUSE));
     }
 }

@@ -1,6 +1,8 @@
 //! A command message on its way to a device, and who hears what becomes of it.
 
 use crate::device::command::CommandError;
+use crate::mqtt::message::Message;
+use crate::mqtt::packet::{Properties, Property};
 use crate::mqtt::topic::Topic;
 use bytes::Bytes;
 use std::fmt;
@@ -20,7 +22,26 @@ pub struct Inbound {
     pub since: Option<Instant>,
     /// When its sender's message expiry is over (MQTT 5.0, 3.3.2.3.3).
     pub expires: Option<Instant>,
+    /// Where its sender wants to hear what becomes of it (MQTT 5.0, 4.10).
+    pub respond: Option<Respond>,
     pub receipt: Receipt,
+}
+
+/// Where the sender of a command wants to hear what becomes of it (MQTT 5.0, 4.10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    pub topic: Topic,
+    /// What the answer repeats, so that the sender knows to what it belongs.
+    pub correlation: Option<Bytes>,
+}
+
+impl Respond {
+    pub(super) fn message(self, text: String) -> Message {
+        let properties = self
+            .correlation
+            .map(|data| Arc::new(Properties(vec![Property::CorrelationData(data)])));
+        Message { properties, ..Message::new(self.topic, text) }
+    }
 }
 
 /// Who hears what becomes of a command. A device carries it and does not use it.

@@ -4,14 +4,15 @@ use crate::base::clock::Now;
 use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use crate::codec::decode::{Decode, Decoder};
+use crate::codec::decode::{Decode, Decoded, Decoder};
 use crate::codec::frame::{FrameCounts, Framer};
 use crate::codec::value::{RejectReason, RejectedReading};
 use crate::device::Publication;
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::device::last_values::{LastValue, LastValues};
-use crate::device::mapping::{Mapper, Mapping};
+use crate::device::mapping::{Mapper, Mapping, Names};
 use crate::device::settings::DeviceSettings;
+use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,6 +22,12 @@ use std::time::Instant;
 pub struct Pipeline {
     framer: Framer,
     kinds: Vec<Kind>,
+    record: Record,
+}
+
+/// What became of frames, whoever wanted them.
+#[derive(Debug, Default)]
+struct Record {
     counts: Counts,
     complaints: Complaints,
     last: LastValues,
@@ -30,10 +37,10 @@ pub struct Pipeline {
 
 /// One kind of frame: how it is recognised, read and published.
 #[derive(Debug)]
-struct Kind {
+pub(super) struct Kind {
     prefix: Vec<u8>,
-    decoder: Decoder,
-    mappers: Vec<Mapper>,
+    pub(super) decoder: Decoder,
+    pub(super) mappers: Vec<Mapper>,
 }
 
 /// What a pipeline has done since it was built, besides its framer.
@@ -81,21 +88,20 @@ impl Pipeline {
         let framer = framer.map_err(|error| errors.push(error));
         let mut kinds = Vec::new();
         for (n, kind) in device.frames.iter().enumerate() {
-            let built = Kind::build(&kind.prefix, &kind.decode, kind.messages.as_deref(), device);
+            let built =
+                Kind::build(&kind.prefix, &kind.decode, kind.messages.as_deref(), &device.names);
             let in_frames = |error: BuildError| error.item(n).at("frames");
             kinds.extend(built.map_err(|wrong| errors.extend(wrong.into_iter().map(in_frames))));
         }
         if device.frames.is_empty() {
             let default = Decode::default();
             let decode = device.decode.unwrap_or(&default);
-            let built = Kind::build(&ByteString::default(), decode, device.messages, device);
+            let built = Kind::build(&ByteString::default(), decode, device.messages, &device.names);
             kinds.extend(built.map_err(|wrong| errors.extend(wrong)));
         }
         match framer {
             Ok(framer) if errors.is_empty() => {
-                let (counts, complaints) = (Counts::default(), Complaints::default());
-                let (last, seen) = (LastValues::default(), None);
-                Ok(Pipeline { framer, kinds, counts, complaints, last, seen })
+                Ok(Pipeline { framer, kinds, record: Record::default() })
             }
             _ => Err(errors),
         }
@@ -148,74 +154,118 @@ impl Pipeline {
     }
 
     pub fn counts(&self) -> &Counts {
-        &self.counts
+        &self.record.counts
     }
 
     /// What was refused since the last call: the first of each reason.
     pub fn complaints(&mut self) -> Vec<Complaint> {
-        self.complaints.take()
+        self.record.complaints.take()
     }
 
     pub fn last_values(&self) -> &[LastValue] {
-        self.last.values()
+        self.record.last.values()
     }
 
     /// From now on, or no more, [`Pipeline::seen`] has each frame; its owner takes them after each
     /// step, or they pile up.
     pub fn show_frames(&mut self, show: bool) {
-        self.seen = show.then(Vec::new);
+        self.record.seen = show.then(Vec::new);
     }
 
     /// Frames since the last call, if somebody wants to know.
     pub fn seen(&mut self) -> Vec<FrameSeen> {
-        self.seen.as_mut().map(std::mem::take).unwrap_or_default()
+        self.record.seen.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// A frame is awaited: what was half read before is forgotten.
+    pub(super) fn expect_frame(&mut self) {
+        self.framer.start();
+    }
+
+    /// The next frame of these bytes and those before; an error if one came whose checksum is wrong.
+    pub(super) fn next_frame(&mut self, bytes: &[u8], now: Instant) -> Result<Option<Bytes>, ()> {
+        super::conversation::next_frame(&mut self.framer, bytes, now)
+    }
+
+    /// It is `now`, nothing more was read, and a frame is awaited.
+    pub(super) fn silence(&mut self, now: Instant) {
+        self.framer.timeout(now);
+    }
+
+    /// Publishes what a frame said.
+    pub(super) fn publish(
+        &mut self,
+        frame: &Bytes,
+        decoded: Decoded<'_>,
+        mappers: &[Mapper],
+        now: Now,
+        out: &mut Vec<Publication>,
+    ) {
+        self.record.show(frame);
+        self.record.publish(decoded, mappers, now, out);
     }
 
     fn take_frames(&mut self, now: Now, out: &mut Vec<Publication>) {
         while let Some(frame) = self.framer.frame() {
-            tracing::debug!(frame = %frame.escape_ascii(), "frame");
-            if let Some(seen) = &mut self.seen {
-                seen.push(FrameSeen::of(&frame));
+            self.record.show(&frame);
+            match self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) {
+                Some(Kind { decoder, mappers, .. }) => {
+                    self.record.publish(decoder.decode(&frame), mappers, now, out);
+                }
+                None => self.record.counts.unmatched += 1,
             }
-            let Some(kind) = self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) else {
-                self.counts.unmatched += 1;
-                continue;
+        }
+    }
+}
+
+impl Record {
+    fn show(&mut self, frame: &Bytes) {
+        tracing::debug!(frame = %frame.escape_ascii(), "frame");
+        if let Some(seen) = &mut self.seen {
+            seen.push(FrameSeen::of(frame));
+        }
+    }
+
+    /// Publishes what the frame that was shown last said.
+    fn publish(
+        &mut self,
+        decoded: Decoded<'_>,
+        mappers: &[Mapper],
+        now: Now,
+        out: &mut Vec<Publication>,
+    ) {
+        let before = out.len();
+        self.counts.readings += decoded.readings.len() as u64;
+        for mapper in mappers {
+            let mut take = |it: Publication, unit: Option<&str>| {
+                self.last.note(&it.message, unit, now);
+                out.push(it);
             };
-            let before = out.len();
-            let decoded = kind.decoder.decode(&frame);
-            self.counts.readings += decoded.readings.len() as u64;
-            for mapper in &kind.mappers {
-                let mut take = |it: Publication, unit: Option<&str>| {
-                    self.last.note(&it.message, unit, now);
-                    out.push(it);
-                };
-                self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
-            }
-            if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
-                seen.took(&out[before..], &decoded.rejected, &decoded.no_values);
-            }
-            self.counts.no_value += decoded.no_values.len() as u64;
-            self.counts.passed_over += decoded.passed_over;
-            if decoded.beyond > 1 {
-                // The first of them is among the refusals.
-                *self.counts.refused.entry(RejectReason::Malformed).or_default() +=
-                    decoded.beyond - 1;
-            }
-            for refusal in &decoded.rejected {
-                *self.counts.refused.entry(refusal.reason).or_default() += 1;
-                self.complaints.add(refusal);
-            }
+            self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
+        }
+        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
+            seen.took(&out[before..], &decoded.rejected, &decoded.no_values);
+        }
+        self.counts.no_value += decoded.no_values.len() as u64;
+        self.counts.passed_over += decoded.passed_over;
+        if decoded.beyond > 1 {
+            // The first of them is among the refusals.
+            *self.counts.refused.entry(RejectReason::Malformed).or_default() += decoded.beyond - 1;
+        }
+        for refusal in &decoded.rejected {
+            *self.counts.refused.entry(refusal.reason).or_default() += 1;
+            self.complaints.add(refusal);
         }
     }
 }
 
 impl Kind {
     /// The running kind, or all that is wrong with it.
-    fn build(
+    pub(super) fn build(
         prefix: &ByteString,
         decode: &Decode,
         messages: Option<&[Mapping]>,
-        device: &DeviceSettings<'_>,
+        names: &Names<'_>,
     ) -> Result<Kind, Vec<BuildError>> {
         let mut errors = Vec::new();
         let decoder = decode.build();
@@ -223,7 +273,7 @@ impl Kind {
         let standard = [Mapping::standard()];
         let mut mappers = Vec::new();
         for (n, mapping) in messages.unwrap_or(&standard).iter().enumerate() {
-            let built = mapping.build(&device.names);
+            let built = mapping.build(names);
             mappers.extend(built.map_err(|error| errors.push(error.item(n).at("messages"))));
         }
         match decoder {

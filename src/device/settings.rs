@@ -6,11 +6,17 @@ use std::time::Duration;
 
 pub use crate::codec::decode::Decode;
 pub use crate::codec::frame::{Checksum, Framing};
-pub use crate::device::command::CommandRule;
+pub use crate::codec::modbus::{ByteOrder, Join, Mode, RegisterSettings};
+pub use crate::device::command::{CommandRule, CommandSettings};
+pub use crate::device::member::MemberSettings;
+pub use crate::device::named::NamedCommand;
+pub use crate::device::on_bus::OnBus;
 pub use crate::device::pipeline::FrameKind;
+pub use crate::device::poll::PollSettings;
+pub use crate::device::step::StepSettings;
 
 /// What the settings of a port say of the device on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DeviceSettings<'a> {
     pub names: Names<'a>,
     /// Where it is known, silences are counted in its characters.
@@ -23,4 +29,14 @@ pub struct DeviceSettings<'a> {
     pub commands: &'a [CommandRule],
     /// How long commands wait for a line that is not open.
     pub command_wait: Duration,
+    /// The devices that are asked: the port's own, or those of its bus.
+    pub members: Vec<MemberSettings<'a>>,
+    /// How Modbus stands on the line.
+    pub mode: Mode,
+    /// Least silence between two frames, where it is longer than the line's own.
+    pub silence: Option<Duration>,
+    /// How long nothing is written after a broadcast.
+    pub turnaround: Duration,
+    /// Whether the line gives back what is written; `None`: found out.
+    pub echo: Option<bool>,
 }

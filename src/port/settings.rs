@@ -5,8 +5,12 @@ use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span, deserialize_from_str, wrong};
 use crate::device::mapping::{Mapping, Names};
-use crate::device::settings::{Checksum, CommandRule, Decode, DeviceSettings, FrameKind, Framing};
+use crate::device::settings::{
+    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FrameKind, Framing, Join,
+    MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
+};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -61,14 +65,67 @@ pub struct Port {
     /// whose `prefix` matches gets the frame.
     #[serde(default, deserialize_with = "one_by_one::list")]
     pub frames: Vec<FrameKind>,
+    /// How Modbus stands on the line. Default: `rtu`.
+    #[serde(default)]
+    pub modbus: Mode,
+    /// What holds for the line that several devices share.
+    #[serde(default)]
+    pub bus: Bus,
+    /// Several devices on one line (RS-485), each under its name, which stands for `{device}`. Only
+    /// `interval`, `timeout`, `retries`, `misses`, `align`, `messages` and `checksum` of the port hold
+    /// for them, too, as defaults.
+    #[serde(default, deserialize_with = "one_by_one::map")]
+    pub devices: BTreeMap<Name, OnBus>,
+    /// Address of the device on the line, where it has one; with Modbus 1 to 247.
+    #[serde(default)]
+    pub address: Option<u8>,
+    /// Time from one poll to the next, 10ms to 7d. Polls keep their phase; one that is late by more
+    /// than an interval is left out and counted (`skipped`). Default: 10s.
+    #[serde(default)]
+    pub interval: Option<Span>,
+    /// How long a device may take to answer: from the last bit of the request to the first of the
+    /// answer for Modbus, to the end of the reply for anything else. Only silence costs this time: an
+    /// answer, an exception or a wrong checksum ends the wait at once. Default: 500ms.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// How often a request that failed is repeated before the next interval; each time the others that
+    /// are due come first. A device that does not answer is asked ever more rarely, after a time-out
+    /// not for 1s at least, in the end every 60s. Default: 2.
+    #[serde(default)]
+    pub retries: Option<u8>,
+    /// After so many failures in a row the device is `offline`. Default: 3.
+    #[serde(default)]
+    pub misses: Option<u8>,
+    /// `true`: polls come at whole multiples of their interval on the wall clock (`15min`: at :00, :15,
+    /// :30 and :45), once it is set. Default: they begin when the port opens.
+    #[serde(default)]
+    pub align: bool,
+    /// Order of the bytes of values in several registers. Default: `ABCD`.
+    #[serde(default)]
+    pub byte_order: ByteOrder,
+    /// Which registers are read together.
+    #[serde(default)]
+    pub join: Join,
+    /// The Modbus registers of the device, each under the name of its field.
+    #[serde(default, deserialize_with = "one_by_one::map")]
+    pub registers: BTreeMap<String, RegisterSettings>,
+    /// What the device is asked at an interval, each under a name of your choice.
+    #[serde(default, deserialize_with = "one_by_one::map")]
+    pub poll: BTreeMap<String, PollSettings>,
+    /// What is said to the device after each opening of the port, before it is asked anything.
+    #[serde(default, deserialize_with = "one_by_one::list")]
+    pub startup: Vec<StepSettings>,
     /// Messages from the broker that are written to the port. Each of them is either written and
     /// then acknowledged to the broker; or refused, reported with the reason on
     /// `{gateway}/status/ports/{port}/command`, and acknowledged; or not acknowledged because the
     /// gateway stops, so that the broker sends it again (`clean: false`, QoS 1 or 2). Many refusals
     /// at once are one report, whose `count` says how many. At most 256 messages and 32KiB of
     /// topics and payloads wait for a port; more are refused.
-    #[serde(default, deserialize_with = "one_by_one::list")]
-    pub commands: Vec<CommandRule>,
+    ///
+    /// A map has a command under each name, which is given at `{gateway}/{device}/NAME/set`; a list has
+    /// rules with topics of their own.
+    #[serde(default)]
+    pub commands: CommandSettings,
     /// How long commands wait for a port that is not open, 0s to 10min. The time runs from the
     /// start of the gateway, from the reload that closed the port, or from when the device was
     /// unplugged. When the port opens, the commands are written in their order; when the time is
@@ -90,27 +147,83 @@ impl Port {
 
     /// The settings of the device on a port of this name.
     pub fn device<'a>(&'a self, gateway: &'a Name, name: &'a Name) -> DeviceSettings<'a> {
+        let names = Names {
+            gateway: gateway.as_str(),
+            port: name.as_str(),
+            device: self.name.as_ref().unwrap_or(name).as_str(),
+        };
         DeviceSettings {
-            names: Names {
-                gateway: gateway.as_str(),
-                port: name.as_str(),
-                device: self.name.as_ref().unwrap_or(name).as_str(),
-            },
+            names,
             line: self.line.as_ref(),
             framing: &self.framing,
             checksum: self.checksum.as_ref(),
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref(),
             frames: &self.frames,
-            commands: &self.commands,
+            commands: &self.commands.rules,
             command_wait: self.command_wait.duration(),
+            members: self.members(names),
+            mode: self.modbus,
+            silence: self.bus.silence.map(Span::duration),
+            turnaround: self.bus.turnaround.duration(),
+            echo: self.bus.echo,
         }
+    }
+
+    /// The devices that are asked.
+    fn members<'a>(&'a self, names: Names<'a>) -> Vec<MemberSettings<'a>> {
+        let own = MemberSettings {
+            names,
+            key: None,
+            address: self.address,
+            interval: self.interval,
+            timeout: self.timeout,
+            retries: self.retries,
+            misses: self.misses,
+            align: self.align,
+            byte_order: self.byte_order,
+            join: self.join,
+            registers: &self.registers,
+            poll: &self.poll,
+            startup: &self.startup,
+            commands: &self.commands.named,
+            framing: None,
+            decode: self.decode.as_ref(),
+            messages: self.messages.as_deref(),
+            checksum: self.checksum.as_ref(),
+        };
+        if self.devices.is_empty() {
+            return if own.is_asked() || !own.commands.is_empty() { vec![own] } else { Vec::new() };
+        }
+        self.devices.iter().map(|(name, device)| device.member(name.as_str(), &own)).collect()
     }
 
     /// All entries of `messages`.
     pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
         let frames = self.frames.iter().map(|frame| &frame.messages);
         std::iter::once(&self.messages).chain(frames).flatten().flatten()
+    }
+}
+
+/// What holds for a line that several devices share.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Bus {
+    /// Least silence between any two frames. Never less than 3.5 characters, or 1.75ms above 19200
+    /// baud, which is the default.
+    pub silence: Option<Span>,
+    /// How long nothing is written after a broadcast (address 0), so that all devices can process it.
+    /// Default: 100ms.
+    pub turnaround: Span,
+    /// Whether the adapter gives back what is written (RS-485 adapters that hear themselves). Default:
+    /// found out by itself.
+    pub echo: Option<bool>,
+}
+
+impl Default for Bus {
+    fn default() -> Bus {
+        Bus { silence: None, turnaround: Span::from_millis(100), echo: None }
     }
 }
 

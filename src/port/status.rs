@@ -167,7 +167,11 @@ pub fn command_report(
 ) -> Entry {
     let report = CommandReport {
         topic: command_topic,
-        result: if outcome.is_ok() { "sent" } else { "refused" },
+        result: match outcome {
+            Ok(()) => "sent",
+            Err(why) if why.is_late() => "failed",
+            Err(_) => "refused",
+        },
         reason: outcome.err().map(ToString::to_string),
         count,
         time: Stamp(now.wall).to_string(),

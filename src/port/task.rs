@@ -17,11 +17,12 @@ pub use leftover::Leftover;
 
 use crate::base::clock::Now;
 use crate::base::scalar::{Name, Span};
-use crate::device::{Device, Publication, READ};
+use crate::device::{Device, Publication, READ, Transmit};
 use crate::outbox::inlet;
 use crate::port::open::{LinkKind, Opened};
 use crate::port::settings::Port;
 use crate::port::status::{PortState, PortTopics, Snapshot};
+use bytes::Bytes;
 use inbox::InboxItem;
 use monitor::Subscriber;
 use receiver::Receiver;
@@ -207,9 +208,15 @@ impl ActivePort {
         }
         let end = loop {
             let now = Now::read();
-            let pending = self.device.transmit(now.mono);
-            let may_write = pending.is_some();
-            let pending = pending.unwrap_or_default();
+            let (pending, may_write) = match self.device.transmit(now, &mut messages) {
+                Some(Transmit::Write(bytes)) => (bytes, true),
+                // A line whose setting cannot be changed stays as it is.
+                Some(Transmit::Set(line)) => {
+                    self.device.set(line, now, &mut messages);
+                    continue;
+                }
+                None => (Bytes::new(), false),
+            };
             self.reporter.settle(&mut self.device, &mut messages, now);
             let due = self.deadline();
             tokio::select! {
@@ -221,7 +228,7 @@ impl ActivePort {
                 },
                 written = writer.write(&pending), if may_write => match written {
                     Ok(0) => break Some("it takes no more bytes".into()),
-                    Ok(n) => self.device.wrote(n, Instant::now()),
+                    Ok(n) => self.device.wrote(n, Now::read(), &mut messages),
                     Err(error) => break Some(error.to_string()),
                 },
                 item = self.inbox.next(self.device.wants_command()) => self.came(item),

@@ -65,8 +65,7 @@ fn a_step_that_fails_says_what_was_expected_and_what_came() {
     ] {
         assert_eq!(failures(&steps), expected, "{steps}");
     }
-    let unknown =
-        Golden::parse("source: x\nport: {}\ncases: [{name: a, steps: [{line: 300 7E1}]}]\n");
+    let unknown = Golden::parse("source: x\nport: {}\ncases: [{name: a, steps: [{speed: 300}]}]\n");
     let unknown = unknown.unwrap_err();
-    assert!(unknown.contains("line"), "{unknown}");
+    assert!(unknown.contains("speed"), "{unknown}");
 }

@@ -154,6 +154,7 @@ fn relay(payload: Bytes) -> Inbound {
         retain: false,
         since: Some(Instant::now()),
         expires: None,
+        respond: None,
         receipt: Receipt::default(),
     }
 }

@@ -3,7 +3,7 @@
 use super::UplinkTask;
 use crate::base::clock::Now;
 use crate::device::command::CommandError;
-use crate::device::inbound::{AckGuard, Inbound, Receipt};
+use crate::device::inbound::{AckGuard, Inbound, Receipt, Respond};
 use crate::mqtt::packet::{Properties, Reason};
 use crate::mqtt::session::{AckToken, Received};
 use crate::mqtt::topic::{Topic, TopicFilter};
@@ -45,6 +45,9 @@ impl UplinkTask {
         let expiry = properties.message_expiry().copied();
         let expires = expiry.map(|seconds| now.mono + Duration::from_secs(seconds.into()));
         let since = self.ages.came(retain, now.mono);
+        let respond = properties.response_topic().and_then(|topic| topic.parse().ok());
+        let correlation = properties.correlation_data().cloned();
+        let respond = respond.map(|topic| Respond { topic, correlation });
         for route in config.routes.iter().filter(is_wanted) {
             let inbound = Inbound {
                 topic: topic.clone(),
@@ -52,6 +55,7 @@ impl UplinkTask {
                 retain,
                 since,
                 expires,
+                respond: respond.clone(),
                 receipt: receipt.share(),
             };
             if let Err(OfferError::Closed(inbound)) = route.inbox.offer(inbound) {

@@ -150,6 +150,7 @@ mod tests {
             retain: false,
             since: None,
             expires: None,
+            respond: None,
             receipt: Receipt { ack, outcome: None },
         }
     }

@@ -78,6 +78,9 @@ impl Reporter {
         for report in self.refusals.due(now.mono) {
             self.report(&report, now);
         }
+        for notice in device.notices() {
+            tracing::info!("port {}: {notice}", self.name);
+        }
         // Refused readings, bad frames and drops.
         let bad = device.pipeline().frame_counts().bad.total();
         let lost = self.status.dropped + self.status.limited;
@@ -101,7 +104,8 @@ impl Reporter {
 
     /// Reports what became of a command. It is acknowledged to the broker last.
     fn conclude(&mut self, concluded: Concluded, now: Now) {
-        let Concluded { topic, receipt, result } = concluded;
+        let Concluded { topic, receipt, result, messages } = concluded;
+        self.pass_on(messages.into_iter().map(Entry::from).collect());
         receipt.tell(result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
         match result {
             Ok(bytes) => {

@@ -225,6 +225,7 @@ async fn scenario(seed: u64) -> [u64; 3] {
                 retain: false,
                 since: Some(Instant::now()),
                 expires: None,
+                respond: None,
                 receipt: Receipt { ack, outcome: None },
             };
             offered += 1;

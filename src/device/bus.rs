@@ -1,0 +1,199 @@
+//! Who is asked next: the poll that is longest due, and no device that may be dead twice before the
+//! others had their turn. Sans-io.
+
+use super::member::{Ending, Member, MemberSettings, Question};
+use crate::base::clock::Now;
+use crate::base::line::Line;
+use crate::base::path::BuildError;
+use crate::codec::modbus::Mode;
+use crate::device::mapping::Mapper;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// All devices on a line that are asked.
+#[derive(Debug)]
+pub(super) struct Bus {
+    pub(super) mode: Mode,
+    pub(super) members: Vec<Member>,
+    /// When a device that may be dead was last asked.
+    probed: Option<Instant>,
+    notices: Vec<Notice>,
+}
+
+/// A poll of a member, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) member: usize,
+    /// `None`: what is said first after each opening.
+    pub(super) poll: Option<usize>,
+}
+
+/// Something that a person wants to know once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A device refused to have these registers read together; from now on they are read apart.
+    Split { device: String, registers: String, why: String },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Notice::Split { device, registers, why } = self;
+        write!(
+            f,
+            "{device}: it refuses to have {registers} read together ({why}); they are read apart"
+        )
+    }
+}
+
+impl Bus {
+    pub(super) fn build(
+        mode: Mode,
+        members: &[MemberSettings<'_>],
+        line: Option<&Line>,
+    ) -> Result<Bus, Vec<BuildError>> {
+        let (mut built, mut errors) = (Vec::new(), Vec::new());
+        for settings in members {
+            let below = |error: BuildError| match settings.key {
+                Some(key) => error.at(key).at("devices"),
+                None => error,
+            };
+            match Member::build(settings, mode, line) {
+                Ok(member) => built.push(member),
+                Err(all) => errors.extend(all.into_iter().map(below)),
+            }
+        }
+        let bus = Bus { mode, members: built, probed: None, notices: Vec::new() };
+        if errors.is_empty() { Ok(bus) } else { Err(errors) }
+    }
+
+    /// The line was opened.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.probed = None;
+        for member in &mut self.members {
+            member.opened(now);
+        }
+    }
+
+    /// The line is away for good.
+    pub(super) fn unreachable(&mut self) {
+        self.members.iter_mut().for_each(Member::unreachable);
+    }
+
+    /// All that is to be asked, and since when it is due.
+    fn all(&self) -> impl Iterator<Item = (Instant, bool, Place)> {
+        self.members.iter().enumerate().flat_map(|(m, member)| {
+            let first = member.startup.iter().filter(|_| member.is_new).map(|poll| (poll, None));
+            let polls = member.polls.iter().filter(|_| !member.is_new).enumerate();
+            let polls = first.chain(polls.map(|(p, poll)| (poll, Some(p))));
+            polls.filter_map(move |(poll, p)| {
+                let due = poll.recurrence.due()?;
+                let due = member.rest.map_or(due, |rest| due.max(rest));
+                Some((due, member.may_be_dead(), Place { member: m, poll: p }))
+            })
+        })
+    }
+
+    /// Whether anything is due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.all().any(|(due, ..)| due <= now)
+    }
+
+    /// What is asked now, if anything is due.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Place> {
+        let (mut live, mut probe) = (None::<(Instant, Place)>, None::<(Instant, Place)>);
+        for (due, may_be_dead, place) in self.all().filter(|(due, ..)| *due <= now) {
+            let best = if may_be_dead { &mut probe } else { &mut live };
+            if best.is_none_or(|(other, _)| due < other) {
+                *best = Some((due, place));
+            }
+        }
+        let next = match (live, probe) {
+            // Those that waited while a dead one was asked come before another one.
+            (Some(live), Some(probe)) => {
+                let waited = self.probed.is_some_and(|probed| live.0 <= probed);
+                if waited || live.0 <= probe.0 { live } else { probe }
+            }
+            (live, probe) => live.or(probe)?,
+        };
+        Some(next.1)
+    }
+
+    /// When the next poll is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.all().map(|(due, ..)| due).min()
+    }
+
+    pub(super) fn for_amqp(&mut self) {
+        for member in &mut self.members {
+            member.mappers.iter_mut().for_each(Mapper::for_amqp);
+            for poll in &mut member.polls {
+                if let Question::Steps(_, kind) = &mut poll.what {
+                    kind.mappers.iter_mut().for_each(Mapper::for_amqp);
+                }
+            }
+        }
+    }
+
+    /// A poll ended so. `has_asked`: an answer was awaited.
+    pub(super) fn ended(
+        &mut self,
+        place: Place,
+        ending: &Ending,
+        has_asked: bool,
+        now: Now,
+        round_trip: Option<Duration>,
+    ) {
+        let Some(member) = self.members.get_mut(place.member) else { return };
+        let Some(n) = place.poll else {
+            let Some(startup) = &mut member.startup else { return };
+            startup.ended(*ending == Ending::Answered, now);
+            // When it has failed as often as `retries` allows, the device is asked all the same.
+            member.is_new = startup.will_retry();
+            let timeout = startup.timeout;
+            if has_asked {
+                member.ended(ending, now, round_trip, timeout);
+            }
+            return;
+        };
+        let Some(poll) = member.polls.get_mut(n) else { return };
+        let timeout = poll.timeout;
+        let mut skipped = 0;
+        match (ending, &poll.what) {
+            (Ending::Exception(code), Question::Registers(group))
+                if code.may_be_split() && group.members.len() > 1 =>
+            {
+                if let Some(parts) = group.split(&member.places) {
+                    let registers = format!(
+                        "{} {} to {}",
+                        group.table.word(),
+                        group.start,
+                        group.start + (group.count - 1)
+                    );
+                    let parts = parts.map(|group| poll.part(group, now.mono));
+                    self.notices.push(Notice::Split {
+                        device: member.name.clone(),
+                        registers,
+                        why: code.name().into_owned(),
+                    });
+                    member.polls.splice(n..=n, parts);
+                }
+            }
+            // An exception is an answer; the same request gets it again.
+            (Ending::Answered | Ending::Exception(_) | Ending::Refused, _) => {
+                skipped = poll.ended(true, now)
+            }
+            (Ending::BadChecksum | Ending::NoAnswer, _) => skipped = poll.ended(false, now),
+        }
+        member.status.skipped += skipped;
+        if has_asked {
+            member.ended(ending, now, round_trip, timeout);
+        }
+        if *ending == Ending::NoAnswer {
+            self.probed = Some(now.mono);
+        }
+    }
+
+    pub(super) fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+}

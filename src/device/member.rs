@@ -1,0 +1,470 @@
+//! A device that is asked: what for, and how it answers.
+
+use super::bus::Place;
+use super::named::NamedCommand;
+use super::poll::{PollSettings, Recurrence};
+use super::step::{Step, StepSettings};
+use crate::base::clock::Now;
+use crate::base::line::Line;
+use crate::base::path::BuildError;
+use crate::base::scalar::Span;
+use crate::codec::checksum::Summer;
+use crate::codec::frame::Checksum;
+use crate::codec::modbus::{
+    self, ByteOrder, Exception, Group, Join, Mode, Register, RegisterSettings, plan, register,
+};
+use crate::device::mapping::{Mapper, Mapping, Names};
+use crate::device::pipeline::Kind;
+use crate::device::settings::{Decode, Framing};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What the settings say of a device that is asked: of the port's only one, or of one under `devices`.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberSettings<'a> {
+    pub names: Names<'a>,
+    /// Its key under `devices`; none where the port's own keys describe it.
+    pub key: Option<&'a str>,
+    /// Its address on the bus.
+    pub address: Option<u8>,
+    pub interval: Option<Span>,
+    pub timeout: Option<Span>,
+    pub retries: Option<u8>,
+    pub misses: Option<u8>,
+    pub align: bool,
+    pub byte_order: ByteOrder,
+    pub join: Join,
+    pub registers: &'a BTreeMap<String, RegisterSettings>,
+    pub poll: &'a BTreeMap<String, PollSettings>,
+    pub startup: &'a [StepSettings],
+    pub commands: &'a BTreeMap<String, NamedCommand>,
+    /// Framing of its replies, where it is not that of the port.
+    pub framing: Option<&'a Framing>,
+    pub decode: Option<&'a Decode>,
+    pub messages: Option<&'a [Mapping]>,
+    pub checksum: Option<&'a Checksum>,
+}
+
+impl MemberSettings<'_> {
+    pub const INTERVAL: Duration = Duration::from_secs(10);
+    pub const TIMEOUT: Duration = Duration::from_millis(500);
+    pub const RETRIES: u8 = 2;
+    pub const MISSES: u8 = 3;
+
+    /// Whether there is anything to ask, or to say first.
+    pub fn is_asked(&self) -> bool {
+        !self.registers.is_empty() || !self.poll.is_empty() || !self.startup.is_empty()
+    }
+}
+
+/// A device that is asked.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) address: u8,
+    pub(super) polls: Vec<Poll>,
+    /// What is said first after each opening.
+    pub(super) startup: Option<Poll>,
+    /// Whether that is still to be said.
+    pub(super) is_new: bool,
+    pub(super) registers: Vec<Register>,
+    pub(super) places: Vec<modbus::Place>,
+    pub(super) mappers: Vec<Mapper>,
+    pub(super) checksum: Option<Summer>,
+    pub(super) status: MemberStatus,
+    /// How long it may take to answer a command, and how often that is repeated.
+    pub(super) timeout: Duration,
+    pub(super) retries: u8,
+    /// Failures in a row after which it is offline.
+    most_misses: u32,
+    misses: u32,
+    /// Unanswered requests in a row.
+    pub(super) unanswered: u32,
+    /// Until then it is not asked: a late answer would be taken for that to the next request.
+    pub(super) rest: Option<Instant>,
+}
+
+/// What a device is asked.
+#[derive(Debug)]
+pub(super) struct Poll {
+    pub(super) name: String,
+    pub(super) what: Question,
+    pub(super) timeout: Duration,
+    pub(super) recurrence: Recurrence,
+    retries: u8,
+    /// Failed tries since the last success or interval.
+    tries: u8,
+}
+
+/// What is written and awaited in a poll.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Registers that are read together.
+    Registers(Group),
+    /// One step, or a dialogue of several; the last reply is read so.
+    Steps(Vec<Step>, Box<Kind>),
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Answered,
+    Exception(Exception),
+    /// An answer came whose checksum is wrong.
+    BadChecksum,
+    /// The device said that it refuses.
+    Refused,
+    NoAnswer,
+}
+
+/// How a device is, as far as its answers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// How the last request ended; nothing before the first.
+    pub last: Option<Ending>,
+    /// Whether it answers. Nothing until it was asked often enough to know.
+    pub online: Option<bool>,
+    /// When it last answered.
+    pub answered: Option<Now>,
+    /// Time from the last bit of the last request to the end of its answer.
+    pub round_trip: Option<Duration>,
+    pub requests: u64,
+    pub answers: u64,
+    pub no_answer: u64,
+    pub exceptions: u64,
+    pub bad_checksum: u64,
+    pub refused: u64,
+    /// Polls left out because the bus could not keep up.
+    pub skipped: u64,
+    /// Grows with each change of `last` or `online`.
+    pub changes: u64,
+}
+
+impl Member {
+    pub(super) fn build(
+        settings: &MemberSettings<'_>,
+        mode: Mode,
+        line: Option<&Line>,
+    ) -> Result<Member, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let address = settings.address.unwrap_or_else(|| {
+            if !settings.registers.is_empty() {
+                let error = BuildError::new("registers are read from an address");
+                errors.push(error.remedy("add the device's `address`, 1 to 247"));
+            }
+            0
+        });
+        if mode != Mode::Tcp && !settings.registers.is_empty() && address > 247 {
+            let error = BuildError::new(format!("{address} is not a Modbus address"));
+            errors.push(error.remedy("write 1 to 247, or 0 to write to all devices").at("address"));
+        }
+        let registers = settings.registers.iter().map(|(name, it)| (name.as_str(), it));
+        let registers = register::build_all(registers, settings.byte_order).unwrap_or_else(|all| {
+            errors.extend(all.into_iter().map(|error| error.at("registers")));
+            Vec::new()
+        });
+        let mut member = Member {
+            name: settings.names.device.to_owned(),
+            address,
+            polls: Vec::new(),
+            startup: None,
+            is_new: true,
+            places: registers.iter().map(|register| register.place).collect(),
+            registers,
+            mappers: Vec::new(),
+            checksum: None,
+            status: MemberStatus::default(),
+            timeout: settings.timeout.map_or(MemberSettings::TIMEOUT, Span::duration),
+            retries: settings.retries.unwrap_or(MemberSettings::RETRIES),
+            most_misses: settings.misses.unwrap_or(MemberSettings::MISSES).max(1).into(),
+            misses: 0,
+            unanswered: 0,
+            rest: None,
+        };
+        match settings.checksum.map(Checksum::build).transpose() {
+            Ok(checksum) => member.checksum = checksum,
+            Err(error) => errors.push(error.at("checksum")),
+        }
+        let standard = [Mapping::standard()];
+        for (n, mapping) in settings.messages.unwrap_or(&standard).iter().enumerate() {
+            match mapping.build(&settings.names) {
+                Ok(mapper) => member.mappers.push(mapper),
+                Err(error) => errors.push(error.item(n).at("messages")),
+            }
+        }
+        // All devices take what is written to address 0, and none of them answers.
+        let is_broadcast = settings.address == Some(0) && mode != Mode::Tcp;
+        if is_broadcast && let Some(register) = member.registers.iter().find(|it| !it.is_writable())
+        {
+            let error = BuildError::new("nobody answers at address 0");
+            let error = error.remedy("add `write`, or take the address of one device");
+            errors.push(error.at(&register.name).at("registers"));
+        } else if !is_broadcast {
+            member.plan_registers(settings);
+        }
+        for (name, poll) in settings.poll {
+            match build_poll(name, poll, settings, line) {
+                Ok(poll) => member.polls.push(poll),
+                Err(all) => errors.extend(all.into_iter().map(|e| e.at(name).at("poll"))),
+            }
+        }
+        if !settings.startup.is_empty() {
+            let own =
+                PollSettings { dialogue: settings.startup.to_vec(), ..PollSettings::default() };
+            match build_poll("startup", &own, settings, line) {
+                Ok(poll) => member.startup = Some(poll),
+                Err(all) => errors.extend(all.into_iter().map(|error| {
+                    BuildError {
+                        path: crate::base::path::Path(error.path.0.into_iter().skip(1).collect()),
+                        ..error
+                    }
+                    .at("startup")
+                })),
+            }
+        }
+        if errors.is_empty() { Ok(member) } else { Err(errors) }
+    }
+
+    /// Registers of one interval are read together, as far as `join` allows.
+    fn plan_registers(&mut self, settings: &MemberSettings<'_>) {
+        let interval = interval(settings, None);
+        let mut by_interval: BTreeMap<Duration, Vec<usize>> = BTreeMap::new();
+        for (n, register) in self.registers.iter().enumerate() {
+            let own = register.interval.map_or(interval, Span::duration);
+            by_interval.entry(own).or_default().push(n);
+        }
+        for (interval, registers) in by_interval {
+            let places: Vec<modbus::Place> = registers.iter().map(|n| self.places[*n]).collect();
+            for mut group in plan(&places, settings.join) {
+                for member in &mut group.members {
+                    *member = registers[*member];
+                }
+                self.polls.push(self.read(group, interval, settings));
+            }
+        }
+    }
+
+    fn read(&self, group: Group, interval: Duration, settings: &MemberSettings<'_>) -> Poll {
+        Poll {
+            name: format!("{} {}", group.table.word(), group.start),
+            what: Question::Registers(group),
+            timeout: settings.timeout.map_or(MemberSettings::TIMEOUT, Span::duration),
+            recurrence: Recurrence::new(interval, settings.align),
+            retries: settings.retries.unwrap_or(MemberSettings::RETRIES),
+            tries: 0,
+        }
+    }
+
+    pub(super) fn poll(&self, place: Place) -> Option<&Poll> {
+        match place.poll {
+            Some(n) => self.polls.get(n),
+            None => self.startup.as_ref(),
+        }
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        !self.polls.is_empty() || self.startup.is_some()
+    }
+
+    /// The poll of this name is due, whatever its phase says.
+    pub(super) fn poll_at_once(&mut self, name: &str, now: Instant) {
+        if let Some(poll) = self.polls.iter_mut().find(|poll| poll.name == name) {
+            poll.recurrence.at_once(now);
+        }
+    }
+
+    /// The line was opened: everything is due, and the device may be another one.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.is_new = self.startup.is_some();
+        self.rest = None;
+        for poll in self.polls.iter_mut().chain(&mut self.startup) {
+            poll.tries = 0;
+            poll.recurrence.start(now);
+        }
+    }
+
+    /// It has not answered the last request, so that asking it may cost a time-out.
+    pub(super) fn may_be_dead(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    /// Takes note of how a request ended.
+    pub(super) fn ended(
+        &mut self,
+        ending: &Ending,
+        now: Now,
+        round_trip: Option<Duration>,
+        timeout: Duration,
+    ) {
+        let status = &mut self.status;
+        status.requests += 1;
+        let was = (status.last.clone(), status.online);
+        match ending {
+            Ending::Answered => status.answers += 1,
+            Ending::Exception(_) => status.exceptions += 1,
+            Ending::BadChecksum => status.bad_checksum += 1,
+            Ending::Refused => status.refused += 1,
+            Ending::NoAnswer => status.no_answer += 1,
+        }
+        if *ending == Ending::NoAnswer {
+            self.unanswered = self.unanswered.saturating_add(1);
+            self.rest = Some(now.mono + rest(self.unanswered, timeout));
+        } else {
+            self.unanswered = 0;
+            self.rest = None;
+            status.answered = Some(now);
+            status.round_trip = round_trip.or(status.round_trip);
+        }
+        if *ending == Ending::Answered {
+            self.misses = 0;
+            status.online = Some(true);
+        } else {
+            self.misses = self.misses.saturating_add(1);
+            if self.misses >= self.most_misses {
+                status.online = Some(false);
+            }
+        }
+        status.last = Some(ending.clone());
+        if (&status.last, status.online) != (&was.0, was.1) {
+            status.changes += 1;
+        }
+    }
+
+    /// The line is away for good: it cannot answer.
+    pub(super) fn unreachable(&mut self) {
+        if self.status.online != Some(false) {
+            self.status.online = Some(false);
+            self.status.changes += 1;
+        }
+    }
+}
+
+impl Poll {
+    /// A try ended. Returns how many of its turns were skipped.
+    pub(super) fn ended(&mut self, is_good: bool, now: Now) -> u64 {
+        if !is_good && self.tries < self.retries {
+            self.tries += 1;
+            // The others that are due come first.
+            self.recurrence.at_once(now.mono);
+            return 0;
+        }
+        self.tries = 0;
+        self.recurrence.done(now)
+    }
+
+    /// Whether it is tried again before its next interval.
+    pub(super) fn will_retry(&self) -> bool {
+        self.tries > 0
+    }
+
+    /// A poll that asks for a part of what this one asks for.
+    pub(super) fn part(&self, group: Group, now: Instant) -> Poll {
+        let mut recurrence = self.recurrence;
+        recurrence.at_once(now);
+        Poll {
+            name: format!("{} {}", group.table.word(), group.start),
+            what: Question::Registers(group),
+            timeout: self.timeout,
+            recurrence,
+            retries: self.retries,
+            tries: 0,
+        }
+    }
+}
+
+/// How long a device rests that has not answered so many requests in a row: at first until a late
+/// answer is not to be expected any more, then ever longer.
+fn rest(unanswered: u32, timeout: Duration) -> Duration {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(60);
+    let first = (3 * timeout).max(FIRST);
+    let times = 1_u32.checked_shl(unanswered.saturating_sub(1)).unwrap_or(u32::MAX);
+    first.saturating_mul(times).min(LONGEST.max(first))
+}
+
+fn interval(settings: &MemberSettings<'_>, own: Option<Span>) -> Duration {
+    own.or(settings.interval).map_or(MemberSettings::INTERVAL, Span::duration)
+}
+
+fn build_poll(
+    name: &str,
+    poll: &PollSettings,
+    settings: &MemberSettings<'_>,
+    line: Option<&Line>,
+) -> Result<Poll, Vec<BuildError>> {
+    let mut errors = Vec::new();
+    let mut steps = Vec::new();
+    let mut known = vec!["address".to_owned()];
+    let check = |step: &Step, known: &[String]| -> Result<(), BuildError> {
+        let Some(send) = &step.send else { return Ok(()) };
+        if send.has_checksum() && settings.checksum.is_none() {
+            let error = BuildError::new("{checksum} needs the `checksum` of the device");
+            return Err(error.at("send"));
+        }
+        match send.slots().find(|slot| !known.iter().any(|known| known == slot)) {
+            Some(unknown) => Err(BuildError::new(format!("unknown placeholder \"{{{unknown}}}\""))
+                .remedy(format!("there are {{checksum}} {{{}}}", known.join("} {")))
+                .at("send")),
+            None => Ok(()),
+        }
+    };
+    match (&poll.send, &poll.dialogue[..]) {
+        (Some(send), []) => match poll.reply.build(line) {
+            Ok(reply) => {
+                let step = Step::of(send, reply);
+                errors.extend(check(&step, &known).err());
+                steps.push(step);
+            }
+            Err(error) => errors.push(error.at("reply")),
+        },
+        (None, []) => {
+            let error = BuildError::new("it is not said what is asked");
+            errors.push(error.remedy("add `send`, or a `dialogue`"));
+        }
+        (None, dialogue) => {
+            for (n, step) in dialogue.iter().enumerate() {
+                match step.build(line) {
+                    Ok(built) => {
+                        errors
+                            .extend(check(&built, &known).err().map(|e| e.item(n).at("dialogue")));
+                        steps.push(built);
+                    }
+                    Err(error) => errors.push(error.item(n).at("dialogue")),
+                }
+                known.extend(step.groups());
+            }
+        }
+        (Some(_), _) => {
+            let error = BuildError::new("`send` and `dialogue` exclude each other");
+            errors.push(error.remedy("make `send` the first step of the dialogue").at("send"));
+        }
+    }
+    for reply in steps.iter_mut().filter_map(|step| step.reply.as_mut()) {
+        if let Err(error) = reply.framed_as(settings.framing, settings.checksum, line) {
+            errors.push(error);
+        }
+    }
+    let address = settings.address.map(|address| address.to_string()).unwrap_or_default();
+    for send in steps.iter_mut().filter_map(|step| step.send.as_mut()) {
+        let bytes = [settings.address.unwrap_or_default()];
+        let address = if send.is_hex() { &bytes[..] } else { address.as_bytes() };
+        *send = send.fix(&[("address", address)]);
+    }
+    let default = Decode::default();
+    let decode = poll.decode.as_ref().or(settings.decode).unwrap_or(&default);
+    let messages = poll.messages.as_deref().or(settings.messages);
+    match Kind::build(&Default::default(), decode, messages, &settings.names) {
+        Ok(kind) if errors.is_empty() => Ok(Poll {
+            name: name.to_owned(),
+            what: Question::Steps(steps, Box::new(kind)),
+            timeout: poll
+                .timeout
+                .or(settings.timeout)
+                .map_or(MemberSettings::TIMEOUT, Span::duration),
+            recurrence: Recurrence::new(interval(settings, poll.interval), settings.align),
+            retries: poll.retries.or(settings.retries).unwrap_or(MemberSettings::RETRIES),
+            tries: 0,
+        }),
+        kind => Err(kind.err().into_iter().flatten().chain(errors).collect()),
+    }
+}

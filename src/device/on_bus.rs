@@ -1,0 +1,87 @@
+//! The settings of one device on a bus: the keys below its name in `devices`.
+
+use super::mapping::{Mapping, Names};
+use super::member::MemberSettings;
+use super::named::NamedCommand;
+use super::poll::PollSettings;
+use super::settings::{Checksum, Decode, Framing};
+use super::step::StepSettings;
+use crate::base::one_by_one;
+use crate::base::scalar::Span;
+use crate::codec::modbus::{ByteOrder, Join, RegisterSettings};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// One device of a bus, which is asked at its `address`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct OnBus {
+    /// Address of the device on the bus; with Modbus 1 to 247.
+    pub address: Option<u8>,
+    /// Time from one poll to the next. Default: `interval` of the port.
+    pub interval: Option<Span>,
+    /// How long the device may take to answer. Default: `timeout` of the port.
+    pub timeout: Option<Span>,
+    /// How often a request that failed is repeated. Default: `retries` of the port.
+    pub retries: Option<u8>,
+    /// After so many failures in a row the device is `offline`. Default: `misses` of the port.
+    pub misses: Option<u8>,
+    /// `true`: polls come at whole multiples of their interval on the wall clock, once it is set.
+    pub align: Option<bool>,
+    /// Order of the bytes of values in several registers. Default: `ABCD`.
+    pub byte_order: ByteOrder,
+    /// Which registers are read together.
+    pub join: Join,
+    /// Where a reply begins and ends. Default: `framing` of the port.
+    pub framing: Option<Framing>,
+    /// Checksum of requests and replies. Default: `checksum` of the port.
+    pub checksum: Option<Checksum>,
+    /// How replies are read. Default: `text`.
+    pub decode: Option<Decode>,
+    /// The Modbus registers of the device, each under the name of its field.
+    #[serde(deserialize_with = "one_by_one::map")]
+    pub registers: BTreeMap<String, RegisterSettings>,
+    /// What the device is asked at an interval, each under a name of your choice.
+    #[serde(deserialize_with = "one_by_one::map")]
+    pub poll: BTreeMap<String, PollSettings>,
+    /// What is said to the device after each opening of the port, before it is asked anything.
+    #[serde(deserialize_with = "one_by_one::list")]
+    pub startup: Vec<StepSettings>,
+    /// What the device can be told, each under the name that stands for `{command}`.
+    #[serde(deserialize_with = "one_by_one::map")]
+    pub commands: BTreeMap<String, NamedCommand>,
+    /// What is published. Default: `messages` of the port.
+    #[serde(deserialize_with = "one_by_one::optional_list")]
+    pub messages: Option<Vec<Mapping>>,
+}
+
+impl OnBus {
+    /// What is asked, of a device of this name on a port whose own keys are `defaults`.
+    pub fn member<'a>(
+        &'a self,
+        name: &'a str,
+        defaults: &MemberSettings<'a>,
+    ) -> MemberSettings<'a> {
+        MemberSettings {
+            names: Names { device: name, ..defaults.names },
+            key: Some(name),
+            address: self.address,
+            interval: self.interval.or(defaults.interval),
+            timeout: self.timeout.or(defaults.timeout),
+            retries: self.retries.or(defaults.retries),
+            misses: self.misses.or(defaults.misses),
+            align: self.align.unwrap_or(defaults.align),
+            byte_order: self.byte_order,
+            join: self.join,
+            registers: &self.registers,
+            poll: &self.poll,
+            startup: &self.startup,
+            commands: &self.commands,
+            framing: self.framing.as_ref(),
+            decode: self.decode.as_ref(),
+            messages: self.messages.as_deref().or(defaults.messages),
+            checksum: self.checksum.as_ref().or(defaults.checksum),
+        }
+    }
+}

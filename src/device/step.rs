@@ -1,0 +1,333 @@
+//! One step of a conversation with a device: what is written, and what is awaited then.
+
+use crate::base::line::Line;
+use crate::base::path::BuildError;
+use crate::base::scalar::{ByteString, Span, Token};
+use crate::codec::encode::Send;
+use crate::codec::frame::{Checksum, Framer, Framing};
+use regex_lite::Regex;
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// One step of a `dialogue` or of `startup`: a `pause`, then what is sent, then a change of the line,
+/// then the reply that is awaited; each of them may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct StepSettings {
+    /// Time that passes first.
+    pub pause: Option<Span>,
+    /// What is written: as in `send` of a poll. A named group of an earlier `pattern` is a placeholder,
+    /// too.
+    pub send: Option<Send>,
+    /// Speed and format of the line from here on, once the last bit is out. At the end of the dialogue
+    /// the line has its own settings again, however it ends.
+    pub line: Option<LineChange>,
+    /// What is awaited. Default: nothing.
+    pub reply: Option<ReplySettings>,
+}
+
+/// Another setting of the line: always the same, or by what the device said.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LineByReply {
+    /// The named group of an earlier `pattern` that says it.
+    pub from: String,
+    /// What each of its values means: `{"5": 9600 7E1}`.
+    pub lookup: BTreeMap<Token, Line>,
+}
+
+#[derive(Clone, Debug)]
+pub enum LineChange {
+    To(Line),
+    ByReply(LineByReply),
+}
+
+impl<'de> Deserialize<'de> for LineChange {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<LineChange, D::Error> {
+        struct WordOrMap;
+        impl<'de> de::Visitor<'de> for WordOrMap {
+            type Value = LineChange;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a line setting such as 9600 7E1, or a map with `from` and `lookup`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LineChange, E> {
+                text.parse().map(LineChange::To).map_err(E::custom)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<LineChange, A::Error> {
+                let map = MapAccessDeserializer::new(map);
+                LineByReply::deserialize(map).map(LineChange::ByReply)
+            }
+        }
+        from.deserialize_any(WordOrMap)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for LineChange {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LineChange".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let map = generator.subschema_for::<LineByReply>();
+        schemars::json_schema!({"anyOf": [{"type": "string"}, map]})
+    }
+}
+
+/// What is awaited: `frame`, one frame of the device's own framing and checksum; `none`; or a map.
+#[derive(Clone, Debug, Default)]
+pub enum ReplySettings {
+    #[default]
+    Frame,
+    None,
+    Described(Box<Described>),
+}
+
+/// How a reply is recognised.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Described {
+    /// Where the reply begins and ends. Default: as the device's frames.
+    pub framing: Option<Framing>,
+    /// The checksum at its end, or `none`. Default: as the device's frames, and with a `framing` of
+    /// its own `none`.
+    pub checksum: Option<OwnChecksum>,
+    /// What ends the reply, in place of `framing`: a prompt such as `">"`.
+    pub end: ByteString,
+    /// A reply that begins so is taken; one that begins neither so nor as `refused` says is passed
+    /// over. Default: any.
+    pub accepted: ByteString,
+    /// A reply that begins so says that the device refuses: it is counted, and never decoded.
+    pub refused: ByteString,
+    /// A regular expression that the reply must match. Its named groups `(?<name>…)` are placeholders
+    /// in later steps.
+    pub pattern: Option<String>,
+}
+
+/// A checksum, or the word `none`.
+#[derive(Clone, Debug)]
+pub struct OwnChecksum(pub Option<Checksum>);
+
+impl<'de> Deserialize<'de> for OwnChecksum {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OwnChecksum, D::Error> {
+        Checksum::or_none(from).map(OwnChecksum)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for OwnChecksum {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OwnChecksum".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let checksum = generator.subschema_for::<Checksum>();
+        schemars::json_schema!({"anyOf": [{"const": "none"}, checksum]})
+    }
+}
+
+impl<'de> Deserialize<'de> for ReplySettings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ReplySettings, D::Error> {
+        struct WordOrMap;
+        impl<'de> de::Visitor<'de> for WordOrMap {
+            type Value = ReplySettings;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`frame`, `none`, or a map")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<ReplySettings, E> {
+                match word {
+                    "frame" => Ok(ReplySettings::Frame),
+                    "none" => Ok(ReplySettings::None),
+                    _ => Err(E::unknown_variant(word, &["frame", "none"])),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReplySettings, A::Error> {
+                let described = Described::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ReplySettings::Described(Box::new(described)))
+            }
+        }
+        from.deserialize_any(WordOrMap)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for ReplySettings {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReplySettings".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let map = generator.subschema_for::<Described>();
+        schemars::json_schema!({"anyOf": [{"enum": ["frame", "none"]}, map]})
+    }
+}
+
+/// A step that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) pause: Duration,
+    pub(super) send: Option<Send>,
+    pub(super) line: Option<LineChange>,
+    pub(super) reply: Option<Reply>,
+}
+
+/// How a reply is recognised.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reply {
+    /// Framing of its own, where it is not the device's.
+    own: Option<(Framing, Option<Checksum>)>,
+    accepted: Vec<u8>,
+    refused: Vec<u8>,
+    pattern: Option<Regex>,
+}
+
+/// What a frame is to a step that waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The reply, with what the named groups of its pattern found.
+    Taken(Vec<(String, Vec<u8>)>),
+    Refused,
+    /// It is no reply: the wait goes on.
+    Foreign,
+}
+
+impl Step {
+    /// A step that writes and awaits.
+    pub(super) fn of(send: &Send, reply: Option<Reply>) -> Step {
+        Step { pause: Duration::ZERO, send: Some(send.clone()), line: None, reply }
+    }
+}
+
+impl StepSettings {
+    pub(super) fn build(&self, line: Option<&Line>) -> Result<Step, BuildError> {
+        let reply = match &self.reply {
+            None => None,
+            Some(reply) => reply.build(line).map_err(|error| error.at("reply"))?,
+        };
+        if self.pause.is_none() && self.send.is_none() && self.line.is_none() && reply.is_none() {
+            let error = BuildError::new("this step does nothing");
+            return Err(error.remedy("add `send`, `reply`, `line` or `pause`"));
+        }
+        let pause = self.pause.map_or(Duration::ZERO, Span::duration);
+        Ok(Step { pause, send: self.send.clone(), line: self.line.clone(), reply })
+    }
+
+    /// The names of the groups that it makes known to later steps.
+    pub(super) fn groups(&self) -> Vec<String> {
+        match &self.reply {
+            Some(ReplySettings::Described(described)) => {
+                let pattern = described.pattern.as_ref().and_then(|text| Regex::new(text).ok());
+                let names = pattern.iter().flat_map(Regex::capture_names).flatten();
+                names.map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl ReplySettings {
+    /// The running reply, or `None` if none is awaited.
+    pub(super) fn build(&self, line: Option<&Line>) -> Result<Option<Reply>, BuildError> {
+        let described = match self {
+            ReplySettings::None => return Ok(None),
+            ReplySettings::Frame => return Ok(Some(Reply::default())),
+            ReplySettings::Described(described) => described,
+        };
+        let Described { framing, checksum, end, accepted, refused, pattern } = &**described;
+        let by_end = !end.as_bytes().is_empty();
+        if by_end && framing.is_some() {
+            let error = BuildError::new("`end` and `framing` exclude each other");
+            return Err(error.remedy("leave one of them out").at("end"));
+        }
+        let framing = if by_end { Some(Framing::ending_with(end)) } else { framing.clone() };
+        let own = match (framing, checksum) {
+            (None, None) => None,
+            (Some(framing), checksum) => {
+                Some((framing, checksum.as_ref().and_then(|own| own.0.clone())))
+            }
+            (None, Some(_)) => {
+                let error = BuildError::new("a checksum of its own needs a framing of its own");
+                return Err(error.remedy("add `framing`").at("checksum"));
+            }
+        };
+        if let Some((framing, checksum)) = &own {
+            framing.build(checksum.as_ref(), line)?;
+        }
+        let pattern = match pattern {
+            None => None,
+            Some(text) => Some(Regex::new(text).map_err(|error| {
+                BuildError::new(format!("{text:?} is not a valid regular expression: {error}"))
+                    .at("pattern")
+            })?),
+        };
+        let (accepted, refused) = (accepted.as_bytes().to_vec(), refused.as_bytes().to_vec());
+        Ok(Some(Reply { own, accepted, refused, pattern }))
+    }
+}
+
+impl Reply {
+    /// On a bus each device may have a framing of its own, which its replies have unless they say
+    /// otherwise.
+    pub(super) fn framed_as(
+        &mut self,
+        framing: Option<&Framing>,
+        checksum: Option<&Checksum>,
+        line: Option<&Line>,
+    ) -> Result<(), BuildError> {
+        if let (None, Some(framing)) = (&self.own, framing) {
+            framing.build(checksum, line)?;
+            self.own = Some((framing.clone(), checksum.cloned()));
+        }
+        Ok(())
+    }
+
+    /// A framer of its own, where the reply is framed differently from the device's frames.
+    pub(super) fn framer(&self, line: Option<&Line>) -> Option<Framer> {
+        let (framing, checksum) = self.own.as_ref()?;
+        // It was built once when the configuration was loaded.
+        let mut framer = framing.build(checksum.as_ref(), line).ok()?;
+        framer.start();
+        Some(framer)
+    }
+
+    pub(super) fn judge(&self, frame: &[u8]) -> Verdict {
+        if !self.refused.is_empty() && frame.starts_with(&self.refused) {
+            return Verdict::Refused;
+        }
+        if !frame.starts_with(&self.accepted) {
+            return Verdict::Foreign;
+        }
+        let Some(pattern) = &self.pattern else { return Verdict::Taken(Vec::new()) };
+        let frame = String::from_utf8_lossy(frame);
+        let Some(found) = pattern.captures(&frame) else { return Verdict::Foreign };
+        let groups = pattern.capture_names().flatten();
+        let text = |name: &str| found.name(name).map_or("", |group| group.as_str());
+        Verdict::Taken(groups.map(|name| (name.to_owned(), text(name).into())).collect())
+    }
+}
+
+impl LineChange {
+    /// The setting, from what earlier replies said.
+    pub(super) fn line(&self, found: &[(String, Vec<u8>)]) -> Option<Line> {
+        match self {
+            LineChange::To(line) => Some(*line),
+            LineChange::ByReply(LineByReply { from, lookup }) => {
+                let (_, value) = found.iter().rev().find(|(name, _)| name == from)?;
+                let value = std::str::from_utf8(value).ok()?;
+                lookup.iter().find(|(Token(key), _)| key == value).map(|(_, line)| *line)
+            }
+        }
+    }
+}

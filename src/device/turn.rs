@@ -1,0 +1,156 @@
+//! A turn on the line: what is written and awaited, for whom, and how far it has come. Sans-io.
+
+use super::bus::Place;
+use super::commands::{PendingCommand, Plan};
+use crate::codec::frame::Framer;
+use crate::codec::modbus::{Expected, Request};
+use bytes::{Bytes, BytesMut};
+use std::time::Instant;
+
+/// The most bytes that are held while a reply is looked for: the longest Modbus ASCII frame (MODBUS over
+/// Serial Line V1.02, 2.5.2) and as much noise again.
+const HELD: usize = 1026;
+
+/// One turn on the line.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) job: Job,
+    /// Which step is under way.
+    pub(super) step: usize,
+    pub(super) phase: Phase,
+    pub(super) awaited: Awaited,
+    /// What was written in this step.
+    pub(super) sent: Bytes,
+    /// When its last bit was out.
+    pub(super) written: Instant,
+    /// What was received since, as far as it may be an echo or a part of the reply.
+    pub(super) received: BytesMut,
+    pub(super) echo: Echo,
+    /// What named groups of earlier replies found.
+    pub(super) found: Vec<(String, Vec<u8>)>,
+    /// The last reply.
+    pub(super) reply: Bytes,
+    /// Whether any step has awaited a reply.
+    pub(super) has_asked: bool,
+    /// Whether an answer came whose checksum was wrong.
+    pub(super) damaged: bool,
+    /// What was read back of a register that has another value than the one written.
+    pub(super) not_taken: Option<String>,
+    /// Whether its echo was counted.
+    is_noted: bool,
+}
+
+/// For whom the line is used.
+#[derive(Debug)]
+pub(super) enum Job {
+    Command(Box<PendingCommand>),
+    Poll(Place),
+}
+
+/// The parts of a step, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Pause,
+    Send,
+    Line,
+    Reply,
+    Done,
+}
+
+/// What a turn waits for.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    Nothing,
+    Modbus(Expected),
+    /// A frame that the device's own framer finds.
+    Frame,
+    /// A frame that this one finds.
+    OwnFrame(Box<Framer>),
+}
+
+/// What is known of our own bytes coming back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// What came so far may be the beginning of one.
+    Possible,
+    Came,
+    No,
+}
+
+impl Turn {
+    pub(super) fn new(job: Job, now: Instant) -> Turn {
+        Turn {
+            job,
+            step: 0,
+            phase: Phase::Pause,
+            awaited: Awaited::Nothing,
+            sent: Bytes::new(),
+            written: now,
+            received: BytesMut::new(),
+            echo: Echo::Possible,
+            found: Vec::new(),
+            reply: Bytes::new(),
+            has_asked: false,
+            damaged: false,
+            not_taken: None,
+            is_noted: false,
+        }
+    }
+
+    pub(super) fn is_command(&self) -> bool {
+        matches!(self.job, Job::Command(_))
+    }
+
+    /// Whether its device answers with the very bytes that were written: Modbus does so to functions 5
+    /// and 6.
+    pub(super) fn is_answered_by_itself(&self) -> bool {
+        let Job::Command(command) = &self.job else { return false };
+        let Plan::Register { request, .. } = &command.plan else { return false };
+        let is_single =
+            matches!(request, Request::WriteCoil { .. } | Request::WriteRegister { .. });
+        self.step == 0 && is_single
+    }
+
+    /// This is written now.
+    pub(super) fn sent(&mut self, bytes: Bytes) {
+        self.sent = bytes;
+        self.received.clear();
+        self.echo = Echo::Possible;
+    }
+
+    /// Learns whether the line gives back what is written. Returns whether it has just done so.
+    pub(super) fn note_echo(&mut self, echoes: &mut Option<bool>) -> bool {
+        if self.echo != Echo::Came || self.is_noted {
+            return false;
+        }
+        self.is_noted = true;
+        *echoes = Some(true);
+        true
+    }
+
+    /// When the framer of an awaited frame has to be asked again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.awaited {
+            Awaited::OwnFrame(framer) => framer.deadline(),
+            Awaited::Nothing | Awaited::Modbus(_) | Awaited::Frame => None,
+        }
+    }
+
+    /// Takes bytes, and takes our own out of them: adapters on RS-485 that hear themselves give them
+    /// back before the answer, which may be glued to them. Returns whether the rest can be looked at.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> bool {
+        // What is longer than any reply is noise, and the end of it is as good as its beginning.
+        let room = HELD.saturating_sub(self.received.len());
+        self.received.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if self.echo == Echo::Possible {
+            let n = self.received.len().min(self.sent.len());
+            if self.received[..n] != self.sent[..n] {
+                self.echo = Echo::No;
+            } else if n == self.sent.len() && n > 0 {
+                self.echo = Echo::Came;
+                let _ = self.received.split_to(n);
+            }
+        }
+        self.echo != Echo::Possible
+    }
+}
