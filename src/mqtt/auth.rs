@@ -45,14 +45,12 @@ pub trait Authenticate: std::fmt::Debug + Send {
 
 /// Why an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum AuthError {
-    /// What the broker sent does not follow the method.
     #[error("the broker's step in the authentication is malformed: {0}")]
     Malformed(&'static str),
-    /// The broker asks for something that we do not do.
     #[error("authentication: {0}")]
     Unacceptable(&'static str),
-    /// The broker does not know our password, so it is not ours.
     #[error("the broker could not prove that it knows our password; it may be somebody else")]
     Impostor,
 }

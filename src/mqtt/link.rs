@@ -2,14 +2,13 @@
 //! after an end waits and tries again. It is polled for what happens; no task of its own.
 
 mod brokers;
-mod dial;
 mod down;
 mod error;
 mod failback;
 mod state;
 mod stream;
 
-pub use dial::{Dial, Dialed, Io};
+pub use super::transport::{Dial, Dialed, Io};
 pub use error::{CloseReason, LinkError};
 pub use state::State;
 
@@ -17,11 +16,10 @@ use super::files;
 use super::packet::{Disconnect, Reason, Version};
 use super::session::{self, Ending, Session, WillLimit};
 use super::source::{MessageId, Outcome, Source};
-use super::transport::{ConnectError, Stage};
+use super::transport::{ConnectError, FixedStreams, Stage};
 use super::url::BrokerUrl;
 use crate::base::backoff::{self, Backoff};
 use brokers::Brokers;
-use dial::FixedStreams;
 use failback::Failback;
 use std::fmt;
 use std::path::PathBuf;

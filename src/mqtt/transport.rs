@@ -1,17 +1,18 @@
 //! From a broker's address to a stream of bytes: names, TCP, proxies, TLS, WebSocket.
 
-mod dial;
 pub mod error;
 mod http_head;
 pub mod proxy;
 pub mod settings;
 mod stream;
+mod tcp;
 pub mod tls;
 pub mod ws;
 
 pub use error::ConnectError;
 pub use settings::Settings;
-pub use stream::Stream;
+pub(in crate::mqtt) use stream::FixedStreams;
+pub use stream::{Dial, Dialed, Io, Stream};
 
 use super::url::{BrokerUrl, Scheme};
 use crate::base::clock::{Now, Stamp};
@@ -107,7 +108,7 @@ impl fmt::Debug for Environment {
 /// Makes streams to a broker, or to the first of several that is there.
 ///
 /// Which broker: each call of [`Connector::connect`] tries one, the next in the list, and after the
-/// last the first again. [`Connector::established`] says that the broker took us in: the next call
+/// last the first again. [`Dial::established`] says that the broker took us in: the next call
 /// then begins with the first again. So a broker that is away or refuses us is passed over, one in
 /// the second place serves as long as its link holds, and each new link prefers the first.
 #[derive(Debug)]
@@ -166,56 +167,12 @@ impl Connector {
         &self.settings.urls[self.current]
     }
 
-    /// Whether the last attempt was for the first broker of the list.
-    pub fn is_first(&self) -> bool {
-        self.current == 0
-    }
-
-    /// Whether the next attempt is for another broker than the first.
-    pub fn has_another(&self) -> bool {
-        self.next != 0
-    }
-
-    /// The broker at the other end of the last stream took us in (CONNACK): TLS resumes its session.
-    pub fn established(&mut self) {
-        self.established = true;
-    }
-
-    /// The next attempt is for the first of the list, not for the next one.
-    pub fn begin_again(&mut self) {
-        self.next = 0;
-    }
-
-    /// A connector to nothing but the first broker, if that is not the one at the other end: to
-    /// look whether it is back.
-    pub fn to_first(&self) -> Option<Connector> {
-        if self.is_first() {
-            return None;
-        }
-        let mut settings = self.settings.clone();
-        settings.urls.truncate(1);
-        let mut first = Connector::with_environment(settings, self.environment.clone()).ok()?;
-        first.secrets = self.secrets;
-        Some(first)
-    }
-
-    /// Whether the session will tell a login or AUTH data, on top of what the settings say: then
-    /// the next attempts end at a broker that is not trusted.
-    pub fn set_credentials(&mut self, secrets: bool) {
-        self.secrets = secrets;
-    }
-
-    /// One attempt at one broker, 30 s at most, not counting the wait for the clock. `stage` is
-    /// called when it goes on to the next stage. May be dropped at any time.
+    /// Tries one broker, for at most 30 s plus the wait for the clock. `stage` is called at each new
+    /// stage. The future may be dropped at any time.
     pub async fn connect(
         &mut self,
-        mut stage: impl FnMut(Stage) + Send,
+        stage: &mut (dyn FnMut(Stage) + Send),
     ) -> Result<Stream, ConnectError> {
-        self.connect_next(&mut stage).await
-    }
-
-    /// Once for all kinds of `stage`: it is among the largest that we have.
-    async fn connect_next(&mut self, stage: &mut Tell<'_>) -> Result<Stream, ConnectError> {
         self.current = self.next;
         self.next = (self.next + 1) % self.settings.urls.len();
         let _established = std::mem::take(&mut self.established);
@@ -252,23 +209,23 @@ impl Connector {
             stage(Stage::Connecting);
             let socket = limit.hold("connecting", UnixStream::connect(&url.path)).await?;
             let failed = |source| Error::Unix { path: url.path.clone().into(), source };
-            return socket.map(Stream::Unix).map_err(failed);
+            return socket.map(Stream::plain).map_err(failed);
         }
         let tcp = match &self.settings.proxy {
             None => self.reach(&url.host, url.port, stage, &limit).await?,
             Some(proxy) => self.reach_through(proxy, url, stage, &limit).await?,
         };
-        let stream = match url.is_tls() {
+        let mut stream = match url.is_tls() {
             true => self.shake_hands(url, tcp, stage, &limit).await?,
-            false => Stream::Tcp(tcp),
+            false => Stream::plain(tcp),
         };
-        if !url.scheme.is_websocket() {
-            return Ok(stream);
+        if url.scheme.is_websocket() {
+            let handshake = ws::shake_hands(stream.io, url, &self.settings.headers);
+            let socket = limit.hold("the WebSocket handshake", handshake).await?;
+            let failed = |source| Error::WebSocket { host: url.host.clone(), source };
+            stream.io = Box::new(socket.map_err(failed)?);
         }
-        let handshake = ws::shake_hands(stream, url, &self.settings.headers);
-        let socket = limit.hold("the WebSocket handshake", handshake).await?;
-        let failed = |source| Error::WebSocket { host: url.host.clone(), source };
-        Ok(Stream::WebSocket(Box::new(socket.map_err(failed)?)))
+        Ok(stream)
     }
 
     /// Certificates, key and authorities may have been renewed since the last attempt.
@@ -290,19 +247,6 @@ impl Connector {
         Ok(())
     }
 
-    /// Whether a file that the last attempt went by holds something else now. One that cannot be
-    /// read is logged, and is no reason to leave a broker.
-    pub fn is_stale(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls.as_ref().filter(|_| self.broker().is_tls()) {
-            return tls.is_stale(&self.settings.tls).unwrap_or_else(|why| {
-                tracing::warn!("{why}; the link stays as it is");
-                false
-            });
-        }
-        false
-    }
-
     #[cfg(feature = "tls")]
     async fn shake_hands(
         &mut self,
@@ -318,7 +262,7 @@ impl Connector {
             None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
         };
         let handshake = tls.handshake(&url.host, tcp, credentials);
-        Ok(Stream::Tls(Box::new(limit.hold("the TLS handshake", handshake).await??)))
+        limit.hold("the TLS handshake", handshake).await?
     }
 
     #[cfg(not(feature = "tls"))]
@@ -361,7 +305,7 @@ impl Connector {
         stage(Stage::Resolving);
         let addresses = self.resolve(host, port, limit).await?;
         stage(Stage::Connecting);
-        limit.hold("connecting", dial::race(addresses, &self.settings.network)).await?
+        limit.hold("connecting", tcp::race(addresses, &self.settings.network)).await?
     }
 
     /// TCP to a broker through a proxy.
@@ -391,6 +335,62 @@ impl Connector {
             }
         }
         Err(error)
+    }
+}
+
+impl Dial for Connector {
+    fn dial<'a>(&'a mut self, stage: &'a mut (dyn FnMut(Stage) + Send)) -> Dialed<'a> {
+        Box::pin(async move {
+            let stream = self.connect(stage).await?;
+            if let Some(why) = stream.distrust {
+                tracing::warn!("{} is not trusted: {why}", self.broker());
+            }
+            Ok(stream.io)
+        })
+    }
+
+    fn set_credentials(&mut self, secrets: bool) {
+        self.secrets = secrets;
+    }
+
+    /// TLS may resume its session at the next attempt.
+    fn established(&mut self) {
+        self.established = true;
+    }
+
+    fn begin_again(&mut self) {
+        self.next = 0;
+    }
+
+    fn broker(&self) -> Option<&BrokerUrl> {
+        Some(self.broker())
+    }
+
+    fn has_another(&self) -> bool {
+        self.next != 0
+    }
+
+    /// A file that cannot be read is logged, and is no reason to leave a broker.
+    fn is_stale(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_ref().filter(|_| self.broker().is_tls()) {
+            return tls.is_stale(&self.settings.tls).unwrap_or_else(|why| {
+                tracing::warn!("{why}; the link stays as it is");
+                false
+            });
+        }
+        false
+    }
+
+    fn to_first(&self) -> Option<Box<dyn Dial>> {
+        if self.current == 0 {
+            return None;
+        }
+        let mut settings = self.settings.clone();
+        settings.urls.truncate(1);
+        let mut first = Connector::with_environment(settings, self.environment.clone()).ok()?;
+        first.secrets = self.secrets;
+        Some(Box::new(first))
     }
 }
 

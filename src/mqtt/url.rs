@@ -1,7 +1,9 @@
 //! Addresses of brokers and proxies: `mqtts://user:password@host:port/path?query`, percent-encoded
 //! as RFC 3986 says. What is wrong is named by its part; a password is never printed.
 
-use crate::base::path::BuildError;
+/// Why an address is not valid; the text names the part and the remedy.
+pub use crate::base::path::BuildError;
+use crate::base::scalar::wrong;
 use crate::base::secret::Secret;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,15 +11,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 crate::base::scalar::deserialize_from_str!(BrokerUrl: "address");
-
-/// Why an address is not valid; the text names the part and the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct UrlError(pub(super) BuildError);
-
-fn wrong<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, UrlError> {
-    Err(UrlError(BuildError::new(what).remedy(remedy)))
-}
 
 const ENCODE: &str = "write it as % and two hexadecimal digits";
 
@@ -66,8 +59,8 @@ impl Scheme {
 }
 
 impl FromStr for Scheme {
-    type Err = UrlError;
-    fn from_str(word: &str) -> Result<Scheme, UrlError> {
+    type Err = BuildError;
+    fn from_str(word: &str) -> Result<Scheme, BuildError> {
         match word.to_ascii_lowercase().as_str() {
             "mqtt" | "tcp" => Ok(Scheme::Mqtt),
             "mqtts" | "ssl" | "tls" => Ok(Scheme::Mqtts),
@@ -156,8 +149,8 @@ impl BrokerUrl {
 }
 
 impl FromStr for BrokerUrl {
-    type Err = UrlError;
-    fn from_str(text: &str) -> Result<BrokerUrl, UrlError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<BrokerUrl, BuildError> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return wrong("a broker's address has a scheme", HELP);
         };
@@ -256,7 +249,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn split(rest: &'a str) -> Result<Parts<'a>, UrlError> {
+    pub(crate) fn split(rest: &'a str) -> Result<Parts<'a>, BuildError> {
         if rest.contains('#') {
             return wrong("a `#` means nothing in an address", "write it %23 where it is meant");
         }
@@ -285,7 +278,7 @@ impl<'a> Parts<'a> {
     }
 
     /// User and password, decoded.
-    pub(crate) fn login(&self) -> Result<(Option<String>, Option<Secret>), UrlError> {
+    pub(crate) fn login(&self) -> Result<(Option<String>, Option<Secret>), BuildError> {
         let Some(login) = self.login else { return Ok((None, None)) };
         let (user, password) = match login.split_once(':') {
             Some((user, password)) => (user, Some(decode(password, "the password")?)),
@@ -296,7 +289,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Host and port, where the port is given.
-    pub(crate) fn host_and_port(&self) -> Result<(String, Option<u16>), UrlError> {
+    pub(crate) fn host_and_port(&self) -> Result<(String, Option<u16>), BuildError> {
         let text = self.host;
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let Some((host, rest)) = rest.split_once(']') else {
@@ -368,7 +361,7 @@ fn is_name(byte: u8) -> bool {
 }
 
 /// Replaces `%41` by `A`. The text itself stays out of the error: it may be a password.
-fn decode(text: &str, part: &str) -> Result<String, UrlError> {
+fn decode(text: &str, part: &str) -> Result<String, BuildError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

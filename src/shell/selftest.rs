@@ -148,8 +148,8 @@ async fn take_all(
 async fn connect(mut connector: Connector, report: &mut CheckReport) -> Option<Box<dyn Io>> {
     let host = connector.broker().host.clone();
     let mut marks = vec![];
-    let mark = |stage| marks.push((stage, Instant::now()));
-    let result = connector.connect(mark).await;
+    let mut mark = |stage| marks.push((stage, Instant::now()));
+    let result = connector.connect(&mut mark).await;
     let end = Instant::now();
     let mut steps: Vec<CheckStep> = Vec::new();
     for (n, (stage, begin)) in marks.iter().enumerate() {
@@ -171,11 +171,11 @@ async fn connect(mut connector: Connector, report: &mut CheckReport) -> Option<B
     report.steps.extend(steps);
     let stream = result.ok()?;
     if let (Some(fault), Some(step)) =
-        (stream.distrust(), report.steps.iter_mut().find(|step| step.name == "tls"))
+        (stream.distrust, report.steps.iter_mut().find(|step| step.name == "tls"))
     {
         step.result = Ok(format!("encrypted, but not trusted: {fault}"));
     }
-    Some(Box::new(stream))
+    Some(stream.io)
 }
 
 fn sentence(stage: Stage, host: &str) -> (&'static str, String) {

@@ -9,7 +9,6 @@ use crate::mqtt::url::BrokerUrl;
 const MOST: usize = 16;
 
 /// What is remembered of the brokers that were tried.
-#[derive(Debug)]
 pub(super) struct Brokers {
     /// The broker of the last try.
     current: Option<BrokerUrl>,

@@ -10,47 +10,29 @@ use std::time::Duration;
 
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum LinkError {
-    /// No stream came about.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The protocol ended it.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The stream failed.
     #[error("the link broke: {0}")]
     Io(#[from] io::Error),
-    /// The broker closed the stream without a word.
     #[error("the broker closed the link")]
     Closed,
-    /// The broker closes each link right after it let us in.
     #[error(
         "the broker threw us out right after letting us in, {times} times in a row; does another \
          client use the client identifier {client_id:?}? Set `broker.client_id` to one of our own"
     )]
-    ThrownOut {
-        /// How often.
-        times: u32,
-        /// As whom we came.
-        client_id: String,
-    },
-    /// The broker's side takes no bytes.
+    ThrownOut { times: u32, client_id: String },
     #[error("the broker took no bytes for {} s", WRITE_DEADLINE.as_secs())]
     Stuck,
-    /// The first of several brokers is back.
     #[error("the first broker is back")]
     BetterBroker,
-    /// Somebody asked for another link.
     #[error("asked to connect again")]
     Asked,
-    /// The password file cannot be read.
     #[error("password_file {}: {source}", path.display())]
-    Password {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Password { path: PathBuf, source: io::Error },
 }
 
 /// The kind of an end, in a word.

@@ -1,7 +1,6 @@
 //! Is the first of several brokers back?
 
 use super::Dial;
-use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -52,15 +51,5 @@ impl Failback {
                 }
             }
         }
-    }
-}
-
-impl fmt::Debug for Failback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Failback::Never => "Never",
-            Failback::Due(..) => "Due",
-            Failback::Looking(..) => "Looking",
-        })
     }
 }

@@ -5,13 +5,14 @@ mod http;
 mod socks;
 
 use crate::base::path::BuildError;
+use crate::base::scalar::wrong;
 use crate::base::secret::Secret;
-use crate::mqtt::url::{Parts, UrlError, authority, show_login};
+use crate::mqtt::url::{Parts, authority, show_login};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 crate::base::scalar::deserialize_from_str!(ProxyUrl: "address");
 
@@ -45,11 +46,8 @@ pub struct ProxyUrl {
 const HELP: &str = "write socks5://host:1080, socks5h://host:1080 or http://host:8080";
 
 impl FromStr for ProxyUrl {
-    type Err = ProxyUrlError;
-    fn from_str(text: &str) -> Result<ProxyUrl, ProxyUrlError> {
-        fn wrong<T>(what: impl Into<String>, remedy: &str) -> Result<T, ProxyUrlError> {
-            Err(ProxyUrlError(BuildError::new(what).remedy(remedy)))
-        }
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<ProxyUrl, BuildError> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return wrong("a proxy's address has a scheme", HELP);
         };
@@ -80,17 +78,6 @@ impl FromStr for ProxyUrl {
             );
         }
         Ok(url)
-    }
-}
-
-/// Why a proxy's address is not valid; the text names the part and the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct ProxyUrlError(BuildError);
-
-impl From<UrlError> for ProxyUrlError {
-    fn from(error: UrlError) -> ProxyUrlError {
-        ProxyUrlError(error.0)
     }
 }
 
@@ -153,28 +140,24 @@ impl fmt::Display for Target {
 
 /// Why a proxy did not let us through.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum ProxyError {
-    /// The link to the proxy broke.
     #[error("the link to it broke: {0}")]
     Io(#[from] io::Error),
-    /// It is no such proxy, or does not keep to the protocol.
     #[error("it does not answer as such a proxy does ({0}); is the address of `proxy` right?")]
     Protocol(String),
-    /// It wants a login that we do not have.
     #[error("it wants a login; write the address of `proxy` with user:password@")]
     LoginNeeded,
-    /// It does not take the login.
     #[error("it does not take this user and password")]
     LoginRefused,
-    /// It reached nobody, or does not want to.
     #[error("it could not connect to the broker: {0}")]
     Refused(String),
 }
 
 /// Asks the proxy at the other end of `stream` for a way to `target`. All bytes after that are the
 /// broker's: not one of them is read here.
-pub async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+pub(super) async fn tunnel(
+    stream: &mut TcpStream,
     proxy: &ProxyUrl,
     target: &Target,
 ) -> Result<(), ProxyError> {

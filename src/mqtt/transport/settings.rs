@@ -3,7 +3,7 @@
 
 use super::proxy::ProxyUrl;
 use crate::base::path::BuildError;
-use crate::base::scalar::parse_hex;
+use crate::base::scalar::{parse_hex, wrong};
 use crate::base::secret::Secret;
 #[cfg(feature = "tls")]
 use crate::mqtt::files;
@@ -106,8 +106,8 @@ pub enum Family {
 }
 
 impl FromStr for Family {
-    type Err = SettingsError;
-    fn from_str(word: &str) -> Result<Family, SettingsError> {
+    type Err = BuildError;
+    fn from_str(word: &str) -> Result<Family, BuildError> {
         match word {
             "any" => Ok(Family::Any),
             "4" => Ok(Family::V4),
@@ -115,15 +115,6 @@ impl FromStr for Family {
             _ => wrong(format!("{word:?} is not a valid address family"), "write any, 4 or 6"),
         }
     }
-}
-
-/// Why a word of the settings is not valid; the text names the remedy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct SettingsError(BuildError);
-
-fn wrong<T>(what: impl Into<String>, remedy: &str) -> Result<T, SettingsError> {
-    Err(SettingsError(BuildError::new(what).remedy(remedy)))
 }
 
 /// How the broker proves its identity, and how the gateway proves its own. For `mqtts://` and
@@ -185,8 +176,8 @@ pub enum TlsVersion {
 }
 
 impl FromStr for TlsVersion {
-    type Err = SettingsError;
-    fn from_str(word: &str) -> Result<TlsVersion, SettingsError> {
+    type Err = BuildError;
+    fn from_str(word: &str) -> Result<TlsVersion, BuildError> {
         match word {
             "1.2" => Ok(TlsVersion::V12),
             "1.3" => Ok(TlsVersion::V13),
@@ -199,7 +190,7 @@ impl FromStr for TlsVersion {
 }
 
 /// PEM data: in a file, or where the file's name would stand. The text itself is never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pem {
     /// In a file.
     File(PathBuf),
@@ -219,8 +210,8 @@ impl Pem {
 }
 
 impl FromStr for Pem {
-    type Err = SettingsError;
-    fn from_str(text: &str) -> Result<Pem, SettingsError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Pem, BuildError> {
         if text.contains("-----BEGIN ") {
             Ok(Pem::Text(text.to_owned().into()))
         } else if text.is_empty() {
@@ -240,14 +231,8 @@ impl fmt::Display for Pem {
     }
 }
 
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// SHA-256 of a certificate in its binary form.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
@@ -262,8 +247,8 @@ impl Fingerprint {
 }
 
 impl FromStr for Fingerprint {
-    type Err = SettingsError;
-    fn from_str(text: &str) -> Result<Fingerprint, SettingsError> {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<Fingerprint, BuildError> {
         // What openssl prints may be pasted whole.
         let digits = text.rsplit('=').next().unwrap_or(text).replace(':', " ");
         match parse_hex(&digits).ok().and_then(|bytes| bytes.try_into().ok()) {
@@ -282,11 +267,5 @@ impl fmt::Display for Fingerprint {
             write!(f, "{}{byte:02X}", if n == 0 { "" } else { ":" })?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

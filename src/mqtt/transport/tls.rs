@@ -12,6 +12,4 @@ mod verify;
 
 #[cfg(feature = "tls")]
 pub(super) use client::Tls;
-#[cfg(feature = "tls")]
-pub use client::TlsLink;
 pub use fault::{CertificateFault, TlsFault};

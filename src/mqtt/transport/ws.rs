@@ -11,6 +11,7 @@ pub use handshake::WebSocketError;
 pub(crate) use handshake::header_fault;
 pub(super) use handshake::shake_hands;
 
+use super::Io;
 use bytes::{Buf, BytesMut};
 use frame::{Event, Reader};
 use std::io;
@@ -23,9 +24,8 @@ const PAYLOAD: usize = 16 << 10;
 
 /// Bytes that stand between MQTT and a stream below. Both directions belong to one task: reading
 /// also writes, when the broker asks whether we are alive.
-#[derive(Debug)]
-pub struct WebSocket<S> {
-    inner: S,
+pub(super) struct WebSocket {
+    inner: Box<dyn Io>,
     reader: Reader,
     /// Bytes from below that were not looked at yet, at most [`INPUT`].
     input: BytesMut,
@@ -43,16 +43,9 @@ pub struct WebSocket<S> {
 const INPUT: usize = 4 << 10;
 const CONTROL: usize = 512;
 
-impl<S> WebSocket<S> {
-    /// The stream below.
-    pub(super) fn inner(&self) -> &S {
-        &self.inner
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+impl WebSocket {
     /// On a stream whose handshake is done.
-    pub(super) fn new(inner: S) -> WebSocket<S> {
+    fn new(inner: Box<dyn Io>) -> WebSocket {
         WebSocket {
             inner,
             reader: Reader::default(),
@@ -108,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
+impl AsyncRead for WebSocket {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -159,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
+impl AsyncWrite for WebSocket {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

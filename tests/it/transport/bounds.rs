@@ -34,7 +34,7 @@ async fn a_frame_of_exabytes_is_read_as_it_comes() {
     .await;
     let mut stream = connect(settings(&format!("ws://{address}"))).await.unwrap();
     let mut bytes = vec![0; 1_000_000];
-    stream.read_exact(&mut bytes).await.unwrap();
+    stream.io.read_exact(&mut bytes).await.unwrap();
     assert!(bytes.iter().all(|byte| *byte == 1));
 }
 
@@ -62,7 +62,7 @@ async fn a_flood_of_pings_is_answered_by_the_last_and_holds_up_nothing() {
     .await;
     let mut stream = connect(settings(&format!("ws://{address}"))).await.unwrap();
     let mut bytes = [0; 7];
-    stream.read_exact(&mut bytes).await.unwrap();
+    stream.io.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"at last");
-    assert_eq!(stream.read_u8().await.unwrap(), 1, "every ping was answered by itself");
+    assert_eq!(stream.io.read_u8().await.unwrap(), 1, "every ping was answered by itself");
 }

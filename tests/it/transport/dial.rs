@@ -1,12 +1,11 @@
 //! Names, addresses and sockets: which one is used, and how soon.
 
 use crate::transport::server::{Names, Stages, connect, echo, failure, serve, settings, works};
-use socket2::SockRef;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tty2mqtt::mqtt::transport::settings::{Family, Network};
-use tty2mqtt::mqtt::transport::{ConnectError, Connector, Stage, Stream};
+use tty2mqtt::mqtt::transport::{ConnectError, Connector, Dial, Stage};
 
 /// An address that answers nothing: its queue of connections is full.
 pub struct BlackHole {
@@ -47,7 +46,7 @@ async fn a_black_hole_in_front_costs_a_quarter_of_a_second() {
     let mut connector =
         Connector::with_environment(settings("mqtt://broker"), names.environment()).unwrap();
     let begin = Instant::now();
-    let mut stream = connector.connect(|_| ()).await.unwrap();
+    let mut stream = connector.connect(&mut |_| ()).await.unwrap();
     works(&mut stream).await;
     // One delay: the families take turns.
     assert!(begin.elapsed() >= Duration::from_millis(250));
@@ -61,7 +60,7 @@ async fn a_refusal_makes_way_for_the_next_address_at_once() {
     let mut connector =
         Connector::with_environment(settings("mqtt://broker"), names.environment()).unwrap();
     let begin = Instant::now();
-    works(&mut connector.connect(|_| ()).await.unwrap()).await;
+    works(&mut connector.connect(&mut |_| ()).await.unwrap()).await;
     assert!(begin.elapsed() < Duration::from_millis(700), "{:?}", begin.elapsed());
 }
 
@@ -72,7 +71,7 @@ async fn addresses_that_answer_nothing_end_after_ten_seconds_each() {
     let mut connector =
         Connector::with_environment(settings("mqtt://broker"), names.environment()).unwrap();
     let begin = tokio::time::Instant::now();
-    let error = connector.connect(|_| ()).await.unwrap_err();
+    let error = connector.connect(&mut |_| ()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Tcp { address, .. } if address == holes[1].address));
     let took = begin.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
@@ -102,11 +101,11 @@ async fn the_name_is_looked_up_at_each_attempt() {
     let mut connector =
         Connector::with_environment(settings("mqtt://broker"), names.environment()).unwrap();
     let stages = Stages::default();
-    assert!(connector.connect(stages.note()).await.is_err());
+    assert!(connector.connect(&mut stages.note()).await.is_err());
     assert_eq!(stages.seen(), [Stage::Resolving, Stage::Connecting]);
     // The broker has moved.
     names.set("broker", &[serve(echo).await]);
-    works(&mut connector.connect(|_| ()).await.unwrap()).await;
+    works(&mut connector.connect(&mut |_| ()).await.unwrap()).await;
     assert_eq!(names.asked(), 2);
 }
 
@@ -117,7 +116,7 @@ async fn failures_of_a_name_are_told_apart() {
         let mut settings = settings(url);
         settings.network.family = family;
         let mut connector = Connector::with_environment(settings, names.environment()).unwrap();
-        connector.connect(|_| ()).await.unwrap_err()
+        connector.connect(&mut |_| ()).await.unwrap_err()
     };
     let error = connect("mqtt://unknown", Family::Any).await;
     assert!(matches!(error, ConnectError::Lookup { .. }));
@@ -137,32 +136,21 @@ async fn brokers_in_order_with_failover_and_return() {
     settings.urls.push(format!("mqtt://{c}").parse().unwrap());
     let mut connector = Connector::new(settings).unwrap();
     assert_eq!(connector.broker().port, a.port());
-    assert!(connector.connect(|_| ()).await.is_err());
-    assert!(connector.is_first());
+    assert!(connector.connect(&mut |_| ()).await.is_err());
+    assert!(connector.to_first().is_none());
     // The second lets us connect, but does not take us in; the third does.
-    assert!(connector.connect(|_| ()).await.is_ok());
+    assert!(connector.connect(&mut |_| ()).await.is_ok());
     assert_eq!(connector.broker().port, b.port());
-    assert!(connector.connect(|_| ()).await.is_ok());
+    assert!(connector.connect(&mut |_| ()).await.is_ok());
     assert_eq!(connector.broker().port, c.port());
     connector.established();
     connector.begin_again();
     assert_eq!(connector.broker().port, c.port());
     // The first is asked first again, although it is still away; and after the last comes it.
     for expected in [a, b, c, a] {
-        let _ = connector.connect(|_| ()).await;
+        let _ = connector.connect(&mut |_| ()).await;
         assert_eq!(connector.broker().port, expected.port());
     }
-}
-
-#[tokio::test]
-async fn the_socket_is_set_up_as_it_should_be() {
-    let server = serve(echo).await;
-    let stream = connect(settings(&format!("mqtt://{server}"))).await.unwrap();
-    assert!(stream.is_trusted());
-    let Stream::Tcp(tcp) = stream else { panic!() };
-    let socket = SockRef::from(&tcp);
-    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
 }
 
 #[tokio::test]
@@ -207,7 +195,7 @@ async fn a_unix_socket() {
     let listener = tokio::net::UnixListener::bind(path).unwrap();
     tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
     let mut stream = connect(settings(&url)).await.unwrap();
-    assert!(stream.is_trusted());
+    assert!(stream.distrust.is_none());
     works(&mut stream).await;
 }
 

@@ -45,7 +45,7 @@ async fn a_broker_that_wants_a_certificate() {
         (with(&plain, &other.sign(&["client"], |_| ())), "does not take our certificate"),
     ] {
         let mut stream = connect(settings).await.unwrap();
-        let error = stream.read_u8().await.unwrap_err();
+        let error = stream.io.read_u8().await.unwrap_err();
         let sentence = TlsFault::of(error).to_string();
         assert!(sentence.contains(expected), "{sentence}");
         assert!(!seen.recv().await.unwrap().done);
@@ -180,10 +180,10 @@ async fn a_renewed_certificate_counts_after_a_failure() {
     settings.tls.cert_file = Some(Pem::File(file("c.pem")));
     settings.tls.key_file = Some(Pem::File(file("k.pem")));
     let mut connector = Connector::new(settings).unwrap();
-    let mut stream = connector.connect(|_| ()).await.unwrap();
-    assert!(stream.read_u8().await.is_err());
+    let mut stream = connector.connect(&mut |_| ()).await.unwrap();
+    assert!(stream.io.read_u8().await.is_err());
     assert!(!seen.recv().await.unwrap().done);
     write(&authority.sign(&["client"], |_| ()));
-    works(&mut connector.connect(|_| ()).await.unwrap()).await;
+    works(&mut connector.connect(&mut |_| ()).await.unwrap()).await;
     assert!(seen.recv().await.unwrap().done);
 }

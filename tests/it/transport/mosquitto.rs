@@ -37,18 +37,18 @@ async fn converse(stream: &mut Stream) {
     // Remaining length 20_003 and topic `t`.
     bytes.extend([0x30, 0xA3, 0x9C, 0x01, 0, 1, b't']);
     bytes.extend(vec![b'x'; LARGE]);
-    stream.write_all(&bytes).await.unwrap();
-    stream.flush().await.unwrap();
+    stream.io.write_all(&bytes).await.unwrap();
+    stream.io.flush().await.unwrap();
     let mut acks = [0; 9];
-    stream.read_exact(&mut acks).await.unwrap();
+    stream.io.read_exact(&mut acks).await.unwrap();
     assert_eq!(acks, [0x20, 2, 0, 0, 0x90, 3, 0, 1, 0]);
     let mut message = vec![0; 7 + LARGE];
-    stream.read_exact(&mut message).await.unwrap();
+    stream.io.read_exact(&mut message).await.unwrap();
     assert_eq!(message[..7], [0x30, 0xA3, 0x9C, 0x01, 0, 1, b't']);
     assert!(message[7..].iter().all(|byte| *byte == b'x'));
-    stream.write_all(&[0xE0, 0]).await.unwrap();
-    stream.flush().await.unwrap();
-    stream.shutdown().await.unwrap();
+    stream.io.write_all(&[0xE0, 0]).await.unwrap();
+    stream.io.flush().await.unwrap();
+    stream.io.shutdown().await.unwrap();
 }
 
 async fn connect_when_up(settings: Settings) -> Stream {

@@ -77,7 +77,7 @@ async fn socks5_looks_the_name_up_and_tries_each_address() {
     ]);
     let settings = through("socks5://proxy", "mqtt://broker");
     let mut connector = Connector::with_environment(settings, names.environment()).unwrap();
-    works(&mut connector.connect(|_| ()).await.unwrap()).await;
+    works(&mut connector.connect(&mut |_| ()).await.unwrap()).await;
     assert_eq!(tried.load(Ordering::SeqCst), 2);
 }
 
@@ -141,7 +141,7 @@ async fn what_follows_the_answer_of_a_proxy_is_the_brokers() {
     .await;
     let mut stream = connect(through(&format!("http://{proxy}"), "mqtt://[::7]")).await.unwrap();
     let mut bytes = [0; 5];
-    stream.read_exact(&mut bytes).await.unwrap();
+    stream.io.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"hello");
 }
 

@@ -45,10 +45,10 @@ pub async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, end: &str) -> Stri
 
 /// The stream carries bytes in both directions.
 pub async fn works(stream: &mut Stream) {
-    stream.write_all(b"there and back").await.unwrap();
-    stream.flush().await.unwrap();
+    stream.io.write_all(b"there and back").await.unwrap();
+    stream.io.flush().await.unwrap();
     let mut back = [0; 14];
-    stream.read_exact(&mut back).await.unwrap();
+    stream.io.read_exact(&mut back).await.unwrap();
     assert_eq!(&back, b"there and back");
 }
 
@@ -58,7 +58,7 @@ pub fn settings(url: &str) -> Settings {
 
 /// One attempt.
 pub async fn connect(settings: Settings) -> Result<Stream, ConnectError> {
-    Connector::new(settings).unwrap().connect(|_| ()).await
+    Connector::new(settings).unwrap().connect(&mut |_| ()).await
 }
 
 /// The sentence that a failed attempt gives.

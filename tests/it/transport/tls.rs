@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tty2mqtt::mqtt::transport::settings::{Pem, TlsSettings, TlsVersion};
 use tty2mqtt::mqtt::transport::tls::{CertificateFault, TlsFault};
-use tty2mqtt::mqtt::transport::{ConnectError, Connector, Environment, Settings, Stage};
+use tty2mqtt::mqtt::transport::{ConnectError, Connector, Dial, Environment, Settings, Stage};
 
 #[tokio::test]
 async fn a_right_certificate_with_name_alpn_and_resumption() {
@@ -27,12 +27,12 @@ async fn a_right_certificate_with_name_alpn_and_resumption() {
     let mut connector = Connector::new(settings).unwrap();
     for resumed in [false, true, false] {
         let stages = Stages::default();
-        let mut stream = connector.connect(stages.note()).await.unwrap();
-        assert!(stream.is_trusted());
-        assert_eq!(stream.alpn(), Some(&b"mqtt"[..]));
+        let mut stream = connector.connect(&mut stages.note()).await.unwrap();
+        assert!(stream.distrust.is_none());
+        assert_eq!(stream.alpn.as_deref(), Some(&b"mqtt"[..]));
         assert_eq!(stages.seen(), [Stage::Resolving, Stage::Connecting, Stage::Tls]);
         works(&mut stream).await;
-        stream.shutdown().await.unwrap();
+        stream.io.shutdown().await.unwrap();
         let seen = seen.recv().await.unwrap();
         assert_eq!((seen.name.as_deref(), seen.resumed), (Some("localhost"), resumed));
         // A broker that did not take us in gets a new start: our files may have been renewed.
@@ -59,8 +59,8 @@ async fn b18_the_end_of_a_stream_is_said() {
     })
     .await;
     let mut stream = connect(localhost(address, &authority)).await.unwrap();
-    stream.write_all(b"DISCONNECT").await.unwrap();
-    stream.shutdown().await.unwrap();
+    stream.io.write_all(b"DISCONNECT").await.unwrap();
+    stream.io.shutdown().await.unwrap();
     assert_eq!(ends.recv().await.unwrap().unwrap(), b"DISCONNECT");
 }
 
@@ -104,7 +104,7 @@ async fn secure_websocket() {
     let mut settings = settings(&format!("wss://localhost:{}/mqtt", address.port()));
     settings.tls.ca_file = authority.pem();
     let mut stream = connect(settings).await.unwrap();
-    assert!(stream.is_trusted());
+    assert!(stream.distrust.is_none());
     works(&mut stream).await;
 }
 
@@ -179,7 +179,7 @@ async fn a_pinned_certificate() {
     settings.credentials = true;
     settings.tls.fingerprint = Some(pinned.fingerprint().to_string().parse().unwrap());
     let mut stream = connect(settings.clone()).await.unwrap();
-    assert!(stream.is_trusted());
+    assert!(stream.distrust.is_none());
     works(&mut stream).await;
 
     // Another one, even one signed by an authority that would be trusted.
@@ -229,15 +229,15 @@ async fn a_router_without_a_clock_waits_for_it() {
         let mut connector = Connector::with_environment(settings, environment).unwrap();
         let stages = Stages::default();
         let note = stages.note();
-        let set = move |stage| {
+        let mut set = move |stage| {
             note(stage);
             if stage == Stage::WaitingForClock {
                 clock.store(LATER - 1000, Ordering::SeqCst);
             }
         };
-        let mut stream = connector.connect(set).await.unwrap();
+        let mut stream = connector.connect(&mut set).await.unwrap();
         works(&mut stream).await;
-        assert!(stream.is_trusted());
+        assert!(stream.distrust.is_none());
         use Stage::{Connecting, Resolving, Tls, WaitingForClock};
         let expected = [Resolving, Connecting, Tls, WaitingForClock, Resolving, Connecting, Tls];
         assert_eq!(stages.seen(), expected);
@@ -263,7 +263,7 @@ async fn a_clock_that_is_set_or_another_fault_is_not_waited_for() {
         let settings = localhost(address, &authority);
         let mut connector = Connector::with_environment(settings, environment).unwrap();
         let stages = Stages::default();
-        let error = connector.connect(stages.note()).await.unwrap_err().to_string();
+        let error = connector.connect(&mut stages.note()).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!stages.seen().contains(&Stage::WaitingForClock));
     }
@@ -372,9 +372,9 @@ async fn renewed_files_count_from_the_next_link_on() {
     let files = Files::new(&old, &ours);
     let mut connector = Connector::new(files.of(localhost(address, &ours))).unwrap();
     let mut connect = async || {
-        let mut stream = connector.connect(|_| ()).await?;
+        let mut stream = connector.connect(&mut |_| ()).await?;
         works(&mut stream).await;
-        stream.shutdown().await.unwrap();
+        stream.io.shutdown().await.unwrap();
         // All goes well: what is kept is not kept because of a failure.
         connector.established();
         let seen = seen.recv().await.unwrap();
@@ -398,13 +398,13 @@ async fn renewed_files_count_from_the_next_link_on() {
     let before = seen.recv().await.unwrap();
     assert!(!before.done);
     let mut connector = Connector::new(files.of(localhost(address, &ours))).unwrap();
-    drop(connector.connect(|_| ()).await.unwrap());
+    drop(connector.connect(&mut |_| ()).await.unwrap());
     assert!(!connector.is_stale());
     connector.established();
     files.trust(&theirs);
     assert!(connector.is_stale());
     std::fs::remove_file(files.0.path().join("ca.pem")).unwrap();
     assert!(!connector.is_stale(), "a link is not left for a file that cannot be read");
-    let error = connector.connect(|_| ()).await.unwrap_err().to_string();
+    let error = connector.connect(&mut |_| ()).await.unwrap_err().to_string();
     assert!(error.contains("tls.ca_file") && error.contains("No such file"), "{error}");
 }

@@ -6,7 +6,7 @@ use crate::transport::certificates::{
 use crate::transport::server::{connect, settings, works};
 use tty2mqtt::mqtt::transport::settings::Verify;
 use tty2mqtt::mqtt::transport::tls::CertificateFault;
-use tty2mqtt::mqtt::transport::{ConnectError, Connector, Settings};
+use tty2mqtt::mqtt::transport::{ConnectError, Connector, Dial, Settings};
 
 /// Everything that may not get out.
 fn with_each_secret(settings: &Settings, own: &Authority) -> Vec<Settings> {
@@ -78,19 +78,19 @@ async fn a_login_that_the_session_still_has_counts_for_every_broker() {
         format!("mqtts://me:geheim@{}", crate::transport::dial::dead()).parse().unwrap(),
     );
     let mut connector = Connector::new(two).unwrap();
-    assert!(matches!(connector.connect(|_| ()).await, Err(ConnectError::Tcp { .. })));
-    let error = connector.connect(|_| ()).await.unwrap_err();
+    assert!(matches!(connector.connect(&mut |_| ()).await, Err(ConnectError::Tcp { .. })));
+    let error = connector.connect(&mut |_| ()).await.unwrap_err();
     assert!(matches!(error, ConnectError::UntrustedWithCredentials { .. }), "{error}");
     // What only the session knows, such as AUTH data.
     let mut connector = Connector::new(settings).unwrap();
     connector.set_credentials(true);
-    let error = connector.connect(|_| ()).await.unwrap_err();
+    let error = connector.connect(&mut |_| ()).await.unwrap_err();
     assert!(matches!(error, ConnectError::UntrustedWithCredentials { .. }), "{error}");
     for _ in 0..2 {
         assert!(!seen.recv().await.unwrap().done);
     }
     connector.set_credentials(false);
-    assert!(!connector.connect(|_| ()).await.unwrap().is_trusted());
+    assert!(connector.connect(&mut |_| ()).await.unwrap().distrust.is_some());
 }
 
 #[tokio::test]
@@ -107,9 +107,9 @@ async fn without_secrets_an_untrusted_broker_is_spoken_to_and_said_to_be_one() {
         let mut connector = Connector::new(settings).unwrap();
         // The second time must not pass by a resumed session, which shows no certificate.
         for _ in 0..2 {
-            let mut stream = connector.connect(|_| ()).await.unwrap();
-            assert!(!stream.is_trusted());
-            assert!(stream.distrust().unwrap().to_string().contains(fault));
+            let mut stream = connector.connect(&mut |_| ()).await.unwrap();
+            assert!(stream.distrust.is_some());
+            assert!(stream.distrust.as_ref().unwrap().to_string().contains(fault));
             works(&mut stream).await;
             connector.established();
             drop(stream);
@@ -119,12 +119,12 @@ async fn without_secrets_an_untrusted_broker_is_spoken_to_and_said_to_be_one() {
     let (address, _) = start(Server::default(), &authority.sign(&["localhost"], |_| ())).await;
     let mut settings = localhost(address, &authority);
     settings.tls.verify = Verify::Optional;
-    assert!(connect(settings.clone()).await.unwrap().is_trusted());
+    assert!(connect(settings.clone()).await.unwrap().distrust.is_none());
     settings.credentials = true;
-    assert!(connect(settings.clone()).await.unwrap().is_trusted());
+    assert!(connect(settings.clone()).await.unwrap().distrust.is_none());
     settings.credentials = false;
     settings.tls.verify = Verify::None;
-    assert!(!connect(settings).await.unwrap().is_trusted());
+    assert!(connect(settings).await.unwrap().distrust.is_some());
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn the_request_and_masked_frames_both_ways() {
     // Every size of a length, and more than a frame of ours holds.
     for size in [1, 125, 126, 65_535, 65_536, 200_000] {
         let sent: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
-        let (mut reader, mut writer) = tokio::io::split(&mut stream);
+        let (mut reader, mut writer) = tokio::io::split(&mut stream.io);
         let mut back = vec![0; size];
         let write = async {
             writer.write_all(&sent).await.unwrap();
@@ -179,14 +179,14 @@ async fn fragments_pings_and_the_end_at_any_split() {
         let (address, mut frames) = says(parts.clone(), size).await;
         let mut stream = open(address).await;
         let mut all = Vec::new();
-        stream.read_to_end(&mut all).await.unwrap();
+        stream.io.read_to_end(&mut all).await.unwrap();
         assert_eq!(all[..9], *b"fragments");
         assert_eq!(all[9..], [vec![7; 300], vec![8; 70_000]].concat());
         assert_eq!(frames.recv().await.unwrap(), (0x8A, b"are you there".to_vec()), "by {size}");
         assert_eq!(frames.recv().await.unwrap(), (0x88, vec![0x03, 0xE8]));
         // The end stays the end.
-        assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0);
-        assert!(stream.write(b"x").await.is_err());
+        assert_eq!(stream.io.read(&mut [0; 9]).await.unwrap(), 0);
+        assert!(stream.io.write(b"x").await.is_err());
     }
 }
 
@@ -194,8 +194,8 @@ async fn fragments_pings_and_the_end_at_any_split() {
 async fn a_close_of_ours_is_said() {
     let (address, mut frames) = says(Vec::new(), 1).await;
     let mut stream = open(address).await;
-    stream.write_all(b"bye").await.unwrap();
-    stream.shutdown().await.unwrap();
+    stream.io.write_all(b"bye").await.unwrap();
+    stream.io.shutdown().await.unwrap();
     assert_eq!(frames.recv().await.unwrap(), (0x82, b"bye".to_vec()));
     assert_eq!(frames.recv().await.unwrap(), (0x88, 1000u16.to_be_bytes().to_vec()));
 }
@@ -204,7 +204,7 @@ async fn a_close_of_ours_is_said() {
 async fn a_broker_that_closes_with_a_complaint() {
     let complaint = [&[0x03, 0xF0][..], b"not \x1b for you"].concat();
     let (address, _frames) = says(frame(0x88, &complaint), 100).await;
-    let error = open(address).await.read(&mut [0; 9]).await.unwrap_err();
+    let error = open(address).await.io.read(&mut [0; 9]).await.unwrap_err();
     assert_eq!(error.to_string(), "the broker closed the WebSocket with code 1008: not  for you");
     // Gone in the middle of a message.
     let address = serve(async |mut stream: TcpStream| {
@@ -213,8 +213,8 @@ async fn a_broker_that_closes_with_a_complaint() {
     })
     .await;
     let mut stream = open(address).await;
-    assert_eq!(stream.read_u8().await.unwrap(), b'x');
-    let error = stream.read_u8().await.unwrap_err();
+    assert_eq!(stream.io.read_u8().await.unwrap(), b'x');
+    let error = stream.io.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }
 
@@ -238,7 +238,7 @@ async fn wrong_frames_end_the_link_with_code_1002() {
         let (address, mut frames) = says(bytes, 1000).await;
         let mut stream = open(address).await;
         let error = loop {
-            match stream.read(&mut [0; 9]).await {
+            match stream.io.read(&mut [0; 9]).await {
                 Ok(0) => panic!("{why}: the end"),
                 Ok(_) => {}
                 Err(error) => break error.to_string(),

@@ -3,10 +3,11 @@
 use super::{ProxyError, ProxyUrl, Target};
 use crate::mqtt::transport::http_head::{Head, HeadError};
 use base64ct::{Base64, Encoding};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+pub(super) async fn connect(
+    stream: &mut TcpStream,
     proxy: &ProxyUrl,
     target: &Target,
 ) -> Result<(), ProxyError> {

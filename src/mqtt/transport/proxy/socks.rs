@@ -2,15 +2,16 @@
 
 use super::{ProxyError, ProxyUrl, Target};
 use std::net::SocketAddr;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NO_METHOD: u8 = 0xFF;
 
-pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+pub(super) async fn connect(
+    stream: &mut TcpStream,
     proxy: &ProxyUrl,
     target: &Target,
 ) -> Result<(), ProxyError> {
@@ -22,7 +23,7 @@ pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     };
     stream.write_all(greeting).await?;
     stream.flush().await?;
-    match read::<2, S>(stream).await? {
+    match read::<2>(stream).await? {
         [VERSION, NO_LOGIN] => {}
         [VERSION, USER_AND_PASSWORD] if with_login => login(stream, proxy).await?,
         [VERSION, NO_METHOD] if with_login => return Err(ProxyError::LoginRefused),
@@ -44,7 +45,7 @@ pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     let length = match kind {
         1 => 4,
         4 => 16,
-        3 => usize::from(read::<1, S>(stream).await?[0]),
+        3 => usize::from(read::<1>(stream).await?[0]),
         kind => return protocol(format!("address type {kind} in the reply")),
     };
     let mut bound = [0; 255 + 2];
@@ -52,10 +53,7 @@ pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-async fn login<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    proxy: &ProxyUrl,
-) -> Result<(), ProxyError> {
+async fn login(stream: &mut TcpStream, proxy: &ProxyUrl) -> Result<(), ProxyError> {
     let (user, password) = proxy.login();
     let mut bytes = vec![1];
     for text in [user, password] {
@@ -66,7 +64,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     }
     stream.write_all(&bytes).await?;
     stream.flush().await?;
-    match read::<2, S>(stream).await? {
+    match read::<2>(stream).await? {
         [_, 0] => Ok(()),
         _ => Err(ProxyError::LoginRefused),
     }
@@ -96,7 +94,7 @@ fn request(target: &Target) -> Result<Vec<u8>, ProxyError> {
     Ok(bytes)
 }
 
-async fn read<const N: usize, S: AsyncRead + Unpin>(stream: &mut S) -> Result<[u8; N], ProxyError> {
+async fn read<const N: usize>(stream: &mut TcpStream) -> Result<[u8; N], ProxyError> {
     let mut bytes = [0; N];
     stream.read_exact(&mut bytes).await?;
     Ok(bytes)

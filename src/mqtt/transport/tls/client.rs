@@ -1,11 +1,11 @@
 //! A client's TLS, by rustls with ring.
 
-use super::fault::{CertificateFault, TlsFault};
+use super::fault::TlsFault;
 use super::keys;
 use super::verify::{Check, Verifier};
 use crate::mqtt::transport::error::{ConnectError, TlsFileError};
 use crate::mqtt::transport::settings::{Fingerprint, Pem, TlsSettings, TlsVersion, Verify};
-use crate::mqtt::transport::{Clock, Environment};
+use crate::mqtt::transport::{Clock, Environment, Stream};
 use rustls::client::{Resumption, WantsClientCert};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
@@ -15,21 +15,15 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// What the handshakes with all brokers share.
+#[derive(Debug)]
 pub(in crate::mqtt::transport) struct Tls {
     /// Ends the handshake unless the certificate is right.
     config: Arc<ClientConfig>,
     check: Check,
     verify: Verify,
     known: Known,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
 }
 
 struct Time(Clock);
@@ -44,14 +38,6 @@ impl TimeProvider for Time {
     fn current_time(&self) -> Option<UnixTime> {
         (self.0)().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
     }
-}
-
-/// A stream after the handshake.
-#[derive(Debug)]
-pub struct TlsLink {
-    pub(in crate::mqtt::transport) stream: TlsStream<TcpStream>,
-    /// Why the broker is not trusted; `None` when it is.
-    pub(in crate::mqtt::transport) distrust: Option<CertificateFault>,
 }
 
 impl Tls {
@@ -138,7 +124,7 @@ impl Tls {
         host: &str,
         stream: TcpStream,
         credentials: bool,
-    ) -> Result<TlsLink, ConnectError> {
+    ) -> Result<Stream, ConnectError> {
         let failed = |fault| ConnectError::Tls { host: host.to_owned(), fault };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| failed(TlsFault::NoName(host.to_owned())))?;
@@ -153,10 +139,11 @@ impl Tls {
             lenient = Some(verifier);
         }
         match TlsConnector::from(config).connect(name, stream).await {
-            Ok(stream) => {
-                let distrust = lenient.and_then(|verifier| verifier.fault());
-                Ok(TlsLink { stream, distrust })
-            }
+            Ok(stream) => Ok(Stream {
+                alpn: stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec),
+                io: Box::new(stream),
+                distrust: lenient.and_then(|verifier| verifier.fault()),
+            }),
             Err(error) => Err(match TlsFault::of(error) {
                 TlsFault::Certificate(fault) if self.verify != Verify::Required && credentials => {
                     ConnectError::UntrustedWithCredentials { host: host.to_owned(), fault }
@@ -265,7 +252,7 @@ pub(super) fn digest_of(parts: &[&[u8]]) -> Digest {
 }
 
 /// What the files held that a configuration was made of.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     trust: Digest,
     identity: Digest,

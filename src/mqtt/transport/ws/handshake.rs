@@ -2,55 +2,32 @@
 
 use super::WebSocket;
 use crate::base::secret::Secret;
+use crate::mqtt::transport::Io;
 use crate::mqtt::transport::http_head::{Head, HeadError, printable};
 use crate::mqtt::url::BrokerUrl;
 use base64ct::{Base64, Encoding};
 use std::collections::BTreeMap;
 use std::io;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 /// Why a broker opened no WebSocket.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum WebSocketError {
-    /// The link broke meanwhile.
     #[error("the link broke: {0}")]
     Io(#[from] io::Error),
-    /// It does not speak HTTP, or not the WebSocket's way.
     #[error("{0}; is this the port of the broker's WebSocket listener?")]
     Protocol(String),
-    /// It wants another path.
     #[error("it has no WebSocket at this path ({status}); most brokers use /mqtt, /ws or /")]
-    NotFound {
-        /// Status line of the answer.
-        status: String,
-    },
-    /// It does not let us in.
+    NotFound { status: String },
     #[error("it does not let us in ({status}); is there a gateway or a firewall in front of it?")]
-    Forbidden {
-        /// Status line of the answer.
-        status: String,
-    },
-    /// It is somewhere else.
+    Forbidden { status: String },
     #[error("it has moved; write the address it names into `url`: {location}")]
-    Redirect {
-        /// The address it names.
-        location: String,
-    },
-    /// It answers something else.
+    Redirect { location: String },
     #[error("it refuses the WebSocket: {status}")]
-    Refused {
-        /// Status line of the answer.
-        status: String,
-    },
-    /// A header line of ours cannot be.
+    Refused { status: String },
     #[error("the header {name:?}: {why}")]
-    Header {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// It speaks WebSocket, but not MQTT in it.
+    Header { name: String, why: &'static str },
     #[error("it speaks WebSocket but no MQTT in it; is the path of the address right?")]
     NoMqtt,
 }
@@ -74,11 +51,11 @@ pub(crate) fn header_fault(name: &str, value: &[u8]) -> Option<[&'static str; 2]
 }
 
 /// Asks for a WebSocket that carries MQTT.
-pub(in crate::mqtt::transport) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+pub(in crate::mqtt::transport) async fn shake_hands(
+    mut stream: Box<dyn Io>,
     url: &BrokerUrl,
     headers: &BTreeMap<String, Secret>,
-) -> Result<WebSocket<S>, WebSocketError> {
+) -> Result<WebSocket, WebSocketError> {
     let mut more = Vec::new();
     for (name, value) in headers {
         if let Some([why, _]) = header_fault(name, value.reveal()) {

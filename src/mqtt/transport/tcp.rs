@@ -113,4 +113,13 @@ mod tests {
         assert_eq!(order, read("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1 [::4]:1"));
         assert_eq!(interleave(Vec::new()), Vec::new());
     }
+
+    #[tokio::test]
+    async fn the_socket_is_set_up_as_it_should_be() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = race(vec![server.local_addr().unwrap()], &Network::default()).await.unwrap();
+        let socket = SockRef::from(&tcp);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+    }
 }
