@@ -16,7 +16,7 @@ fn no_tls_is_said_from_the_start() {
     for url in ["mqtt://localhost", "ws://localhost", "unix:///run/mosquitto.sock"] {
         assert!(Connector::new(Settings::new(url.parse().unwrap())).is_ok(), "{url}");
     }
-    let mut scram = Scram::new();
+    let mut scram = Scram::default();
     assert!(scram.start(&Login::default()).unwrap_err().to_string().contains("tty2mqtt-mini"));
 }
 

@@ -70,7 +70,7 @@ pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Li
     let mut session = Session::new(session_options(config));
     session.subscribe(subscriptions.to_vec(), &Properties::NONE);
     if broker.auth == Auth::ScramSha256 {
-        session.set_auth(Box::new(Scram::new()));
+        session.set_auth(Box::<Scram>::default());
     }
     let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let options = link::Options {

@@ -21,7 +21,7 @@
 
 use super::client::{self, Ended, Event, Granted, Receipt, Settings};
 use super::link::State;
-use super::packet::{Properties, Reason, Subscription};
+use super::packet::{Disconnect, Properties, Reason, Subscription};
 use super::session;
 use super::topic::TopicFilter;
 use super::transport::Connector;
@@ -105,14 +105,19 @@ impl Client {
     pub fn unsubscribe(
         &self,
         filters: Vec<TopicFilter>,
+        properties: Properties,
     ) -> Result<Vec<(TopicFilter, Reason)>, Ended> {
-        self.runtime.block_on(self.client.unsubscribe(filters))
+        self.runtime.block_on(self.client.unsubscribe(filters, properties))
     }
 
     /// Sends what waits, at most for a grace time, then leaves with DISCONNECT. Returns how many
     /// messages could not be delivered.
-    pub fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
-        self.runtime.block_on(self.client.shutdown(reason, grace))
+    pub fn shutdown(
+        &self,
+        disconnect: impl Into<Disconnect>,
+        grace: Duration,
+    ) -> Result<usize, Ended> {
+        self.runtime.block_on(self.client.shutdown(disconnect, grace))
     }
 }
 

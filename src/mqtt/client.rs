@@ -246,16 +246,8 @@ impl Client {
         granted.await.map_err(|_| Ended)
     }
 
-    /// Unsubscribes, and waits for the broker's answer.
+    /// Unsubscribes, and waits for the broker's answer. The properties are user properties (MQTT 5.0).
     pub async fn unsubscribe(
-        &self,
-        filters: Vec<TopicFilter>,
-    ) -> Result<Vec<(TopicFilter, Reason)>, Ended> {
-        self.unsubscribe_with(filters, Properties::NONE).await
-    }
-
-    /// Unsubscribes with user properties (MQTT 5.0).
-    pub async fn unsubscribe_with(
         &self,
         filters: Vec<TopicFilter>,
         properties: Properties,
@@ -265,13 +257,9 @@ impl Client {
         answers.await.map_err(|_| Ended)
     }
 
-    /// Acknowledges a message by hand, with [`session::Options::manual_ack`].
-    pub async fn acknowledge(&self, token: AckToken, reason: Reason) -> Result<(), Ended> {
-        self.acknowledge_with(token, reason, Properties::NONE).await
-    }
-
-    /// Acknowledges a message by hand with a `ReasonString` and user properties (MQTT 5.0).
-    pub async fn acknowledge_with(
+    /// Acknowledges a message by hand, with [`session::Options::manual_ack`]. The properties are a
+    /// `ReasonString` and user properties (MQTT 5.0).
+    pub async fn acknowledge(
         &self,
         token: AckToken,
         reason: Reason,
@@ -291,19 +279,14 @@ impl Client {
     }
 
     /// Sends the queued messages, for at most the grace time, then disconnects with DISCONNECT. It
-    /// returns how many messages could not be delivered.
-    pub async fn shutdown(&self, reason: Reason, grace: Duration) -> Result<usize, Ended> {
-        self.shutdown_with(Disconnect::new(reason), grace).await
-    }
-
-    /// Shuts down with properties in DISCONNECT (MQTT 5.0).
-    pub async fn shutdown_with(
+    /// returns how many messages could not be delivered. `disconnect` is a reason, or a whole packet.
+    pub async fn shutdown(
         &self,
-        disconnect: Disconnect,
+        disconnect: impl Into<Disconnect>,
         grace: Duration,
     ) -> Result<usize, Ended> {
         let (sender, left) = oneshot::channel();
-        self.order(Order::Shutdown(disconnect, grace, sender)).await?;
+        self.order(Order::Shutdown(disconnect.into(), grace, sender)).await?;
         left.await.map_err(|_| Ended)
     }
 

@@ -182,11 +182,6 @@ impl Link {
         self.state.subscribe()
     }
 
-    /// How long the broker took to answer a packet lately, see [`Session::round_trip`].
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.session.round_trip()
-    }
-
     /// The next thing that happens; what is sent comes from `source`. Cancel-safe: nothing is lost
     /// when it is dropped, and nothing moves while nobody waits for it.
     pub async fn event(&mut self, source: &mut dyn Source) -> Event {
@@ -345,13 +340,8 @@ impl Link {
 
     /// Disconnects with DISCONNECT and does not reconnect. With a reason above 0 the broker may
     /// publish the will (MQTT 5.0).
-    pub fn leave(&mut self, reason: Reason) {
-        self.leave_with(Disconnect::new(reason));
-    }
-
-    /// Leaves with properties in DISCONNECT (MQTT 5.0).
-    pub fn leave_with(&mut self, disconnect: Disconnect) {
-        self.session.disconnect_with(disconnect);
+    pub fn leave(&mut self, disconnect: impl Into<Disconnect>) {
+        self.session.disconnect_with(disconnect.into());
         self.options.reconnect = false;
         match self.phase {
             Phase::Up(..) => self.part(None),
@@ -396,14 +386,16 @@ impl Link {
         }
         let Some(mut dialer) = self.dialer.take() else { return Ok(()) };
         dialer.set_credentials(self.session.has_credentials());
-        self.state.send_replace(State::Resolving);
+        self.state.send_replace(State::Dialing(Stage::Resolving));
         let state = self.state.clone();
         self.phase = Phase::Dialing(Box::pin(async move {
             let mut stage = |stage| {
                 if stage == Stage::WaitingForClock {
-                    tracing::warn!("{stage}: the broker's certificate has dates");
+                    tracing::warn!(
+                        "waiting for this machine's clock to be set: the broker's certificate has dates"
+                    );
                 }
-                state.send_replace(State::from(stage));
+                state.send_replace(State::Dialing(stage));
             };
             let stream = dialer.dial(&mut stage).await;
             (dialer, stream)

@@ -40,27 +40,27 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The most addresses of a broker that a proxy is asked for.
 const PROXIED: usize = 4;
 
-/// What an attempt has come to.
+/// How far an attempt to connect has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// A name is looked up.
     Resolving,
-    /// TCP, a proxy or a WebSocket is being opened.
+    /// TCP connects, perhaps through a proxy.
     Connecting,
-    /// The TLS handshake goes on.
+    /// TLS shakes hands.
     Tls,
-    /// Nothing but the dates is wrong with the broker's certificate, and this machine's clock was
-    /// never set: the attempt goes on when it is.
+    /// Only the dates of the broker's certificate are wrong, and this machine's clock was never set:
+    /// the attempt goes on when it is.
     WaitingForClock,
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Stage::Resolving => "looking up the name",
+            Stage::Resolving => "resolving",
             Stage::Connecting => "connecting",
-            Stage::Tls => "TLS handshake",
-            Stage::WaitingForClock => "waiting for this machine's clock to be set",
+            Stage::Tls => "tls",
+            Stage::WaitingForClock => "waiting for clock",
         })
     }
 }
@@ -169,10 +169,7 @@ impl Connector {
 
     /// Tries one broker, for at most 30 s plus the wait for the clock. `stage` is called at each new
     /// stage. The future may be dropped at any time.
-    pub async fn connect(
-        &mut self,
-        stage: &mut (dyn FnMut(Stage) + Send),
-    ) -> Result<Stream, ConnectError> {
+    pub async fn connect(&mut self, stage: &mut StageFn<'_>) -> Result<Stream, ConnectError> {
         self.current = self.next;
         self.next = (self.next + 1) % self.settings.urls.len();
         let _established = std::mem::take(&mut self.established);
@@ -201,7 +198,7 @@ impl Connector {
     async fn attempt(
         &mut self,
         url: &BrokerUrl,
-        stage: &mut Tell<'_>,
+        stage: &mut StageFn<'_>,
     ) -> Result<Stream, ConnectError> {
         let host = if url.host.is_empty() { &url.path } else { &url.host };
         let limit = Limit { host, end: Instant::now() + DEADLINE };
@@ -215,9 +212,13 @@ impl Connector {
             None => self.reach(&url.host, url.port, stage, &limit).await?,
             Some(proxy) => self.reach_through(proxy, url, stage, &limit).await?,
         };
-        let mut stream = match url.is_tls() {
-            true => self.shake_hands(url, tcp, stage, &limit).await?,
-            false => Stream::plain(tcp),
+        let mut stream = if !url.is_tls() {
+            Stream::plain(tcp)
+        } else {
+            #[cfg(not(feature = "tls"))]
+            return Err(Error::NoTls);
+            #[cfg(feature = "tls")]
+            self.shake_hands(url, tcp, stage, &limit).await?
         };
         if url.scheme.is_websocket() {
             let handshake = ws::shake_hands(stream.io, url, &self.settings.headers);
@@ -252,7 +253,7 @@ impl Connector {
         &mut self,
         url: &BrokerUrl,
         tcp: TcpStream,
-        stage: &mut Tell<'_>,
+        stage: &mut StageFn<'_>,
         limit: &Limit<'_>,
     ) -> Result<Stream, ConnectError> {
         stage(Stage::Tls);
@@ -265,45 +266,33 @@ impl Connector {
         limit.hold("the TLS handshake", handshake).await?
     }
 
-    #[cfg(not(feature = "tls"))]
-    async fn shake_hands(
-        &mut self,
-        _: &BrokerUrl,
-        _: TcpStream,
-        _: &mut Tell<'_>,
-        _: &Limit<'_>,
-    ) -> Result<Stream, ConnectError> {
-        Err(Error::NoTls)
-    }
-
-    /// The addresses of a name that the settings allow, at least one.
-    async fn resolve(
+    async fn look_up(
         &self,
         host: &str,
         port: u16,
+        stage: &mut StageFn<'_>,
         limit: &Limit<'_>,
     ) -> Result<Vec<SocketAddr>, ConnectError> {
+        stage(Stage::Resolving);
         let look_up = (self.environment.resolve)(host.to_owned(), port);
         let found = limit.hold("the DNS look-up", look_up).await?;
-        let mut found = found.map_err(|source| Error::Lookup { host: host.to_owned(), source })?;
-        found.retain(|address| self.settings.network.allows(address));
-        if found.is_empty() {
-            let family = self.settings.network.wanted();
-            return Err(Error::NoAddress { host: host.to_owned(), family });
-        }
-        Ok(found)
+        found.map_err(|source| Error::Lookup { host: host.to_owned(), source })
     }
 
-    /// TCP to a host.
+    /// TCP to one of a host's addresses that the settings allow.
     async fn reach(
         &self,
         host: &str,
         port: u16,
-        stage: &mut Tell<'_>,
+        stage: &mut StageFn<'_>,
         limit: &Limit<'_>,
     ) -> Result<TcpStream, ConnectError> {
-        stage(Stage::Resolving);
-        let addresses = self.resolve(host, port, limit).await?;
+        let mut addresses = self.look_up(host, port, stage, limit).await?;
+        addresses.retain(|address| self.settings.network.allows(address));
+        if addresses.is_empty() {
+            let family = self.settings.network.wanted();
+            return Err(Error::NoAddress { host: host.to_owned(), family });
+        }
         stage(Stage::Connecting);
         limit.hold("connecting", tcp::race(addresses, &self.settings.network)).await?
     }
@@ -313,16 +302,13 @@ impl Connector {
         &self,
         proxy: &ProxyUrl,
         url: &BrokerUrl,
-        stage: &mut Tell<'_>,
+        stage: &mut StageFn<'_>,
         limit: &Limit<'_>,
     ) -> Result<TcpStream, ConnectError> {
         let mut targets = vec![Target::of(&url.host, url.port)];
         if proxy.kind == ProxyKind::Socks5 && matches!(targets[0], Target::Name(..)) {
-            stage(Stage::Resolving);
-            // Which way out of the proxy there is, its own family says; ours is the way to it.
-            let look_up = (self.environment.resolve)(url.host.clone(), url.port);
-            let found = limit.hold("the DNS look-up", look_up).await?;
-            let found = found.map_err(|source| Error::Lookup { host: url.host.clone(), source })?;
+            // `network.family` is about the way to the proxy, not about the proxy's way to the broker.
+            let found = self.look_up(&url.host, url.port, stage, limit).await?;
             targets = found.into_iter().take(PROXIED).map(Target::Address).collect();
         }
         let mut error = Error::NoAddress { host: url.host.clone(), family: Default::default() };
@@ -404,8 +390,8 @@ fn is_early(error: &ConnectError) -> bool {
     )
 }
 
-/// What is called at each stage.
-type Tell<'a> = dyn FnMut(Stage) + Send + 'a;
+/// Called at each new stage.
+type StageFn<'a> = dyn FnMut(Stage) + Send + 'a;
 
 /// The end of an attempt's time.
 struct Limit<'a> {

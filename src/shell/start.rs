@@ -34,7 +34,7 @@ pub(super) fn session(connection: &Connection) -> Result<Session, Failure> {
     let mut session = Session::new(options);
     let connect = &connection.properties.connect;
     if connection.properties.proves_by_scram() {
-        session.set_auth(Box::new(Scram::new()));
+        session.set_auth(Box::<Scram>::default());
     } else if let Some(method) = connect.auth_method().cloned() {
         let data = connect.auth_data().cloned().unwrap_or_default();
         session.set_auth(Box::new(OneStep { method, data }));

@@ -111,7 +111,8 @@ impl Probe {
     }
 
     pub async fn unsubscribe(&mut self, name: &str) -> Result<Reason, Trouble> {
-        let answers = timeout(DEADLINE, self.client.unsubscribe(vec![filter(name)])).await;
+        let answers =
+            timeout(DEADLINE, self.client.unsubscribe(vec![filter(name)], Properties::NONE)).await;
         let answers = answers.map_err(|_| "no UNSUBACK")?;
         let Ok(answers) = answers else { return Err(self.ended().await) };
         Ok(answers[0].1)

@@ -312,7 +312,8 @@ async fn a_client_subscribes_hears_and_gives_up() {
             _ => {}
         }
     }
-    let answers = client.unsubscribe(vec![filter("t"), filter("none")]).await.unwrap();
+    let answers =
+        client.unsubscribe(vec![filter("t"), filter("none")], Properties::NONE).await.unwrap();
     let reasons: Vec<_> = answers.into_iter().map(|(_, reason)| reason).collect();
     assert_eq!(reasons, [Reason::SUCCESS, Reason::NO_SUBSCRIPTION_EXISTED]);
 }
@@ -386,9 +387,9 @@ async fn messages_are_acknowledged_by_hand_and_in_their_order() {
             }
         }
     }
-    client.acknowledge(tokens[2], Reason::SUCCESS).await.unwrap();
-    client.acknowledge(tokens[0], Reason::QUOTA_EXCEEDED).await.unwrap();
-    client.acknowledge(tokens[1], Reason::SUCCESS).await.unwrap();
+    client.acknowledge(tokens[2], Reason::SUCCESS, Properties::NONE).await.unwrap();
+    client.acknowledge(tokens[0], Reason::QUOTA_EXCEEDED, Properties::NONE).await.unwrap();
+    client.acknowledge(tokens[1], Reason::SUCCESS, Properties::NONE).await.unwrap();
     let id = |n| PacketId::new(n).unwrap();
     for (n, reason) in [(1, Reason::QUOTA_EXCEEDED), (2, Reason::SUCCESS), (3, Reason::SUCCESS)] {
         assert_eq!(peer.hears().await, Some(Packet::PubAck(Ack::new(id(n), reason))));
@@ -640,7 +641,8 @@ async fn what_the_broker_refuses_beforehand_is_answered_at_once_on_an_idle_link(
             let receipt = client.publish(message(&long, qos)).await.unwrap();
             assert_eq!(receipt.await.unwrap(), Outcome::Refused(Reason::PACKET_TOO_LARGE));
         }
-        let given_up = client.unsubscribe(vec![long.parse().unwrap()]).await.unwrap();
+        let given_up =
+            client.unsubscribe(vec![long.parse().unwrap()], Properties::NONE).await.unwrap();
         assert_eq!(given_up[0].1, Reason::PACKET_TOO_LARGE);
     };
     timeout(SECOND, calls).await.unwrap();

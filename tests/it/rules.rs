@@ -438,7 +438,8 @@ async fn b20_calls_that_a_later_one_takes_the_place_of_are_answered() {
     let (client, _events, mut peers) = client(session(), 1);
     let mut peer = peers.pop().unwrap();
     let subscribe = |filter| client.subscribe(wanted(filter, AtLeastOnce), Properties::NONE);
-    let unsubscribe = |filter: &str| client.unsubscribe(vec![filter.parse().unwrap()]);
+    let unsubscribe =
+        |filter: &str| client.unsubscribe(vec![filter.parse().unwrap()], Properties::NONE);
     let twice = [wanted("a", AtMostOnce), wanted("a", AtLeastOnce)].concat();
     // All of them before there is a link; in this order.
     let calls = async {
@@ -452,7 +453,7 @@ async fn b20_calls_that_a_later_one_takes_the_place_of_are_answered() {
             unsubscribe("c"),
             subscribe("c"),
             client.subscribe(Vec::new(), Properties::NONE),
-            client.unsubscribe(Vec::new()),
+            client.unsubscribe(Vec::new(), Properties::NONE),
         )
     };
     let broker = async {

@@ -39,7 +39,7 @@ impl UplinkTask {
                     broker: self.status.report(&self.outbox, &self.config.ports),
                     url: link.broker().map(BrokerUrl::to_string),
                     state: link.state().borrow().to_string(),
-                    round_trip: link.round_trip().map(|took| took.as_secs_f64()),
+                    round_trip: link.session.round_trip().map(|took| took.as_secs_f64()),
                 };
                 let _ = reply.send((report, self.mark()));
             }

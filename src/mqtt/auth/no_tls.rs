@@ -11,13 +11,6 @@ const WHY: AuthError = AuthError::Unacceptable(
 #[derive(Debug, Default)]
 pub struct Scram;
 
-impl Scram {
-    /// For one exchange after the other.
-    pub fn new() -> Scram {
-        Scram
-    }
-}
-
 impl Authenticate for Scram {
     fn method(&self) -> &str {
         "SCRAM-SHA-256"

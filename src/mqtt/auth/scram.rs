@@ -36,16 +36,9 @@ enum State {
     Proved([u8; 32]),
 }
 
-impl Scram {
-    /// For one exchange after the other.
-    pub fn new() -> Scram {
-        Scram { password: Secret::default(), nonce: random, state: State::Idle }
-    }
-}
-
 impl Default for Scram {
     fn default() -> Scram {
-        Scram::new()
+        Scram { password: Secret::default(), nonce: random, state: State::Idle }
     }
 }
 
@@ -149,7 +142,7 @@ mod tests {
 
     /// RFC 7677, section 3.
     fn example() -> Scram {
-        let mut scram = Scram::new();
+        let mut scram = Scram::default();
         scram.nonce = || {
             let mut nonce = [0; 18];
             let text = Base64::decode_vec("rOprNGfwEbeRWgbNEkqO").unwrap();

@@ -154,7 +154,7 @@ impl Running {
 
     fn leave(&mut self) {
         if let Some((disconnect, ..)) = &self.leaving {
-            self.link.leave_with(disconnect.clone());
+            self.link.leave(disconnect.clone());
         }
     }
 

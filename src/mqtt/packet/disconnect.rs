@@ -26,6 +26,13 @@ pub struct Auth {
     pub properties: Properties,
 }
 
+/// Without properties.
+impl From<Reason> for Disconnect {
+    fn from(reason: Reason) -> Disconnect {
+        Disconnect::new(reason)
+    }
+}
+
 impl Disconnect {
     /// A DISCONNECT without properties.
     pub fn new(reason: Reason) -> Disconnect {

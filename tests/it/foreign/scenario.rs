@@ -128,7 +128,10 @@ async fn play(name: &str) -> i32 {
     match name {
         "01-asyncio" | "01-decorators" => {
             subscribe(&client, "sub-test", Qos::AtLeastOnce).await;
-            client.unsubscribe(vec!["unsub-test".parse().unwrap()]).await.unwrap();
+            client
+                .unsubscribe(vec!["unsub-test".parse().unwrap()], Properties::NONE)
+                .await
+                .unwrap();
             until(&mut events, |event| matches!(event, Event::Message(_))).await;
             publish(&client, message(&name[3..], "message", Qos::AtLeastOnce)).await;
         }
@@ -141,7 +144,10 @@ async fn play(name: &str) -> i32 {
             subscribe(&client, &format!("{}/test", &name[13..]), qos_of(name)).await;
         }
         "02-unsubscribe" => {
-            client.unsubscribe(vec!["unsubscribe/test".parse().unwrap()]).await.unwrap();
+            client
+                .unsubscribe(vec!["unsubscribe/test".parse().unwrap()], Properties::NONE)
+                .await
+                .unwrap();
         }
         "03-publish-b2c-qos1" | "03-publish-b2c-qos2" => {
             let received = until(&mut events, |event| matches!(event, Event::Message(_))).await;

@@ -49,17 +49,8 @@ impl Tls {
         let trust = Trust::read(settings)?;
         let identity = keys::read(settings)?;
         let known = Known { trust: trust.digest(), identity: keys::digest(identity.as_ref()) };
-        let config = match identity {
-            Some(identity) => {
-                let (chain, key) = identity.open(settings)?;
-                let with = |builder: Builder| builder.with_client_auth_cert(chain, key);
-                config(settings, environment, trust.check()?, with)?
-            }
-            None => {
-                config(settings, environment, trust.check()?, |it| Ok(it.with_no_client_auth()))?
-            }
-        };
         let check = trust.check()?;
+        let config = config_with(settings, environment, check.clone(), identity)?;
         Ok(Tls { config: Arc::new(config), check, verify: settings.verify, known })
     }
 
@@ -88,11 +79,8 @@ impl Tls {
         let before = self.config.client_auth_cert_resolver.clone();
         let as_before = |builder: Builder| Ok(builder.with_client_cert_resolver(before));
         let renewed = match identity {
-            Ok(Some(identity)) if is_new => identity.open(settings).and_then(|(chain, key)| {
-                let with = |builder: Builder| builder.with_client_auth_cert(chain, key);
-                config(settings, environment, check.clone(), with)
-            }),
             Err(why) => Err(why),
+            Ok(identity) if is_new => config_with(settings, environment, check.clone(), identity),
             Ok(_) => config(settings, environment, check.clone(), as_before.clone()),
         };
         let (config, kept) = match renewed {
@@ -152,6 +140,20 @@ impl Tls {
             }),
         }
     }
+}
+
+/// What handshakes go by, with our certificate and its key, or without.
+fn config_with(
+    settings: &TlsSettings,
+    environment: &Environment,
+    check: Check,
+    identity: Option<keys::Files>,
+) -> Result<ClientConfig, TlsFileError> {
+    let Some(files) = identity else {
+        return config(settings, environment, check, |it| Ok(it.with_no_client_auth()));
+    };
+    let (chain, key) = files.open(settings)?;
+    config(settings, environment, check, |it| it.with_client_auth_cert(chain, key))
 }
 
 type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
