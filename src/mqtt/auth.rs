@@ -22,24 +22,25 @@ pub struct Login {
     pub password: Option<Secret>,
 }
 
-/// One way to prove who we are, step by step. It is used for one exchange after the other.
+/// A method to prove who we are, step by step. The same value serves one exchange after the other.
 pub trait Authenticate: std::fmt::Debug + Send {
-    /// Its name, which broker and client agree on: `SCRAM-SHA-256`.
+    /// The name of the method, such as `SCRAM-SHA-256`.
     fn method(&self) -> &str;
 
-    /// Whether user name and password are for the exchange alone: then no CONNECT carries either.
+    /// Whether user name and password are used in the exchange only: then CONNECT carries neither.
     fn hides_login(&self) -> bool {
         false
     }
 
-    /// Begins an exchange: what CONNECT, or AUTH on a link that stands, carries. `login` is the one
-    /// for the broker of this link.
+    /// Begins an exchange and returns the data for CONNECT, or for AUTH on a link that is up. `login`
+    /// is the one for the broker of this link.
     fn start(&mut self, login: &Login) -> Result<Bytes, AuthError>;
 
-    /// The answer to what the broker sent.
+    /// Returns the answer to the broker's data.
     fn answer(&mut self, challenge: &[u8]) -> Result<Bytes, AuthError>;
 
-    /// The broker is content; what it sent last must prove who it is, where the method does that.
+    /// The broker accepted the exchange; if the method authenticates the broker too, its last data must
+    /// prove who it is.
     fn finish(&mut self, last: Option<&[u8]>) -> Result<(), AuthError>;
 }
 

@@ -44,9 +44,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// How many calls the link's task queues before a caller has to wait.
 const ORDERS: usize = 64;
 
-/// How many events wait to be taken. Beyond that QoS 0 messages are dropped and counted; others are
-/// not acknowledged, so that the broker stops sending. Beyond twice that everything but messages of
-/// QoS 1 and 2 is dropped, and with so many of these there is no new link.
+/// How many events wait to be taken. Above that, QoS 0 messages are dropped and counted; others are
+/// not acknowledged, so that the broker stops sending. Above twice that, only messages of QoS 1 and 2
+/// are kept; while 256 of these wait, the link does not reconnect.
 const EVENTS: usize = 256;
 
 /// What a client is started with, besides the session.

@@ -1,5 +1,5 @@
-//! Small files of an operator, read before each link. A wrong path must neither fill a router's
-//! memory nor hold up the thread that the link runs on.
+//! Small files of an operator, read before each attempt to connect. A wrong path must neither fill a
+//! router's memory nor block the thread that the link runs on.
 
 use crate::base::secret::Secret;
 use rustix::fs::{Mode, OFlags};
@@ -27,14 +27,14 @@ pub(crate) fn pem(path: &Path) -> io::Result<Vec<u8>> {
     read(path, LARGEST_PEM)
 }
 
-/// A whole regular file. Pipes and devices are not opened, because that may wait or do something.
+/// Reads a regular file. Pipes and devices are not opened, because that may block or have effects.
 fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let regular = |meta: std::fs::Metadata| match meta.is_file() {
         true => Ok(()),
         false => Err(io::Error::other("this is no regular file")),
     };
     regular(std::fs::metadata(path)?)?;
-    // Another one may have its name by now.
+    // Another file may have this name by now.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     regular(file.metadata()?)?;
@@ -42,7 +42,7 @@ fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     at_most(file, largest)?.ok_or_else(|| io::Error::other(text()))
 }
 
-/// All that comes from a file or a pipe; `None` if that is more than `largest` bytes.
+/// Everything in a file or a pipe; `None` if that is more than `largest` bytes.
 pub(crate) fn at_most(from: impl Read, largest: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     from.take(largest + 1).read_to_end(&mut bytes)?;

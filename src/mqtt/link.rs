@@ -1,5 +1,5 @@
-//! A link that comes back by itself: it connects, moves bytes between a stream and the session, and
-//! after an end waits and tries again. It is polled for what happens; no task of its own.
+//! A link that reconnects by itself: it connects, moves bytes between a stream and the session, and
+//! waits after an end before it tries again. Its owner polls it for events; it has no task of its own.
 
 mod brokers;
 mod down;
@@ -29,32 +29,32 @@ use stream::Stream;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-/// How long the last words may take.
+/// How long DISCONNECT and the broker's close may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How a link behaves besides the protocol.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// File with the password in its first line, read before each try so that a new one needs no
-    /// restart. A password in a broker's own address goes before it.
+    /// File with the password in its first line, read before each attempt so that a new password
+    /// needs no restart. A password in a broker's address overrides it.
     pub password_file: Option<PathBuf>,
     /// Whether the link reconnects after it ended.
     pub reconnect: bool,
     /// The first and the longest back-off; it doubles in between.
     pub wait: (Duration, Duration),
-    /// How often to look whether the first of several brokers is back while another one serves.
+    /// Time between two probes of the first of several brokers while connected to another one.
     pub failback: Duration,
-    /// Whether chance takes a part off each wait, so that many clients whose broker was away do not
-    /// come back in the same moment.
+    /// Whether each wait is shortened at random, so that many clients whose broker was away do not
+    /// reconnect at the same moment.
     pub jitter: bool,
-    /// Where chance comes from: any number, evenly spread over its range.
+    /// A source of random numbers, evenly spread over the whole range.
     pub random: fn() -> u32,
     /// Bytes that are read at once, 1 to 65,536.
     pub read_buffer: usize,
-    /// While messages wait for acknowledgements, what comes is read so far apart: brokers write
-    /// each acknowledgement by itself, and to wake up for each would cost more than all else. This
-    /// stops the whole thread, so it is for a thread that has nothing else to do: while a timer of the
-    /// runtime is waited for, the socket wakes it up for each of them all the same.
+    /// Pause after each read while the maximum of messages is in flight: brokers write each
+    /// acknowledgement by itself, and to wake up for each would cost more than everything else. It
+    /// puts the whole thread to sleep, because a timer of the runtime would not keep the socket from
+    /// waking the thread up; so it is for a thread that has nothing else to do.
     pub gather: Option<Duration>,
 }
 
@@ -74,8 +74,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Tries again after the same time, always. What only an operator can mend is tried no sooner
-    /// than after a minute all the same.
+    /// Always waits for the same time. After an error that only an operator can mend, the link still
+    /// waits for at least a minute.
     pub fn fixed(wait: Duration) -> Options {
         Options { wait: (wait, wait), jitter: false, ..Options::default() }
     }
@@ -86,7 +86,7 @@ impl Options {
 pub enum Event {
     /// The session has an event.
     Session(session::Event),
-    /// What became of a message, where its source follows that.
+    /// The outcome of a message, if its source tracks it.
     Outcome(MessageId, Outcome),
     /// The source needs its owner's attention, see [`Source::wants_owner`].
     SourceWants,
@@ -108,18 +108,17 @@ pub struct Link {
     phase: Phase,
     /// Makes the streams; `None` while it makes one.
     dialer: Option<Dialer>,
-    /// When the link that is being parted from ended.
+    /// When the link ended whose stream is being closed.
     ended: Option<Instant>,
-    /// When the broker let us in last.
+    /// When the broker last accepted the connection.
     up_since: Option<Instant>,
-    /// Links in a row that ended right after the broker had let us in.
+    /// Links in a row that ended right after CONNACK.
     short_links: u32,
-    /// The least that is to be waited once all of several brokers were tried; the longest of times
-    /// before the first.
+    /// The shortest wait after all of several brokers failed; `Duration::MAX` before the first failure.
     least_wait: Duration,
     brokers: Brokers,
     failback: Failback,
-    /// Whether files may have been renewed since they were read for the try that goes on.
+    /// Whether files may have been renewed since the current attempt read them.
     is_doubted: bool,
 }
 
@@ -127,11 +126,12 @@ type Dialer = Box<dyn Dial>;
 type Dialing = Pin<Box<dyn Future<Output = (Dialer, Result<Box<dyn Io>, ConnectError>)> + Send>>;
 
 enum Phase {
-    /// Nothing is tried before this.
+    /// The next attempt is at this time.
     Waiting(Instant),
     Dialing(Dialing),
     Up(Stream),
-    /// The last words are being said; then it waits for the next try, or has ended.
+    /// DISCONNECT is being written, until this time at the latest. Then the link waits for the next
+    /// attempt if it ended by an error, or else stops.
     Parting(Stream, Instant, Option<LinkError>),
     Stopped,
 }
@@ -306,9 +306,9 @@ impl Link {
         }
     }
 
-    /// Somebody may have renewed the files that the link is made with: certificates, authorities,
-    /// the password. If they hold something else than they did, another link is made by them, as
-    /// by [`Link::reconnect`]; if not, nothing happens. Returns whether one is made.
+    /// The files that the link is made with may have been renewed: certificates, authorities, the
+    /// password. If one of them has changed, the link reconnects, as by [`Link::reconnect`]. Returns
+    /// whether it does.
     pub fn refresh(&mut self) -> bool {
         let is_stale = match &self.phase {
             Phase::Dialing(_) => {
@@ -424,7 +424,7 @@ impl Link {
         Ok(())
     }
 
-    /// What an older version does not know.
+    /// Warns of options that an older version does not support.
     fn warn(&self) {
         let (version, options) = (self.session.version(), self.session.options());
         if version == Version::V31 && !(1..=23).contains(&options.client_id.len()) {
@@ -437,7 +437,7 @@ impl Link {
         }
     }
 
-    /// The broker of the last try; `None` for streams that somebody else made.
+    /// The broker of the last attempt; `None` if the dialer knows no address.
     pub fn broker(&self) -> Option<&BrokerUrl> {
         self.brokers.current()
     }
@@ -478,7 +478,7 @@ impl fmt::Debug for Link {
     }
 }
 
-/// The time, which tests can stop.
+/// The runtime's time, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,11 +1,11 @@
-//! The pause that a broker over its quota is given, and how often a message is tried again.
+//! The pause in sending after the broker refused a message for now, and how often it is sent again.
 
 use crate::base::backoff;
 use crate::mqtt::source::{Deferred, InFlightId};
 use std::time::{Duration, Instant};
 
-/// A message that was deferred this often is given up, so that it does not hold up the others for
-/// ever. With the pauses in between that is after two to four minutes.
+/// A message that was deferred this often is given up, so that it does not delay the others for
+/// ever. The pauses in between take two to four minutes.
 const ATTEMPTS: u8 = 10;
 
 /// The first pause and the longest; they double in between.
@@ -14,13 +14,13 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// A pause in sending.
 #[derive(Debug)]
 pub(crate) struct QuotaPause {
-    /// Nothing is sent before this.
+    /// Nothing is sent before this time.
     until: Option<Instant>,
     next: Duration,
-    /// Messages in flight that wait for its end.
+    /// Messages in flight that wait for the end of the pause.
     deferred: Vec<InFlightId>,
     attempts: u8,
-    /// The random numbers are made from this.
+    /// The state of the random number generator.
     seed: u32,
 }
 
@@ -35,12 +35,12 @@ impl QuotaPause {
         self.until
     }
 
-    /// What is deferred is given up at once: somebody waits for the answer.
+    /// A message is given up when it is first deferred: a caller waits for the outcome.
     pub(crate) fn try_once(&mut self) {
         self.attempts = 1;
     }
 
-    /// What the pauses are made from, which many clients must not have in common.
+    /// Seeds the random part of the pauses; many clients must not share a seed.
     pub(crate) fn seed(&mut self, seed: u32) {
         self.seed = seed.max(1);
     }
@@ -50,13 +50,12 @@ impl QuotaPause {
         self.next = PAUSE.0;
     }
 
-    /// What was deferred waits again, with all else.
+    /// The source has all deferred messages back.
     pub(crate) fn requeued(&mut self) {
         self.deferred.clear();
     }
 
-    /// The broker does not take a message for the time being, of which `tries` counts how often.
-    /// `None` if that was often enough.
+    /// The broker refused a message for now; `tries` counts how often. `None`: it is given up.
     pub(crate) fn defer(
         &mut self,
         id: InFlightId,
@@ -68,12 +67,11 @@ impl QuotaPause {
             return None;
         }
         self.deferred.push(id);
-        // What was sent together is refused together.
+        // Messages that were sent together are refused together: one pause is enough.
         if self.until.is_some() {
             return Some(Deferred::Already);
         }
-        // Between half of the time that is due and all of it, so that many clients do not come back
-        // in the same moment.
+        // Between half and all of the time, so that many clients do not send at the same moment.
         let half = self.next / 2;
         let wait = half + backoff::part(half, self.random());
         self.next = (self.next * 2).min(PAUSE.1);
@@ -81,7 +79,7 @@ impl QuotaPause {
         Some(Deferred::For(wait))
     }
 
-    /// A number that only looks random (xorshift32): a run with the same seed is the same.
+    /// A pseudorandom number (xorshift32): the same seed gives the same run.
     fn random(&mut self) -> u32 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 17;
@@ -89,7 +87,7 @@ impl QuotaPause {
         self.seed
     }
 
-    /// Ends the pause if it is over: the messages that wait again, newest first.
+    /// Ends the pause if its time has come, and returns the deferred messages, newest first.
     pub(crate) fn end(&mut self, now: Instant) -> Option<Vec<InFlightId>> {
         self.until.take_if(|until| *until <= now)?;
         let mut deferred = std::mem::take(&mut self.deferred);

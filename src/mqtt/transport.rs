@@ -33,11 +33,11 @@ use tls::{CertificateFault, TlsFault};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-/// For one attempt from the first look-up to the last handshake. A TLS handshake on a slow MIPS
-/// takes seconds.
+/// Limit for one attempt, from the first look-up to the last handshake. A TLS handshake on a slow
+/// MIPS takes seconds.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The most addresses of a broker that a proxy is asked for.
+/// The maximum number of a broker's addresses that a proxy is asked for.
 const PROXIED: usize = 4;
 
 /// How far an attempt to connect has come.
@@ -74,14 +74,14 @@ pub type Resolve = Arc<dyn Fn(String, u16) -> Resolved + Send + Sync>;
 /// What [`Resolve`] gives.
 pub type Resolved = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// What a connector gets from the machine. The default is the machine; tests bring their own.
+/// What a connector needs of the machine. Tests bring their own.
 #[derive(Clone)]
 pub struct Environment {
     /// Looks up names.
     pub resolve: Resolve,
     /// Tells the wall clock, for the dates of certificates.
     pub now: Clock,
-    /// How often a clock that is not set is looked at.
+    /// The interval at which a clock that is not set is read.
     pub clock_poll: Duration,
 }
 
@@ -105,12 +105,11 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Makes streams to a broker, or to the first of several that is there.
+/// Makes streams to a broker, or to one of several.
 ///
-/// Which broker: each call of [`Connector::connect`] tries one, the next in the list, and after the
-/// last the first again. [`Dial::established`] says that the broker took us in: the next call
-/// then begins with the first again. So a broker that is away or refuses us is passed over, one in
-/// the second place serves as long as its link holds, and each new link prefers the first.
+/// Each call of [`Connector::connect`] tries one broker, the next in the list, and after the last the
+/// first again; after [`Dial::begin_again`] the first. So a broker that is away or refuses us is
+/// skipped, the second one serves as long as its link holds, and each new link prefers the first.
 #[derive(Debug)]
 pub struct Connector {
     settings: Settings,
@@ -119,19 +118,19 @@ pub struct Connector {
     current: usize,
     next: usize,
     established: bool,
-    /// Whether the session has something to tell that only a trusted broker may get.
+    /// Whether the session has something to send that only a trusted broker may get.
     secrets: bool,
-    /// Built at the first use. The files are read again before each attempt, and what they hold
-    /// counts; while it is the same and things go well, sessions are resumed.
+    /// Built at the first use. The files are read again before each attempt. TLS sessions are resumed
+    /// while the files are unchanged and the last link was established.
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
-    /// Our certificate cannot be read again, and the one before is used.
+    /// Our certificate cannot be read again, and the last one that could is used.
     #[cfg(feature = "tls")]
     kept: Lasting,
 }
 
 impl Connector {
-    /// From settings, which must name a broker. Files are read when a TLS handshake comes up.
+    /// From settings, which must name a broker. Files are read at the first attempt that uses TLS.
     pub fn new(settings: Settings) -> Result<Connector, ConnectError> {
         Connector::with_environment(settings, Environment::default())
     }
@@ -162,7 +161,7 @@ impl Connector {
         })
     }
 
-    /// The broker that the last attempt was for; before the first, the first.
+    /// The broker of the last attempt; before any attempt, the first broker.
     pub fn broker(&self) -> &BrokerUrl {
         &self.settings.urls[self.current]
     }

@@ -14,7 +14,7 @@ crate::base::scalar::deserialize_from_str!(BrokerUrl: "address");
 
 const ENCODE: &str = "write it as % and two hexadecimal digits";
 
-/// How a broker is spoken to.
+/// The scheme of a broker's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// MQTT on TCP: `mqtt://` or `tcp://`, port 1883.
@@ -23,25 +23,25 @@ pub enum Scheme {
     Mqtts,
     /// MQTT in WebSocket messages: `ws://`, port 80.
     Ws,
-    /// The same on TLS: `wss://`, port 443.
+    /// MQTT in WebSocket messages on TLS: `wss://`, port 443.
     Wss,
     /// MQTT on a Unix socket: `unix:///run/mosquitto.sock`.
     Unix,
 }
 
 impl Scheme {
-    /// Whether the bytes go through TLS.
+    /// Whether the link uses TLS.
     pub fn is_tls(self) -> bool {
         matches!(self, Scheme::Mqtts | Scheme::Wss)
     }
 
-    /// Whether the bytes go in WebSocket frames.
+    /// Whether the link uses a WebSocket.
     pub fn is_websocket(self) -> bool {
         matches!(self, Scheme::Ws | Scheme::Wss)
     }
 
-    /// A keepalive that what stands on the way lets pass: many web servers in front of brokers end a
-    /// link after 60 s without a byte.
+    /// A keep-alive that suits proxies on the way: many web servers in front of brokers close a link
+    /// after 60 s without a byte.
     pub fn keepalive(self) -> Duration {
         Duration::from_secs(if self.is_websocket() { 45 } else { 60 })
     }
@@ -87,10 +87,10 @@ impl fmt::Display for Scheme {
 const HELP: &str = "write mqtt://host:1883, mqtts://host:8883 for TLS, ws:// or wss:// for \
                     WebSocket, or unix:///path";
 
-/// Address of a broker. `Display` and `Debug` hide the password and what a query may hold.
+/// Address of a broker. `Display` and `Debug` hide the password and the query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
-    /// How the broker is spoken to.
+    /// The scheme.
     pub scheme: Scheme,
     /// User name in front of the `@`, decoded.
     pub user: Option<String>,
@@ -100,10 +100,10 @@ pub struct BrokerUrl {
     pub host: String,
     /// TCP port, the scheme's own unless given.
     pub port: u16,
-    /// Of a Unix socket its file, decoded; of a WebSocket the path as the broker gets it, `/mqtt`
-    /// unless given; else empty.
+    /// For a Unix socket its file, decoded; for a WebSocket the path as the broker gets it, by default
+    /// `/mqtt`; otherwise empty.
     pub path: String,
-    /// What stands behind the `?`, as it was written.
+    /// The text after the `?`, as it was written.
     pub query: Option<String>,
 }
 
@@ -121,12 +121,12 @@ impl BrokerUrl {
         BrokerUrl { user: None, password: None, ..self.clone() }
     }
 
-    /// Whether the bytes go through TLS.
+    /// Whether the link uses TLS.
     pub fn is_tls(&self) -> bool {
         self.scheme.is_tls()
     }
 
-    /// Whether nothing leaves this machine.
+    /// Whether the broker is on this machine.
     pub fn is_local(&self) -> bool {
         let loopback = |ip: std::net::IpAddr| ip.is_loopback();
         self.scheme == Scheme::Unix
@@ -134,7 +134,7 @@ impl BrokerUrl {
             || self.host.parse().is_ok_and(loopback)
     }
 
-    /// What a WebSocket's request asks for: path and query.
+    /// The target of a WebSocket's request: path and query.
     pub(crate) fn target(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),
@@ -142,7 +142,7 @@ impl BrokerUrl {
         }
     }
 
-    /// Host and port as they stand in an HTTP header, the port always given.
+    /// Host and port for an HTTP header, always with the port.
     pub(crate) fn authority(&self) -> String {
         authority(&self.host, self.port)
     }
@@ -259,8 +259,8 @@ impl<'a> Parts<'a> {
             Some((login, host)) => (Some(login), host),
             None => (None, authority),
         };
-        // `mqtt://me:a/b@host`: what looks like a port is the begin of a password, and the
-        // complaint about it must not print it.
+        // In `mqtt://me:a/b@host` the text that looks like a port is the start of a password, which
+        // the error must not print.
         if login.is_none() && host.contains(':') && tail.contains('@') {
             let digits = host.rsplit(':').next().unwrap_or_default();
             if host.starts_with('[') || digits.parse::<u16>().is_err() {
@@ -302,7 +302,7 @@ impl<'a> Parts<'a> {
                 }
                 port => port,
             };
-            // `%25` in front of the zone as RFC 6874 has it, `%` as people write it.
+            // RFC 6874 has `%25` before the zone; people write `%`.
             let host = host.replacen("%25", "%", 1);
             let (ip, zone) = host.split_once('%').unwrap_or((&host, "x"));
             if ip.parse::<Ipv6Addr>().is_err() || !zone.bytes().all(is_name) {

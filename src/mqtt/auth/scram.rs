@@ -11,7 +11,7 @@ use ring::{digest, pbkdf2};
 use std::num::NonZeroU32;
 
 /// Rounds of hashing that a broker may ask for. Fewer would make the password easy to guess
-/// (RFC 7677, 4); more would only stop a slow processor: 200,000 take a MIPS about ten seconds.
+/// (RFC 7677, 4); more would block a slow processor: 200,000 take a MIPS about ten seconds.
 const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=200_000;
 
 /// Without channel binding (RFC 5802, 6): `n,,` and its base64.
@@ -21,7 +21,7 @@ const HEADER_BASE64: &str = "biws";
 /// SCRAM-SHA-256 with the user name and the password of the link's broker.
 #[derive(Debug)]
 pub struct Scram {
-    /// Of the exchange that is under way.
+    /// The password of the current exchange.
     password: Secret,
     nonce: fn() -> [u8; 18],
     state: State,
@@ -32,7 +32,7 @@ enum State {
     Idle,
     /// Our first message without its header.
     Started(String),
-    /// The signature that the broker must have.
+    /// The signature that the broker must send.
     Proved([u8; 32]),
 }
 
@@ -116,7 +116,7 @@ impl Scram {
 
 fn random() -> [u8; 18] {
     let mut nonce = [0; 18];
-    // A system without chance cannot be helped; the broker's half of the nonce still is one.
+    // If the system has no random numbers, the broker's half of the nonce still is unique.
     let _ = getrandom::fill(&mut nonce);
     nonce
 }

@@ -1,4 +1,4 @@
-//! The task that a handle talks to.
+//! The task of a link that [`Client`](super::Client) handles send their calls to.
 
 use super::{EVENTS, Event, Granted, Order};
 use crate::mqtt::fifo::Fifo;
@@ -17,17 +17,17 @@ pub(super) struct Running {
     link: Link,
     queue: Fifo,
     state: watch::Receiver<State>,
-    /// Whether [`Event::Connecting`] was told of the link that there is, or will be.
+    /// Whether [`Event::Connecting`] was sent for the current attempt or link.
     trying: bool,
-    /// As many drops of the outbox were told.
+    /// The number in the last [`Event::QueueFull`].
     dropped: u64,
-    /// Whether messages are acknowledged when they were handed on.
+    /// Whether messages are acknowledged when their event is handed over.
     automatic: bool,
     orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<Event>,
-    /// Who listens besides.
+    /// The streams of [`Client::listen`](super::Client::listen).
     listeners: Vec<Listener>,
-    /// Events that found no room yet. Bounded: of messages only as many as may be unacknowledged.
+    /// Events that `events` had no room for. Bounded: at most the receive maximum of them are messages.
     waiting: VecDeque<Event>,
     lagged: u64,
     receipts: Sorted<MessageId, oneshot::Sender<Outcome>>,
@@ -36,7 +36,7 @@ pub(super) struct Running {
     leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
 }
 
-/// The answers to one call, which come one by one.
+/// A call whose answers arrive one by one.
 struct Awaited<T> {
     missing: usize,
     answers: Vec<T>,
@@ -56,7 +56,7 @@ impl Running {
         orders: mpsc::Receiver<Order>,
         events: mpsc::Sender<Event>,
     ) -> Running {
-        // Messages are acknowledged when they are in the hands of the one who takes events.
+        // This task acknowledges messages, when the owner of the events has them.
         let automatic = !link.session.set_manual_ack(true);
         Running {
             state: link.state(),
@@ -97,7 +97,7 @@ impl Running {
                 () = room(&self.events), if !self.waiting.is_empty() => {
                     if let Some(event) = self.waiting.pop_front() {
                         acknowledge(&mut self.link, self.automatic, &event);
-                        // There is room, or nobody listens any more.
+                        // There is room, or the receiver is gone.
                         let _ = self.events.try_send(event);
                     }
                 }
@@ -115,13 +115,13 @@ impl Running {
         if let Some((_, _, reply)) = self.leaving.take() {
             let _ = reply.send(left);
         }
-        // Whoever waits for events has what there is room for.
+        // The receiver gets what it has room for.
         for event in self.waiting.drain(..) {
             let _ = self.events.try_send(event);
         }
     }
 
-    /// Tells that a link comes about.
+    /// Reports the start of an attempt to connect.
     fn look(&mut self) {
         let idle = matches!(
             &*self.state.borrow_and_update(),
@@ -158,12 +158,12 @@ impl Running {
         }
     }
 
-    /// Whether nothing is left but to write what the session has put out, and to leave.
+    /// Whether nothing is left but to write the session's output and to leave.
     fn is_done(&self) -> bool {
         self.queue.is_empty() && (*self.state.borrow() == State::Ready || !self.is_busy())
     }
 
-    /// Whether somebody still waits for an answer of the broker.
+    /// Whether a caller still waits for an answer of the broker.
     fn is_busy(&self) -> bool {
         !self.subscribing.is_empty() || !self.unsubscribing.is_empty()
     }
@@ -211,12 +211,12 @@ impl Running {
 
     fn settle(&mut self, id: MessageId, outcome: Outcome) {
         if let Some(receipt) = self.receipts.remove(id) {
-            // Who does not want to know has dropped it.
+            // The caller may have dropped the receipt.
             let _ = receipt.send(outcome);
         }
     }
 
-    /// Answers those who wait for an event; what of it is to be told to all.
+    /// Answers the callers that wait for an event, and returns what goes to everyone.
     fn note(&mut self, event: link::Event) -> Option<Event> {
         let event = match event {
             link::Event::Session(event) => event,
@@ -250,8 +250,9 @@ impl Running {
         })
     }
 
-    /// Messages that nobody takes hold up the next link: what the broker repeats on it would come
-    /// on top of them. A link that is up goes on, or it would not answer its broker.
+    /// While too many messages wait to be taken, the link does not reconnect: the broker would send
+    /// them again, and they would come on top. A link that is up goes on, or it would not answer its
+    /// broker.
     fn is_full(&self) -> bool {
         let is_message = |event: &&Event| matches!(event, Event::Message(_));
         self.waiting.len() >= EVENTS
@@ -265,7 +266,7 @@ impl Running {
         let is_droppable = match &event {
             Event::Message(message) => message.token.is_none(),
             Event::Pong | Event::QueueFull(_) => true,
-            // Of these there may be any number, as long as nobody takes them.
+            // The number of all others is unlimited while nobody takes them.
             _ => self.waiting.len() >= EVENTS,
         };
         if self.waiting.is_empty() {
@@ -274,7 +275,7 @@ impl Running {
                     acknowledge(&mut self.link, self.automatic, &event);
                     return permit.send(event);
                 }
-                // Nobody takes events: nothing needs to be kept, and no message is in anybody's way.
+                // The receiver is gone: nothing needs to be kept, and messages are acknowledged.
                 Err(mpsc::error::TrySendError::Closed(())) => {
                     return acknowledge(&mut self.link, self.automatic, &event);
                 }
@@ -291,33 +292,33 @@ impl Running {
     }
 }
 
-/// The next event of a link; `None` once all is written of a link that is to be left then.
+/// The next event of a link; with `is_done`, `None` once everything has been written.
 async fn next(link: &mut Link, queue: &mut Fifo, is_done: bool) -> Option<link::Event> {
     if is_done { link.written(queue).await } else { Some(link.event(queue).await) }
 }
 
-/// Somebody who listens besides the one who started the client.
+/// A stream of events besides the one that the client was started with.
 struct Listener {
     events: mpsc::Sender<Event>,
-    /// Events that found no room, and as many as it was told of.
+    /// Events that it had no room for, and the number in its last [`Event::Lagged`].
     missed: u64,
     told: u64,
 }
 
 impl Listener {
-    /// `false` once it is gone.
+    /// Hands an event over; `false` once the receiver is gone.
     fn hears(&mut self, event: &Event) -> bool {
         if self.missed > self.told && self.events.try_send(Event::Lagged(self.missed)).is_ok() {
             self.told = self.missed;
         }
-        // What was missed comes before what follows.
+        // `Lagged` comes before the events that follow the gap.
         let has_room = self.missed == self.told && self.events.try_send(event.clone()).is_ok();
         self.missed += u64::from(!has_room);
         !self.events.is_closed()
     }
 }
 
-/// Waits until an event can be sent, or nobody is there to take it.
+/// Waits until there is room for an event, or the receiver is gone.
 async fn room(events: &mpsc::Sender<Event>) {
     let _ = events.reserve().await;
 }
@@ -330,7 +331,7 @@ fn acknowledge(link: &mut Link, automatic: bool, event: &Event) {
     }
 }
 
-/// The answers to a call for so many filters; to one for none there is nothing to wait for.
+/// Begins to collect the answers to a call; a call without filters is answered at once.
 fn wait_for<T>(
     waiting: &mut Sorted<Request, Awaited<T>>,
     request: Request,
@@ -351,7 +352,7 @@ fn answered<T>(waiting: &mut Sorted<Request, Awaited<T>>, request: Request, answ
     if awaited.answers.len() >= awaited.missing
         && let Some(Awaited { answers, reply, .. }) = waiting.remove(request)
     {
-        // Who does not want to know has dropped it.
+        // The caller may have dropped its future.
         let _ = reply.send(answers);
     }
 }

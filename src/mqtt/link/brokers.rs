@@ -1,25 +1,25 @@
-//! Which of several brokers is which.
+//! What a link remembers of each of several brokers.
 
 use super::Dial;
 use crate::mqtt::auth::Login;
 use crate::mqtt::session::{Quarantine, Session, VersionFallback};
 use crate::mqtt::url::BrokerUrl;
 
-/// What is known of so many brokers is remembered; a dialer may find ever new ones.
+/// The maximum number of brokers to remember: a dialer may find new ones without end.
 const MOST: usize = 16;
 
 /// What is remembered of the brokers that were tried.
 pub(super) struct Brokers {
-    /// The broker of the last try.
+    /// The broker of the last attempt.
     current: Option<BrokerUrl>,
-    /// The one that let us in last.
+    /// The broker that last accepted the connection.
     host: Option<BrokerUrl>,
     /// The others.
     known: Vec<(BrokerUrl, VersionFallback, Quarantine)>,
 }
 
 impl Brokers {
-    /// `first` is the one to begin with, if it has an address.
+    /// `first` is the broker of the first attempt, if it has an address.
     pub(super) fn new(first: Option<BrokerUrl>) -> Brokers {
         Brokers { current: first, host: None, known: Vec::new() }
     }
@@ -28,12 +28,13 @@ impl Brokers {
         self.current.as_ref()
     }
 
-    /// The current one let us in.
+    /// The current broker accepted the connection.
     pub(super) fn let_in(&mut self) {
         self.host.clone_from(&self.current);
     }
 
-    /// Each broker may know us by another name, speak another version, and has a session of its own.
+    /// Gives the session what belongs to the dialer's broker: login, protocol version, suspects. Each
+    /// broker has a session of its own.
     pub(super) fn take_over(&mut self, dialer: &dyn Dial, session: &mut Session) {
         let Some(broker) = dialer.broker() else { return };
         let login = Login { user: broker.user.clone(), password: broker.password.clone() };

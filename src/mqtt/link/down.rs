@@ -5,14 +5,14 @@ use crate::mqtt::session::{Ending, LinkEnd};
 use crate::mqtt::source::Source;
 use std::time::{Duration, Instant};
 
-/// A link that ends so soon after the broker let us in was not wanted.
+/// A link that ends within this time after CONNACK is short: the broker did not want it.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// So many short links in a row are no accident.
+/// From this many short links in a row on, they are reported as [`LinkError::ThrownOut`].
 const SHORT_LINKS: u32 = 3;
 
 impl Link {
-    /// The link ended, or did not come about.
+    /// The link ended, or the attempt to connect failed.
     pub(super) fn down(&mut self, error: LinkError, source: &mut dyn Source) -> Event {
         let now = now();
         let at = self.ended.take().unwrap_or(now);
@@ -27,7 +27,7 @@ impl Link {
         if let Some(dialer) = &mut self.dialer
             && (explains || was_short == Some(false))
         {
-            // One that throws us out right away leaves the turn to the next.
+            // After a short link the next broker is tried instead.
             dialer.begin_again();
         }
         let at_once = match &error {
@@ -57,13 +57,13 @@ impl Link {
         if self.options.jitter { (self.options.random)() } else { u32::MAX }
     }
 
-    /// How long to wait before the next try: shortly if another broker is next.
+    /// How long to wait before the next attempt: a short time if it is for another broker.
     fn wait_after(&mut self, error: &LinkError, now: Instant) -> Duration {
         let chance = self.chance();
-        // One of several that may be back at any time is not kept waiting for by the others.
+        // The broker that may be tried soonest decides, so that others do not delay its return.
         let least_wait = self.least_wait.min(error.least_wait());
         match &self.dialer {
-            // The next try is another one, of few.
+            // The session has another version or will to try; there are few of them.
             _ if self.session.has_untried_way() => self.backoff.soon(now, chance),
             Some(dialer) if dialer.has_another() => {
                 self.least_wait = least_wait;
@@ -76,8 +76,8 @@ impl Link {
         }
     }
 
-    /// A broker that throws us out again and again right after it let us in has a reason, which
-    /// before 5.0 it cannot say.
+    /// A broker that closes one short link after the other has a reason, which it cannot give before
+    /// 5.0.
     fn judge(&mut self, error: LinkError, was_short: Option<bool>) -> LinkError {
         match was_short {
             Some(true) => self.short_links += 1,

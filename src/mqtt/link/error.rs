@@ -1,4 +1,4 @@
-//! Why there is no link.
+//! Why a link ended, or was not made.
 
 use super::stream::WRITE_DEADLINE;
 use crate::mqtt::packet::Reason;
@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no link.
+/// Why a link ended, or was not made.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum LinkError {
@@ -35,24 +35,24 @@ pub enum LinkError {
     Password { path: PathBuf, source: io::Error },
 }
 
-/// The kind of an end, in a word.
+/// The kind of a [`LinkError`], in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// No stream came about.
+    /// No stream to the broker could be made.
     NotConnected,
-    /// The broker did not let us in.
+    /// The broker refused CONNECT.
     Refused,
-    /// The broker closed the link, with a word or without.
+    /// The broker closed the link, with DISCONNECT or without.
     ClosedByBroker,
     /// The stream failed.
     NetworkError,
-    /// The broker left a packet unanswered.
+    /// The broker did not answer a packet.
     Timeout,
-    /// The broker left a PINGREQ unanswered.
+    /// The broker did not answer a PINGREQ.
     PingTimeout,
     /// The broker broke the protocol.
     ProtocolError,
-    /// Something of ours is missing.
+    /// The cause is on this side.
     Local,
 }
 
@@ -73,7 +73,8 @@ impl CloseReason {
 }
 
 impl LinkError {
-    /// What only an operator can mend is tried slowly, or the broker would count it as an attack.
+    /// After an error that only an operator can mend the link waits longer, or the broker might take
+    /// it for an attack.
     pub(super) fn least_wait(&self) -> Duration {
         let slow = Duration::from_secs(60);
         match self {
@@ -89,7 +90,7 @@ impl LinkError {
         }
     }
 
-    /// Whether the other side closed the stream without a word, by an end or by a reset.
+    /// Whether the other side closed the stream without DISCONNECT, by an end or by a reset.
     pub(super) fn is_hang_up(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         match self {
@@ -102,8 +103,8 @@ impl LinkError {
         }
     }
 
-    /// Whether the other side ended the link, in whatever way. One that took us for another client of
-    /// our name has a reason of its own, and a network that fails is no other side.
+    /// Whether the broker ended the link, in whatever way. Two clients with the same identifier and a
+    /// network that fails have causes of their own.
     pub(super) fn is_by_broker(&self) -> bool {
         use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
         match self {
@@ -119,7 +120,7 @@ impl LinkError {
         }
     }
 
-    /// What the broker said when it ended the link.
+    /// The reason in the broker's DISCONNECT.
     pub(super) fn reason(&self) -> Reason {
         match self {
             LinkError::Session(SessionError::Disconnected(it)) => it.reason,
@@ -127,7 +128,7 @@ impl LinkError {
         }
     }
 
-    /// The kind of the end.
+    /// The kind of the error.
     pub fn close_reason(&self) -> CloseReason {
         match self {
             LinkError::Connect(_) => CloseReason::NotConnected,
@@ -150,8 +151,8 @@ impl LinkError {
         }
     }
 
-    /// One number for each cause: of a failed connect what NodeMCU gives, from -5 (no server) to 5
-    /// (not authorized); else the reason code of MQTT 5.0, from 0x80 on.
+    /// A number for the cause: for a failed connect that of NodeMCU, from -5 (no server) to 5 (not
+    /// authorized); otherwise the reason code of MQTT 5.0, from 0x80 on.
     pub fn code(&self) -> i16 {
         match self {
             LinkError::Connect(error) => error.code(),

@@ -1,14 +1,13 @@
-//! Is the first of several brokers back?
+//! Finds out when the first of several brokers is back.
 
 use super::Dial;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Looks from time to time whether the first of several brokers can be connected to, while another
-/// one serves.
+/// Connects to the first of several brokers from time to time, as a probe, while another one serves.
 pub(super) enum Failback {
-    /// The first one serves, or there is only one.
+    /// The first broker serves, or there is only one.
     Never,
     Due(Instant, Duration, Box<dyn Dial>),
     Looking(Looking, Duration),
@@ -17,7 +16,8 @@ pub(super) enum Failback {
 type Looking = Pin<Box<dyn Future<Output = (Box<dyn Dial>, bool)> + Send>>;
 
 impl Failback {
-    /// For a link that a broker just took in; `first` leads to the first one, if that is another.
+    /// For a link that a broker has just accepted; `first` leads to the first broker, if that is
+    /// another one.
     pub(super) fn start(first: Option<Box<dyn Dial>>, every: Duration) -> Failback {
         match first {
             Some(first) => Failback::Due(Instant::now() + every, every, first),

@@ -1,10 +1,10 @@
-//! How a link stands.
+//! The state of a link.
 
 use crate::mqtt::transport::Stage;
 use std::fmt;
 use std::time::Instant;
 
-/// How a link stands, for others to watch.
+/// The state of a link, for others to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// Nothing was tried yet.
@@ -14,16 +14,16 @@ pub enum State {
     Dialing(Stage),
     /// CONNECT was sent.
     Handshake,
-    /// The broker let us in.
+    /// The broker accepted the connection.
     Ready,
-    /// The next try is at that time.
+    /// The link waits before the next attempt.
     Backoff {
-        /// When.
+        /// The time of the next attempt.
         until: Instant,
-        /// Why the last one failed.
+        /// Why the last attempt failed.
         cause: String,
     },
-    /// It ended for good.
+    /// The link ended and does not reconnect.
     Stopped,
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::sleep_until;
 
-/// How long the broker's side may take no byte before the link counts as dead.
+/// How long the broker may accept no byte before the link is given up.
 pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A stream that is connected, and what was read of it.
@@ -44,7 +44,7 @@ impl Stream {
         source.tick(now());
         session.send(source);
         if session.has_event() {
-            // What the broker said beforehand that it refuses is answered without a packet.
+            // The session itself refuses what CONNACK ruled out; that needs no packet.
             return Ok(());
         }
         if !self.has_output(session) {
@@ -100,7 +100,7 @@ impl Stream {
         }
         if session.wants_input() {
             match (self.poll_read(read, cx), broken.take()) {
-                // What the broker said before it closed the link has not been read yet.
+                // Bytes that the broker sent before it closed the link are read first.
                 (Poll::Ready(Ok(1..)), _) => progress.read = true,
                 (_, Some(error)) => return Poll::Ready(Err(error)),
                 (Poll::Ready(Ok(0)), None) => progress.closed = true,
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// Writes what there is, and flushes: TLS keeps what the socket did not take until then.
+    /// Writes the session's output, then flushes: TLS holds back what the socket did not take.
     fn poll_write(
         &mut self,
         session: &mut Session,
@@ -141,15 +141,15 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Reads at most so many bytes.
+    /// Reads at most `most` bytes.
     fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(most);
         pin!(self.io.read_buf(&mut (&mut self.input).limit(most))).poll(cx)
     }
 
-    /// Writes what is left, closes our side, and waits until the broker has closed its own. A socket
-    /// that is dropped with bytes nobody read is reset, and a reset takes our last words from the
-    /// broker, acknowledgements among them.
+    /// Writes what is left, closes our side, and waits until the broker has closed its own. The kernel
+    /// resets a socket that is dropped with unread bytes, and a reset may destroy our last bytes
+    /// before the broker reads them, acknowledgements among them.
     pub(super) async fn farewell(&mut self, session: &mut Session) -> io::Result<()> {
         while self.has_output(session) {
             poll_fn(|cx| self.poll_write(session, cx)).await?;
@@ -164,7 +164,7 @@ impl Stream {
     }
 }
 
-/// What one look at the stream brought.
+/// What one poll of the stream did.
 #[derive(Debug, Default)]
 struct Progress {
     wrote: bool,

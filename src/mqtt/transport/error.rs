@@ -1,4 +1,4 @@
-//! Why no stream came about: each cause by itself, in a plain sentence, with its remedy.
+//! Why no stream could be made: each cause by itself, in a plain sentence, with its remedy.
 
 use super::proxy::{ProxyError, ProxyUrl};
 #[cfg(feature = "tls")]
@@ -10,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// Why no stream came about.
+/// Why no stream could be made.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum ConnectError {
@@ -55,7 +55,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// The number that NodeMCU gives it: -5 no server, -3 no such name, -2 no answer in time.
+    /// NodeMCU's number for it: -5 no server, -3 no such name, -2 no answer in time.
     pub fn code(&self) -> i16 {
         match self {
             ConnectError::Lookup { .. } | ConnectError::NoAddress { .. } => -3,
@@ -96,12 +96,12 @@ impl TlsFileError {
     }
 }
 
-/// A pin and what came in its place.
+/// A pinned fingerprint, and the one that was found instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// What the settings say.
+    /// The fingerprint of the settings.
     pub pinned: Fingerprint,
-    /// What the broker's certificate has.
+    /// The fingerprint of the broker's certificate.
     pub found: Fingerprint,
 }
 

@@ -1,12 +1,12 @@
-//! The head of an HTTP answer, as much of it as a proxy and a WebSocket need.
+//! The head of an HTTP response, as far as a proxy and a WebSocket need it.
 
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The most bytes that a head may take.
+/// The maximum size of a head in bytes.
 const LARGEST: usize = 8 << 10;
 
-/// Status and header lines of an answer.
+/// Status and header lines of a response.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -23,8 +23,8 @@ pub(super) enum HeadError {
 }
 
 impl Head {
-    /// Reads a head and not a byte more: what follows belongs to somebody else. That takes a read
-    /// for each byte, once per connection.
+    /// Reads a head and not a byte more, because the bytes after it are the broker's. That takes a
+    /// read for each byte, once per connection.
     pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Head, HeadError> {
         let mut bytes = Vec::with_capacity(512);
         while !bytes.ends_with(b"\r\n\r\n") && !bytes.ends_with(b"\n\n") {
@@ -32,7 +32,7 @@ impl Head {
                 return Err(HeadError::Wrong("the head of its answer has more than 8 KiB"));
             }
             bytes.push(stream.read_u8().await.map_err(HeadError::Io)?);
-            // What does not begin so may be a stream without an end, one byte per minute.
+            // Anything else may be a stream without an end, of one byte per minute.
             if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
                 return Err(HeadError::Wrong("its answer is no HTTP"));
             }
@@ -56,12 +56,12 @@ impl Head {
         Ok(Head { status, reason, headers })
     }
 
-    /// The value of a header, of several of the same name the first.
+    /// The value of the first header of that name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a list such as `Connection: keep-alive, Upgrade` has a word.
+    /// Whether a list such as `Connection: keep-alive, Upgrade` contains a word.
     pub(super) fn has(&self, name: &str, word: &str) -> bool {
         let values = self.headers.iter().filter(|(n, _)| n == name);
         let mut words = values.flat_map(|(_, value)| value.split(','));
@@ -74,7 +74,7 @@ impl Head {
     }
 }
 
-/// Text from somebody else, short and without control characters.
+/// Text from the other side, shortened and without control characters.
 pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 crate::base::scalar::deserialize_from_str!(ProxyUrl: "address");
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// SOCKS5; the broker's name is looked up by us.
@@ -27,11 +27,11 @@ pub enum ProxyKind {
     Http,
 }
 
-/// Address of a proxy: `socks5://`, `socks5h://` or `http://`, `user:password@` where it wants a
+/// Address of a proxy: `socks5://`, `socks5h://` or `http://`, `user:password@` if it requires a
 /// login, host and port. `Display` and `Debug` hide the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
-    /// What it speaks.
+    /// The protocol.
     pub kind: ProxyKind,
     /// User name, decoded.
     pub user: Option<String>,
@@ -110,7 +110,7 @@ impl ProxyUrl {
     }
 }
 
-/// Where a proxy is to connect to.
+/// The host that a proxy is to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A name that the proxy looks up, and a port.
@@ -120,7 +120,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A host as the user wrote it: an IP address is one, whoever looks up names.
+    /// From a host as the user wrote it; an IP address needs no look-up.
     pub fn of(host: &str, port: u16) -> Target {
         match host.parse() {
             Ok(ip) => Target::Address(SocketAddr::new(ip, port)),
@@ -138,7 +138,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why a proxy did not let us through.
+/// Why a proxy made no connection to the broker.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum ProxyError {
@@ -154,8 +154,8 @@ pub enum ProxyError {
     Refused(String),
 }
 
-/// Asks the proxy at the other end of `stream` for a way to `target`. All bytes after that are the
-/// broker's: not one of them is read here.
+/// Asks the proxy at the other end of `stream` to connect to `target`. All bytes after its answer are
+/// the broker's; none of them is read here.
 pub(super) async fn tunnel(
     stream: &mut TcpStream,
     proxy: &ProxyUrl,

@@ -20,26 +20,26 @@ crate::base::scalar::deserialize_from_str!(Family: "any, 4 or 6",
     Pem: "file or PEM text",
     Fingerprint: "fingerprint");
 
-/// All that a [`super::Connector`] is built from.
+/// The settings of a [`super::Connector`].
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The brokers in order of preference, at least one.
     pub urls: Vec<BrokerUrl>,
-    /// What stands between us and the broker.
+    /// The proxy between us and the broker.
     pub proxy: Option<ProxyUrl>,
     /// More header lines of a WebSocket's request: names and values.
     pub headers: BTreeMap<String, Secret>,
     /// For addresses with `mqtts://` and `wss://`.
     pub tls: TlsSettings,
-    /// Which way out of this machine.
+    /// How packets leave this machine.
     pub network: Network,
-    /// Whether a user name, a password or AUTH data will be sent: then only to a broker that is
-    /// trusted. Those in the addresses and a client certificate count without this.
+    /// Whether a user name, a password or AUTH data will be sent, which only a trusted broker may get.
+    /// A login in an address, a header and a client certificate have the same effect.
     pub credentials: bool,
 }
 
 impl Settings {
-    /// For one broker, everything else as it is by default.
+    /// For one broker, with the defaults for everything else.
     pub fn new(url: BrokerUrl) -> Settings {
         Settings {
             urls: vec![url],
@@ -51,8 +51,8 @@ impl Settings {
         }
     }
 
-    /// Whether something would go out that only a trusted broker may get. A login in the address of
-    /// one broker counts for all: they are trusted or not as one list.
+    /// Whether something will be sent that only a trusted broker may get. A login in the address of
+    /// one broker has this effect for all of them: they are trusted or not as one list.
     pub(crate) fn has_credentials(&self) -> bool {
         let login = |url: &BrokerUrl| url.user.is_some() || url.password.is_some();
         self.credentials
@@ -62,7 +62,7 @@ impl Settings {
     }
 }
 
-/// Which way out of this machine.
+/// How packets leave this machine.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     /// Name of the only network device to use.
@@ -74,7 +74,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// The family of which an address must be.
+    /// The family that an address must have.
     pub(super) fn wanted(&self) -> Family {
         match (self.family, self.local_address) {
             (Family::Any, Some(IpAddr::V4(_))) => Family::V4,
@@ -83,7 +83,7 @@ impl Network {
         }
     }
 
-    /// Whether an address is one of those that may be used.
+    /// Whether an address may be used.
     pub(super) fn allows(&self, address: &SocketAddr) -> bool {
         match self.wanted() {
             Family::Any => true,

@@ -10,13 +10,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// For one address.
+/// Limit for one address.
 const ADDRESS_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long an address is waited for before the next one is tried beside it. RFC 8305, section 5.
+/// Time before the next address is tried as well. RFC 8305, section 5.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The most addresses of a name that are tried.
+/// The maximum number of addresses of a name that are tried.
 const MOST: usize = 16;
 
 /// How long bytes may stay unacknowledged before the kernel gives the link up. Below the keep-alive
@@ -29,7 +29,7 @@ pub(super) async fn race(
     network: &Network,
 ) -> Result<TcpStream, ConnectError> {
     let mut left = interleave(addresses).into_iter().take(MOST);
-    // Dropping the set ends what is still under way.
+    // Dropping the set ends the other attempts.
     let mut dials = JoinSet::new();
     let mut error = None;
     loop {
@@ -50,7 +50,7 @@ pub(super) async fn race(
             Some(done) = dials.join_next() => match done {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(why)) => error = Some(why),
-                // Only a runtime that is ending ends a task of ours.
+                // A task of ours is cancelled only when the runtime shuts down.
                 Err(why) => error = Some(ConnectError::Socket(io::Error::other(why))),
             },
             () = sleep(ATTEMPT_DELAY), if left.len() > 0 => {}
@@ -58,8 +58,8 @@ pub(super) async fn race(
     }
 }
 
-/// The families take turns, so that one that leads nowhere holds up each address of the other by
-/// one delay at most. The resolver's order holds otherwise. RFC 8305, section 4.
+/// The families take turns, so that one that leads nowhere delays each address of the other by at
+/// most one attempt delay. Otherwise the resolver's order is kept. RFC 8305, section 4.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let all = addresses.len();
@@ -91,7 +91,7 @@ async fn dial(address: SocketAddr, network: &Network) -> Result<TcpStream, Conne
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
     let probes = probes.with_interval(Duration::from_secs(10)).with_retries(3);
     let _ = options.set_tcp_keepalive(&probes);
-    // We gather what goes out ourselves; waiting for more would only delay acknowledgements.
+    // The session gathers its output itself; Nagle's algorithm would only delay acknowledgements.
     let _ = socket.set_nodelay(true);
     match timeout(ADDRESS_DEADLINE, socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),

@@ -1,4 +1,4 @@
-//! TLS: what is trusted, and who we are. Builds without the feature `tls` have its errors only.
+//! TLS: whom we trust, and who we are. Builds without the feature `tls` have its errors only.
 
 #[cfg(feature = "tls")]
 mod client;

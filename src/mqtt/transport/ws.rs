@@ -1,8 +1,8 @@
 //! MQTT in WebSocket messages: RFC 6455, the client's side, as a stream of bytes.
 //!
-//! Our own, because the known libraries gather a message before they hand it out: a broker may put
-//! any number of packets into one, and a limit on it would end links that MQTT's own limit, which
-//! passes over what is too large, keeps alive. Here payload goes through as it comes.
+//! It is our own, because the known libraries gather a whole message: a broker may put any number of
+//! packets into one, and a limit on its size would end links that survive MQTT's own limit, which
+//! skips packets that are too large. Here payload is passed on as it arrives.
 
 mod frame;
 mod handshake;
@@ -19,24 +19,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most payload that goes into one frame of ours.
+/// The maximum payload of one frame of ours.
 const PAYLOAD: usize = 16 << 10;
 
-/// Bytes that stand between MQTT and a stream below. Both directions belong to one task: reading
-/// also writes, when the broker asks whether we are alive.
+/// A WebSocket as a stream of bytes. Both directions belong to one task: reading also writes, to
+/// answer pings.
 pub(super) struct WebSocket {
     inner: Box<dyn Io>,
     reader: Reader,
-    /// Bytes from below that were not looked at yet, at most [`INPUT`].
+    /// Bytes of the stream below that were not parsed yet, at most [`INPUT`].
     input: BytesMut,
-    /// Whole frames that the stream below has not taken yet: at most one of data, and of control
-    /// frames as many as fit into [`CONTROL`].
+    /// Whole frames that the stream below has not accepted yet: at most one data frame, and at most
+    /// [`CONTROL`] bytes of control frames.
     output: BytesMut,
     /// The answer to the latest ping, while `output` is full.
     pong: Option<Vec<u8>>,
-    /// We have said that this is the end.
+    /// We have sent a close frame.
     closing: bool,
-    /// The other side has.
+    /// The broker has, or the stream below has ended.
     closed: bool,
 }
 
@@ -75,7 +75,7 @@ impl WebSocket {
         }
     }
 
-    /// Says that this is the end, once.
+    /// Queues a close frame, once.
     fn close(&mut self, code: Option<u16>) -> io::Result<()> {
         if !std::mem::replace(&mut self.closing, true) {
             self.pong = None;
@@ -86,7 +86,7 @@ impl WebSocket {
         Ok(())
     }
 
-    /// What a frame asks of us. `Some` when the stream ends by it.
+    /// Does what a control frame asks for. `Some` if it ends the stream.
     fn handle(&mut self, event: Event) -> io::Result<Option<io::Result<()>>> {
         match event {
             Event::Ping(payload) if !self.closing => self.pong = Some(payload),
@@ -112,9 +112,9 @@ impl AsyncRead for WebSocket {
             return Poll::Ready(Ok(()));
         }
         loop {
-            // What the broker asked for goes out even while the caller only reads.
+            // Answers to the broker's control frames are written even if the caller only reads.
             if (this.pong.is_some() || !this.output.is_empty()) && this.drain(cx)?.is_ready() {
-                // TLS keeps what the socket did not take; a later flush brings it on its way.
+                // TLS may hold back bytes until a later flush.
                 let _ = Pin::new(&mut this.inner).poll_flush(cx)?;
             }
             let before = buf.filled().len();
@@ -168,7 +168,7 @@ impl AsyncWrite for WebSocket {
         ready!(this.drain(cx))?;
         let taken = &bytes[..bytes.len().min(PAYLOAD)];
         frame::write(frame::BINARY, taken, &mut this.output)?;
-        // What does not go now goes with the next write or flush.
+        // The next write or flush writes the rest.
         let _ = this.drain(cx)?;
         Poll::Ready(Ok(taken.len()))
     }

@@ -41,7 +41,7 @@ pub(super) async fn connect(
     if reply != 0 {
         return Err(ProxyError::Refused(meaning(reply)));
     }
-    // The address it connects from: of no use, but its bytes must go before the broker's come.
+    // The address that the proxy connects from is not used, but its bytes precede the broker's.
     let length = match kind {
         1 => 4,
         4 => 16,
@@ -57,7 +57,7 @@ async fn login(stream: &mut TcpStream, proxy: &ProxyUrl) -> Result<(), ProxyErro
     let (user, password) = proxy.login();
     let mut bytes = vec![1];
     for text in [user, password] {
-        // The address was checked when it was read; one that was put together by hand was not.
+        // Parsing checks the length; a `ProxyUrl` that was built by hand may be longer.
         let length = u8::try_from(text.len()).map_err(|_| ProxyError::LoginRefused)?;
         bytes.push(length);
         bytes.extend_from_slice(text);

@@ -1,4 +1,4 @@
-//! A client's TLS, by rustls with ring.
+//! The client's side of TLS, with rustls and ring.
 
 use super::fault::TlsFault;
 use super::keys;
@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 /// What the handshakes with all brokers share.
 #[derive(Debug)]
 pub(in crate::mqtt::transport) struct Tls {
-    /// Ends the handshake unless the certificate is right.
+    /// Ends the handshake unless the certificate is valid.
     config: Arc<ClientConfig>,
     check: Check,
     verify: Verify,
@@ -54,10 +54,10 @@ impl Tls {
         Ok(Tls { config: Arc::new(config), check, verify: settings.verify, known })
     }
 
-    /// Reads the files again. If they hold something else, it counts from the next handshake on, and
-    /// no session of before is resumed; nor is one with `forget`. Authorities that cannot be read are
-    /// an error: those of before may have been withdrawn. A certificate and a key that cannot be read
-    /// or do not fit together yet are not: the pair before goes on, and the reason is returned.
+    /// Reads the files again. If they have changed, the next handshake uses them and resumes no earlier
+    /// session; with `forget` it resumes none either. Authorities that cannot be read are an error,
+    /// because the old ones may have been withdrawn. A certificate and a key that cannot be read or do
+    /// not match yet are none: the last pair is used, and the reason is returned.
     pub(in crate::mqtt::transport) fn renew(
         &mut self,
         settings: &TlsSettings,
@@ -95,7 +95,7 @@ impl Tls {
         Ok(kept)
     }
 
-    /// Whether the files hold something else than what the last handshake went by.
+    /// Whether the files have changed since the last handshake.
     pub(in crate::mqtt::transport) fn is_stale(
         &self,
         settings: &TlsSettings,
@@ -121,7 +121,7 @@ impl Tls {
         if self.verify != Verify::Required && !credentials {
             let verifier = Arc::new(Verifier::lenient(self.check.clone()));
             let config = Arc::make_mut(&mut config);
-            // A resumed session shows no certificate, so that nothing could be said of it.
+            // A resumed session shows no certificate, so that it could not be checked.
             config.resumption = Resumption::disabled();
             config.dangerous().set_certificate_verifier(verifier.clone());
             lenient = Some(verifier);
@@ -142,7 +142,7 @@ impl Tls {
     }
 }
 
-/// What handshakes go by, with our certificate and its key, or without.
+/// The configuration of handshakes, with our certificate and its key, or without.
 fn config_with(
     settings: &TlsSettings,
     environment: &Environment,
@@ -158,7 +158,7 @@ fn config_with(
 
 type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
 
-/// What handshakes go by; `with` adds who we are.
+/// The configuration of handshakes; `with` adds who we are.
 fn config(
     settings: &TlsSettings,
     environment: &Environment,
@@ -177,17 +177,17 @@ fn config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier::strict(check)));
     let mut config = with(builder).map_err(TlsFileError::Rustls)?;
-    // A few brokers: as many sessions to resume are enough, 256 would only take memory.
+    // There are a few brokers at most; the default of 256 sessions would only take memory.
     config.resumption = Resumption::in_memory_sessions(4);
     config.alpn_protocols = settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
     Ok(config)
 }
 
-/// What brokers are checked by, as it was read.
+/// What brokers' certificates are checked against, as it was read.
 enum Trust {
     Nothing,
     Pin(Fingerprint),
-    /// The setting `ca_file`, and what it holds.
+    /// The setting `ca_file`, and the contents of the file.
     File(Pem, Vec<u8>),
     System(Vec<CertificateDer<'static>>),
 }
@@ -207,7 +207,7 @@ impl Trust {
 
     fn digest(&self) -> Digest {
         match self {
-            // The settings have these, and no file.
+            // These come from the settings, which do not change.
             Trust::Nothing | Trust::Pin(_) => digest_of(&[]),
             Trust::File(_, text) => digest_of(&[text]),
             Trust::System(certificates) => {
@@ -238,10 +238,10 @@ impl Trust {
 
 const CA_FILE: &str = "tls.ca_file";
 
-/// Tells what files hold apart, without keeping it.
+/// A digest, to notice changed files without keeping their contents.
 pub(super) type Digest = [u8; 32];
 
-/// Of several byte strings, each of which ends where it does.
+/// The digest of several byte strings; it also covers their lengths.
 pub(super) fn digest_of(parts: &[&[u8]]) -> Digest {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for part in parts {
@@ -253,7 +253,7 @@ pub(super) fn digest_of(parts: &[&[u8]]) -> Digest {
     bytes
 }
 
-/// What the files held that a configuration was made of.
+/// Digests of the files that a configuration was made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     trust: Digest,

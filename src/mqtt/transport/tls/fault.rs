@@ -30,7 +30,7 @@ pub enum TlsFault {
     Other(String),
 }
 
-/// Why a broker's certificate is not right.
+/// Why a broker's certificate is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum CertificateFault {
@@ -54,7 +54,7 @@ pub enum CertificateFault {
         shown(.0), name_remedy(.0)
     )]
     WrongName(Vec<String>),
-    /// In seconds since 1970, as below.
+    /// In seconds since 1970, like `NotValidYet`.
     #[error("its certificate has expired on {}; it must be renewed at the broker", day(*.0))]
     Expired(u64),
     #[error("its certificate is not valid before {}; is this router's clock set?", day(*.0))]
@@ -86,7 +86,7 @@ fn name_remedy(names: &[String]) -> &'static str {
 }
 
 fn day(seconds: u64) -> String {
-    // More than any date that Stamp can print stays what it is.
+    // The last second that `Stamp` can print.
     let seconds = seconds.min(253_402_300_799);
     let stamp = Stamp(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
     stamp.chars().take(10).collect()

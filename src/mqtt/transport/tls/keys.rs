@@ -16,7 +16,7 @@ const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// What the files of our certificate hold.
+/// The contents of the files of our certificate.
 pub(super) struct Files {
     chain: Vec<u8>,
     key: Vec<u8>,
@@ -46,7 +46,7 @@ pub(super) fn read(settings: &TlsSettings) -> Result<Option<Files>, TlsFileError
     Ok(Some(Files { chain, key: bytes, password }))
 }
 
-/// Tells one identity from another, or from none.
+/// A digest that differs between two identities, and between one and none.
 pub(super) fn digest(files: Option<&Files>) -> Digest {
     let Some(Files { chain, key, password }) = files else { return digest_of(&[]) };
     digest_of(&[chain, key, password.as_ref().map(Secret::reveal).unwrap_or_default()])

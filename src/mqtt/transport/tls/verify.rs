@@ -1,4 +1,4 @@
-//! Whether the broker's certificate is right.
+//! Whether the broker's certificate is valid.
 
 use super::fault::CertificateFault;
 use crate::mqtt::transport::error::Mismatch;
@@ -13,15 +13,14 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::{Arc, OnceLock};
 
-/// What makes a certificate right.
+/// What makes a certificate valid.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
-    /// A chain to one of these, and the broker's name in it.
+    /// A chain to one of these authorities, and the broker's name in the certificate.
     Authorities(Arc<RootCertStore>),
-    /// That it is this one. Its dates count all the same: an expiry is never passed over in
-    /// silence.
+    /// This fingerprint, and dates that are valid: an expired certificate is never accepted silently.
     Pin(Fingerprint),
-    /// Nothing does.
+    /// Nothing: no certificate is valid.
     Nothing,
 }
 
@@ -41,8 +40,8 @@ impl Check {
                     let mismatch = Mismatch { pinned: *pinned, found };
                     return Err(CertificateFault::Fingerprint(mismatch).into_rustls());
                 }
-                // Without authorities all that can be found wrong before the missing one is the
-                // certificate itself; of that the dates are of interest.
+                // Without authorities only faults of the certificate itself are found before the
+                // missing authority; of these, the dates and the encoding matter.
                 match chain(certificate, intermediates, &RootCertStore::empty(), now) {
                     Err(Error::InvalidCertificate(
                         error @ (CertificateError::ExpiredContext { .. }
@@ -59,8 +58,9 @@ impl Check {
                 };
                 let first = at(now);
                 let mut result = first.clone();
-                // A clock that is behind hides all other faults: would the certificate be right
-                // when it is valid? Each certificate of the chain may begin later than the last.
+                // A clock that is slow hides all other faults: they are looked for at the time when
+                // the certificate becomes valid. Each certificate of the chain may begin later than
+                // the one before.
                 for _ in 0..=intermediates.len() {
                     let Err(Error::InvalidCertificate(CertificateError::NotValidYetContext {
                         not_before,
@@ -92,12 +92,12 @@ fn algorithms() -> WebPkiSupportedAlgorithms {
     ring::default_provider().signature_verification_algorithms
 }
 
-/// Asks [`Check`]; who holds a certificate must prove it in any case.
+/// Applies a [`Check`]. The broker must prove in any case that it has the key of its certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     check: Check,
     algorithms: WebPkiSupportedAlgorithms,
-    /// Goes on with a broker that is not trusted, and notes why it is not.
+    /// Goes on with a broker that is not trusted, and keeps the reason.
     lenient: Option<OnceLock<CertificateFault>>,
 }
 
@@ -128,7 +128,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         match (self.check.judge(end_entity, intermediates, server_name, now), &self.lenient) {
             (Err(error), Some(fault)) => {
-                // The first one stays; there is one certificate per handshake.
+                // There is one certificate per handshake, so that this is set once.
                 let _ = fault.set(CertificateFault::of(&error));
                 Ok(ServerCertVerified::assertion())
             }

@@ -29,7 +29,7 @@ pub(super) enum Event {
 pub(super) struct Reader {
     /// Payload of the current data frame that is still to come.
     left: u64,
-    /// A message is under way; its next frame is a continuation.
+    /// A message has begun; its next frame is a continuation.
     in_message: bool,
 }
 
@@ -39,8 +39,8 @@ impl Reader {
         self.left == 0 && !self.in_message
     }
 
-    /// Takes frames off the front of `input` until there is a control frame, `buf` is full or
-    /// nothing more is whole. Payload of data frames goes into `buf`.
+    /// Takes frames off the front of `input` until there is a control frame, `buf` is full or the rest
+    /// is incomplete. Payload of data frames goes into `buf`.
     pub(super) fn take(
         &mut self,
         input: &mut BytesMut,
@@ -71,7 +71,7 @@ impl Reader {
                 // MQTT 5.0, section 6: the link must be closed.
                 TEXT => return Err("MQTT in a text message"),
                 CLOSE | PING | PONG => {
-                    // Checked: a control frame has at most 125 bytes.
+                    // `Header::parse` checks that a control frame has at most 125 bytes.
                     let whole = header.size + header.length as usize;
                     if input.len() < whole {
                         return Ok(None);
@@ -92,7 +92,7 @@ fn control(opcode: u8, payload: &[u8]) -> Result<Event, &'static str> {
         (_, []) => Ok(Event::Close(None, String::new())),
         (_, [_]) => Err("half a close code"),
         (_, [high, low, reason @ ..]) => match u16::from_be_bytes([*high, *low]) {
-            // Section 7.4: the others never travel.
+            // Section 7.4: the other codes are never sent.
             code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => {
                 Ok(Event::Close(Some(code), String::from_utf8_lossy(reason).into_owned()))
             }
@@ -105,13 +105,13 @@ struct Header {
     opcode: u8,
     last: bool,
     length: u64,
-    /// Of the header itself, 2 to 10 bytes.
+    /// The size of the header itself, 2 to 10 bytes.
     size: usize,
 }
 
 impl Header {
-    /// The header at the front, once it is whole. What is wrong with its first two bytes is said
-    /// before the rest has come.
+    /// The header at the front, once it is complete. Faults in its first two bytes are reported before
+    /// the rest has arrived.
     fn parse(bytes: &[u8]) -> Result<Option<Header>, &'static str> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
@@ -144,7 +144,7 @@ impl Header {
     }
 }
 
-/// Appends a whole frame, masked by a random key as section 5.3 wants it.
+/// Appends a whole frame, masked by a random key as section 5.3 requires.
 pub(super) fn write(opcode: u8, payload: &[u8], out: &mut BytesMut) -> io::Result<()> {
     const MASKED: u8 = 0x80;
     let mut key = [0; 4];
@@ -171,7 +171,7 @@ pub(super) fn write(opcode: u8, payload: &[u8], out: &mut BytesMut) -> io::Resul
     Ok(())
 }
 
-/// How a stream ends that the broker closed so: as any other, or with what the broker complains of.
+/// How a stream ends after the broker's close frame: without an error, or with the broker's complaint.
 pub(super) fn ending(code: Option<u16>, reason: &str) -> io::Result<()> {
     let Some(code) = code.filter(|code| !matches!(*code, NORMAL | GOING_AWAY)) else {
         return Ok(());

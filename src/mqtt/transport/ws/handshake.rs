@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use tokio::io::AsyncWriteExt;
 
-/// Why a broker opened no WebSocket.
+/// Why the opening handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts of `error` say what each one is")]
 pub enum WebSocketError {
@@ -32,8 +32,8 @@ pub enum WebSocketError {
     NoMqtt,
 }
 
-/// What is wrong with a header line (RFC 9110, 5.1 and 5.5): one that we send ourselves, a name that is
-/// none, or a value that would end the line.
+/// What is wrong with a header line (RFC 9110, 5.1 and 5.5), and the remedy: a header that we send
+/// ourselves, an invalid name, or a value that would end the line.
 pub(crate) fn header_fault(name: &str, value: &[u8]) -> Option<[&'static str; 2]> {
     const OURS: [&str; 5] =
         ["host", "upgrade", "connection", "content-length", "transfer-encoding"];
@@ -125,14 +125,14 @@ fn judge(head: &Head, key: &str) -> Result<(), WebSocketError> {
     Ok(())
 }
 
-/// What a server makes of our key, which shows that it is one for WebSockets.
+/// The answer to our key, which proves that the server speaks WebSocket.
 fn accept(key: &str) -> String {
     const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let text = format!("{key}{MAGIC}");
     Base64::encode_string(&sha1(text.as_bytes()))
 }
 
-/// SHA-1 (RFC 3174). Nothing secret depends on it: builds without TLS have no library for it.
+/// SHA-1 (RFC 3174), because builds without TLS have no library for it. Nothing secret depends on it.
 fn sha1(text: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
     let mut padded = text.to_vec();
