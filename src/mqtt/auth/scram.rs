@@ -142,14 +142,13 @@ mod tests {
 
     /// RFC 7677, section 3.
     fn example() -> Scram {
-        let mut scram = Scram::default();
-        scram.nonce = || {
+        let nonce = || {
             let mut nonce = [0; 18];
             let text = Base64::decode_vec("rOprNGfwEbeRWgbNEkqO").unwrap();
             nonce[..15].copy_from_slice(&text);
             nonce
         };
-        scram
+        Scram { nonce, ..Scram::default() }
     }
 
     const CHALLENGE: &str =
