@@ -9,9 +9,12 @@ pub mod control_path;
 mod docs;
 pub mod error;
 mod excerpt;
+mod field_overrides;
 pub mod file;
 pub(crate) mod hint;
+mod layer;
 pub mod load;
+mod model;
 mod old_names;
 mod overlay;
 mod status;
@@ -33,7 +36,7 @@ use crate::outbox::settings::OutboxBounds;
 use crate::port::settings::Port;
 use control_path::Control;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The configuration file of the gateway.
@@ -79,7 +82,35 @@ pub struct Config {
 
 /// A configuration as it was written, secrets and all: it is not printed.
 #[derive(Clone, Default, PartialEq)]
-pub struct Source(pub yaml::Tree);
+pub struct Source {
+    pub tree: yaml::Tree,
+    /// The settings in the device files that it names.
+    pub models: BTreeMap<String, yaml::Tree>,
+}
+
+impl Source {
+    /// Whether everything below a path of keys is the same in both, models included.
+    fn is_same(&self, other: &Source, path: &[&str]) -> bool {
+        let below = |source: &Source| {
+            path.iter().try_fold(&source.tree, |tree, key| tree.get(key)).cloned()
+        };
+        let (mine, theirs) = (below(self), below(other));
+        let mut waiting: Vec<&yaml::Tree> = mine.iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(tree) = waiting.pop() {
+            for name in model::named_in(tree) {
+                let model = self.models.get(name);
+                if model != other.models.get(name) {
+                    return false;
+                }
+                if seen.insert(name) {
+                    waiting.extend(model);
+                }
+            }
+        }
+        mine == theirs
+    }
+}
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -164,8 +195,7 @@ impl Config {
 
     /// Whether everything below a key, such as `ports` and a name, is the same in both.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
-        let written = |tree| path.iter().try_fold(tree, |tree: &yaml::Tree, key| tree.get(key));
-        written(&self.source.0) == written(&other.source.0)
+        self.source.is_same(&other.source, path)
     }
 
     fn default_grace() -> Span {

@@ -63,6 +63,8 @@ impl Decode {
 #[derive(Debug)]
 pub struct Decoder {
     fields: Vec<Field>,
+    /// Whether some fields are not published.
+    drops: bool,
     format: Box<dyn Format>,
 }
 
@@ -93,7 +95,8 @@ pub struct Decoded<'a> {
 
 impl Decoder {
     fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
-        Decoder { fields, format: Box::new(format) }
+        let drops = fields.iter().any(|field| !field.publish);
+        Decoder { fields, drops, format: Box::new(format) }
     }
 
     /// Of a format that makes the whole frame one field.
@@ -111,6 +114,11 @@ impl Decoder {
         let readings = Vec::with_capacity(self.fields.len());
         let mut out = Decoded { readings, ..Decoded::default() };
         self.format.decode(&self.fields, frame, &mut out);
+        if self.drops {
+            let is_dropped =
+                |name: &str| self.fields.iter().any(|field| !field.publish && field.name == name);
+            out.readings.retain(|reading| !is_dropped(&reading.field));
+        }
         out
     }
 }

@@ -41,6 +41,9 @@ pub struct FieldSettings {
     /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
     /// yet: it is there for announcing the field to Home Assistant.
     pub class: Option<String>,
+    /// What becomes of the value in time, in Home Assistant's words. Not used yet, as `class`.
+    #[allow(dead_code, reason = "it is checked, and announced to nobody yet")]
+    pub state_class: Option<StateClass>,
     /// Factor by which each number is multiplied: `0.1`. The result has as many decimals as both
     /// together.
     pub scale: Option<Token>,
@@ -56,6 +59,53 @@ pub struct FieldSettings {
     /// and not published. An empty text is no value anyway.
     #[serde(default)]
     pub unavailable: Vec<Token>,
+    /// Whether the value is published. Default: `true`.
+    pub publish: Option<bool>,
+}
+
+/// Settings of a field by its name, which count for more than those that stand where the field is
+/// described: in `registers`, or in the list of a decoder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[allow(
+    dead_code,
+    reason = "read for its mistakes: its keys stand where the field is described, too"
+)]
+pub struct FieldOverride {
+    /// Unit of measurement, for `{unit}`.
+    pub unit: Option<String>,
+    /// What is measured, in Home Assistant's words (`device_class`).
+    pub class: Option<String>,
+    /// What becomes of the value in time, in Home Assistant's words.
+    pub state_class: Option<StateClass>,
+    /// Factor by which each number is multiplied.
+    pub scale: Option<Token>,
+    /// Number that is added to each number, after `scale`.
+    pub offset: Option<Token>,
+    /// Number of decimals to round to; at most 18.
+    pub decimals: Option<u8>,
+    /// Meaning of single values, besides those that the field has.
+    pub lookup: BTreeMap<Token, Token>,
+    /// Values with which the device says that it has no value.
+    pub unavailable: Vec<Token>,
+    /// `false`: the value is not published.
+    pub publish: Option<bool>,
+}
+
+/// What becomes of a value in time (`state_class` of Home Assistant).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StateClass {
+    /// It is how things are now.
+    Measurement,
+    /// An angle of now, as the direction of wind.
+    MeasurementAngle,
+    /// An amount that rises and falls.
+    Total,
+    /// An amount that rises, and begins again at 0.
+    TotalIncreasing,
 }
 
 /// What a value is.
@@ -182,7 +232,7 @@ impl<'de> Deserialize<'de> for Placed {
         #[rustfmt::skip]
         const KEYS: &[&str] = &[
             "name", "at", "type", "length", "endian", "bits", "unit", "class", "scale", "offset",
-            "decimals", "lookup", "unavailable",
+            "state_class", "decimals", "lookup", "unavailable", "publish",
         ];
         struct Map;
         impl<'de> de::Visitor<'de> for Map {
@@ -210,6 +260,7 @@ pub struct Field {
     pub unit: Option<String>,
     /// Where the value comes from, in the words of the decoder.
     pub(super) from: String,
+    pub(super) publish: bool,
     pub(super) convert: Convert,
 }
 
@@ -217,7 +268,7 @@ impl Field {
     /// A field without settings.
     pub(super) fn named(name: &str) -> Field {
         let name = name.to_owned();
-        Field { from: name.clone(), name, unit: None, convert: PLAIN.clone() }
+        Field { from: name.clone(), name, unit: None, publish: true, convert: PLAIN.clone() }
     }
 }
 
@@ -274,6 +325,7 @@ impl FieldSettings {
             name: self.name.clone(),
             unit: self.unit.clone(),
             from: self.from.as_ref().map_or(&self.name, |Token(from)| from).clone(),
+            publish: self.publish.unwrap_or(true),
             convert: Convert::build(self, kind)?,
         })
     }

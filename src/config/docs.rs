@@ -70,6 +70,7 @@ fn title(name: &str) -> &str {
     match name {
         "Config" => "The whole file",
         "CommandRule" => "Command",
+        "FieldOverride" => "Field override",
         "FieldSettings" => "Field",
         "FrameKind" => "Frame",
         "Mapping" => "Message",
@@ -77,6 +78,7 @@ fn title(name: &str) -> &str {
         "OutboxBounds" => "Outbox",
         "ChecksumFormat" => "Checksum format",
         "ChecksumSettings" => "Checksum settings",
+        "StateClass" => "State class",
         "TlsSettings" => "TLS",
         name => name,
     }

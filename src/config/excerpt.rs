@@ -3,7 +3,7 @@
 use super::error::Place;
 use super::tree::{Mistake, What};
 use super::yaml::{Mark, Span, Tree, Value};
-use super::{hint, overlay};
+use super::{hint, layer};
 use std::collections::HashMap;
 
 /// Most characters of a source line that are shown.
@@ -26,13 +26,13 @@ impl<'a> Shown<'a> {
         tree: Option<&Tree>,
         mistakes: &[Mistake],
     ) -> Shown<'a> {
+        let number = tree.map_or(0, layer::of_node);
         let unknown = mistakes.iter().filter_map(|mistake| match &mistake.what {
             What::UnknownKey(allowed) => Some((mistake.node, *allowed)),
             _ => None,
         });
-        let is_overlay = file.is_some();
         let unknown = unknown.collect();
-        let mut finder = Finder { unknown, scalars: Vec::new(), is_overlay };
+        let mut finder = Finder { unknown, scalars: Vec::new(), number };
         let scalars = tree.map(|tree| {
             finder.root(tree);
             let mut scalars = finder.scalars;
@@ -149,7 +149,8 @@ fn scalar_at(scalars: &[(Span, bool)], at: Mark) -> Option<bool> {
 struct Finder {
     unknown: HashMap<u32, &'static [&'static str]>,
     scalars: Vec<(Span, bool)>,
-    is_overlay: bool,
+    /// Which of the texts this one is.
+    number: usize,
 }
 
 /// What of a part of the tree is shown.
@@ -200,7 +201,7 @@ impl Finder {
 
     /// Nodes of no text, or of another one, have no place in this one.
     fn push(&mut self, node: &Tree, hidden: bool) {
-        if node.span.start.line > 0 && (node.id >= overlay::IDS) == self.is_overlay {
+        if node.span.start.line > 0 && layer::of_node(node) == self.number {
             self.scalars.push((node.span, hidden));
         }
     }

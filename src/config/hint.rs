@@ -86,6 +86,36 @@ pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
     }
 }
 
+/// Those of many words that are nearest: they contain the word, or look like a misspelling of it.
+pub(super) fn nearest(word: &str, known: &[&str]) -> String {
+    let word = word.to_lowercase();
+    let contains = |known: &&&str| word.len() > 2 && known.contains(&word);
+    let parts = |known: &str| {
+        let is_in = |part: &&str| part.len() > 2 && word.contains(part);
+        known.split(['-', '_']).filter(is_in).map(str::len).sum::<usize>()
+    };
+    let mut near: Vec<&str> = known.iter().filter(contains).copied().collect();
+    if near.is_empty() {
+        near = known.iter().copied().filter(|known| is_near(&word, known)).collect();
+        near.sort_by_key(|known| distance(&word, known));
+    }
+    if near.is_empty() {
+        near = known.iter().copied().filter(|known| parts(known) > 0).collect();
+        near.sort_by_key(|known| std::cmp::Reverse(parts(known)));
+    }
+    const SHOWN: usize = 8;
+    let list = |words: &[&str]| {
+        let more = if words.len() > SHOWN { ", …" } else { "" };
+        let words: Vec<_> = words.iter().take(SHOWN).map(|word| format!("`{word}`")).collect();
+        words.join(", ") + more
+    };
+    match &near[..] {
+        [] => format!("there are {}", list(known)),
+        [one] => format!("did you mean `{one}`?"),
+        near => format!("did you mean one of {}?", list(near)),
+    }
+}
+
 /// Whether an unknown key stands where a needed one is missing.
 pub(super) fn is_meant(word: &str, missing: &str) -> bool {
     let of_url = ["host", "hostname", "server", "address", "broker", "ip", "uri"];

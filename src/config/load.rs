@@ -3,6 +3,8 @@
 use super::error::{ConfigError, Part, Problem, SHOWN};
 use super::excerpt::{Shown, is_hidden_key};
 use super::file::{self, FileError};
+use super::layer::{self, Layers};
+use super::model::{self, Misfit, Models};
 use super::overlay::{self, Files, Overlay};
 use super::tree::{Mistake, Path, Reading, What};
 use super::yaml::Tree;
@@ -24,23 +26,23 @@ pub fn load_files(files: &Files) -> Result<(Config, Vec<String>), ConfigError> {
 
 /// As [`load_files`], with a text in place of the configuration file's.
 pub fn load_text(files: &Files, text: &str) -> Result<(Config, Vec<String>), ConfigError> {
+    let folder = files.config.parent().unwrap_or(std::path::Path::new(""));
+    let file = files.config.display().to_string();
+    let mut layers = Layers::default();
     let overlay = match &files.broker {
         None => None,
         Some(path) => {
             let text = read(path, "the broker's settings", "name another file with --broker-file")?;
-            Some(Overlay::parse(&path.display().to_string(), text)?)
+            Some(Overlay::of(layers.read(&path.display().to_string(), text)?)?)
         }
     };
-    let folder = files.config.parent().unwrap_or(std::path::Path::new(""));
-    let file = files.config.display().to_string();
     let mut whole = tree(&file, text)?;
-    if let Some(overlay) = &overlay {
+    let over = overlay.as_ref().map(Overlay::keys).unwrap_or_default();
+    if let Some(overlay) = overlay {
         overlay.lay_over(&mut whole);
     }
-    let texts = Texts { file: &file, config: text, overlay: overlay.as_ref() };
-    let (config, mut warnings) = build(whole, &texts, folder)?;
-    let is_over = |key: &str| overlay.as_ref().is_some_and(|overlay| overlay.has(key));
-    warnings.extend(check::secrets(files, &config, is_over));
+    let (config, mut warnings) = build(whole, Texts { file: &file, config: text, layers }, folder)?;
+    warnings.extend(check::secrets(files, &config, |key| over.iter().any(|over| over == key)));
     Ok((config, warnings))
 }
 
@@ -64,7 +66,7 @@ pub fn parse(
     text: &str,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    build(tree(file, text)?, &Texts { file, config: text, overlay: None }, folder)
+    build(tree(file, text)?, Texts { file, config: text, layers: Layers::default() }, folder)
 }
 
 /// A text as a YAML tree.
@@ -82,29 +84,39 @@ pub fn from_tree(
     tree: Tree,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    build(tree, &Texts { file, config: "", overlay: None }, folder)
+    build(tree, Texts { file, config: "", layers: Layers::default() }, folder)
 }
 
 /// The texts that a configuration was read from.
 struct Texts<'a> {
     file: &'a str,
     config: &'a str,
-    overlay: Option<&'a Overlay>,
+    /// Those that are laid over it or below it.
+    layers: Layers,
 }
 
 fn build(
-    mut tree: Tree,
-    texts: &Texts<'_>,
+    mut written: Tree,
+    mut texts: Texts<'_>,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
+    let mut tree = written.clone();
+    let mut models = Models::new(folder, &mut texts.layers);
+    models.lay_below(&mut tree);
+    let Models { read, misfits, faults, .. } = models;
     let reading = Reading::default();
     let config = reading.read::<Config>(&tree);
-    old_names::renew(&mut tree, &reading.renamed.take());
+    let renamed = reading.renamed.take();
+    old_names::renew(&mut tree, &renamed);
+    old_names::renew(&mut written, &renamed);
     let (mistakes, more) = (reading.mistakes.take(), reading.more.get());
     let shown = texts.shown(&tree, &mistakes);
-    let mut found = Found { tree: &tree, shown: &shown, problems: Vec::new(), more };
+    let mut found = Found { tree: &tree, shown: &shown, problems: faults, more };
+    for Misfit { path, part, wrong } in misfits {
+        found.problem(path, part, wrong);
+    }
     mistakes.iter().for_each(|mistake| found.mistake(mistake));
-    if let (Some(mut config), true) = (config, mistakes.is_empty()) {
+    if let (Some(mut config), true) = (config, found.problems.is_empty()) {
         for (path, file) in config.files() {
             check::file_name(&path, file, &mut found);
             // A relative path starts at the configuration file's folder.
@@ -120,7 +132,7 @@ fn build(
             if warned.more > 0 {
                 warnings.push(format!("{} more of these", warned.more));
             }
-            config.source = Source(tree);
+            config.source = Source { tree: written, models: model::trees(read, &texts.layers) };
             return Ok((config, warnings));
         }
     }
@@ -129,25 +141,23 @@ fn build(
     Err(ConfigError { file: texts.file.to_owned(), problems, more })
 }
 
-impl<'a> Texts<'a> {
-    /// The configuration, and what is laid over it.
-    fn shown(&self, tree: &Tree, mistakes: &[Mistake]) -> [Shown<'a>; 2] {
-        let (file, text) = match self.overlay {
-            Some(overlay) => (Some(overlay.file.as_str()), overlay.text.as_str()),
-            None => (None, ""),
-        };
-        [
-            Shown::new(None, self.config, Some(tree), mistakes),
-            Shown::new(file, text, self.overlay.map(|over| &over.tree), mistakes),
-        ]
+impl Texts<'_> {
+    /// All of them, in the order of their numbers.
+    fn shown(&self, tree: &Tree, mistakes: &[Mistake]) -> Vec<Shown<'_>> {
+        let config = Shown::new(None, self.config, Some(tree), mistakes);
+        let more = self
+            .layers
+            .iter()
+            .map(|layer| Shown::new(Some(&layer.file), &layer.text, Some(&layer.tree), mistakes));
+        std::iter::once(config).chain(more).collect()
     }
 }
 
 /// The problems or warnings found so far, with their places.
 pub(super) struct Found<'a> {
     tree: &'a Tree,
-    /// The configuration, and what is laid over it.
-    shown: &'a [Shown<'a>; 2],
+    /// The texts that it was read from, in the order of their numbers.
+    shown: &'a [Shown<'a>],
     problems: Vec<Problem>,
     more: usize,
 }
@@ -184,9 +194,9 @@ impl Found<'_> {
             What::TwoNames(_) | What::MissingKey(_) | What::Wrong(_) => {}
         }
         let is_value = mistake.what.part() == Part::Value;
-        if let Some(value) =
-            value.filter(|value| is_value && self.text_of(value).hides(value.span.start))
-        {
+        let hides =
+            |value: &&Tree| self.text_of(value).is_none_or(|shown| shown.hides(value.span.start));
+        if let Some(value) = value.filter(|_| is_value).filter(hides) {
             wrong.what = match mistake.what {
                 What::UnknownWord(..) => "this word is not possible here".into(),
                 _ => without(&wrong.what, value),
@@ -207,8 +217,8 @@ impl Found<'_> {
     }
 
     /// The text that a node was read from.
-    fn text_of(&self, node: &Tree) -> &Shown<'_> {
-        &self.shown[usize::from(node.id >= overlay::IDS)]
+    fn text_of(&self, node: &Tree) -> Option<&Shown<'_>> {
+        self.shown.get(layer::of_node(node))
     }
 
     fn problem(&mut self, path: Path, part: Part, wrong: BuildError) {
@@ -227,13 +237,18 @@ impl Found<'_> {
             }
         };
         let node = if part == Part::Key { key.or(value) } else { value };
+        // What `fields` says of a field stands there first.
+        let whole =
+            if at == path { value.and_then(|value| Path::of(self.tree, value.id)) } else { None };
+        let path = whole.filter(Path::is_in_fields).unwrap_or(path);
         self.put(node, path, wrong);
     }
 
     fn put(&mut self, node: Option<&Tree>, path: Path, wrong: BuildError) {
         let (mut file, mut place) = (None, None);
-        if let Some(node) = node {
-            let shown = self.text_of(node);
+        if let Some(node) = node
+            && let Some(shown) = self.text_of(node)
+        {
             place = shown.place(node.span);
             file = place.as_ref().and(shown.file).map(str::to_owned);
         }

@@ -2,6 +2,7 @@
 //! and login in settings of their own, as OpenWrt does in UCI.
 
 use super::error::{ConfigError, Problem};
+use super::layer::Layer;
 use super::load;
 use super::yaml::{Tree, Value};
 use std::path::PathBuf;
@@ -20,21 +21,14 @@ impl From<PathBuf> for Files {
     }
 }
 
-/// The numbers of an overlay's nodes begin here, those of a configuration end before.
-pub(super) const IDS: u32 = 1 << 30;
-
 /// The keys of a broker file.
-pub(super) struct Overlay {
-    pub(super) file: String,
-    pub(super) text: String,
-    pub(super) tree: Tree,
-}
+pub(super) struct Overlay<'a>(&'a Tree);
 
-impl Overlay {
-    pub(super) fn parse(file: &str, text: String) -> Result<Overlay, ConfigError> {
-        let mut tree = load::tree(file, &text)?;
-        tree.for_each(&mut |node| node.id += IDS);
-        let wrong = |keys: &str, what: &str| Err(load::wrong(file, &text, &tree, keys, what));
+impl<'a> Overlay<'a> {
+    /// Checks a broker file.
+    pub(super) fn of(layer: &'a Layer) -> Result<Overlay<'a>, ConfigError> {
+        let Layer { file, text, tree } = layer;
+        let wrong = |keys: &str, what: &str| Err(load::wrong(file, text, tree, keys, what));
         match &tree.value {
             _ if tree.is_null() => {}
             Value::Map(keys) => {
@@ -48,11 +42,11 @@ impl Overlay {
             }
             _ => return wrong("", "expected the key `broker`"),
         }
-        Ok(Overlay { file: file.to_owned(), text, tree })
+        Ok(Overlay(tree))
     }
 
     fn broker(&self) -> &[(Tree, Tree)] {
-        self.tree.get("broker").and_then(Tree::keys).unwrap_or_default()
+        self.0.get("broker").and_then(Tree::keys).unwrap_or_default()
     }
 
     /// Puts its keys in the place of the configuration's. A `broker` of the configuration that is not
@@ -79,12 +73,17 @@ impl Overlay {
     }
 
     /// Whether a key of `broker` comes from here.
-    pub(super) fn has(&self, key: &str) -> bool {
+    fn has(&self, key: &str) -> bool {
         self.broker().iter().any(|(own, _)| own.key_text() == key)
+    }
+
+    /// The keys of `broker` that come from here.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.broker().iter().map(|(own, _)| own.key_text().into_owned()).collect()
     }
 }
 
 /// What orders the mistakes: those of the configuration first, each file's by line and column.
-pub(super) fn order(problem: &Problem) -> (bool, Option<(usize, usize)>) {
-    (problem.file.is_some(), problem.place.as_ref().map(|place| (place.line, place.column)))
+pub(super) fn order(problem: &Problem) -> (Option<String>, Option<(usize, usize)>) {
+    (problem.file.clone(), problem.place.as_ref().map(|place| (place.line, place.column)))
 }

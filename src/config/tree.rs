@@ -36,6 +36,12 @@ impl Path {
         find(tree, id, &mut steps).then_some(Path(steps))
     }
 
+    /// Whether it goes through `fields` of a port or of a device on its bus.
+    pub fn is_in_fields(&self) -> bool {
+        let is = |at: usize| self.0.get(at).is_some_and(|step| *step == Step::Key("fields".into()));
+        is(2) || is(4)
+    }
+
     /// The key and the value that it leads to. An item of a list has no key.
     pub fn find<'a>(&self, tree: &'a Tree) -> Option<(Option<&'a Tree>, &'a Tree)> {
         self.0.iter().try_fold((None, tree), |(_, tree), step| match (step, &tree.value) {

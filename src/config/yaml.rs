@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Keys and values of a text, those that aliases repeat included. A large configuration has some
 /// thousands.
-const MOST_NODES: usize = 100_000;
+pub(super) const MOST_NODES: usize = 100_000;
 
 /// Maps and lists within each other. A configuration has nine.
 const DEEPEST: usize = 64;
@@ -151,6 +151,16 @@ impl Tree {
         if let Value::Map(keys) = &self.value { Some(keys) } else { None }
     }
 
+    /// The same, to change them.
+    pub fn keys_mut(&mut self) -> Option<&mut Vec<(Tree, Tree)>> {
+        if let Value::Map(keys) = &mut self.value { Some(keys) } else { None }
+    }
+
+    /// Its items if it is a list, to change them.
+    pub fn items_mut(&mut self) -> Option<&mut Vec<Tree>> {
+        if let Value::List(items) = &mut self.value { Some(items) } else { None }
+    }
+
     /// A key and its value.
     pub fn entry(&self, wanted: &str) -> Option<(&Tree, &Tree)> {
         let found = self.keys()?.iter().find(|(key, _)| key.key_text() == wanted);
@@ -160,6 +170,12 @@ impl Tree {
     /// The value of a key.
     pub fn get(&self, wanted: &str) -> Option<&Tree> {
         self.entry(wanted).map(|(_, value)| value)
+    }
+
+    /// The value of a key, to change it.
+    pub fn get_mut(&mut self, wanted: &str) -> Option<&mut Tree> {
+        let found = self.keys_mut()?.iter_mut().find(|(key, _)| key.key_text() == wanted);
+        found.map(|(_, value)| value)
     }
 
     /// A key as text: `0: off` in a lookup table has a number for its key. A whole number has one
@@ -188,7 +204,8 @@ impl Tree {
         }
     }
 
-    fn nodes(&self) -> usize {
+    /// How many nodes it has, keys included.
+    pub fn nodes(&self) -> usize {
         1 + match &self.value {
             Value::List(items) => items.iter().map(Tree::nodes).sum(),
             Value::Map(keys) => keys.iter().map(|(key, value)| key.nodes() + value.nodes()).sum(),

@@ -4,7 +4,7 @@ use super::mapping::{Mapping, Names};
 use super::member::MemberSettings;
 use super::named::NamedCommand;
 use super::poll::PollSettings;
-use super::settings::{Checksum, Decode, Framing};
+use super::settings::{Checksum, Decode, FieldOverride, Framing};
 use super::step::StepSettings;
 use crate::base::one_by_one;
 use crate::base::scalar::Span;
@@ -17,6 +17,16 @@ use std::collections::BTreeMap;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct OnBus {
+    /// Name of a device file: see `model` of the port. What it says of the `line` holds for the port where
+    /// that does not say it; `interval`, `align`, `misses` and `messages` of the port count for more than
+    /// those of the file.
+    #[allow(dead_code, reason = "the device file was laid below these settings already")]
+    pub model: Option<String>,
+    /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
+    /// 0.001}}`. `publish: false` drops one.
+    #[serde(deserialize_with = "one_by_one::map")]
+    #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
+    pub fields: BTreeMap<String, FieldOverride>,
     /// Address of the device on the bus; with Modbus 1 to 247.
     pub address: Option<u8>,
     /// Time from one poll to the next. Default: `interval` of the port.

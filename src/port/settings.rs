@@ -6,8 +6,8 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span, deserialize_from_str, wrong};
 use crate::device::mapping::{Mapping, Names};
 use crate::device::settings::{
-    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FrameKind, Framing, Join,
-    MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
+    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FieldOverride, FrameKind,
+    Framing, Join, MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -76,6 +76,20 @@ pub struct Port {
     /// for them, too, as defaults.
     #[serde(default, deserialize_with = "one_by_one::map")]
     pub devices: BTreeMap<Name, OnBus>,
+    /// Name of a device file, without `.yaml`: its settings stand below those here. Maps are merged, a list
+    /// or a word of one's own replaces. It is looked for in the folder `devices` beside this file, then in
+    /// `/etc/tty2mqtt/devices`, then among those of the program, and read again at a reload. A device file
+    /// has the keys of a device, and may name another `model`; `make`, `title`, `aliases`, `about`,
+    /// `wiring`, `source`, `detect` and `cases` in it are for people and tests. What a
+    /// device file says of the `line` holds where the port does not say it.
+    #[serde(default)]
+    #[allow(dead_code, reason = "the device file was laid below these settings already")]
+    pub model: Option<String>,
+    /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
+    /// 0.001}}`. `publish: false` drops one.
+    #[serde(default, deserialize_with = "one_by_one::map")]
+    #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
+    pub fields: BTreeMap<String, FieldOverride>,
     /// Address of the device on the line, where it has one; with Modbus 1 to 247.
     #[serde(default)]
     pub address: Option<u8>,

@@ -11,7 +11,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{Span, Token};
 use crate::codec::decode::build_cell;
 use crate::codec::endian::Endian;
-use crate::codec::field::{Bits, FieldSettings, Placed, Type};
+use crate::codec::field::{Bits, FieldSettings, Placed, StateClass, Type};
 use running::Power;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ pub struct RegisterSettings {
     pub unit: Option<String>,
     /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`.
     pub class: Option<String>,
+    /// What becomes of the value in time, in Home Assistant's words.
+    pub state_class: Option<StateClass>,
     /// Factor by which each number is multiplied: `0.1`. A written number is divided by it.
     pub scale: Option<Token>,
     /// Name of another register of the device, of type `i16`, that holds a power of ten by which each
@@ -111,6 +113,7 @@ impl RegisterSettings {
             bits: self.bits,
             unit: self.unit.clone(),
             class: self.class.clone(),
+            state_class: self.state_class,
             scale: self.scale.clone(),
             offset: self.offset.clone(),
             decimals: self.decimals,
