@@ -37,7 +37,10 @@ impl Device {
         self.counts.echoes += u64::from(turn.note_echo(&mut self.echoes));
         match &turn.awaited {
             Awaited::Modbus(_) => self.scan(false, now, out),
-            Awaited::Frame | Awaited::OwnFrame(_) => self.frames(now, out),
+            Awaited::Frame | Awaited::OwnFrame(_) => {
+                self.frames(now, out);
+                self.exchange.go_on_waiting(now.mono);
+            }
             Awaited::Nothing => {}
         }
     }
@@ -145,6 +148,8 @@ impl Device {
             };
             let verdict = self.verdict(&frame);
             match verdict {
+                // It came unasked, and perhaps somebody wants it.
+                Verdict::Foreign if self.listens => self.pipeline.take(frame, now, out),
                 Verdict::Foreign => self.counts.foreign += 1,
                 Verdict::Refused => {
                     let Some(turn) = self.exchange.end() else { return };
@@ -154,6 +159,7 @@ impl Device {
                     let Some(mut turn) = self.exchange.end() else { return };
                     turn.found.extend(found);
                     turn.reply = frame;
+                    turn.is_fresh = false;
                     return self.go_on(turn, now, out);
                 }
             }
@@ -211,11 +217,25 @@ impl Device {
                     if let Some((awaited, timeout)) = awaited {
                         turn.awaited = awaited;
                         turn.has_asked = true;
-                        if let Awaited::Frame = turn.awaited {
+                        let limit = match &turn.awaited {
+                            Awaited::Frame => self.pipeline.limit(),
+                            Awaited::OwnFrame(framer) => framer.limit(),
+                            Awaited::Modbus(_) | Awaited::Nothing => 0,
+                        };
+                        let is_next = matches!(turn.awaited, Awaited::Frame) && !turn.is_fresh;
+                        if let Awaited::Frame = turn.awaited
+                            && turn.is_fresh
+                        {
                             self.pipeline.expect_frame();
                         }
-                        let due = turn.written.max(now.mono) + timeout;
-                        return self.exchange.wait(turn, due);
+                        let from = turn.written.max(now.mono);
+                        let most = self.exchange.timing().time_of(limit);
+                        self.exchange.wait_long(turn, from, timeout, most);
+                        // Behind a frame the next one may have been read already.
+                        if is_next {
+                            self.frames(now, out);
+                        }
+                        return;
                     }
                 }
                 Part::Done => {

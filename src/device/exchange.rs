@@ -64,7 +64,13 @@ enum State<T> {
     /// The line is to have another speed or format, once the last bit that was written is out.
     Setting { turn: T, line: Line },
     /// Until `due` the reply may come, or a pause lasts.
-    Waiting { turn: T, due: Instant },
+    Waiting {
+        turn: T,
+        due: Instant,
+        /// Each byte puts `due` off by so much, but not beyond `end`.
+        patience: Duration,
+        end: Instant,
+    },
 }
 
 impl<T> Exchange<T> {
@@ -170,7 +176,27 @@ impl<T> Exchange<T> {
 
     /// What was written waits for its reply.
     pub(super) fn wait(&mut self, turn: T, due: Instant) {
-        self.state = State::Waiting { turn, due };
+        self.state = State::Waiting { turn, due, patience: Duration::ZERO, end: due };
+    }
+
+    /// The same for a reply that may be long: it is awaited until nothing has come for `timeout`, and
+    /// no longer than the longest one takes.
+    pub(super) fn wait_long(
+        &mut self,
+        turn: T,
+        from: Instant,
+        timeout: Duration,
+        longest: Duration,
+    ) {
+        let due = from + timeout;
+        self.state = State::Waiting { turn, due, patience: timeout, end: due + longest };
+    }
+
+    /// A part of the reply was read just now.
+    pub(super) fn go_on_waiting(&mut self, now: Instant) {
+        if let State::Waiting { due, patience, end, .. } = &mut self.state {
+            *due = (*due).max((now + *patience).min(*end));
+        }
     }
 
     /// The turn that waits for a reply.

@@ -205,15 +205,25 @@ impl Pipeline {
         self.record.publish(decoded, mappers, now, out);
     }
 
+    /// The most bytes of a frame and what stands around it.
+    pub(super) fn limit(&self) -> usize {
+        self.framer.limit()
+    }
+
     fn take_frames(&mut self, now: Now, out: &mut Vec<Publication>) {
         while let Some(frame) = self.framer.frame() {
-            self.record.show(&frame);
-            match self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) {
-                Some(Kind { decoder, mappers, .. }) => {
-                    self.record.publish(decoder.decode(&frame), mappers, now, out);
-                }
-                None => self.record.counts.unmatched += 1,
+            self.take(frame, now, out);
+        }
+    }
+
+    /// Takes a frame that came unasked.
+    pub(super) fn take(&mut self, frame: Bytes, now: Now, out: &mut Vec<Publication>) {
+        self.record.show(&frame);
+        match self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) {
+            Some(Kind { decoder, mappers, .. }) => {
+                self.record.publish(decoder.decode(&frame), mappers, now, out);
             }
+            None => self.record.counts.unmatched += 1,
         }
     }
 }

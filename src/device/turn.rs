@@ -30,6 +30,8 @@ pub(super) struct Turn {
     pub(super) found: Vec<(String, Vec<u8>)>,
     /// The last reply.
     pub(super) reply: Bytes,
+    /// Whether something was written since the last reply.
+    pub(super) is_fresh: bool,
     /// Whether any step has awaited a reply.
     pub(super) has_asked: bool,
     /// Whether an answer came whose checksum was wrong.
@@ -90,6 +92,7 @@ impl Turn {
             echo: Echo::Possible,
             found: Vec::new(),
             reply: Bytes::new(),
+            is_fresh: true,
             has_asked: false,
             damaged: false,
             not_taken: None,
@@ -114,6 +117,7 @@ impl Turn {
     /// This is written now.
     pub(super) fn sent(&mut self, bytes: Bytes) {
         self.sent = bytes;
+        self.is_fresh = true;
         self.received.clear();
         self.echo = Echo::Possible;
     }

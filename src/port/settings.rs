@@ -97,9 +97,9 @@ pub struct Port {
     /// than an interval is left out and counted (`skipped`). Default: 10s.
     #[serde(default)]
     pub interval: Option<Span>,
-    /// How long a device may take to answer: from the last bit of the request to the first of the
-    /// answer for Modbus, to the end of the reply for anything else. Only silence costs this time: an
-    /// answer, an exception or a wrong checksum ends the wait at once. Default: 500ms.
+    /// How long a device may be silent when it is to answer. Only silence costs this time: an answer,
+    /// an exception or a wrong checksum ends the wait at once, and a reply that is still coming is
+    /// awaited. Default: 500ms.
     #[serde(default)]
     pub timeout: Option<Span>,
     /// How often a request that failed is repeated before the next interval; each time the others that

@@ -280,6 +280,11 @@ impl Framer {
         is_line
     }
 
+    /// The most bytes of a frame and what stands around it.
+    pub fn limit(&self) -> usize {
+        self.rule.longest()
+    }
+
     /// Bytes that wait for the rest of their frame; never more than the limit and what the rule
     /// needs around it.
     pub fn waiting(&self) -> usize {
