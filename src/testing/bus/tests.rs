@@ -216,3 +216,78 @@ fn a_slave_refuses_holes_and_long_reads() {
         }
     }
 }
+
+/// A master that waits for a reply of a slave for some time; returns the payload of an answer, and when
+/// the wait ended.
+fn poll(
+    bus: &mut SimulatedBus,
+    unit: u8,
+    request: &Request,
+    at: Instant,
+) -> (Option<Vec<u8>>, Instant) {
+    let bytes = request.encode(bus.mode, unit, 0);
+    bus.write(&bytes, at);
+    let expected = Expected::new(bus.mode, unit, request, 0);
+    let until = at + bus.character() * bytes.len() as u32 + Duration::from_millis(300);
+    let mut received = Vec::new();
+    while bus.due().is_some_and(|due| due <= until) {
+        let Some((at, bytes)) = bus.next() else { break };
+        received.extend(bytes);
+        match expected.scan(&received) {
+            Scan::More { drop, .. } => {
+                received.drain(..drop);
+            }
+            Scan::Answer { payload, .. } => return (Some(payload.of(&received).to_vec()), at),
+            Scan::Exception { .. } | Scan::BadChecksum { .. } => return (None, at),
+        }
+    }
+    match expected.scan_last(&received) {
+        Scan::Answer { payload, .. } => (Some(payload.of(&received).to_vec()), until),
+        _ => (None, until),
+    }
+}
+
+#[test]
+fn no_wrong_value_is_read_on_a_bus_full_of_faults() {
+    // What a slave has says whose it is; odd places answer a little more.
+    let slave = |unit: u8| {
+        let value =
+            move |table, at: u16| (table == Table::Holding).then_some(u16::from(unit) << 8 | at);
+        Slave::new(unit).by(value)
+    };
+    for mode in [Mode::Rtu, Mode::Ascii] {
+        let mut bus = SimulatedBus::new(
+            7,
+            mode,
+            vec![
+                slave(1),
+                slave(2).always(Fault::Dead),
+                slave(3).one_in(10, Fault::Babble(40)),
+                slave(4).one_in(2, Fault::WrongUnit),
+                slave(5).always(Fault::Late(Duration::from_millis(400))),
+                slave(6).always(Fault::Echo),
+                slave(7).one_in(2, Fault::Noise(3)),
+                slave(8).one_in(2, Fault::BadChecksum).one_in(3, Fault::Short(2)),
+            ],
+        );
+        bus.speed = 115_200;
+        bus.burst = Duration::from_millis(1);
+        let (mut now, mut answers) = (Instant::now(), [0; 9]);
+        for n in 0..8000_u16 {
+            let unit = 1 + (n % 8) as u8;
+            let (start, count) = (n % 5, 1 + n % 3);
+            let request = Request::Read { table: Table::Holding, start, count };
+            let (payload, end) = poll(&mut bus, unit, &request, now);
+            if let Some(payload) = payload {
+                let right = (start..start + count).flat_map(|at| [unit, at as u8]);
+                assert_eq!(payload, right.collect::<Vec<_>>(), "{mode:?} {n}");
+                answers[usize::from(unit)] += 1;
+            }
+            now = end + bus.silence() + bus.burst;
+        }
+        let [_, good, dead, babbling, wrong, late, echo, noise, bad] = answers;
+        assert_eq!((dead, late), (0, 0), "{mode:?}");
+        assert!(good > 850 && babbling > 850 && echo > 800, "{mode:?} {answers:?}");
+        assert!(wrong > 400 && noise > 800 && bad > 250, "{mode:?} {answers:?}");
+    }
+}

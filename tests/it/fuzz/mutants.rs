@@ -107,9 +107,8 @@ fn no_mutant_is_taken_for_a_modbus_reply() {
             let good = modbus::answer(mode, choice);
             mutate(&good, &mut mutant, &mut chance);
             found += u64::from(modbus::check(mode, choice, &mutant));
-            // The next good reply is found behind anything but its own beginning.
-            assert!(modbus::check(mode, choice, &good));
         }
+        assert!(found > 0);
         println!("{mode:?}: {found} replies in mutants");
     }
 }
