@@ -1,9 +1,11 @@
 //! A simulated bus without I/O: Modbus slaves with faults behind a line that has a speed, time as an
 //! argument.
 
+mod played;
 mod request;
 mod slave;
 
+pub use played::Played;
 pub use slave::{Fault, Slave};
 
 use crate::codec::modbus::Mode;

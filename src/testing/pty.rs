@@ -38,6 +38,10 @@ impl Pty {
         &self.path
     }
 
+    pub(super) fn device(&self) -> &OwnedFd {
+        &self.device
+    }
+
     /// Gives the other end a name that stays when the port is plugged in again under another
     /// number.
     pub fn link(&self, name: &Path) -> io::Result<()> {

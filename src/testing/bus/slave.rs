@@ -61,6 +61,8 @@ impl fmt::Debug for Slave {
     }
 }
 
+const ILLEGAL_FUNCTION: Exception = Exception(1);
+
 /// What a slave says, and how long after the request.
 pub(super) struct Answer {
     pub(super) after: Duration,
@@ -230,7 +232,7 @@ impl Slave {
     /// What stands behind the function code (AP 6).
     fn execute(&mut self, pdu: &[u8]) -> Result<Vec<u8>, Exception> {
         let [function, a, b, c, d, data @ ..] = pdu else {
-            return Err(Exception(1));
+            return Err(ILLEGAL_FUNCTION);
         };
         let (at, count) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
         match (function, data) {
@@ -260,7 +262,7 @@ impl Slave {
                 self.write(Table::Holding, at, &values, pdu)
             }
             (5 | 15 | 16, _) => Err(Exception::ILLEGAL_DATA_VALUE),
-            _ => Err(Exception(1)),
+            _ => Err(ILLEGAL_FUNCTION),
         }
     }
 
@@ -271,7 +273,7 @@ impl Slave {
     }
 
     fn bits(&self, table: Table, at: u16, count: u16) -> Result<Vec<u8>, Exception> {
-        if count == 0 || count > 2000 {
+        if count == 0 || count > 16 * MOST_REGISTERS {
             return Err(Exception::ILLEGAL_DATA_VALUE);
         }
         if count > self.most.saturating_mul(16) {

@@ -291,3 +291,21 @@ fn no_wrong_value_is_read_on_a_bus_full_of_faults() {
         assert!(wrong > 400 && noise > 800 && bad > 250, "{mode:?} {answers:?}");
     }
 }
+
+#[test]
+fn a_bus_is_played_on_a_pty_at_its_pace() {
+    use std::io::{Read, Write};
+    let played = Played::start(bus(vec![meter(5)])).unwrap();
+    let mut port = std::fs::File::options().read(true).write(true).open(played.path()).unwrap();
+    for _ in 0..2 {
+        let begun = Instant::now();
+        port.write_all(&READ.encode(Mode::Rtu, 5, 0)).unwrap();
+        let mut received = [0; 9];
+        port.read_exact(&mut received).unwrap();
+        // 20.5 characters of 9600 Bd; a busy machine takes longer.
+        let least = played.bus().character() * 41 / 2;
+        assert!(begun.elapsed() >= least - Duration::from_micros(1), "{:?}", begun.elapsed());
+        assert_eq!(received[..7], [5, 4, 4, 0x12, 0x34, 0x56, 0x78]);
+    }
+    assert_eq!(played.bus().counts.requests, 2);
+}
