@@ -3,6 +3,7 @@
 //! Router builds leave this module out.
 
 mod actor;
+mod bus;
 pub mod play;
 pub mod sensors;
 pub mod tally;

@@ -1,6 +1,7 @@
 //! The play: devices on virtual ports, the gateway, a broker, a subscriber, and some accidents.
 
 use super::actor::{Power, act};
+use super::bus::{self, Bus};
 use super::sensors::{Expected, SENSORS};
 use super::tally::Tally;
 use crate::base::backoff;
@@ -66,8 +67,8 @@ pub async fn play(
     config.broker.url = url.clone();
     print(
         "Four simulated devices speak on virtual serial ports, at the speed of real lines, to the \
-         real\ngateway. A subscriber of its own, over its own connection, prints each message: \
-         time, topic, payload.\nCtrl-C ends it.\n",
+         real\ngateway, which also asks three more on a simulated RS-485 bus. A subscriber of its \
+         own, over its own\nconnection, prints each message: time, topic, payload. Ctrl-C ends it.\n",
     );
     print(&format!(
         "The gateway has the broker at {url}; `tty2mqtt demo --config` prints the rest.\n"
@@ -82,13 +83,28 @@ pub async fn play(
         tokio::spawn(act(sensor, link, switch, done.clone()));
         actors.push(Actor { name: sensor.name, power, opens: 0 });
     }
+    let bus = Bus::start(&folder.0.join("dev").join(bus::PORT), &done).map_err(cannot_start)?;
     drop(done);
-    let tally = Tally::default();
-    let mut play = Play { tally, actors, subscriber, events, tallied, server, relay_on: false };
+    let mut play = Play {
+        tally: Tally::default(),
+        actors,
+        bus,
+        subscriber,
+        events,
+        tallied,
+        server,
+        relay_on: false,
+        setpoint: "22.5",
+    };
 
     say("starting the gateway");
     let (requests, left) = start_gateway(config).map_err(cannot_start)?;
     play.run(time, stop).await;
+    let counts = play.bus.counts();
+    say(&format!(
+        "the bus carried {} requests, {} of them after too short a silence",
+        counts.requests, counts.violations
+    ));
     say("stopping the gateway");
     drop(requests);
     let left = left.await.unwrap_or_default();
@@ -172,27 +188,40 @@ struct Actor {
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scene {
-    Command,
+    /// The relay of the node is switched.
+    Relay,
+    /// A register on the bus is written.
+    Setpoint,
+    /// A device on the bus stops answering, or answers again.
+    Die,
+    Revive,
     Unplug,
     RestartBroker,
 }
 
 /// When it happens, in milliseconds.
-const SCRIPT: [(u64, Scene); 4] = [
-    (2_000, Scene::Command),
+const SCRIPT: [(u64, Scene); 8] = [
+    (2_000, Scene::Relay),
+    (2_500, Scene::Die),
     (4_000, Scene::Unplug),
-    (9_000, Scene::Command),
+    (5_000, Scene::Setpoint),
+    (7_000, Scene::Revive),
+    (9_000, Scene::Relay),
     (11_000, Scene::RestartBroker),
+    (13_000, Scene::Setpoint),
 ];
 
 struct Play {
     tally: Tally,
     actors: Vec<Actor>,
+    bus: Bus,
     subscriber: Client,
     events: Events,
     tallied: mpsc::Receiver<Expected>,
     server: Option<Server>,
     relay_on: bool,
+    /// What the next command to the heating says.
+    setpoint: &'static str,
 }
 
 impl Play {
@@ -223,7 +252,16 @@ impl Play {
                     }
                 }
                 () = due(scene) => match script.next() {
-                    Some((_, Scene::Command)) => self.command(),
+                    Some((_, Scene::Relay)) => self.switch_relay(),
+                    Some((_, Scene::Setpoint)) => self.write_setpoint(),
+                    Some((_, Scene::Die)) => {
+                        say(&format!("{} stops answering; the others are asked on", bus::DYING));
+                        self.bus.let_answer(false);
+                    }
+                    Some((_, Scene::Revive)) => {
+                        say(&format!("{} answers again as soon as it is asked", bus::DYING));
+                        self.bus.let_answer(true);
+                    }
                     // Its plug is pulled when all that it sent has arrived, see below.
                     Some((_, Scene::Unplug)) => {
                         self.power(UNPLUGGED.0, Power::Standby);
@@ -245,6 +283,7 @@ impl Play {
                     ending = true;
                     end = Some(Instant::now() + PATIENCE);
                     say("the devices stop; waiting for what is still on its way");
+                    self.bus.fall_silent();
                     for actor in &self.actors {
                         actor.power.send_if_modified(|power| {
                             std::mem::replace(power, Power::Standby) == Power::On
@@ -265,14 +304,29 @@ impl Play {
         }
     }
 
-    fn command(&mut self) {
+    fn switch_relay(&mut self) {
         self.relay_on = !self.relay_on;
-        let state = if self.relay_on { "on" } else { "off" };
-        say(&format!("publishing the command demo/node/relay/set {state}"));
-        let Ok(topic) = "demo/node/relay/set".parse::<Topic>() else { return };
-        if self.subscriber.try_publish(Message::new(topic, state)).is_err() {
+        self.command("demo/node/relay/set", if self.relay_on { "on" } else { "off" });
+    }
+
+    /// The gateway writes the register, reads it back, and tells the result.
+    fn write_setpoint(&mut self) {
+        let next = if self.setpoint == "22.5" { "19.0" } else { "22.5" };
+        let value = std::mem::replace(&mut self.setpoint, next);
+        if self.command("demo/heating/setpoint/set", value) {
+            self.tally.expect(("demo/heating/setpoint/result".into(), "done".into()));
+        }
+    }
+
+    /// Returns whether the command is on its way.
+    fn command(&self, topic: &str, payload: &'static str) -> bool {
+        say(&format!("publishing the command {topic} {payload}"));
+        let Ok(topic) = topic.parse::<Topic>() else { return false };
+        let fits = self.subscriber.try_publish(Message::new(topic, payload)).is_ok();
+        if !fits {
             say("the command did not fit into the queue");
         }
+        fits
     }
 
     async fn restart_broker(&self) {

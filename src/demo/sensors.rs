@@ -33,11 +33,11 @@ pub static SENSORS: [Sensor; 4] = [
 ];
 
 /// Up and down again within `period` frames.
-fn wave(n: u32, period: u32, height: u32) -> u32 {
+pub(super) fn wave(n: u32, period: u32, height: u32) -> u32 {
     (n % period).abs_diff(period / 2) * 2 * height / period
 }
 
-fn message(topic: &str, payload: String) -> Expected {
+pub(super) fn message(topic: &str, payload: String) -> Expected {
     (format!("demo/{topic}"), payload)
 }
 

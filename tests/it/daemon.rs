@@ -381,9 +381,20 @@ fn the_demo_loses_nothing() {
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
-    for scene in ["restarting the broker", "pulling the plug", "demo/node/relay          on"] {
+    for scene in [
+        "restarting the broker",
+        "pulling the plug",
+        "demo/node/relay          on",
+        "demo/heating/setpoint    22.5",
+        "demo/heating/setpoint/result done",
+        "pump stops answering",
+        " requests, 0 of them after too short a silence",
+    ] {
         assert!(text.contains(scene), "{scene}: {text}");
     }
+    // The pump is read before it falls silent, and again after it came back.
+    let (_, after) = text.split_once("pump answers again").unwrap();
+    assert!(text.contains("demo/pump/speed          1400") && after.contains("demo/pump/speed "));
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl Played {
         self.on.pty.path()
     }
 
+    /// Gives what the gateway opens a name.
+    pub fn link(&self, name: &Path) -> io::Result<()> {
+        self.on.pty.link(name)
+    }
+
     /// The bus, to look at its counts or to change its faults. It stands still meanwhile.
     pub fn bus(&self) -> MutexGuard<'_, SimulatedBus> {
         self.on.bus()

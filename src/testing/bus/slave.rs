@@ -48,10 +48,14 @@ pub struct Slave {
     faults: Vec<(Fault, u32)>,
     values: BTreeMap<(Table, u16), u16>,
     function: Option<Box<Function>>,
+    observer: Option<Box<Observer>>,
 }
 
 /// The value of each place that has one.
 type Function = dyn Fn(Table, u16) -> Option<u16> + Send + Sync;
+
+/// Is told the table, the first address and the values of each read that is answered.
+type Observer = dyn Fn(Table, u16, &[u16]) + Send + Sync;
 
 impl fmt::Debug for Slave {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,6 +87,7 @@ impl Slave {
             faults: Vec::new(),
             values: BTreeMap::new(),
             function: None,
+            observer: None,
         }
     }
 
@@ -97,6 +102,11 @@ impl Slave {
     /// The same with the value of each place that was not set or written.
     pub fn by(self, function: impl Fn(Table, u16) -> Option<u16> + Send + Sync + 'static) -> Slave {
         Slave { function: Some(Box::new(function)), ..self }
+    }
+
+    /// The same with somebody who is told the values of each read that it answers.
+    pub fn observed(self, observer: impl Fn(Table, u16, &[u16]) + Send + Sync + 'static) -> Slave {
+        Slave { observer: Some(Box::new(observer)), ..self }
     }
 
     /// The same with a time that it takes to answer.
@@ -272,6 +282,12 @@ impl Slave {
         values.ok_or(Exception::ILLEGAL_DATA_ADDRESS)
     }
 
+    fn tell(&self, table: Table, at: u16, values: &[u16]) {
+        if let Some(observer) = &self.observer {
+            observer(table, at, values);
+        }
+    }
+
     fn bits(&self, table: Table, at: u16, count: u16) -> Result<Vec<u8>, Exception> {
         if count == 0 || count > 16 * MOST_REGISTERS {
             return Err(Exception::ILLEGAL_DATA_VALUE);
@@ -280,6 +296,7 @@ impl Slave {
             return Err(self.refuses_more);
         }
         let bits = self.read(table, at, count)?;
+        self.tell(table, at, &bits);
         let byte =
             |bits: &[u16]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit != 0));
         Ok(counted(bits.chunks(8).map(byte).collect()))
@@ -293,6 +310,7 @@ impl Slave {
             return Err(self.refuses_more);
         }
         let words = self.read(table, at, count)?;
+        self.tell(table, at, &words);
         Ok(counted(words.into_iter().flat_map(u16::to_be_bytes).collect()))
     }
 
