@@ -17,6 +17,10 @@ pub(super) struct Bus {
     pub(super) members: Vec<Member>,
     /// When a device that may be dead was last asked.
     probed: Option<Instant>,
+    /// How many polls in a row were behind their time by an interval or more.
+    late: u32,
+    /// Whether that was said.
+    is_behind: bool,
     notices: Vec<Notice>,
 }
 
@@ -33,11 +37,25 @@ pub(super) struct Place {
 pub enum Notice {
     /// A device refused to have these registers read together; from now on they are read apart.
     Split { device: String, registers: String, why: String },
+    /// Polls are skipped again and again: the line has no time for all that is asked.
+    Behind,
 }
+
+/// So many polls in a row of which one at least was skipped each time mean that the line cannot keep
+/// up; fewer may be the time-outs of a device that is away.
+const BEHIND: u32 = 20;
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Notice::Split { device, registers, why } = self;
+        let (device, registers, why) = match self {
+            Notice::Split { device, registers, why } => (device, registers, why),
+            Notice::Behind => {
+                return f.write_str(
+                    "the line is too slow for its polls, so that some are skipped (`skipped` counts \
+                     them); make `interval` longer, or ask for less",
+                );
+            }
+        };
         write!(
             f,
             "{device}: it refuses to have {registers} read together ({why}); they are read apart"
@@ -62,7 +80,14 @@ impl Bus {
                 Err(all) => errors.extend(all.into_iter().map(below)),
             }
         }
-        let bus = Bus { mode, members: built, probed: None, notices: Vec::new() };
+        let bus = Bus {
+            mode,
+            members: built,
+            probed: None,
+            late: 0,
+            is_behind: false,
+            notices: Vec::new(),
+        };
         if errors.is_empty() { Ok(bus) } else { Err(errors) }
     }
 
@@ -185,6 +210,10 @@ impl Bus {
             (Ending::BadChecksum | Ending::NoAnswer, _) => skipped = poll.ended(false, now),
         }
         member.status.skipped += skipped;
+        self.late = if skipped > 0 { self.late.saturating_add(1) } else { 0 };
+        if self.late == BEHIND && !std::mem::replace(&mut self.is_behind, true) {
+            self.notices.push(Notice::Behind);
+        }
         if has_asked {
             member.ended(ending, now, round_trip, timeout);
         }
@@ -195,5 +224,60 @@ impl Bus {
 
     pub(super) fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::modbus::{ByteOrder, Join};
+    use crate::device::mapping::Names;
+    use crate::device::poll::PollSettings;
+    use crate::device::settings::MemberSettings;
+    use std::collections::BTreeMap;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_line_that_is_too_slow_is_told_once_and_a_time_out_now_and_then_is_not() {
+        let poll: PollSettings =
+            crate::config::tree::parse("{interval: 1s, send: x}").expect("a poll");
+        let polls = BTreeMap::from([("state".to_owned(), poll)]);
+        let settings = MemberSettings {
+            names: Names { gateway: "gw", port: "p", device: "p" },
+            key: None,
+            address: None,
+            interval: None,
+            timeout: None,
+            retries: None,
+            misses: None,
+            align: false,
+            byte_order: ByteOrder::default(),
+            join: Join::default(),
+            registers: &BTreeMap::new(),
+            poll: &polls,
+            startup: &[],
+            commands: &BTreeMap::new(),
+            framing: None,
+            decode: None,
+            messages: None,
+            checksum: None,
+        };
+        let mut bus = Bus::build(Mode::Rtu, &[settings], None).unwrap();
+        let mut now = Now::read();
+        bus.opened(now.mono);
+        let mut answer = |bus: &mut Bus, after: Duration| {
+            now = now.after(after);
+            let place = bus.next(now.mono).expect("a poll is due");
+            bus.ended(place, &Ending::Answered, true, now, None);
+        };
+        for _ in 0..100 {
+            answer(&mut bus, 3 * SECOND);
+            answer(&mut bus, SECOND);
+        }
+        assert_eq!(bus.notices(), []);
+        (0..100).for_each(|_| answer(&mut bus, 3 * SECOND));
+        assert_eq!(bus.notices(), [Notice::Behind]);
+        assert!(bus.members[0].status.skipped >= 200);
     }
 }

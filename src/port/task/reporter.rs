@@ -79,7 +79,7 @@ impl Reporter {
             self.report(&report, now);
         }
         for notice in device.notices() {
-            tracing::info!("port {}: {notice}", self.name);
+            tracing::warn!("port {}: {notice}", self.name);
         }
         // Refused readings, bad frames and drops.
         let bad = device.pipeline().frame_counts().bad.total();
