@@ -63,6 +63,27 @@ fn our_examples_are_right() {
     }
 }
 
+/// Each example of a document that begins with `ports:` is a configuration without a mistake or a slip.
+#[test]
+fn the_examples_of_the_documents_are_right() {
+    for (file, least) in [("README.md", 1), ("docs/BUS.md", 7)] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let examples: Vec<_> = blocks.filter(|block| block.starts_with("ports:")).collect();
+        assert!(examples.len() >= least, "{file}: {}", examples.len());
+        for example in examples {
+            let whole = format!("gateway: barn\nbroker: {{url: \"mqtt://x\"}}\n{example}");
+            match load::parse(file, &whole, Path::new("/")) {
+                Err(error) => panic!("{error}"),
+                Ok((_, warnings)) => {
+                    let slips = warnings.iter().filter(|warning| warning.contains(": ports."));
+                    assert_eq!(slips.count(), 0, "{file}: {warnings:?}\n{example}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn relative_paths_count_from_the_file() {
     let text = "broker: {url: \"mqtts://x\", tls: {ca_file: ca.pem}, user: u, password_file: /pw}\n\
