@@ -19,34 +19,37 @@ use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A command that is given at `{gateway}/{device}/{command}/set`. What became of it is published to
-/// `{gateway}/{device}/{command}/result`, or to the response topic of its message (MQTT 5.0): `sent`,
-/// or with a `reply` `done`; why it was refused; or `unknown: no answer from` the device.
+/// A command. Its message comes on `{gateway}/{device}/{command}/set`. Its result is published to
+/// `{gateway}/{device}/{command}/result`, or to the response topic of the message (MQTT 5.0): `sent`;
+/// `done` if a `reply` came; `refused: …` with the reason; `refused by the device`; or `unknown: no answer
+/// from …`. An example: `{values: {utility: "00", solar: "01"}, send: "POP{value}{checksum}\r", reply:
+/// {accepted: ACK, refused: NAK}, then: status}`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NamedCommand {
-    /// What is written: a text, or behind `hex:` bytes, with `{value}`, `{address}` and `{checksum}`.
-    /// Or a map with a text for each payload: `{"ON": "hex:A0 01 01", "OFF": "hex:A0 01 00"}`. In
-    /// `hex:` texts `{address}` is a byte, and `{value}` is bytes: those of `number`, or hexadecimal
-    /// digits in `values`.
+    /// What is written: a text, `"POP{value}\r"`, or bytes behind `hex:`. `{value}` stands for the payload,
+    /// `{address}` for the device's `address`, `{checksum}` for its `checksum` over everything before it. Or
+    /// a map with a text for each payload that is taken: `{"ON": "hex:A0 01 01", "OFF": "hex:A0 01 00"}`.
+    /// Behind `hex:` the `{address}` is a byte, and `{value}` is bytes: of the `number`, or given as
+    /// hexadecimal digits in `values`.
     pub send: Choice,
-    /// The payloads that are taken, and `{value}` for each: `{utility: "00", solar: "01"}`. Others are
-    /// refused. Without `values` and `number`, `{value}` is the payload.
+    /// The payloads that are taken, with the `{value}` of each: `{utility: "00", solar: "01"}`. Others are
+    /// refused. Without `values` and `number`, `{value}` is the payload itself.
     #[serde(default)]
     pub values: BTreeMap<Token, Token>,
-    /// The payload is a number within these bounds.
+    /// The payload is a number within these bounds: `{type: u8, min: 0, max: 100}`. Others are refused.
     #[serde(default)]
     pub number: Option<NumberSettings>,
-    /// What is awaited: `frame`, or a map as in `poll`. It is written again as often as `retries` says.
-    /// Default: `none`.
+    /// What is awaited, as `reply` of a poll: `{accepted: ACK, refused: NAK}`. Without an answer the command
+    /// is written again, `retries` times. Default: `none`.
     #[serde(default)]
     pub reply: Option<ReplySettings>,
-    /// The poll that is made at once when the command is done, to read back what it changed.
+    /// Name of a poll that follows at once when the command is done, to read back what has changed.
     #[serde(default)]
     pub then: Option<String>,
-    /// `assumed`: the payload is published to `{gateway}/{device}/{command}` as soon as it was written,
-    /// for a device that does not say its state. Default: `none`.
+    /// `assumed`: when the command was written, its payload is published to `{gateway}/{device}/{command}`.
+    /// For a device that does not report its state. Default: `none`.
     #[serde(default)]
     pub state: StateSettings,
     /// The shortest time between this command and the next one on the port. Default: 50ms.
@@ -68,10 +71,10 @@ pub struct NamedCommand {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StateSettings {
-    /// Nothing but what the device says.
+    /// Only what the device reports.
     #[default]
     None,
-    /// It is what was written.
+    /// The state is taken to be what was written.
     Assumed,
 }
 
@@ -124,16 +127,17 @@ impl schemars::JsonSchema for Choice {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NumberSettings {
-    /// How `{value}` is written in a `hex:` text: `u8`, `i16` and so on. In other texts it is the number
-    /// in digits.
+    /// The type of `{value}` behind `hex:`: `u8`, `i16` and so on; it is needed there. In other texts the
+    /// number is written in digits.
     #[serde(rename = "type")]
     pub kind: Option<Type>,
     /// Order of its bytes. Default: `big`.
     pub endian: Endian,
-    /// The lowest and the highest number.
+    /// The lowest number that is taken.
     pub min: Option<Token>,
+    /// The highest number that is taken.
     pub max: Option<Token>,
-    /// Numbers between two steps are refused; steps count from `min`, or from 0.
+    /// Only multiples of this are taken, counted from `min`, or from 0: `0.5`.
     pub step: Option<Token>,
 }
 
@@ -145,7 +149,7 @@ pub(super) struct Named {
     number: Option<Number>,
     checksum: Option<Summer>,
     pub(super) reply: Option<Reply>,
-    /// The poll that is made behind it.
+    /// Name of the poll that follows.
     pub(super) then: Option<String>,
     pub(super) is_assumed: bool,
 }

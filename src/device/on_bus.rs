@@ -12,7 +12,8 @@ use crate::codec::modbus::{ByteOrder, Join, RegisterSettings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// One device of a bus, which is asked at its `address`.
+/// One device of a bus, which is asked at its `address`: `{address: 7, interval: 2s, registers: {level:
+/// {input: 0, scale: 0.1, unit: cm}}}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -27,38 +28,42 @@ pub struct OnBus {
     #[serde(deserialize_with = "one_by_one::map")]
     #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
     pub fields: BTreeMap<String, FieldOverride>,
-    /// Address of the device on the bus; with Modbus 1 to 247.
+    /// Address of the device on the bus; with Modbus 1 to 247. 0 is all devices: they can only be written
+    /// to, and none of them answers.
     pub address: Option<u8>,
     /// Time from one poll to the next. Default: `interval` of the port.
     pub interval: Option<Span>,
-    /// How long the device may take to answer. Default: `timeout` of the port.
+    /// How long the device may be silent when it is to answer. Default: `timeout` of the port.
     pub timeout: Option<Span>,
-    /// How often a request that failed is repeated. Default: `retries` of the port.
+    /// How often a request that failed is repeated before its next interval. Default: `retries` of the port.
     pub retries: Option<u8>,
-    /// After so many failures in a row the device is `offline`. Default: `misses` of the port.
+    /// Number of failures in a row after which the device is `offline`. Default: `misses` of the port.
     pub misses: Option<u8>,
-    /// `true`: polls come at whole multiples of their interval on the wall clock, once it is set.
+    /// `true`: polls come at whole multiples of their interval on the wall clock, once it is set. Default:
+    /// `align` of the port.
     pub align: Option<bool>,
-    /// Order of the bytes of values in several registers. Default: `ABCD`.
+    /// Order of the bytes of values in several registers: `ABCD`, `CDAB` (words swapped), `BADC` (bytes
+    /// swapped) or `DCBA` (both). Default: `ABCD`.
     pub byte_order: ByteOrder,
-    /// Which registers are read together.
+    /// Which registers are read together: `{gap: 8, count: 60}`.
     pub join: Join,
     /// Where a reply begins and ends. Default: `framing` of the port.
     pub framing: Option<Framing>,
     /// Checksum of requests and replies. Default: `checksum` of the port.
     pub checksum: Option<Checksum>,
-    /// How replies are read. Default: `text`.
+    /// How the fields of replies are read. Default: `text`.
     pub decode: Option<Decode>,
-    /// The Modbus registers of the device, each under the name of its field.
+    /// The Modbus registers of the device, each under the name of its field: `{power: {input: 12, type:
+    /// f32, unit: W}}`.
     #[serde(deserialize_with = "one_by_one::map")]
     pub registers: BTreeMap<String, RegisterSettings>,
-    /// What the device is asked at an interval, each under a name of your choice.
+    /// Requests in any other protocol, each under a name of your choice.
     #[serde(deserialize_with = "one_by_one::map")]
     pub poll: BTreeMap<String, PollSettings>,
-    /// What is said to the device after each opening of the port, before it is asked anything.
+    /// Steps that are gone through after each opening of the port, before the device is asked anything.
     #[serde(deserialize_with = "one_by_one::list")]
     pub startup: Vec<StepSettings>,
-    /// What the device can be told, each under the name that stands for `{command}`.
+    /// Commands, each under its name, which stands for `{command}` in its topics.
     #[serde(deserialize_with = "one_by_one::map")]
     pub commands: BTreeMap<String, NamedCommand>,
     /// What is published. Default: `messages` of the port.

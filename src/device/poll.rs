@@ -10,8 +10,9 @@ use crate::device::mapping::Mapping;
 use serde::Deserialize;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// A question that is put to the device at an interval: `send` with its `reply`, or a `dialogue` of
-/// several steps. The reply is decoded by the poll's own `decode`.
+/// A request that the device gets at an interval: `send` with its `reply`, or a `dialogue` of several
+/// steps. The reply is decoded by the poll's own `decode`: `{interval: 5s, send: "QPIGS{checksum}\r",
+/// reply: {refused: NAK}, decode: {fields: {separator: " ", names: [{name: voltage, unit: V}]}}}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -21,31 +22,34 @@ pub struct PollSettings {
     /// How long the reply may take, from the last bit of the request to the end of the reply; in a
     /// dialogue each of them. Default: `timeout` of the device.
     pub timeout: Option<Span>,
-    /// How often a poll that failed is repeated before its next interval. Default: `retries` of the
-    /// device.
+    /// How often a poll that failed is repeated before its next interval; the other polls that are due
+    /// come first. Default: `retries` of the device.
     pub retries: Option<u8>,
-    /// What is written: a text, or behind `hex:` bytes. `{checksum}` is the device's `checksum` over
-    /// what stands before it, `{address}` the device's `address`. Nothing is appended unasked.
+    /// What is written: a text, `"read\r\n"`, or bytes behind `hex:`, `"hex:AA {address} 01
+    /// {checksum}"`. `{checksum}` is the device's `checksum` over everything before it, `{address}` the
+    /// device's `address`, in `hex:` a byte. Nothing is appended unless it is written here.
     pub send: Option<Send>,
-    /// What is awaited. Default: one frame of the device's own `framing` and `checksum`.
+    /// What is awaited: `frame`, one frame of the device's own `framing` and `checksum`; `none`; or a map,
+    /// `{end: ">"}`. Default: `frame`.
     pub reply: ReplySettings,
-    /// Several steps, one after the other, in place of `send` and `reply`. The last reply is decoded.
+    /// Several steps, one after the other, in place of `send` and `reply`: `[{send: "wake\r", reply:
+    /// {end: ">"}}, {send: "read\r", reply: frame}]`. The last reply is decoded.
     #[serde(deserialize_with = "one_by_one::list")]
     pub dialogue: Vec<StepSettings>,
-    /// How the reply is read. Default: `decode` of the device, and `text` without it.
+    /// How the fields of the reply are read. Default: `decode` of the device, or `text`.
     pub decode: Option<Decode>,
     /// What is published. Default: `messages` of the device.
     #[serde(deserialize_with = "one_by_one::optional_list")]
     pub messages: Option<Vec<Mapping>>,
 }
 
-/// When something is due that recurs. Its phase is kept: it does not drift when it is late.
+/// When a poll is due. Its phase is kept: a late poll does not shift the next ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recurrence {
     interval: Duration,
     /// Whether it comes at whole multiples of the interval on the wall clock, once that is set.
     align: bool,
-    /// Nothing before the line is open.
+    /// `None` until the line is open.
     due: Option<Instant>,
     /// The next time in its phase; `due` is sooner while a failed try is repeated.
     next: Option<Instant>,
@@ -116,7 +120,7 @@ mod tests {
         assert_eq!(poll.due(), Some(start.mono + SECOND));
         assert_eq!(poll.done(start.after(SECOND * 3 + SECOND / 4)), 2);
         assert_eq!(poll.due(), Some(start.mono + SECOND * 4));
-        // Exactly in time is late by nothing: the one that would be due now is not done twice.
+        // A poll that is done exactly when the next one is due is not late, and not done twice.
         assert_eq!(poll.done(start.after(SECOND * 4)), 0);
         assert_eq!(poll.due(), Some(start.mono + SECOND * 5));
     }

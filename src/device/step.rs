@@ -12,32 +12,35 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// One step of a `dialogue` or of `startup`: a `pause`, then what is sent, then a change of the line,
-/// then the reply that is awaited; each of them may be left out.
+/// One step of a `dialogue` or of `startup`. Its parts come in this order, whatever their order in the
+/// file: `pause`, `send`, `line`, `reply`. Each may be left out: `{pause: 1s}`, `{send: "ATZ\r", reply:
+/// {end: ">"}}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StepSettings {
-    /// Time that passes first.
+    /// Time in which nothing is written, before anything else of the step: `1.5s`.
     pub pause: Option<Span>,
-    /// What is written: as in `send` of a poll. A named group of an earlier `pattern` is a placeholder,
-    /// too.
+    /// What is written, as `send` of a poll. Named groups of the patterns of earlier steps are placeholders,
+    /// too: `"hex:06 30 {speed} 30 0D 0A"`.
     pub send: Option<Send>,
-    /// Speed and format of the line from here on, once the last bit is out. At the end of the dialogue
-    /// the line has its own settings again, however it ends.
+    /// Speed and format of the line from here on, set when the last bit of `send` has left: `9600 7E1`, or
+    /// by what the device said, `{from: speed, lookup: {"5": 9600 7E1}}`. At the end of the dialogue the
+    /// line gets its own settings back, whether the dialogue succeeded or not.
     pub line: Option<LineChange>,
-    /// What is awaited. Default: nothing.
+    /// What is awaited, as `reply` of a poll. Default: nothing.
     pub reply: Option<ReplySettings>,
 }
 
-/// Another setting of the line: always the same, or by what the device said.
+/// A setting of the line that depends on what the device said.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LineByReply {
-    /// The named group of an earlier `pattern` that says it.
+    /// A named group of an earlier `pattern`: `speed` for `(?<speed>[0-6])`.
     pub from: String,
-    /// What each of its values means: `{"5": 9600 7E1}`.
+    /// The setting for each text that the group may have found: `{"4": 4800 7E1, "5": 9600 7E1}`. With
+    /// any other text the line stays as it is.
     pub lookup: BTreeMap<Token, Line>,
 }
 
@@ -90,25 +93,25 @@ pub enum ReplySettings {
     Described(Box<Described>),
 }
 
-/// How a reply is recognised.
+/// How a reply is recognised. A frame that is not the reply is passed over, and the wait goes on.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Described {
-    /// Where the reply begins and ends. Default: as the device's frames.
+    /// Where the reply begins and ends, if not as the device's other frames: `lines`.
     pub framing: Option<Framing>,
-    /// The checksum at its end, or `none`. Default: as the device's frames, and with a `framing` of
-    /// its own `none`.
+    /// The checksum at the end of a reply that has a `framing` of its own, or `none`. Default: `none`.
     pub checksum: Option<OwnChecksum>,
-    /// What ends the reply, in place of `framing`: a prompt such as `">"`.
+    /// A text that ends the reply, in place of `framing`: a prompt such as `">"`.
     pub end: ByteString,
-    /// A reply that begins so is taken; one that begins neither so nor as `refused` says is passed
-    /// over. Default: any.
+    /// How the reply begins: `ACK`. A frame that begins otherwise, and not as `refused` says, is passed
+    /// over. Default: any frame is the reply.
     pub accepted: ByteString,
-    /// A reply that begins so says that the device refuses: it is counted, and never decoded.
+    /// How a reply begins with which the device refuses: `NAK`. It is counted and never decoded, and a
+    /// command that gets it has failed.
     pub refused: ByteString,
-    /// A regular expression that the reply must match. Its named groups `(?<name>…)` are placeholders
-    /// in later steps.
+    /// A regular expression that the reply matches: `"^/[A-Za-z]{3}(?<speed>[0-6])"`. Its named groups are
+    /// placeholders in later steps, `{speed}`.
     pub pattern: Option<String>,
 }
 
@@ -174,7 +177,7 @@ impl schemars::JsonSchema for ReplySettings {
     }
 }
 
-/// A step that runs.
+/// A running step.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) pause: Duration,
@@ -199,7 +202,7 @@ pub(super) enum Verdict {
     /// The reply, with what the named groups of its pattern found.
     Taken(Vec<(String, Vec<u8>)>),
     Refused,
-    /// It is no reply: the wait goes on.
+    /// It is not the reply: the wait goes on.
     Foreign,
 }
 

@@ -65,15 +65,16 @@ pub struct Port {
     /// whose `prefix` matches gets the frame.
     #[serde(default, deserialize_with = "one_by_one::list")]
     pub frames: Vec<FrameKind>,
-    /// How Modbus stands on the line. Default: `rtu`.
+    /// Which Modbus is spoken on the line, where there are `registers`. Default: `rtu`.
     #[serde(default)]
     pub modbus: Mode,
-    /// What holds for the line that several devices share.
+    /// Settings of a line on which devices are asked: `{silence: 10ms, echo: true}`.
     #[serde(default)]
     pub bus: Bus,
-    /// Several devices on one line (RS-485), each under its name, which stands for `{device}`. Only
-    /// `interval`, `timeout`, `retries`, `misses`, `align`, `messages` and `checksum` of the port hold
-    /// for them, too, as defaults.
+    /// Several devices on one line (RS-485), each under its name, which stands for `{device}`: `{house:
+    /// {address: 1, registers: …}, pump: {address: 3, registers: …}}`. Of the port's own keys `interval`,
+    /// `timeout`, `retries`, `misses`, `align`, `messages` and `checksum` are their defaults; the others
+    /// that describe a device stand below its name.
     #[serde(default, deserialize_with = "one_by_one::map")]
     pub devices: BTreeMap<Name, OnBus>,
     /// Name of a device file, without `.yaml`: its settings stand below those here. Maps are merged, a list
@@ -90,11 +91,11 @@ pub struct Port {
     #[serde(default, deserialize_with = "one_by_one::map")]
     #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
     pub fields: BTreeMap<String, FieldOverride>,
-    /// Address of the device on the line, where it has one; with Modbus 1 to 247.
+    /// Address of the device, where it has one; with Modbus 1 to 247. For several devices see `devices`.
     #[serde(default)]
     pub address: Option<u8>,
     /// Time from one poll to the next, 10ms to 7d. Polls keep their phase; one that is late by more
-    /// than an interval is left out and counted (`skipped`). Default: 10s.
+    /// than an interval is skipped and counted (`skipped`). Default: 10s.
     #[serde(default)]
     pub interval: Option<Span>,
     /// How long a device may be silent when it is to answer. Only silence costs this time: an answer,
@@ -102,31 +103,33 @@ pub struct Port {
     /// awaited. Default: 500ms.
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// How often a request that failed is repeated before the next interval; each time the others that
-    /// are due come first. A device that does not answer is asked ever more rarely, after a time-out
-    /// not for 1s at least, in the end every 60s. Default: 2.
+    /// How often a request that failed is repeated before its next interval; each time the others that
+    /// are due come first. A device that does not answer rests after each time-out, first for 1s at least,
+    /// then twice as long each time, up to 60s. Default: 2.
     #[serde(default)]
     pub retries: Option<u8>,
-    /// After so many failures in a row the device is `offline`. Default: 3.
+    /// Number of failures in a row after which the device is `offline`. Default: 3.
     #[serde(default)]
     pub misses: Option<u8>,
     /// `true`: polls come at whole multiples of their interval on the wall clock (`15min`: at :00, :15,
     /// :30 and :45), once it is set. Default: they begin when the port opens.
     #[serde(default)]
     pub align: bool,
-    /// Order of the bytes of values in several registers. Default: `ABCD`.
+    /// Order of the bytes of values in several registers: `ABCD`, `CDAB` (words swapped), `BADC` (bytes
+    /// swapped) or `DCBA` (both). Default: `ABCD`.
     #[serde(default)]
     pub byte_order: ByteOrder,
-    /// Which registers are read together.
+    /// Which registers are read together: `{gap: 8, count: 60}`.
     #[serde(default)]
     pub join: Join,
-    /// The Modbus registers of the device, each under the name of its field.
+    /// The Modbus registers of the device, each under the name of its field: `{power: {input: 12, type:
+    /// f32, unit: W}}`.
     #[serde(default, deserialize_with = "one_by_one::map")]
     pub registers: BTreeMap<String, RegisterSettings>,
-    /// What the device is asked at an interval, each under a name of your choice.
+    /// Requests in any other protocol, each under a name of your choice.
     #[serde(default, deserialize_with = "one_by_one::map")]
     pub poll: BTreeMap<String, PollSettings>,
-    /// What is said to the device after each opening of the port, before it is asked anything.
+    /// Steps that are gone through after each opening of the port, before the device is asked anything.
     #[serde(default, deserialize_with = "one_by_one::list")]
     pub startup: Vec<StepSettings>,
     /// Messages from the broker that are written to the port. Each of them is either written and
@@ -219,19 +222,19 @@ impl Port {
     }
 }
 
-/// What holds for a line that several devices share.
+/// Settings of a line on which devices are asked.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Bus {
-    /// Least silence between any two frames. Never less than 3.5 characters, or 1.75ms above 19200
-    /// baud, which is the default.
+    /// The shortest silence between any two frames, whoever sends them. Default, and never less: 3.5
+    /// characters, or 1.75ms above 19200 baud.
     pub silence: Option<Span>,
-    /// How long nothing is written after a broadcast (address 0), so that all devices can process it.
+    /// How long nothing is written after a broadcast (address 0), so that all devices can carry it out.
     /// Default: 100ms.
     pub turnaround: Span,
-    /// Whether the adapter gives back what is written (RS-485 adapters that hear themselves). Default:
-    /// found out by itself.
+    /// Whether the adapter hears what it sends, as some RS-485 adapters do. What it hears of itself is
+    /// dropped. Default: the gateway finds out.
     pub echo: Option<bool>,
 }
 

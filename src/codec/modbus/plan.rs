@@ -12,15 +12,15 @@ pub struct Place {
     pub count: u16,
 }
 
-/// How far apart registers are read by one request.
+/// Which registers are read by one request: `{gap: 8, count: 60}`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Join {
-    /// Most registers between two wanted ones that are read along. Another request costs as much as
-    /// 10 registers. Of coils and discrete inputs 16 count as one register.
+    /// The most unwanted registers between two wanted ones that are read along with them. Another request
+    /// costs as much time as 10 registers. 16 coils or discrete inputs are as one register.
     pub gap: u16,
-    /// Most registers in one request, at most 125. Some devices take 80, 50 or fewer.
+    /// The most registers in one request, at most 125. Some devices allow 80, 50 or fewer.
     pub count: u16,
 }
 

@@ -17,27 +17,32 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use write::Writable;
 
-/// A value of a Modbus device: `{input: 0x0002, type: f32, unit: L}`. Its place is exactly one of
-/// `input`, `holding`, `coil` and `discrete`.
+/// A value of a Modbus device: `{input: 0x0002, type: f32, unit: L}`, or one that can be written,
+/// `{holding: 32, type: i16, scale: 0.1, unit: °C, write: {min: 5, max: 30, step: 0.5}}`. Exactly one of
+/// `input`, `holding`, `coil` and `discrete` says where it is.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RegisterSettings {
-    /// Address of the first input register, as on the wire, from 0: what old manuals number 30001 is 0.
+    /// Address of the first input register, as on the wire, from 0: number 30001 of old manuals is 0.
     pub input: Option<u16>,
-    /// Address of the first holding register, as on the wire, from 0: 40001 is 0.
+    /// Address of the first holding register, as on the wire, from 0: number 40001 is 0.
     pub holding: Option<u16>,
-    /// Address of a coil, from 0. Its value is `ON` or `OFF`, unless `lookup` has other words.
+    /// Address of a coil, a bit that can be written, from 0: number 00001 is 0. Its value is `ON` or `OFF`,
+    /// unless `lookup` has other words.
     pub coil: Option<u16>,
-    /// Address of a discrete input, from 0: 10001 is 0. Its value is `ON` or `OFF`, too.
+    /// Address of a discrete input, a bit that can only be read, from 0: number 10001 is 0. Its value is
+    /// `ON` or `OFF`, unless `lookup` has other words.
     pub discrete: Option<u16>,
     /// What the registers hold. Default: `u16`. `u8` and `i8` are the lower byte of a register; `auto`,
     /// `number`, `u24` and `i24` are not possible. Coils and discrete inputs have no type.
     #[serde(rename = "type")]
     pub kind: Option<Type>,
-    /// Length of the value in bytes, two for each register. Only for `bcd`, `text` and `bytes`.
+    /// Length of the value in bytes, two for each register: `12` for a serial number in six registers. Only
+    /// for `bcd`, `text` and `bytes`.
     pub length: Option<u16>,
-    /// Order of the value's bytes in its registers. Default: that of the device, or ABCD.
+    /// Order of the value's bytes in its registers: `ABCD`, `CDAB`, `BADC` or `DCBA`, A the most
+    /// significant. Default: `byte_order` of the device.
     pub byte_order: Option<ByteOrder>,
     /// Use only these bits of an unsigned number: `3`, or `4-7`; 0 is the lowest.
     pub bits: Option<Bits>,
@@ -56,17 +61,20 @@ pub struct RegisterSettings {
     pub offset: Option<Token>,
     /// Number of decimals to round to, half away from zero; at most 18.
     pub decimals: Option<u8>,
-    /// Meaning of single values: `{0: off, 1: on}`. Others are published as they are. With `write` these
-    /// words are what may be written.
+    /// Words for single values: `{0: stopped, 1: running}`. Other values are published as they are. With
+    /// `write` these words are the payloads that are taken.
     pub lookup: BTreeMap<Token, Token>,
     /// Values with which the device says that it has no value: `[0x8000]`. They are compared before
     /// `scale` and not published.
     pub unavailable: Vec<Token>,
-    /// How often it is read. Default: `interval` of the device.
+    /// How often it is read: `1d` for a serial number. Registers with the same interval are read together.
+    /// Default: `interval` of the device.
     pub interval: Option<Span>,
     /// Whether its value is published. Default: `true`.
     pub publish: Option<bool>,
-    /// Whether it takes commands, and which: `true`, or a map of bounds. Only for `holding` and `coil`.
+    /// `true`, or a map of what may be written: the register takes commands on
+    /// `{gateway}/{device}/{name}/set`, is written and read back, and the result is published to
+    /// `{gateway}/{device}/{name}/result`. Only for `holding` and `coil`.
     pub write: Write,
 }
 

@@ -19,7 +19,7 @@ pub enum Write {
     Yes(WriteSettings),
 }
 
-/// What may be written: `{min: 5, max: 30, step: 0.5}`. Without bounds it is what the register holds.
+/// What may be written: `{min: 5, max: 30, step: 0.5}`. Without bounds everything that the register holds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -28,14 +28,14 @@ pub struct WriteSettings {
     pub min: Option<Token>,
     /// Highest number.
     pub max: Option<Token>,
-    /// Numbers between two steps are refused; steps count from `min`, or from 0. Without a step a number
-    /// is rounded to what the register can hold.
+    /// Only multiples of this are taken, counted from `min`, or from 0: `0.5`. Without it a number is
+    /// rounded to what the register can hold.
     pub step: Option<Token>,
-    /// Words that may be written, with the number that each stands for in the register:
-    /// `{eco: 0, comfort: 1}`. Without `lookup` they are read back as these words, too.
+    /// Words that may be written, with the number of each in the register: `{eco: 0, comfort: 1}`. Without
+    /// `lookup` the register is also read as these words.
     pub values: BTreeMap<Token, Token>,
-    /// Write a single register with function 16, a single coil with function 15: some devices know no
-    /// other.
+    /// Write even a single register by function 16 and a single coil by function 15, for devices that do not
+    /// support functions 6 and 5.
     pub multiple: bool,
 }
 
