@@ -80,7 +80,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
 fn user(text: &str) -> Result<(Uid, Gid), String> {
     let ids =
         text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
-    // The highest number stands for no user in the system's calls.
+    // In system calls the highest number means "no user".
     let ids = ids.filter(|(uid, gid)| *uid != u32::MAX && *gid != u32::MAX);
     let (uid, gid) = ids.ok_or("two numbers, as in 453:453")?;
     Ok((Uid::from_raw(uid), Gid::from_raw(gid)))

@@ -70,7 +70,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
 
 struct Decode {
     capture: Capture,
-    /// The fields without a value that were reported.
+    /// The fields without a value that have been reported already.
     told: BTreeSet<String>,
     is_terminal: bool,
 }

@@ -1,5 +1,5 @@
 //! `tty2mqtt golden FILE…`: runs golden cases with this binary, on whatever processor it is for.
-//! Left out of the help: it is for those who build the program or write device files.
+//! The help leaves it out: it is for people who build the program or write device files.
 
 use crate::base::command_line::{CliError, print};
 use crate::config::cases::Golden;

@@ -110,7 +110,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The control socket's place. Without it the gateway runs as well.
+/// Takes the control socket's place. If that fails, the gateway runs without the socket.
 fn bind_socket(
     setting: &control_path::Control,
 ) -> (Option<(Arc<SocketLock>, UnixListener)>, Crashes) {
@@ -146,17 +146,17 @@ fn when(word: &str) -> Result<LogTime, String> {
     }
 }
 
-/// What signals ask for. A thread of their own receives them: a second one ends the process
-/// whatever all others wait for.
+/// What signals ask for. They are received on a thread of their own, so that a second one ends the
+/// process even if all other threads are blocked.
 pub(super) struct Signals {
     /// Becomes true at the first signal that ends the program.
     ending: watch::Receiver<bool>,
-    /// SIGHUP; several that come meanwhile count as one.
+    /// SIGHUP; several that arrive before it is handled are one.
     hang_ups: mpsc::Receiver<()>,
 }
 
 impl Signals {
-    /// From now on signals are heard. The second one that ends the program calls `last` and ends the
+    /// Starts to listen for signals. The second one that ends the program calls `last` and ends the
     /// process at once.
     pub(super) fn listen(last: impl FnOnce() + Send + 'static) -> io::Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -199,7 +199,7 @@ impl Signals {
     ) {
         let reloads = async {
             while let Some(()) = self.hang_ups.recv().await {
-                // What came of it is in the log.
+                // The log says how the reload went.
                 let _ = gateway::reload(files.clone(), &requests.downgrade()).await;
             }
         };
@@ -221,7 +221,7 @@ impl Signals {
     }
 }
 
-/// The thread that hears signals ends with the process only.
+/// The thread that receives signals runs until the process ends.
 async fn ended(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|ending| *ending).await;
 }
