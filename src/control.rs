@@ -50,7 +50,7 @@ pub struct Control {
     /// What is said about the program.
     pub program: Program,
     pub log: Filter,
-    /// To the gateway. Weak, because the gateway ends when nobody asks it for anything any more.
+    /// Requests to the gateway. It is weak because the gateway ends when the last sender is dropped.
     pub requests: mpsc::WeakSender<GatewayRequest>,
 }
 
@@ -87,7 +87,7 @@ async fn serve(control: Control, listener: StdListener) -> io::Result<()> {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // Out of descriptors, most likely; the next one may be luckier.
+            // Most likely the process is out of descriptors; accepting the next client may succeed.
             Err(error) => {
                 tracing::debug!("control: {error}");
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -53,7 +53,7 @@ pub(super) async fn answer(control: &Control, request: Request) -> Result<String
         }
         Request::Rescan {} => {
             for (_, handle) in control.directory().await?.ports {
-                // A port whose questions pile up is not waiting for its device.
+                // A port whose request channel is full is busy, not waiting for its device.
                 let _ = handle.asks.try_send(task::PortRequest::Rescan);
             }
             Ok(line(&Done { ok: true }))
@@ -106,7 +106,7 @@ async fn send(
     let (name, handle) = find(control, port).await?;
     let Some(route) = handle.commands else { return Err(RequestError::NoCommands(name)) };
     let topic = topic(&name, command, &route.filters)?;
-    // Who asks hears at once that the port is away, and may ask again.
+    // The client is told at once that the port is away, and may ask again.
     let port = ask(&handle.asks, task::PortRequest::Status).await?.report;
     if let PortState::Away | PortState::Stopped = port.state {
         return Err(RequestError::Refused(topic, CommandError::away(port.error.as_deref())));
@@ -133,7 +133,7 @@ async fn send(
         while let Some(result) = results.recv().await {
             written = Some(written.unwrap_or(0) + result?);
         }
-        // A task that panicked says nothing.
+        // A task that panicked never answers.
         written.ok_or(CommandError::Cut)
     };
     match timeout(SEND, all).await {

@@ -20,7 +20,7 @@ const MESSAGES: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub file: String,
-    /// Of the text, by which [`save`] sees that it was changed meanwhile.
+    /// The text's revision, by which [`save`] notices that the file has been changed meanwhile.
     pub revision: String,
     pub text: String,
 }
@@ -31,10 +31,10 @@ pub struct Checked {
     pub gateway: String,
     pub ports: Vec<String>,
     pub warnings: Vec<String>,
-    /// Its new revision, if it was saved.
+    /// The new revision, if the text was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// What the gateway said to it, if it was saved.
+    /// The gateway's answer to the reload, if the text was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<serde_json::Value>,
 }
@@ -196,7 +196,7 @@ fn replace(target: &Path, text: &str) -> io::Result<()> {
         Err(_) => (fs::metadata(folder)?, 0o640),
     };
     let new = target.with_extension("yaml.new");
-    // One that a crash has left.
+    // A crash may have left a file of this name.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -67,7 +67,7 @@ pub struct Value {
     pub unit: Option<String>,
     pub time: String,
     pub ago: f64,
-    /// Of the whole payload, in bytes.
+    /// Size of the whole payload in bytes.
     pub size: usize,
     #[serde(flatten)]
     pub payload: Payload,
@@ -177,7 +177,7 @@ pub struct Event {
     #[serde(flatten)]
     pub what: Happened,
     pub time: String,
-    /// How many events before this one the client was too slow for.
+    /// Number of events before this one that were dropped because the client was too slow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<u64>,
 }
@@ -193,7 +193,7 @@ pub enum Happened {
     End { reason: String },
 }
 
-/// Bytes that went over the line, cut to the first 1024.
+/// Bytes of the line, cut to the first 1024.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     pub direction: Direction,
@@ -370,7 +370,7 @@ mod tests {
         count
     }
 
-    /// Every key; nothing may be left out, or a field could be missing.
+    /// Every key of an example. An example that left one out could not show that the field is missing.
     fn all_of(value: &serde_json::Value, key: &mut impl FnMut(&str)) {
         use serde_json::Value;
         match value {

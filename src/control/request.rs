@@ -49,7 +49,7 @@ impl Request {
         })
     }
 
-    /// By hand, because a derived reader costs a router 16 KB. A key that is `null` counts as left out.
+    /// Written by hand, because a derived reader costs a router 16 KB. A key that is `null` is as good as absent.
     fn read(line: &[u8]) -> Result<Request, String> {
         let mut keys = Keys::read(line)?;
         let request = match keys.text("request")?.as_str() {

@@ -15,10 +15,10 @@ const LONGEST_PANIC: usize = 512;
 /// Why there is no control socket. The gateway runs without one.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketLockError {
-    /// Another gateway lives there.
+    /// Another gateway has the socket.
     #[error("another gateway has {}; give this one a path of its own with `control`", .0.display())]
     Taken(PathBuf),
-    /// Something else stands there.
+    /// The path is something else than a socket.
     #[error("{} is there and is no socket of a gateway that ended; choose another path with `control`", .0.display())]
     Foreign(PathBuf),
     /// The folder, the socket or the file of starts cannot be made.
@@ -62,7 +62,7 @@ impl SocketLock {
             _ => failed(socket)(error),
         })?;
         let mut text = String::new();
-        // What is not text counts as nothing.
+        // A file that is not text is treated as empty.
         let _ = (&mut runs).take(1 << 16).read_to_string(&mut text);
         let panic = socket.with_extension("panic");
         let said = fs::read_to_string(&panic).ok();
@@ -75,7 +75,7 @@ impl SocketLock {
         Ok((lock, listener, crashes))
     }
 
-    /// From now on what a panic says is kept for the next start.
+    /// Keeps the message of a panic for the next start.
     pub fn keep_panics(&self) {
         let file = self.panic.clone();
         let before = std::panic::take_hook();
@@ -87,12 +87,12 @@ impl SocketLock {
         }));
     }
 
-    /// The gateway has run for long enough: what was before is forgotten.
+    /// Forgets earlier starts, because the gateway has run for long enough.
     pub fn settled(&self) {
         self.write(&StartLog::only(self.started));
     }
 
-    /// The gateway was told to end: whatever comes now is no crash.
+    /// The gateway was told to end, so whatever happens from now on is not a crash.
     pub fn ending(&self) {
         self.write(&StartLog::default());
         let _ = fs::remove_file(&self.panic);
@@ -103,7 +103,7 @@ impl SocketLock {
         let _ = fs::remove_file(&self.socket);
     }
 
-    /// A file that cannot be written costs the count of crashes, nothing else.
+    /// If the file cannot be written, only the count of crashes is lost.
     fn write(&self, runs: &StartLog) {
         let mut file = &self.runs;
         let written = file

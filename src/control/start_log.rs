@@ -1,5 +1,5 @@
 //! Which starts did not end as they should. They are kept beside the socket, in memory on a router:
-//! no flash is worn, and a power cut is no crash.
+//! that does not wear flash, and a power cut is not taken for a crash.
 
 use crate::gateway::status::Crashes;
 
@@ -11,14 +11,14 @@ const MOST: usize = 100;
 pub(super) struct StartLog(Vec<u64>);
 
 impl StartLog {
-    /// What an earlier run wrote. Anything else counts as nothing.
+    /// Reads what an earlier run wrote. Anything else is treated as empty.
     pub(super) fn parse(text: &str) -> StartLog {
         StartLog(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// Notes a start and returns what went before it.
     pub(super) fn start(&mut self, now: u64, panic: Option<String>) -> Crashes {
-        // Later than now: from before a restart of the machine, in a folder that outlived it.
+        // A start later than now is from before a restart of the machine; the folder outlived it.
         self.0.retain(|start| *start <= now);
         let within = self.0.first().map_or(0, |first| now - first);
         let count = u32::try_from(self.0.len()).unwrap_or(u32::MAX);

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// says why.
 pub(super) async fn head(control: &Control) -> Result<(Status, Vec<(Name, PortHandle)>), AskError> {
     let directory = control.directory().await?;
-    // The MQTT task knows under which client identifier we are there.
+    // The MQTT task knows the client identifier in use.
     let (broker, instance) = match ask(&directory.uplink, UplinkRequest::Status).await {
         Err(why) => (Part::Silent(Failure::new(why)), None),
         Ok((report, instance)) => (Part::Answer(report), Some(instance)),

@@ -25,7 +25,7 @@ impl Connection {
         for socket in &sockets {
             match UnixStream::connect(socket) {
                 Ok(stream) => return Ok(Connection { stream: BufReader::new(stream) }),
-                // The last place that was tried is the one to speak of.
+                // The error names the last place that was tried.
                 Err(error) => failed = Some((socket, error)),
             }
         }
@@ -53,7 +53,7 @@ impl Connection {
         self.any_answer()?.map(good).transpose()
     }
 
-    /// The next answer, if all of it has come by then.
+    /// The next answer, if it is complete by then.
     pub(super) fn answer_by(&mut self, end: Instant) -> Result<Option<Value>, CliError> {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -61,7 +61,7 @@ impl Connection {
         }
         self.stream.get_ref().set_read_timeout(Some(left)).map_err(failed)?;
         match self.answer() {
-            // What a socket says when its time is over.
+            // A read time-out of a socket has either of these kinds.
             Err(CliError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
                 Ok(None)
             }

@@ -15,7 +15,7 @@ pub(super) enum Flag {
     Watch,
     Raw,
     Hex,
-    /// With a file behind it.
+    /// An option that takes a file.
     BrokerFile,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Flag {
 pub(super) struct Options {
     pub(super) json: bool,
     flags: Vec<Flag>,
-    /// What stands without a dash.
+    /// The arguments without a dash.
     words: Vec<String>,
     socket: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -101,8 +101,8 @@ impl Options {
     }
 }
 
-/// What a configuration says about the socket. Nothing else in it is looked at: it may be wrong by
-/// now, while the gateway runs on by what it was.
+/// What a configuration says about the socket. Nothing else in it is read: it may have become invalid
+/// while the gateway still runs by its earlier content.
 fn setting(file: &Path) -> std::io::Result<Control> {
     let text = file::read(file).map_err(|error| match error {
         FileError::Io(error) => error,

@@ -20,7 +20,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     loop {
         let Some(answer) = connection.answer()? else { return Err(gone()) };
         let text = if options.json { line(&answer) } else { screen(&answer) };
-        // Home and clear, so that the screen stands still.
+        // Cursor home, then clear: the screen does not scroll.
         let before = if clear { "\x1b[H\x1b[2J" } else { "" };
         if !write(&format!("{before}{text}"))? || !watch {
             return Ok(ExitCode::SUCCESS);
@@ -124,7 +124,7 @@ fn port_rows(out: &mut String, ports: &Map<String, Value>) {
     out.extend(errors);
 }
 
-/// Everything of a port that did not get through, by cause.
+/// Everything that a port has lost, by cause.
 fn trouble(port: &Value) -> String {
     let all = |counts: &'static str| port[counts].as_object().into_iter().flatten();
     let by_cause = all("bad").chain(all("refused")).map(|(cause, count)| (cause.as_str(), count));
