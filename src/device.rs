@@ -61,15 +61,15 @@ pub struct Device {
     commands: Commands,
     bus: Bus,
     exchange: Exchange<Turn>,
-    /// The line's own setting, and the one that holds now.
+    /// The line's own setting, and the present one.
     line: Option<line::Line>,
     set: Option<line::Line>,
-    /// Whether the line gives back what is written; `None` while that is not known.
+    /// Whether the line echoes what is written; `None` while that is unknown.
     echoes: Option<bool>,
     transaction: u16,
     /// How long nothing is written after a broadcast.
     turnaround: Duration,
-    /// Polls that are due come before the next command.
+    /// Whether polls that are due go before the next command.
     yields: bool,
     counts: ExchangeCounts,
 }
@@ -99,7 +99,7 @@ pub enum Transmit {
 #[derive(Debug)]
 pub struct Unwritten {
     queue: VecDeque<PendingCommand>,
-    /// No write begins before.
+    /// When the next write may begin.
     free: Option<Instant>,
 }
 
@@ -152,7 +152,7 @@ impl Device {
         self.bus.for_amqp();
     }
 
-    /// Its reading half: frames, counts and last values.
+    /// The reading half: frames, counts and last values.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
@@ -178,7 +178,7 @@ impl Device {
         self.counts
     }
 
-    /// What a person wants to know once, since the last call.
+    /// Notices for the log since the last call, each given once.
     pub fn notices(&mut self) -> Vec<Notice> {
         self.bus.notices()
     }
@@ -192,8 +192,8 @@ impl Device {
         self.commands.coming(now);
     }
 
-    /// The line was opened, `since` then: what was half read before is forgotten, what waits may be
-    /// written.
+    /// The line was opened at `since`: a frame that was half read before is dropped, and commands that wait
+    /// may be written.
     pub fn opened(&mut self, since: Instant) {
         self.pipeline.open(since);
         self.commands.line = Line::Open;
@@ -201,14 +201,14 @@ impl Device {
         self.bus.opened(since);
     }
 
-    /// The line is not open any more, or could not be opened. A command that was being written cannot
-    /// be mended; what has not begun waits.
+    /// The line is not open any more, or could not be opened. A command that was being written is lost;
+    /// commands that have not begun wait.
     pub fn closed(&mut self, why: &str, now: Instant) {
         self.interrupt();
         self.commands.closed(why, now);
     }
 
-    /// The device is of no more use: what waits is for the next one.
+    /// Ends the device and returns the commands that wait, for the device that takes its place.
     pub fn stop(&mut self) -> Unwritten {
         self.interrupt();
         let queue = std::mem::take(&mut self.commands.queue);

@@ -28,11 +28,11 @@ pub(super) struct Bus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) member: usize,
-    /// `None`: what is said first after each opening.
+    /// `None` for the steps of `startup`.
     pub(super) poll: Option<usize>,
 }
 
-/// Something that a person wants to know once.
+/// Something that the log is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A device refused to have these registers read together; from now on they are read apart.
@@ -99,12 +99,12 @@ impl Bus {
         }
     }
 
-    /// The line is away for good.
+    /// The line is away, and not only for a moment.
     pub(super) fn unreachable(&mut self) {
         self.members.iter_mut().for_each(Member::unreachable);
     }
 
-    /// All that is to be asked, and since when it is due.
+    /// Every poll, when it is or was due, and whether its device may be dead.
     fn all(&self) -> impl Iterator<Item = (Instant, bool, Place)> {
         self.members.iter().enumerate().flat_map(|(m, member)| {
             let first = member.startup.iter().filter(|_| member.is_new).map(|poll| (poll, None));

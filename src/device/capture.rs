@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(crate) struct Capture {
     pub(crate) device: Device,
-    /// What came out since it was last taken.
+    /// Messages since they were last taken.
     pub(crate) messages: Vec<Publication>,
     now: Now,
 }
@@ -42,7 +42,7 @@ impl Capture {
 
 /// The bytes of a line of hexadecimal digits, as data sheets and programs write them: in pairs, with
 /// `0x` or `\x` before them, with commas, colons and brackets between them; or as a line of
-/// `tty2mqtt monitor --raw --hex`, of which the bytes that were read count and all else is passed over.
+/// `tty2mqtt monitor --raw --hex`, of which only the bytes that were read are taken.
 pub(crate) fn burst(line: &str) -> Result<Vec<u8>, String> {
     let digits = match line.split_once(" <- ") {
         Some((_, read)) => match read.split_once(" bytes: ") {
@@ -72,8 +72,8 @@ pub(crate) fn burst(line: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Whether `tty2mqtt monitor` prints such a line for what is no read: a message below its frame, a
-/// command, a state.
+/// Whether it is a line of `tty2mqtt monitor` that is not a read: a message below its frame, a command, a
+/// state.
 fn is_of_monitor(line: &str) -> bool {
     let is_stamp = |word: &str| word.len() >= 20 && word.ends_with('Z') && word.contains('T');
     line.starts_with("    ") || line.split(' ').next().is_some_and(is_stamp)

@@ -117,7 +117,7 @@ pub enum CommandError {
     /// The message is one that the broker kept from before.
     #[error("kept by the broker from before; set `retained: true` to take such messages")]
     Retained,
-    /// Longer than any device takes.
+    /// The command is longer than any device takes.
     #[error("longer than {LONGEST} bytes")]
     TooLong,
     /// The payload would end the line early and smuggle in a second command.
@@ -129,7 +129,7 @@ pub enum CommandError {
     /// No rule of the port takes the topic: the broker keeps a subscription that a reload ended.
     #[error("the port has no command for this topic")]
     NoRule,
-    /// The payload is none that the command takes.
+    /// The command does not take this payload.
     #[error("{0}")]
     Payload(String),
     /// The device refuses: a Modbus exception by its name, or what `refused` says.
@@ -141,13 +141,13 @@ pub enum CommandError {
     /// What was read back differs from what was written.
     #[error("is {0}")]
     NotTaken(String),
-    /// Older than its rule's `max_age`, or nobody knows how old.
+    /// The message is older than its rule's `max_age`, or of unknown age.
     #[error("it is older than `max_age`")]
     TooOld,
     /// The message expiry that its sender gave it is over (MQTT 5.0, 3.3.2.3.3).
     #[error("its sender's message expiry is over")]
     Expired,
-    /// Who asked for it at the control socket does not wait any more.
+    /// The client of the control socket that asked for it does not wait any more.
     #[error("who asked for it has gone")]
     Alone,
     /// A reload took the port out of the configuration.
@@ -171,7 +171,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// As the result of the command says it.
+    /// The text of the command's result.
     pub(super) fn result(&self) -> String {
         match self {
             CommandError::Device(why) => why.clone(),
@@ -292,7 +292,7 @@ impl Command {
         Ok(of_rule.into_iter().chain(of_sender).min_by_key(|(at, _)| *at))
     }
 
-    /// Where the payload is published as the state of the device, if that is all that is known of it.
+    /// The topic to which the payload is published as the device's assumed state.
     pub(super) fn assumed_state(&self) -> Option<Topic> {
         let is_assumed = matches!(&self.how, How::Named(named) if named.is_assumed);
         self.topics.as_ref().filter(|_| is_assumed).map(|topics| topics.state.clone())

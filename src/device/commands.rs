@@ -27,11 +27,11 @@ pub(super) struct Commands {
 #[derive(Debug)]
 pub(super) enum Line {
     Open,
-    /// On its way up: commands wait.
+    /// The line is about to open: commands wait.
     Coming {
         until: Instant,
     },
-    /// Away for so long that commands are refused.
+    /// The line has been away for so long that commands are refused.
     Away,
 }
 
@@ -44,10 +44,10 @@ pub(super) struct PendingCommand {
     pub(super) bytes: Bytes,
     /// Least time between it and the next one.
     pub(super) pause: Duration,
-    /// From then on it must not begin, and why.
+    /// When it becomes too late to begin, and why.
     pub(super) stale: Option<(Instant, CommandError)>,
     pub(super) plan: Plan,
-    /// Its payload, for the state that it sets.
+    /// The payload of its message, for the state that it sets.
     payload: Bytes,
     /// How often it was written without an answer.
     pub(super) tries: u8,
@@ -58,13 +58,13 @@ pub(super) struct PendingCommand {
 #[derive(Clone, Debug)]
 pub(super) enum Plan {
     Nothing,
-    /// A frame that this says, then perhaps a poll.
+    /// A frame that `reply` recognises; the poll `then` follows, if there is one.
     Reply {
         member: usize,
         reply: Box<Reply>,
         then: Option<String>,
     },
-    /// Nothing, then a poll.
+    /// Nothing is awaited, and a poll follows.
     Poll {
         member: usize,
         then: String,
@@ -165,7 +165,7 @@ impl PendingCommand {
         Concluded { topic, receipt, result: result.map(|()| bytes), messages }
     }
 
-    /// Why it is not to be written any more, if it has not begun.
+    /// Why it must not be written any more, unless it has begun.
     pub(super) fn is_over(&self, now: Instant) -> Option<CommandError> {
         if self.receipt.is_abandoned() {
             return Some(CommandError::Alone);

@@ -430,7 +430,7 @@ impl Device {
             }
             Some(Awaited::Modbus(_)) => self.scan(true, now, out),
             Some(Awaited::Frame | Awaited::OwnFrame(_)) => {
-                // What may have been the beginning of an echo was none.
+                // What looked like the beginning of an echo was not one.
                 if let Some(turn) = self.exchange.waiting() {
                     turn.echo = Echo::No;
                 }
@@ -469,7 +469,7 @@ impl Part {
     }
 }
 
-/// Who finds the frame that a reply is.
+/// Which framer finds the reply.
 fn awaited(reply: &Reply, line: Option<&Line>) -> Awaited {
     match reply.framer(line) {
         Some(framer) => Awaited::OwnFrame(Box::new(framer)),

@@ -44,7 +44,7 @@ impl Timing {
 pub(super) struct Exchange<T> {
     state: State<T>,
     timing: Timing,
-    /// No write begins before.
+    /// When the next write may begin.
     free: Option<Instant>,
 }
 
@@ -82,7 +82,7 @@ impl<T> Exchange<T> {
         self.timing
     }
 
-    /// No write begins before.
+    /// When the next write may begin.
     pub(super) fn free(&self) -> Option<Instant> {
         self.free
     }
@@ -96,7 +96,7 @@ impl<T> Exchange<T> {
         matches!(self.state, State::Idle)
     }
 
-    /// What is under way.
+    /// The turn that is under way.
     pub(super) fn turn(&self) -> Option<&T> {
         match &self.state {
             State::Writing { turn, .. }

@@ -51,7 +51,7 @@ impl MemberSettings<'_> {
     pub const RETRIES: u8 = 2;
     pub const MISSES: u8 = 3;
 
-    /// Whether there is anything to ask, or to say first.
+    /// Whether it has registers, polls or steps of `startup`.
     pub fn is_asked(&self) -> bool {
         !self.registers.is_empty() || !self.poll.is_empty() || !self.startup.is_empty()
     }
@@ -63,9 +63,9 @@ pub(super) struct Member {
     pub(super) name: String,
     pub(super) address: u8,
     pub(super) polls: Vec<Poll>,
-    /// What is said first after each opening.
+    /// The steps of `startup`.
     pub(super) startup: Option<Poll>,
-    /// Whether that is still to be said.
+    /// Whether `startup` has still to be gone through.
     pub(super) is_new: bool,
     pub(super) registers: Vec<Register>,
     pub(super) places: Vec<modbus::Place>,
@@ -80,7 +80,7 @@ pub(super) struct Member {
     misses: u32,
     /// Unanswered requests in a row.
     pub(super) unanswered: u32,
-    /// Until then it is not asked: a late answer would be taken for that to the next request.
+    /// It is not asked before, because a late answer would be taken for the answer to the next request.
     pub(super) rest: Option<Instant>,
 }
 
@@ -283,7 +283,7 @@ impl Member {
         }
     }
 
-    /// It has not answered the last request, so that asking it may cost a time-out.
+    /// Whether it left the last request unanswered, so that asking it may cost a time-out.
     pub(super) fn may_be_dead(&self) -> bool {
         self.unanswered > 0
     }
@@ -372,8 +372,8 @@ impl Poll {
     }
 }
 
-/// How long a device rests that has not answered so many requests in a row: at first until a late
-/// answer is not to be expected any more, then ever longer.
+/// How long a device rests after this number of unanswered requests in a row: first until a late answer
+/// cannot be expected any more, then ever longer.
 fn rest(unanswered: u32, timeout: Duration) -> Duration {
     const FIRST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(60);

@@ -51,14 +51,14 @@ pub struct Counts {
     pub refused: BTreeMap<RejectReason, u64>,
     /// Readings for which the device had no value.
     pub no_value: u64,
-    /// Items of frames that are no pairs, and no damage either.
+    /// Items of frames that are neither pairs nor damage.
     pub passed_over: u64,
     pub unmatched: u64,
     /// Messages whose topic would have been longer than MQTT allows.
     pub unmappable: u64,
 }
 
-/// Bytes at the end of a capture that are no whole frame.
+/// Bytes at the end of a capture that do not make a whole frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
     pub bytes: usize,

@@ -32,12 +32,12 @@ pub struct DeviceSettings<'a> {
     pub command_wait: Duration,
     /// The devices that are asked: the port's own, or those of its bus.
     pub members: Vec<MemberSettings<'a>>,
-    /// How Modbus stands on the line.
+    /// Which Modbus is spoken on the line.
     pub mode: Mode,
-    /// Least silence between two frames, where it is longer than the line's own.
+    /// The shortest silence between two frames, where it is longer than the line's own.
     pub silence: Option<Duration>,
     /// How long nothing is written after a broadcast.
     pub turnaround: Duration,
-    /// Whether the line gives back what is written; `None`: found out.
+    /// Whether the line echoes what is written; `None`: the device finds out.
     pub echo: Option<bool>,
 }

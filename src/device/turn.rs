@@ -42,7 +42,7 @@ pub(super) struct Turn {
     is_noted: bool,
 }
 
-/// For whom the line is used.
+/// What the turn is for.
 #[derive(Debug)]
 pub(super) enum Job {
     Command(Box<PendingCommand>),
@@ -66,11 +66,11 @@ pub(super) enum Awaited {
     Modbus(Expected),
     /// A frame that the device's own framer finds.
     Frame,
-    /// A frame that this one finds.
+    /// A frame that this framer finds.
     OwnFrame(Box<Framer>),
 }
 
-/// What is known of our own bytes coming back.
+/// Whether the line echoes, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Echo {
     /// What came so far may be the beginning of one.
@@ -114,7 +114,7 @@ impl Turn {
         self.step == 0 && is_single
     }
 
-    /// This is written now.
+    /// Begins to write these bytes.
     pub(super) fn sent(&mut self, bytes: Bytes) {
         self.sent = bytes;
         self.is_fresh = true;
@@ -122,7 +122,7 @@ impl Turn {
         self.echo = Echo::Possible;
     }
 
-    /// Learns whether the line gives back what is written. Returns whether it has just done so.
+    /// Notes that the line echoes, if it does. Returns whether this turn's echo is counted now.
     pub(super) fn note_echo(&mut self, echoes: &mut Option<bool>) -> bool {
         if self.echo != Echo::Came || self.is_noted {
             return false;
@@ -143,7 +143,7 @@ impl Turn {
     /// Takes bytes, and takes our own out of them: adapters on RS-485 that hear themselves give them
     /// back before the answer, which may be glued to them. Returns whether the rest can be looked at.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> bool {
-        // What is longer than any reply is noise, and the end of it is as good as its beginning.
+        // Bytes beyond the longest reply are noise; any part of them may be dropped.
         let room = HELD.saturating_sub(self.received.len());
         self.received.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         if self.echo == Echo::Possible {
