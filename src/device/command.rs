@@ -258,6 +258,10 @@ impl Command {
         how: How,
         owner: &Owner<'_>,
     ) -> Result<Command, BuildError> {
+        if name.is_empty() || name.contains(['/', '+', '#']) {
+            let error = BuildError::new(format!("{name:?} is not one level of a topic"));
+            return Err(error.remedy("take a name without / + #"));
+        }
         let base = format!("{}/{}/{name}", owner.names.gateway, owner.names.device);
         let topic = |end: &str| -> Result<Topic, BuildError> {
             check_fit(&base)?;
