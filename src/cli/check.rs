@@ -62,7 +62,7 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
         eprintln!("warning: {warning}");
     }
     for (name, port) in &config.ports {
-        if port.decode.is_none() && port.frames.is_empty() {
+        if port.decode.is_none() && port.frames.is_empty() && !port.is_asked() {
             let name = plain(name.as_str());
             eprintln!("note: port {name} has no `decode`: each frame is published as one text");
         }

@@ -187,6 +187,11 @@ impl Port {
         }
     }
 
+    /// Whether its devices speak when they are asked, and not by themselves.
+    pub fn is_asked(&self) -> bool {
+        !(self.poll.is_empty() && self.registers.is_empty() && self.devices.is_empty())
+    }
+
     /// The devices that are asked.
     fn members<'a>(&'a self, names: Names<'a>) -> Vec<MemberSettings<'a>> {
         let own = MemberSettings {
