@@ -5,6 +5,7 @@ mod broker;
 pub mod cases;
 mod check;
 pub mod control_path;
+pub mod device_file;
 #[cfg(test)]
 mod docs;
 pub mod error;

@@ -1,35 +1,54 @@
-//! A file of golden cases: the settings of a port, bytes, and the messages they must become.
+//! Golden cases as files: the settings of a port or of a kind of device, bytes, and the messages they
+//! must become.
 
+use super::device_file::{self, Head};
 use super::yaml::{Tree, Value};
-use super::{Config, load};
+use super::{Config, load, tree};
 use crate::device::cases::Case;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
-/// A file of cases that share a port's settings. The gateway is called `gw`, the port `port`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A file of cases that share a port's settings: those below its key `port`, or those of a device
+/// file. The gateway is called `gw`, the port `port`.
+#[derive(Debug)]
 pub struct Golden {
-    /// Where the bytes come from: the device, and the document that publishes its format.
-    #[allow(dead_code, reason = "for people; it must be there")]
-    pub source: String,
+    /// What a device file says for people. Other files have a `source`.
+    #[allow(dead_code, reason = "only the tests look at it")]
+    pub head: Option<Head>,
     /// The port's settings, as in a configuration file.
-    #[serde(deserialize_with = "later")]
     pub port: Tree,
     pub cases: Vec<Case>,
 }
 
-/// The settings are taken as they are written, and read as a configuration's port later.
-fn later<'de, D: Deserializer<'de>>(from: D) -> Result<Tree, D::Error> {
-    de::IgnoredAny::deserialize(from).map(|_| Tree::default())
+/// What stands beside the settings of a port.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sourced {
+    /// Where the bytes come from: the device, and the document that publishes its format.
+    #[allow(dead_code, reason = "for people; it must be there")]
+    source: String,
+    cases: Vec<Case>,
+}
+
+/// The cases of a device file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    cases: Vec<Case>,
 }
 
 impl Golden {
     /// Reads a file of cases.
     pub fn parse(text: &str) -> Result<Golden, String> {
-        let tree = Tree::read(text).map_err(|fault| fault.what)?;
-        let mut golden: Golden = super::tree::read(&tree)?;
-        golden.port = tree.get("port").cloned().unwrap_or_default();
-        Ok(golden)
+        let whole = Tree::read(text).map_err(|fault| fault.what)?;
+        if let Some(port) = whole.get("port").cloned() {
+            let (_, beside) = device_file::split(whole, &["port"]);
+            let Sourced { cases, .. } = tree::read(&beside)?;
+            return Ok(Golden { head: None, port, cases });
+        }
+        let (head, device) = device_file::split(whole, &Head::KEYS);
+        let (cases, port) = device_file::split(device, &["cases"]);
+        let Own { cases } = tree::read(&cases)?;
+        Ok(Golden { head: Some(tree::read(&head)?), port, cases })
     }
 
     /// Runs all cases; a text for each that went wrong.

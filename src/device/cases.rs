@@ -6,7 +6,7 @@ use crate::base::line::Line;
 use crate::base::scalar::{ByteString, Span, parse_hex};
 use crate::device::inbound::{Inbound, Receipt};
 use crate::device::settings::DeviceSettings;
-use crate::device::{Device, Message, Publication, Transmit};
+use crate::device::{Device, MemberStatus, Message, Publication, Transmit};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -326,6 +326,10 @@ impl Stage {
     }
 
     fn compare_counts(&self, expected: &BTreeMap<String, u64>) -> Result<(), String> {
+        // Over all devices on the line.
+        let sum = |count: fn(&MemberStatus) -> u64| -> u64 {
+            self.device.members().map(|(_, status)| count(status)).sum()
+        };
         let frames = self.device.pipeline().frame_counts();
         let counts = self.device.pipeline().counts();
         let mut why = String::new();
@@ -344,6 +348,11 @@ impl Stage {
                 "no_value" => counts.no_value,
                 "passed_over" => counts.passed_over,
                 "unmatched" => counts.unmatched,
+                "answers" => sum(|member| member.answers),
+                "no_answer" => sum(|member| member.no_answer),
+                "exceptions" => sum(|member| member.exceptions),
+                "bad_answers" => sum(|member| member.bad_checksum),
+                "refusals" => sum(|member| member.refused),
                 "stray" => self.device.exchange_counts().stray,
                 "foreign" => self.device.exchange_counts().foreign,
                 "echoes" => self.device.exchange_counts().echoes,

@@ -154,7 +154,9 @@ impl Member {
             }
             0
         });
-        if mode != Mode::Tcp && !settings.registers.is_empty() && address > 247 {
+        // SL 2.2 reserves 248 to 255; devices that are alone on their line answer there, too.
+        let is_shared = settings.key.is_some();
+        if mode != Mode::Tcp && !settings.registers.is_empty() && address > 247 && is_shared {
             let error = BuildError::new(format!("{address} is not a Modbus address"));
             errors.push(error.remedy("write 1 to 247, or 0 to write to all devices").at("address"));
         }

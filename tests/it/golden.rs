@@ -1,22 +1,82 @@
-//! Every file of golden cases under `tests/golden`.
+//! Every file of golden cases under `tests/golden`, and every device file.
 
 use tty2mqtt::testing::config::cases::Golden;
 
-#[test]
-fn golden_cases() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    let mut cases = 0;
-    let mut failures = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+/// The files of a folder, each with its name.
+fn files(folder: &str) -> Vec<(String, Golden)> {
+    let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let golden = Golden::parse(&std::fs::read_to_string(&path).unwrap());
         let golden = golden.unwrap_or_else(|e| panic!("{name}: {e}"));
-        cases += golden.cases.len();
-        failures.extend(golden.failures().into_iter().map(|f| format!("{name}: {f}")));
-    }
+        (name, golden)
+    };
+    std::fs::read_dir(folder).unwrap().map(read).collect()
+}
+
+/// Runs their cases, and says how many there are.
+fn run(files: &[(String, Golden)]) -> usize {
+    let all = |(name, golden): &(String, Golden)| -> Vec<String> {
+        golden.failures().into_iter().map(|why| format!("{name}: {why}")).collect()
+    };
+    let failures: Vec<_> = files.iter().flat_map(all).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    files.iter().map(|(_, golden)| golden.cases.len()).sum()
+}
+
+#[test]
+fn golden_cases() {
+    let cases = run(&files("tests/golden"));
     assert!(cases >= 30, "only {cases} cases were found");
+}
+
+/// Counts of a case that say that something was wrong on the line.
+const DAMAGE: [&str; 6] =
+    ["bad_answers", "checksum", "malformed", "cut", "exceptions", "refusals"];
+
+#[test]
+fn device_files_say_what_they_are_and_run_their_cases() {
+    let files = files("config/devices");
+    assert!(files.len() >= 7, "only {} device files were found", files.len());
+    for (name, Golden { head, cases, .. }) in &files {
+        let head = head.as_ref().unwrap_or_else(|| panic!("{name}: this is no device file"));
+        for (key, text) in [
+            ("make", &head.make),
+            ("title", &head.title),
+            ("about", &head.about),
+            ("wiring", &head.wiring),
+            ("source.document", &head.source.document),
+            ("source.section", &head.source.section),
+        ] {
+            assert!(!text.trim().is_empty(), "{name}: {key} is empty");
+        }
+        assert!(cases.len() >= 2, "{name}: two cases at least");
+        let is_damaged = |count: &str| {
+            cases.iter().any(|case| case.counts.get(count).is_some_and(|count| *count > 0))
+        };
+        assert!(DAMAGE.into_iter().any(is_damaged), "{name}: no case in which bytes are damaged");
+    }
+    run(&files);
+}
+
+#[test]
+fn a_device_file_without_its_head_is_refused() {
+    let parse = |text: &str| Golden::parse(text).map(|golden| golden.cases.len());
+    let head = "make: A\ntitle: B\nabout: C\nwiring: D\nsource: {document: E, section: F}\n";
+    assert_eq!(parse(&format!("{head}line: 9600 8N1\ncases: []\n")), Ok(0));
+    for (text, expected) in [
+        (head.replace("title: B\n", "") + "cases: []\n", "title"),
+        (head.replace(", section: F", "") + "cases: []\n", "section"),
+        (head.to_owned(), "cases"),
+    ] {
+        let why = parse(&text).unwrap_err();
+        assert!(why.contains(expected), "{text}: {why}");
+    }
+    // What is no key of a device is found when the cases run.
+    let golden = Golden::parse(&format!("{head}colour: red\ncases: [{{name: a}}]\n")).unwrap();
+    let failures = golden.failures().join("\n");
+    assert!(failures.contains("colour"), "{failures}");
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! A device file: what it says of a kind of device for people, beside the device's keys and its cases.
+
+use super::yaml::{Tree, Value};
+use serde::Deserialize;
+
+/// What stands in a device file for those who choose a device and connect it.
+#[allow(dead_code, reason = "for people; it must be there")]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Who makes it.
+    pub make: String,
+    /// What it is, in a few words.
+    pub title: String,
+    /// Other names under which it is sold, or of devices that say the same.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// What it measures or does, and what must be known of it.
+    pub about: String,
+    /// How it is connected.
+    pub wiring: String,
+    pub source: Document,
+}
+
+/// The document that publishes the device's protocol.
+#[allow(dead_code, reason = "for people; it must be there")]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    pub document: String,
+    /// Where in it.
+    pub section: String,
+    /// When it was published, where it says so.
+    pub year: Option<u16>,
+}
+
+impl Head {
+    /// Its keys. All others of a device file are the device's, and `cases`.
+    pub const KEYS: [&str; 6] = ["make", "title", "aliases", "about", "wiring", "source"];
+}
+
+/// The keys with these names, and the others.
+pub(super) fn split(tree: Tree, names: &[&str]) -> (Tree, Tree) {
+    let (mut named, mut others) = (Vec::new(), Vec::new());
+    let Tree { id, span, value } = tree;
+    let value = match value {
+        Value::Map(keys) => {
+            for (key, value) in keys {
+                let part = if names.contains(&&*key.key_text()) { &mut named } else { &mut others };
+                part.push((key, value));
+            }
+            Value::Map(others)
+        }
+        other => other,
+    };
+    (Tree { id, span, value: Value::Map(named) }, Tree { id, span, value })
+}
