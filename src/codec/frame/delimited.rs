@@ -23,6 +23,9 @@ pub struct Delimited {
     pub escape: Escape,
     /// Longest frame in bytes, 1 to 64KiB.
     pub limit: FrameSize,
+    /// Whether nothing between start and end is a frame, too: a prompt alone answers a question.
+    #[serde(skip)]
+    pub takes_empty: bool,
 }
 
 /// How start and end are distinguished from the same bytes in the content.
@@ -45,7 +48,7 @@ impl Delimited {
     pub(super) fn ending_with(end: &ByteString) -> Delimited {
         let (start, end) = (ByteString::default(), end.clone());
         let limit = FrameSize::default();
-        Delimited { start, end, trailer: 0, escape: Escape::None, limit }
+        Delimited { start, end, trailer: 0, escape: Escape::None, limit, takes_empty: true }
     }
 
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
@@ -73,8 +76,13 @@ impl Delimited {
         let trailer = usize::from(self.trailer);
         let escapes = if self.escape == Escape::None { 0 } else { self.limit.0 };
         let around = start.len() + escapes + end.len() + trailer;
-        let marks =
-            Marks { start: start.to_vec(), end: end.to_vec(), trailer, escape: self.escape };
+        let marks = Marks {
+            start: start.to_vec(),
+            end: end.to_vec(),
+            trailer,
+            escape: self.escape,
+            takes_empty: self.takes_empty,
+        };
         Ok(Rule { around, ..Rule::new(self.limit, marks) })
     }
 }
@@ -85,6 +93,7 @@ struct Marks {
     end: Vec<u8>,
     trailer: usize,
     escape: Escape,
+    takes_empty: bool,
 }
 
 impl Splitter for Marks {
@@ -131,7 +140,7 @@ impl Marks {
         if from == 0 && !synchronised {
             return if end == 0 { Split::Pass(whole) } else { Split::Align(whole) };
         }
-        if end == from && self.trailer == 0 {
+        if end == from && self.trailer == 0 && !self.takes_empty {
             // Where the same bytes end and begin frames, these begin the next one.
             return Split::Pass(if self.start == self.end { from } else { whole });
         }
