@@ -32,8 +32,7 @@ fn golden_cases() {
 }
 
 /// Counts of a case that say that something was wrong on the line.
-const DAMAGE: [&str; 6] =
-    ["bad_answers", "checksum", "malformed", "cut", "exceptions", "refusals"];
+const DAMAGE: [&str; 6] = ["bad_answers", "checksum", "malformed", "cut", "exceptions", "refusals"];
 
 #[test]
 fn device_files_say_what_they_are_and_run_their_cases() {
@@ -58,6 +57,29 @@ fn device_files_say_what_they_are_and_run_their_cases() {
         assert!(DAMAGE.into_iter().any(is_damaged), "{name}: no case in which bytes are damaged");
     }
     run(&files);
+}
+
+/// Nothing else keeps the list of devices true to the files.
+#[test]
+fn the_list_of_devices_names_all_device_files_and_nothing_that_is_not_there() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let list = std::fs::read_to_string(format!("{root}/docs/DEVICES.md")).unwrap();
+    let rows: Vec<_> = list.lines().filter(|line| line.contains(" | ")).skip(1).collect();
+    let is_full = |row: &&&str| row.rsplit(" | ").next().is_some_and(|end| end.starts_with("full"));
+    for row in &rows {
+        let links: Vec<_> =
+            row.split("](../").skip(1).filter_map(|it| it.split(')').next()).collect();
+        for link in &links {
+            assert!(std::path::Path::new(root).join(link).is_file(), "{link} is not there");
+        }
+        assert!(!links.is_empty() || !is_full(&row), "no case shows: {row}");
+    }
+    let full = rows.iter().filter(is_full).count();
+    assert!(list.contains(&format!("\n{full} of {} are full.\n", rows.len())), "{full} are full");
+    assert!(full >= 28, "only {full} are full");
+    for (name, _) in files("config/devices") {
+        assert!(list.contains(&format!("(../config/devices/{name})")), "{name} is not in the list");
+    }
 }
 
 #[test]
