@@ -29,13 +29,6 @@ struct Sourced {
     cases: Vec<Case>,
 }
 
-/// The cases of a device file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Own {
-    cases: Vec<Case>,
-}
-
 impl Golden {
     /// Reads a file of cases.
     pub fn parse(text: &str) -> Result<Golden, String> {
@@ -45,10 +38,10 @@ impl Golden {
             let Sourced { cases, .. } = tree::read(&beside)?;
             return Ok(Golden { head: None, port, cases });
         }
-        let (head, device) = device_file::split(whole, &Head::KEYS);
-        let (cases, port) = device_file::split(device, &["cases"]);
-        let Own { cases } = tree::read(&cases)?;
-        Ok(Golden { head: Some(tree::read(&head)?), port, cases })
+        let (head, port) = device_file::split(whole, Head::KEYS);
+        let mut head: Head = tree::read(&head)?;
+        let cases = std::mem::take(&mut head.cases);
+        Ok(Golden { head: Some(head), port, cases })
     }
 
     /// Runs all cases; a text for each that went wrong.

@@ -1,9 +1,11 @@
-//! A device file: what it says of a kind of device for people, beside the device's keys and its cases.
+//! What a device file says of itself, beside the settings of a device: for people, and its cases.
 
 use super::yaml::{Tree, Value};
+use crate::device::cases::Case;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-/// What stands in a device file for those who choose a device and connect it.
+/// What stands in a device file for those who choose a device and connect it, and the proof of it.
 #[allow(dead_code, reason = "for people; it must be there")]
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,10 @@ pub struct Head {
     /// How it is connected.
     pub wiring: String,
     pub source: Document,
+    /// How the device is told from others.
+    #[serde(default)]
+    pub detect: Option<IgnoredAny>,
+    pub cases: Vec<Case>,
 }
 
 /// The document that publishes the device's protocol.
@@ -35,8 +41,9 @@ pub struct Document {
 }
 
 impl Head {
-    /// Its keys. All others of a device file are the device's, and `cases`.
-    pub const KEYS: [&str; 6] = ["make", "title", "aliases", "about", "wiring", "source"];
+    /// Its keys. All others of a device file are settings.
+    pub const KEYS: &[&str] =
+        &["make", "title", "aliases", "about", "wiring", "source", "detect", "cases"];
 }
 
 /// The keys with these names, and the others.

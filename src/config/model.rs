@@ -4,6 +4,7 @@ mod library;
 
 pub(super) use library::Source as DeviceFile;
 
+use super::device_file::Head;
 use super::error::{Part, Problem};
 use super::layer::Layers;
 use super::tree::Path;
@@ -11,9 +12,6 @@ use super::yaml::{Tree, Value};
 use super::{field_overrides, hint};
 use crate::base::path::BuildError;
 use std::collections::BTreeMap;
-
-/// Keys of a device file that say what the device is; all others are settings.
-const HEAD: &[&str] = &["make", "title", "aliases", "about", "wiring", "source", "detect", "cases"];
 
 /// Keys of a port, not of a device: on a bus, those of the models hold for the port.
 const LINE: &[&str] = &["line", "flow", "dtr", "rts", "modbus", "bus"];
@@ -215,7 +213,7 @@ impl<'a> Models<'a> {
 fn settings_of(file: &Tree) -> Tree {
     let mut settings = file.clone();
     if let Some(keys) = settings.keys_mut() {
-        keys.retain(|(key, _)| !HEAD.contains(&&*key.key_text()));
+        keys.retain(|(key, _)| !Head::KEYS.contains(&&*key.key_text()));
     }
     settings
 }

@@ -1,6 +1,6 @@
 //! Every file of golden cases under `tests/golden`, and every device file.
 
-use tty2mqtt::testing::config::cases::Golden;
+use tty2mqtt::testing::config::{self, cases::Golden};
 
 /// The files of a folder, each with its name.
 fn files(folder: &str) -> Vec<(String, Golden)> {
@@ -57,6 +57,33 @@ fn device_files_say_what_they_are_and_run_their_cases() {
         assert!(DAMAGE.into_iter().any(is_damaged), "{name}: no case in which bytes are damaged");
     }
     run(&files);
+}
+
+#[test]
+fn each_device_file_is_a_model_of_a_port_and_of_a_device_on_a_bus() {
+    let load = |ports: &str| {
+        let text = format!("gateway: gw\nbroker: {{url: \"mqtt://x\"}}\nports:\n{ports}");
+        let loaded = config::load::parse("golden", &text, std::path::Path::new("/"));
+        loaded.unwrap_or_else(|error| panic!("{ports}{error}"))
+    };
+    for (file, Golden { port, .. }) in files("config/devices") {
+        let model = file.trim_end_matches(".yaml");
+        let (config, warnings) = load(&format!("  a: {{path: /dev/a, model: {model}}}\n"));
+        assert_eq!(warnings, [""; 0], "{model}");
+        let own = config.ports.values().next().unwrap();
+        assert!(own.line.is_some(), "{model}: it says no line");
+        assert!(!own.registers.is_empty() || !own.poll.is_empty(), "{model}");
+        if port.get("registers").is_some() {
+            let two = format!(
+                "{{one: {{model: {model}, address: 7}}, two: {{model: {model}, address: 8}}}}"
+            );
+            let (config, warnings) = load(&format!("  a: {{path: /dev/a, devices: {two}}}\n"));
+            assert_eq!(warnings, [""; 0], "{model}");
+            let bus = config.ports.values().next().unwrap();
+            let addresses: Vec<_> = bus.devices.values().map(|device| device.address).collect();
+            assert_eq!(addresses, [Some(7), Some(8)], "{model}");
+        }
+    }
 }
 
 /// Nothing else keeps the list of devices true to the files.

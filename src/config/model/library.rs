@@ -17,7 +17,15 @@ macro_rules! built_in {
 }
 
 // A test compares it with the folder.
-built_in! {}
+built_in! {
+    "eastron-sdm120"
+    "eastron-sdm630"
+    "iec-62056-21-mode-c"
+    "pzem-004t-v3"
+    "relay-board-modbus"
+    "voltronic-axpert"
+    "xy-md02"
+}
 
 /// A device file, and what it is called in messages.
 pub(in crate::config) struct Source {
