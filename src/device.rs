@@ -152,6 +152,11 @@ impl Device {
         self.bus.for_amqp();
     }
 
+    /// Whether bytes that are not the reply to anything are decoded.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
     /// The reading half: frames, counts and last values.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline

@@ -63,6 +63,12 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     };
     let device = Device::build(&port.device(&config.gateway, &name))
         .map_err(|errors| StartError::of_port(&name, errors))?;
+    if !device.listens() {
+        return Err(CliError::Usage(format!(
+            "what port {name} reads is decoded only as the reply to what it asked, and a capture has no \
+             requests; golden cases have both: `tty2mqtt golden FILE`"
+        )));
+    }
     let mut capture = Capture::new(device);
     capture.device.pipeline_mut().show_frames(true);
     Decode { capture, told: BTreeSet::new(), is_terminal: io::stdout().is_terminal() }.run(hex)
@@ -144,7 +150,7 @@ impl Decode {
                 "{bytes} bytes at the end without a terminator, taken as a line; a port would wait for the terminator"
             ),
             Rest { bytes, is_line: false } => {
-                eprintln!("{bytes} bytes at the end that are no whole frame");
+                eprintln!("{bytes} bytes at the end that do not make a whole frame");
             }
         }
         eprintln!(

@@ -104,7 +104,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         words: &["PORT"],
         flags: &[Flag::Raw, Flag::Hex],
         meaning: "  PORT                name of the port in the configuration\n  \
-                  -r, --raw           also bytes as they are read, when frames do not come\n  \
+                  -r, --raw           also bytes as they are read and written\n  \
                   -x, --hex           bytes in hexadecimal\n",
         exits: "0 stopped by you, 1 no gateway answers, no such port, or the port ended, 2 wrong\n\
                 usage",

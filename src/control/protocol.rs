@@ -186,6 +186,7 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Happened {
     Read(Bytes),
+    Write(Bytes),
     Frame(Frame),
     Command(Command),
     Refused { topic: String, reason: String },
@@ -264,6 +265,9 @@ impl From<&TimedEvent> for Event {
     fn from(event: &TimedEvent) -> Event {
         let what = match &event.what {
             PortEvent::Read(bytes, size) => Happened::Read(Bytes::new(Direction::In, bytes, *size)),
+            PortEvent::Write(bytes, size) => {
+                Happened::Write(Bytes::new(Direction::Out, bytes, *size))
+            }
             PortEvent::Frame(frame) => Happened::Frame(frame.into()),
             PortEvent::Wrote(topic, bytes, size) => Happened::Command(Command {
                 topic: topic.to_string(),
@@ -404,7 +408,7 @@ mod tests {
         assert_eq!(is_shown::<Done>(&block("rescan")), 1);
         assert_eq!(is_shown::<Sent>(&block("send")), 1);
         assert_eq!(is_shown::<Log>(&block("log")), 1);
-        assert_eq!(is_shown::<Event>(&block("monitor")), 6);
+        assert_eq!(is_shown::<Event>(&block("monitor")), 7);
         let luci = MANUAL.split_once("\n## For LuCI").unwrap().1;
         let blocks: Vec<_> = luci.split("```").skip(1).step_by(2).collect();
         let blocks: Vec<_> = blocks.iter().map(|block| block.trim_start_matches("json")).collect();

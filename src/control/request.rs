@@ -33,7 +33,7 @@ pub enum Request {
     /// Answered by an `Event` a line, until the client closes its side.
     Monitor {
         port: String,
-        /// Bytes as they are read, too.
+        /// Bytes as they are read and written, too.
         raw: bool,
     },
 }

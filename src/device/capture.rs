@@ -106,6 +106,7 @@ mod tests {
             "    gw/x/t 21.50",
             "2026-11-27T20:20:58.579Z -- open",
             "2026-11-27T20:20:58.579Z -> gw/x/relay (2 bytes): 6f 6e",
+            "2026-11-27T20:20:58.579Z -> 3 bytes: 42 4d 01",
         ] {
             assert_eq!(burst(line).as_deref(), Ok(&b""[..]), "{line}");
         }

@@ -228,7 +228,11 @@ impl ActivePort {
                 },
                 written = writer.write(&pending), if may_write => match written {
                     Ok(0) => break Some("it takes no more bytes".into()),
-                    Ok(n) => self.device.wrote(n, Now::read(), &mut messages),
+                    Ok(n) => {
+                        let now = Now::read();
+                        self.reporter.subscribers.publish_write(now, &pending[..n]);
+                        self.device.wrote(n, now, &mut messages);
+                    }
                     Err(error) => break Some(error.to_string()),
                 },
                 item = self.inbox.next(self.device.wants_command()) => self.came(item),

@@ -41,11 +41,18 @@ fn a_last_line_without_its_end_is_taken_and_said() {
 }
 
 #[test]
+fn a_port_whose_devices_are_asked_decodes_replies_only() {
+    let (out, errors, code) = run("address: 1, registers: {t: {input: 0}}", b"\x01\x04\x02");
+    assert_eq!((out.as_str(), code), ("", 2));
+    assert!(errors.contains("decoded only as the reply to what it asked"), "{errors}");
+}
+
+#[test]
 fn the_rest_of_a_frame_is_said() {
     let port = r#"framing: {delimited: {start: "/", end: "!"}}, decode: text"#;
     let (out, errors, code) = run(port, b"/a!/half");
     assert_eq!(out, "gw/x/text a\n");
-    assert!(errors.starts_with("5 bytes at the end that are no whole frame\n"), "{errors}");
+    assert!(errors.starts_with("5 bytes at the end that do not make a whole frame\n"), "{errors}");
     assert_eq!(code, 1);
     let (_, errors, code) = run(port, b"/a!");
     assert!(!errors.contains("at the end"), "{errors}");

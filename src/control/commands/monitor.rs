@@ -42,6 +42,7 @@ fn lines(event: &Value, hex: bool) -> String {
     let bytes = if hex { pairs(&of("hex")) } else { of("text") };
     let _ = match event["event"].as_str().unwrap_or_default() {
         "read" => writeln!(out, "{time} <- {size} bytes: {bytes}"),
+        "write" => writeln!(out, "{time} -> {size} bytes: {bytes}"),
         "frame" => {
             let _ = writeln!(out, "{time} <- frame of {size} bytes: {bytes}");
             meaning(&mut out, event)

@@ -33,6 +33,8 @@ pub struct TimedEvent {
 pub enum PortEvent {
     /// Bytes as they were read, cut to 1024, with how many there were.
     Read(Bytes, usize),
+    /// Bytes as the line took them, cut to 1024, with how many there were.
+    Write(Bytes, usize),
     Frame(FrameSeen),
     /// A command was written in full: its topic, its bytes cut to 1024, how many there were.
     Wrote(Topic, Bytes, usize),
@@ -45,7 +47,7 @@ impl PortEvent {
     /// About how many bytes of memory it takes while it waits.
     fn cost(&self) -> usize {
         let text = match self {
-            PortEvent::Read(bytes, _) => bytes.len(),
+            PortEvent::Read(bytes, _) | PortEvent::Write(bytes, _) => bytes.len(),
             PortEvent::Frame(frame) => frame.cost(),
             PortEvent::Wrote(topic, bytes, _) => topic.len() + bytes.len(),
             PortEvent::Refused(topic, _) => topic.len(),
@@ -65,7 +67,7 @@ pub struct Subscriber {
     /// Where events go. When it is full they are missed, and counted.
     events: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
-    /// Whether it also wants bytes as they are read.
+    /// Whether it also wants bytes as they are read and written.
     raw: bool,
     /// Events missed since the last one that was sent.
     missed: u64,
@@ -82,7 +84,7 @@ struct Waiting {
 }
 
 impl Subscriber {
-    /// The port's end and the subscriber's; with `raw` bytes come as they are read, too.
+    /// The port's end and the subscriber's; with `raw` bytes come as they are read and written, too.
     pub fn new(raw: bool) -> (Subscriber, Events) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let room = Arc::new(Semaphore::new(MOST_BYTES));
@@ -118,9 +120,19 @@ impl Subscribers {
         self.0.retain_mut(|subscriber| subscriber.publish(at, &what));
     }
 
-    pub(super) fn publish_raw(&mut self, at: Now, bytes: &[u8]) {
+    /// Bytes that were read, for those who want them.
+    pub(super) fn publish_read(&mut self, at: Now, bytes: &[u8]) {
+        self.publish_raw(at, bytes, PortEvent::Read);
+    }
+
+    /// Bytes that were written, for those who want them.
+    pub(super) fn publish_write(&mut self, at: Now, bytes: &[u8]) {
+        self.publish_raw(at, bytes, PortEvent::Write);
+    }
+
+    fn publish_raw(&mut self, at: Now, bytes: &[u8], event: fn(Bytes, usize) -> PortEvent) {
         let shown = &bytes[..bytes.len().min(LONGEST)];
-        let what = || PortEvent::Read(Bytes::copy_from_slice(shown), bytes.len());
+        let what = || event(Bytes::copy_from_slice(shown), bytes.len());
         self.0.retain_mut(|subscriber| !subscriber.raw || subscriber.publish(at, &what));
     }
 }
@@ -165,7 +177,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         subscribers.add(subscriber);
         let bytes = [b'x'; 5000];
-        (0..1000).for_each(|_| subscribers.publish_raw(now, &bytes));
+        (0..1000).for_each(|_| subscribers.publish_read(now, &bytes));
         (0..1000)
             .for_each(|_| subscribers.publish(now, || PortEvent::State(PortState::Open, None)));
         let (mut held, mut count, mut missed) = (0, 0, 0);

@@ -51,7 +51,7 @@ impl Receiver {
                 return;
             }
             tracing::trace!(port = %reporter.name, damaged, bytes = %bytes.escape_ascii());
-            reporter.subscribers.publish_raw(now, bytes);
+            reporter.subscribers.publish_read(now, bytes);
             if damaged {
                 device.push_damaged(bytes, now, messages);
             } else {

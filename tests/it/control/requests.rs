@@ -114,6 +114,8 @@ fn a_monitor_sees_frames_commands_and_states() {
     let frame: serde_json::Value = serde_json::from_str(&frame).unwrap();
     assert_eq!(frame["text"], r"x\x1b[2J\xff,warm");
     stage.client().ask(r#"{"request":"send","port":"line","command":"relay","payload":"off"}"#);
+    let write = monitor.event("write");
+    assert_eq!((&write["direction"], &write["text"]), (&"out".into(), &r"(relay off)\n".into()));
     let command = monitor.event("command");
     assert_eq!(command["direction"], "out");
     assert_eq!(command["text"], r"(relay off)\n");
