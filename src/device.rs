@@ -29,7 +29,7 @@ pub use crate::mqtt::message::Message;
 pub use crate::mqtt::topic::{Qos, Topic};
 pub use bus::Notice;
 pub use commands::Concluded;
-pub use member::{Ending, MemberStatus};
+pub use member::{Ending, LineTime, MemberStatus};
 pub use publication::Publication;
 
 use crate::base::clock::Now;
@@ -176,6 +176,13 @@ impl Device {
     pub fn members(&self) -> impl Iterator<Item = (&str, &MemberStatus)> {
         let asked = self.bus.members.iter().filter(|member| member.is_asked());
         asked.map(|member| (member.name.as_str(), &member.status))
+    }
+
+    /// How long each poll takes on the line at least, where its speed is known.
+    pub fn line_times(&self) -> impl Iterator<Item = LineTime> {
+        let timing = self.exchange.timing();
+        let polls = self.bus.members.iter().flat_map(|member| &member.polls);
+        polls.filter_map(move |poll| poll.line_time(self.bus.mode, timing))
     }
 
     /// What the line has carried besides what was asked for.

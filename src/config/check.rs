@@ -1,5 +1,6 @@
 //! Checks that need more than one key.
 
+mod devices;
 pub(super) mod network;
 mod status;
 
@@ -11,11 +12,12 @@ use crate::base::durability::Durability;
 use crate::base::scalar::Span;
 use crate::device;
 use crate::device::mapping::Mapping;
+use crate::device::settings::{Decode, PollSettings, RegisterSettings};
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
 use crate::port::settings::Port;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -29,6 +31,7 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
         let remedy = "add one, such as `meter: {path: /dev/ttyUSB0, …}`";
         found.add(["ports"], "there is no port", remedy);
     }
+    devices::check(config, found);
     let mut devices = HashMap::new();
     for (name, port) in &config.ports {
         let path = Path::from(["ports", name.as_str()]);
@@ -76,21 +79,79 @@ impl Device {
     }
 }
 
-/// The kinds of frames of a port whose fields are known: where their keys stand, the names of the
-/// fields, and `messages`.
-pub(super) fn kinds<'a>(path: &Path, port: &'a Port) -> Vec<(Path, Vec<String>, &'a [Mapping])> {
-    let only = port.decode.clone().unwrap_or_default();
-    let one = port.frames.is_empty().then_some((path.clone(), &only, &port.messages));
-    let frames = port.frames.iter().enumerate();
-    let frames =
-        frames.map(|(n, frame)| (path.key("frames").item(n), &frame.decode, &frame.messages));
-    let kinds = one.into_iter().chain(frames).filter_map(|(path, decode, messages)| {
-        // What is wrong with `decode` itself is said elsewhere.
-        let decoder = decode.build().ok()?;
-        let names: Vec<_> = decoder.fields().iter().map(|field| field.name.clone()).collect();
-        (!names.is_empty()).then(|| (path, names, messages.as_deref().unwrap_or_default()))
+/// Settings with `messages` whose fields are known: where they stand, the names of the fields, and the
+/// messages.
+pub(super) type Kind<'a> = (Path, Vec<String>, &'a [Mapping]);
+
+/// Everything on a port that has messages of its own, as far as its fields are known.
+pub(super) fn kinds<'a>(path: &Path, port: &'a Port) -> Vec<Kind<'a>> {
+    let mut kinds = Vec::new();
+    let mut push = |path: Path, names: Option<Vec<String>>, messages: &'a Option<Vec<Mapping>>| {
+        if let (Some(names), Some(messages)) = (names, messages) {
+            kinds.push((path, names, messages.as_slice()));
+        }
+    };
+    for (n, frame) in port.frames.iter().enumerate() {
+        push(path.key("frames").item(n), names([&frame.decode]), &frame.messages);
+    }
+    let own = (&port.registers, &port.poll);
+    if port.frames.is_empty() {
+        let mut all = Vec::new();
+        if port.devices.is_empty() {
+            let is_asked = !own.0.is_empty() || !own.1.is_empty();
+            all.push(names_of(own, port.decode.as_ref(), !is_asked));
+        }
+        for (name, device) in &port.devices {
+            let own = (&device.registers, &device.poll);
+            let names = names_of(own, device.decode.as_ref(), false);
+            push(path.key("devices").key(name.as_str()), names.clone(), &device.messages);
+            all.push(names);
+        }
+        let all: Option<Vec<_>> = all.into_iter().collect();
+        push(path.clone(), all.map(|all| all.concat()), &port.messages);
+    }
+    let devices = port.devices.iter().map(|(name, device)| {
+        (path.key("devices").key(name.as_str()), &device.poll, device.decode.as_ref())
     });
-    kinds.collect()
+    let own = [(path.clone(), own.1, port.decode.as_ref())];
+    for (path, polls, decode) in own.into_iter().chain(devices) {
+        let default = Decode::default();
+        for (name, poll) in polls {
+            let decode = poll.decode.as_ref().or(decode).unwrap_or(&default);
+            push(path.key("poll").key(name), names([decode]), &poll.messages);
+        }
+    }
+    kinds
+}
+
+/// The names of all fields of a device; nothing where only its frames say them. It reads frames that
+/// nobody asks for if it has a `decode`, or by default.
+fn names_of(
+    (registers, polls): (&BTreeMap<String, RegisterSettings>, &BTreeMap<String, PollSettings>),
+    decode: Option<&Decode>,
+    by_default: bool,
+) -> Option<Vec<String>> {
+    let default = Decode::default();
+    let own = decode.or(by_default.then_some(&default));
+    let polls = polls.values().filter(|poll| poll.messages.is_none());
+    let polls = polls.map(|poll| poll.decode.as_ref().or(decode).unwrap_or(&default));
+    let mut names = names(polls.chain(own))?;
+    names.extend(registers.keys().cloned());
+    Some(names)
+}
+
+/// The names of the fields of some decoders; nothing if only frames say those of one. What is wrong
+/// with a decoder itself is said elsewhere.
+fn names<'a>(decoders: impl IntoIterator<Item = &'a Decode>) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for decode in decoders {
+        let decoder = decode.build().ok()?;
+        if decoder.fields().is_empty() {
+            return None;
+        }
+        names.extend(decoder.fields().iter().map(|field| field.name.clone()));
+    }
+    Some(names)
 }
 
 /// The system would say "invalid argument" to a NUL in a file's name, if anything. Other control
@@ -118,7 +179,7 @@ impl Found<'_> {
                 for (m, field) in mapping.fields.iter().enumerate() {
                     if !names.contains(field) {
                         let path = path.key("messages").item(n).key("fields").item(m);
-                        let what = format!("`decode` has no field {field:?}");
+                        let what = format!("there is no field {field:?}");
                         let names: Vec<_> = names.iter().map(String::as_str).collect();
                         self.add(path, what, hint::suggest(field, &names));
                     }

@@ -28,6 +28,10 @@ pub(super) fn apply(path: &Path, device: &mut Tree, misfits: &mut Vec<Misfit>) {
                 .remedy("leave it out, or name its values in another `decode`"),
             (false, true) => BuildError::new(format!("no field {name:?} is described"))
                 .remedy("without a list of fields the frames say which there are: add the list"),
+            (false, false) if names.is_empty() => {
+                BuildError::new("the device has no fields with settings")
+                    .remedy("a `decode` or `registers` gives it some")
+            }
             (false, false) => BuildError::new(format!("the device has no field {name:?}"))
                 .remedy(hint::suggest(&name, &names)),
         };

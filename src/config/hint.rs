@@ -13,7 +13,10 @@ pub(super) fn for_key(key: &str, allowed: &[&str]) -> String {
 /// Keys of other programs.
 fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     let has = |wanted| allowed.contains(&wanted);
-    let (port, broker, root) = (has("line"), has("client_id"), has("ports"));
+    let (port, broker, root) = (has("command_wait"), has("client_id"), has("ports"));
+    // A device on a bus, a register and a poll.
+    let (device, register, poll) =
+        (has("byte_order") && has("poll"), has("holding"), has("dialogue"));
     let key = key.to_ascii_lowercase();
     // A key that is nearly right gets the nearest name instead.
     let near = allowed.iter().any(|known| distance(&key, known) <= 1);
@@ -21,18 +24,61 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
         return None;
     }
     Some(match key.as_str() {
-        "poll" | "polls" | "polling" | "poll_interval" | "update_interval" | "scan_interval"
-        | "request" | "registers" => {
-            "polling is not supported yet: the gateway reads what a device sends by itself, or what \
-             another program asks it for"
+        "poll_interval" | "update_interval" | "scan_interval" | "every" | "period" | "refresh"
+            if device || register || poll =>
+        {
+            "write `interval: 10s`"
         }
+        "slave" | "slave_id" | "slave_address" | "unit_id" | "unit" | "node_id" | "modbus_id"
+        | "id"
+            if device =>
+        {
+            "write `address: 1`"
+        }
+        "line" | "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "modbus" | "bus"
+            if device && !port =>
+        {
+            "all devices of a bus share it: write it on the port"
+        }
+        "frames" if device && !port => {
+            "a device of a bus speaks when it is asked, and then `decode` reads what it says"
+        }
+        "polling" | "polls" | "request" | "requests" | "query" | "queries" if device => {
+            "write what is asked under a name: `poll: {status: {send: …, decode: …}}`"
+        }
+        "sensors" | "sensor" | "values" if device => {
+            "write `registers: {NAME: {input: 0x0000, type: f32}}`, or `decode`"
+        }
+        "word_order" | "byteorder" | "swap" | "endian" | "endianness" if device || register => {
+            "write `byte_order`: ABCD, CDAB, BADC or DCBA"
+        }
+        "max_registers" | "group_size" | "max_read" if device => "write `join: {count: 50}`",
+        "address" | "register" | "reg" | "addr" | "offset_address" | "function"
+        | "function_code" | "fc" | "table" | "register_type" | "input_type"
+            if register =>
+        {
+            "write the table with the address: `input: 0x0000` (function 4), `holding: …` (3), \
+             `coil: …` (1) or `discrete: …` (2)"
+        }
+        "data_type" | "datatype" | "value_type" | "format" if register => {
+            "write `type`: u16, i16, u32, i32, f32, text or another"
+        }
+        "size" | "words" if register => "the `type` says it; for a text write `length` in bytes",
+        "min" | "max" | "step" | "min_value" | "max_value" if register => {
+            "write the bounds of what may be written: `write: {min: 0, max: 100}`"
+        }
+        "factor" | "multiplier" | "multiply" | "gain" if register => "write `scale: 0.1`",
+        "precision" | "round" | "digits" if register => "write `decimals: 1`",
+        "unit_of_measurement" | "uom" if register => "write `unit`",
+        "cmd" | "command" | "request" | "query" | "tx" | "write" if poll => "write `send`",
+        "response" | "answer" | "expect" | "rx" | "read" if poll => "write `reply`",
+        "fields" | "registers" | "json" | "pairs" | "binary" if poll => {
+            "how the reply is read stands in `decode`: `decode: {fields: {names: [a, b]}}`"
+        }
+        "device_class" if register || has("class") => "write `class`",
         "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
         | "device_class" | "state_class" => {
             "Home Assistant's discovery is not supported yet; write its `mqtt: sensor:` entries by hand"
-        }
-        "modbus" | "slave" | "slave_id" | "unit_id" => {
-            "Modbus is not supported yet: replies to another master can be read with \
-             `framing: gap`, `checksum: crc16-modbus` and `decode: {binary: …}`"
         }
         "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "stopbits" | "stop_bits"
         | "bits" | "databits" | "data_bits" | "bytesize"
@@ -41,7 +87,7 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
             "write speed, data bits, parity and stop bits together: `line: 9600 8N1`"
         }
         "serial" | "tty" | "dev" if port => "write `path: /dev/ttyUSB0`",
-        "host" | "address" | "ip" if port => "write `tcp: host:port`",
+        "host" | "ip" if port => "write `tcp: host:port`",
         "rtscts" | "xonxoff" | "handshake" if port => "write `flow: hardware` or `flow: software`",
         "topic" | "topics" | "publish" if port => "write `messages: [{topic: …}]`",
         "host" | "hostname" | "server" | "address" | "broker" | "ip" | "port" | "uri" if broker => {
@@ -88,16 +134,17 @@ pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
 
 /// Those of many words that are nearest: they contain the word, or look like a misspelling of it.
 pub(super) fn nearest(word: &str, known: &[&str]) -> String {
-    let word = word.to_lowercase();
-    let contains = |known: &&&str| word.len() > 2 && known.contains(&word);
+    let plain = |word: &str| word.to_lowercase().replace(['-', '_', '.', ' '], "");
+    let word = plain(word);
+    let contains = |known: &&&str| word.len() > 2 && plain(known).contains(&word);
     let parts = |known: &str| {
         let is_in = |part: &&str| part.len() > 2 && word.contains(part);
         known.split(['-', '_']).filter(is_in).map(str::len).sum::<usize>()
     };
     let mut near: Vec<&str> = known.iter().filter(contains).copied().collect();
     if near.is_empty() {
-        near = known.iter().copied().filter(|known| is_near(&word, known)).collect();
-        near.sort_by_key(|known| distance(&word, known));
+        near = known.iter().copied().filter(|known| is_near(&word, &plain(known))).collect();
+        near.sort_by_key(|known| distance(&word, &plain(known)));
     }
     if near.is_empty() {
         near = known.iter().copied().filter(|known| parts(known) > 0).collect();
@@ -110,6 +157,7 @@ pub(super) fn nearest(word: &str, known: &[&str]) -> String {
         words.join(", ") + more
     };
     match &near[..] {
+        [] if known.is_empty() => "there is none at all".to_owned(),
         [] => format!("there are {}", list(known)),
         [one] => format!("did you mean `{one}`?"),
         near => format!("did you mean one of {}?", list(near)),
@@ -160,6 +208,9 @@ pub(super) fn for_value(
     // Which placeholders there are depends on the key.
     let is_unknown = matches!(scalar, Some(Scalar::Text(text))
         if matches!(text.parse::<Template>(), Err(TemplateError::Unknown(..))));
+    // A command with a name has other placeholders.
+    let is_rule =
+        matches!(path.0.as_slice(), [.., Step::Key(list), Step::Item(_), _] if list == "commands");
     // `scale: 0,1` in brackets is two entries.
     let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
     Some(match (what, keys.as_slice()) {
@@ -183,9 +234,11 @@ pub(super) fn for_value(
         (What::Wrong(_), [.., "topic"]) if is_unknown => {
             (None, "there are {gateway} {port} {device} {node} {field} {value} {unit}")
         }
-        (What::Wrong(_), [.., "send"]) if is_unknown => {
-            (None, "there are {gateway} {port} {device} {payload}")
-        }
+        (What::Wrong(_), [.., "send"]) if is_unknown && is_rule => (
+            None,
+            "there are {gateway} {port} {device} {payload}; a command with a name, \
+             `commands: {NAME: {send: …}}`, has {checksum}, too",
+        ),
         _ => return None,
     })
 }

@@ -173,6 +173,20 @@ impl Found<'_> {
         self.built(&path.into(), BuildError::new(what).remedy(remedy));
     }
 
+    /// Where a key stands, to be put behind its path in a sentence.
+    pub(super) fn line_of(&self, path: &Path) -> String {
+        let node = path.find(self.tree).map(|(key, value)| key.unwrap_or(value));
+        let place = node.and_then(|node| {
+            let shown = self.text_of(node)?;
+            Some((shown.file, shown.place(node.span)?.line))
+        });
+        match place {
+            Some((None, line)) => format!(" (line {line})"),
+            Some((Some(file), line)) => format!(" ({file}, line {line})"),
+            None => String::new(),
+        }
+    }
+
     /// Adds a problem that came up when something was built from the settings at a path.
     pub(super) fn built(&mut self, path: &Path, wrong: BuildError) {
         self.problem(path.join(&wrong.path), Part::Key, wrong);

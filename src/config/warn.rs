@@ -7,14 +7,16 @@ use super::load::Found;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
 use crate::base::path::BuildError;
-use crate::base::scalar::Name;
+use crate::base::scalar::{Name, Span};
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
 use crate::device::mapping::{Mapping, Per, Slot};
-use crate::device::settings::RegisterSettings;
+use crate::device::settings::{DeviceSettings, MemberSettings, RegisterSettings};
+use crate::device::{Device, LineTime};
 use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// Warns of everything in a valid configuration that looks like a slip.
 pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
@@ -47,6 +49,15 @@ pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
             found.add(path.key("name"), BLANK, WRITE_UNDERSCORE);
         }
         self::port(&path, port, found);
+        busy(&path, &port.device(&config.gateway, name), found);
+        if let Some(after) = port.silent_after
+            && let Some(interval) = shortest(&port.device(&config.gateway, name).members)
+            && after.duration() <= interval.duration()
+        {
+            let what = "the port is silent between two polls anyway";
+            let remedy = format!("write a time that is longer than {interval}");
+            found.add(path.key("silent_after"), what, remedy);
+        }
         registers(&path, &port.registers, found);
         for (name, device) in &port.devices {
             registers(&path.key("devices").key(name.as_str()), &device.registers, found);
@@ -103,6 +114,8 @@ fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
         );
     }
     let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
+    // What is asked keeps the silences of the line.
+    let by_speed = by_speed || is_asked(port);
     if port.tcp.is_some() && port.line.is_some() && !by_speed {
         let what = "does nothing beside `tcp`";
         found.add(path.key("line"), what, "the serial server sets the line");
@@ -110,6 +123,61 @@ fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     for (path, names, mappings) in kinds(path, port) {
         one_topic(&path, names.len(), mappings, found);
     }
+}
+
+fn is_asked(port: &Port) -> bool {
+    !(port.registers.is_empty() && port.poll.is_empty() && port.devices.is_empty())
+}
+
+/// Polls that take more time than the line has.
+fn busy(path: &Path, settings: &DeviceSettings<'_>, found: &mut Found<'_>) {
+    let (Some(line), Ok(device)) = (settings.line, Device::build(settings)) else { return };
+    let polls: Vec<LineTime> = device.line_times().collect();
+    // In millionths of the time that there is.
+    let share =
+        |poll: &LineTime| poll.time.as_nanos() * 1_000_000 / poll.interval.as_nanos().max(1);
+    let load: u128 = polls.iter().map(share).sum();
+    if load <= 1_000_000 {
+        return;
+    }
+    let round: Duration = polls.iter().map(|poll| poll.time).sum();
+    let (what, remedy) = match polls.iter().map(|poll| poll.interval).min() {
+        Some(interval) if polls.iter().all(|poll| poll.interval == interval) => (
+            format!(
+                "at {line} all that is asked takes at least {} ms, longer than the interval of {} ms: \
+                 polls will be left out",
+                round.as_millis(),
+                interval.as_millis()
+            ),
+            format!("write at least {}ms, or a faster `line`", round_up(round)),
+        ),
+        _ => (
+            format!(
+                "at {line} what is asked takes at least {} % of the time: polls will be left out",
+                load.div_ceil(10_000)
+            ),
+            "write longer intervals, or a faster `line`".to_owned(),
+        ),
+    };
+    found.add(path.key("interval"), what, remedy);
+}
+
+/// In whole tenths of a second above one.
+fn round_up(time: Duration) -> u128 {
+    let step = if time > Duration::from_secs(1) { 100 } else { 10 };
+    time.as_millis().div_ceil(step) * step
+}
+
+/// The shortest time between two polls of these devices.
+fn shortest(members: &[MemberSettings<'_>]) -> Option<Span> {
+    let asked = members.iter().filter(|member| member.is_asked());
+    let intervals = asked.flat_map(|member| {
+        let default = member.interval;
+        let registers = member.registers.values().map(move |it| it.interval.or(default));
+        registers.chain(member.poll.values().map(move |it| it.interval.or(default)))
+    });
+    let default = Span::from_secs(MemberSettings::INTERVAL.as_secs());
+    intervals.map(|it| it.unwrap_or(default)).min_by_key(|it| it.duration())
 }
 
 /// Several fields of a frame that go to one topic, one after the other.

@@ -85,7 +85,7 @@ pub(super) fn build_all(
             address: settings.address,
             checksum: member.checksum.clone(),
             line: device.line,
-            polls: member.polls.iter().map(|poll| poll.name.as_str()).collect(),
+            polls: settings.poll.keys().map(String::as_str).collect(),
         };
         for (name, named) in settings.commands {
             match Command::named(name, named, n, &owner) {

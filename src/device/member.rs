@@ -1,6 +1,7 @@
 //! A device that is asked: what for, and how it answers.
 
 use super::bus::Place;
+use super::exchange::Timing;
 use super::named::NamedCommand;
 use super::poll::{PollSettings, Recurrence};
 use super::step::{Step, StepSettings};
@@ -103,6 +104,13 @@ pub(super) enum Question {
     Registers(Group),
     /// One step, or a dialogue of several; the last reply is read so.
     Steps(Vec<Step>, Box<Kind>),
+}
+
+/// How long a poll takes on the line at least, and how often it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineTime {
+    pub time: Duration,
+    pub interval: Duration,
 }
 
 /// How a request ended.
@@ -352,6 +360,40 @@ impl Poll {
         }
         self.tries = 0;
         self.recurrence.done(now)
+    }
+
+    /// The time of its requests, of its answers as far as their length is known, and of the silences
+    /// behind both. Nothing where the line's speed is not known.
+    pub(super) fn line_time(&self, mode: Mode, timing: Timing) -> Option<LineTime> {
+        if timing.character.is_zero() || mode == Mode::Tcp {
+            return None;
+        }
+        let (bytes, frames, pauses) = match &self.what {
+            Question::Registers(group) => {
+                let place = group.place();
+                let count = usize::from(place.count);
+                let data = if place.table.is_bits() { count.div_ceil(8) } else { 2 * count };
+                // Address, function and checksum; and the request's start and count, the answer's
+                // number of bytes (Modbus Application Protocol V1.1b3, 6.1 to 6.4).
+                let (request, answer) = (8, 5 + data);
+                let bytes = match mode {
+                    Mode::Ascii => 2 * (request - 1 + answer - 1) + 6,
+                    Mode::Rtu | Mode::Tcp => request + answer,
+                };
+                (bytes, 2, Duration::ZERO)
+            }
+            Question::Steps(steps, _) => {
+                let sent = |step: &Step| step.send.as_ref()?.render(None, |_| None);
+                let sent: Vec<_> = steps.iter().filter_map(sent).collect();
+                let replies = steps.iter().filter(|step| step.reply.is_some()).count();
+                // A reply has a byte at least.
+                let bytes = sent.iter().map(Vec::len).sum::<usize>() + replies;
+                (bytes, sent.len() + replies, steps.iter().map(|step| step.pause).sum())
+            }
+        };
+        let silences = timing.silence.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX));
+        let time = timing.time_of(bytes) + silences + pauses;
+        Some(LineTime { time, interval: self.recurrence.interval() })
     }
 
     /// Whether it is tried again before its next interval.

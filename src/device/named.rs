@@ -228,7 +228,11 @@ impl NamedCommand {
         if let Some(then) = self.then.as_ref().filter(|then| !owner.polls.contains(&then.as_str()))
         {
             let error = BuildError::new(format!("there is no poll {then:?}"));
-            return Err(error.remedy("name one of `poll`").at("then"));
+            let remedy = match owner.polls[..] {
+                [] => "leave it out: this device has no `poll`".to_owned(),
+                _ => format!("there are {}", owner.polls.join(", ")),
+            };
+            return Err(error.remedy(remedy).at("then"));
         }
         let reply = match &self.reply {
             None => None,

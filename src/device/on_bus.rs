@@ -47,7 +47,7 @@ pub struct OnBus {
     pub byte_order: ByteOrder,
     /// Which registers are read together: `{gap: 8, count: 60}`.
     pub join: Join,
-    /// Where a reply begins and ends. Default: `framing` of the port.
+    /// Where a reply begins and ends. Default: `lines`.
     pub framing: Option<Framing>,
     /// Checksum of requests and replies. Default: `checksum` of the port.
     pub checksum: Option<Checksum>,

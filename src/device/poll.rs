@@ -60,6 +60,10 @@ impl Recurrence {
         Recurrence { interval, align, due: None, next: None }
     }
 
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
