@@ -4,7 +4,7 @@ use super::endian::Endian;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use Endian::{Big, Little};
-use Sum::{Crc8, Crc16, Crc32, Lrc, Sum8, Sum16, Xor8};
+use Sum::{Crc8, Crc16, Crc32, Inverted, Lrc, Lrc16, Sum8, Sum16, Xor8};
 use crc::{Algorithm, Crc, NoTable};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
@@ -14,9 +14,11 @@ use std::fmt;
 #[rustfmt::skip]
 const KINDS: &[ChecksumKind] = &[
     kind("sum8", Sum8, Big, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
+    kind("sum8-inverted", Inverted, Big, Big, 0x22, "One's complement of the sum of all bytes (Sensirion's SHDLC)"),
     kind("sum16", Sum16, Big, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
     kind("xor8", Xor8, Big, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
     kind("lrc", Lrc, Big, Big, 0x23, "Two's complement of the sum of all bytes (Modbus ASCII)"),
+    kind("lrc16", Lrc16, Big, Big, 0xFE23, "Two's complement of the sum of all bytes, 16 bits (JBD)"),
     kind("crc8", Crc8(&crc::CRC_8_SMBUS), Big, Big, 0xF4, "CRC-8/SMBUS: polynomial 07"),
     kind("crc8-maxim", Crc8(&crc::CRC_8_MAXIM_DOW), Big, Big, 0xA1, "CRC-8/MAXIM-DOW (1-Wire)"),
     kind("crc16-modbus", Crc16(&crc::CRC_16_MODBUS), Little, Little, 0x4B37, "CRC-16/MODBUS"),
@@ -160,9 +162,11 @@ pub struct Summer {
 #[derive(Clone, Copy, Debug)]
 enum Sum {
     Sum8,
+    Inverted,
     Sum16,
     Xor8,
     Lrc,
+    Lrc16,
     Crc8(&'static Algorithm<u8>),
     Crc16(&'static Algorithm<u16>),
     Crc32(&'static Algorithm<u32>),
@@ -228,8 +232,8 @@ impl Summer {
 impl Sum {
     fn bytes(self) -> usize {
         match self {
-            Sum8 | Xor8 | Lrc | Crc8(_) => 1,
-            Sum16 | Crc16(_) => 2,
+            Sum8 | Inverted | Xor8 | Lrc | Crc8(_) => 1,
+            Sum16 | Lrc16 | Crc16(_) => 2,
             Crc32(_) => 4,
         }
     }
@@ -237,14 +241,14 @@ impl Sum {
     /// Without tables: serial lines are slow, and flash is small.
     fn of(self, bytes: &[u8]) -> u64 {
         let sum8 = || bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        let sum16 = || bytes.iter().fold(0_u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
         match self {
             Sum8 => sum8().into(),
+            Inverted => (!sum8()).into(),
             Lrc => sum8().wrapping_neg().into(),
             Xor8 => bytes.iter().fold(0, |sum, byte| sum ^ byte).into(),
-            Sum16 => {
-                let sum16 = |sum: u16, byte: &u8| sum.wrapping_add(u16::from(*byte));
-                bytes.iter().fold(0, sum16).into()
-            }
+            Sum16 => sum16().into(),
+            Lrc16 => sum16().wrapping_neg().into(),
             Crc8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
             Crc16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
             Crc32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes).into(),
