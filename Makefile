@@ -19,7 +19,7 @@ test: announce deps fmt lint unit shell schema luci doc qemu packed ## everythin
 
 announce:
 	@echo "make test: takes about 22 minutes on two cores from nothing, about 10 when all is built. On Debian it"
-	@echo "make test: installs what is missing of mosquitto, busybox, ser2net, qemu-user-static, Chromium, Node, gcc,"
+	@echo "make test: installs what is missing of mosquitto, busybox, ser2net, libmodbus, mbpoll, qemu-user-static, Chromium, Node, gcc,"
 	@echo "make test: cmake and Debian's rustc with apt-get, as root (scripts/deps has the list), and fetches other"
 	@echo "make test: tools and brokers into target/, 1 GB. 'cargo test' installs nothing."
 

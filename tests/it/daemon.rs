@@ -10,6 +10,7 @@ mod journal;
 mod kept;
 mod login;
 mod memory;
+mod modbus;
 mod poison;
 mod presence;
 mod reader;

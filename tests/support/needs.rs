@@ -63,6 +63,21 @@ pub fn c_compiler() -> bool {
     program("cc")
 }
 
+/// With a compiler for what is linked with it.
+pub fn libmodbus() -> bool {
+    is_there("libmodbus", Path::new("/usr/include/modbus/modbus.h").is_file()) && c_compiler()
+}
+
+pub fn mbpoll() -> bool {
+    program("mbpoll")
+}
+
+pub fn pymodbus() -> bool {
+    let wanted = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/wanted");
+    let wanted = std::fs::read_to_string(wanted).unwrap_or_default();
+    is_there("pymodbus", wanted.contains("pymodbus=="))
+}
+
 pub fn openssl() -> bool {
     program("openssl")
 }
