@@ -79,6 +79,13 @@ bench: deps ## our gateway against a plain Python bridge, on one PTY and mosquit
 	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
 	target/tools/bin/python benches/bridge/bench.py target/bench/release/tty2mqtt
 
+bus: deps ## a simulated RS-485 line polled by our gateway, tokio-modbus and pymodbus: values, silences, CPU
+	$(CARGO) build --release --locked --no-default-features --features tls --target-dir target/bench
+	$(CARGO) build --locked --example line
+	$(CARGO) build --release --locked --manifest-path benches/bus/peer/Cargo.toml --target-dir target/bench/peer
+	target/tools/bin/python benches/bus/bench.py target/bench/release/tty2mqtt target/debug/examples/line \
+		target/bench/peer/release/peer
+
 instructions: ## user instructions of a message, by callgrind; OTHER=another gateway to compare with
 	@scripts/deps valgrind
 	$(CARGO) build --release --locked
@@ -91,4 +98,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench instructions size clean
+.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench bus instructions size clean
