@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The device whose plug is pulled, and how long it stays out.
 const UNPLUGGED: (&str, Duration) = ("weather", Duration::from_secs(2));
 
+/// Where the result of a written register comes.
+const RESULT: &str = "demo/heating/setpoint/result";
+
 /// A line for the user. A reader that went away (`| head`) does not stop the demo.
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
@@ -95,6 +98,7 @@ pub async fn play(
         server,
         relay_on: false,
         setpoint: "22.5",
+        awaits_result: false,
     };
 
     say("starting the gateway");
@@ -206,9 +210,10 @@ const SCRIPT: [(u64, Scene); 8] = [
     (4_000, Scene::Unplug),
     (5_000, Scene::Setpoint),
     (7_000, Scene::Revive),
+    (8_000, Scene::Setpoint),
     (9_000, Scene::Relay),
+    // No command follows: the broker keeps none for the gateway, whose session is clean.
     (11_000, Scene::RestartBroker),
-    (13_000, Scene::Setpoint),
 ];
 
 struct Play {
@@ -222,6 +227,8 @@ struct Play {
     relay_on: bool,
     /// What the next command to the heating says.
     setpoint: &'static str,
+    /// Whether the result of a command to the heating is awaited.
+    awaits_result: bool,
 }
 
 impl Play {
@@ -237,6 +244,7 @@ impl Play {
         let mut plug_in = None;
         let mut ending = false;
         let mut stopped = false;
+        let mut silent = false;
         loop {
             let scene = script.peek().map(|(millis, _)| at(*millis)).filter(|_| !ending);
             tokio::select! {
@@ -283,13 +291,17 @@ impl Play {
                     ending = true;
                     end = Some(Instant::now() + PATIENCE);
                     say("the devices stop; waiting for what is still on its way");
-                    self.bus.fall_silent();
                     for actor in &self.actors {
                         actor.power.send_if_modified(|power| {
                             std::mem::replace(power, Power::Standby) == Power::On
                         });
                     }
                 }
+            }
+            // A command that is under way needs its device.
+            if ending && !silent && !self.awaits_result {
+                self.bus.fall_silent();
+                silent = true;
             }
             let all_here = self.tally.missing() == 0 && self.tallied.is_empty();
             if all_here && std::mem::take(&mut unplugging) {
@@ -298,7 +310,7 @@ impl Play {
                 self.power(name, Power::Off);
                 plug_in = Some(Instant::now() + time);
             }
-            if ending && all_here {
+            if silent && all_here {
                 break;
             }
         }
@@ -314,7 +326,8 @@ impl Play {
         let next = if self.setpoint == "22.5" { "19.0" } else { "22.5" };
         let value = std::mem::replace(&mut self.setpoint, next);
         if self.command("demo/heating/setpoint/set", value) {
-            self.tally.expect(("demo/heating/setpoint/result".into(), "done".into()));
+            self.tally.expect((RESULT.into(), "done".into()));
+            self.awaits_result = true;
         }
     }
 
@@ -348,6 +361,7 @@ impl Play {
     fn arrived(&mut self, message: &Received) {
         let topic = message.topic.as_str();
         let payload = String::from_utf8_lossy(&message.payload);
+        self.awaits_result &= topic != RESULT;
         let time = Stamp(Now::read().wall).to_string();
         let time = time.get(11..23).unwrap_or_default();
         let shown: String = payload.chars().take(100).collect();
