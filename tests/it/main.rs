@@ -26,6 +26,7 @@ mod golden;
 mod laws;
 mod link;
 mod packets;
+mod polling;
 mod port_task;
 mod rules;
 mod serial;
