@@ -40,6 +40,7 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
         {
             "all devices of a bus share it: write it on the port"
         }
+        "name" if device && !port => "the key above is its name: devices: {NAME: {…}}",
         "frames" if device && !port => {
             "a device of a bus speaks when it is asked, and then `decode` reads what it says"
         }

@@ -187,6 +187,11 @@ impl Found<'_> {
         }
     }
 
+    /// Whether a key stands in the configuration itself, and not in a file that it names.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        path.find(self.tree).is_some_and(|(_, value)| layer::of_node(value) == 0)
+    }
+
     /// Adds a problem that came up when something was built from the settings at a path.
     pub(super) fn built(&mut self, path: &Path, wrong: BuildError) {
         self.problem(path.join(&wrong.path), Part::Key, wrong);

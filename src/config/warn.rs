@@ -11,7 +11,7 @@ use crate::base::scalar::{Name, Span};
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
 use crate::device::mapping::{Mapping, Per, Slot};
-use crate::device::settings::{DeviceSettings, MemberSettings, RegisterSettings};
+use crate::device::settings::{DeviceSettings, MemberSettings, Mode, OnBus, RegisterSettings};
 use crate::device::{Device, LineTime};
 use crate::port::settings::Port;
 use crate::port::usb::{self, Adapter};
@@ -116,9 +116,20 @@ fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
     // What is asked keeps the silences of the line.
     let by_speed = by_speed || is_asked(port);
-    if port.tcp.is_some() && port.line.is_some() && !by_speed {
+    let line = path.key("line");
+    if port.tcp.is_some() && port.line.is_some() && !by_speed && found.is_own(&line) {
         let what = "does nothing beside `tcp`";
-        found.add(path.key("line"), what, "the serial server sets the line");
+        found.add(line, what, "the serial server sets the line");
+    }
+    let reads = |device: &OnBus| !device.registers.is_empty();
+    let is_rtu = port.modbus == Mode::Rtu
+        && (!port.registers.is_empty() || port.devices.values().any(reads));
+    if port.tcp.is_some() && port.line.is_none() && is_rtu {
+        let what = "without `line` nobody knows how long the silence of 3.5 characters is that \
+                    stands between two frames of Modbus RTU";
+        let remedy = "add the `line` that the serial server has set, or write `modbus: tcp` if it \
+                      speaks that";
+        found.add(path.key("tcp"), what, remedy);
     }
     for (path, names, mappings) in kinds(path, port) {
         one_topic(&path, names.len(), mappings, found);

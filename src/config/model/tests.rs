@@ -196,3 +196,25 @@ fn a_mistake_in_fields_has_its_own_place() {
         assert_eq!(error.matches("config.yaml").count(), 1, "{error}");
     }
 }
+
+#[test]
+fn the_line_of_a_model_is_no_mistake_beside_tcp() {
+    let model = "line: 9600\nframing: {lines: {terminator: \"\\r\"}}\n";
+    let (_folder, loaded) = with("  a: {tcp: \"h:1\", model: m}\n", &[("m", model)]);
+    assert_eq!(loaded.unwrap().1, [""; 0]);
+    let (_folder, loaded) = with("  a: {tcp: \"h:1\", line: 2400, model: m}\n", &[("m", model)]);
+    assert_eq!(loaded.unwrap().1.len(), 1);
+}
+
+#[test]
+fn a_field_that_is_not_published_is_read_and_dropped() {
+    let own = "  a:\n    path: /dev/a\n    line: 9600\n    decode: {pairs: {fields: [a, b, c]}}\n    \
+               fields: {b: {publish: false}}\n";
+    let (_folder, loaded) = with(own, &[]);
+    let config = loaded.unwrap().0;
+    let decoder = port(&config, "a").decode.as_ref().unwrap().build().unwrap();
+    let decoded = decoder.decode(b"a=1 b=2 c=3");
+    let names: Vec<_> = decoded.readings.iter().map(|reading| &*reading.field).collect();
+    assert_eq!(names, ["a", "c"]);
+    assert!(decoded.rejected.is_empty());
+}
