@@ -73,7 +73,7 @@ class Subscriber:
     def __init__(self, port):
         self.arrived = []
         self.results = []
-                subscribed = threading.Event()
+        subscribed = threading.Event()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self.client.on_message = self.message
         self.client.on_connect = lambda client, *_: client.subscribe("bench/#")
@@ -136,7 +136,7 @@ class Ours:
     def __init__(self, gateway, folder, text):
         file = Path(folder) / "config.yaml"
         file.write_text(f"control: {folder}/control.sock\n{text}")
-        self.process = start([gateway, "run", "--log", "warn", "--config", file])
+        self.process = start([gateway, "run", "--log", "error", "--config", file])
 
     def stop(self):
         stop(self.process)

@@ -15,7 +15,18 @@ use crate::codec::modbus::{Expected, Payload, Request, Scan};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
+/// How long before the end of a reply reading begins again: adapters hand over late what they have, and
+/// timers ring late.
+const READ_BEFORE: Duration = Duration::from_millis(3);
+/// Not longer, so that an unplugged port is noticed.
+const LONGEST_HOLD: Duration = Duration::from_millis(250);
+
 impl Device {
+    /// Nothing that is read before can complete a reply: what comes meanwhile is read then, at once.
+    pub fn held_until(&self) -> Option<Instant> {
+        self.exchange.turn().and_then(|turn| turn.held)
+    }
+
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -36,7 +47,11 @@ impl Device {
         }
         self.counts.echoes += u64::from(turn.note_echo(&mut self.echoes));
         match &turn.awaited {
-            Awaited::Modbus(_) => self.scan(false, now, out),
+            Awaited::Modbus(_) => {
+                self.scan(false, now, out);
+                self.exchange.go_on_waiting(now.mono);
+                self.hold(now.mono);
+            }
             Awaited::Frame | Awaited::OwnFrame(_) => {
                 self.frames(now, out);
                 self.exchange.go_on_waiting(now.mono);
@@ -52,6 +67,18 @@ impl Device {
             (true, true) => self.pipeline.push_damaged(bytes, now, out),
             (false, _) => self.counts.stray += bytes.len() as u64,
         }
+    }
+
+    /// Takes note of when a reply that has begun can be complete: until then it need not be read.
+    fn hold(&mut self, now: Instant) {
+        let timing = self.exchange.timing();
+        let Some(turn) = self.exchange.waiting() else { return };
+        let Awaited::Modbus(expected) = &turn.awaited else { return };
+        let time = expected.missing(&turn.received).map(|count| timing.time_of(count));
+        // The end of the reply is read as it comes, so that the silence behind it is known.
+        let held =
+            time.and_then(|time| time.checked_sub(READ_BEFORE)).map(|it| it.min(LONGEST_HOLD));
+        turn.held = held.map(|held| now + held);
     }
 
     /// Looks for the Modbus reply in what was received. `last`: nothing more will come.
@@ -220,7 +247,8 @@ impl Device {
                         let limit = match &turn.awaited {
                             Awaited::Frame => self.pipeline.limit(),
                             Awaited::OwnFrame(framer) => framer.limit(),
-                            Awaited::Modbus(_) | Awaited::Nothing => 0,
+                            Awaited::Modbus(expected) => expected.answer_len(),
+                            Awaited::Nothing => 0,
                         };
                         let is_next = matches!(turn.awaited, Awaited::Frame) && !turn.is_fresh;
                         if let Awaited::Frame = turn.awaited
@@ -230,7 +258,11 @@ impl Device {
                         }
                         let from = turn.written.max(now.mono);
                         let most = self.exchange.timing().time_of(limit);
-                        self.exchange.wait_long(turn, from, timeout, most);
+                        // Only silence costs the time-out of a Modbus device: once its answer has begun
+                        // there is time for all of it.
+                        let is_modbus = matches!(turn.awaited, Awaited::Modbus(_));
+                        let patience = if is_modbus { most } else { timeout };
+                        self.exchange.wait_long(turn, from + timeout, patience, most);
                         // Behind a frame the next one may have been read already.
                         if is_next {
                             self.frames(now, out);
@@ -337,11 +369,8 @@ impl Device {
     }
 
     fn await_answer(&self, request: &Request, address: u8, timeout: Duration) -> Part {
-        let mode = self.bus.mode;
-        let expected = Expected::new(mode, address, request, self.transaction);
-        // The time-out is for the device; the line's own time comes on top.
-        let line = self.exchange.timing().time_of(request.answer_len(mode));
-        Part::Reply(Some((Awaited::Modbus(expected), timeout + line)))
+        let expected = Expected::new(self.bus.mode, address, request, self.transaction);
+        Part::Reply(Some((Awaited::Modbus(expected), timeout)))
     }
 
     /// All steps of a turn are done.
@@ -498,5 +527,63 @@ pub(super) fn next_frame(
         Some(frame) => Ok(Some(frame)),
         None if framer.counts().bad.checksum > bad => Err(()),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::scalar::Name;
+    use crate::config::load;
+    use std::path::Path;
+
+    /// A device of 50 registers at 9600 Bd, which was just asked for them, and when its last bit was out.
+    fn asked() -> (Device, Now) {
+        let text = "gateway: gw\nbroker: {url: mqtt://x}\nports:\n  p:\n    path: /dev/null\n    \
+                    line: 9600 8N1\n    address: 1\n    timeout: 300ms\n    \
+                    registers: {label: {input: 0, type: text, length: 100}}\n";
+        let (config, _) = load::parse("test", text, Path::new("/")).unwrap();
+        let name: Name = "p".parse().unwrap();
+        let mut device =
+            Device::build(&config.ports[&name].device(&config.gateway, &name)).unwrap();
+        let (now, mut out) = (Now::read(), Vec::new());
+        device.coming(None, now.mono);
+        device.opened(now.mono);
+        assert!(device.transmit(now, &mut out).is_some());
+        device.wrote(8, now, &mut out);
+        (device, now.after(character() * 8))
+    }
+
+    fn character() -> Duration {
+        "9600 8N1".parse::<Line>().unwrap().time_of(1.0)
+    }
+
+    #[test]
+    fn silence_costs_the_time_out_and_an_answer_that_has_begun_has_time_for_all_of_it() {
+        let (mut device, written) = asked();
+        let timeout = Duration::from_millis(300);
+        assert_eq!(device.deadline(), Some(written.mono + timeout));
+        let late = written.after(timeout - Duration::from_millis(1));
+        device.push(&[1, 4, 100], late, &mut Vec::new());
+        assert_eq!(device.deadline(), Some(late.mono + character() * 105));
+        device.push(&[0; 50], late.after(character() * 100), &mut Vec::new());
+        assert_eq!(device.deadline(), Some(written.mono + timeout + character() * 105));
+    }
+
+    #[test]
+    fn reading_begins_again_shortly_before_a_reply_can_be_complete() {
+        let (mut device, written) = asked();
+        let now = written.after(Duration::from_millis(50));
+        device.push(&[1, 4], now, &mut Vec::new());
+        assert_eq!(device.held_until(), None, "its length is not known yet");
+        device.push(&[100], now, &mut Vec::new());
+        assert_eq!(device.held_until(), Some(now.mono + character() * 102 - READ_BEFORE));
+        let now = now.after(character() * 99);
+        device.push(&[0; 100], now, &mut Vec::new());
+        assert_eq!(device.held_until(), None, "two characters are too near");
+        // What is no reply does not hold back one that may stand behind it.
+        let (mut device, written) = asked();
+        device.push(&[9, 4, 100], written, &mut Vec::new());
+        assert_eq!(device.held_until(), None);
     }
 }

@@ -179,17 +179,16 @@ impl<T> Exchange<T> {
         self.state = State::Waiting { turn, due, patience: Duration::ZERO, end: due };
     }
 
-    /// The same for a reply that may be long: it is awaited until nothing has come for `timeout`, and
-    /// no longer than the longest one takes.
+    /// The same for a reply that may be long: once a part of it has come it is awaited until nothing has come
+    /// for `patience`, and no longer than the `longest` one takes.
     pub(super) fn wait_long(
         &mut self,
         turn: T,
-        from: Instant,
-        timeout: Duration,
+        due: Instant,
+        patience: Duration,
         longest: Duration,
     ) {
-        let due = from + timeout;
-        self.state = State::Waiting { turn, due, patience: timeout, end: due + longest };
+        self.state = State::Waiting { turn, due, patience, end: due + longest };
     }
 
     /// A part of the reply was read just now.

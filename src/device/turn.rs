@@ -26,6 +26,8 @@ pub(super) struct Turn {
     /// What was received since, as far as it may be an echo or a part of the reply.
     pub(super) received: BytesMut,
     pub(super) echo: Echo,
+    /// Until then nothing has to be read.
+    pub(super) held: Option<Instant>,
     /// What named groups of earlier replies found.
     pub(super) found: Vec<(String, Vec<u8>)>,
     /// The last reply.
@@ -90,6 +92,7 @@ impl Turn {
             written: now,
             received: BytesMut::new(),
             echo: Echo::Possible,
+            held: None,
             found: Vec::new(),
             reply: Bytes::new(),
             is_fresh: true,
@@ -120,6 +123,7 @@ impl Turn {
         self.is_fresh = true;
         self.received.clear();
         self.echo = Echo::Possible;
+        self.held = None;
     }
 
     /// Notes that the line echoes, if it does. Returns whether this turn's echo is counted now.

@@ -218,10 +218,12 @@ impl ActivePort {
                 None => (Bytes::new(), false),
             };
             self.reporter.settle(&mut self.device, &mut messages, now);
-            let due = self.deadline();
+            // To be woken for each byte of a long reply would be most of the work.
+            let held = self.device.held_until().filter(|held| *held > now.mono);
+            let due = held.into_iter().fold(self.deadline(), Instant::min);
             tokio::select! {
                 _ = self.stop.changed() => break None,
-                read = reader.read(&mut buffer) => match read {
+                read = reader.read(&mut buffer), if held.is_none() => match read {
                     Ok(0) => break Some("unplugged, or closed by the other end".into()),
                     Ok(n) => self.take(&buffer[..n], Now::read(), &mut messages),
                     Err(error) => break Some(error.to_string()),

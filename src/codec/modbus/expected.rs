@@ -16,6 +16,7 @@ pub struct Expected {
     function: u8,
     reply: Reply,
     transaction: u16,
+    len: usize,
 }
 
 /// What the bytes received since the request was written are. `foreign` counts complete frames of
@@ -53,7 +54,13 @@ impl Payload {
 impl Expected {
     pub fn new(mode: Mode, unit: u8, request: &Request, transaction: u16) -> Expected {
         let (function, reply) = (request.function(), request.reply());
-        Expected { mode, unit, function, reply, transaction }
+        let len = request.answer_len(mode);
+        Expected { mode, unit, function, reply, transaction, len }
+    }
+
+    /// Bytes of the regular answer on the line.
+    pub fn answer_len(&self) -> usize {
+        self.len
     }
 
     /// Looks at the bytes received since the request was written.
@@ -65,6 +72,15 @@ impl Expected {
     /// an answer may stand behind it.
     pub fn scan_last(&self, received: &[u8]) -> Scan {
         self.search(received, true)
+    }
+
+    /// How many bytes must still come until there is a reply, where these say so: before they have come
+    /// [`Expected::scan`] finds nothing.
+    pub fn missing(&self, received: &[u8]) -> Option<usize> {
+        match self.mode {
+            Mode::Rtu => self.missing_of_rtu(received),
+            Mode::Ascii | Mode::Tcp => None,
+        }
     }
 
     fn search(&self, received: &[u8], is_last: bool) -> Scan {

@@ -55,6 +55,16 @@ impl Expected {
     }
 }
 
+impl Expected {
+    /// How many bytes are missing of the reply that these begin, as far as its length is known.
+    pub(super) fn missing_of_rtu(&self, received: &[u8]) -> Option<usize> {
+        match self.head(received) {
+            Head::Fits(len) => (len + 2).checked_sub(received.len()),
+            Head::Incomplete | Head::Other => None,
+        }
+    }
+}
+
 /// Whether the CRC at a frame's end fits, low byte first (SL 2.5.1.2).
 fn has_crc(frame: &[u8]) -> bool {
     matches!(frame, [covered @ .., low, high] if crc16(covered).to_le_bytes() == [*low, *high])
