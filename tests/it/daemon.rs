@@ -459,6 +459,39 @@ fn a_reload_does_not_disturb_what_it_does_not_change() {
 }
 
 #[test]
+fn a_reload_reads_device_files_again_and_restarts_the_ports_that_use_them() {
+    needs!(mosquitto);
+    let broker = Mosquitto::start();
+    let (port, mut other) = (Port::new(), Port::new());
+    let values = Counter::start(&broker, "test/second/#");
+    let gateway = Gateway::start(&config(broker.port, port.path(), ""));
+    gateway.log().wait_for("port line:");
+    let folder = gateway.file().parent().unwrap().join("devices");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |names: &str| {
+        let text = format!("line: 9600 8N1\ndecode: {{fields: {{{names}}}}}\n");
+        std::fs::write(folder.join("thermo.yaml"), text).unwrap();
+    };
+    write("names: [a, b]");
+    let more = format!("  second: {{path: {}, model: thermo}}\n", other.path().display());
+    gateway.reload(&config(broker.port, port.path(), &more));
+    gateway.log().wait_for("port second:");
+    other.write(b"\r\n1,2\r\n");
+    values.wait_for("test/second/b 2");
+    write("nams: [a, b]");
+    gateway.signal(rustix::process::Signal::HUP);
+    let told = gateway.log().wait_for("nothing was changed");
+    assert!(told.contains("/devices/thermo.yaml:2:19: ports.second.decode.fields.nams:"), "{told}");
+    write("names: [x, y]");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.log().wait_for("port second:");
+    other.write(b"\r\n5,6\r\n");
+    values.wait_for("test/second/y 6");
+    let log = gateway.terminate();
+    assert_eq!(log.matches("port line:").count(), 1, "the other port is not touched:\n{log}");
+}
+
+#[test]
 fn a_reload_takes_what_waits_to_another_broker() {
     needs!(mosquitto);
     let mut away = Mosquitto::start();
