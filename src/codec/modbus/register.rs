@@ -1,10 +1,12 @@
 //! Settings of a named value in the tables of a Modbus device.
 
+mod encode;
 mod running;
 mod write;
 
+pub use encode::EncodeError;
 pub use running::Register;
-pub use write::{EncodeError, Write, WriteSettings};
+pub use write::{Write, WriteSettings};
 
 use super::{ByteOrder, MOST_REGISTERS, Place, Table};
 use crate::base::path::BuildError;
@@ -12,10 +14,10 @@ use crate::base::scalar::{Span, Token};
 use crate::codec::decode::build_cell;
 use crate::codec::endian::Endian;
 use crate::codec::field::{Bits, FieldSettings, Placed, StateClass, Type};
+use encode::Writable;
 use running::Power;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use write::Writable;
 
 /// A value of a Modbus device: `{input: 0x0002, type: f32, unit: L}`, or one that can be written,
 /// `{holding: 32, type: i16, scale: 0.1, unit: °C, write: {min: 5, max: 30, step: 0.5}}`. Exactly one of

@@ -1,6 +1,6 @@
 //! A running register: its bytes become a value, a payload becomes the request that writes it.
 
-use super::write::{EncodeError, Writable};
+use super::encode::{EncodeError, Writable};
 use crate::base::scalar::Span;
 use crate::codec::decode::{Cell, Decoded};
 use crate::codec::field::{Field, Type};
