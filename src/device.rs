@@ -6,6 +6,7 @@ pub mod cases;
 pub mod command;
 mod commands;
 mod conversation;
+mod doubt;
 mod exchange;
 pub mod frame_seen;
 pub mod inbound;
@@ -69,8 +70,8 @@ pub struct Device {
     transaction: u16,
     /// How long nothing is written after a broadcast.
     turnaround: Duration,
-    /// Whether polls that are due go before the next command.
-    yields: bool,
+    /// Polls that were due by then come before the next command.
+    yields: Option<Instant>,
     counts: ExchangeCounts,
 }
 
@@ -135,7 +136,7 @@ impl Device {
                     echoes: settings.echo,
                     transaction: 0,
                     turnaround: settings.turnaround,
-                    yields: false,
+                    yields: None,
                     counts: ExchangeCounts::default(),
                 })
             }
@@ -283,9 +284,12 @@ impl Device {
             return Some(Transmit::Set(home));
         }
         if self.exchange.is_free(now.mono) {
-            // After a command that was not answered, the others that are due come first.
-            let yields = std::mem::take(&mut self.yields) && self.bus.is_due(now.mono);
-            let command = if yields { None } else { self.commands.next(now.mono) };
+            // After a command that was not answered, the polls that waited meanwhile come first.
+            self.yields = self.yields.filter(|since| self.bus.is_due(*since));
+            let command = match self.yields {
+                Some(_) => None,
+                None => self.commands.next(now.mono),
+            };
             if let Some(command) = command {
                 self.go_on(Turn::new(Job::Command(Box::new(command)), now.mono), now, out);
             } else if let Some(place) = self.bus.next(now.mono) {

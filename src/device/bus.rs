@@ -1,6 +1,7 @@
 //! Who is asked next: the poll that is longest due, and no device that may be dead twice before the
 //! others had their turn. Sans-io.
 
+use super::doubt::Asked;
 use super::member::{Ending, Member, MemberSettings, Question};
 use crate::base::clock::Now;
 use crate::base::line::Line;
@@ -159,6 +160,20 @@ impl Bus {
         }
     }
 
+    /// A device has not answered what it was asked at `at`.
+    pub(super) fn unanswered(&mut self, member: usize, asked: Asked, at: Instant) {
+        if let Some(member) = self.members.get_mut(member) {
+            member.unanswered_request(asked, at);
+        }
+    }
+
+    /// A device that has not answered a command is not polled for a while.
+    pub(super) fn rest(&mut self, member: Option<usize>, now: Instant) {
+        if let Some(member) = member.and_then(|member| self.members.get_mut(member)) {
+            member.rest_from(now);
+        }
+    }
+
     /// A poll ended so. `has_asked`: an answer was awaited.
     pub(super) fn ended(
         &mut self,
@@ -182,25 +197,26 @@ impl Bus {
         };
         let Some(poll) = member.polls.get_mut(n) else { return };
         let timeout = poll.timeout;
-        let mut skipped = 0;
+        let (mut skipped, mut is_split) = (0, false);
         match (ending, &poll.what) {
             (Ending::Exception(code), Question::Registers(group))
                 if code.may_be_split() && group.members.len() > 1 =>
             {
                 if let Some(parts) = group.split(&member.places) {
-                    let registers = format!(
-                        "{} {} to {}",
-                        group.table.word(),
-                        group.start,
-                        group.start + (group.count - 1)
-                    );
+                    // Parts that are refused, too, are no news.
+                    if !poll.is_part {
+                        let end = group.start + (group.count - 1);
+                        self.notices.push(Notice::Split {
+                            device: member.name.clone(),
+                            registers: format!("{} {} to {end}", group.table.word(), group.start),
+                            why: code.name().into_owned(),
+                        });
+                    }
                     let parts = parts.map(|group| poll.part(group, now.mono));
-                    self.notices.push(Notice::Split {
-                        device: member.name.clone(),
-                        registers,
-                        why: code.name().into_owned(),
-                    });
                     member.polls.splice(n..=n, parts);
+                    is_split = true;
+                } else {
+                    skipped = poll.ended(true, now);
                 }
             }
             // An exception is an answer; the same request gets it again.
@@ -214,7 +230,9 @@ impl Bus {
         if self.late == BEHIND && !std::mem::replace(&mut self.is_behind, true) {
             self.notices.push(Notice::Behind);
         }
-        if has_asked {
+        if is_split {
+            member.was_split(ending, now, round_trip);
+        } else if has_asked {
             member.ended(ending, now, round_trip, timeout);
         }
         if *ending == Ending::NoAnswer {

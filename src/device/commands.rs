@@ -77,6 +77,18 @@ pub(super) enum Plan {
     },
 }
 
+impl Plan {
+    /// The device that is to answer.
+    pub(super) fn member(&self) -> Option<usize> {
+        match self {
+            Plan::Nothing => None,
+            Plan::Reply { member, .. }
+            | Plan::Poll { member, .. }
+            | Plan::Register { member, .. } => Some(*member),
+        }
+    }
+}
+
 /// Where the result of a command goes, and the state that it sets.
 #[derive(Clone, Debug, Default)]
 struct Report {

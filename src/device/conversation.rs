@@ -3,6 +3,7 @@
 use super::bus::Bus;
 use super::command::CommandError;
 use super::commands::{PendingCommand, Plan};
+use super::doubt::MOST_IN_A_ROW;
 use super::member::{Ending, Question};
 use super::step::{Reply, Step, Verdict};
 use super::turn::{Awaited, Echo, Job, Phase, Turn};
@@ -106,6 +107,9 @@ impl Device {
         };
         self.counts.foreign += u64::from(foreign);
         let Some(turn) = self.exchange.end() else { return };
+        if ending != Err(Ending::BadChecksum) && self.is_late(&turn, ending.is_err(), now) {
+            return self.say_again(turn, now, out);
+        }
         match ending {
             Ok(payload) => self.answered(turn, &payload, now, out),
             Err(ending) => self.conclude(turn, ending, now),
@@ -180,10 +184,16 @@ impl Device {
                 Verdict::Foreign => self.counts.foreign += 1,
                 Verdict::Refused => {
                     let Some(turn) = self.exchange.end() else { return };
+                    if self.is_late(&turn, false, now) {
+                        return self.say_again(turn, now, out);
+                    }
                     return self.conclude(turn, Ending::Refused, now);
                 }
                 Verdict::Taken(found) => {
                     let Some(mut turn) = self.exchange.end() else { return };
+                    if self.is_late(&turn, false, now) {
+                        return self.say_again(turn, now, out);
+                    }
                     turn.found.extend(found);
                     turn.reply = frame;
                     turn.is_fresh = false;
@@ -191,6 +201,26 @@ impl Device {
                 }
             }
         }
+    }
+
+    /// Whether the answer that ends this turn's wait may be a late one to something else.
+    fn is_late(&mut self, turn: &Turn, is_exception: bool, now: Now) -> bool {
+        let member = turn.member().and_then(|member| self.bus.members.get_mut(member));
+        // In a dialogue the first answer has shown that its device is in step.
+        let may_be = turn.step == 0 || turn.is_command();
+        member.is_some_and(|it| it.doubt.is_late(&turn.asked(), is_exception, now.mono)) && may_be
+    }
+
+    /// Says the step of a turn again, whose answer is not believed.
+    fn say_again(&mut self, mut turn: Turn, now: Now, out: &mut Vec<Publication>) {
+        self.counts.foreign += 1;
+        if turn.doubted == MOST_IN_A_ROW {
+            // Too slow to be told from late answers.
+            return self.conclude(turn, Ending::NoAnswer, now);
+        }
+        turn.doubted += 1;
+        turn.phase = Phase::Pause;
+        self.go_on(turn, now, out);
     }
 
     /// What a frame is to the turn that waits.
@@ -389,8 +419,15 @@ impl Device {
 
     /// A turn has ended.
     pub(super) fn conclude(&mut self, turn: Turn, ending: Ending, now: Now) {
+        let is_unanswered = ending == Ending::NoAnswer && turn.has_asked;
+        if is_unanswered && let Some(member) = turn.member() {
+            self.bus.unanswered(member, turn.asked(), turn.written);
+        }
         match turn.job {
             Job::Command(command) => {
+                if is_unanswered {
+                    self.bus.rest(command.plan.member(), now.mono);
+                }
                 self.exchange.keep_silent(turn.written + command.pause);
                 self.conclude_command(*command, turn.not_taken, turn.has_asked, &ending, now);
             }
@@ -411,12 +448,12 @@ impl Device {
         ending: &Ending,
         now: Now,
     ) {
-        let (member, then) = match &command.plan {
-            Plan::Nothing => (None, None),
-            Plan::Reply { member, then, .. } => (Some(*member), then.clone()),
-            Plan::Poll { member, then } => (Some(*member), Some(then.clone())),
-            Plan::Register { member, .. } => (Some(*member), None),
+        let then = match &command.plan {
+            Plan::Nothing | Plan::Register { .. } => None,
+            Plan::Reply { then, .. } => then.clone(),
+            Plan::Poll { then, .. } => Some(then.clone()),
         };
+        let member = command.plan.member();
         let member = member.and_then(|member| self.bus.members.get_mut(member));
         match ending {
             Ending::Answered => {
@@ -436,10 +473,10 @@ impl Device {
                 self.commands.refuse(command, CommandError::Device("refused by the device".into()));
             }
             Ending::BadChecksum | Ending::NoAnswer => {
+                self.yields = Some(now.mono);
                 let most = member.as_ref().map_or(0, |member| member.retries);
                 if command.tries < most {
                     command.tries += 1;
-                    self.yields = true;
                     self.commands.queue.push_front(command);
                 } else {
                     let name = member.map_or_else(String::new, |member| member.name.clone());

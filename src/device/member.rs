@@ -1,6 +1,7 @@
 //! A device that is asked: what for, and how it answers.
 
 use super::bus::Place;
+use super::doubt::{Asked, Doubt};
 use super::exchange::Timing;
 use super::named::NamedCommand;
 use super::poll::{PollSettings, Recurrence};
@@ -81,8 +82,9 @@ pub(super) struct Member {
     misses: u32,
     /// Unanswered requests in a row.
     pub(super) unanswered: u32,
-    /// It is not asked before, because a late answer would be taken for the answer to the next request.
+    /// Until then it is not asked: most late answers come in this time.
     pub(super) rest: Option<Instant>,
+    pub(super) doubt: Doubt,
 }
 
 /// What a device is asked.
@@ -95,6 +97,8 @@ pub(super) struct Poll {
     retries: u8,
     /// Failed tries since the last success or interval.
     tries: u8,
+    /// Whether its device refused to have more read together.
+    pub(super) is_part: bool,
 }
 
 /// What is written and awaited in a poll.
@@ -190,6 +194,7 @@ impl Member {
             misses: 0,
             unanswered: 0,
             rest: None,
+            doubt: Doubt::default(),
         };
         match settings.checksum.map(Checksum::build).transpose() {
             Ok(checksum) => member.checksum = checksum,
@@ -262,6 +267,7 @@ impl Member {
             recurrence: Recurrence::new(interval, settings.align),
             retries: settings.retries.unwrap_or(MemberSettings::RETRIES),
             tries: 0,
+            is_part: false,
         }
     }
 
@@ -286,7 +292,7 @@ impl Member {
     /// The line was opened: everything is due, and the device may be another one.
     pub(super) fn opened(&mut self, now: Instant) {
         self.is_new = self.startup.is_some();
-        self.rest = None;
+        (self.rest, self.unanswered, self.doubt) = (None, 0, Doubt::default());
         for poll in self.polls.iter_mut().chain(&mut self.startup) {
             poll.tries = 0;
             poll.recurrence.start(now);
@@ -296,6 +302,27 @@ impl Member {
     /// Whether it left the last request unanswered, so that asking it may cost a time-out.
     pub(super) fn may_be_dead(&self) -> bool {
         self.unanswered > 0
+    }
+
+    /// It has not answered what it was asked at `at`.
+    pub(super) fn unanswered_request(&mut self, asked: Asked, at: Instant) {
+        self.doubt.unanswered(asked, at, rest(1, self.timeout));
+    }
+
+    /// It is not polled until a late answer to a command is not to be expected any more.
+    pub(super) fn rest_from(&mut self, now: Instant) {
+        self.rest = self.rest.max(Some(now + rest(1, self.timeout)));
+    }
+
+    /// It refused a request that is made in parts from now on, which is no failure.
+    pub(super) fn was_split(&mut self, ending: &Ending, now: Now, round_trip: Option<Duration>) {
+        let status = &mut self.status;
+        status.requests += 1;
+        status.exceptions += 1;
+        status.changes += u64::from(status.last.as_ref() != Some(ending));
+        status.last = Some(ending.clone());
+        (status.answered, status.round_trip) = (Some(now), round_trip.or(status.round_trip));
+        (self.unanswered, self.rest) = (0, None);
     }
 
     /// Takes note of how a request ended.
@@ -412,6 +439,7 @@ impl Poll {
             recurrence,
             retries: self.retries,
             tries: 0,
+            is_part: true,
         }
     }
 }
@@ -508,6 +536,7 @@ fn build_poll(
             recurrence: Recurrence::new(interval(settings, poll.interval), settings.align),
             retries: poll.retries.or(settings.retries).unwrap_or(MemberSettings::RETRIES),
             tries: 0,
+            is_part: false,
         }),
         kind => Err(kind.err().into_iter().flatten().chain(errors).collect()),
     }

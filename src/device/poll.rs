@@ -53,11 +53,13 @@ pub(super) struct Recurrence {
     due: Option<Instant>,
     /// The next time in its phase; `due` is sooner while a failed try is repeated.
     next: Option<Instant>,
+    /// Whether that is a whole multiple on the wall clock.
+    is_aligned: bool,
 }
 
 impl Recurrence {
     pub(super) fn new(interval: Duration, align: bool) -> Recurrence {
-        Recurrence { interval, align, due: None, next: None }
+        Recurrence { interval, align, due: None, next: None, is_aligned: false }
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -70,7 +72,7 @@ impl Recurrence {
 
     /// Its phase begins: it is due now.
     pub(super) fn start(&mut self, now: Instant) {
-        (self.next, self.due) = (Some(now), Some(now));
+        (self.next, self.due, self.is_aligned) = (Some(now), Some(now), false);
     }
 
     /// It is due now, whatever its phase says.
@@ -89,8 +91,19 @@ impl Recurrence {
         {
             let into = since.as_nanos() % self.interval.as_nanos().max(1);
             let into = Duration::from_nanos(u64::try_from(into).unwrap_or_default());
-            next = now.mono + (self.interval - into.min(self.interval));
+            let mut aligned = now.mono + (self.interval - into.min(self.interval));
+            if self.is_aligned {
+                // The two clocks do not run quite alike: this may be the same time again, a bit later.
+                if aligned < next + self.interval / 2 {
+                    aligned += self.interval;
+                }
+                let passed = aligned.saturating_duration_since(next) + self.interval / 2;
+                let turns = passed.as_nanos() / self.interval.as_nanos().max(1);
+                skipped = u64::try_from(turns).unwrap_or(u64::MAX).saturating_sub(1);
+            }
+            (next, self.is_aligned) = (aligned, true);
         } else {
+            self.is_aligned = false;
             next += self.interval;
             if let Some(late) = now.mono.checked_duration_since(next) {
                 let times = late.as_nanos() / self.interval.as_nanos().max(1) + 1;
@@ -146,6 +159,12 @@ mod tests {
         let mut poll = opened(SECOND * 60, true, now);
         poll.done(now);
         assert_eq!(poll.due(), Some(now.mono + SECOND * 53));
+        // The wall clock was set back a little, so that the minute comes once more; then two are missed.
+        let again = Now { mono: now.mono + SECOND * 53, wall: set + SECOND * 52 };
+        assert_eq!(poll.done(again), 0);
+        assert_eq!(poll.due(), Some(again.mono + SECOND * 61));
+        let late = again.after(SECOND * 61 * 3);
+        assert_eq!(poll.done(late), 2);
         let unset = Now { wall: UNIX_EPOCH + SECOND * 7, ..now };
         let mut poll = opened(SECOND * 60, true, unset);
         poll.done(unset);

@@ -2,6 +2,7 @@
 
 use super::bus::Place;
 use super::commands::{PendingCommand, Plan};
+use super::doubt::Asked;
 use crate::codec::frame::Framer;
 use crate::codec::modbus::{Expected, Request};
 use bytes::{Bytes, BytesMut};
@@ -40,6 +41,8 @@ pub(super) struct Turn {
     pub(super) damaged: bool,
     /// What was read back of a register that has another value than the one written.
     pub(super) not_taken: Option<String>,
+    /// How many answers could be late ones to something else, so that the step was said again.
+    pub(super) doubted: u8,
     /// Whether its echo was counted.
     is_noted: bool,
 }
@@ -99,12 +102,30 @@ impl Turn {
             has_asked: false,
             damaged: false,
             not_taken: None,
+            doubted: 0,
             is_noted: false,
         }
     }
 
     pub(super) fn is_command(&self) -> bool {
         matches!(self.job, Job::Command(_))
+    }
+
+    /// The device that it is for.
+    pub(super) fn member(&self) -> Option<usize> {
+        match &self.job {
+            Job::Poll(place) => Some(place.member),
+            Job::Command(command) => command.plan.member(),
+        }
+    }
+
+    /// What was asked in this step.
+    pub(super) fn asked(&self) -> Asked {
+        let expected = match &self.awaited {
+            Awaited::Modbus(expected) => Some(expected.clone()),
+            Awaited::Nothing | Awaited::Frame | Awaited::OwnFrame(_) => None,
+        };
+        Asked { sent: self.sent.clone(), expected }
     }
 
     /// Whether its device answers with the very bytes that were written: Modbus does so to functions 5

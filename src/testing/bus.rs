@@ -36,7 +36,7 @@ pub struct SimulatedBus {
     origin: Option<Instant>,
     /// What the master wrote of a frame that is not complete.
     heard: Vec<u8>,
-    /// When the line fell silent, or will.
+    /// When the last character was complete of those that are not to come any more.
     silent_from: Option<Instant>,
     /// When the master is done with what it wrote.
     written: Option<Instant>,
@@ -131,8 +131,11 @@ impl SimulatedBus {
         }
     }
 
-    /// A request begins, and the silence before it is measured.
+    /// A request begins, and the silence before it is measured. Who is talking at that moment is talked
+    /// over, which is another thing.
     fn begin(&mut self, start: Instant) {
+        let passed = self.line.iter().map(|(at, _)| *at).take_while(|at| *at <= start).last();
+        self.silent_from = self.silent_from.max(passed);
         let Some(silent_from) = self.silent_from else { return };
         let silence = start.saturating_duration_since(silent_from);
         let is_short = silence < self.silence();
@@ -159,12 +162,18 @@ impl SimulatedBus {
 
     /// All slaves hear a request, which ended at `end`.
     fn answer(&mut self, heard: &Heard, request: &[u8], end: Instant) {
-        let mut answers = Vec::new();
+        let (mut answers, silence, character) = (Vec::new(), self.silence(), self.character());
         for slave in &mut self.slaves {
-            slave.hear(heard, request, self.mode, &mut self.chance, &mut answers);
+            let mut own = Vec::new();
+            slave.hear(heard, request, self.mode, &mut self.chance, &mut own);
+            for Answer { after, bytes } in own {
+                // It does one thing after the other.
+                let at = slave.busy_until.max(Some(end + after.max(silence)));
+                slave.busy_until = at.map(|at| at + character * bytes.len() as u32);
+                answers.extend(at.map(|at| (at, bytes)));
+            }
         }
-        for Answer { after, bytes } in answers {
-            let at = end + after.max(self.silence());
+        for (at, bytes) in answers {
             // Slaves that talk at once damage each other.
             let until = at + self.character() * bytes.len() as u32;
             let is_alone = !self.talked_over(at, until);
@@ -181,7 +190,6 @@ impl SimulatedBus {
             let at = start + character * n;
             let place = self.line.partition_point(|(other, _)| *other <= at);
             self.line.insert(place, (at, *byte));
-            self.silent_from = self.silent_from.max(Some(at));
         }
     }
 
@@ -211,6 +219,7 @@ impl Iterator for SimulatedBus {
                 break;
             }
             bytes.push(*byte);
+            self.silent_from = self.silent_from.max(Some(*at));
             self.line.pop_front();
         }
         Some((due, bytes))

@@ -11,6 +11,7 @@ mod support;
 mod architecture;
 mod bounds;
 mod broker;
+mod bus;
 mod client;
 mod config;
 mod conformance;

@@ -63,6 +63,14 @@ impl Expected {
         self.len
     }
 
+    /// Whether an answer, or an exception, that another request awaits would be taken for this one's.
+    pub fn takes_answers_to(&self, other: &Expected, is_exception: bool) -> bool {
+        let is_same =
+            (self.mode, self.unit, self.function) == (other.mode, other.unit, other.function);
+        // Modbus TCP numbers its transactions.
+        self.mode != Mode::Tcp && is_same && (is_exception || self.reply == other.reply)
+    }
+
     /// Looks at the bytes received since the request was written.
     pub fn scan(&self, received: &[u8]) -> Scan {
         self.search(received, false)

@@ -5,7 +5,7 @@ use super::request::Heard;
 use crate::codec::modbus::{Exception, MOST_REGISTERS, Mode, Table, frame};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is wrong with a slave, or with the line to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Slave {
     /// How many requests it has heard.
     pub requests: u64,
     pub(super) is_deaf: bool,
+    /// When the last of what it says is said.
+    pub(super) busy_until: Option<Instant>,
     faults: Vec<(Fault, u32)>,
     values: BTreeMap<(Table, u16), u16>,
     function: Option<Box<Function>>,
@@ -84,6 +86,7 @@ impl Slave {
             is_strict: false,
             requests: 0,
             is_deaf: false,
+            busy_until: None,
             faults: Vec::new(),
             values: BTreeMap::new(),
             function: None,
