@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// request it is the answer. So the first answer after a time-out is believed only if the same was asked
 /// before, or if it cannot be the answer to what was asked before. Otherwise it is asked again at once:
 /// late answers follow each other as the requests did, and between time-outs there is a rest. What
-/// comes more quickly than that is an answer in time.
+/// comes more quickly than that is an answer in time. A device that stalls for longer than the rest and
+/// then answers several requests at once can still be mistaken.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
     /// With the time of each.
