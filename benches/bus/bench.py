@@ -234,7 +234,9 @@ def away(gateway, program, folder, broker):
     broker.process = start(broker.process.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     back = time.monotonic()
     seen = len(subscriber.arrived)
-    time.sleep(8)
+    # The waits between attempts double, so that it may take longer than the bound.
+    subscriber.wait_for(seen + 1, 90)
+    time.sleep(5)
     _, heard, *_ = line.counts()
     arrived = subscriber.arrived[:]
     first = next((at for at, *_ in arrived[seen:]), float("inf")) - back

@@ -138,7 +138,7 @@ pub(super) fn port(
     let routes = PortRoutes { filters, inbox, report: topics.commands(name), subscriptions };
     let task = PortTask {
         name: name.clone(),
-        settings: port.clone(),
+        settings: port.without_devices(),
         device,
         inbox: inbox_end,
         left: None,

@@ -162,6 +162,16 @@ impl Port {
         Span::from_secs(30)
     }
 
+    /// The same without what is asked on the line, which the device has in a form of its own: of a bus with
+    /// hundreds of registers one copy is enough.
+    pub fn without_devices(&self) -> Port {
+        let mut port = self.clone();
+        port.devices.clear();
+        port.registers.clear();
+        port.poll.clear();
+        port
+    }
+
     /// The settings of the device on a port of this name.
     pub fn device<'a>(&'a self, gateway: &'a Name, name: &'a Name) -> DeviceSettings<'a> {
         let names = Names {
