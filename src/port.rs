@@ -2,6 +2,7 @@
 //!
 //! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
 
+pub mod devices;
 mod in_use;
 pub mod line_counts;
 pub mod list;

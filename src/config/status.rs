@@ -6,8 +6,8 @@ use crate::device::mapping::{Slot, Template};
 use crate::mqtt::topic::{Qos, Topic};
 use serde::Deserialize;
 
-/// What the gateway publishes about itself: `online` and `offline` on one topic, and details as
-/// JSON below it.
+/// What the gateway publishes about itself: `online` and `offline` on one topic, details as JSON below
+/// it, and `online` or `offline` of each device that is asked on `devices/{device}` below it.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +26,7 @@ pub struct Status {
     /// Whether the broker retains all of it for later subscribers. Default: true.
     pub retain: bool,
     /// Whether details are published as JSON below the topic: the program, the connection to the
-    /// broker, the ports, and the results of commands. Default: true.
+    /// broker, the ports, the devices that are asked, and what became of commands. Default: true.
     pub details: bool,
 }
 
@@ -37,6 +37,15 @@ impl Status {
         let topic: Topic = fixed.as_text().unwrap_or_default().parse()?;
         if topic.len() > Status::LONGEST {
             return wrong(format!("longer than {} bytes", Status::LONGEST), "shorten it");
+        }
+        Ok(topic)
+    }
+
+    /// Where it is said whether a device answers; details stand below it.
+    pub fn device(status: &str, name: &str) -> Result<Topic, BuildError> {
+        let topic: Topic = format!("{status}/devices/{name}").parse()?;
+        if topic.len() > Status::LONGEST + 512 {
+            return wrong("the name makes too long a topic", "shorten it");
         }
         Ok(topic)
     }

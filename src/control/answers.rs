@@ -7,7 +7,7 @@ use super::{AskError, Control, ask};
 use crate::base::json::line;
 use crate::base::scalar::Name;
 use crate::device::command::CommandError;
-use crate::device::inbound::{Inbound, Receipt};
+use crate::device::inbound::{Inbound, Receipt, Written};
 use crate::gateway::uplink::UplinkRequest;
 use crate::gateway::{self, PortHandle, ReloadError};
 use crate::mqtt::topic::{Topic, TopicFilter};
@@ -34,7 +34,9 @@ pub(super) enum RequestError {
     Ambiguous { name: String, known: Vec<String> },
     #[error("command {0} refused: {1}")]
     Refused(Topic, CommandError),
-    #[error("command {0} was not written within {seconds} s, and will not be if it has not begun", seconds = SEND.as_secs())]
+    #[error("command {0} failed: {why}", why = .1.reason())]
+    Failed(Topic, CommandError),
+    #[error("command {0} was not done within {seconds} s, and will not be written if it has not begun", seconds = SEND.as_secs())]
     Late(Topic),
     #[error("{0}")]
     Filter(#[from] crate::base::log::FilterError),
@@ -129,15 +131,22 @@ async fn send(
         }
     }
     let all = async {
-        let mut written = None;
+        let mut written = None::<Written>;
         while let Some(result) = results.recv().await {
-            written = Some(written.unwrap_or(0) + result?);
+            let Written { bytes, has_answered } = result?;
+            let before = written.unwrap_or(Written { bytes: 0, has_answered: true });
+            let has_answered = has_answered && before.has_answered;
+            written = Some(Written { bytes: before.bytes + bytes, has_answered });
         }
         // A task that panicked never answers.
         written.ok_or(CommandError::Cut)
     };
     match timeout(SEND, all).await {
-        Ok(Ok(bytes)) => Ok(Sent { ok: true, topic: topic.to_string(), bytes }),
+        Ok(Ok(Written { bytes, has_answered })) => {
+            let result = if has_answered { "done" } else { "sent" };
+            Ok(Sent { ok: true, topic: topic.to_string(), bytes, result: result.into() })
+        }
+        Ok(Err(why)) if why.is_late() => Err(RequestError::Failed(topic, why)),
         Ok(Err(why)) => Err(RequestError::Refused(topic, why)),
         Err(_) => Err(RequestError::Late(topic)),
     }

@@ -86,14 +86,14 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "send",
         about: "makes a running gateway write a command to a port, as if it had come from the broker,\n\
-                and says when the device has it.",
+                and says when the device has it, or what it answers.",
         words: &["PORT", "COMMAND", "[PAYLOAD]"],
         flags: &[],
         meaning: "  PORT                name of the port in the configuration\n  \
                   COMMAND             topic of one of its commands, or the end of it: relay for \
                   barn/door/relay/set\n  \
                   PAYLOAD             replaces {payload} [empty]\n",
-        exits: "0 it was written, 1 it was not, 2 wrong usage",
+        exits: "0 it was written, and the device has not refused it; 1 it was not, 2 wrong usage",
         example: "send door relay on",
         run: send,
     },
@@ -214,7 +214,8 @@ fn send(options: &Options) -> Result<ExitCode, CliError> {
     let word = |n| options.word(n).unwrap_or_default();
     let request = Request::Send { port: word(0), command: word(1), payload: word(2) };
     once(options, &request, |sent| {
-        format!("{}: {} bytes written\n", shown(&sent["topic"]), shown(&sent["bytes"]))
+        let done = if sent["result"] == "done" { ", done" } else { "" };
+        format!("{}: {} bytes written{done}\n", shown(&sent["topic"]), shown(&sent["bytes"]))
     })
 }
 

@@ -9,6 +9,7 @@ use crate::gateway::Changes;
 use crate::gateway::status::ProgramReport;
 use crate::gateway::uplink::UplinkReport;
 use crate::mqtt::message::Message as Publish;
+use crate::port::devices::DeviceReport;
 use crate::port::list::Found;
 use crate::port::status::{PortReport, PortState};
 use crate::port::task::monitor::{PortEvent, TimedEvent};
@@ -57,7 +58,16 @@ pub struct Port {
     pub report: PortReport,
     pub heard_ago: Option<f64>,
     pub command_topics: Vec<String>,
+    pub devices: BTreeMap<String, Device>,
     pub values: Vec<Value>,
+}
+
+/// A device on a port that is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    #[serde(flatten)]
+    pub report: DeviceReport,
+    pub answered_ago: Option<f64>,
 }
 
 /// The last value of a topic.
@@ -158,12 +168,14 @@ pub struct Reconnected {
     pub was: String,
 }
 
-/// A command was written in full.
+/// A command was written in full, and its device has not said that anything is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub ok: bool,
     pub topic: String,
     pub bytes: usize,
+    /// `done` if the device has said so, else `sent`.
+    pub result: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +202,7 @@ pub enum Happened {
     Frame(Frame),
     Command(Command),
     Refused { topic: String, reason: String },
+    Failed { topic: String, reason: String },
     State { state: PortState, error: Option<String> },
     End { reason: String },
 }
@@ -273,6 +286,9 @@ impl From<&TimedEvent> for Event {
                 topic: topic.to_string(),
                 bytes: Bytes::new(Direction::Out, bytes, *size),
             }),
+            PortEvent::Refused(topic, why) if why.is_late() => {
+                Happened::Failed { topic: topic.to_string(), reason: why.reason() }
+            }
             PortEvent::Refused(topic, why) => {
                 Happened::Refused { topic: topic.to_string(), reason: why.to_string() }
             }
@@ -385,8 +401,8 @@ mod tests {
             }
             Value::Object(map) => {
                 for (name, value) in map {
-                    // Names of ports and causes.
-                    if name != "meter" && name != "range" {
+                    // Names of ports, devices and causes.
+                    if name != "meter" && name != "range" && name != "house" {
                         key(name);
                     }
                     all_of(value, key);

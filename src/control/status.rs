@@ -1,13 +1,13 @@
 //! The whole status: what the status topics say, and the last value of each topic.
 
-use super::protocol::{Failure, Part, Port, Status, Value};
+use super::protocol::{Device, Failure, Part, Port, Status, Value};
 use super::{AskError, Control, ask};
 use crate::base::clock::{Now, Stamp};
 use crate::base::scalar::Name;
 use crate::device::last_values::LastValue;
 use crate::gateway::PortHandle;
 use crate::gateway::uplink::UplinkRequest;
-use crate::port::status::Snapshot;
+use crate::port::status::{DeviceSnapshot, Snapshot};
 use crate::port::task;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,15 +42,22 @@ pub(super) async fn port(handle: &PortHandle) -> Part<Port> {
         Ok(snapshot) => snapshot,
         Err(why) => return Part::Silent(Failure::new(why)),
     };
-    let Snapshot { report, last_rx, values } = snapshot;
+    let Snapshot { report, last_rx, devices, values } = snapshot;
     let now = Now::read();
     let filters = handle.commands.iter().flat_map(|route| &route.filters);
     Part::Answer(Port {
         report,
         heard_ago: last_rx.map(|then| seconds(now, then)),
         command_topics: filters.map(|filter| filter.as_str().to_owned()).collect(),
+        devices: devices.into_iter().map(|device| of_device(device, now)).collect(),
         values: values.iter().map(|value| last(value, now)).collect(),
     })
+}
+
+fn of_device(device: DeviceSnapshot, now: Now) -> (String, Device) {
+    let DeviceSnapshot { name, report, answered } = device;
+    let answered_ago = answered.map(|then| seconds(now, then));
+    (name, Device { report, answered_ago })
 }
 
 fn last(value: &LastValue, now: Now) -> Value {

@@ -172,13 +172,18 @@ pub enum CommandError {
 
 impl CommandError {
     /// The text of the command's result.
-    pub(super) fn result(&self) -> String {
+    pub fn result(&self) -> String {
         match self {
             CommandError::Device(why) => why.clone(),
-            CommandError::NoAnswer(_) => format!("unknown: {self}"),
+            CommandError::NoAnswer(_) | CommandError::Cut => format!("unknown: {self}"),
             CommandError::NotTaken(_) => format!("not taken: {self}"),
             _ => format!("refused: {self}"),
         }
+    }
+
+    /// Why it was not done, for people who see that it was refused or failed.
+    pub fn reason(&self) -> String {
+        if self.is_late() { self.result() } else { self.to_string() }
     }
 
     /// Whether something was written before it went wrong.

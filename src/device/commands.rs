@@ -104,6 +104,8 @@ pub struct Concluded {
     pub topic: Topic,
     pub receipt: Receipt,
     pub result: Result<Bytes, CommandError>,
+    /// Whether its device said that it is done.
+    pub has_answered: bool,
     /// What is published besides: the result, and the state that was set.
     pub messages: Vec<Message>,
 }
@@ -174,7 +176,7 @@ impl PendingCommand {
     ) -> Concluded {
         let PendingCommand { topic, receipt, bytes, payload, report, .. } = self;
         let messages = report.messages(payload, result.as_ref().map(|_| ()), has_answered);
-        Concluded { topic, receipt, result: result.map(|()| bytes), messages }
+        Concluded { topic, receipt, result: result.map(|()| bytes), has_answered, messages }
     }
 
     /// Why it must not be written any more, unless it has begun.
@@ -222,7 +224,7 @@ impl Commands {
             let report = Report {
                 result: rule.topics.as_ref().map(|topics| topics.result.clone()),
                 state: rule.assumed_state(),
-                respond: respond.clone().filter(|_| rule.topics.is_some()),
+                respond: respond.clone(),
             };
             match made {
                 Ok(((bytes, plan), stale)) if !bytes.is_empty() => {
@@ -243,13 +245,16 @@ impl Commands {
                     let result = made.map(|((bytes, _), _)| bytes);
                     let messages =
                         report.messages(payload.clone(), result.as_ref().map(|_| ()), false);
-                    self.concluded.push(Concluded { topic, receipt, result, messages });
+                    let has_answered = false;
+                    let concluded = Concluded { topic, receipt, result, has_answered, messages };
+                    self.concluded.push(concluded);
                 }
             }
         }
         if !is_wanted {
-            let (receipt, result) = (receipt.share(), Err(CommandError::NoRule));
-            self.concluded.push(Concluded { topic, receipt, result, messages: Vec::new() });
+            let result = Err(CommandError::NoRule);
+            let (receipt, has_answered, messages) = (receipt.share(), false, Vec::new());
+            self.concluded.push(Concluded { topic, receipt, result, has_answered, messages });
         }
         receipt.acknowledge();
         self.expire(now);

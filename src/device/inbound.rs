@@ -36,7 +36,8 @@ pub struct Respond {
 }
 
 impl Respond {
-    pub(super) fn message(self, text: String) -> Message {
+    /// The answer with this text.
+    pub fn message(self, text: String) -> Message {
         let properties = self
             .correlation
             .map(|data| Arc::new(Properties(vec![Property::CorrelationData(data)])));
@@ -54,8 +55,17 @@ pub struct Receipt {
     pub outcome: Option<Outcome>,
 }
 
-/// Where the results of a command message go: bytes written, or why not.
-pub type Outcome = mpsc::Sender<Result<usize, CommandError>>;
+/// Where the results of a command message go.
+pub type Outcome = mpsc::Sender<Result<Written, CommandError>>;
+
+/// A command was written in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// How many bytes.
+    pub bytes: usize,
+    /// Whether its device said that it is done.
+    pub has_answered: bool,
+}
 
 impl Receipt {
     /// One more, for another command of the same message.
@@ -69,7 +79,7 @@ impl Receipt {
     }
 
     /// Tells whoever asked for the command.
-    pub fn tell(&self, result: Result<usize, CommandError>) {
+    pub fn tell(&self, result: Result<Written, CommandError>) {
         if let Some(outcome) = &self.outcome {
             // The channel has room for the results of all commands; its other end may be gone.
             let _ = outcome.try_send(result);

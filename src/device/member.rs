@@ -19,6 +19,7 @@ use crate::device::mapping::{Mapper, Mapping, Names};
 use crate::device::pipeline::Kind;
 use crate::device::settings::{Decode, Framing};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What the settings say of a device that is asked: of the port's only one, or of one under `devices`.
@@ -129,6 +130,19 @@ pub enum Ending {
     NoAnswer,
 }
 
+/// The state of a device that ended so.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Answered => f.write_str("up"),
+            Ending::Exception(exception) => write!(f, "exception {exception}"),
+            Ending::BadChecksum => f.write_str("bad checksum"),
+            Ending::Refused => f.write_str("refused"),
+            Ending::NoAnswer => f.write_str("no answer"),
+        }
+    }
+}
+
 /// How a device is, as far as its answers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberStatus {
@@ -148,7 +162,9 @@ pub struct MemberStatus {
     pub refused: u64,
     /// Polls left out because the bus could not keep up.
     pub skipped: u64,
-    /// Grows with each change of `last` or `online`.
+    /// Whether its line is away for good, so that it cannot answer.
+    pub away: bool,
+    /// Grows with each change of `last`, `online` or `away`.
     pub changes: u64,
 }
 
@@ -293,6 +309,9 @@ impl Member {
     pub(super) fn opened(&mut self, now: Instant) {
         self.is_new = self.startup.is_some();
         (self.rest, self.unanswered, self.doubt) = (None, 0, Doubt::default());
+        if std::mem::take(&mut self.status.away) {
+            self.status.changes += 1;
+        }
         for poll in self.polls.iter_mut().chain(&mut self.startup) {
             poll.tries = 0;
             poll.recurrence.start(now);
@@ -369,8 +388,8 @@ impl Member {
 
     /// The line is away for good: it cannot answer.
     pub(super) fn unreachable(&mut self) {
-        if self.status.online != Some(false) {
-            self.status.online = Some(false);
+        if self.status.online != Some(false) || !self.status.away {
+            (self.status.online, self.status.away) = (Some(false), true);
             self.status.changes += 1;
         }
     }

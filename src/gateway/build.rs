@@ -19,7 +19,6 @@ use crate::outbox::Outbox;
 use crate::outbox::inlet;
 use crate::outbox::journal::{self, Journal};
 use crate::port::settings::Port;
-use crate::port::status::PortTopics;
 use crate::port::task::{self, Inbox, PortTask};
 use std::io;
 use std::time::{Duration, Instant};
@@ -136,6 +135,7 @@ pub(super) fn port(
     });
     let subscriptions = subscriptions.collect();
     let routes = PortRoutes { filters, inbox, report: topics.commands(name), subscriptions };
+    let topics = topics.of_port(name, &device);
     let task = PortTask {
         name: name.clone(),
         settings: port.without_devices(),
@@ -144,7 +144,7 @@ pub(super) fn port(
         left: None,
         requests: asked,
         intake,
-        topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
+        topics,
         interval: config.status_interval().duration(),
         stop: stopped,
     };

@@ -2,10 +2,14 @@
 
 use crate::base::scalar::Name;
 use crate::config::{Config, Status, Switch};
+use crate::device::Device;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::entry::Entry;
+use crate::port::devices::DeviceTopics;
+use crate::port::status::PortTopics;
 use bytes::Bytes;
+use std::str::FromStr;
 
 /// What the gateway says about itself, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +85,23 @@ impl Topics {
     /// What became of each command for a port.
     pub fn commands(&self, port: &Name) -> Topic {
         topic(&format!("{}/ports/{port}/command", self.base))
+    }
+
+    /// Whether a device answers, if that is published. The config check refuses names that make no topic.
+    fn device(&self, name: &str) -> Option<DeviceTopics> {
+        let presence = self.presence.as_ref()?;
+        let availability = Status::device(&self.base, name).ok()?;
+        let details = Topic::from_str(&format!("{availability}/details")).ok();
+        let Presence { qos, retain, .. } = *presence;
+        let details = details.filter(|_| presence.details);
+        Some(DeviceTopics { availability, details, qos, retain })
+    }
+
+    /// All topics of a port.
+    pub fn of_port(&self, port: &Name, device: &Device) -> PortTopics {
+        let of_device = |(name, _): (&str, _)| Some((name.to_owned(), self.device(name)?));
+        let devices = device.members().filter_map(of_device).collect();
+        PortTopics { status: self.port(port), command: self.commands(port), devices }
     }
 }
 

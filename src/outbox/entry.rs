@@ -34,6 +34,11 @@ impl From<Message> for Entry {
 }
 
 impl Entry {
+    /// The same as what a device says, which is published whatever `status` says.
+    pub fn of_device(self, now: Now) -> Entry {
+        Entry { measured: Some(now), ..self }
+    }
+
     /// Whether the message is about the gateway itself.
     pub fn is_about_us(&self) -> bool {
         self.measured.is_none()

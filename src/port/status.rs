@@ -1,5 +1,6 @@
 //! The status of a port and the reports of its commands: the JSON that is published.
 
+use super::devices::{DeviceReport, DeviceTopics};
 use super::line_counts::LineCounts;
 use crate::base::clock::{Now, Stamp};
 use crate::base::json;
@@ -75,6 +76,7 @@ impl PortStatus {
     pub fn report(&self, device: &Device) -> PortReport {
         let pipeline = device.pipeline();
         let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
+        let exchange = device.exchange_counts();
         let time = |at: Now| Stamp(at.wall).to_string();
         PortReport {
             state: self.state,
@@ -95,6 +97,11 @@ impl PortStatus {
             unmappable: counts.unmappable,
             dropped: self.dropped,
             limited: self.limited,
+            exchange: ExchangeReport {
+                stray: exchange.stray,
+                foreign: exchange.foreign,
+                echoes: exchange.echoes,
+            },
             commands: self.commands.clone(),
             error: self.last_error.clone(),
         }
@@ -123,13 +130,27 @@ pub struct PortReport {
     pub unmappable: u64,
     pub dropped: u64,
     pub limited: u64,
+    pub exchange: ExchangeReport,
     pub commands: CommandCounts,
     pub error: Option<String>,
+}
+
+/// What came on the line besides what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeReport {
+    /// Bytes that nobody waited for.
+    pub stray: u64,
+    /// Frames of another device, or of another request, than the one that was awaited.
+    pub foreign: u64,
+    /// Our own bytes that came back.
+    pub echoes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCounts {
     pub sent: u64,
+    /// Written, but the device refused it, did not answer, or has another value.
+    pub failed: u64,
     pub refused: u64,
 }
 
@@ -147,6 +168,8 @@ struct CommandReport<'a> {
 pub struct PortTopics {
     pub status: Topic,
     pub command: Topic,
+    /// Of its devices that are asked, by their names; none if `status` is off.
+    pub devices: BTreeMap<String, DeviceTopics>,
 }
 
 /// What a port answers when it is asked how it is.
@@ -154,7 +177,17 @@ pub struct PortTopics {
 pub struct Snapshot {
     pub report: PortReport,
     pub last_rx: Option<Now>,
+    /// Its devices that are asked.
+    pub devices: Vec<DeviceSnapshot>,
     pub values: Vec<LastValue>,
+}
+
+/// How a device on a port is.
+#[derive(Clone, Debug)]
+pub struct DeviceSnapshot {
+    pub name: String,
+    pub report: DeviceReport,
+    pub answered: Option<Now>,
 }
 
 /// The report of what became of `count` commands, the last of which had this topic.
@@ -172,7 +205,7 @@ pub fn command_report(
             Err(why) if why.is_late() => "failed",
             Err(_) => "refused",
         },
-        reason: outcome.err().map(ToString::to_string),
+        reason: outcome.err().map(CommandError::reason),
         count,
         time: Stamp(now.wall).to_string(),
     };

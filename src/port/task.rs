@@ -1,6 +1,7 @@
 //! The task of one port: it opens the port, moves bytes between it and its device, and opens it again
 //! when it went away.
 
+mod availability;
 mod complaints;
 mod inbox;
 mod leftover;
@@ -119,15 +120,18 @@ struct ActivePort {
 
 impl ActivePort {
     fn new(mut task: PortTask, now: Now) -> ActivePort {
-        let (inbox, unwritten) = match task.left.take() {
-            Some(left) => (left.inbox, Some(left.unwritten)),
-            None => (task.inbox, None),
+        let (inbox, unwritten, farewell) = match task.left.take() {
+            Some(left) => (left.inbox, Some(left.unwritten), left.farewell),
+            None => (task.inbox, None, Vec::new()),
         };
         task.device.coming(unwritten, now.mono);
         let (settings, intake) = (task.settings, task.intake);
         let rate_limit = settings.rate_limit;
+        let mut reporter =
+            Reporter::new(task.name, task.topics, intake, task.interval, rate_limit, now);
+        reporter.bid_farewell(farewell);
         ActivePort {
-            reporter: Reporter::new(task.name, task.topics, intake, task.interval, rate_limit, now),
+            reporter,
             device: task.device,
             inbox,
             requests: task.requests,
@@ -313,6 +317,7 @@ impl ActivePort {
         let unwritten = self.device.stop();
         self.reporter.settle(&mut self.device, &mut Vec::new(), now);
         self.reporter.stopped(&self.device, now);
-        self.reporter.leave(self.inbox, unwritten)
+        let farewell = self.reporter.farewell(&self.device, now);
+        self.reporter.leave(self.inbox, unwritten, farewell)
     }
 }

@@ -19,7 +19,7 @@ use tty2mqtt::testing::device::inbound::{Inbound, Receipt};
 use tty2mqtt::testing::gateway::topics::Topics;
 use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::line_counts::LineCounts;
-use tty2mqtt::testing::port::status::{PortState, PortTopics};
+use tty2mqtt::testing::port::status::PortState;
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
 use tty2mqtt::testing::port::task::{self, Inbox, Leftover, PortTask};
 use tty2mqtt::testing::port::{LinkKind, Opened};
@@ -101,15 +101,16 @@ fn parts_of(text: &str) -> Parts {
     let (asks, asked) = mpsc::channel(task::REQUESTS);
     let (stop, stopped) = watch::channel(());
     let topics = Topics::of(&config.gateway);
+    let device = Device::build(&port.device(&config.gateway, name)).unwrap();
     let task = PortTask {
         name: name.clone(),
         settings: port.clone(),
-        device: Device::build(&port.device(&config.gateway, name)).unwrap(),
+        topics: topics.of_port(name, &device),
+        device,
         inbox: end,
         left: None,
         requests: asked,
         intake,
-        topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
         interval: Duration::from_secs(3600),
         stop: stopped,
     };

@@ -18,7 +18,6 @@ use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::port::LinkKind;
 use tty2mqtt::testing::port::settings::Port;
 use tty2mqtt::testing::port::settings::Usb;
-use tty2mqtt::testing::port::status::PortTopics;
 use tty2mqtt::testing::port::task::{self, PortTask};
 use tty2mqtt::testing::port::{OpenError, Stream, list, open, usb};
 use tty2mqtt::testing::pty::Pty;
@@ -249,15 +248,16 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
     let local = LocalSet::new();
     let topics = Topics::of(&config.gateway);
     for (name, port) in &config.ports {
+        let device = Device::build(&port.device(&config.gateway, name)).unwrap();
         let task = PortTask {
             name: name.clone(),
             settings: port.clone(),
-            device: Device::build(&port.device(&config.gateway, name)).unwrap(),
+            topics: topics.of_port(name, &device),
+            device,
             inbox: task::inbox().1,
             left: None,
             requests: mpsc::channel(task::REQUESTS).1,
             intake: intake.clone(),
-            topics: PortTopics { status: topics.port(name), command: topics.commands(name) },
             interval: Duration::from_secs(60),
             stop: stop.clone(),
         };

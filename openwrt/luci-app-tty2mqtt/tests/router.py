@@ -44,6 +44,16 @@ def until(condition, what):
     raise AssertionError(f"never: {what}")
 
 
+def crc(frame):
+    """Modbus's, low byte first."""
+    value = 0xFFFF
+    for byte in frame:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return value.to_bytes(2, "little")
+
+
 class Device:
     """A device on a PTY."""
 
@@ -51,6 +61,7 @@ class Device:
         self.master, slave = os.openpty()
         tty.setraw(slave)
         self.path = path
+        self.closed = threading.Event()
         path.symlink_to(os.ttyname(slave))
         # The gateway takes no port that somebody else has open.
         os.close(slave)
@@ -66,7 +77,38 @@ class Device:
             assert ready, f"heard {heard}, not {wanted}"
             heard += os.read(self.master, 4096)
 
+    def answers_modbus(self, unit):
+        """A Modbus slave from now on, in which all registers are 1000 until they are written."""
+        registers = {}
+
+        def answer(pdu):
+            at = pdu[1:3]
+            if pdu[0] == 6:
+                registers[at] = pdu[3:5]
+                return pdu
+            return pdu[:1] + bytes([2]) + registers.get(at, b"\x03\xe8")
+
+        def serve():
+            heard = b""
+            while True:
+                try:
+                    heard += os.read(self.master, 256)
+                except OSError:
+                    # Nobody has the other end open, or this one is closed.
+                    if self.closed.wait(0.02):
+                        return
+                    continue
+                # Requests to read one register and to write one are 8 bytes.
+                while len(heard) >= 8:
+                    request, heard = heard[:8], heard[8:]
+                    if request[0] == unit:
+                        frame = request[:1] + answer(request[1:6])
+                        os.write(self.master, frame + crc(frame))
+
+        threading.Thread(target=serve, daemon=True).start()
+
     def close(self):
+        self.closed.set()
         os.close(self.master)
 
 
@@ -123,6 +165,7 @@ class Router:
         self.start_gateway()
 
     def write(self, config):
+        self.text = config
         for path in re.findall(r"DEV/(\w+)", config):
             if path not in self.devices:
                 self.devices[path] = Device(self.at / path)

@@ -58,6 +58,44 @@ def test_status_shows_link_ports_and_values(router, look):
     )
 
 
+def test_devices_of_a_bus_show_whether_they_answer(router, look):
+    bus = """\
+  bus:
+    path: DEV/bus
+    line: 19200 8N1
+    interval: 200ms
+    timeout: 50ms
+    misses: 1
+    devices:
+      pump: {address: 3, registers: {speed: {holding: 7, type: u16, write: {min: 0, max: 90}}}}
+      tank: {address: 4, registers: {level: {input: 1, type: u16}}}
+"""
+    router.write(router.text + bus)
+    router.devices["bus"].answers_modbus(3)
+    router.stop_gateway()
+    router.start_gateway()
+    router.ready()
+    page = look("status")
+    page.says("online", "[data-device=pump]")
+    page.says("answered 0 s ago", "[data-device=pump]")
+    page.says("no answer", "[data-device=tank]")
+    page.says("no answer yet", "[data-device=tank]")
+    page.wait(row("barn/pump/speed") + "?.innerText.includes('1000')")
+    page.click("Send a command…")
+    pump = page.js("[...document.querySelectorAll('#tty2mqtt-command option')].find((o) => o.innerText.includes('pump')).value")
+    page.enter("#tty2mqtt-command", pump)
+    page.enter("#tty2mqtt-payload", "91")
+    page.click("Send", ".modal")
+    page.says("refused", ".modal")
+    page.enter("#tty2mqtt-payload", "42")
+    page.click("Send", ".modal")
+    page.says("Done by bus", ".modal")
+    page.click("Close", ".modal")
+    page.wait(row("barn/pump/speed") + "?.innerText.includes('42')")
+    fits(page)
+    shot(page, "devices")
+
+
 def test_what_a_device_says_stays_text(router, look):
     router.devices["door"].says(b"\n")
     status, monitor = look("status"), look("monitor", more="&port=door")

@@ -49,6 +49,7 @@ fn lines(event: &Value, hex: bool) -> String {
         }
         "command" => writeln!(out, "{time} -> {topic} ({size} bytes): {bytes}"),
         "refused" => writeln!(out, "{time} -x {topic} refused: {}", of("reason")),
+        "failed" => writeln!(out, "{time} -x {topic} failed: {}", of("reason")),
         "state" => {
             let error = event["error"].as_str().filter(|_| event["state"] != "open");
             let error = error.map_or_else(String::new, |error| format!(": {}", plain(error)));

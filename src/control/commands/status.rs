@@ -53,6 +53,7 @@ fn screen(status: &Value) -> String {
     let ports = status["ports"].as_object().unwrap_or(&nothing);
     broker(&mut out, &status["broker"]);
     port_rows(&mut out, ports);
+    device_rows(&mut out, ports);
     value_rows(&mut out, ports);
     out
 }
@@ -124,12 +125,55 @@ fn port_rows(out: &mut String, ports: &Map<String, Value>) {
     out.extend(errors);
 }
 
+/// The devices that are asked.
+fn device_rows(out: &mut String, ports: &Map<String, Value>) {
+    let head = ["DEVICE", "PORT", "STATE", "LAST ANSWER", "ROUND TRIP", "ANSWERS", "FAILED"];
+    let mut rows = vec![head.map(String::from)];
+    for (port_name, port) in ports {
+        for (name, device) in port["devices"].as_object().into_iter().flatten() {
+            let word = match device["online"].as_bool() {
+                Some(true) => "online",
+                Some(false) => "offline",
+                None => "unknown",
+            };
+            let state = match device["state"].as_str() {
+                Some("up") | None => word.to_owned(),
+                Some(state) => format!("{word}, {}", plain(state)),
+            };
+            let errors = device["errors"].as_object().into_iter().flatten();
+            let errors = errors.map(|(cause, count)| (cause.as_str(), count));
+            let failed = counts(errors.chain([("skipped", &device["skipped"])]));
+            rows.push([
+                plain(name),
+                plain(port_name),
+                state,
+                match &device["answered_ago"] {
+                    Value::Null => "never".into(),
+                    ago => time(ago) + " ago",
+                },
+                match &device["round_trip_ms"] {
+                    Value::Null => "-".into(),
+                    round_trip => shown(round_trip) + " ms",
+                },
+                format!("{} of {}", shown(&device["answers"]), shown(&device["requests"])),
+                if failed.is_empty() { "none".into() } else { failed },
+            ]);
+        }
+    }
+    if rows.len() > 1 {
+        out.push('\n');
+        table(out, &rows);
+    }
+}
+
 /// Everything that a port has lost, by cause.
 fn trouble(port: &Value) -> String {
     let all = |counts: &'static str| port[counts].as_object().into_iter().flatten();
     let by_cause = all("bad").chain(all("refused")).map(|(cause, count)| (cause.as_str(), count));
     let more = ["skipped", "unmatched", "unmappable", "dropped", "limited"];
-    let words = counts(by_cause.chain(more.map(|cause| (cause, &port[cause]))));
+    let exchange = ["stray", "foreign"].map(|cause| (cause, &port["exchange"][cause]));
+    let more = more.map(|cause| (cause, &port[cause])).into_iter().chain(exchange);
+    let words = counts(by_cause.chain(more));
     if words.is_empty() { "none".into() } else { words }
 }
 
@@ -210,6 +254,11 @@ mod tests {
         for (name, parts) in port_parts {
             let mut port = port.clone();
             clear(&mut port);
+            let device = port["devices"]["house"].take();
+            port["devices"] = json!({});
+            if let Some(devices) = parts["devices"].as_object() {
+                devices.keys().for_each(|name| port["devices"][name] = device.clone());
+            }
             merge(&mut port, parts);
             base["ports"][*name] = port;
         }
@@ -247,6 +296,12 @@ mod tests {
             "bad": {"checksum": 2, "cut": 0}, "refused": {"range": 1}, "dropped": 0, "error": "old",
             "values": [value("barn/weather/t", "payload", "21.50", Some("°C"), 61.0),
                 value("barn/weather/x", "hex", "ff", None, 0.2)]});
+        let bus = json!({"state": "open", "device": "/dev/ttyS1", "frames": 0, "heard_ago": 0.1, "error": null,
+            "exchange": {"stray": 0, "foreign": 2},
+            "devices": {
+                "house": {"online": true, "state": "up", "answered_ago": 0.1, "round_trip_ms": 41, "requests": 9, "answers": 9},
+                "pump": {"online": false, "state": "no answer", "answered_ago": null, "round_trip_ms": null, "requests": 4,
+                    "errors": {"no_answer": 4}, "skipped": 2}}});
         let gone = json!({"state": "away", "device": null, "frames": 0, "heard_ago": null, "error": "no such file"});
         let expected = "\
 barn · tty2mqtt 0.1.0 · up 3 h 12 min · process 812
@@ -257,15 +312,20 @@ outbox   1 messages wait, 180 bytes; 5 sent, 4 acknowledged
 LOST     3 dropped
 
 PORT     STATE  DEVICE        FRAMES  LAST BYTE  BAD AND LOST
+bus      open   /dev/ttyS1    0       0 s ago    2 foreign
 weather  open   /dev/ttyUSB0  7       1 s ago    2 checksum, 1 range
 yard     away   -             0       never      none
 yard: no such file
+
+DEVICE  PORT  STATE               LAST ANSWER  ROUND TRIP  ANSWERS  FAILED
+house   bus   online              0 s ago      41 ms       9 of 9   none
+pump    bus   offline, no answer  never        -           0 of 4   4 no_answer, 2 skipped
 
 TOPIC           LAST VALUE  AGE
 barn/weather/t  21.50 °C    1 min 1 s
 barn/weather/x  hex:ff      0 s
 ";
-        let status = status(parts, &[("weather", weather), ("yard", gone)]);
+        let status = status(parts, &[("bus", bus), ("weather", weather), ("yard", gone)]);
         assert_eq!(screen(&json!(status)), expected);
     }
 

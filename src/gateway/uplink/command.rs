@@ -7,6 +7,7 @@ use crate::device::inbound::{AckGuard, Inbound, Receipt, Respond};
 use crate::mqtt::packet::{Properties, Reason};
 use crate::mqtt::session::{AckToken, Received};
 use crate::mqtt::topic::{Topic, TopicFilter};
+use crate::outbox::entry::Entry;
 use crate::port::status::command_report;
 use crate::port::task::{Inbox, OfferError};
 use std::time::Duration;
@@ -58,19 +59,30 @@ impl UplinkTask {
                 respond: respond.clone(),
                 receipt: receipt.share(),
             };
-            if let Err(OfferError::Closed(inbound)) = route.inbox.offer(inbound) {
-                // Ports end before this task does.
-                let Inbound { topic, receipt, .. } = *inbound;
-                if config.broker_keeps && receipt.ack.is_some() {
+            let answer = |why: CommandError| {
+                let answer = respond.clone().map(|respond| respond.message(why.result()));
+                answer.map(Entry::from)
+            };
+            let inbound = match route.inbox.offer(inbound) {
+                Ok(()) => continue,
+                Err(OfferError::Full) => {
+                    answer(CommandError::QueueFull).map(|entry| self.outbox.push(entry));
                     continue;
                 }
-                tracing::warn!("command {topic} refused: {}", CommandError::Ending);
-                let refused = Err(&CommandError::Ending);
-                let report = command_report(&route.report, topic.as_str(), refused, 1, now);
-                let report = config.topics.admit(report);
-                report.map(|report| self.outbox.push(report));
-                receipt.acknowledge();
+                Err(OfferError::Closed(inbound)) => inbound,
+            };
+            // Ports end before this task does.
+            let Inbound { topic, receipt, .. } = *inbound;
+            if config.broker_keeps && receipt.ack.is_some() {
+                continue;
             }
+            tracing::warn!("command {topic} refused: {}", CommandError::Ending);
+            let refused = Err(&CommandError::Ending);
+            let report = command_report(&route.report, topic.as_str(), refused, 1, now);
+            let report = config.topics.admit(report);
+            report.map(|report| self.outbox.push(report));
+            answer(CommandError::Ending).map(|entry| self.outbox.push(entry));
+            receipt.acknowledge();
         }
         receipt.acknowledge();
     }

@@ -6,8 +6,9 @@ use super::refused::{RefusalReport, RefusedCommands};
 use crate::base::clock::Now;
 use crate::base::scalar::Name;
 use crate::device::command::CommandError;
-use crate::device::inbound::Receipt;
-use crate::device::{Topic, Unwritten};
+use crate::device::inbound::{Inbound, Receipt};
+use crate::device::{Message, Topic, Unwritten};
+use crate::outbox::entry::Entry;
 use crate::outbox::inlet;
 use crate::port::status::command_report;
 
@@ -18,8 +19,12 @@ pub struct Leftover {
     pub(super) unwritten: Unwritten,
     pub(super) name: Name,
     pub(super) command_topic: Topic,
+    pub(super) farewell: Farewell,
     pub(super) intake: inlet::Sender,
 }
+
+/// What is published of each device once nobody asks it any more, with the topic of its availability.
+pub(super) type Farewell = Vec<(Topic, Vec<Entry>)>;
 
 impl Leftover {
     /// Refuses them all: the port is not in the configuration any more.
@@ -34,29 +39,35 @@ impl Leftover {
     }
 
     fn settle(self, why: &CommandError, broker_keeps: bool) {
-        let mut waiting: Vec<(Topic, Receipt)> = Vec::new();
+        let mut waiting: Vec<(Topic, Receipt, Vec<Message>)> = Vec::new();
         let unwritten = self.unwritten.refuse(why);
-        waiting.extend(unwritten.into_iter().map(|it| (it.topic, it.receipt)));
+        waiting.extend(unwritten.into_iter().map(|it| (it.topic, it.receipt, it.messages)));
         let mut overflow = None;
         for item in self.inbox.drain() {
             match item {
-                InboxItem::Message(inbound) => waiting.push((inbound.topic, inbound.receipt)),
+                InboxItem::Message(Inbound { topic, receipt, respond, .. }) => {
+                    let answer = respond.map(|respond| respond.message(why.result()));
+                    waiting.push((topic, receipt, answer.into_iter().collect()));
+                }
                 InboxItem::Overflow(topic, count) => {
                     overflow = Some(RefusalReport { topic, why: CommandError::QueueFull, count });
                 }
             }
         }
         let count = waiting.len();
-        waiting.retain(|(_, receipt)| !broker_keeps || receipt.ack.is_none());
+        waiting.retain(|(_, receipt, _)| !broker_keeps || receipt.ack.is_none());
         let kept = count - waiting.len();
-        let refuse = |(topic, receipt): (Topic, Receipt)| {
+        let now = Now::read();
+        let mut told: Vec<Entry> = self.farewell.into_iter().flat_map(|(_, all)| all).collect();
+        let mut refuse = |(topic, receipt, results): (Topic, Receipt, Vec<Message>)| {
+            told.extend(results.into_iter().map(|result| Entry::from(result).of_device(now)));
             receipt.tell(Err(why.clone()));
             receipt.acknowledge();
             RefusalReport { topic, why: why.clone(), count: 1 }
         };
-        let (now, mut refusals) = (Now::read(), RefusedCommands::default());
+        let mut refusals = RefusedCommands::default();
         let (mut reports, mut refused) = (Vec::new(), 0);
-        for report in waiting.into_iter().map(refuse).chain(overflow) {
+        for report in waiting.into_iter().map(&mut refuse).chain(overflow) {
             refused += report.count;
             reports.extend(refusals.refused(report, now.mono).1);
         }
@@ -66,6 +77,7 @@ impl Leftover {
             command_report(&self.command_topic, it.topic.as_str(), refused, it.count, now)
         };
         // What the MQTT task does not take now is lost; the log has the number.
+        let _ = self.intake.offer(told);
         let _ = self.intake.offer(reports.iter().map(message).collect());
         if refused > 0 {
             tracing::warn!("port {}: {refused} commands refused: {why}", self.name);

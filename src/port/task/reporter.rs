@@ -1,9 +1,10 @@
 //! What a port reports: its messages, its status and the fate of commands, to the outbox, the log and
 //! subscribers.
 
+use super::availability::{Availability, Line};
 use super::complaints::Complaints;
 use super::inbox::InboxEnd;
-use super::leftover::Leftover;
+use super::leftover::{Farewell, Leftover};
 use super::monitor::{PortEvent, Subscriber, Subscribers};
 use super::refused::{RefusalReport, RefusedCommands};
 use super::retry;
@@ -12,10 +13,14 @@ use crate::base::clock::Now;
 use crate::base::log::lasting::Again;
 use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
+use crate::device::inbound::Written;
 use crate::device::{Concluded, Device, Publication, Topic, Unwritten};
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet::{self, Full};
-use crate::port::status::{PortState, PortStatus, PortTopics, Snapshot, command_report};
+use crate::port::devices::DeviceReport;
+use crate::port::status::{
+    DeviceSnapshot, PortState, PortStatus, PortTopics, Snapshot, command_report,
+};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -31,19 +36,21 @@ pub(super) struct Reporter {
     bucket: Option<Bucket>,
     refusals: RefusedCommands,
     complaints: Complaints,
+    availability: Availability,
     pub(super) subscribers: Subscribers,
 }
 
 impl Reporter {
     pub(super) fn new(
         name: Name,
-        topics: PortTopics,
+        mut topics: PortTopics,
         intake: inlet::Sender,
         interval: Duration,
         rate_limit: Option<NonZeroU32>,
         now: Now,
     ) -> Reporter {
         Reporter {
+            availability: Availability::new(std::mem::take(&mut topics.devices)),
             name,
             topics,
             intake,
@@ -81,6 +88,14 @@ impl Reporter {
         for notice in device.notices() {
             tracing::warn!("port {}: {notice}", self.name);
         }
+        let (entries, lines) = self.availability.changes(device, now);
+        self.pass_on(entries);
+        for line in lines {
+            match line {
+                Line::Warn(line) => tracing::warn!("port {}: {line}", self.name),
+                Line::Info(line) => tracing::info!("port {}: {line}", self.name),
+            }
+        }
         // Refused readings, bad frames and drops.
         let bad = device.pipeline().frame_counts().bad.total();
         let lost = self.status.dropped + self.status.limited;
@@ -92,21 +107,24 @@ impl Reporter {
 
     /// When [`Reporter::tick`] or [`Reporter::settle`] has something to report.
     pub(super) fn deadline(&self) -> Instant {
-        self.refusals.deadline().map_or(self.next_status, |due| due.min(self.next_status))
+        let held = [self.refusals.deadline(), self.availability.deadline()];
+        held.into_iter().flatten().fold(self.next_status, Instant::min)
     }
 
     /// Publishes the status when that is due.
     pub(super) fn tick(&mut self, device: &Device, now: Now) {
         if self.next_status <= now.mono {
             self.publish_status(device, now);
+            self.pass_on(self.availability.all(device, now));
         }
     }
 
     /// Reports what became of a command. It is acknowledged to the broker last.
     fn conclude(&mut self, concluded: Concluded, now: Now) {
-        let Concluded { topic, receipt, result, messages } = concluded;
-        self.pass_on(messages.into_iter().map(Entry::from).collect());
-        receipt.tell(result.as_ref().map(bytes::Bytes::len).map_err(Clone::clone));
+        let Concluded { topic, receipt, result, has_answered, messages } = concluded;
+        self.pass_on(messages.into_iter().map(|it| Entry::from(it).of_device(now)).collect());
+        let written = result.as_ref().map(|bytes| Written { bytes: bytes.len(), has_answered });
+        receipt.tell(written.map_err(Clone::clone));
         match result {
             Ok(bytes) => {
                 self.status.commands.sent += 1;
@@ -126,13 +144,18 @@ impl Reporter {
     }
 
     fn refused(&mut self, report: RefusalReport, now: Now) {
-        self.status.commands.refused += u64::from(report.count);
-        let RefusalReport { topic, why, .. } = &report;
+        let RefusalReport { topic, why, count } = &report;
+        let is_late = why.is_late();
+        let counts = &mut self.status.commands;
+        let counted = if is_late { &mut counts.failed } else { &mut counts.refused };
+        *counted += u64::from(*count);
         self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
         let (topic, why) = (topic.clone(), why.clone());
         let (again, report) = self.refusals.refused(report, now.mono);
         if let Some(again) = again {
-            tracing::warn!("port {}: command {topic} refused: {why}{again}", self.name);
+            let failed = if is_late { "failed" } else { "refused" };
+            let (name, why) = (&self.name, why.reason());
+            tracing::warn!("port {name}: command {topic} {failed}: {why}{again}");
         }
         if let Some(report) = report {
             self.report(&report, now);
@@ -146,8 +169,17 @@ impl Reporter {
     }
 
     pub(super) fn snapshot(&self, device: &Device) -> Snapshot {
-        let values = device.pipeline().last_values().to_vec();
-        Snapshot { report: self.status.report(device), last_rx: self.status.last_rx, values }
+        let devices = device.members().map(|(name, status)| DeviceSnapshot {
+            name: name.to_owned(),
+            report: DeviceReport::of(status),
+            answered: status.answered,
+        });
+        Snapshot {
+            report: self.status.report(device),
+            last_rx: self.status.last_rx,
+            devices: devices.collect(),
+            values: device.pipeline().last_values().to_vec(),
+        }
     }
 
     pub(super) fn subscribe(&mut self, subscriber: Subscriber, device: &mut Device) {
@@ -251,9 +283,26 @@ impl Reporter {
     }
 
     /// What is left for the next task of the port, or to be refused.
-    pub(super) fn leave(self, inbox: InboxEnd, unwritten: Unwritten) -> Leftover {
+    pub(super) fn leave(
+        self,
+        inbox: InboxEnd,
+        unwritten: Unwritten,
+        farewell: Farewell,
+    ) -> Leftover {
         let Reporter { name, topics, intake, .. } = self;
-        Leftover { inbox, unwritten, name, command_topic: topics.command, intake }
+        Leftover { inbox, unwritten, name, command_topic: topics.command, farewell, intake }
+    }
+
+    /// What is to be said of its devices when no other task goes on with them.
+    pub(super) fn farewell(&self, device: &Device, now: Now) -> Farewell {
+        self.availability.farewell(device, now)
+    }
+
+    /// Says it of those of an earlier task that this one does not know.
+    pub(super) fn bid_farewell(&mut self, earlier: Farewell) {
+        let gone = earlier.into_iter().filter(|(topic, _)| !self.availability.has(topic));
+        let entries = gone.flat_map(|(_, entries)| entries).collect();
+        self.pass_on(entries);
     }
 }
 

@@ -72,6 +72,12 @@ return baseclass.extend({
 		return this.badge(this.portKinds[port.state] || 'bad', port.state || _('no answer'));
 	},
 
+	/* What a device last did is said only where it is not well. */
+	deviceBadge(device) {
+		return device.state == 'up' ? this.badge('good', _('online'))
+			: this.badge(device.online ? 'poor' : device.online == null ? 'off' : 'bad', device.state || _('no answer'));
+	},
+
 	brokerBadge(broker) {
 		return this.badge(broker.connected ? 'good' : 'bad', String(broker.state || _('no answer')).replace(/ *\(.*/, ''));
 	},

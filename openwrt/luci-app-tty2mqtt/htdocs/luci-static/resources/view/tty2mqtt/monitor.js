@@ -156,7 +156,7 @@ return view.extend({
 	head(event) {
 		const words = {
 			read: _('bytes read: %d'), write: _('bytes written: %d'), frame: _('frame of %d bytes'), command: _('command, %d bytes'),
-			refused: _('command refused'), state: _('port is %s').format(event.state), end: _('end')
+			refused: _('command refused'), failed: _('command failed'), state: _('port is %s').format(event.state), end: _('end')
 		};
 		const said = [ E('strong', [ gateway.text((words[event.event] || event.event).format(event.size)) ]) ];
 

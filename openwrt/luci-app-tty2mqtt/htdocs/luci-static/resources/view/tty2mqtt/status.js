@@ -19,10 +19,23 @@ function troubles(port) {
 	for (const key of [ 'skipped', 'unmatched', 'unmappable', 'dropped', 'limited' ])
 		causes[key] = port[key];
 
-	if (port.commands)
-		causes['commands refused'] = port.commands.refused;
+	for (const key of [ 'stray', 'foreign' ])
+		causes[key] = port.exchange?.[key];
+
+	for (const key of [ 'failed', 'refused' ])
+		causes['commands ' + key] = port.commands?.[key];
 
 	return Object.entries(causes).filter(([ , count ]) => count > 0);
+}
+
+/* Requests to a device that failed, and its polls that were left out. */
+function failures(device) {
+	return Object.entries(Object.assign({ skipped: device.skipped }, device.errors)).filter(([ , count ]) => count > 0);
+}
+
+function counts(list) {
+	return list.map(([ cause, count ]) =>
+		E('li', [ gateway.text(cause.replace(/_/g, ' ')), ': ', '%d'.format(count) ]));
 }
 
 function ago(seconds) {
@@ -244,11 +257,26 @@ return view.extend({
 				E('p', { 'class': 'device' }, [ gateway.text(port.device || _('no device')) ]),
 				E('p', [ rate(bytes, _('bytes/s')), ' · ', rate(frames, _('frames/s')) ]),
 				E('p', [ port.heard_ago == null ? _('nothing heard yet') : _('last byte %s ago').format(ago(port.heard_ago)) ]),
-				E('ul', { 'class': 'troubles' }, trouble.map(([ cause, count ]) =>
-					E('li', [ gateway.text(cause.replace(/_/g, ' ')), ': ', '%d'.format(count) ]))),
+				E('ul', { 'class': 'troubles' }, counts(trouble)),
+				E('ul', { 'class': 'devices' }, Object.keys(port.devices || {}).sort().map((of) => this.device(of, port.devices[of]))),
 				(port.error && port.state != 'open') ? E('p', { 'class': 'error' }, [ gateway.text(port.error) ]) : ''
 			]);
 		}));
+	},
+
+	/* A device that is asked. */
+	device(name, device) {
+		const answered = device.answered_ago == null ? _('no answer yet') : _('answered %s ago').format(ago(device.answered_ago));
+		const facts = [ answered ];
+
+		if (device.round_trip_ms != null)
+			facts.push(' · ', _('%d ms').format(device.round_trip_ms));
+
+		return E('li', { 'data-device': name }, [
+			E('div', { 'class': 'head' }, [ E('strong', [ gateway.text(name) ]), gateway.deviceBadge(device) ]),
+			E('p', facts),
+			E('ul', { 'class': 'troubles' }, counts(failures(device)))
+		]);
 	},
 
 	/* Rows stay where they are, so that a text can be selected in them. */
@@ -358,7 +386,9 @@ return view.extend({
 			.catch((error) => ({ error: error.message }))
 			.then((answer) => dom.content(result, [ answer.error
 				? gateway.text(answer.error)
-				: _('Written: %d bytes to %s').format(answer.bytes, commands[choice.value][0]) ]));
+				: answer.result == 'done'
+					? _('Done by %s').format(commands[choice.value][0])
+					: _('Written: %d bytes to %s').format(answer.bytes, commands[choice.value][0]) ]));
 
 		choice.addEventListener('change', choose);
 		choose();
