@@ -4,6 +4,7 @@
 mod away;
 mod cloud;
 mod commands;
+mod devices;
 mod endings;
 mod hang;
 mod journal;

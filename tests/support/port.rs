@@ -40,6 +40,11 @@ impl Port {
         self.device = Some(File::from(device));
     }
 
+    /// The device's end once more, for a thread that plays the device.
+    pub fn device(&self) -> File {
+        self.device.as_ref().unwrap().try_clone().unwrap()
+    }
+
     /// Hangs up; the name leads nowhere.
     pub fn unplug(&mut self) {
         std::fs::remove_file(&self.link).unwrap();

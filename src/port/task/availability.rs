@@ -24,6 +24,8 @@ struct Told {
     changes: u64,
     online: Option<bool>,
     skipped: u64,
+    /// Whether its last request was answered then.
+    was_up: bool,
     /// When details may be published again.
     again: Option<Instant>,
     /// Whether there are other ones by now.
@@ -137,7 +139,8 @@ impl Told {
     fn skipped(&mut self, name: &str, status: &MemberStatus, now: Instant) -> Option<Line> {
         let more = status.skipped.saturating_sub(self.skipped);
         self.skipped = status.skipped;
-        if more == 0 || status.last != Some(Ending::Answered) {
+        let is_up = status.last == Some(Ending::Answered);
+        if !std::mem::replace(&mut self.was_up, is_up) || !is_up || more == 0 {
             return None;
         }
         let again = self.slow.occurred_times(more, now)?;
