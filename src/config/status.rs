@@ -41,15 +41,6 @@ impl Status {
         Ok(topic)
     }
 
-    /// Where it is said whether a device answers; details stand below it.
-    pub fn device(status: &str, name: &str) -> Result<Topic, BuildError> {
-        let topic: Topic = format!("{status}/devices/{name}").parse()?;
-        if topic.len() > Status::LONGEST + 512 {
-            return wrong("the name makes too long a topic", "shorten it");
-        }
-        Ok(topic)
-    }
-
     /// The most bytes of a topic, to which names of ports are added.
     const LONGEST: usize = 1024;
 }

@@ -9,7 +9,6 @@ use crate::outbox::entry::Entry;
 use crate::port::devices::DeviceTopics;
 use crate::port::status::PortTopics;
 use bytes::Bytes;
-use std::str::FromStr;
 
 /// What the gateway says about itself, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,11 +86,11 @@ impl Topics {
         topic(&format!("{}/ports/{port}/command", self.base))
     }
 
-    /// Whether a device answers, if that is published. The config check refuses names that make no topic.
+    /// Where it is said whether a device answers, if that is published. A device's name is one level.
     fn device(&self, name: &str) -> Option<DeviceTopics> {
         let presence = self.presence.as_ref()?;
-        let availability = Status::device(&self.base, name).ok()?;
-        let details = Topic::from_str(&format!("{availability}/details")).ok();
+        let availability = topic(&format!("{}/devices/{name}", self.base));
+        let details = Some(topic(&format!("{availability}/details")));
         let Presence { qos, retain, .. } = *presence;
         let details = details.filter(|_| presence.details);
         Some(DeviceTopics { availability, details, qos, retain })

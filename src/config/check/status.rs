@@ -20,22 +20,6 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
             found.add(["status", "offline"], what, "choose another one");
         }
     }
-    if let Some(status) = config.status.on()
-        && let Ok(topic) = Status::topic_of(&status.topic, &config.gateway)
-    {
-        for (port_name, port) in &config.ports {
-            let path = Path::from(["ports", port_name.as_str()]);
-            for member in port.device(&config.gateway, port_name).members {
-                if let Err(wrong) = Status::device(topic.as_str(), member.names.device) {
-                    let path = match member.key {
-                        Some(key) => path.key("devices").key(key),
-                        None => path.clone(),
-                    };
-                    found.built(&path, wrong);
-                }
-            }
-        }
-    }
     let Some(Switch::On(will)) = &config.broker.will else { return };
     match &will.topic {
         Some(topic) => {

@@ -23,9 +23,6 @@ pub(super) struct Availability {
 struct Told {
     changes: u64,
     online: Option<bool>,
-    skipped: u64,
-    /// Whether its last request was answered then.
-    was_up: bool,
     /// When details may be published again.
     again: Option<Instant>,
     /// Whether there are other ones by now.
@@ -33,7 +30,6 @@ struct Told {
     offline: Lasting,
     /// When the log was told that it does not answer, if it was.
     logged: Option<Instant>,
-    slow: Lasting,
 }
 
 /// A line for the log.
@@ -56,7 +52,6 @@ impl Availability {
                 self.told.push(Told::default());
             }
             let Some(told) = self.told.get_mut(n) else { continue };
-            lines.extend(told.skipped(name, status, now.mono));
             if told.changes != status.changes {
                 told.changes = status.changes;
                 told.is_behind = true;
@@ -133,23 +128,6 @@ impl Told {
         self.logged = Some(now);
         let remedy = remedy(ending);
         Some(Line::Warn(format!("{name} is offline: {ending}: {remedy}{again}")))
-    }
-
-    /// Polls were left out. Those of a device that does not answer are no surprise.
-    fn skipped(&mut self, name: &str, status: &MemberStatus, now: Instant) -> Option<Line> {
-        let more = status.skipped.saturating_sub(self.skipped);
-        self.skipped = status.skipped;
-        let is_up = status.last == Some(Ending::Answered);
-        if !std::mem::replace(&mut self.was_up, is_up) || !is_up || more == 0 {
-            return None;
-        }
-        let again = self.slow.occurred_times(more, now)?;
-        Some(Line::Warn(format!(
-            "{name}: polls were left out, {} so far: the line does not keep up with the intervals; \
-             lengthen `interval`, raise the speed of `line`, or shorten `timeout` if a device on it \
-             does not answer{again}",
-            status.skipped
-        )))
     }
 }
 
