@@ -424,7 +424,7 @@ mod tests {
         assert_eq!(is_shown::<Done>(&block("rescan")), 1);
         assert_eq!(is_shown::<Sent>(&block("send")), 1);
         assert_eq!(is_shown::<Log>(&block("log")), 1);
-        assert_eq!(is_shown::<Event>(&block("monitor")), 7);
+        assert_eq!(is_shown::<Event>(&block("monitor")), 8);
         let luci = MANUAL.split_once("\n## For LuCI").unwrap().1;
         let blocks: Vec<_> = luci.split("```").skip(1).step_by(2).collect();
         let blocks: Vec<_> = blocks.iter().map(|block| block.trim_start_matches("json")).collect();
