@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Full-jitter exponential backoff: each wait is a random time up to a ceiling that doubles. Forty
-/// gateways whose broker restarts do not come back in the same second.
+/// For so long after what was stable went down, the ceiling stays: a broker that restarts is back
+/// within seconds, and is not to be missed.
+const EAGER: Duration = Duration::from_secs(30);
+
+/// Full-jitter exponential backoff: each wait is a random time up to a ceiling, which doubles but for the
+/// first 30 s. Forty gateways whose broker restarts do not come back in the same instant.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -11,13 +15,15 @@ pub struct Backoff {
     stable: Duration,
     ceiling: Duration,
     up_since: Option<Instant>,
+    /// Until then the ceiling stays.
+    eager_until: Option<Instant>,
 }
 
 impl Backoff {
     /// Waits from `first` to `longest`; only what stayed up for `stable` starts over at `first`,
     /// so that a broker that closes connections right after the handshake is not stormed.
     pub fn new(first: Duration, longest: Duration, stable: Duration) -> Backoff {
-        Backoff { first, longest, stable, ceiling: first, up_since: None }
+        Backoff { first, longest, stable, ceiling: first, up_since: None, eager_until: None }
     }
 
     /// The attempt succeeded at `now`.
@@ -30,7 +36,9 @@ impl Backoff {
     pub fn down(&mut self, now: Instant, random: u32) -> Duration {
         self.went_down(now);
         let ceiling = self.ceiling;
-        self.ceiling = (ceiling * 2).min(self.longest);
+        if self.eager_until.is_none_or(|until| until <= now) {
+            self.ceiling = (ceiling * 2).min(self.longest);
+        }
         part(ceiling, random)
     }
 
@@ -43,8 +51,12 @@ impl Backoff {
 
     fn went_down(&mut self, now: Instant) {
         let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
-        if up.is_some_and(|up| up >= self.stable) {
-            self.ceiling = self.first;
+        if let Some(up) = up {
+            let is_stable = up >= self.stable;
+            self.eager_until = is_stable.then(|| now + EAGER);
+            if is_stable {
+                self.ceiling = self.first;
+            }
         }
     }
 }
@@ -86,5 +98,21 @@ mod tests {
         assert_eq!(backoff.down(now + SECOND * 29, u32::MAX), SECOND * 2);
         backoff.up(now);
         assert_eq!(backoff.down(now + SECOND * 30, u32::MAX), SECOND);
+    }
+
+    #[test]
+    fn what_was_stable_is_tried_each_second_at_first() {
+        let mut backoff = Backoff::new(SECOND, SECOND * 60, SECOND * 30);
+        let start = Instant::now();
+        backoff.up(start);
+        let down = start + SECOND * 100;
+        for second in 0..30 {
+            assert_eq!(backoff.down(down + SECOND * second, u32::MAX), SECOND);
+        }
+        let waits = [30, 31, 33].map(|at| backoff.down(down + SECOND * at, u32::MAX).as_secs());
+        assert_eq!(waits, [1, 2, 4]);
+        // One that was up for a moment only does not make the tries frequent again.
+        backoff.up(down + SECOND * 40);
+        assert_eq!(backoff.down(down + SECOND * 41, u32::MAX), SECOND * 8);
     }
 }
