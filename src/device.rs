@@ -211,6 +211,7 @@ impl Device {
         self.pipeline.open(since);
         self.commands.line = Line::Open;
         self.set = self.line;
+        self.line.iter().for_each(|line| self.exchange.line_is(line));
         self.bus.opened(since);
     }
 
@@ -299,12 +300,22 @@ impl Device {
         self.exchange.transmit(now.mono)
     }
 
-    /// The line has another speed or format now, or it has refused to.
+    /// The line has another speed or format now.
     pub fn set(&mut self, line: line::Line, now: Now, out: &mut Vec<Publication>) {
         self.set = Some(line);
+        self.exchange.line_is(&line);
         if let Some(turn) = self.exchange.is_set() {
             self.go_on(turn, now, out);
         }
+    }
+
+    /// The line keeps the speed and format that it had: the turn that needs others fails. Returns `false`
+    /// if no turn does, so that it is the line's own setting that was refused.
+    pub fn not_set(&mut self, now: Now) -> bool {
+        let turn = self.exchange.is_set();
+        let is_turn = turn.is_some();
+        turn.into_iter().for_each(|turn| self.conclude(turn, Ending::NoAnswer, now));
+        is_turn
     }
 
     /// The line took so many bytes of [what is to be written](Device::transmit).

@@ -16,7 +16,8 @@ use crate::device::settings::{Decode, PollSettings, RegisterSettings};
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
-use crate::port::settings::Port;
+use crate::port::rs485::{self, Rs485};
+use crate::port::settings::{Flow, ModemLine, Port, Protocol};
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -327,10 +328,12 @@ impl Found<'_> {
                 "keep one of them",
             ),
         }
-        if port.line.is_none() && port.tcp.is_none() {
+        let is_remote = port.tcp.as_ref().is_some_and(|tcp| tcp.protocol != Protocol::Rfc2217);
+        if port.line.is_none() && !is_remote {
             let remedy = "add the speed, as in `line: 9600 8N1`";
             self.add(path.clone(), "the key `line` is missing", remedy);
         }
+        self.rs485(path, port);
         if !port.frames.is_empty() {
             for (key, given) in
                 [("decode", port.decode.is_some()), ("messages", port.messages.is_some())]
@@ -340,6 +343,28 @@ impl Found<'_> {
                     self.add(path.key(key), what, "move it there");
                 }
             }
+        }
+    }
+
+    fn rs485(&mut self, path: &Path, port: &Port) {
+        let wanted = port.bus.rs485;
+        if wanted == Rs485::None {
+            return;
+        }
+        let key = path.key("bus").key("rs485");
+        for (is_wrong, what, remedy) in [
+            (port.tcp.is_some(), "`tcp` has no RTS here", "set RS-485 up at the serial server"),
+            (port.flow == Flow::Hardware, "`flow: hardware` uses RTS, too", "leave `flow` out"),
+            (port.rts != ModemLine::Keep, "`rts` sets the same line", "leave `rts` out"),
+        ] {
+            if is_wrong {
+                self.add(key.clone(), what, remedy);
+            }
+        }
+        if let Rs485::Rts(delays) = wanted {
+            let key = key.key("rts");
+            self.within(key.key("before"), delays.before, seconds(0), rs485::LONGEST);
+            self.within(key.key("after"), delays.after, seconds(0), rs485::LONGEST);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::codec::frame::Framing;
 use crate::device::mapping::{Mapping, Per, Slot};
 use crate::device::settings::{DeviceSettings, MemberSettings, Mode, OnBus, RegisterSettings};
 use crate::device::{Device, LineTime};
-use crate::port::settings::Port;
+use crate::port::settings::{Port, Protocol};
 use crate::port::usb::{self, Adapter};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -117,7 +117,8 @@ fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
     // What is asked keeps the silences of the line.
     let by_speed = by_speed || is_asked(port);
     let line = path.key("line");
-    if port.tcp.is_some() && port.line.is_some() && !by_speed && found.is_own(&line) {
+    let is_remote = port.tcp.as_ref().is_some_and(|tcp| tcp.protocol != Protocol::Rfc2217);
+    if is_remote && port.line.is_some() && !by_speed && found.is_own(&line) {
         let what = "does nothing beside `tcp`";
         found.add(line, what, "the serial server sets the line");
     }

@@ -16,6 +16,8 @@ use crate::codec::modbus::{Expected, Payload, Request, Scan};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
+/// For so many time-outs a long reply may pause in all, whatever the speed is.
+const PAUSES: u32 = 8;
 /// How long before the end of a reply reading begins again: adapters hand over late what they have, and
 /// timers ring late.
 const READ_BEFORE: Duration = Duration::from_millis(3);
@@ -291,7 +293,10 @@ impl Device {
                         // Only silence costs the time-out of a Modbus device: once its answer has begun
                         // there is time for all of it.
                         let is_modbus = matches!(turn.awaited, Awaited::Modbus(_));
-                        let patience = if is_modbus { most } else { timeout };
+                        let (patience, most) = match is_modbus {
+                            true => (most, most),
+                            false => (timeout, most + timeout * PAUSES),
+                        };
                         self.exchange.wait_long(turn, from + timeout, patience, most);
                         // Behind a frame the next one may have been read already.
                         if is_next {

@@ -16,6 +16,8 @@ pub(super) struct Timing {
     pub(super) silence: Duration,
     /// Time of one character; nothing where the speed is not known.
     pub(super) character: Duration,
+    /// The silence is never less, whatever the speed is.
+    least: Duration,
 }
 
 impl Timing {
@@ -25,12 +27,22 @@ impl Timing {
         const FAST: Duration = Duration::from_micros(1750);
         let Some(line) = line else { return Timing::default() };
         let silence = if line.baud > 19_200 { FAST } else { line.time_of(3.5) };
-        Timing { silence, character: line.time_of(1.0) }
+        Timing { silence, character: line.time_of(1.0), least: Duration::ZERO }
     }
 
     /// With a silence of at least this length.
     pub(super) fn at_least(self, silence: Option<Duration>) -> Timing {
-        Timing { silence: silence.unwrap_or_default().max(self.silence), ..self }
+        let least = silence.unwrap_or_default();
+        Timing { silence: least.max(self.silence), least, ..self }
+    }
+
+    /// The same on a line of another speed.
+    fn on(self, line: &Line) -> Timing {
+        match self.character {
+            // Time does not count on this line.
+            Duration::ZERO => self,
+            _ => Timing::of_modbus(Some(line)).at_least(Some(self.least)),
+        }
     }
 
     /// How long so many bytes take on the line.
@@ -80,6 +92,11 @@ impl<T> Exchange<T> {
 
     pub(super) fn timing(&self) -> Timing {
         self.timing
+    }
+
+    /// The line has this speed and format from now on.
+    pub(super) fn line_is(&mut self, line: &Line) {
+        self.timing = self.timing.on(line);
     }
 
     /// When the next write may begin.

@@ -1,9 +1,6 @@
 //! What a serial driver counts: bytes that came with an error, and bytes that were lost.
-//!
-//! The only file with `unsafe`: no maintained crate offers TIOCGICOUNT as a safe call.
-#![allow(unsafe_code)]
 
-use rustix::ioctl::{Getter, ioctl};
+use super::system_calls;
 use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 
@@ -24,10 +21,7 @@ pub struct LineCounts {
 impl LineCounts {
     /// What a tty's driver has counted since it was loaded; `None` if it counts nothing.
     pub(super) fn read(tty: impl AsFd) -> Option<LineCounts> {
-        // SAFETY: TIOCGICOUNT writes one `serial_icounter_struct` and reads nothing. That struct is
-        // 20 ints on every architecture (linux/serial.h), which is what is given to it, and every
-        // value of an int is one of an i32.
-        let counts: [i32; 20] = unsafe { ioctl(tty, Getter::<TIOCGICOUNT, _>::new()) }.ok()?;
+        let counts = system_calls::counts(tty).ok()?;
         let [_cts, _dsr, _rng, _dcd, _rx, _tx, frame, overrun, parity, brk, buffer_overrun, ..] =
             counts.map(|count| u64::from(count.cast_unsigned()));
         Some(LineCounts { parity, framing: frame, breaks: brk, overrun, buffer_overrun })
@@ -57,18 +51,6 @@ impl LineCounts {
         }
     }
 }
-
-/// From asm/ioctls.h.
-const TIOCGICOUNT: rustix::ioctl::Opcode = if cfg!(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-)) {
-    0x5492
-} else {
-    0x545D
-};
 
 #[cfg(test)]
 mod tests {

@@ -1,17 +1,23 @@
 //! Opens a serial port, local or on the network, with its configured settings.
 
 use super::in_use;
-use super::stream::{Counts, Stream, Tty};
+use super::line;
+use super::line_change::{LineSetter, line_change};
+use super::rs485;
+use super::stream::Stream;
+use super::telnet::{ComPort, Modem, TelnetStream, Told};
+use super::tty::{Counts, Tty};
 use super::usb::{self, UsbError};
 use crate::base::line::{Line, Parity};
 use crate::port::line_counts::LineCounts;
-use crate::port::settings::{Flow, ModemLine, Port, TcpAddress};
+use crate::port::settings::{Flow, ModemLine, Port, Protocol, TcpAddress};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, ControlModes, InputModes, OptionalActions, Termios};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -29,6 +35,8 @@ pub struct Opened<S> {
     pub link: LinkKind,
     /// Line errors since the port was opened, if the driver counts them.
     pub line_counts: Option<watch::Receiver<LineCounts>>,
+    /// Changes speed and format while it is open.
+    pub setter: LineSetter,
 }
 
 /// What stands between the gateway and a device.
@@ -39,6 +47,8 @@ pub enum LinkKind {
     MarkedTty,
     /// A serial server on the network, which may send bytes of its own before those of the device.
     Network,
+    /// The same, with a layer that takes its commands out of the data.
+    Telnet,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +69,8 @@ pub enum OpenError {
     NoTty(String),
     #[error("{path} does not take {line}: {why}")]
     Line { path: String, line: Line, why: String },
+    #[error("{path}: {why}")]
+    Rs485 { path: String, why: String },
     #[error(transparent)]
     Usb(#[from] UsbError),
     #[error("cannot connect to {address}: {source}")]
@@ -77,6 +89,8 @@ pub struct Opener {
     in_use_by: Option<in_use::Process>,
     /// What the driver refused at the last opening, which was logged then.
     undone: Vec<String>,
+    /// What the log was told of a serial server.
+    told: Arc<Told>,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -86,14 +100,14 @@ pub async fn open(port: &Port) -> Result<Opened<Stream>, OpenError> {
 
 impl Opener {
     pub fn new(port: Port) -> Opener {
-        Opener { port, in_use_by: None, undone: Vec::new() }
+        Opener { port, in_use_by: None, undone: Vec::new(), told: Arc::default() }
     }
 
     /// Opens the port without blocking the thread: a broken adapter can hold its driver for seconds,
     /// and a host name has to be resolved.
     pub async fn open(&mut self) -> Result<Opened<Stream>, OpenError> {
         if let Some(address) = &self.port.tcp {
-            return connect(address).await;
+            return connect(address, &self.port, &self.told).await;
         }
         let mut away = self.clone();
         let opened = spawn_blocking(move || (away.open_tty(), away)).await;
@@ -135,10 +149,13 @@ impl Opener {
                 undone.push(format!("the driver cannot switch {name} {wanted:?}: {error}"));
             }
         }
+        let transmitter = rs485::set_up(&tty, self.port.bus.rs485)
+            .map_err(|why| OpenError::Rs485 { path: shown.clone(), why })?;
         let settings = mark_errors(&tty).map_err(io)?;
         // A virtual port has no line.
-        if !real.starts_with("/dev/pts") {
-            undone.extend(other_line(line, &settings));
+        let is_virtual = real.starts_with("/dev/pts");
+        if !is_virtual {
+            undone.extend(line::other(line, &settings));
         }
         for what in self.new_ones(&undone) {
             tracing::warn!("{shown}: {what}");
@@ -149,9 +166,10 @@ impl Opener {
         let counts = LineCounts::read(&tty)
             .map(|before| Counts { before, latest: watch::Sender::new(LineCounts::default()) });
         let line_counts = counts.as_ref().map(|counts| counts.latest.subscribe());
-        let tty = Tty { stream, tty, counts };
+        let (setter, requests) = line_change();
+        let tty = Tty::new(stream, tty, counts, (line, is_virtual), requests, transmitter);
         let link = if is_marked { LinkKind::MarkedTty } else { LinkKind::Tty };
-        Ok(Opened { stream: Stream::Tty(tty), device: shown, link, line_counts })
+        Ok(Opened { stream: Stream::Tty(Box::new(tty)), device: shown, link, line_counts, setter })
     }
 
     fn in_use_by(&mut self, real: &Path) -> Option<in_use::Process> {
@@ -214,30 +232,6 @@ fn mark_errors(tty: &OwnedFd) -> io::Result<Termios> {
     Ok(termios::tcgetattr(tty)?)
 }
 
-/// What the driver set the line to, if it is not what it was asked for.
-fn other_line(wanted: Line, settings: &Termios) -> Option<String> {
-    let modes = settings.control_modes;
-    let data_bits = match modes & ControlModes::CSIZE {
-        ControlModes::CS5 => 5,
-        ControlModes::CS6 => 6,
-        ControlModes::CS7 => 7,
-        _ => 8,
-    };
-    let parity = match (modes.contains(ControlModes::PARENB), modes.contains(ControlModes::PARODD))
-    {
-        (false, _) => Parity::None,
-        (true, false) => Parity::Even,
-        (true, true) => Parity::Odd,
-    };
-    let stop_bits = if modes.contains(ControlModes::CSTOPB) { 2 } else { 1 };
-    let set = Line { baud: settings.output_speed(), data_bits, parity, stop_bits };
-    // Chips divide a clock. A speed that is off by up to 2 % still works, and Linux reports such a
-    // speed as the one that was asked for.
-    let is_near = set.baud.abs_diff(wanted.baud) <= wanted.baud / 50;
-    let is_same = is_near && Line { baud: wanted.baud, ..set } == wanted;
-    (!is_same).then(|| format!("the driver does not take {wanted}; it has set {set}"))
-}
-
 fn explain(
     shown: &str,
     error: io::Error,
@@ -259,7 +253,11 @@ fn taken(path: &str, by: Option<in_use::Process>) -> OpenError {
     OpenError::InUse { path: path.into(), by, remedy }
 }
 
-async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
+async fn connect(
+    address: &TcpAddress,
+    port: &Port,
+    told: &Arc<Told>,
+) -> Result<Opened<Stream>, OpenError> {
     let failed = |source| OpenError::Tcp { address: address.clone(), source };
     let connecting = TcpStream::connect((address.host.as_str(), address.port));
     let stream = tokio::time::timeout(CONNECT_DEADLINE, connecting).await;
@@ -271,11 +269,39 @@ async fn connect(address: &TcpAddress) -> Result<Opened<Stream>, OpenError> {
     let socket = SockRef::from(&stream);
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_nodelay(true);
-    Ok(Opened {
-        stream: Stream::Tcp(stream),
-        device: address.to_string(),
-        link: LinkKind::Network,
-        line_counts: None,
+    let device = address.to_string();
+    let (counts, line_counts) = watch::channel(LineCounts::default());
+    let told = Arc::clone(told);
+    let name = device.clone();
+    Ok(match address.protocol {
+        Protocol::Raw => Opened {
+            stream: Stream::Tcp(stream),
+            device,
+            link: LinkKind::Network,
+            line_counts: None,
+            setter: LineSetter::none(),
+        },
+        Protocol::Telnet => Opened {
+            stream: Stream::Telnet(Box::new(TelnetStream::new(stream, name, None, counts, told))),
+            device,
+            link: LinkKind::Telnet,
+            line_counts: None,
+            setter: LineSetter::none(),
+        },
+        Protocol::Rfc2217 => {
+            let line = port.line.unwrap_or(Line::DEFAULT);
+            let modem = Modem { flow: port.flow, dtr: port.dtr, rts: port.rts };
+            let (setter, requests) = line_change();
+            let com_port = Some((ComPort::new(line, modem), requests));
+            let stream = TelnetStream::new(stream, name, com_port, counts, told);
+            Opened {
+                stream: Stream::Telnet(Box::new(stream)),
+                device,
+                link: LinkKind::Telnet,
+                line_counts: Some(line_counts),
+                setter,
+            }
+        }
     })
 }
 
@@ -305,7 +331,7 @@ mod tests {
             let Stream::Tty(tty) = &opened.stream else { panic!("no tty") };
             let settings = termios::tcgetattr(tty).unwrap();
             let line = line.parse().unwrap();
-            assert_eq!(other_line(line, &settings).as_deref(), expected);
+            assert_eq!(line::other(line, &settings).as_deref(), expected);
             assert_eq!(opener.undone, [""; 0], "there is no line");
         }
         // What a chip makes of a speed is near enough, or not.
@@ -315,7 +341,7 @@ mod tests {
         settings.control_modes.remove(ControlModes::CSTOPB);
         for (set, is_told) in [(115_200, false), (115_108, false), (112_000, true), (9600, true)] {
             settings.set_speed(set).unwrap();
-            let told = other_line("115200 8N1".parse().unwrap(), &settings);
+            let told = line::other("115200 8N1".parse().unwrap(), &settings);
             assert_eq!(told.is_some(), is_told, "{told:?}");
         }
     }

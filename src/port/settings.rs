@@ -1,5 +1,9 @@
 //! The settings of a serial port: how it is found and opened, and everything that happens on it.
 
+mod tcp_address;
+
+pub use tcp_address::{Protocol, TcpAddress};
+
 use crate::base::line::Line;
 use crate::base::one_by_one;
 use crate::base::path::BuildError;
@@ -9,13 +13,14 @@ use crate::device::settings::{
     ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FieldOverride, FrameKind,
     Framing, Join, MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
 };
+use crate::port::rs485::Rs485;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-deserialize_from_str!(TcpAddress: "address", UsbId: "USB id");
+deserialize_from_str!(UsbId: "USB id");
 
 /// A serial port and everything that happens on it. Exactly one of `path`, `usb` and `tcp` says
 /// which port it is.
@@ -28,13 +33,15 @@ pub struct Port {
     /// A USB adapter, found by its ids, whatever number the system gave it. `tty2mqtt ports` prints
     /// these lines for each adapter.
     pub usb: Option<Usb>,
-    /// `host:port` of a serial port on the network: ser2net, ESP-Link, RS-485 adapters. It must be
-    /// raw TCP, neither telnet nor RFC 2217, and the line is set at the serial server. Data of the
-    /// first second of a connection is held back until the connection has lasted that long, because
-    /// a serial server that cannot open its port sends the reason as text and closes.
+    /// `host:port` of a serial port on the network (ser2net, ESP-Link, RS-485 adapters) that is raw
+    /// TCP; `telnet://host:port` if it speaks telnet, which is 8-bit clean here (RFC 854, 856). The line
+    /// is set at the serial server then. With `rfc2217://host:port` `line`, `flow`, `dtr` and `rts` are
+    /// set there by the gateway (RFC 2217), and line errors are counted in the status. Data of the first
+    /// second of a connection is held back until the connection has lasted that long, because a serial
+    /// server that cannot open its port sends the reason as text and closes.
     pub tcp: Option<TcpAddress>,
     /// Speed and character format, `115200 8N1`. Any speed that the driver supports; if it does
-    /// not, the log has a warning. Needed for `path` and `usb`. A byte with a parity or framing
+    /// not, the log has a warning. Needed for `path`, `usb` and `rfc2217://`. A byte with a parity or framing
     /// error makes its frame invalid (`line_error` in the status).
     pub line: Option<Line>,
     /// Flow control. Default: `none`.
@@ -251,71 +258,17 @@ pub struct Bus {
     /// Whether the adapter hears what it sends, as some RS-485 adapters do. What it hears of itself is
     /// dropped. Default: the gateway finds out.
     pub echo: Option<bool>,
+    /// Who switches the transmitter of an RS-485 line. Only for `path` and `usb`, and neither beside
+    /// `rts` nor `flow: hardware`. Tested down to the calls of the kernel, not on hardware. Default:
+    /// `none`.
+    pub rs485: Rs485,
 }
 
 impl Default for Bus {
     fn default() -> Bus {
-        Bus { silence: None, turnaround: Span::from_millis(100), echo: None }
+        let turnaround = Span::from_millis(100);
+        Bus { silence: None, turnaround, echo: None, rs485: Rs485::None }
     }
-}
-
-/// `host:port` of a serial port on the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpAddress {
-    /// Host name or IP address; an IPv6 address without its brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-impl FromStr for TcpAddress {
-    type Err = BuildError;
-    fn from_str(text: &str) -> Result<TcpAddress, BuildError> {
-        if let Some((scheme, address)) = text.split_once("://") {
-            let address = address.trim_end_matches('/');
-            return match scheme {
-                "telnet" | "rfc2217" => wrong(
-                    format!("{scheme} is not supported"),
-                    format!(
-                        "set the serial server to raw TCP (ser2net: `tcp` without `telnet`), with \
-                         its own line settings, and write `{address}`"
-                    ),
-                ),
-                _ => wrong(
-                    "only raw TCP is supported",
-                    format!("write `{address}` without {scheme}://"),
-                ),
-            };
-        }
-        match split_host_port(text) {
-            Some((host, port)) => Ok(TcpAddress { host: host.into(), port }),
-            None => wrong(
-                format!("{text:?} is not a valid address"),
-                "write host:port, as in 192.168.1.7:2000 or [2001:db8::7]:2000",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for TcpAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// An IPv6 address stands in brackets.
-fn split_host_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once("]:")?,
-        None => text.rsplit_once(':').filter(|(host, _)| !host.contains(':'))?,
-    };
-    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    is_host.then_some((host, port))
 }
 
 /// A USB vendor or product id: four hexadecimal digits.

@@ -42,6 +42,12 @@ impl Pty {
         &self.device
     }
 
+    /// The speed that the other end has set.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn speed(&self) -> io::Result<u32> {
+        Ok(tcgetattr(&self.device)?.output_speed())
+    }
+
     /// Gives the other end a name that stays when the port is plugged in again under another
     /// number.
     pub fn link(&self, name: &Path) -> io::Result<()> {

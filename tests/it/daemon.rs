@@ -15,6 +15,7 @@ mod modbus;
 mod poison;
 mod presence;
 mod reader;
+mod rs485;
 mod ser2net;
 mod will;
 

@@ -25,6 +25,7 @@ mod framing;
 mod fuzz;
 mod golden;
 mod laws;
+mod line;
 mod link;
 mod packets;
 mod polling;

@@ -22,7 +22,7 @@ use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::PortState;
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
 use tty2mqtt::testing::port::task::{self, Inbox, Leftover, PortTask};
-use tty2mqtt::testing::port::{LinkKind, Opened};
+use tty2mqtt::testing::port::{LineRequests, LineSetter, LinkKind, NotSet, Opened, line_change};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -73,7 +73,13 @@ fn start_counting(
     let task = local.spawn_local(task::run(task, async move || match plugged.recv().await {
         Some(stream) => {
             let line_counts = line_counts.clone();
-            Ok(Opened { stream, device: "pipe".into(), link, line_counts })
+            Ok(Opened {
+                stream,
+                device: "pipe".into(),
+                link,
+                line_counts,
+                setter: LineSetter::none(),
+            })
         }
         None => Err("no more devices"),
     }));
@@ -323,6 +329,7 @@ async fn what_waits_is_handed_on_to_the_next_task_refused_or_left_to_come_again(
                         device: "pipe".into(),
                         link: LinkKind::Tty,
                         line_counts: None,
+                        setter: LineSetter::none(),
                     })
                     .ok_or("none")
             }));
@@ -356,6 +363,7 @@ async fn a_port_that_does_not_close_answers_and_ends() {
                 device: "stuck".into(),
                 link: LinkKind::Tty,
                 line_counts: None,
+                setter: LineSetter::none(),
             })
             .ok_or("none")
     }));
@@ -386,6 +394,7 @@ async fn a_link_that_fails_its_trial_and_does_not_close_holds_up_no_answer_and_n
             device: "stuck".into(),
             link: LinkKind::Network,
             line_counts: None,
+            setter: LineSetter::none(),
         })
     }));
     local
@@ -640,6 +649,64 @@ async fn bytes_that_were_lost_on_the_line_spoil_the_frames_of_that_read() {
             // Its beginning may have been lost.
             device.write_all(b"ourth\nfifth\n").await.unwrap();
             assert_eq!(stage.expect("gw/p/text").await, "gw/p/text fifth");
+        })
+        .await;
+}
+
+/// Whose second step needs another speed.
+const DIALOGUE: &str = r#"    poll:
+      p:
+        interval: 10ms
+        timeout: 100ms
+        dialogue:
+          - send: "a;"
+            line: 300 8N1
+          - send: "b;"
+            reply: frame
+"#;
+
+#[tokio::test]
+async fn a_line_that_refuses_another_speed_fails_the_poll_and_one_that_nobody_knows_the_port() {
+    let local = LocalSet::new();
+    let Parts { task, mut outlet, inbox: _inbox, asks: _asks, stop: _stop } = parts(DIALOGUE);
+    let (opened, mut streams) = mpsc::unbounded_channel();
+    local.spawn_local(task::run(task, async move || {
+        let (device, stream) = tokio::io::duplex(64);
+        let (setter, requests) = line_change();
+        opened.send((device, requests)).unwrap();
+        let link = LinkKind::Tty;
+        Ok::<_, &str>(Opened { stream, device: "pipe".into(), link, line_counts: None, setter })
+    }));
+    local.spawn_local(async move { while outlet.next().await.is_some() {} });
+    local
+        .run_until(async {
+            let (mut device, mut requests) = streams.recv().await.unwrap();
+            let asked = async |requests: &mut LineRequests| {
+                let asked = std::future::poll_fn(|cx| requests.poll(cx));
+                timeout(DEADLINE, asked).await.expect("no speed is asked for")
+            };
+            // It keeps its own: the poll fails before its second step, and begins anew.
+            for _ in 0..2 {
+                assert_eq!(written(&mut device).await, "a;");
+                let line = asked(&mut requests).await;
+                assert_eq!(line.to_string(), "300 8N1");
+                requests.tell(line, Err(NotSet::Kept("no".into())));
+            }
+            // Nobody knows which it has: the port is opened again, which sets it.
+            assert_eq!(written(&mut device).await, "a;");
+            let line = asked(&mut requests).await;
+            requests.tell(line, Err(NotSet::Unknown("no".into())));
+            let (mut device, mut requests) =
+                timeout(DEADLINE, streams.recv()).await.expect("it stays open").unwrap();
+            // It has it, and does not get its own back.
+            assert_eq!(written(&mut device).await, "a;");
+            let line = asked(&mut requests).await;
+            requests.tell(line, Ok(()));
+            assert_eq!(written(&mut device).await, "b;");
+            let line = asked(&mut requests).await;
+            assert_eq!(line.to_string(), "9600 8N1");
+            requests.tell(line, Err(NotSet::Kept("no".into())));
+            timeout(DEADLINE, streams.recv()).await.expect("it stays open").unwrap();
         })
         .await;
 }

@@ -17,6 +17,7 @@ pub mod peer;
 pub mod port;
 pub mod preload;
 pub mod proxy;
+pub mod ser2net;
 pub mod talk;
 
 pub use free_port::free_port;

@@ -59,6 +59,10 @@ pub fn ser2net() -> bool {
     program("ser2net")
 }
 
+pub fn strace() -> bool {
+    program("strace")
+}
+
 pub fn c_compiler() -> bool {
     program("cc")
 }

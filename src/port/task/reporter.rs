@@ -10,7 +10,7 @@ use super::refused::{RefusalReport, RefusedCommands};
 use super::retry;
 use crate::base::bucket::Bucket;
 use crate::base::clock::Now;
-use crate::base::log::lasting::Again;
+use crate::base::log::lasting::{Again, Lasting};
 use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
 use crate::device::inbound::Written;
@@ -37,6 +37,7 @@ pub(super) struct Reporter {
     refusals: RefusedCommands,
     complaints: Complaints,
     availability: Availability,
+    line_refused: Lasting,
     pub(super) subscribers: Subscribers,
 }
 
@@ -60,6 +61,7 @@ impl Reporter {
             bucket: rate_limit.map(|limit| Bucket::new(limit, limit.get())),
             refusals: RefusedCommands::default(),
             complaints: Complaints::default(),
+            line_refused: Lasting::default(),
             subscribers: Subscribers::default(),
         }
     }
@@ -258,6 +260,13 @@ impl Reporter {
     pub(super) fn does_not_close(&self) {
         let device = self.status.device.as_deref().unwrap_or("it");
         tracing::warn!("port {}: {device} does not close; not waiting for it", self.name);
+    }
+
+    /// The line keeps its speed and format, though a turn needs others.
+    pub(super) fn line_not_set(&mut self, what: &str, now: Now) {
+        if let Some(again) = self.line_refused.occurred(now.mono) {
+            tracing::warn!("port {}: {what}{again}", self.name);
+        }
     }
 
     /// The port is away, for this reason; each new reason is published. `again`: it is to be logged.

@@ -46,11 +46,11 @@ impl Trial {
             // On a tty only the device sends: its first byte proves the link.
             LinkKind::Tty | LinkKind::MarkedTty => Some(Ok(())),
             LinkKind::Network if is_telnet(&self.first_bytes(3)) => Some(Err(
-                "the other end speaks telnet, which would get into the readings; use ser2net's \
-                 `tcp` without `telnet`, or the raw port of the serial server"
+                "the other end speaks telnet, which would get into the readings; write `telnet://` \
+                 or `rfc2217://` before its address"
                     .into(),
             )),
-            LinkKind::Network => (self.size >= WORDS).then_some(Ok(())),
+            LinkKind::Network | LinkKind::Telnet => (self.size >= WORDS).then_some(Ok(())),
         }
     }
 

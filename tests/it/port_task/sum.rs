@@ -20,7 +20,7 @@ use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::inlet;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 use tty2mqtt::testing::port::task::{self, Inbox, Leftover};
-use tty2mqtt::testing::port::{LinkKind, Opened};
+use tty2mqtt::testing::port::{LineSetter, LinkKind, Opened};
 
 const SEEDS: u64 = 12;
 
@@ -131,6 +131,7 @@ impl World {
                 device: "pipe".into(),
                 link: LinkKind::Tty,
                 line_counts: None,
+                setter: LineSetter::none(),
             };
             stream.map(opened).ok_or("none")
         }));
