@@ -391,6 +391,7 @@ fn the_demo_loses_nothing() {
         "demo/heating/setpoint    22.5",
         "demo/heating/setpoint/result done",
         "pump stops answering",
+        "demo/status/devices/pump offline",
         " requests, 0 of them after too short a silence",
     ] {
         assert!(text.contains(scene), "{scene}: {text}");
@@ -398,6 +399,7 @@ fn the_demo_loses_nothing() {
     // The pump is read before it falls silent, and again after it came back.
     let (_, after) = text.split_once("pump answers again").unwrap();
     assert!(text.contains("demo/pump/speed          1400") && after.contains("demo/pump/speed "));
+    assert!(after.contains("demo/status/devices/pump online"), "{text}");
 }
 
 #[test]
