@@ -370,7 +370,7 @@ fn a_command_is_acknowledged_when_its_device_has_answered_and_comes_again_before
     let gateway = Gateway::start(&patient);
     gateway.log().wait_for("subscribed to test/pump/on/set");
     // It takes the command, and its answer is lost.
-    slaves.fail(3, &[Fault::Late(Duration::from_secs(3600))]);
+    slaves.fail(3, &[Fault::Short(99)]);
     broker.publish("test/pump/on/set", "ON");
     let deadline = Instant::now() + DEADLINE;
     while slaves.get(3, Table::Coil, 0) != Some(1) {
