@@ -126,9 +126,9 @@ fn pymodbus(devices: u64, wires: [&Wire; 2], tcp: u16) -> (Slave, Vec<Value>) {
     (slave, lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// A slave of libmodbus with one set of tables on several wires. It takes what follows a request to another
-/// slave for the answer of that one, so that a master which asks an absent slave has the next request ignored:
-/// devices that do not answer are tested on the simulated bus.
+/// A slave of libmodbus with one set of tables on several wires. It drops what it is asked within half a second
+/// of a request to a slave that does not answer (findings/libmodbus-slave-skips-a-request.sh), so devices that
+/// do not answer are tested on the simulated bus.
 fn libmodbus(folder: &TempDir, unit: u8, wires: &[&Wire]) -> Slave {
     let program = folder.path().join("slave");
     let compiled = Command::new("cc")
