@@ -9,10 +9,10 @@ use crate::mqtt::url::BrokerUrl;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-tty2mqtt demo runs simulated sensors and a simulated RS-485 bus on virtual serial ports at the speed
-of real lines, the real gateway, and a subscriber that prints every message it receives. Meanwhile
-commands switch a relay and write a register, a device on the bus stops answering for a while, another
-one is unplugged and plugged in again, and the broker restarts. Nothing may get lost.
+tty2mqtt demo runs simulated sensors and a simulated RS-485 bus on virtual serial ports at the
+speed of real lines, the real gateway, and a subscriber that prints every message it receives.
+Meanwhile commands switch a relay and write a register, a device on the bus stops answering for a
+while, another one is unplugged and plugged in again, and the broker restarts. Nothing may get lost.
 
 Usage: tty2mqtt demo [OPTIONS]
 
