@@ -160,7 +160,7 @@ impl<T> Exchange<T> {
         self.end()
     }
 
-    /// The line took so many bytes of [what is pending](Exchange::pending). Returns the turn that is
+    /// The line took so many bytes of [what is to be written](Exchange::transmit). Returns the turn that is
     /// written in full with them, and when its last bit is out.
     pub(super) fn wrote(&mut self, n: usize, now: Instant) -> Option<(T, Instant)> {
         let State::Writing { left, due, bytes, since, .. } = &mut self.state else { return None };
