@@ -101,7 +101,8 @@ mod tests {
         let soon = Instant::now() + Duration::from_millis(2);
         let given_up = Duration::from_micros(10);
         let _ = tokio::time::timeout(given_up, alarm.until(soon)).await;
-        std::thread::sleep(Duration::from_millis(4));
+        // Meanwhile its time comes.
+        Alarm::new().until(soon + Duration::from_millis(2)).await;
         for more in [0, 15, 30] {
             let due = Instant::now() + Duration::from_millis(more);
             alarm.until(due).await;
