@@ -22,7 +22,7 @@ const TIOCGICOUNT: Opcode = if IS_MIPS { 0x5492 } else { 0x545D };
 const TIOCMBIS: Opcode = if IS_MIPS { 0x741B } else { 0x5416 };
 const TIOCMBIC: Opcode = if IS_MIPS { 0x741C } else { 0x5417 };
 const TIOCGRS485: Opcode = if IS_MIPS { 0x4020_542E } else { 0x542E };
-const TIOCSRS485: Opcode = if IS_MIPS { 0xC020_542F } else { 0x542F };
+const TIOCSRS485: Opcode = if IS_MIPS { 0xC020_542F_u32 as Opcode } else { 0x542F };
 
 /// From asm/termios.h: the line RTS among the modem lines.
 const TIOCM_RTS: i32 = 4;
