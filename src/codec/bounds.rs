@@ -46,30 +46,39 @@ impl Bounds {
         if bounds.step.is_some_and(|step| step.is_negative() || step.is_zero()) {
             return Err(BuildError::new("a step is more than 0").at("step"));
         }
-        bounds.ordered()?;
         Ok(bounds)
     }
 
-    fn ordered(&self) -> Result<(), BuildError> {
+    /// Narrows the bounds to what `holder` can hold, if that is bounded: from one to the other, in
+    /// either order.
+    pub fn narrow(
+        mut self,
+        holder: &str,
+        held: Option<(Decimal, Decimal)>,
+    ) -> Result<Bounds, BuildError> {
+        if let Some((one, other)) = held {
+            let (low, high) = if is_less(other, one) { (other, one) } else { (one, other) };
+            for (key, bound) in [("min", self.min), ("max", self.max)] {
+                if bound.is_some_and(|it| is_less(it, low) || is_less(high, it)) {
+                    let (low, high) = (low.spelled(), high.spelled());
+                    return Err(
+                        BuildError::new(format!("the {holder} holds {low} to {high}")).at(key)
+                    );
+                }
+            }
+            self.min.get_or_insert(low);
+            self.max.get_or_insert(high);
+        }
         match (self.min, self.max) {
             (Some(min), Some(max)) if is_less(max, min) => {
                 Err(BuildError::new(format!("less than min, {}", min.spelled())).at("max"))
             }
-            _ => Ok(()),
+            _ => Ok(self),
         }
     }
 
-    /// Narrows the bounds to what the value's type can hold.
-    pub fn narrow(&mut self, low: Decimal, high: Decimal) -> Result<(), BuildError> {
-        for (key, bound) in [("min", self.min), ("max", self.max)] {
-            if bound.is_some_and(|it| is_less(it, low) || is_less(high, it)) {
-                let what = format!("the type holds {} to {}", low.spelled(), high.spelled());
-                return Err(BuildError::new(what).at(key));
-            }
-        }
-        self.min.get_or_insert(low);
-        self.max.get_or_insert(high);
-        self.ordered()
+    pub fn step(&self) -> Option<Decimal> {
+        self.step
     }
 
     pub fn check(&self, number: Decimal) -> Result<(), OutOfBounds> {

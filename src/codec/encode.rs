@@ -106,14 +106,17 @@ impl Send {
         })
     }
 
-    /// With these placeholders filled in for good.
-    pub fn fix(&self, known: &[(&str, &[u8])]) -> Send {
+    /// With `{address}` filled in for good: a byte behind `hex:`, digits in a text. Without an address it is
+    /// 0 there, and empty here.
+    pub fn with_address(&self, address: Option<u8>) -> Send {
+        let bytes = match (self.is_hex, address) {
+            (true, address) => vec![address.unwrap_or_default()],
+            (false, Some(address)) => address.to_string().into_bytes(),
+            (false, None) => Vec::new(),
+        };
         let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Slot(name) => match known.iter().find(|(known, _)| known == name) {
-                Some((_, bytes)) => Piece::Bytes(bytes.to_vec()),
-                None => piece.clone(),
-            },
-            Piece::Bytes(_) | Piece::Checksum => piece.clone(),
+            Piece::Slot(name) if name == "address" => Piece::Bytes(bytes.clone()),
+            piece => piece.clone(),
         });
         Send { is_hex: self.is_hex, pieces: pieces.collect() }
     }

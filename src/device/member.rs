@@ -54,6 +54,14 @@ impl MemberSettings<'_> {
     pub const RETRIES: u8 = 2;
     pub const MISSES: u8 = 3;
 
+    fn timeout(&self) -> Duration {
+        self.timeout.map_or(MemberSettings::TIMEOUT, Span::duration)
+    }
+
+    fn retries(&self) -> u8 {
+        self.retries.unwrap_or(MemberSettings::RETRIES)
+    }
+
     /// Whether it has registers, polls or steps of `startup`.
     pub fn is_asked(&self) -> bool {
         !self.registers.is_empty() || !self.poll.is_empty() || !self.startup.is_empty()
@@ -204,8 +212,8 @@ impl Member {
             mappers: Vec::new(),
             checksum: None,
             status: MemberStatus::default(),
-            timeout: settings.timeout.map_or(MemberSettings::TIMEOUT, Span::duration),
-            retries: settings.retries.unwrap_or(MemberSettings::RETRIES),
+            timeout: settings.timeout(),
+            retries: settings.retries(),
             most_misses: settings.misses.unwrap_or(MemberSettings::MISSES).max(1).into(),
             misses: 0,
             unanswered: 0,
@@ -279,9 +287,9 @@ impl Member {
         Poll {
             name: format!("{} {}", group.table.word(), group.start),
             what: Question::Registers(group),
-            timeout: settings.timeout.map_or(MemberSettings::TIMEOUT, Span::duration),
+            timeout: settings.timeout(),
             recurrence: Recurrence::new(interval, settings.align),
-            retries: settings.retries.unwrap_or(MemberSettings::RETRIES),
+            retries: settings.retries(),
             tries: 0,
             is_part: false,
         }
@@ -535,11 +543,8 @@ fn build_poll(
             errors.push(error);
         }
     }
-    let address = settings.address.map(|address| address.to_string()).unwrap_or_default();
     for send in steps.iter_mut().filter_map(|step| step.send.as_mut()) {
-        let bytes = [settings.address.unwrap_or_default()];
-        let address = if send.is_hex() { &bytes[..] } else { address.as_bytes() };
-        *send = send.fix(&[("address", address)]);
+        *send = send.with_address(settings.address);
     }
     let default = Decode::default();
     let decode = poll.decode.as_ref().or(settings.decode).unwrap_or(&default);
@@ -548,12 +553,9 @@ fn build_poll(
         Ok(kind) if errors.is_empty() => Ok(Poll {
             name: name.to_owned(),
             what: Question::Steps(steps, Box::new(kind)),
-            timeout: poll
-                .timeout
-                .or(settings.timeout)
-                .map_or(MemberSettings::TIMEOUT, Span::duration),
+            timeout: poll.timeout.map_or(settings.timeout(), Span::duration),
             recurrence: Recurrence::new(interval(settings, poll.interval), settings.align),
-            retries: poll.retries.or(settings.retries).unwrap_or(MemberSettings::RETRIES),
+            retries: poll.retries.unwrap_or(settings.retries()),
             tries: 0,
             is_part: false,
         }),

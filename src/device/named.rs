@@ -193,10 +193,7 @@ impl NamedCommand {
             if send.slots().any(|slot| slot == "address") && owner.address.is_none() {
                 return Err(BuildError::new("{address} needs the `address` of the device"));
             }
-            let text = owner.address.map(|address| address.to_string()).unwrap_or_default();
-            let byte = [owner.address.unwrap_or_default()];
-            let address = if send.is_hex() { &byte[..] } else { text.as_bytes() };
-            Ok(send.fix(&[("address", address)]))
+            Ok(send.with_address(owner.address))
         };
         if !self.values.is_empty() && self.number.is_some() {
             let error = BuildError::new("`values` and `number` exclude each other");
@@ -253,7 +250,7 @@ impl NamedCommand {
 
 impl NumberSettings {
     fn build(&self, is_hex: bool) -> Result<Number, BuildError> {
-        let mut bounds = Bounds::build(&self.min, &self.max, &self.step)?;
+        let bounds = Bounds::build(&self.min, &self.max, &self.step)?;
         let binary = match (self.kind, is_hex) {
             (None, false) => None,
             (Some(kind), true) => match (kind.size(), kind.is_signed() || kind.is_unsigned()) {
@@ -272,14 +269,15 @@ impl NumberSettings {
                 return Err(error.remedy("add `type`: u8, i16 or another").at("type"));
             }
         };
-        if let Some((size, signed)) = binary {
+        let held = binary.map(|(size, signed)| {
             let bits = 8 * size as u32;
             let (low, high) = match signed {
                 true => (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1),
                 false => (0, (1_i128 << bits) - 1),
             };
-            bounds.narrow(Decimal::from(low), Decimal::from(high))?;
-        }
+            (Decimal::from(low), Decimal::from(high))
+        });
+        let bounds = bounds.narrow("type", held)?;
         Ok(Number { bounds, binary, endian: self.endian })
     }
 }

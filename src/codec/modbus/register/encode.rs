@@ -1,6 +1,7 @@
 //! A payload as the request that writes it into registers.
 
 use crate::base::scalar::parse_hex;
+use crate::codec::bounds::{Bounds, OutOfBounds};
 use crate::codec::decimal::Decimal;
 use crate::codec::field::Type;
 use crate::codec::modbus::{ByteOrder, Request};
@@ -13,15 +14,8 @@ pub enum EncodeError {
     ReadOnly,
     #[error("not a number")]
     NotANumber,
-    #[error("outside {min} to {max}")]
-    OutOfRange { min: String, max: String },
-    /// A floating-point register with one bound.
-    #[error("below {0}")]
-    Below(String),
-    #[error("above {0}")]
-    Above(String),
-    #[error("off step {step} from {from}")]
-    OffStep { step: String, from: String },
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
     #[error("none of {0}")]
     NotAmong(String),
     #[error("longer than {0} bytes")]
@@ -39,9 +33,7 @@ pub(super) struct Writable {
     pub(super) length: usize,
     pub(super) scale: Option<Decimal>,
     pub(super) offset: Option<Decimal>,
-    pub(super) min: Option<Decimal>,
-    pub(super) max: Option<Decimal>,
-    pub(super) step: Option<Decimal>,
+    pub(super) bounds: Bounds,
     /// What words stand for.
     pub(super) words: BTreeMap<String, i128>,
     /// Nothing but these words.
@@ -126,7 +118,7 @@ impl Writable {
             ..=MOST_DECIMALS => exact,
             _ => exact.rounded(MOST_DECIMALS).ok_or(EncodeError::NotANumber)?,
         };
-        self.check(short)?;
+        self.bounds.check(short)?;
         let is_float = matches!(self.kind, Type::F32 | Type::F64);
         let number = if is_float { exact } else { short };
         let moved = self.offset.map_or(Some(number), |offset| number.minus(offset));
@@ -138,25 +130,6 @@ impl Writable {
         }
         let raw = moved.divided(self.scale.unwrap_or(Decimal::from(1)));
         Ok(self.integer(raw.ok_or(EncodeError::NotANumber)?))
-    }
-
-    fn check(&self, number: Decimal) -> Result<(), EncodeError> {
-        let is_low = self.min.is_some_and(|min| is_less(number, min));
-        let is_high = self.max.is_some_and(|max| is_less(max, number));
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if is_low || is_high => {
-                return Err(EncodeError::OutOfRange { min: min.spelled(), max: max.spelled() });
-            }
-            (Some(min), None) if is_low => return Err(EncodeError::Below(min.spelled())),
-            (None, Some(max)) if is_high => return Err(EncodeError::Above(max.spelled())),
-            _ => {}
-        }
-        let Some(step) = self.step else { return Ok(()) };
-        let from = self.min.unwrap_or(Decimal::from(0));
-        match number.minus(from).and_then(|steps| steps.is_multiple_of(step)) {
-            Some(true) => Ok(()),
-            _ => Err(EncodeError::OffStep { step: step.spelled(), from: from.spelled() }),
-        }
     }
 
     /// A floating-point number, rounded once where it is not scaled.
@@ -199,9 +172,4 @@ impl Writable {
         bytes.resize(2 * self.length.div_ceil(2), 0);
         bytes
     }
-}
-
-/// Numbers whose difference 128 bits cannot hold are of no device.
-pub(super) fn is_less(number: Decimal, other: Decimal) -> bool {
-    number.minus(other).is_none_or(Decimal::is_negative)
 }

@@ -1,9 +1,10 @@
 //! Which commands a register takes: settings and their checks.
 
 use super::RegisterSettings;
-use super::encode::{Writable, is_less};
+use super::encode::Writable;
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
+use crate::codec::bounds::Bounds;
 use crate::codec::decimal::Decimal;
 use crate::codec::field::{FieldSettings, Type};
 use crate::codec::modbus::Table;
@@ -115,16 +116,14 @@ impl Writable {
             };
             token.as_ref().map(parse).transpose()
         };
-        let bound = |key: &str, token| decimal(key, token).map_err(|error| error.at("write"));
+        let bounds = Bounds::build(&write.min, &write.max, &write.step);
         let mut writable = Writable {
             kind,
             is_coil,
             length,
             scale: decimal("scale", &settings.scale)?,
             offset: decimal("offset", &settings.offset)?,
-            min: bound("min", &write.min)?,
-            max: bound("max", &write.max)?,
-            step: bound("step", &write.step)?,
+            bounds: bounds.map_err(|error| error.at("write"))?,
             words: BTreeMap::new(),
             is_select: false,
             is_multiple: write.multiple,
@@ -181,43 +180,29 @@ impl Writable {
 
     /// A step is one that the register can hold.
     fn check_step(&self) -> Result<(), BuildError> {
-        let Some(step) = self.step else { return Ok(()) };
-        let error = |what: String| Err(BuildError::new(what).at("step").at("write"));
-        if step.is_negative() || step.is_zero() {
-            return error("a step is more than 0".into());
-        }
+        let Some(step) = self.bounds.step() else { return Ok(()) };
         let scale = self.scale.unwrap_or(Decimal::from(1));
         if self.limits().is_some() && step.is_multiple_of(scale) != Some(true) {
-            return error(format!("the register holds steps of {}", scale.spelled()));
+            let what = format!("the register holds steps of {}", scale.spelled());
+            return Err(BuildError::new(what).at("step").at("write"));
         }
         Ok(())
     }
 
     /// Narrows the bounds to what the type can hold.
     fn bound(&mut self) -> Result<(), BuildError> {
-        let error = |key: &str, what: String| Err(BuildError::new(what).at(key).at("write"));
-        if let Some((low, high)) = self.limits() {
-            let (low, high) = (self.published(low), self.published(high));
-            let (low, high) = match (low, high) {
-                (Some(low), Some(high)) if is_less(high, low) => (high, low),
-                (Some(low), Some(high)) => (low, high),
-                _ => return error("max", "these numbers are too large".into()),
-            };
-            for (key, bound) in [("min", self.min), ("max", self.max)] {
-                if bound.is_some_and(|it| is_less(it, low) || is_less(high, it)) {
-                    let (low, high) = (low.spelled(), high.spelled());
-                    return error(key, format!("the register holds {low} to {high}"));
-                }
+        let held = match self
+            .limits()
+            .map(|(low, high)| (self.published(low), self.published(high)))
+        {
+            None => None,
+            Some((Some(low), Some(high))) => Some((low, high)),
+            Some(_) => {
+                return Err(BuildError::new("these numbers are too large").at("max").at("write"));
             }
-            self.min.get_or_insert(low);
-            self.max.get_or_insert(high);
-        }
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if is_less(max, min) => {
-                error("max", format!("less than min, {}", min.spelled()))
-            }
-            _ => Ok(()),
-        }
+        };
+        self.bounds = self.bounds.narrow("register", held).map_err(|error| error.at("write"))?;
+        Ok(())
     }
 
     /// What is published of a number in the register.
