@@ -12,6 +12,7 @@ mod architecture;
 mod bounds;
 mod broker;
 mod bus;
+mod captures;
 mod client;
 mod config;
 mod conformance;

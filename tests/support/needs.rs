@@ -23,20 +23,25 @@ pub fn find(program: &str) -> Option<PathBuf> {
 }
 
 fn is_there(what: &str, is_there: bool) -> bool {
-    static SKIPPED: AtomicU32 = AtomicU32::new(0);
     if is_there {
         return true;
     }
     let remedy = "`make deps` installs it";
     let fails = std::env::var_os("NO_SKIPS").is_some_and(|value| !value.is_empty());
     assert!(!fails, "{what} is missing: {remedy}");
+    skip(what, remedy);
+    false
+}
+
+/// Says loudly that the test which runs is skipped.
+pub fn skip(what: &str, remedy: &str) {
+    static SKIPPED: AtomicU32 = AtomicU32::new(0);
     let n = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     let thread = std::thread::current();
     let test = thread.name().unwrap_or_default();
     // Not eprintln!: that is captured.
     let line = format!("SKIPPED {test}: {what} is missing, {remedy}; {n} skipped so far\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    false
 }
 
 fn program(name: &str) -> bool {
