@@ -6,7 +6,7 @@ use tty2mqtt::testing::codec::value::Value;
 use tty2mqtt::testing::config::tree;
 
 /// A decoder and a good frame for it.
-pub const DECODERS: [(&str, &[u8]); 11] = [
+pub const DECODERS: [(&str, &[u8]); 13] = [
     ("text", b"21.5 C"),
     ("bytes", b"\x01\x02\xFF"),
     ("{bytes: {as: base64}}", b"\x01\x02\xFF"),
@@ -31,6 +31,19 @@ pub const DECODERS: [(&str, &[u8]); 11] = [
         "{binary: {fields: [{name: e, at: 0, type: u64, bits: '60-63', scale: -1e9}, \
          {name: f, at: 0, type: f32, scale: 0.1, offset: -40}, {name: g, at: 3, type: i16}]}}",
         b"\x12\x34\x56\x78\x90\x12\x34\x56",
+    ),
+    // The telegram has a number, a date, a text, a value with codes of its maker, and a float.
+    (
+        "mbus",
+        b"\x68\x3A\x3A\x68\x08\x01\x72\x78\x56\x34\x12\x24\x23\x28\x04\x2A\x00\x00\x00\x2F\
+          \x0C\x06\x27\x15\x00\x00\x42\x6C\xBF\x15\x0D\x7C\x03\x48\x52\x25\x02\x61\x62\x02\
+          \xFD\xC9\xFF\x01\xED\x00\xB2\x51\xFD\xC9\xFF\x02\xED\x00\x05\x5B\x22\xF3\x26\x42\
+          \x1F\x01\xA4\x16",
+    ),
+    (
+        "{mbus: {fields: [id, {name: energy, scale: 0.001}, volume_s1]}}",
+        b"\x68\x13\x13\x68\x08\x01\x73\x78\x43\x45\x90\x10\x00\x05\x69\x31\x65\x00\x00\
+          \x69\x00\x00\x00\x89\x16",
     ),
 ];
 

@@ -2,8 +2,10 @@
 
 mod binary;
 mod bytes;
+mod content;
 mod fields;
 mod json;
+mod mbus;
 mod pairs;
 mod sexpr;
 mod text;
@@ -34,6 +36,8 @@ pub enum Decode {
     Json(json::Json),
     /// Bytes at fixed places.
     Binary(binary::Binary),
+    /// Telegrams of meters on the M-Bus.
+    Mbus(mbus::Mbus),
     /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
     Sexpr(sexpr::Sexpr),
 }
@@ -53,6 +57,7 @@ impl Decode {
             Decode::Pairs(pairs) => ("pairs", pairs.build()),
             Decode::Json(json) => ("json", json.build()),
             Decode::Binary(binary) => ("binary", binary.build()),
+            Decode::Mbus(mbus) => ("mbus", mbus.build()),
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
         decoder.map_err(|error| error.at(word))

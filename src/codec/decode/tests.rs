@@ -361,3 +361,112 @@ fn the_fields_are_known_beforehand_where_the_settings_name_them() {
         assert_eq!(fields, expected, "{yaml}");
     }
 }
+
+/// A long frame of the M-Bus with these records behind a head.
+fn mbus(records: &[u8]) -> Vec<u8> {
+    let head = b"\x08\x01\x72\x78\x56\x34\x12\x24\x23\x28\x04\x2A\x00\x00\x00";
+    let length = (head.len() + records.len()) as u8;
+    let mut frame = vec![0x68, length, length, 0x68];
+    frame.extend(head);
+    frame.extend(records);
+    frame.extend(b"\x00\x16");
+    frame
+}
+
+/// What some records of the M-Bus are.
+fn records(records: &[u8]) -> Vec<String> {
+    let heads = ["address", "id", "manufacturer", "version", "medium", "access_number", "status"];
+    let mut all = decoded("mbus", &mbus(records));
+    all.retain(|it| !heads.iter().any(|head| it.starts_with(&format!("{head}="))));
+    all
+}
+
+#[test]
+fn records_of_the_m_bus_are_named_by_what_they_are() {
+    for (record, expected) in [
+        (&[0x0C, 0x06, 0x27, 0x15, 0x00, 0x00][..], "energy=1527000 Wh"),
+        (&[0x4C, 0x06, 0x27, 0x15, 0x00, 0x00], "energy_s1=1527000 Wh"),
+        (&[0x9C, 0x50, 0x13, 0x01, 0x00, 0x00, 0x00], "volume_max_t1_u1=0.001 m³"),
+        (&[0x94, 0x9A, 0x50, 0x28, 1, 0, 0, 0], "power_max_s20_t5_u2=0.001 W"),
+        (&[0x22, 0x5A, 0xFF, 0xFF], "flow_temperature_min=-0.1 °C"),
+        (&[0x01, 0xFD, 0x17, 0xFF], "error_flags=255"),
+        (&[0x02, 0xFD, 0xC9, 0xFC, 0x02, 0xED, 0x00], "voltage_l2=237 V"),
+        (&[0x02, 0xFD, 0xC9, 0xFF, 0x02, 0xED, 0x00], "voltage_ff02=237 V"),
+        (&[0x04, 0x83, 0x3C, 5, 0, 0, 0], "energy_backward=5 Wh"),
+        (&[0x04, 0x90, 0x28, 11, 0, 0, 0], "volume_per_input_pulse_0=0.000011 m³"),
+        (&[0x02, 0xFB, 0x00, 8, 0], "energy=800000 Wh"),
+        (&[0x01, 0xFF, 0x81, 0x02, 7], "vendor_8102=7"),
+        (&[0x01, 0x7F, 7], "vendor=7"),
+        (&[0x01, 0x7B, 7], "vif7b=7"),
+        (&[0x01, 0xFD, 0x7C, 7], "fd7c=7"),
+        (&[0x01, 0x83, 0x05, 7], "-energy"),
+        (&[0x01, 0x83, 0x7A, 7], "energy_x7a=7"),
+        (&[0x02, 0xFC, 3, b'H', b'R', b'%', 0x74, 0x22, 0x15], "RH=54.10 %"),
+        (&[0x0D, 0x7C, 4, b'D', b'I', b'.', b'x', 3, b'c', b'b', b'a'], "x_ID=\"abc\""),
+        (&[0x0D, 0xFD, 0x10, 2, b' ', b' '], "-customer_location"),
+        (&[0x0D, 0x13, 0xD2, 0x34, 0x12], "volume=-1.234 m³"),
+        (&[0x0D, 0x13, 0xE3, 0xFF, 0xFF, 0xFF], "volume=-0.001 m³"),
+        (&[0x0B, 0x3B, 0x34, 0x12, 0xF0], "flow=-1.234 m³/h"),
+        (&[0x05, 0x5B, 0x00, 0x00, 0xAC, 0x41], "flow_temperature=21.5 °C"),
+        (&[0x05, 0x5A, 0x00, 0x00, 0xAC, 0x41], "flow_temperature=2.15 °C"),
+        (&[0x05, 0x5B, 0x00, 0x00, 0xC0, 0x7F], "-flow_temperature"),
+        (&[0x04, 0x6D, 0x0B, 0x0B, 0xCD, 0x13], "datetime=\"2014-03-13T11:11\""),
+        (&[0x04, 0x6D, 0x8B, 0x0B, 0xCD, 0x13], "-datetime"),
+        (&[0x42, 0xEC, 0x7E, 0xBF, 0x1C], "date_future_s1=\"2013-12-31\""),
+        (&[0x04, 0xAB, 0x6B, 0x0B, 0x0B, 0xCD, 0x13], "power_first_end=\"2014-03-13T11:11\""),
+    ] {
+        assert_eq!(records(record), [expected], "{record:02x?}");
+    }
+}
+
+#[test]
+fn records_of_the_m_bus_of_one_name_are_numbered() {
+    let record = b"\x01\x03\x07\x0A\x05\x08\x00\x01\x03\x09\x01\x13\x05";
+    assert_eq!(
+        records(record),
+        ["energy=7 Wh", "energy_2=800 Wh", "energy_3=9 Wh", "volume=0.005 m³"]
+    );
+    let yaml = "{mbus: {fields: [{name: second, from: energy_2, scale: 0.001, unit: kWh}, power]}}";
+    assert_eq!(decoded(yaml, &mbus(record)), ["second=0.800 kWh", "!power missing"]);
+    // Behind 1F there is another telegram, which may have it.
+    assert_eq!(decoded(yaml, &mbus(b"\x01\x03\x07\x1F")), [""; 0]);
+}
+
+#[test]
+fn what_is_no_record_of_the_m_bus_is_refused() {
+    for (record, expected) in [
+        (
+            &[0x0A, 0x5A, 0x2B, 0x02][..],
+            "flow_temperature: decimal digits, the first one F for a negative number",
+        ),
+        (
+            &[0x0A, 0x5A, 0x22, 0xFF],
+            "flow_temperature: decimal digits, the first one F for a negative number",
+        ),
+        (&[0x01, 0x6C, 0x02], "date: a date or a time of 2, 3, 4 or 6 bytes"),
+        (&[0x04, 0x13, 0x00], "mbus: a whole record"),
+        (&[0x84], "mbus: a whole record"),
+        (&[0x0D, 0x7C, 9, b'x'], "mbus: a whole record"),
+        (&[0x0D, 0x13, 0xFA, 0x00], "mbus: a length of EN 13757-3"),
+        (&[0x3F, 0x00], "mbus: a data information field of EN 13757-3"),
+    ] {
+        let refused = refused("mbus", &mbus(record));
+        assert!(refused.len() == 1 && refused[0].starts_with(expected), "{refused:?}");
+    }
+    let endless = [[0x84; 12], [0x00; 12]].concat();
+    assert!(refused("mbus", &mbus(&endless))[0].starts_with("mbus: a whole record"));
+    let mut frame = mbus(&[0x01, 0x03, 0x07]);
+    for (at, byte, expected) in [
+        (0, 0x10, "a long frame"),
+        (1, 0x09, "as many bytes"),
+        (6, 0x51, "data of a meter"),
+        (18, 0x05, ""),
+    ] {
+        let before = std::mem::replace(&mut frame[at], byte);
+        let refused = refused("mbus", &frame);
+        assert_eq!(refused.iter().any(|it| it.contains(expected)), !expected.is_empty(), "{at}");
+        frame[at] = before;
+    }
+    (frame[17], frame[18]) = (0x10, 0x05);
+    assert!(refused("mbus", &frame)[0].contains("not encrypted"));
+}

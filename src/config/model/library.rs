@@ -21,6 +21,7 @@ built_in! {
     "eastron-sdm120"
     "eastron-sdm630"
     "iec-62056-21-mode-c"
+    "m-bus-heat-meter"
     "pzem-004t-v3"
     "relay-board-modbus"
     "voltronic-axpert"

@@ -1,0 +1,72 @@
+//! A value that a meter sent with its own power of ten, before it becomes a field's value.
+
+use super::Decoded;
+use super::bytes::Spelling;
+use crate::codec::decimal::Decimal;
+use crate::codec::field::{Convert, Wire};
+use crate::codec::value::{RejectReason, Value};
+use std::borrow::Cow;
+
+/// A value before it is converted. Formats that name their values themselves make it once, and convert it
+/// for each field that wants it.
+#[derive(Debug)]
+pub(super) enum Content<'a> {
+    /// A whole number, and the power of ten by which it is multiplied.
+    Whole(i128, i8),
+    /// A floating-point number as it is spelled, and the power of ten.
+    Float(String, i8),
+    Text(Cow<'a, str>),
+    /// Bytes, which are published in hexadecimal.
+    Hex(&'a [u8]),
+    /// The device says that it has no value.
+    Nothing,
+    /// What was expected instead.
+    Wrong(&'static str),
+}
+
+impl<'a> Content<'a> {
+    /// Adds the value that `convert` makes of it; `found` are its bytes in the frame.
+    pub(super) fn add(
+        &self,
+        name: Cow<'a, str>,
+        unit: Option<&'a str>,
+        convert: &'a Convert,
+        found: &'a [u8],
+        out: &mut Decoded<'a>,
+    ) {
+        let value = match self {
+            Content::Whole(number, power) => convert.powered(*number, *power),
+            Content::Float(number, power) => float(number, *power, convert),
+            Content::Text(text) => owned(convert.text(text.as_bytes(), Wire::Text)),
+            Content::Hex(bytes) => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
+            Content::Nothing => Ok(None),
+            Content::Wrong(expected) => {
+                return out.reject(name, RejectReason::Malformed, expected, found);
+            }
+        };
+        // A text has no unit.
+        let unit = unit.filter(|_| !matches!(self, Content::Text(_) | Content::Hex(_)));
+        out.add(name, unit, value, || found.into());
+    }
+}
+
+type Converted<'a> = Result<Option<Value<'a>>, RejectReason>;
+
+fn owned(value: Converted<'_>) -> Converted<'static> {
+    Ok(value?.map(Value::into_owned))
+}
+
+/// NaN and the infinities are words: no values.
+fn float(number: &str, power: i8, convert: &Convert) -> Converted<'static> {
+    let shifted = match power {
+        0 => None,
+        _ => Decimal::read(number).map(|number| number.shifted(power)),
+    };
+    match shifted {
+        None => owned(convert.token(number, Wire::Number)),
+        Some(shifted) => {
+            let number = shifted.ok_or(RejectReason::NotANumber)?.spelled();
+            owned(convert.token(&number, Wire::Number))
+        }
+    }
+}
