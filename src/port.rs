@@ -18,10 +18,11 @@ mod system_calls;
 pub mod task;
 mod telnet;
 mod tty;
+mod tty_io;
 pub mod usb;
 
 pub use line_change::{LineRequests, LineSetter, NotSet, line_change};
 #[cfg(any(test, feature = "testing"))]
 pub use open::open;
 pub use open::{LinkKind, OpenError, Opened, Opener};
-pub use stream::Stream;
+pub use stream::{PortStream, Stream};

@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 
 /// For so many time-outs a long reply may pause in all, whatever the speed is.
 const PAUSES: u32 = 8;
-/// How long before the end of a reply reading begins again: adapters hand over late what they have, and
-/// timers ring late.
-const READ_BEFORE: Duration = Duration::from_millis(3);
+/// So long and one character, which may be on its way, before the end of a reply reading begins again:
+/// adapters on USB hand over what they have once in a millisecond.
+const READ_BEFORE: Duration = Duration::from_millis(1);
+/// Not shorter: it would cost more than it saves.
+const SHORTEST_HOLD: Duration = Duration::from_millis(1);
 /// Not longer, so that an unplugged port is noticed.
 const LONGEST_HOLD: Duration = Duration::from_millis(250);
 
@@ -79,9 +81,9 @@ impl Device {
         let Awaited::Modbus(expected) = &turn.awaited else { return };
         let time = expected.missing(&turn.received).map(|count| timing.time_of(count));
         // The end of the reply is read as it comes, so that the silence behind it is known.
-        let held =
-            time.and_then(|time| time.checked_sub(READ_BEFORE)).map(|it| it.min(LONGEST_HOLD));
-        turn.held = held.map(|held| now + held);
+        let held = time.and_then(|time| time.checked_sub(READ_BEFORE + timing.character));
+        let held = held.filter(|held| *held >= SHORTEST_HOLD);
+        turn.held = held.map(|held| now + held.min(LONGEST_HOLD));
     }
 
     /// Looks for the Modbus reply in what was received. `last`: nothing more will come.
@@ -619,7 +621,7 @@ mod tests {
         device.push(&[1, 4], now, &mut Vec::new());
         assert_eq!(device.held_until(), None, "its length is not known yet");
         device.push(&[100], now, &mut Vec::new());
-        assert_eq!(device.held_until(), Some(now.mono + character() * 102 - READ_BEFORE));
+        assert_eq!(device.held_until(), Some(now.mono + character() * 101 - READ_BEFORE));
         let now = now.after(character() * 99);
         device.push(&[0; 100], now, &mut Vec::new());
         assert_eq!(device.held_until(), None, "two characters are too near");

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
+use tokio_serial::{ClearBuffer, SerialPort};
 
 /// How long a serial port on the network may take to answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -137,14 +137,14 @@ impl Opener {
         }
         keep_modem_lines(&tty).map_err(|e| explain(&shown, e, || None))?;
         let io = |e: io::Error| OpenError::Io { path: shown.clone(), source: e };
-        let mut stream = set_up(&real, &shown, line, self.port.flow)?;
+        let mut port = set_up(&real, &shown, line, self.port.flow)?;
         let mut undone = Vec::new();
-        for (name, wanted, write) in [
-            ("DTR", self.port.dtr, SerialStream::write_data_terminal_ready as fn(&mut _, _) -> _),
-            ("RTS", self.port.rts, SerialStream::write_request_to_send),
-        ] {
+        type Switch = fn(&mut dyn SerialPort, bool) -> tokio_serial::Result<()>;
+        let dtr: Switch = |port, on| port.write_data_terminal_ready(on);
+        let rts: Switch = |port, on| port.write_request_to_send(on);
+        for (name, wanted, switch) in [("DTR", self.port.dtr, dtr), ("RTS", self.port.rts, rts)] {
             if wanted != ModemLine::Keep
-                && let Err(error) = write(&mut stream, wanted == ModemLine::On)
+                && let Err(error) = switch(&mut *port, wanted == ModemLine::On)
             {
                 undone.push(format!("the driver cannot switch {name} {wanted:?}: {error}"));
             }
@@ -162,12 +162,12 @@ impl Opener {
         }
         let is_marked = settings.input_modes.contains(InputModes::PARMRK);
         // Input from before the opening may begin within a frame.
-        stream.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
+        port.clear(ClearBuffer::Input).map_err(|e| io(e.into()))?;
         let counts = LineCounts::read(&tty)
             .map(|before| Counts { before, latest: watch::Sender::new(LineCounts::default()) });
         let line_counts = counts.as_ref().map(|counts| counts.latest.subscribe());
         let (setter, requests) = line_change();
-        let tty = Tty::new(stream, tty, counts, (line, is_virtual), requests, transmitter);
+        let tty = Tty::new(port, tty, counts, (line, is_virtual), requests, transmitter);
         let link = if is_marked { LinkKind::MarkedTty } else { LinkKind::Tty };
         Ok(Opened { stream: Stream::Tty(Box::new(tty)), device: shown, link, line_counts, setter })
     }
@@ -184,7 +184,12 @@ impl Opener {
     }
 }
 
-fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStream, OpenError> {
+fn set_up(
+    real: &Path,
+    shown: &str,
+    line: Line,
+    flow: Flow,
+) -> Result<Box<dyn SerialPort>, OpenError> {
     let parity = match line.parity {
         Parity::None => tokio_serial::Parity::None,
         Parity::Even => tokio_serial::Parity::Even,
@@ -195,13 +200,13 @@ fn set_up(real: &Path, shown: &str, line: Line, flow: Flow) -> Result<SerialStre
         Flow::Hardware => tokio_serial::FlowControl::Hardware,
         Flow::Software => tokio_serial::FlowControl::Software,
     };
-    let stream = tokio_serial::new(real.to_string_lossy(), line.baud)
+    let port = tokio_serial::new(real.to_string_lossy(), line.baud)
         .parity(parity)
         .flow_control(flow)
         .data_bits(line.data_bits.try_into().unwrap_or(tokio_serial::DataBits::Eight))
         .stop_bits(line.stop_bits.try_into().unwrap_or(tokio_serial::StopBits::One))
-        .open_native_async();
-    stream.map_err(|e| match e.kind {
+        .open();
+    port.map_err(|e| match e.kind {
         // This is how the library reports a lock that another program holds.
         tokio_serial::ErrorKind::NoDevice => taken(shown, None),
         _ => OpenError::Line { path: shown.into(), line, why: e.to_string() },

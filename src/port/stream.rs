@@ -9,6 +9,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+/// What the task of a port moves bytes through.
+pub trait PortStream: AsyncRead + AsyncWrite {
+    /// Nobody waits for bytes until the next read: what comes need not wake anybody.
+    fn rest(self: Pin<&mut Self>) {}
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl PortStream for tokio::io::DuplexStream {}
+
 /// An open port. Its owner has to shut it down: Linux closes a tty only when what was written is on the
 /// wire, and waits up to 30 s for that.
 #[derive(Debug)]
@@ -18,6 +27,14 @@ pub enum Stream {
     Closed,
     Tcp(TcpStream),
     Telnet(Box<TelnetStream>),
+}
+
+impl PortStream for Stream {
+    fn rest(self: Pin<&mut Self>) {
+        if let Stream::Tty(tty) = self.get_mut() {
+            tty.rest();
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -7,6 +7,7 @@
 use rustix::io;
 use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -68,10 +69,14 @@ pub(super) fn set_rs485(tty: impl AsFd, settings: &mut Rs485) -> io::Result<()> 
     unsafe { ioctl(tty, Updater::<TIOCSRS485, Rs485>::new(settings)) }
 }
 
-/// Waits for a descriptor to be readable. Must be called within a runtime.
-pub(super) fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and nobody takes it out.
-    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+/// Watches a descriptor. Must be called within a runtime.
+pub(super) fn watch(
+    fd: Arc<OwnedFd>,
+    interest: Interest,
+) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: an `OwnedFd` is open and the same for as long as it lives, and nobody can take it out of
+    // this `Arc` while it is here.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::outbox::inlet;
 use crate::port::open::Opened;
 use crate::port::settings::Port;
 use crate::port::status::{PortState, PortTopics};
+use crate::port::stream::PortStream;
 use inbox::InboxItem;
 use receiver::Receiver;
 use reporter::Reporter;
@@ -36,7 +37,6 @@ use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
@@ -66,7 +66,7 @@ pub async fn run<S, E>(
     mut open: impl AsyncFnMut() -> Result<Opened<S>, E>,
 ) -> Leftover
 where
-    S: AsyncRead + AsyncWrite,
+    S: PortStream,
     E: Display,
 {
     let mut port = ActivePort::new(task, Now::read());

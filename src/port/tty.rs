@@ -4,6 +4,7 @@ use super::line;
 use super::line_change::{LineRequests, NotSet, Outcome};
 use super::line_counts::LineCounts;
 use super::rs485::Transmitter;
+use super::tty_io::TtyIo;
 use crate::base::line::Line;
 use rustix::termios::tcdrain;
 use std::io;
@@ -14,11 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio_serial::{ClearBuffer, SerialPort, SerialStream};
+use tokio_serial::{ClearBuffer, SerialPort};
 
 /// How long a closing tty may take to send what was written, before that is thrown away. What flow
 /// control holds back for longer would delay the close for 30 s.
@@ -29,9 +30,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub struct Tty {
-    stream: SerialStream,
-    /// The same tty, for what the stream does not offer.
+    /// Keeps other programs out, and knows what the driver holds.
+    port: Box<dyn SerialPort>,
     tty: Arc<OwnedFd>,
+    io: TtyIo,
     counts: Option<Counts>,
     /// Speed and format that hold.
     line: Line,
@@ -70,16 +72,18 @@ impl Counts {
 
 impl Tty {
     pub(super) fn new(
-        stream: SerialStream,
+        port: Box<dyn SerialPort>,
         tty: OwnedFd,
         counts: Option<Counts>,
         (line, is_virtual): (Line, bool),
         requests: LineRequests,
         transmitter: Option<Transmitter>,
     ) -> Tty {
+        let tty = Arc::new(tty);
         Tty {
-            stream,
-            tty: Arc::new(tty),
+            port,
+            io: TtyIo::new(Arc::clone(&tty)),
+            tty,
             counts,
             line,
             is_virtual,
@@ -97,7 +101,7 @@ impl Tty {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_change(cx);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(self.io.poll_read(cx, buf))?;
         if let Some(counts) = &self.counts {
             counts.look(&self.tty);
         }
@@ -115,10 +119,15 @@ impl Tty {
             Some(transmitter) => {
                 return transmitter.poll_write(cx, bytes, &self.tty, &self.line, &self.is_closing);
             }
-            None => ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?,
+            None => ready!(self.io.poll_write(cx, bytes))?,
         };
         self.out = self.out.max(now) + time_of(&self.line, n);
         Poll::Ready(Ok(n))
+    }
+
+    /// Nobody waits for bytes until the next read. A change of the line goes on with that.
+    pub(super) fn rest(&mut self) {
+        self.io.rest();
     }
 
     /// Takes changes of speed and format as far as they come now.
@@ -153,13 +162,13 @@ impl Tty {
         self.is_closing.store(true, Ordering::Relaxed);
         let start = Instant::now();
         // An error means that it is unplugged.
-        while let Ok(left @ 1..) = self.stream.bytes_to_write() {
+        while let Ok(left @ 1..) = self.port.bytes_to_write() {
             if start.elapsed() >= DRAIN {
-                let name = self.stream.name().unwrap_or_default();
+                let name = self.port.name().unwrap_or_default();
                 tracing::warn!(
                     "{name} does not take the last {left} bytes of commands; they are lost"
                 );
-                let _ = self.stream.clear(ClearBuffer::Output);
+                let _ = self.port.clear(ClearBuffer::Output);
                 break;
             }
             sleep(PAUSE);

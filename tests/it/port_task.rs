@@ -22,7 +22,9 @@ use tty2mqtt::testing::port::line_counts::LineCounts;
 use tty2mqtt::testing::port::status::PortState;
 use tty2mqtt::testing::port::task::monitor::{MAX_SUBSCRIBERS, Subscriber};
 use tty2mqtt::testing::port::task::{self, Inbox, Leftover, PortTask};
-use tty2mqtt::testing::port::{LineRequests, LineSetter, LinkKind, NotSet, Opened, line_change};
+use tty2mqtt::testing::port::{
+    LineRequests, LineSetter, LinkKind, NotSet, Opened, PortStream, line_change,
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -426,6 +428,8 @@ impl AsyncRead for NeverCloses {
         if self.has_ended { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
+
+impl PortStream for NeverCloses {}
 
 impl AsyncWrite for NeverCloses {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {

@@ -9,17 +9,16 @@ use rustix::time::{
 };
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep_until;
-
-/// For what is further away a millisecond does not matter, and tokio's timer costs no call.
-const NEAR: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Alarm {
     /// `None`: the kernel gives no timer, and tokio's has to do.
-    timer: Option<AsyncFd<OwnedFd>>,
+    timer: Option<AsyncFd<Arc<OwnedFd>>>,
     /// For when the timer is set.
     set: Option<Instant>,
 }
@@ -29,40 +28,39 @@ impl Alarm {
     pub(super) fn new() -> Alarm {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(io::Error::from);
-        let timer = timer.and_then(system_calls::readable);
+        let timer = timer.and_then(|it| system_calls::watch(Arc::new(it), Interest::READABLE));
         Alarm { timer: timer.ok(), set: None }
     }
 
     /// Waits until `due`. Cancel-safe.
     pub(super) async fn until(&mut self, due: Instant) {
-        if due.saturating_duration_since(Instant::now()) > NEAR || self.ring(due).await.is_err() {
+        if self.ring(due).await.is_err() {
             sleep_until(due.into()).await;
         }
     }
 
     async fn ring(&mut self, due: Instant) -> io::Result<()> {
         let timer = self.timer.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        if self.set != Some(due) {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            let it_value = Timespec::try_from(left).map_err(io::Error::other)?;
-            let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let time = Itimerspec { it_interval, it_value };
-            timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;
-            self.set = Some(due);
-        }
         loop {
-            let mut ready = timer.readable().await?;
-            match rustix::io::read(timer, &mut [0; 8]) {
-                // What is left from a time that was set before.
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(error) => return Err(error.into()),
-                Ok(_) => {
-                    self.set = None;
+            // A timer that rings too early is set again then: most deadlines are put off before they come.
+            if self.set.is_none_or(|set| set > due) {
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() {
                     return Ok(());
                 }
+                let it_value = Timespec::try_from(left).map_err(io::Error::other)?;
+                let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+                let time = Itimerspec { it_interval, it_value };
+                timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;
+                self.set = Some(due);
+            }
+            let mut ready = timer.readable().await?;
+            ready.clear_ready();
+            match rustix::io::read(timer, &mut [0; 8]) {
+                // What is left from a time that was set before.
+                Err(Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => self.set = None,
             }
         }
     }
@@ -71,6 +69,7 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// How late a wait of 1.75 to 4 ms ends.
     async fn lateness(mut wait: impl AsyncFnMut(Instant)) -> Vec<Duration> {

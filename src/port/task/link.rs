@@ -9,10 +9,14 @@ use crate::base::line::Line;
 use crate::device::{READ, Transmit};
 use crate::port::line_change::{LineSetter, NotSet};
 use crate::port::open::{LinkKind, Opened};
+use crate::port::stream::PortStream;
 use bytes::Bytes;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 /// How long a port may take to close. A tty gets a second of it to send what was written.
@@ -20,7 +24,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
 impl ActivePort {
     /// Runs an opened port until it ends. Returns how and why it ended; `None` when the gateway ends.
-    pub(super) async fn attempt<S: AsyncRead + AsyncWrite>(
+    pub(super) async fn attempt<S: PortStream>(
         &mut self,
         opened: Opened<S>,
     ) -> Option<(Attempt, String)> {
@@ -50,15 +54,15 @@ impl ActivePort {
 
     /// Moves bytes until the port ends, and returns why it did; `None` when the gateway ends. `held` was
     /// read during the trial.
-    async fn serve<S: AsyncRead + AsyncWrite>(
+    async fn serve<S: PortStream>(
         &mut self,
-        stream: S,
+        mut stream: Pin<&mut S>,
         held: trial::Held,
         mut setter: LineSetter,
     ) -> Option<String> {
-        let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ];
         let mut messages = Vec::new();
+        let mut was_read = false;
         let mut alarm = Alarm::new();
         let mut passed = held.first().map_or_else(Now::read, |(at, _)| *at);
         for (at, bytes) in held {
@@ -77,25 +81,35 @@ impl ActivePort {
                 None => (Bytes::new(), false),
             };
             self.reporter.settle(&mut self.device, &mut messages, now);
-            // To be woken for each byte of a long reply would be most of the work.
             let held = self.device.held_until().filter(|held| *held > now.mono);
             let due = held.into_iter().fold(self.deadline(), Instant::min);
+            if held.is_some() && !may_write {
+                // To be woken for each byte of a long reply would be most of the work.
+                stream.as_mut().rest();
+            }
+            let room = held.is_none().then_some(&mut buffer[..]);
+            let ready = may_write.then_some(&pending[..]);
+            let moving = moved(stream.as_mut(), room, ready, !was_read);
             tokio::select! {
                 _ = self.stop.changed() => break None,
-                read = reader.read(&mut buffer), if held.is_none() => match read {
-                    Ok(0) => break Some("unplugged, or closed by the other end".into()),
-                    Ok(n) => self.take(&buffer[..n], Now::read(), &mut messages),
-                    Err(error) => break Some(error.to_string()),
-                },
-                written = writer.write(&pending), if may_write => match written {
-                    Ok(0) => break Some("it takes no more bytes".into()),
-                    Ok(n) => {
-                        let now = Now::read();
-                        self.reporter.subscribers.publish_write(now, &pending[..n]);
-                        self.device.wrote(n, now, &mut messages);
+                moved = moving => {
+                    was_read = matches!(moved, Moved::Read(_));
+                    match moved {
+                        Moved::Read(Ok(0)) => {
+                            break Some("unplugged, or closed by the other end".into());
+                        }
+                        Moved::Read(Ok(n)) => self.take(&buffer[..n], Now::read(), &mut messages),
+                        Moved::Written(Ok(0)) => break Some("it takes no more bytes".into()),
+                        Moved::Written(Ok(n)) => {
+                            let now = Now::read();
+                            self.reporter.subscribers.publish_write(now, &pending[..n]);
+                            self.device.wrote(n, now, &mut messages);
+                        }
+                        Moved::Read(Err(error)) | Moved::Written(Err(error)) => {
+                            break Some(error.to_string());
+                        }
                     }
-                    Err(error) => break Some(error.to_string()),
-                },
+                }
                 (line, outcome) = setter.outcome() => match outcome {
                     Ok(()) => self.device.set(line, Now::read(), &mut messages),
                     Err(why) => if let Some(end) = self.not_set(line, why) { break Some(end) },
@@ -112,7 +126,7 @@ impl ActivePort {
                 }
             }
         };
-        self.close(writer).await;
+        self.close(stream).await;
         end
     }
 
@@ -142,4 +156,38 @@ impl ActivePort {
         }
         Some(end)
     }
+}
+
+/// What a stream has done, and with how many bytes.
+enum Moved {
+    Read(io::Result<usize>),
+    Written(io::Result<usize>),
+}
+
+/// Reads into `room` or writes of `pending`, whatever the stream can do, reading if it can do both and `read_first`.
+/// Cancel-safe.
+async fn moved<S: PortStream>(
+    mut stream: Pin<&mut S>,
+    mut room: Option<&mut [u8]>,
+    pending: Option<&[u8]>,
+    read_first: bool,
+) -> Moved {
+    poll_fn(|cx| {
+        for is_read in [read_first, !read_first] {
+            if is_read && let Some(room) = &mut room {
+                let mut buf = ReadBuf::new(room);
+                if let Poll::Ready(read) = stream.as_mut().poll_read(cx, &mut buf) {
+                    return Poll::Ready(Moved::Read(read.map(|()| buf.filled().len())));
+                }
+            }
+            if !is_read
+                && let Some(pending) = pending
+                && let Poll::Ready(written) = stream.as_mut().poll_write(cx, pending)
+            {
+                return Poll::Ready(Moved::Written(written));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
