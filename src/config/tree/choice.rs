@@ -4,27 +4,42 @@
 use super::mistake::{Error, NOWHERE, wrong};
 use super::node::{Node, unexpected};
 use crate::config::yaml::{Scalar, Tree, Value};
-use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 use std::sync::LazyLock;
 
 /// One of several variants: its word, and its settings where there are some.
 pub(super) struct Choice<'a> {
     node: Node<'a>,
     word: &'a str,
+    /// The words that are possible.
+    words: &'static [&'static str],
     settings: Option<&'a Tree>,
 }
 
-impl<'de> EnumAccess<'de> for Choice<'de> {
+impl<'de> EnumAccess<'de> for &Choice<'de> {
     type Error = Error;
-    type Variant = Choice<'de>;
+    type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Choice<'de>), Error> {
-        let word: StrDeserializer<'_, Error> = self.word.into_deserializer();
-        Ok((seed.deserialize(word)?, self))
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
+        Ok((seed.deserialize(self)?, self))
+    }
+}
+
+/// The word alone. serde's own enums ask for its place: comparing texts is code for each word.
+impl<'de> Deserializer<'de> for &Choice<'_> {
+    type Error = Error;
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u64(self.place()?)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_str(self.word)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum ignored_any
     }
 }
 
@@ -34,29 +49,35 @@ static NO_SETTINGS: LazyLock<Tree> =
     LazyLock::new(|| Tree { id: NOWHERE, ..Tree::map(Vec::new()) });
 
 impl<'a> Choice<'a> {
-    pub(super) fn of(node: Node<'a>, words: &[&str]) -> Result<Choice<'a>, Error> {
+    pub(super) fn of(node: Node<'a>, words: &'static [&'static str]) -> Result<Choice<'a>, Error> {
         let one_of = || wrong(format!("expected one of the words {}", words.join(", ")), None);
-        match (&node.tree.value, node.tree.scalar()) {
+        let (word, settings) = match (&node.tree.value, node.tree.scalar()) {
             (Value::Map(keys), _) => match keys.as_slice() {
                 [(key, settings)] => match key.scalar() {
                     Some(Scalar::Text(word)) => {
-                        let settings = Some(settings).filter(|settings| !settings.is_null());
-                        Ok(Choice { node, word, settings })
+                        (word, Some(settings).filter(|settings| !settings.is_null()))
                     }
-                    _ => Err(one_of()),
+                    _ => return Err(one_of()),
                 },
                 _ => {
                     let remedy = format!("keep exactly one of {}", words.join(", "));
-                    Err(wrong("this must be exactly one choice", Some(&remedy)))
+                    return Err(wrong("this must be exactly one choice", Some(&remedy)));
                 }
             },
-            (_, Some(Scalar::Text(word))) => Ok(Choice { node, word, settings: None }),
-            (_, Some(Scalar::Bool(yes))) => {
-                Ok(Choice { node, word: if yes { "true" } else { "false" }, settings: None })
-            }
-            (Value::Tagged(_), _) => Err(unexpected(node.tree, &"a word")),
-            _ => Err(one_of()),
-        }
+            (_, Some(Scalar::Text(word))) => (word, None),
+            (_, Some(Scalar::Bool(yes))) => (if yes { "true" } else { "false" }, None),
+            (Value::Tagged(_), _) => return Err(unexpected(node.tree, &"a word")),
+            _ => return Err(one_of()),
+        };
+        Ok(Choice { node, word, words, settings })
+    }
+
+    /// The place of the word among those that are possible.
+    fn place(&self) -> Result<u64, Error> {
+        let place = (0..).zip(self.words).find(|(_, possible)| **possible == self.word);
+        place
+            .map(|(place, _)| place)
+            .ok_or_else(|| de::Error::unknown_variant(self.word, self.words))
     }
 
     fn settings(&self) -> Node<'a> {
@@ -72,7 +93,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Choice<'de> {
+impl<'de> VariantAccess<'de> for &Choice<'de> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {

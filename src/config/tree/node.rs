@@ -11,6 +11,7 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess,
     Unexpected, Visitor,
 };
+use std::borrow::Cow;
 
 /// A node of the tree on its way into a type.
 #[derive(Clone, Copy)]
@@ -27,7 +28,7 @@ impl<'a> Node<'a> {
     }
 
     fn items(self, items: &'a [Tree]) -> Items<'a> {
-        Items { node: self, items: items.iter(), again: None }
+        Items { node: self, items: items.iter(), item: None, again: None }
     }
 
     fn keys(self, keys: &'a [(Tree, Tree)], known: Option<Known>) -> Keys<'a> {
@@ -44,19 +45,21 @@ impl<'a> Node<'a> {
         let Value::Map(keys) = &self.tree.value else {
             return Err(unexpected(self.tree, &visitor));
         };
-        let entries = self.keys(keys, Some(Known { of, fields }));
-        visitor.visit_map(entries).map_err(|mut error| {
-            // A key that is missing because it was wrong, or spelled wrong, was reported already.
-            if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
-                let is_cut = |(key, value)| self.reading.is_cut([key, value]);
-                let meant = |(other, _): &(Tree, Tree)| {
-                    let other = other.key_text();
-                    !fields.contains(&&*other) && hint::is_meant(&other, key)
-                };
-                error.follows = self.tree.entry(key).is_some_and(is_cut) || keys.iter().any(meant);
-            }
-            error
-        })
+        let mut entries = self.keys(keys, Some(Known { of, fields }));
+        visitor.visit_map(&mut entries).map_err(|error| self.follows(keys, fields, error))
+    }
+
+    /// A key that is missing because it was wrong, or spelled wrong, was reported already.
+    fn follows(self, keys: &[Entry], fields: &[&str], mut error: Error) -> Error {
+        if let (What::MissingKey(key), NOWHERE) = (&error.what, error.node) {
+            let is_cut = |(key, value)| self.reading.is_cut([key, value]);
+            let meant = |(other, _): &Entry| {
+                let other = other.key_text();
+                !fields.contains(&&*other) && hint::is_meant(&other, key)
+            };
+            error.follows = self.tree.entry(key).is_some_and(is_cut) || keys.iter().any(meant);
+        }
+        error
     }
 }
 
@@ -65,8 +68,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match (&self.tree.value, self.tree.scalar()) {
-            (Value::List(items), _) => visitor.visit_seq(self.items(items)),
-            (Value::Map(keys), _) => visitor.visit_map(self.keys(keys, None)),
+            (Value::List(items), _) => visitor.visit_seq(&mut self.items(items)),
+            (Value::Map(keys), _) => visitor.visit_map(&mut self.keys(keys, None)),
             (_, Some(Scalar::Null)) => visitor.visit_unit(),
             (_, Some(Scalar::Bool(yes))) => visitor.visit_bool(yes),
             (_, Some(Scalar::Unsigned(number))) => visitor.visit_u64(number),
@@ -96,14 +99,14 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.tree.value {
-            Value::Map(keys) => visitor.visit_map(self.keys(keys, None)),
+            Value::Map(keys) => visitor.visit_map(&mut self.keys(keys, None)),
             _ => Err(unexpected(self.tree, &visitor)),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.tree.value {
-            Value::List(items) => visitor.visit_seq(self.items(items)),
+            Value::List(items) => visitor.visit_seq(&mut self.items(items)),
             _ => Err(unexpected(self.tree, &visitor)),
         }
     }
@@ -146,7 +149,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(Choice::of(self, words)?)
+        visitor.visit_enum(&Choice::of(self, words)?)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -188,8 +191,30 @@ pub(super) fn unexpected(node: &Tree, wanted: &dyn Expected) -> Error {
 struct Items<'a> {
     node: Node<'a>,
     items: std::slice::Iter<'a, Tree>,
-    /// An item that is read once more, and how often it was.
+    /// The item that is read, and how often it was read before.
+    item: Option<(&'a Tree, usize)>,
+    /// An item that is read once more.
     again: Option<(&'a Tree, usize)>,
+}
+
+// What serde asks for stands in the program once for each type that is read: it only passes on. What
+// does the work is no generic.
+
+impl<'a> Items<'a> {
+    fn next(&mut self) -> Option<Node<'a>> {
+        let mut next = || self.items.find(|item| !self.node.reading.is_cut([item; 2]));
+        self.item = self.again.take().or_else(|| next().map(|item| (item, 0)));
+        self.item.map(|(item, _)| self.node.at(item))
+    }
+
+    fn failed(&mut self, error: Error) -> Error {
+        let Some((item, passes)) = self.item else { return error };
+        let mut error = error.inside(item);
+        if self.node.reading.goes_on(&mut error, item, passes) {
+            self.again = Some((item, passes + 1));
+        }
+        error
+    }
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
@@ -199,21 +224,8 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let (item, passes) = match self.again.take() {
-            Some(again) => again,
-            None => match self.items.find(|item| !self.node.reading.is_cut([item; 2])) {
-                Some(item) => (item, 0),
-                None => return Ok(None),
-            },
-        };
-        let mut error = match seed.deserialize(self.node.at(item)) {
-            Ok(read) => return Ok(Some(read)),
-            Err(error) => error.inside(item),
-        };
-        if self.node.reading.goes_on(&mut error, item, passes) {
-            self.again = Some((item, passes + 1));
-        }
-        Err(error)
+        let Some(item) = self.next() else { return Ok(None) };
+        seed.deserialize(item).map(Some).map_err(|error| self.failed(error))
     }
 }
 
@@ -230,11 +242,64 @@ struct Known {
 struct Keys<'a> {
     node: Node<'a>,
     entries: std::slice::Iter<'a, Entry>,
-    /// The entry whose key was read, and whose value was not.
+    /// The entry whose key was read, and how often its value was read before.
     entry: Option<(&'a Entry, usize)>,
     again: Option<(&'a Entry, usize)>,
     /// All keys that may stand here, if that is known.
     known: Option<Known>,
+}
+
+impl<'a> Keys<'a> {
+    /// The next key that may stand here, by its name of today.
+    fn next(&mut self) -> Option<Cow<'a, str>> {
+        loop {
+            let again = self.again.take();
+            let mut next =
+                || self.entries.find(|(key, value)| !self.node.reading.is_cut([key, value]));
+            let (entry, passes) = again.or_else(|| next().map(|entry| (entry, 0)))?;
+            self.entry = Some((entry, passes));
+            let name = entry.0.key_text();
+            let Some(Known { of, fields }) =
+                self.known.filter(|known| !known.fields.contains(&&*name))
+            else {
+                return Some(name);
+            };
+            let what = match old_names::new_name(of, &name) {
+                Some(name) if self.node.tree.get(name).is_none() => {
+                    self.node.reading.renamed.borrow_mut().push((entry.0.id, name));
+                    return Some(name.into());
+                }
+                Some(name) => What::TwoNames(name),
+                None => What::UnknownKey(fields),
+            };
+            let mistake = Mistake { node: entry.0.id, what, follows: false, noted: true };
+            self.node.reading.note(&mistake, self.node.tree);
+        }
+    }
+
+    fn key_failed(&self, error: Error) -> Error {
+        let Some(((key, _), _)) = self.entry else { return error };
+        let mut error = error.inside(key);
+        self.node.reading.goes_on(&mut error, self.node.tree, 0);
+        error
+    }
+
+    fn value(&self) -> Result<Node<'a>, Error> {
+        match self.entry {
+            Some(((_, value), _)) => Ok(self.node.at(value)),
+            None => Err(wrong("a value without its key", None)),
+        }
+    }
+
+    fn value_failed(&mut self, error: Error) -> Error {
+        let Some((entry, passes)) = self.entry else { return error };
+        let value = &entry.1;
+        let mut error = error.inside(value);
+        if self.node.reading.goes_on(&mut error, value, passes) {
+            self.again = Some((entry, passes + 1));
+        }
+        error
+    }
 }
 
 impl<'de> MapAccess<'de> for Keys<'de> {
@@ -244,52 +309,12 @@ impl<'de> MapAccess<'de> for Keys<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        let (entry, passes, name) = loop {
-            let again = self.again.take();
-            let mut next =
-                || self.entries.find(|(key, value)| !self.node.reading.is_cut([key, value]));
-            let Some((entry, passes)) = again.or_else(|| next().map(|entry| (entry, 0))) else {
-                return Ok(None);
-            };
-            let name = entry.0.key_text();
-            let Some(Known { of, fields }) =
-                self.known.filter(|known| !known.fields.contains(&&*name))
-            else {
-                break (entry, passes, name);
-            };
-            let what = match old_names::new_name(of, &name) {
-                Some(name) if self.node.tree.get(name).is_none() => {
-                    self.node.reading.renamed.borrow_mut().push((entry.0.id, name));
-                    break (entry, passes, name.into());
-                }
-                Some(name) => What::TwoNames(name),
-                None => What::UnknownKey(fields),
-            };
-            let mistake = Mistake { node: entry.0.id, what, follows: false, noted: true };
-            self.node.reading.note(&mistake, self.node.tree);
-        };
-        self.entry = Some((entry, passes));
-        let key = self.node.at(&entry.0).tree;
+        let Some(name) = self.next() else { return Ok(None) };
         let word: StrDeserializer<'_, Error> = (*name).into_deserializer();
-        seed.deserialize(word).map(Some).map_err(|error| {
-            let mut error = error.inside(key);
-            self.node.reading.goes_on(&mut error, self.node.tree, 0);
-            error
-        })
+        seed.deserialize(word).map(Some).map_err(|error| self.key_failed(error))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let Some((entry, passes)) = self.entry.take() else {
-            return Err(de::Error::custom("a value without its key"));
-        };
-        let value = &entry.1;
-        let mut error = match seed.deserialize(self.node.at(value)) {
-            Ok(read) => return Ok(read),
-            Err(error) => error.inside(value),
-        };
-        if self.node.reading.goes_on(&mut error, value, passes) {
-            self.again = Some((entry, passes + 1));
-        }
-        Err(error)
+        seed.deserialize(self.value()?).map_err(|error| self.value_failed(error))
     }
 }
