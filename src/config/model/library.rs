@@ -10,10 +10,30 @@ const OF_SYSTEM: &str = "/etc/tty2mqtt/devices";
 
 macro_rules! built_in {
     ($($name:literal)*) => {
-        /// The device files of `config/devices`, by name.
-        const BUILT_IN: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../../config/devices/", $name, ".yaml")))),*];
+        /// The device files of `config/devices`, by name, without their cases.
+        const BUILT_IN: &[(&str, &str)] = &[$(($name, {
+            const FILE: &str = include_str!(concat!("../../../config/devices/", $name, ".yaml"));
+            // A slice of the file would keep all of it in the program.
+            const KEPT: Option<&[u8; before_cases(FILE)]> = FILE.as_bytes().first_chunk();
+            const COPY: [u8; before_cases(FILE)] = *KEPT.unwrap();
+            match str::from_utf8(&COPY) {
+                Ok(text) => text,
+                Err(_) => unreachable!(),
+            }
+        })),*];
     };
+}
+
+/// How much of a device file stands before its cases, which come last. They are three quarters of it.
+const fn before_cases(file: &str) -> usize {
+    let (file, mut at) = (file.as_bytes(), 0);
+    while at < file.len() {
+        if let Some((b"\ncases:\n", _)) = file.split_at(at).1.split_first_chunk() {
+            return at + 1;
+        }
+        at += 1;
+    }
+    at
 }
 
 // A test compares it with the folder.
@@ -85,6 +105,7 @@ pub(super) fn names(folders: &[PathBuf]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::yaml::Tree;
 
     #[test]
     fn every_file_of_the_folder_is_built_in() {
@@ -93,5 +114,22 @@ mod tests {
         files.dedup();
         let built_in: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         assert_eq!(built_in, files, "src/config/model/library.rs lists them, in order");
+    }
+
+    #[test]
+    fn cases_stand_last_in_a_device_file_and_are_not_built_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices");
+        for (name, kept) in BUILT_IN {
+            let file = folder.join(format!("{name}.yaml"));
+            let whole = Tree::read(&std::fs::read_to_string(file).unwrap()).unwrap();
+            let kept = Tree::read(kept).unwrap();
+            let (last, others) = whole.keys().unwrap().split_last().unwrap();
+            assert_eq!(
+                last.0.key_text(),
+                "cases",
+                "{name}: `cases:` comes last, on a line of its own"
+            );
+            assert_eq!(kept.keys().unwrap(), others, "{name}");
+        }
     }
 }
