@@ -1,6 +1,7 @@
 //! A place in the configuration as a typed path, and a mistake with its place.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// A place in the configuration: `ports.meter.frames[1].decode`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,9 +51,14 @@ impl fmt::Display for Path {
 }
 
 /// A mistake in settings, from the innermost place that knows of it: each caller prepends the key or
-/// the item that it took the settings from, so that the path is whole at the top.
+/// the item that it took the settings from, so that the path is whole at the top. In a box: what passes
+/// it on is much of the code that reads settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError {
+pub struct BuildError(Box<Mistaken>);
+
+/// What a [`BuildError`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistaken {
     /// Where, below the settings that are built.
     pub path: Path,
     pub what: String,
@@ -61,12 +67,13 @@ pub struct BuildError {
 
 impl BuildError {
     pub fn new(what: impl Into<String>) -> BuildError {
-        BuildError { path: Path::default(), what: what.into(), remedy: None }
+        BuildError(Box::new(Mistaken { path: Path::default(), what: what.into(), remedy: None }))
     }
 
     /// Adds what would be right.
-    pub fn remedy(self, remedy: impl Into<String>) -> BuildError {
-        BuildError { remedy: Some(remedy.into()), ..self }
+    pub fn remedy(mut self, remedy: impl Into<String>) -> BuildError {
+        self.remedy = Some(remedy.into());
+        self
     }
 
     /// In the value of a key.
@@ -79,6 +86,19 @@ impl BuildError {
     pub fn item(mut self, at: usize) -> BuildError {
         self.path.0.insert(0, Step::Item(at));
         self
+    }
+}
+
+impl Deref for BuildError {
+    type Target = Mistaken;
+    fn deref(&self) -> &Mistaken {
+        &self.0
+    }
+}
+
+impl DerefMut for BuildError {
+    fn deref_mut(&mut self) -> &mut Mistaken {
+        &mut self.0
     }
 }
 

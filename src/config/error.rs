@@ -88,7 +88,7 @@ impl Problem {
         path: &str,
         wrong: BuildError,
     ) -> Problem {
-        let remedy = wrong.remedy.map(|remedy| plain(&remedy));
+        let remedy = wrong.remedy.as_deref().map(plain);
         Problem { file, place, path: plain(path), what: plain(&wrong.what), remedy }
     }
 

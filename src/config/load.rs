@@ -220,10 +220,12 @@ impl Found<'_> {
                 What::UnknownWord(..) => "this word is not possible here".into(),
                 _ => without(&wrong.what, value),
             };
-            wrong.remedy = wrong.remedy.map(|remedy| without(&remedy, value));
+            wrong.remedy = wrong.remedy.take().map(|remedy| without(&remedy, value));
         }
         if let Some((what, remedy)) = hint::for_value(&path, value, &mistake.what) {
-            wrong.what = what.map_or(wrong.what, str::to_owned);
+            if let Some(what) = what {
+                wrong.what = what.to_owned();
+            }
             wrong.remedy = Some(remedy.to_owned());
         }
         if let (What::UnknownKey(allowed), Some(key), Some(value)) = (&mistake.what, key, value)

@@ -6,7 +6,6 @@ use super::check::network::url_path;
 use super::load::Found;
 use super::tree::{Path, Step};
 use super::yaml::{Tree, Value};
-use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span};
 use crate::codec::decode::Decode;
 use crate::codec::frame::Framing;
@@ -96,9 +95,8 @@ const WRITE_UNDERSCORE: &str = "write `_` in its place";
 /// Addresses that look like numbers of old manuals.
 fn registers(path: &Path, registers: &BTreeMap<String, RegisterSettings>, found: &mut Found<'_>) {
     for (name, register) in registers {
-        if let Some(BuildError { path: place, what, remedy }) = register.warning() {
-            let path = path.key("registers").key(name).join(&place);
-            found.add(path, what, remedy.unwrap_or_default());
+        if let Some(warning) = register.warning() {
+            found.built(&path.key("registers").key(name), warning);
         }
     }
 }

@@ -252,12 +252,10 @@ impl Member {
                 PollSettings { dialogue: settings.startup.to_vec(), ..PollSettings::default() };
             match build_poll("startup", &own, settings, line) {
                 Ok(poll) => member.startup = Some(poll),
-                Err(all) => errors.extend(all.into_iter().map(|error| {
-                    BuildError {
-                        path: crate::base::path::Path(error.path.0.into_iter().skip(1).collect()),
-                        ..error
-                    }
-                    .at("startup")
+                Err(all) => errors.extend(all.into_iter().map(|mut error| {
+                    let path = std::mem::take(&mut error.path.0);
+                    error.path.0 = path.into_iter().skip(1).collect();
+                    error.at("startup")
                 })),
             }
         }

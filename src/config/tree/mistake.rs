@@ -59,8 +59,9 @@ impl What {
 pub(super) type Error = Box<Mistake>;
 
 pub(super) fn wrong(what: impl Into<String>, remedy: Option<&str>) -> Error {
-    let remedy = remedy.map(str::to_owned);
-    Mistake::boxed(What::Wrong(BuildError { remedy, ..BuildError::new(what) }))
+    let mut wrong = BuildError::new(what);
+    wrong.remedy = remedy.map(str::to_owned);
+    Mistake::boxed(What::Wrong(wrong))
 }
 
 /// The number of no node: the mistake does not know yet where it is.
