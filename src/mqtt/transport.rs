@@ -31,7 +31,9 @@ use std::time::{Duration, SystemTime};
 use tls::Tls;
 use tls::{CertificateFault, TlsFault};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+#[cfg(feature = "tls")]
+use tokio::time::Instant;
+use tokio::time::timeout;
 
 /// Limit for one attempt, from the first look-up to the last handshake. A TLS handshake on a slow
 /// MIPS takes seconds.
@@ -199,17 +201,31 @@ impl Connector {
         url: &BrokerUrl,
         stage: &mut StageFn<'_>,
     ) -> Result<Stream, ConnectError> {
-        let host = if url.host.is_empty() { &url.path } else { &url.host };
-        let limit = Limit { host, end: Instant::now() + DEADLINE };
+        let mut step = "connecting";
+        // One timer around all steps: each would be much code, one for each step's type.
+        let within = timeout(DEADLINE, self.take_steps(url, stage, &mut step)).await;
+        within.unwrap_or_else(|_| {
+            let host = if url.host.is_empty() { &url.path } else { &url.host };
+            Err(Error::Deadline { host: host.clone(), step })
+        })
+    }
+
+    /// `step` is which step of the attempt is under way.
+    async fn take_steps(
+        &mut self,
+        url: &BrokerUrl,
+        stage: &mut StageFn<'_>,
+        step: &mut &'static str,
+    ) -> Result<Stream, ConnectError> {
         if url.scheme == Scheme::Unix {
             stage(Stage::Connecting);
-            let socket = limit.hold("connecting", UnixStream::connect(&url.path)).await?;
+            let socket = UnixStream::connect(&url.path).await;
             let failed = |source| Error::Unix { path: url.path.clone().into(), source };
             return socket.map(Stream::plain).map_err(failed);
         }
         let tcp = match &self.settings.proxy {
-            None => self.reach(&url.host, url.port, stage, &limit).await?,
-            Some(proxy) => self.reach_through(proxy, url, stage, &limit).await?,
+            None => self.reach(&url.host, url.port, stage, step).await?,
+            Some(proxy) => self.reach_through(proxy, url, stage, step).await?,
         };
         let mut stream = if !url.is_tls() {
             Stream::plain(tcp)
@@ -217,11 +233,14 @@ impl Connector {
             #[cfg(not(feature = "tls"))]
             return Err(Error::NoTls);
             #[cfg(feature = "tls")]
-            self.shake_hands(url, tcp, stage, &limit).await?
+            {
+                *step = "the TLS handshake";
+                self.shake_hands(url, tcp, stage).await?
+            }
         };
         if url.scheme.is_websocket() {
-            let handshake = ws::shake_hands(stream.io, url, &self.settings.headers);
-            let socket = limit.hold("the WebSocket handshake", handshake).await?;
+            *step = "the WebSocket handshake";
+            let socket = ws::shake_hands(stream.io, url, &self.settings.headers).await;
             let failed = |source| Error::WebSocket { host: url.host.clone(), source };
             stream.io = Box::new(socket.map_err(failed)?);
         }
@@ -253,7 +272,6 @@ impl Connector {
         url: &BrokerUrl,
         tcp: TcpStream,
         stage: &mut StageFn<'_>,
-        limit: &Limit<'_>,
     ) -> Result<Stream, ConnectError> {
         stage(Stage::Tls);
         let credentials = self.secrets || self.settings.has_credentials();
@@ -261,8 +279,7 @@ impl Connector {
             Some(tls) => tls,
             None => self.tls.insert(Tls::new(&self.settings.tls, &self.environment)?),
         };
-        let handshake = tls.handshake(&url.host, tcp, credentials);
-        limit.hold("the TLS handshake", handshake).await?
+        tls.handshake(&url.host, tcp, credentials).await
     }
 
     async fn look_up(
@@ -270,11 +287,11 @@ impl Connector {
         host: &str,
         port: u16,
         stage: &mut StageFn<'_>,
-        limit: &Limit<'_>,
+        step: &mut &'static str,
     ) -> Result<Vec<SocketAddr>, ConnectError> {
         stage(Stage::Resolving);
-        let look_up = (self.environment.resolve)(host.to_owned(), port);
-        let found = limit.hold("the DNS look-up", look_up).await?;
+        *step = "the DNS look-up";
+        let found = (self.environment.resolve)(host.to_owned(), port).await;
         found.map_err(|source| Error::Lookup { host: host.to_owned(), source })
     }
 
@@ -284,16 +301,17 @@ impl Connector {
         host: &str,
         port: u16,
         stage: &mut StageFn<'_>,
-        limit: &Limit<'_>,
+        step: &mut &'static str,
     ) -> Result<TcpStream, ConnectError> {
-        let mut addresses = self.look_up(host, port, stage, limit).await?;
+        let mut addresses = self.look_up(host, port, stage, step).await?;
         addresses.retain(|address| self.settings.network.allows(address));
         if addresses.is_empty() {
             let family = self.settings.network.wanted();
             return Err(Error::NoAddress { host: host.to_owned(), family });
         }
         stage(Stage::Connecting);
-        limit.hold("connecting", tcp::race(addresses, &self.settings.network)).await?
+        *step = "connecting";
+        tcp::race(addresses, &self.settings.network).await
     }
 
     /// TCP to a broker through a proxy.
@@ -302,19 +320,19 @@ impl Connector {
         proxy: &ProxyUrl,
         url: &BrokerUrl,
         stage: &mut StageFn<'_>,
-        limit: &Limit<'_>,
+        step: &mut &'static str,
     ) -> Result<TcpStream, ConnectError> {
         let mut targets = vec![Target::of(&url.host, url.port)];
         if proxy.kind == ProxyKind::Socks5 && matches!(targets[0], Target::Name(..)) {
             // `network.family` is about the way to the proxy, not about the proxy's way to the broker.
-            let found = self.look_up(&url.host, url.port, stage, limit).await?;
+            let found = self.look_up(&url.host, url.port, stage, step).await?;
             targets = found.into_iter().take(PROXIED).map(Target::Address).collect();
         }
         let mut error = Error::NoAddress { host: url.host.clone(), family: Default::default() };
         for target in targets {
-            let mut stream = self.reach(&proxy.host, proxy.port, stage, limit).await?;
-            let asked = limit.hold("the proxy", proxy::tunnel(&mut stream, proxy, &target)).await?;
-            match asked {
+            let mut stream = self.reach(&proxy.host, proxy.port, stage, step).await?;
+            *step = "the proxy";
+            match proxy::tunnel(&mut stream, proxy, &target).await {
                 Ok(()) => return Ok(stream),
                 Err(source) => error = Error::Proxy { proxy: proxy.clone(), source },
             }
@@ -391,20 +409,3 @@ fn is_early(error: &ConnectError) -> bool {
 
 /// Called at each new stage.
 type StageFn<'a> = dyn FnMut(Stage) + Send + 'a;
-
-/// The end of an attempt's time.
-struct Limit<'a> {
-    host: &'a str,
-    end: Instant,
-}
-
-impl Limit<'_> {
-    async fn hold<T>(
-        &self,
-        step: &'static str,
-        work: impl Future<Output = T>,
-    ) -> Result<T, ConnectError> {
-        let late = |_| Error::Deadline { host: self.host.to_owned(), step };
-        timeout_at(self.end, work).await.map_err(late)
-    }
-}
