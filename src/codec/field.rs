@@ -68,10 +68,7 @@ pub struct FieldSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-#[allow(
-    dead_code,
-    reason = "read for its mistakes: its keys stand where the field is described, too"
-)]
+#[allow(dead_code, reason = "read for its mistakes, see FieldOverrides")]
 pub struct FieldOverride {
     /// Unit of measurement, for `{unit}`.
     pub unit: Option<String>,
@@ -91,6 +88,42 @@ pub struct FieldOverride {
     pub unavailable: Vec<Token>,
     /// `false`: the value is not published.
     pub publish: Option<bool>,
+}
+
+/// The settings of fields by name, which are read for their mistakes and not kept: they stand where the
+/// fields are described, too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FieldOverrides;
+
+impl<'de> Deserialize<'de> for FieldOverrides {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<FieldOverrides, D::Error> {
+        struct OneByOne;
+        impl<'de> de::Visitor<'de> for OneByOne {
+            type Value = FieldOverrides;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                // A mistake is noted, and each call goes further, as in `one_by_one`.
+                while !matches!(map.next_entry::<String, FieldOverride>(), Ok(None)) {}
+                Ok(FieldOverrides)
+            }
+        }
+        from.deserialize_map(OneByOne)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for FieldOverrides {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        BTreeMap::<String, FieldOverride>::schema_name()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        BTreeMap::<String, FieldOverride>::json_schema(generator)
+    }
 }
 
 /// What becomes of a value in time (`state_class` of Home Assistant).

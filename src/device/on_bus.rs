@@ -4,7 +4,7 @@ use super::mapping::{Mapping, Names};
 use super::member::MemberSettings;
 use super::named::NamedCommand;
 use super::poll::PollSettings;
-use super::settings::{Checksum, Decode, FieldOverride, Framing};
+use super::settings::{Checksum, Decode, FieldOverrides, Framing};
 use super::step::StepSettings;
 use crate::base::one_by_one;
 use crate::base::scalar::Span;
@@ -25,9 +25,8 @@ pub struct OnBus {
     pub model: Option<String>,
     /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
     /// 0.001}}`. `publish: false` drops one.
-    #[serde(deserialize_with = "one_by_one::map")]
     #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
-    pub fields: BTreeMap<String, FieldOverride>,
+    pub fields: FieldOverrides,
     /// Address of the device on the bus; with Modbus 1 to 247. 0 is all devices: they can only be written
     /// to, and none of them answers.
     pub address: Option<u8>,

@@ -5,7 +5,7 @@ use crate::device::mapping::{Mapping, Names};
 use std::time::Duration;
 
 pub use crate::codec::decode::Decode;
-pub use crate::codec::field::FieldOverride;
+pub use crate::codec::field::FieldOverrides;
 pub use crate::codec::frame::{Checksum, Framing};
 pub use crate::codec::modbus::{ByteOrder, Join, Mode, RegisterSettings};
 pub use crate::device::command::{CommandRule, CommandSettings};

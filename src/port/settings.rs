@@ -10,7 +10,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span, deserialize_from_str, wrong};
 use crate::device::mapping::{Mapping, Names};
 use crate::device::settings::{
-    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FieldOverride, FrameKind,
+    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FieldOverrides, FrameKind,
     Framing, Join, MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
 };
 use crate::port::rs485::Rs485;
@@ -95,9 +95,9 @@ pub struct Port {
     pub model: Option<String>,
     /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
     /// 0.001}}`. `publish: false` drops one.
-    #[serde(default, deserialize_with = "one_by_one::map")]
+    #[serde(default)]
     #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
-    pub fields: BTreeMap<String, FieldOverride>,
+    pub fields: FieldOverrides,
     /// Address of the device, where it has one; with Modbus 1 to 247. For several devices see `devices`.
     #[serde(default)]
     pub address: Option<u8>,
