@@ -13,4 +13,5 @@ pub mod frame;
 pub mod modbus;
 #[allow(dead_code, reason = "the decoders that use it follow")]
 pub mod obis_code;
+pub mod time;
 pub mod value;

@@ -2,12 +2,12 @@
 
 /// A date of the proleptic Gregorian calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Date {
-    pub(crate) year: i64,
+pub struct Date {
+    pub year: i64,
     /// 1 to 12.
-    pub(crate) month: u8,
+    pub month: u8,
     /// 1 to 31.
-    pub(crate) day: u8,
+    pub day: u8,
 }
 
 impl Date {

@@ -13,7 +13,7 @@ mod text;
 pub(super) use binary::{Cell, build_field as build_cell};
 
 use crate::base::path::BuildError;
-use crate::codec::field::Field;
+use crate::codec::field::{Field, Wire};
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -168,6 +168,22 @@ impl<'a> Decoded<'a> {
             }
             Ok(None) => self.no_values.push(NoValue { field, found: found() }),
             Err(reason) => self.reject(field, reason, reason.expected(), found()),
+        }
+    }
+
+    /// Adds the value of a field that is text. `came` is the unit that the format has for it.
+    pub(in crate::codec) fn add_text(
+        &mut self,
+        field: &'a Field,
+        came: Option<&'a str>,
+        value: &'a [u8],
+        wire: Wire,
+    ) {
+        let convert = &field.convert;
+        let unit = field.unit.as_deref().or(came).or_else(|| convert.unit_in(value));
+        match convert.text(value, wire) {
+            Err(reason) => self.reject(&field.name, reason, convert.expected(reason), value),
+            good => self.add(&field.name, unit, good, || value.into()),
         }
     }
 

@@ -1,10 +1,14 @@
 //! One field of a frame: its settings, which are the same for every decoder, and the running field.
 
 mod convert;
+mod degrees;
+mod stored;
 
-pub use convert::{Convert, PLAIN, ValueKind, Wire};
+pub use convert::{Convert, DecimalSign, PLAIN, ValueKind, Wire};
+pub use stored::Stored;
 
 use super::endian::Endian;
+use super::time::{TimeFormat, Zone};
 use crate::base::path::BuildError;
 use crate::base::scalar::{Token, deserialize_from_str, wrong};
 use serde::de::value::MapAccessDeserializer;
@@ -26,16 +30,28 @@ pub struct FieldSettings {
     pub from: Option<Token>,
     /// First byte of the value, counted from 0. Required in `binary`, and only possible there.
     pub at: Option<u16>,
-    /// What the value is. Default: `auto`. In `binary` it is required, and `text` or one of `u8` to
-    /// `bytes`; all other decoders take `auto`, `number` and `text`.
+    /// What the value is. Default: `auto`. In `binary` it is required, and neither `auto` nor `number`. In
+    /// all other decoders `u8` to `bcd` are hexadecimal digits of such a number: `800d` is -13 as `sm16`.
     #[serde(rename = "type")]
     pub kind: Option<Type>,
-    /// Length of the value in bytes. Only for the types `bcd`, `text` and `bytes` of `binary`.
+    /// Length of the value in bytes. Only in `binary`, for types that do not say it: `bcd`, `text`, `bytes`,
+    /// `hex`, `time` and so on.
     pub length: Option<u16>,
-    /// Byte order of the value. Only in `binary`. Default: `endian` of the decoder.
+    /// Byte order of a number in bytes or hexadecimal digits. Default: `endian` of the decoder, else `big`.
     pub endian: Option<Endian>,
-    /// Use only these bits of an unsigned number: `3`, or `4-7`; 0 is the lowest. Only in `binary`.
+    /// Use only these bits of an unsigned number in bytes or hexadecimal digits: `3`, or `4-7`; 0 is the
+    /// lowest.
     pub bits: Option<Bits>,
+    /// How a `time` is written: `YYMMDDhhmmssX`, `DDMMYY`, `hhmmss`, `DD.MM.YYYY hh:mm`, in which `X` is a
+    /// letter for summer (`S`, `E`) or winter (`W`, `H`); or `epoch` or `epoch_ms`, a number since 1970.
+    /// Other signs stand for themselves. A second may have decimals. Only for `time`, and needed there.
+    pub format: Option<TimeFormat>,
+    /// How far a `time` is ahead of UTC: `"+01:00"`, `Z`; with an `X` in its `format`, in winter. Default:
+    /// `"+01:00"` with an `X`, else unknown: the text ends with the time of day.
+    pub zone: Option<Zone>,
+    /// `","` or `"."`: the sign before the decimals of a number. Default: either. Without it a comma is
+    /// refused where it may group thousands, as in `1,234`.
+    pub decimal_sign: Option<DecimalSign>,
     /// Unit of measurement, for `{unit}`. A field with a unit is a number.
     pub unit: Option<String>,
     /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
@@ -151,11 +167,24 @@ pub enum Type {
     /// as JSON spells one, without exponent and with at most 15 digits before the point (`21.50`,
     /// `-3`, `0`), and as a text if not (`0042`, `12E5`, `+5`, `-0`, `.5`, `ready`).
     Auto,
-    /// A number. Its decimals stay, zeros and a `+` in front of it go: `0021.50` is `21.50`. A word
-    /// or nothing in its place (`nan`, `inf`, `ovf`, `--`, `Booting v1.2`) is no value: it is not
+    /// A number. Its decimals stay, zeros and a `+` in front of it go: `0021.50` is `21.50`. Blanks behind
+    /// the sign, a decimal comma and the field's `unit` behind the number are understood: `-  450,38 kg`. A
+    /// word or nothing in its place (`nan`, `inf`, `ovf`, `--`, `Booting v1.2`) is no value: it is not
     /// published, and counted as `no_value`. What begins like a number without being one (`21;5`,
     /// `0x1F`) is damage: it is refused, and counted as `not_a_number`.
     Number,
+    /// A number with its unit behind it: `21.5C`, `1.234 kg`, `98%`. The unit is published, unless the field
+    /// has a `unit`; in `json` it is not.
+    Quantity,
+    /// Degrees and minutes, `ddmm.mmmm`, with a letter for the direction at either end: `4807.038N`,
+    /// `01131.000,W`. Published as degrees, south and west negative, with two decimals more.
+    Degrees,
+    /// A date, a time of day or both, written as `format` says. Published as ISO 8601 has it:
+    /// `2024-01-12T23:18:15+01:00`. In `binary` its digits are packed, two a byte, if `length` is half of
+    /// what `format` takes.
+    Time,
+    /// A number of up to 16 hexadecimal digits in text: `7ef36`, `0x203`.
+    Hex,
     /// A text as it came, even if it reads like a number: serial numbers, postcodes, times. In `binary`
     /// UTF-8 without the NULs and spaces around it; with `unit`, `scale`, `offset` or `decimals` it is a
     /// number in digits there.
@@ -188,7 +217,7 @@ pub enum Type {
     F32,
     /// Floating point (IEEE 754), 8 bytes.
     F64,
-    /// Binary-coded decimal, two digits per byte.
+    /// Binary-coded decimal, two digits per byte. `F` in place of the first digit is a minus.
     Bcd,
     /// Bytes, published in hexadecimal.
     Bytes,
@@ -264,8 +293,8 @@ impl<'de> Deserialize<'de> for Placed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Placed, D::Error> {
         #[rustfmt::skip]
         const KEYS: &[&str] = &[
-            "name", "at", "type", "length", "endian", "bits", "unit", "class", "scale", "offset",
-            "state_class", "decimals", "lookup", "unavailable", "publish",
+            "name", "at", "type", "length", "endian", "bits", "format", "zone", "decimal_sign", "unit",
+            "class", "scale", "offset", "state_class", "decimals", "lookup", "unavailable", "publish",
         ];
         struct Map;
         impl<'de> de::Visitor<'de> for Map {
@@ -317,31 +346,72 @@ impl FieldSettings {
 
     /// The running field of a text format.
     fn build_text(&self) -> Result<Field, BuildError> {
-        let only_in_binary = [
-            ("at", self.at.is_some()),
-            ("length", self.length.is_some()),
-            ("endian", self.endian.is_some()),
-            ("bits", self.bits.is_some()),
-        ];
-        if let Some((key, _)) = only_in_binary.iter().find(|(_, is_set)| *is_set) {
-            let error = BuildError::new("only fields of `binary` have this key");
-            return Err(error.remedy("leave it out").at(key));
-        }
-        let kind = match self.kind {
+        let kind = self.text_kind()?;
+        let is_text = !matches!(kind, ValueKind::Digits(_));
+        let in_binary = "fields of `binary`";
+        let in_digits = "numbers in bytes or hexadecimal digits";
+        only([
+            ("at", self.at.is_some(), in_binary),
+            ("length", self.length.is_some(), in_binary),
+            ("endian", self.endian.is_some() && is_text, in_digits),
+            ("bits", self.bits.is_some() && is_text, in_digits),
+        ])?;
+        self.build(kind)
+    }
+
+    /// What its values are where they stand in a text.
+    pub(super) fn text_kind(&self) -> Result<ValueKind, BuildError> {
+        Ok(match self.kind {
             None | Some(Type::Auto) if self.is_measure() => ValueKind::Number,
             None | Some(Type::Auto) => ValueKind::Auto,
             Some(Type::Number) => ValueKind::Number,
-            Some(Type::Text) if self.calculates() => {
+            Some(Type::Quantity) => ValueKind::Quantity,
+            Some(Type::Degrees) => ValueKind::Degrees,
+            Some(Type::Text | Type::Time) if self.calculates() => {
                 let error = BuildError::new("a text has no scale, offset and decimals");
                 return Err(error.at("type"));
             }
             Some(Type::Text) => ValueKind::Text,
-            Some(_) => {
-                let error = BuildError::new("only fields of `binary` have this type");
-                return Err(error.remedy("write auto, number or text").at("type"));
+            Some(Type::Time) => {
+                let remedy = "write YYMMDDhhmmss, hhmmss or epoch";
+                let error = || BuildError::new("a time needs a `format`").remedy(remedy);
+                ValueKind::Time(self.format.clone().ok_or_else(error)?, self.zone)
             }
-        };
-        self.build(kind)
+            Some(Type::Bytes) => {
+                let error = BuildError::new("only fields of `binary` have this type");
+                return Err(error.remedy("write text, or hex for a number").at("type"));
+            }
+            Some(kind) => {
+                self.check_bits(kind, kind.size().unwrap_or(8))?;
+                let endian = self.endian.unwrap_or_default();
+                return Ok(ValueKind::Digits(Stored { kind, endian, bits: self.bits }));
+            }
+        })
+    }
+
+    pub(super) fn check_bits(&self, kind: Type, size: usize) -> Result<(), BuildError> {
+        let Some(bits) = self.bits else { return Ok(()) };
+        if !kind.is_unsigned() {
+            let error = BuildError::new("only unsigned types have bits");
+            return Err(error.remedy("take u8, u16 or u32").at("bits"));
+        }
+        if usize::from(bits.highest) >= 8 * size {
+            let error = BuildError::new(format!("this type has the bits 0 to {}", 8 * size - 1));
+            return Err(error.remedy("take a longer one").at("bits"));
+        }
+        Ok(())
+    }
+
+    /// A key that says nothing about values of this kind.
+    fn check_keys(&self, kind: &ValueKind) -> Result<(), BuildError> {
+        let is_text = matches!(kind, ValueKind::Auto | ValueKind::Text | ValueKind::Quantity);
+        let is_time = matches!(kind, ValueKind::Time(..));
+        let is_number = *kind == ValueKind::Number || is_text;
+        only([
+            ("format", self.format.is_some() && !is_time, "fields of type time"),
+            ("zone", self.zone.is_some() && !is_time, "fields of type time"),
+            ("decimal_sign", self.decimal_sign.is_some() && !is_number, "numbers in text"),
+        ])
     }
 
     /// The running field, whose values are of a kind that its decoder chose.
@@ -354,6 +424,7 @@ impl FieldSettings {
             let error = BuildError::new(format!("{class:?} is not a valid class"));
             return Err(error.remedy("write one such as temperature or energy").at("class"));
         }
+        self.check_keys(&kind)?;
         Ok(Field {
             name: self.name.clone(),
             unit: self.unit.clone(),
@@ -361,6 +432,17 @@ impl FieldSettings {
             publish: self.publish.unwrap_or(true),
             convert: Convert::build(self, kind)?,
         })
+    }
+}
+
+/// An error for the first key that is set where only others have it.
+fn only<const N: usize>(keys: [(&str, bool, &str); N]) -> Result<(), BuildError> {
+    match keys.iter().find(|(_, is_misplaced, _)| *is_misplaced) {
+        Some((key, _, whose)) => {
+            let error = BuildError::new(format!("only {whose} have this key"));
+            Err(error.remedy("leave it out").at(key))
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,8 @@ use super::bytes::Spelling;
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
-use crate::codec::field::{Bits, Convert, Field, Placed, Type, ValueKind, Wire, build_each};
+use crate::codec::field::{Convert, Field, Placed, Stored, Type, ValueKind, Wire, build_each};
+use crate::codec::time::TimeFormat;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use std::ops::Range;
@@ -45,12 +46,25 @@ impl Type {
             Type::U24 | Type::I24 => Some(3),
             Type::U32 | Type::I32 | Type::Sm32 | Type::F32 => Some(4),
             Type::U64 | Type::I64 | Type::F64 => Some(8),
-            Type::Bcd | Type::Text | Type::Bytes | Type::Auto | Type::Number => None,
+            Type::Bcd
+            | Type::Text
+            | Type::Bytes
+            | Type::Auto
+            | Type::Number
+            | Type::Quantity
+            | Type::Degrees
+            | Type::Time
+            | Type::Hex => None,
         }
     }
 
     pub(crate) fn is_unsigned(self) -> bool {
-        matches!(self, Type::U8 | Type::U16 | Type::U24 | Type::U32 | Type::U64)
+        matches!(self, Type::U8 | Type::U16 | Type::U24 | Type::U32 | Type::U64 | Type::Hex)
+    }
+
+    /// Whether it is written in characters, also in `binary`.
+    fn is_text(self) -> bool {
+        matches!(self, Type::Text | Type::Quantity | Type::Degrees | Type::Hex)
     }
 
     pub(crate) fn is_signed(self) -> bool {
@@ -94,25 +108,39 @@ pub(in crate::codec) fn build_field(
     if *kind == Type::Bcd && size > 16 {
         return Err(length("a bcd number has at most 16 bytes"));
     }
-    if let Some(bits) = field.bits {
-        if !kind.is_unsigned() {
-            let error = BuildError::new("only unsigned types have bits");
-            return Err(error.remedy("take u8, u16 or u32").at("bits"));
+    field.check_bits(*kind, size)?;
+    let stored = Stored { kind: *kind, endian: field.endian.unwrap_or(endian), bits: field.bits };
+    let kind = match kind {
+        Type::Text if field.is_measure() => ValueKind::Number,
+        Type::Time => {
+            let kind = field.text_kind()?;
+            if let ValueKind::Time(format, _) = &kind {
+                check_time(format, size)?;
+            }
+            kind
         }
-        if usize::from(bits.highest) >= 8 * size {
-            let error = BuildError::new(format!("this type has the bits 0 to {}", 8 * size - 1));
-            return Err(error.remedy("take a longer one").at("bits"));
-        }
-    }
-    let is_text = *kind == Type::Text && !field.is_measure();
-    let at = usize::from(*at);
-    let cell = Cell {
-        at: at..at + size,
-        kind: *kind,
-        endian: field.endian.unwrap_or(endian),
-        bits: field.bits,
+        kind if kind.is_text() => field.text_kind()?,
+        _ => ValueKind::Number,
     };
-    Ok((field.build(if is_text { ValueKind::Text } else { ValueKind::Number })?, cell))
+    let at = usize::from(*at);
+    Ok((field.build(kind)?, Cell { at: at..at + size, stored }))
+}
+
+/// A time is a number since 1970, text, or packed digits.
+fn check_time(format: &TimeFormat, size: usize) -> Result<(), BuildError> {
+    let Some(width) = format.width() else {
+        let error = || BuildError::new("a number since 1970 has at most 8 bytes").at("length");
+        return (size <= 8).then_some(()).ok_or_else(error);
+    };
+    if size == width || 2 * size == width && format.is_digits() {
+        return Ok(());
+    }
+    let packed = match width % 2 {
+        0 if format.is_digits() => format!(", or {} with packed digits", width / 2),
+        _ => String::new(),
+    };
+    let error = BuildError::new(format!("such a time has {width} bytes{packed}"));
+    Err(error.at("length"))
 }
 
 /// The places of all fields, in their order.
@@ -122,9 +150,7 @@ struct Cells(Vec<Cell>);
 #[derive(Debug)]
 pub(in crate::codec) struct Cell {
     pub(in crate::codec) at: Range<usize>,
-    pub(in crate::codec) kind: Type,
-    endian: Endian,
-    bits: Option<Bits>,
+    pub(in crate::codec) stored: Stored,
 }
 
 impl Format for Cells {
@@ -149,9 +175,12 @@ impl Cell {
     ) {
         match value {
             Err(reason @ RejectReason::Malformed) => {
-                out.reject(&field.name, reason, "two decimal digits a byte", bytes);
+                out.reject(&field.name, reason, field.convert.expected(reason), bytes);
             }
-            value => out.add(&field.name, field.unit.as_deref(), value, || bytes.into()),
+            value => {
+                let unit = field.unit.as_deref().or_else(|| field.convert.unit_in(bytes));
+                out.add(&field.name, unit, value, || bytes.into());
+            }
         }
     }
 
@@ -160,82 +189,15 @@ impl Cell {
         convert: &'a Convert,
         bytes: &'a [u8],
     ) -> Result<Option<Value<'a>>, RejectReason> {
-        match self.kind {
-            Type::Text => {
+        match self.stored.kind {
+            Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
+            Type::Time => convert.time(bytes, self.stored.endian),
+            kind if kind.is_text() => {
                 let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?;
                 let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
                 convert.text(text.as_bytes(), Wire::Bare)
             }
-            Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
-            _ => self.number(convert, bytes),
+            _ => self.stored.number(convert, bytes),
         }
-    }
-
-    /// The value of any type but `text` and `bytes`.
-    pub(in crate::codec) fn number<'a>(
-        &self,
-        convert: &'a Convert,
-        bytes: &[u8],
-    ) -> Result<Option<Value<'a>>, RejectReason> {
-        if self.kind == Type::Bcd {
-            return convert.integer(bcd(bytes, self.endian)?);
-        }
-        let pattern = self.endian.number(bytes);
-        if self.bits.is_none() && convert.is_unavailable_pattern(pattern) {
-            return Ok(None);
-        }
-        // Rust prints the shortest spelling that reads as the same number, without an exponent. NaN and
-        // the infinities are words: no values.
-        let float = |text: &str| Ok(convert.token(text, Wire::Number)?.map(Value::into_owned));
-        match self.kind {
-            Type::F32 => float(&f32::from_bits(pattern as u32).to_string()),
-            Type::F64 => float(&f64::from_bits(pattern).to_string()),
-            _ => convert.integer(self.integer(pattern, 8 * bytes.len() as u32)),
-        }
-    }
-
-    /// A whole number times a power of ten.
-    pub(in crate::codec) fn powered<'a>(
-        &self,
-        convert: &'a Convert,
-        bytes: &[u8],
-        power: i8,
-    ) -> Result<Option<Value<'a>>, RejectReason> {
-        let pattern = self.endian.number(bytes);
-        if self.bits.is_none() && convert.is_unavailable_pattern(pattern) {
-            return Ok(None);
-        }
-        convert.powered(self.integer(pattern, 8 * bytes.len() as u32), power)
-    }
-
-    /// The whole number that a pattern of so many bits is.
-    fn integer(&self, pattern: u64, bits: u32) -> i128 {
-        if let Some(Bits { lowest, highest }) = self.bits {
-            let mask = u64::MAX >> (63 - (highest - lowest));
-            return (pattern >> lowest & mask).into();
-        }
-        if self.kind.is_signed() {
-            let unused = 64 - bits;
-            return i128::from(((pattern << unused) as i64) >> unused);
-        }
-        if matches!(self.kind, Type::Sm16 | Type::Sm32) {
-            let sign = 1 << (bits - 1);
-            let amount = i128::from(pattern & (sign - 1));
-            return if pattern & sign == 0 { amount } else { -amount };
-        }
-        pattern.into()
-    }
-}
-
-/// Binary-coded decimal: two digits a byte.
-fn bcd(bytes: &[u8], endian: Endian) -> Result<i128, RejectReason> {
-    let digit = |number: i128, nibble: u8| match nibble {
-        0..=9 => Ok(number * 10 + i128::from(nibble)),
-        _ => Err(RejectReason::Malformed),
-    };
-    let add = |number, byte: &u8| digit(digit(number, byte >> 4)?, byte & 0xF);
-    match endian {
-        Endian::Big => bytes.iter().try_fold(0, add),
-        Endian::Little => bytes.iter().rev().try_fold(0, add),
     }
 }

@@ -58,8 +58,7 @@ impl Format for Row {
             let Some(field) = is_wanted.then(|| fields.next()).flatten() else { continue };
             match column {
                 Some(column) => {
-                    let value = field.convert.text(column, Wire::Bare);
-                    out.add(&field.name, field.unit.as_deref(), value, || column.into());
+                    out.add_text(field, None, column, Wire::Bare);
                 }
                 None => out.missing(&field.name),
             }

@@ -84,10 +84,13 @@ impl Format for Json {
         }
         for field in fields {
             match root.pointer(&field.from) {
-                Some(value) => {
-                    let converted = convert(&field.convert, value);
-                    out.add(&field.name, field.unit.as_deref(), converted, || shown(value));
-                }
+                Some(value) => match convert(&field.convert, value) {
+                    Err(reason) => {
+                        let expected = field.convert.expected(reason);
+                        out.reject(&field.name, reason, expected, shown(value));
+                    }
+                    good => out.add(&field.name, field.unit.as_deref(), good, || shown(value)),
+                },
                 None => out.missing(&field.name),
             }
         }

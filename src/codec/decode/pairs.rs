@@ -4,7 +4,7 @@ use super::fields::split;
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
+use crate::codec::field::{Field, Named, PLAIN, Wire, build_named};
 use crate::codec::frame::find;
 use crate::codec::value::RejectReason;
 use serde::Deserialize;
@@ -114,7 +114,7 @@ impl Format for Pairs {
             is_first = false;
             if fields.is_empty() {
                 match std::str::from_utf8(name) {
-                    Ok(name) => self.add(name, None, &PLAIN, value, out),
+                    Ok(name) => self.add(name, None, value, out),
                     Err(_) => {
                         let shown = String::from_utf8_lossy(name);
                         out.reject(shown, RejectReason::NotUtf8, "a name in UTF-8", name);
@@ -125,7 +125,7 @@ impl Format for Pairs {
             for (field, came) in fields.iter().zip(&mut came) {
                 if field.from.as_bytes() == name && !*came {
                     *came = true;
-                    self.add(&field.name, field.unit.as_deref(), &field.convert, value, out);
+                    self.add(&field.name, Some(field), value, out);
                 }
             }
         }
@@ -174,8 +174,7 @@ impl Pairs {
     fn add<'a>(
         &'a self,
         name: &'a str,
-        own: Option<&'a str>,
-        convert: &'a Convert,
+        field: Option<&'a Field>,
         value: &'a [u8],
         out: &mut Decoded<'a>,
     ) {
@@ -190,7 +189,10 @@ impl Pairs {
         };
         let unit = Some(unit).filter(|unit| !unit.is_empty());
         let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
-        out.add(name, own.or(unit), convert.text(number, wire), || number.into());
+        match field {
+            Some(field) => out.add_text(field, unit, number, wire),
+            None => out.add(name, unit, PLAIN.text(number, wire), || number.into()),
+        }
     }
 }
 

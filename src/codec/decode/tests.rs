@@ -1,5 +1,7 @@
 //! Each format by what real devices send.
 
+mod numbers;
+
 use super::*;
 use crate::config::tree;
 
@@ -73,7 +75,7 @@ fn a_refusal_shows_the_value_and_what_was_expected() {
             "p: a number; 000007;4",
         ),
         ("{fields: {names: [a, b]}}", b"1,2\xFF", "b: text in UTF-8; 2\\xff"),
-        ("{pairs: {fields: [{name: p, from: P, scale: 1}]}}", b"P=1,2", "p: a number; 1,2"),
+        ("{pairs: {fields: [{name: p, from: P, scale: 1}]}}", b"P=1;2", "p: a number; 1;2"),
         ("pairs", b"ready set", "pairs: a name, `equals` and a value; ready set"),
         ("pairs", b"a=1 =2", "=2: a name before `equals`; =2"),
         ("{pairs: {close: ')'}}", b"a=1) b=2", "b=2: `close` at the end; b=2"),
@@ -333,7 +335,7 @@ fn mistakes_are_found_at_load() {
         ("{pairs: {equals: ''}}", "separate"),
         (
             "{pairs: {fields: [a, {name: b, bits: 1}]}}",
-            "pairs.fields[1].bits: only fields of `binary`",
+            "pairs.fields[1].bits: only numbers in bytes or hexadecimal",
         ),
         ("{binary: {fields: [{name: a, at: 0, type: auto}]}}", "binary.fields[0].type: "),
     ] {

@@ -1,20 +1,42 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
-use super::FieldSettings;
+use super::{FieldSettings, Stored, degrees};
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::decimal::{Decimal, is_plain, spelled};
+use crate::codec::endian::Endian;
+use crate::codec::time::{TimeFormat, Zone};
 use crate::codec::value::{RejectReason, Value};
+use serde::Deserialize;
 use std::borrow::Cow;
 
 /// What a field's values are taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     /// Numbers where they are spelled as such, or marked as such by the format.
     Auto,
     /// Numbers; a word in their place is no value.
     Number,
     Text,
+    /// Numbers with a unit behind them.
+    Quantity,
+    /// Hexadecimal digits of numbers.
+    Digits(Stored),
+    /// Degrees and minutes.
+    Degrees,
+    Time(TimeFormat, Option<Zone>),
+}
+
+/// The sign before the decimals of a number.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum DecimalSign {
+    /// `1.5`
+    #[serde(rename = ".")]
+    Point,
+    /// `1,5`
+    #[serde(rename = ",")]
+    Comma,
 }
 
 /// What a format says about a value, besides its spelling.
@@ -35,6 +57,8 @@ pub static PLAIN: Convert = Convert {
     decimals: None,
     lookup: Table(Vec::new()),
     unavailable: Table(Vec::new()),
+    decimal_sign: None,
+    unit: None,
 };
 
 #[derive(Clone, Debug)]
@@ -45,6 +69,9 @@ pub struct Convert {
     decimals: Option<u8>,
     lookup: Table,
     unavailable: Table,
+    decimal_sign: Option<DecimalSign>,
+    /// Behind a number it is no damage.
+    unit: Option<String>,
 }
 
 /// What single values stand for. A value is found by its spelling or, if it is a number, by its amount:
@@ -60,9 +87,9 @@ struct Known {
 }
 
 impl Table {
-    fn new<'a>(kind: ValueKind, entries: impl Iterator<Item = (&'a Token, &'a str)>) -> Table {
+    fn new<'a>(kind: &ValueKind, entries: impl Iterator<Item = (&'a Token, &'a str)>) -> Table {
         let known = |(Token(spelled), meaning): (&Token, &str)| {
-            let amount = Decimal::read(spelled).filter(|_| kind != ValueKind::Text);
+            let amount = Decimal::read(spelled).filter(|_| *kind != ValueKind::Text);
             let amount = amount.map(Decimal::trimmed);
             Known { spelled: spelled.clone(), amount, meaning: meaning.to_owned() }
         };
@@ -109,12 +136,14 @@ impl Convert {
         let lookup = field.lookup.iter().map(|(token, meaning)| (token, meaning.0.as_str()));
         let unavailable = field.unavailable.iter().map(|token| (token, ""));
         Ok(Convert {
-            kind,
             scale,
             offset,
             decimals: field.decimals,
-            lookup: Table::new(kind, lookup),
-            unavailable: Table::new(kind, unavailable),
+            lookup: Table::new(&kind, lookup),
+            unavailable: Table::new(&kind, unavailable),
+            decimal_sign: field.decimal_sign,
+            unit: field.unit.clone(),
+            kind,
         })
     }
 
@@ -141,30 +170,148 @@ impl Convert {
         text: &'a str,
         wire: Wire,
     ) -> Result<Option<Value<'a>>, RejectReason> {
-        if self.unavailable.by_text(text).is_some() {
+        let number_in_digits = matches!(self.kind, ValueKind::Digits(_));
+        // Of hexadecimal digits the amount counts, not how they look.
+        if !number_in_digits && self.unavailable.by_text(text).is_some() {
             return Ok(None);
         }
-        if let Some(meaning) = self.lookup.by_text(text) {
+        if let Some(meaning) = self.lookup.by_text(text).filter(|_| !number_in_digits) {
             return Ok(Some(Value::Text(meaning.into())));
         }
-        match (self.kind, wire) {
-            (ValueKind::Number, _) | (ValueKind::Auto, Wire::Number) => self.number(text.trim()),
+        match (&self.kind, wire) {
+            (ValueKind::Number | ValueKind::Quantity, _) | (ValueKind::Auto, Wire::Number) => {
+                self.number(text.trim())
+            }
             (ValueKind::Auto, Wire::Bare) if is_plain(text) => Ok(Some(Value::Number(text.into()))),
             (ValueKind::Auto | ValueKind::Text, _) => Ok(Some(Value::Text(text.into()))),
+            // Marks such as `----` stand for no value.
+            _ if !text.bytes().any(|byte| byte.is_ascii_alphanumeric()) && text.is_ascii() => {
+                Ok(None)
+            }
+            (ValueKind::Digits(stored), _) => stored.digits(self, text.trim()),
+            (ValueKind::Degrees, _) => {
+                let degrees = degrees::read(text.trim()).ok_or(RejectReason::Malformed)?;
+                self.calculate(degrees).map(Some)
+            }
+            (ValueKind::Time(format, zone), _) => {
+                let time = format.read(text, *zone).ok_or(RejectReason::Malformed)?;
+                Ok(Some(Value::Text(time.into())))
+            }
         }
+    }
+
+    /// The time that some bytes are: a number since 1970, text, or packed digits.
+    pub(in crate::codec) fn time<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        endian: Endian,
+    ) -> Result<Option<Value<'a>>, RejectReason> {
+        let ValueKind::Time(format, zone) = &self.kind else { return Err(RejectReason::Malformed) };
+        let time = match format.width() {
+            Some(width) if width == bytes.len() => return self.text(bytes, Wire::Bare),
+            // Nothing but zeros, and nothing but ones, is no time.
+            _ if bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xFF) => {
+                return Ok(None);
+            }
+            None => format.since_1970(endian.number(bytes)),
+            Some(_) => {
+                let mut digits = String::with_capacity(2 * bytes.len());
+                let mut push = |byte: &u8| {
+                    let digit = |nibble| char::from_digit(nibble, 16).unwrap_or('?');
+                    digits.extend([digit(u32::from(byte >> 4)), digit(u32::from(byte & 0xF))]);
+                };
+                match endian {
+                    Endian::Big => bytes.iter().for_each(&mut push),
+                    Endian::Little => bytes.iter().rev().for_each(&mut push),
+                }
+                format.read(&digits, *zone)
+            }
+        };
+        time.map(|time| Some(Value::Text(time.into()))).ok_or(RejectReason::Malformed)
+    }
+
+    /// What was expected where a value is refused for this reason.
+    pub fn expected(&self, reason: RejectReason) -> &'static str {
+        match (reason, &self.kind) {
+            (RejectReason::Malformed, ValueKind::Digits(_)) => "hexadecimal digits of its type",
+            (RejectReason::Malformed, ValueKind::Degrees) => "degrees and minutes, ddmm.mmmm",
+            (RejectReason::Malformed, ValueKind::Time(..)) => "a time as `format` says",
+            (RejectReason::Malformed, ValueKind::Number) => "two decimal digits a byte",
+            (reason, _) => reason.expected(),
+        }
+    }
+
+    /// The unit that stands behind the number in a value, if that is to be published.
+    pub fn unit_in<'a>(&self, value: &'a [u8]) -> Option<&'a str> {
+        if self.kind != ValueKind::Quantity {
+            return None;
+        }
+        let value = std::str::from_utf8(value).ok()?;
+        let value = value.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+        Some(split_unit(value).1).filter(|unit| !unit.is_empty())
     }
 
     /// Reads a number. A word in its place says that the device has no value.
     fn number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
-        let number = if self.calculates() {
-            Decimal::read(text).map(|number| self.calculate(number)).transpose()?
-        } else {
-            spelled(text).map(Value::Number)
-        };
-        if number.is_some() || is_word(text) {
+        let number = self.plain_number(text)?;
+        if number.is_some() {
             return Ok(number);
         }
-        Err(RejectReason::NotANumber)
+        if let Some(respelled) = self.respelled(text) {
+            // What this makes of the number is never borrowed from it.
+            let number = self.exact_number(&respelled)?.map(Value::into_owned);
+            return if number.is_some() { Ok(number) } else { Err(RejectReason::NotANumber) };
+        }
+        if is_word(text) { Ok(None) } else { Err(RejectReason::NotANumber) }
+    }
+
+    fn plain_number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
+        if self.decimal_sign == Some(DecimalSign::Comma) && text.contains('.') {
+            return Ok(None);
+        }
+        self.exact_number(text)
+    }
+
+    fn exact_number<'a>(&self, text: &'a str) -> Result<Option<Value<'a>>, RejectReason> {
+        if self.calculates() {
+            return Decimal::read(text).map(|number| self.calculate(number)).transpose();
+        }
+        Ok(spelled(text).map(Value::Number))
+    }
+
+    /// A number in its usual spelling, if the text is one with blanks behind its sign, a decimal comma or
+    /// its unit; `None` if nothing was changed.
+    fn respelled(&self, text: &str) -> Option<String> {
+        let number = match (&self.kind, &self.unit) {
+            (ValueKind::Quantity, _) => split_unit(text).0,
+            (_, Some(unit)) => text.strip_suffix(unit.as_str()).unwrap_or(text).trim_end(),
+            _ => text,
+        };
+        let (sign, amount) = match number.as_bytes().first() {
+            Some(b'-' | b'+') => number.split_at(1),
+            _ => ("", number),
+        };
+        let amount = amount.trim_start();
+        let is_comma = match amount.split_once(',') {
+            Some((whole, decimals)) => match self.decimal_sign {
+                Some(sign) => sign == DecimalSign::Comma,
+                // Three digits behind a comma may be a group of thousands.
+                None => decimals.len() != 3 || !(1..=3).contains(&whole.len()) || whole == "0",
+            },
+            None => false,
+        };
+        if number.len() == text.len() && sign.len() + amount.len() == text.len() && !is_comma {
+            return None;
+        }
+        let digit = amount.as_bytes().first().is_some_and(|b| b.is_ascii_digit() || *b == b'.');
+        let mixes = is_comma && amount.contains('.');
+        let swapped = self.decimal_sign == Some(DecimalSign::Comma) && amount.contains('.');
+        if !digit || mixes || swapped {
+            return None;
+        }
+        let amount =
+            if is_comma { Cow::Owned(amount.replacen(',', ".", 1)) } else { amount.into() };
+        Some(format!("{sign}{amount}"))
     }
 
     /// The same for a whole number.
@@ -193,6 +340,18 @@ impl Convert {
         self.unavailable.by_amount(i128::from(bits).into()).is_some()
     }
 
+    /// The value of a floating-point number that is spelled without exponent.
+    pub(super) fn float(&self, text: &str) -> Result<Option<Value<'_>>, RejectReason> {
+        if self.unavailable.by_text(text).is_some() {
+            return Ok(None);
+        }
+        if let Some(meaning) = self.lookup.by_text(text) {
+            return Ok(Some(Value::Text(meaning.into())));
+        }
+        let number = self.exact_number(text)?.map(Value::into_owned);
+        if number.is_some() || is_word(text) { Ok(number) } else { Err(RejectReason::NotANumber) }
+    }
+
     fn calculates(&self) -> bool {
         self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
     }
@@ -212,3 +371,21 @@ fn is_word(text: &str) -> bool {
     let marks = |c: char| c.is_ascii_punctuation() || c == ' ';
     text.trim_start_matches(marks).chars().next().is_none_or(char::is_alphabetic)
 }
+
+/// A number and the unit behind it, which has a letter or a sign such as `%` in front.
+fn split_unit(text: &str) -> (&str, &str) {
+    let is_of_number = |(at, c): &(usize, char)| {
+        c.is_ascii_digit() || matches!(c, '.' | ',' | ' ') || *at == 0 && matches!(c, '-' | '+')
+    };
+    let end = text.char_indices().find(|it| !is_of_number(it)).map_or(text.len(), |(at, _)| at);
+    let (number, unit) = text.split_at(end);
+    let starts = |c: char| c.is_alphabetic() || matches!(c, '%' | '°' | '"' | '\'' | '/' | '‰');
+    if unit.len() <= LONGEST_UNIT && unit.starts_with(starts) && !number.trim_end().is_empty() {
+        (number.trim_end(), unit)
+    } else {
+        (text, "")
+    }
+}
+
+/// The longest unit in bytes that is taken for one.
+const LONGEST_UNIT: usize = 16;

@@ -37,7 +37,7 @@ pub struct RegisterSettings {
     /// `ON` or `OFF`, unless `lookup` has other words.
     pub discrete: Option<u16>,
     /// What the registers hold. Default: `u16`. `u8` and `i8` are the lower byte of a register; `auto`,
-    /// `number`, `u24` and `i24` are not possible. Coils and discrete inputs have no type.
+    /// `number`, `quantity`, `degrees`, `time`, `hex`, `u24` and `i24` are not possible. Coils and discrete inputs have no type.
     #[serde(rename = "type")]
     pub kind: Option<Type>,
     /// Length of the value in bytes, two for each register: `12` for a serial number in six registers. Only
@@ -153,6 +153,10 @@ impl RegisterSettings {
         if matches!(kind, Type::U24 | Type::I24) {
             let error = BuildError::new("registers hold whole words");
             return Err(error.remedy("take u32 or i32, or bits of them").at("type"));
+        }
+        if matches!(kind, Type::Quantity | Type::Degrees | Type::Time | Type::Hex) {
+            let error = BuildError::new("registers have no such type");
+            return Err(error.remedy("take text, or one of u16 to bytes").at("type"));
         }
         let writable = Writable::build(self, &mut field, kind, table)?;
         // The lower byte of a word is its second one.

@@ -64,7 +64,7 @@ impl Register {
         payload: &[u8],
     ) -> Result<Option<Value<'a>>, RejectReason> {
         let cell = &self.cell;
-        if matches!(cell.kind, Type::Text | Type::Bytes) {
+        if matches!(cell.stored.kind, Type::Text | Type::Bytes) {
             if !self.order.swaps() {
                 return cell
                     .value(&self.field.convert, bytes.get(cell.at.clone()).unwrap_or(bytes));
@@ -82,9 +82,11 @@ impl Register {
         number.copy_from_slice(bytes);
         self.order.arrange(number);
         let number = number.get(cell.at.clone()).ok_or(RejectReason::Malformed)?;
-        let Some(power) = &self.power else { return cell.number(&self.field.convert, number) };
+        let Some(power) = &self.power else {
+            return cell.stored.number(&self.field.convert, number);
+        };
         match power.of(payload) {
-            Some(power) => cell.powered(&self.field.convert, number, power),
+            Some(power) => cell.stored.powered(&self.field.convert, number, power),
             None => Ok(None),
         }
     }
