@@ -3,12 +3,14 @@
 mod binary;
 mod bytes;
 mod content;
+mod dlms;
 mod fields;
 mod json;
 mod mbus;
 mod pairs;
 mod sexpr;
 mod text;
+mod time_text;
 
 pub(super) use binary::{Cell, build_field as build_cell};
 
@@ -36,6 +38,8 @@ pub enum Decode {
     Json(json::Json),
     /// Bytes at fixed places.
     Binary(binary::Binary),
+    /// What meters push by DLMS.
+    Dlms(dlms::Dlms),
     /// Telegrams of meters on the M-Bus.
     Mbus(mbus::Mbus),
     /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
@@ -57,6 +61,7 @@ impl Decode {
             Decode::Pairs(pairs) => ("pairs", pairs.build()),
             Decode::Json(json) => ("json", json.build()),
             Decode::Binary(binary) => ("binary", binary.build()),
+            Decode::Dlms(dlms) => ("dlms", dlms.build()),
             Decode::Mbus(mbus) => ("mbus", mbus.build()),
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };

@@ -472,3 +472,95 @@ fn what_is_no_record_of_the_m_bus_is_refused() {
     (frame[17], frame[18]) = (0x10, 0x05);
     assert!(refused("mbus", &frame)[0].contains("not encrypted"));
 }
+
+/// A Data-Notification without a time, behind the LLC bytes.
+fn push(body: &[u8]) -> Vec<u8> {
+    [b"\xE6\xE7\x00\x0F\x40\x00\x00\x00\x00", body].concat()
+}
+
+#[test]
+fn lists_of_dlms_in_all_shapes() {
+    // Aidon, list 1 (amshan, tests/test_aidon.py): power of ten and unit in a structure of their own.
+    let aidon = b"\x01\x01\x02\x03\x09\x06\x01\x00\x01\x07\x00\xFF\x06\x00\x00\x01\x18\x02\x02\x0F\x00\x16\x1B";
+    assert_eq!(decoded("dlms", &push(aidon)), ["1-0:1.7.0=280 W"]);
+    // Kaifa in Norway, list 1 (tests/test_kaifa.py): one number, and the time of the notification.
+    let kaifa = b"\xE6\xE7\x00\x0F\x40\x00\x00\x00\x09\x0C\x07\xE3\x02\x04\x01\x17\x34\x16\xFF\x80\x00\x00\x02\x01\
+        \x06\x00\x00\x16\xDC";
+    assert_eq!(decoded("dlms", kaifa), ["time=\"2019-02-04T23:52:22\"", "1-0:1.7.0=5852 W"]);
+    // Made: codes and values in one list, each maker's in its own powers of ten.
+    let energy = b"\x09\x06\x01\x00\x01\x08\x00\xFF\x06\x00\x00\x00\x07\x09\x06\x01\x00\x20\x07\x00\xFF\x12\x09\x06\x00\x00";
+    for (name, expected) in [
+        (&b"\x0A\x0EKamstrup_V0001"[..], ["1-0:1.8.0=70 Wh", "1-0:32.7.0=2310 V"]),
+        (b"\x09\x07KFM_001", ["1-0:1.8.0=7 Wh", "1-0:32.7.0=231.0 V"]),
+        (b"\x0A\x03ABC", ["1-0:1.8.0=7", "1-0:32.7.0=2310"]),
+    ] {
+        let list = push(&[b"\x02\x07", name, energy].concat());
+        let yaml = "{dlms: {fields: [{name: a, from: 1.8.0}, {name: b, from: 1-0:32.7.0}]}}";
+        let all = decoded("dlms", &list);
+        assert_eq!(all[all.len() - 2..], expected, "{name:?}");
+        let expected = expected.map(|it| it.split_once('=').unwrap().1.to_owned());
+        assert_eq!(
+            decoded(yaml, &list),
+            [format!("a={}", expected[0]), format!("b={}", expected[1])]
+        );
+    }
+}
+
+#[test]
+fn values_of_dlms_of_each_type() {
+    let code = b"\x09\x06\x01\x00\x01\x07\x00\xFF";
+    for (value, expected) in [
+        (&b"\x00"[..], "-1-0:1.7.0"),
+        (b"\x03\x01", "1-0:1.7.0=1"),
+        (b"\x04\x0A\xFF\xC0", "1-0:1.7.0=\"ffc0\""),
+        (b"\x05\xFF\xFF\xFF\xFE", "1-0:1.7.0=-2"),
+        (b"\x0F\xFF", "1-0:1.7.0=-1"),
+        (b"\x11\xFF", "1-0:1.7.0=255"),
+        (b"\x10\xFF\xFE\x02\x02\x0F\xFF\x16\x23", "1-0:1.7.0=-0.2 V"),
+        (b"\x14\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", "1-0:1.7.0=-1"),
+        (b"\x15\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", "1-0:1.7.0=18446744073709551615"),
+        (b"\x16\x05", "1-0:1.7.0=5"),
+        (b"\x17\x41\xAC\x00\x00\x02\x02\x0F\x03\x16\x1E", "1-0:1.7.0=21500 Wh"),
+        (b"\x17\x7F\xC0\x00\x00", "-1-0:1.7.0"),
+        (b"\x0A\x03abc", "1-0:1.7.0=\"abc\""),
+        (b"\x09\x0212", "1-0:1.7.0=\"12\""),
+        (b"\x09\x02\x01\xFF", "1-0:1.7.0=\"01ff\""),
+        (b"\x09\x06\x01\x00\x01\x07\x00\xFF", "1-0:1.7.0=\"0100010700ff\""),
+        (
+            b"\x09\x0C\x07\xE5\x09\x16\x03\x11\x23\x1E\xFF\xFF\xC4\x00",
+            "1-0:1.7.0=\"2021-09-22T17:35:30+01:00\"",
+        ),
+        // The clock is not valid; the date is not known.
+        (b"\x09\x0C\x07\xE5\x09\x16\x03\x11\x23\x1E\xFF\xFF\xC4\x01", "-1-0:1.7.0"),
+        (b"\x19\xFF\xFF\xFF\xFF\xFF\x11\x23\x1E\xFF\x80\x00\xFF", "-1-0:1.7.0"),
+    ] {
+        let elements = if value.ends_with(b"\x23") || value.ends_with(b"\x1E") { 3 } else { 2 };
+        let body = [&[2, elements], &code[..], value].concat();
+        assert_eq!(decoded("dlms", &push(&body)), [expected], "{value:02x?}");
+    }
+    // Absent phases are nothing in the place of code and value.
+    let body = [b"\x02\x06\x00\x00\x00\x00", &code[..], b"\x11\x07"].concat();
+    assert_eq!(decoded("dlms", &push(&body)), ["1-0:1.7.0=7"]);
+    let yaml = "{dlms: {fields: [{name: p, from: 1-1:1.7.0}, {name: t, from: time}]}}";
+    assert_eq!(decoded(yaml, &push(&body)), ["!p missing", "!t missing"]);
+}
+
+#[test]
+fn what_is_no_push_of_dlms_is_refused() {
+    let deep = [&b"\x02\x01"[..]; 12].concat();
+    for (frame, expected) in [
+        (b"\xE6\xE7\x00".to_vec(), "dlms: a Data-Notification, 0F"),
+        (b"\xE6\xE7\x00\xDB\x08".to_vec(), "dlms: a Data-Notification, 0F; DB is an encrypted one"),
+        (b"\x0F\x40\x00".to_vec(), "dlms: as many bytes as the lengths say"),
+        (push(b"\x06\x00\x00\x00\x01"), "dlms: a structure or an array"),
+        (push(b"\x02\x82\xFF\xFF\x00"), "dlms: as many bytes as the lengths say"),
+        (push(b"\x02\x84\xFF\xFF\xFF\xFF"), "dlms: a length below 65536"),
+        (push(b"\x02\x02\x13\x00"), "dlms: a type of DLMS"),
+        (push(&deep), "dlms: structures of at most 8 levels"),
+    ] {
+        let refused = refused("dlms", &frame);
+        assert!(refused.len() == 1 && refused[0].starts_with(expected), "{refused:?}");
+    }
+    let error = build_error("{dlms: {fields: [{name: power, from: P}]}}");
+    assert!(error.contains("dlms.fields[0].from: \"P\" is not an OBIS code"), "{error}");
+}

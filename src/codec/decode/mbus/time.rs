@@ -1,5 +1,6 @@
 //! Dates and times of the M-Bus: types F, G, I and J (EN 13757-3, annex A).
 
+use crate::codec::decode::time_text::{self, separated};
 use crate::codec::endian::Endian;
 
 /// What some bytes are as a time.
@@ -49,50 +50,18 @@ pub(super) fn read(bytes: &[u8], order: Endian) -> Time {
     if is_time { Time::At(text) } else { Time::Never }
 }
 
-fn separated(out: &mut String) -> bool {
-    out.push('T');
-    true
-}
-
-/// Writes a date; `false` if it is none.
+/// Writes the date of type G, and of the last bytes of the others; `false` if it is none.
 fn date(out: &mut String, low: u8, high: u8, centuries: u8) -> bool {
     let (day, month) = (low & 0x1F, high & 0xF);
     let year = u16::from(low >> 5 | (high & 0xF0) >> 1);
-    if day == 0 || !(1..=12).contains(&month) || year > 99 {
-        return false;
-    }
     // Two digits of a year are of 1981 to 2080.
     let since = if centuries == 0 && year <= 80 { 2000 } else { 1900 };
-    let year = since + 100 * u16::from(centuries) + year;
-    two(out, (year / 100) as u8);
-    two(out, (year % 100) as u8);
-    out.push('-');
-    two(out, month);
-    out.push('-');
-    two(out, day);
-    true
+    let year_of_all = since + 100 * u16::from(centuries) + year;
+    year <= 99 && time_text::date(out, year_of_all, month, day)
 }
 
-/// Writes a time of the day; `false` if it is none.
 fn clock(out: &mut String, hour: u8, minute: u8, second: Option<u8>) -> bool {
-    let (hour, minute) = (hour & 0x1F, minute & 0x3F);
-    let second = second.map(|second| second & 0x3F);
-    if hour > 23 || minute > 59 || second.is_some_and(|second| second > 59) {
-        return false;
-    }
-    two(out, hour);
-    out.push(':');
-    two(out, minute);
-    if let Some(second) = second {
-        out.push(':');
-        two(out, second);
-    }
-    true
-}
-
-fn two(out: &mut String, number: u8) {
-    out.push(char::from(b'0' + number / 10 % 10));
-    out.push(char::from(b'0' + number % 10));
+    time_text::time_of_day(out, hour & 0x1F, minute & 0x3F, second.map(|second| second & 0x3F))
 }
 
 #[cfg(test)]
