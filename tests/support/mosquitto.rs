@@ -246,17 +246,26 @@ impl Counter {
 
     /// Passes over messages until this one.
     pub fn wait_for(&self, message: &str) {
-        while self.take_one(message) != message {}
+        self.first(message, |line| line == message);
+    }
+
+    /// Passes over messages until one is wanted, for a limited time: a topic that repeats never falls
+    /// silent.
+    pub fn first(&self, waiting_for: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let line = self.take_one(waiting_for);
+            if wanted(&line) {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "waiting for {waiting_for:?}, last {line:?}");
+        }
     }
 
     /// Passes over messages until one of a topic that contains `topic` contains `text`.
     pub fn expect_containing(&self, topic: &str, text: &str) {
-        loop {
-            let line = self.lines.wait_for(text);
-            if line.split(' ').next().is_some_and(|t| t.contains(topic)) {
-                return;
-            }
-        }
+        let is_of = |line: &str| line.split(' ').next().is_some_and(|it| it.contains(topic));
+        self.first(text, |line| line.contains(text) && is_of(line));
     }
 
     /// All messages up to and including the one whose payload is `last`.

@@ -120,26 +120,13 @@ fn step(bus: &Mutex<SimulatedBus>, mut device: &File, stopped: &mpsc::Receiver<(
 
 /// Passes over messages until one begins so and contains a text; others come all the time.
 fn until(counter: &Counter, topic: &str, text: &str) {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let line = counter.take_one(topic);
-        if line.starts_with(topic) && line.contains(text) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "not yet {topic} {text}: {line}");
-    }
+    counter.first(topic, |line| line.starts_with(topic) && line.contains(text));
 }
 
 /// What comes next on this topic.
 fn next(counter: &Counter, topic: &str) -> String {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let line = counter.take_one(topic);
-        assert!(Instant::now() < deadline, "nothing on {topic} yet: {line}");
-        if let Some(payload) = line.strip_prefix(&format!("{topic} ")) {
-            return payload.to_owned();
-        }
-    }
+    let begin = format!("{topic} ");
+    counter.first(topic, |line| line.starts_with(&begin)).split_off(begin.len())
 }
 
 #[test]
