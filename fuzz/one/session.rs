@@ -1,7 +1,7 @@
 //! Laws of the session, for any broker: the input says how it is set up, and then, step by step,
 //! what the broker sends, what we publish and how time passes.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
 use tty2mqtt::mqtt::packet::{Decoded, Packet, Properties, Reason, Subscription, Version};
@@ -92,9 +92,7 @@ impl Run {
             60..=69 => self.takes_events(),
             70..=79 => {
                 // The link takes some bytes, not always to the end of a packet.
-                let n = usize::from(step - 69).min(self.session.output().len());
-                self.session.output().advance(n);
-                self.session.wrote(self.now);
+                self.session.wrote(usize::from(step - 69), self.now);
             }
             80 => self.session.disconnect(Reason::SUCCESS),
             _ => self.session.send(&mut self.outbox),
@@ -129,8 +127,8 @@ impl Run {
 
     /// All that the session says is whole packets.
     fn says(&mut self) -> Vec<Packet> {
-        let mut output = self.session.output().split();
-        self.session.wrote(self.now);
+        let mut output = BytesMut::from(self.session.output());
+        self.session.wrote(output.len(), self.now);
         let mut packets = Vec::new();
         while let Ok(Some(Decoded::Packet(packet))) =
             Packet::decode(&mut output, usize::MAX, self.session.version())

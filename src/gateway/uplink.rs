@@ -24,7 +24,6 @@ use crate::gateway::topics;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::AckToken;
-use crate::mqtt::source::Source;
 use crate::outbox::Outbox;
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet;
@@ -129,13 +128,10 @@ struct UplinkTask {
 impl UplinkTask {
     async fn run(mut self) -> usize {
         loop {
-            let ended = self.ended.filter(|_| !self.link.is_parting());
-            let grace = ended.map(|ended| ended + self.config.grace);
             let outbox = &self.outbox;
             let journal = self.journal.as_ref();
             let journal = journal.and_then(|_| outbox.journal_deadline(Instant::now()));
-            let due = [grace, journal];
-            let due = due.into_iter().flatten().fold(self.next_status, Instant::min);
+            let due = journal.map_or(self.next_status, |due| due.min(self.next_status));
             tokio::select! {
                 event = self.link.event(&mut self.outbox) => match event {
                     link::Event::Session(event) => self.on_event(event),
@@ -143,7 +139,7 @@ impl UplinkTask {
                     link::Event::SourceWants | link::Event::Emptied | link::Event::Outcome(..) => {}
                     link::Event::Down(why) => self.down(&why),
                     link::Event::Stopped if self.next_link.is_none() => break,
-                    link::Event::Stopped => {}
+                    link::Event::Stopped => self.take_over(),
                 },
                 Some(update) = self.ends.updates.recv() => self.update(update),
                 Some(request) = self.ends.requests.recv() => self.answer(request),
@@ -170,19 +166,14 @@ impl UplinkTask {
                 self.ages.asked();
             }
             self.tell_journal();
-            if self.link.is_stopped() {
-                self.take_over();
-            }
             if self.ended.is_some() {
                 // The broker must not repeat the commands that the ports wrote last.
                 while let Ok(token) = self.takes.try_recv() {
                     self.link.session.acknowledge(token, Reason::SUCCESS);
                 }
-            }
-            if self.may_leave() {
-                self.link.leave(Reason::SUCCESS);
-                if self.link.is_stopped() {
-                    break;
+                // Without a link nothing can be sent.
+                if !self.status.connected {
+                    self.link.leave(Reason::SUCCESS);
                 }
             }
         }
@@ -230,19 +221,12 @@ impl UplinkTask {
 
     /// Every port has ended: the broker is told that the gateway is leaving.
     fn end(&mut self) {
-        self.ended = Some(Instant::now());
+        let now = Instant::now();
+        self.ended = Some(now);
         self.publish_status(Now::read());
         if let Some(farewell) = topics::gateway(&self.config.topics, false) {
             self.outbox.push(farewell);
         }
-    }
-
-    /// Whether nothing is left to be sent, or there is no more time for it. Without a link nothing
-    /// can be sent.
-    fn may_leave(&self) -> bool {
-        let Some(ended) = self.ended else { return false };
-        self.outbox.is_empty()
-            || !self.status.connected
-            || Instant::now() >= ended + self.config.grace
+        self.link.leave_when_sent(Reason::SUCCESS, Some(now + self.config.grace));
     }
 }

@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 use stream::Stream;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 
 /// How long DISCONNECT and the broker's close may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -108,6 +108,8 @@ pub struct Link {
     phase: Phase,
     /// Makes the streams; `None` while it makes one.
     dialer: Option<Dialer>,
+    /// A DISCONNECT that is due when everything was sent, or at this time.
+    leaving: Option<(Disconnect, Option<Instant>)>,
     /// When the link ended whose stream is being closed.
     ended: Option<Instant>,
     /// When the broker last accepted the connection.
@@ -163,6 +165,7 @@ impl Link {
             state: watch::Sender::new(State::Disconnected),
             phase: Phase::Waiting(now()),
             dialer: Some(dialer),
+            leaving: None,
             ended: None,
             up_since: None,
             short_links: 0,
@@ -183,8 +186,21 @@ impl Link {
     }
 
     /// The next thing that happens; what is sent comes from `source`. Cancel-safe: nothing is lost
-    /// when it is dropped, and nothing moves while nobody waits for it.
+    /// when it is dropped, and nothing moves while nobody waits for it. A link that has ended says
+    /// [`Event::Stopped`] each time.
     pub async fn event(&mut self, source: &mut dyn Source) -> Event {
+        if let Some((_, Some(due))) = self.leaving {
+            if now() < due
+                && let Ok(event) = timeout_at(due.into(), self.next(source)).await
+            {
+                return event;
+            }
+            self.finish();
+        }
+        self.next(source).await
+    }
+
+    async fn next(&mut self, source: &mut dyn Source) -> Event {
         loop {
             if let Some((id, outcome)) = source.outcome() {
                 return Event::Outcome(id, outcome);
@@ -193,8 +209,11 @@ impl Link {
                 self.note(&event, source);
                 return Event::Session(event);
             }
+            if self.leaving.is_some() && self.has_sent_all(source) {
+                self.finish();
+            }
             match &mut self.phase {
-                Phase::Stopped => return std::future::pending().await,
+                Phase::Stopped => return Event::Stopped,
                 Phase::Waiting(until) => {
                     sleep_until((*until).into()).await;
                     if let Err(error) = self.dial() {
@@ -228,29 +247,33 @@ impl Link {
                 Phase::Parting(stream, until, _) => {
                     let farewell = stream.farewell(&mut self.session);
                     // The broker may be gone by now; there is nothing left that could be lost.
-                    let _ = tokio::time::timeout_at((*until).into(), farewell).await;
+                    let _ = timeout_at((*until).into(), farewell).await;
                     return self.parted(source);
                 }
             }
         }
     }
 
-    /// The next thing that happens, or `None` once all that can be sent now has been written, which
-    /// is at once without a link. Cancel-safe.
-    pub async fn written(&mut self, source: &mut dyn Source) -> Option<Event> {
-        loop {
-            if self.session.has_event() {
-                return Some(self.event(source).await);
-            }
-            let Phase::Up(stream) = &mut self.phase else { return None };
+    /// Whether the broker has what the source had, and every byte for it was written.
+    fn has_sent_all(&mut self, source: &mut dyn Source) -> bool {
+        if let Phase::Up(stream) = &self.phase {
             self.session.send(source);
-            if !stream.has_output(&mut self.session) {
-                return None;
+            if self.session.has_event() || stream.has_output(&self.session) {
+                return false;
             }
-            if let Err(error) = stream.turn(&mut self.session, source, &self.options).await {
-                self.part(Some(error));
-                return Some(self.event(source).await);
-            }
+        }
+        source.is_empty() && (self.session.is_up() || !self.session.has_open_calls())
+    }
+
+    /// Disconnects as soon as everything was sent, and at `due` at the latest; until then the link
+    /// goes on, and reconnects.
+    pub fn leave_when_sent(&mut self, disconnect: impl Into<Disconnect>, due: Option<Instant>) {
+        self.leaving = Some((disconnect.into(), due));
+    }
+
+    fn finish(&mut self) {
+        if let Some((disconnect, _)) = self.leaving.take() {
+            self.leave(disconnect);
         }
     }
 
@@ -354,6 +377,11 @@ impl Link {
     pub fn abort(&mut self) {
         self.session.disconnected(Ending::Other);
         self.stop();
+    }
+
+    /// Whether the broker has accepted the connection.
+    pub fn is_ready(&self) -> bool {
+        *self.state.borrow() == State::Ready
     }
 
     /// Whether the link waits out a back-off.

@@ -35,7 +35,7 @@ use super::packet::{Properties, Property, Reason, Subscription, Version};
 use super::topic::TopicFilter;
 use crate::base::secret::Secret;
 use aliases::Aliases;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use hold::Hold;
 use in_flight::InFlight;
 use inbound::Inbound;
@@ -318,6 +318,16 @@ impl Session {
         may_ask
     }
 
+    /// Whether the broker has accepted the connection.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
+    /// Whether a call of subscribe or unsubscribe has no answer yet.
+    pub(super) fn has_open_calls(&self) -> bool {
+        self.requests.are_open()
+    }
+
     /// Whether the broker waits for something in an exchange of a message that it sent.
     pub fn owes_answers(&self) -> bool {
         !self.inbound.is_settled()
@@ -334,14 +344,14 @@ impl Session {
         self.in_flight.round_trip
     }
 
-    /// What is to be written to the link. The owner takes off its front what was written, and calls
-    /// [`Session::wrote`].
-    pub fn output(&mut self) -> &mut BytesMut {
-        &mut self.output
+    /// What is to be written to the link.
+    pub fn output(&self) -> &[u8] {
+        &self.output
     }
 
-    /// Tells that bytes of the output were written to the link.
-    pub fn wrote(&mut self, now: Instant) {
+    /// Tells that the first `n` bytes of the output were written to the link.
+    pub fn wrote(&mut self, n: usize, now: Instant) {
+        self.output.advance(n.min(self.output.len()));
         let written = self.written();
         if let State::Connecting { keepalive, .. } | State::Up(keepalive) = &mut self.state {
             keepalive.wrote(written, now);

@@ -8,19 +8,11 @@ use crate::mqtt::link::{Event, Link, LinkError};
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Reason};
 use crate::mqtt::session::{self, Received, Session, SessionError};
-use crate::mqtt::source::{MessageId, Source};
+use crate::mqtt::source::MessageId;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
-
-/// What ends a wait.
-#[derive(Clone, Copy, Debug)]
-enum Until {
-    Event,
-    /// An event, or the last byte.
-    Written,
-}
 
 #[derive(Debug)]
 pub(super) struct ShellLink {
@@ -67,37 +59,14 @@ impl ShellLink {
 
     /// The next event; an error at SIGINT, at SIGTERM and when the command's time is over. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Event, Failure> {
-        loop {
-            if let Some(event) = self.wait(Until::Event).await? {
-                return Ok(event);
-            }
-        }
-    }
-
-    /// `None` if nothing happened, or if everything was written with [`Until::Written`].
-    async fn wait(&mut self, until: Until) -> Result<Option<Event>, Failure> {
-        if let Some((id, outcome)) = self.queue.outcome() {
-            return Ok(Some(Event::Outcome(id, outcome)));
-        }
-        if self.link.is_stopped() {
-            return Ok(Some(Event::Stopped));
-        }
-        let ShellLink { link, queue, due, interrupt, terminate, .. } = self;
-        let event = async {
-            match until {
-                Until::Event => Some(link.event(queue).await),
-                Until::Written => link.written(queue).await,
-            }
-        };
+        let due = self.due.filter(|_| !self.link.is_parting());
         tokio::select! {
-            _ = interrupt.recv() => Err(Failure::new(Exit::signal(2), "")),
-            _ = terminate.recv() => Err(Failure::new(Exit::signal(15), "")),
+            _ = self.interrupt.recv() => Err(Failure::new(Exit::signal(2), "")),
+            _ = self.terminate.recv() => Err(Failure::new(Exit::signal(15), "")),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 Err(Failure::new(Exit::TIMEOUT, TIMED_OUT))
             }
-            event = event => {
-                Ok(event.filter(|event| !matches!(event, Event::SourceWants | Event::Emptied)))
-            }
+            event = self.link.event(&mut self.queue) => Ok(event),
         }
     }
 
@@ -165,16 +134,20 @@ impl ShellLink {
 
     /// Writes what is left, then DISCONNECT, and waits until the link has ended.
     pub(super) async fn leave(&mut self) -> Result<(), Failure> {
-        while let Some(event) = self.wait(Until::Written).await? {
-            if matches!(event, Event::Stopped | Event::Down(_)) {
-                return Ok(());
+        if self.link.is_ready() {
+            self.link.leave_when_sent(Reason::SUCCESS, None);
+        } else {
+            self.link.leave(Reason::SUCCESS);
+        }
+        loop {
+            match self.next().await {
+                Ok(Event::Stopped | Event::Down(_)) => return Ok(()),
+                // DISCONNECT is on its way; the broker's reaction changes nothing, nor does a signal.
+                Err(_) if self.link.is_parting() => return Ok(()),
+                Ok(_) => {}
+                Err(failure) => return Err(failure),
             }
         }
-        self.due = None;
-        self.link.leave(Reason::SUCCESS);
-        // DISCONNECT is on its way; the broker's reaction to it changes nothing, nor does a signal.
-        while !matches!(self.next().await, Ok(Event::Stopped | Event::Down(_)) | Err(_)) {}
-        Ok(())
     }
 
     /// After a failure: DISCONNECT, if there is a link.

@@ -3,7 +3,7 @@
 use crate::support::peer::Peer;
 use crate::support::talk::{from_broker, message};
 use allocation_counter::measure;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use std::time::Instant;
 use tokio::io::{AsyncWriteExt, duplex};
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
@@ -31,8 +31,7 @@ fn connected(version: Version) -> (Session, Outbox) {
     Packet::ConnAck(answer).encode(&mut input, version);
     session.receive(&mut input, &mut outbox, now).unwrap();
     session.event();
-    let n = session.output().len();
-    session.output().advance(n);
+    session.wrote(session.output().len(), now);
     (session, outbox)
 }
 
@@ -53,8 +52,7 @@ fn publish(
         session.send(outbox);
         let n = session.output().len();
         assert!(n > 0);
-        session.output().advance(n);
-        session.wrote(now);
+        session.wrote(n, now);
         if message.qos == Qos::AtLeastOnce {
             for _ in 0..window {
                 *id += 1;

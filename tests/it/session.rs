@@ -2,7 +2,7 @@
 //! are sections of MQTT 3.1.1.
 
 use crate::support::talk::{SECOND, Said, Talk, message};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tty2mqtt::mqtt::packet::{Ack, ConnAck, Disconnect, Packet, PacketId, Properties};
 use tty2mqtt::mqtt::packet::{Pair, Property, Publish, Reason, SubAck, Subscription, Version};
@@ -53,8 +53,7 @@ impl Talk {
 
     /// The link takes the next bytes of the output.
     fn writes(&mut self, n: usize) {
-        self.session.output().advance(n);
-        self.session.wrote(self.now);
+        self.session.wrote(n, self.now);
     }
 
     /// `payload:id` of each message that the client sends now, with `!` for DUP.
@@ -498,7 +497,7 @@ fn unanswered_subscriptions_hold_no_identifier_over_a_reconnect() {
     for _ in 0..66_000 {
         talk.session.disconnected(Ending::Other);
         talk.session.connect(talk.now).unwrap();
-        talk.session.output().clear();
+        talk.writes(usize::MAX);
         let answer = ConnAck::new(true, Reason::SUCCESS);
         talk.say(Said(Packet::ConnAck(answer))).unwrap();
         talk.session.send(&mut talk.outbox);

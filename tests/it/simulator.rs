@@ -5,7 +5,7 @@
 mod hostile;
 
 use crate::support::chance::Chance;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use tty2mqtt::mqtt::message::Message;
@@ -425,8 +425,7 @@ impl World {
             if self.chance.one_in(4) { self.chance.below(len as u64 + 1) as usize } else { len };
         if n > 0 {
             let bytes = self.session.output()[..n].to_vec();
-            self.session.output().advance(n);
-            self.session.wrote(now);
+            self.session.wrote(n, now);
             let at = self.delay();
             self.up.send(bytes, at);
         }

@@ -68,8 +68,8 @@ impl Talk {
     /// What the client says now.
     pub fn hear(&mut self) -> Vec<Packet> {
         self.session.send(&mut self.outbox);
-        let mut output = self.session.output().split();
-        self.session.wrote(self.now);
+        let mut output = BytesMut::from(self.session.output());
+        self.session.wrote(output.len(), self.now);
         let mut packets = Vec::new();
         while let Some(Decoded::Packet(packet)) =
             Packet::decode(&mut output, 1 << 20, self.session.version()).unwrap()

@@ -3,7 +3,7 @@
 use super::{EVENTS, Event, Granted, Order};
 use crate::mqtt::fifo::Fifo;
 use crate::mqtt::link::{self, Link, State};
-use crate::mqtt::packet::{Disconnect, Reason};
+use crate::mqtt::packet::Reason;
 use crate::mqtt::session::{self, Received, Request};
 use crate::mqtt::sorted::Sorted;
 use crate::mqtt::source::{MessageId, Outcome, Source};
@@ -11,7 +11,7 @@ use crate::mqtt::topic::TopicFilter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 pub(super) struct Running {
     link: Link,
@@ -33,7 +33,8 @@ pub(super) struct Running {
     receipts: Sorted<MessageId, oneshot::Sender<Outcome>>,
     subscribing: Sorted<Request, Awaited<Granted>>,
     unsubscribing: Sorted<Request, Awaited<(TopicFilter, Reason)>>,
-    leaving: Option<(Disconnect, Instant, oneshot::Sender<usize>)>,
+    /// The call of [`Client::shutdown`](super::Client::shutdown) that waits for the end.
+    leaving: Option<oneshot::Sender<usize>>,
 }
 
 /// A call whose answers arrive one by one.
@@ -79,16 +80,8 @@ impl Running {
 
     pub(super) async fn run(mut self) {
         loop {
-            let leaving = self.leaving.as_ref().filter(|_| !self.link.is_parting());
-            let grace = leaving.map(|(_, due, _)| *due);
-            let is_done = leaving.is_some() && self.is_done();
             tokio::select! {
-                event = next(&mut self.link, &mut self.queue, is_done), if is_done || !self.is_full() => {
-                    match event {
-                        Some(event) => self.take(event),
-                        None => self.leave(),
-                    }
-                }
+                event = self.link.event(&mut self.queue), if !self.is_full() => self.take(event),
                 Ok(()) = self.state.changed() => self.look(),
                 order = self.orders.recv() => match order {
                     Some(order) => self.obey(order),
@@ -101,7 +94,6 @@ impl Running {
                         let _ = self.events.try_send(event);
                     }
                 }
-                () = sleep_until(grace.unwrap_or_else(Instant::now)), if grace.is_some() => self.leave(),
             }
             if self.link.is_stopped() {
                 break;
@@ -112,7 +104,7 @@ impl Running {
             self.settle(id, outcome);
         }
         let left = self.queue.len();
-        if let Some((_, _, reply)) = self.leaving.take() {
+        if let Some(reply) = self.leaving.take() {
             let _ = reply.send(left);
         }
         // The receiver gets what it has room for.
@@ -152,22 +144,6 @@ impl Running {
         }
     }
 
-    fn leave(&mut self) {
-        if let Some((disconnect, ..)) = &self.leaving {
-            self.link.leave(disconnect.clone());
-        }
-    }
-
-    /// Whether nothing is left but to write the session's output and to leave.
-    fn is_done(&self) -> bool {
-        self.queue.is_empty() && (*self.state.borrow() == State::Ready || !self.is_busy())
-    }
-
-    /// Whether a caller still waits for an answer of the broker.
-    fn is_busy(&self) -> bool {
-        !self.subscribing.is_empty() || !self.unsubscribing.is_empty()
-    }
-
     fn obey(&mut self, order: Order) {
         let session = &mut self.link.session;
         match order {
@@ -203,7 +179,9 @@ impl Running {
             }
             Order::TryNow => self.link.try_now(),
             Order::Shutdown(disconnect, grace, reply) => {
-                self.leaving = Some((disconnect, Instant::now() + grace, reply));
+                let due = Instant::now() + grace;
+                self.link.leave_when_sent(disconnect, Some(due.into_std()));
+                self.leaving = Some(reply);
             }
             Order::Abort => self.link.abort(),
         }
@@ -256,6 +234,7 @@ impl Running {
     fn is_full(&self) -> bool {
         let is_message = |event: &&Event| matches!(event, Event::Message(_));
         self.waiting.len() >= EVENTS
+            && self.leaving.is_none()
             && self.link.is_waiting()
             && self.waiting.iter().filter(is_message).count() >= EVENTS
     }
@@ -290,11 +269,6 @@ impl Running {
             self.waiting.push_back(event);
         }
     }
-}
-
-/// The next event of a link; with `is_done`, `None` once everything has been written.
-async fn next(link: &mut Link, queue: &mut Fifo, is_done: bool) -> Option<link::Event> {
-    if is_done { link.written(queue).await } else { Some(link.event(queue).await) }
 }
 
 /// A stream of events besides the one that the client was started with.

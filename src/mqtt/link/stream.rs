@@ -3,7 +3,7 @@
 use super::{Io, LinkError, Options, now};
 use crate::mqtt::session::Session;
 use crate::mqtt::source::Source;
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{BufMut, BytesMut};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -30,7 +30,7 @@ impl Stream {
     }
 
     /// Whether something is still to be written or flushed.
-    pub(super) fn has_output(&self, session: &mut Session) -> bool {
+    pub(super) fn has_output(&self, session: &Session) -> bool {
         self.unflushed || !session.output().is_empty()
     }
 
@@ -56,28 +56,24 @@ impl Stream {
             [session.deadline(), self.write_due, source.deadline()].into_iter().flatten().min();
         let is_full = session.is_full();
         let read = options.read_buffer.clamp(1, 65_536);
-        let progress = poll_fn(|cx| self.poll_io(session, read, cx));
-        let progress = match due {
+        let io = poll_fn(|cx| self.poll_io(session, read, cx));
+        let done = match due {
             Some(due) => tokio::select! {
-                progress = progress => Some(progress?),
+                done = io => Some(done?),
                 () = sleep_until(due.into()) => None,
             },
-            None => Some(progress.await?),
+            None => Some(io.await?),
         };
         let now = now();
-        match progress {
-            Some(Progress { wrote, read, closed }) => {
-                if wrote {
-                    self.write_due = None;
-                    session.wrote(now);
+        match done {
+            Some(Done::Wrote) => Ok(()),
+            Some(Done::Read(0)) => Err(LinkError::Closed),
+            Some(Done::Read(_)) => {
+                session.receive(&mut self.input, source, now)?;
+                if let Some(gather) = options.gather.filter(|_| is_full) {
+                    std::thread::sleep(gather);
                 }
-                if read {
-                    session.receive(&mut self.input, source, now)?;
-                    if let Some(gather) = options.gather.filter(|_| is_full) {
-                        std::thread::sleep(gather);
-                    }
-                }
-                if closed { Err(LinkError::Closed) } else { Ok(()) }
+                Ok(())
             }
             None if self.write_due.is_some_and(|due| due <= now) => Err(LinkError::Stuck),
             None => Ok(session.timeout(now)?),
@@ -90,31 +86,18 @@ impl Stream {
         session: &mut Session,
         read: usize,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Progress>> {
-        let mut progress = Progress::default();
-        let mut broken = None;
-        match self.poll_write(session, cx) {
-            Poll::Ready(Ok(wrote)) => progress.wrote = wrote,
-            Poll::Ready(Err(error)) => broken = Some(error),
-            Poll::Pending => {}
-        }
+    ) -> Poll<io::Result<Done>> {
+        let wrote = self.poll_write(session, cx);
         if session.wants_input() {
-            match (self.poll_read(read, cx), broken.take()) {
+            match (self.poll_read(read, cx), &wrote) {
                 // Bytes that the broker sent before it closed the link are read first.
-                (Poll::Ready(Ok(1..)), _) => progress.read = true,
-                (_, Some(error)) => return Poll::Ready(Err(error)),
-                (Poll::Ready(Ok(0)), None) => progress.closed = true,
-                (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(error)),
-                (Poll::Pending, None) => session.ran_dry(),
+                (Poll::Ready(Ok(n @ 1..)), _) => return Poll::Ready(Ok(Done::Read(n))),
+                (_, Poll::Ready(Err(_))) => {}
+                (Poll::Ready(end), _) => return Poll::Ready(end.map(Done::Read)),
+                (Poll::Pending, _) => session.ran_dry(),
             }
         }
-        if let Some(error) = broken {
-            return Poll::Ready(Err(error));
-        }
-        match progress.wrote || progress.read || progress.closed {
-            true => Poll::Ready(Ok(progress)),
-            false => Poll::Pending,
-        }
+        wrote.map_ok(|()| Done::Wrote)
     }
 
     /// Writes the session's output, then flushes: TLS holds back what the socket did not take.
@@ -122,23 +105,22 @@ impl Stream {
         &mut self,
         session: &mut Session,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<bool>> {
-        let output = session.output();
-        if !output.is_empty() {
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, output))?;
+    ) -> Poll<io::Result<()>> {
+        if !session.output().is_empty() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, session.output()))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            output.advance(n);
+            session.wrote(n, now());
             self.unflushed = true;
-            return Poll::Ready(Ok(true));
-        }
-        if self.unflushed {
+        } else if self.unflushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
-            return Poll::Ready(Ok(true));
+        } else {
+            return Poll::Pending;
         }
-        Poll::Pending
+        self.write_due = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Reads at most `most` bytes.
@@ -165,9 +147,8 @@ impl Stream {
 }
 
 /// What one poll of the stream did.
-#[derive(Debug, Default)]
-struct Progress {
-    wrote: bool,
-    read: bool,
-    closed: bool,
+enum Done {
+    Wrote,
+    /// It may have written, too. 0 bytes are the end of the stream.
+    Read(usize),
 }

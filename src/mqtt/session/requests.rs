@@ -162,6 +162,12 @@ impl Requests {
         !self.leaving.is_empty() || self.wanted.iter().any(|wanted| !wanted.asked)
     }
 
+    /// Whether a call has no answer yet.
+    pub(super) fn are_open(&self) -> bool {
+        let is_open = |wanted: &Wanted| !wanted.answered || !wanted.earlier.is_empty();
+        !self.leaving.is_empty() || !self.asked.is_empty() || self.wanted.iter().any(is_open)
+    }
+
     /// The broker is not asked for a filter on this link, unless [`Requests::alone`] does.
     pub(super) fn pass_over(&mut self, filter: &TopicFilter) {
         if let Some(wanted) = self.wanted(filter) {
