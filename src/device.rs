@@ -44,6 +44,7 @@ use exchange::{Exchange, Timing};
 use inbound::Inbound;
 use member::Member;
 use pipeline::{Pipeline, Rest};
+use serde::{Deserialize, Serialize};
 use settings::DeviceSettings;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ pub struct Device {
 }
 
 /// What a line has carried besides what was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeCounts {
     /// Bytes that nobody waited for.
     pub stray: u64,

@@ -341,13 +341,7 @@ impl Member {
 
     /// It refused a request that is made in parts from now on, which is no failure.
     pub(super) fn was_split(&mut self, ending: &Ending, now: Now, round_trip: Option<Duration>) {
-        let status = &mut self.status;
-        status.requests += 1;
-        status.exceptions += 1;
-        status.changes += u64::from(status.last.as_ref() != Some(ending));
-        status.last = Some(ending.clone());
-        (status.answered, status.round_trip) = (Some(now), round_trip.or(status.round_trip));
-        (self.unanswered, self.rest) = (0, None);
+        self.count(ending, now, round_trip, Duration::ZERO);
     }
 
     /// Takes note of how a request ended.
@@ -358,9 +352,29 @@ impl Member {
         round_trip: Option<Duration>,
         timeout: Duration,
     ) {
+        self.count(ending, now, round_trip, timeout);
+        let was = self.status.online;
+        if *ending == Ending::Answered {
+            self.misses = 0;
+            self.status.online = Some(true);
+        } else {
+            self.misses = self.misses.saturating_add(1);
+            if self.misses >= self.most_misses {
+                self.status.online = Some(false);
+            }
+        }
+        self.status.changes += u64::from(self.status.online != was);
+    }
+
+    fn count(
+        &mut self,
+        ending: &Ending,
+        now: Now,
+        round_trip: Option<Duration>,
+        timeout: Duration,
+    ) {
         let status = &mut self.status;
         status.requests += 1;
-        let was = (status.last.clone(), status.online);
         match ending {
             Ending::Answered => status.answers += 1,
             Ending::Exception(_) => status.exceptions += 1,
@@ -368,27 +382,15 @@ impl Member {
             Ending::Refused => status.refused += 1,
             Ending::NoAnswer => status.no_answer += 1,
         }
+        status.changes += u64::from(status.last.as_ref() != Some(ending));
+        status.last = Some(ending.clone());
         if *ending == Ending::NoAnswer {
             self.unanswered = self.unanswered.saturating_add(1);
             self.rest = Some(now.mono + rest(self.unanswered, timeout));
         } else {
-            self.unanswered = 0;
-            self.rest = None;
+            (self.unanswered, self.rest) = (0, None);
             status.answered = Some(now);
             status.round_trip = round_trip.or(status.round_trip);
-        }
-        if *ending == Ending::Answered {
-            self.misses = 0;
-            status.online = Some(true);
-        } else {
-            self.misses = self.misses.saturating_add(1);
-            if self.misses >= self.most_misses {
-                status.online = Some(false);
-            }
-        }
-        status.last = Some(ending.clone());
-        if (&status.last, status.online) != (&was.0, was.1) {
-            status.changes += 1;
         }
     }
 

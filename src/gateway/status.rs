@@ -6,7 +6,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::mqtt::topic::Qos;
 use crate::outbox::entry::Entry;
-use crate::outbox::{Drops, Outbox};
+use crate::outbox::{Drops, JournalStatus, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -115,15 +115,7 @@ impl BrokerStatus {
             refused: counts.refused,
             replaced: counts.replaced,
             passed_over: self.passed_over,
-            journal: outbox.journal_status().map(|status| JournalReport {
-                messages: status.state.messages,
-                bytes: status.state.bytes,
-                waiting_alone: status.journal_only,
-                spilling: status.spilling,
-                written: status.state.written,
-                damaged: status.state.damaged,
-                error: status.error.map(str::to_owned),
-            }),
+            journal: outbox.journal_status(),
             error: self.last_error.clone(),
         }
     }
@@ -145,7 +137,7 @@ pub struct BrokerReport {
     pub refused: u64,
     pub replaced: u64,
     pub passed_over: u64,
-    pub journal: Option<JournalReport>,
+    pub journal: Option<JournalStatus>,
     pub error: Option<String>,
 }
 
@@ -153,18 +145,6 @@ pub struct BrokerReport {
 pub struct Backlog {
     pub messages: usize,
     pub bytes: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JournalReport {
-    pub messages: u64,
-    pub bytes: u64,
-    /// Messages that are on the disk only.
-    pub waiting_alone: u64,
-    pub spilling: bool,
-    pub written: u64,
-    pub damaged: u64,
-    pub error: Option<String>,
 }
 
 /// The name of a sender by its number; `ports` has the names from number 1 on.

@@ -364,7 +364,7 @@ impl Link {
     /// Disconnects with DISCONNECT and does not reconnect. With a reason above 0 the broker may
     /// publish the will (MQTT 5.0).
     pub fn leave(&mut self, disconnect: impl Into<Disconnect>) {
-        self.session.disconnect_with(disconnect.into());
+        self.session.disconnect(disconnect);
         self.options.reconnect = false;
         match self.phase {
             Phase::Up(..) => self.part(None),

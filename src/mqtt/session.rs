@@ -21,10 +21,9 @@ mod will;
 pub use event::{Event, Received, SessionError};
 pub use inbound::AckToken;
 pub use options::{Clean, OnOversize, Options};
-pub(super) use quarantine::Quarantine;
+use quarantine::Quarantine;
 pub use quarantine::{Suspected, Verdict};
 pub use requests::Request;
-pub(super) use version_fallback::VersionFallback;
 pub use watch::LinkEnd;
 use watch::PoisonSearch;
 pub use will::WillLimit;
@@ -44,6 +43,7 @@ use options::Limits;
 use requests::Requests;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use version_fallback::VersionFallback;
 
 /// Upper bound of the output in bytes; what does not fit waits in the outbox, which is bounded.
 const OUTPUT_LIMIT: usize = 64 * 1024;
@@ -56,6 +56,9 @@ const FRAME: usize = 5 + 2 + 1;
 
 /// Upper bound of events that wait to be taken; above it nothing more is read.
 const EVENT_LIMIT: usize = 1000;
+
+/// What a session knows of one broker.
+pub(super) type Known = (VersionFallback, Quarantine);
 
 /// The client's side of the protocol, over any number of links one after the other.
 #[derive(Debug)]
@@ -218,13 +221,6 @@ impl Session {
     /// The protocol version of this link, or of the last one.
     pub fn version(&self) -> Version {
         self.fallback.version
-    }
-
-    /// The next link is to another broker, of which this is known. Returns what is known of the one
-    /// before.
-    pub(super) fn change_fallback(&mut self, fallback: Option<VersionFallback>) -> VersionFallback {
-        let fallback = fallback.unwrap_or_else(|| VersionFallback::new(self.options.version));
-        std::mem::replace(&mut self.fallback, fallback)
     }
 
     /// Whether the next link is to another broker than the one that let us in last. A session that
@@ -462,15 +458,12 @@ impl Session {
         self.stray_acks
     }
 
-    /// Leaves: what stands in the output then is the last. With a reason above 0 the broker may
-    /// publish the will, in 5.0.
-    pub fn disconnect(&mut self, reason: Reason) {
-        self.disconnect_with(Disconnect::new(reason));
-    }
-
-    /// The same with properties, in 5.0: another session expiry, words, user properties. The last
-    /// two are left out if they would make the packet larger than the broker takes (3.14.2.2.3).
-    pub fn disconnect_with(&mut self, mut disconnect: Disconnect) {
+    /// Leaves: what stands in the output then is the last. In 5.0 with a reason, above 0 of which the
+    /// broker may publish the will, and with properties: another session expiry, words, user properties.
+    /// The last two are left out if they would make the packet larger than the broker takes
+    /// (3.14.2.2.3).
+    pub fn disconnect(&mut self, disconnect: impl Into<Disconnect>) {
+        let mut disconnect = disconnect.into();
         if let State::Up(_) = self.state {
             if !self.fits(&disconnect.properties) {
                 let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));

@@ -16,6 +16,7 @@ mod thread;
 
 use crate::outbox::entry::Entry;
 use crate::outbox::settings::{self, Drop};
+use serde::{Deserialize, Serialize};
 
 pub use thread::{Journal, Order, open};
 
@@ -95,7 +96,7 @@ pub enum JournalEvent {
     State(State),
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Messages in it that are needed.
     pub messages: u64,

@@ -10,6 +10,7 @@ use crate::base::clock::Now;
 use crate::mqtt::message::COST;
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::{self, JournalBatch, JournalEvent, JournalSeq, Lost};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// Upper bound on how long an idle gateway delays telling the journal of acknowledgements.
@@ -22,14 +23,16 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Interval between two checks whether a disk still hangs.
 const LOOK: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalStatus<'a> {
+/// How the journal is, as it is published and answered; docs/CONTROL.md says what each field means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    #[serde(flatten)]
     pub state: journal::State,
-    /// Messages that wait in it alone.
-    pub journal_only: u64,
+    /// Messages that are in it only.
+    pub waiting_alone: u64,
     /// Whether what is to be spilled goes to it now.
     pub spilling: bool,
-    pub error: Option<&'a str>,
+    pub error: Option<String>,
 }
 
 impl Outbox {
@@ -85,12 +88,12 @@ impl Outbox {
         }
     }
 
-    pub fn journal_status(&self) -> Option<JournalStatus<'_>> {
+    pub fn journal_status(&self) -> Option<JournalStatus> {
         (!self.writer.is_off()).then(|| JournalStatus {
             state: self.writer.report,
-            journal_only: self.writer.journal_only,
+            waiting_alone: self.writer.journal_only,
             spilling: self.writer.is_spilling(),
-            error: self.writer.error.as_deref(),
+            error: self.writer.error.clone(),
         })
     }
 

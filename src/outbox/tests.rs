@@ -141,7 +141,7 @@ fn what_only_memory_has_does_not_keep_others_from_the_journal() {
         assert_eq!(stored, 400, "{policy:?}");
         let drops: Vec<_> = outbox.drops().collect();
         assert!(matches!(drops[..], [(1, Drops { full: 300.., .. })]), "{policy:?} {drops:?}");
-        let waiting = outbox.journal_status().unwrap().journal_only;
+        let waiting = outbox.journal_status().unwrap().waiting_alone;
         assert!(
             (300..400).contains(&waiting) && outbox.messages() > 90,
             "{waiting} {}",

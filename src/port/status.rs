@@ -6,14 +6,14 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::json;
 use crate::device::command::CommandError;
 use crate::device::last_values::LastValue;
-use crate::device::{BadFrames, Device, Message, Qos, Topic};
+use crate::device::{BadFrames, Device, ExchangeCounts, Message, Qos, Topic};
 use crate::outbox::entry::Entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// State of a port, as its status prints it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PortState {
     /// Bytes can come.
@@ -21,6 +21,7 @@ pub enum PortState {
     /// It is open, and no byte came for longer than `silent_after`.
     Silent,
     /// It is not there or cannot be opened; the gateway tries again by itself.
+    #[default]
     Away,
     Stopped,
 }
@@ -31,38 +32,18 @@ impl fmt::Display for PortState {
     }
 }
 
-/// What a port has done, besides what its pipeline counts.
+/// What a port has done.
 #[derive(Debug)]
 pub(super) struct PortStatus {
-    pub state: PortState,
-    pub since: Now,
-    pub device: Option<String>,
-    pub opens: u64,
-    /// Messages lost because the MQTT task took none for too long.
-    pub dropped: u64,
-    /// Messages dropped because there were more than `rate_limit`.
-    pub limited: u64,
-    pub commands: CommandCounts,
-    pub last_error: Option<String>,
     pub last_rx: Option<Now>,
-    /// Errors on the line while the port was open, where the driver counts them.
-    pub line: Option<LineCounts>,
+    /// Without what the device knows, see [`PortStatus::report`].
+    pub report: PortReport,
 }
 
 impl PortStatus {
     pub fn away(now: Now) -> PortStatus {
-        PortStatus {
-            state: PortState::Away,
-            since: now,
-            device: None,
-            opens: 0,
-            dropped: 0,
-            limited: 0,
-            commands: CommandCounts::default(),
-            last_error: None,
-            last_rx: None,
-            line: None,
-        }
+        let since = Stamp(now.wall).to_string();
+        PortStatus { last_rx: None, report: PortReport { since, ..PortReport::default() } }
     }
 
     pub fn message(&self, topic: &Topic, device: &Device) -> Entry {
@@ -76,40 +57,26 @@ impl PortStatus {
     pub fn report(&self, device: &Device) -> PortReport {
         let pipeline = device.pipeline();
         let (frames, counts) = (pipeline.frame_counts(), pipeline.counts());
-        let exchange = device.exchange_counts();
-        let time = |at: Now| Stamp(at.wall).to_string();
         PortReport {
-            state: self.state,
-            since: time(self.since),
-            heard: self.last_rx.map(time),
-            device: self.device.clone(),
-            opens: self.opens,
+            heard: self.last_rx.map(|at| Stamp(at.wall).to_string()),
             bytes: frames.bytes,
             frames: frames.frames,
             skipped: frames.skipped,
             bad: frames.bad.clone(),
-            line: self.line,
             readings: counts.readings,
             refused: counts.refused.iter().map(|(cause, n)| (cause.word().into(), *n)).collect(),
             no_value: counts.no_value,
             passed_over: counts.passed_over,
             unmatched: counts.unmatched,
             unmappable: counts.unmappable,
-            dropped: self.dropped,
-            limited: self.limited,
-            exchange: ExchangeReport {
-                stray: exchange.stray,
-                foreign: exchange.foreign,
-                echoes: exchange.echoes,
-            },
-            commands: self.commands.clone(),
-            error: self.last_error.clone(),
+            exchange: device.exchange_counts(),
+            ..self.report.clone()
         }
     }
 }
 
 /// The status of a port as it is published and answered; docs/CONTROL.md says what each field means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortReport {
     pub state: PortState,
     pub since: String,
@@ -120,6 +87,7 @@ pub struct PortReport {
     pub frames: u64,
     pub skipped: u64,
     pub bad: BadFrames,
+    /// Errors on the line while the port was open, where the driver counts them.
     pub line: Option<LineCounts>,
     pub readings: u64,
     /// Counted by [`RejectReason::word`](crate::device::RejectReason::word).
@@ -128,22 +96,13 @@ pub struct PortReport {
     pub passed_over: u64,
     pub unmatched: u64,
     pub unmappable: u64,
+    /// Messages lost because the MQTT task took none for too long.
     pub dropped: u64,
+    /// Messages dropped because there were more than `rate_limit`.
     pub limited: u64,
-    pub exchange: ExchangeReport,
+    pub exchange: ExchangeCounts,
     pub commands: CommandCounts,
     pub error: Option<String>,
-}
-
-/// What came on the line besides what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExchangeReport {
-    /// Bytes that nobody waited for.
-    pub stray: u64,
-    /// Frames of another device, or of another request, than the one that was awaited.
-    pub foreign: u64,
-    /// Our own bytes that came back.
-    pub echoes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

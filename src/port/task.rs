@@ -157,7 +157,7 @@ impl ActivePort {
     }
 
     fn silent_at(&self) -> Option<Instant> {
-        self.silence.deadline().filter(|_| self.reporter.status.state == PortState::Open)
+        self.silence.deadline().filter(|_| self.reporter.status.report.state == PortState::Open)
     }
 
     fn take(&mut self, read: &[u8], now: Now, messages: &mut Vec<Publication>) {

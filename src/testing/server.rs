@@ -24,8 +24,6 @@ enum Order {
         keep_sessions: bool,
         after: Duration,
     },
-    /// Neither reads nor writes for a while.
-    Stall(Duration),
     /// All links break; it goes on listening.
     HangUp,
     /// Reads, but answers nothing, until told otherwise.
@@ -61,11 +59,6 @@ impl Server {
     pub async fn restart(&self, keep_sessions: bool, after: Duration) {
         // The task only ends with this handle.
         let _ = self.orders.send(Order::Restart { keep_sessions, after }).await;
-    }
-
-    /// Neither reads nor writes for a while.
-    pub async fn stall(&self, time: Duration) {
-        let _ = self.orders.send(Order::Stall(time)).await;
     }
 
     /// Breaks all links; the next ones are served.
@@ -124,7 +117,6 @@ impl Running {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Faults(faults) => self.broker.faults = faults,
-            Order::Stall(time) => tokio::time::sleep(time).await,
             Order::HalfOpen(on) => self.half_open = on,
             Order::HangUp => {
                 for (link, _) in std::mem::take(&mut self.streams) {

@@ -221,7 +221,7 @@ fn acknowledgements_and_goodbyes_may_have_words() {
         let mut properties = words();
         properties.0.insert(0, Property::SessionExpiry(5));
         let reason = Reason::DISCONNECT_WITH_WILL;
-        talk.session.disconnect_with(Disconnect { reason, properties: properties.clone() });
+        talk.session.disconnect(Disconnect { reason, properties: properties.clone() });
         if largest < 100 {
             properties.0.truncate(1);
         }

@@ -725,7 +725,7 @@ fn what_is_longer_than_its_length_can_say_is_refused() {
     });
     assert_eq!(refused.count(), 3);
     let bye = Disconnect { properties: property(), ..Disconnect::new(Reason::SUCCESS) };
-    talk.session.disconnect_with(bye);
+    talk.session.disconnect(bye);
     assert_eq!(talk.hear(), [Packet::Disconnect(Disconnect::new(Reason::SUCCESS))]);
 }
 

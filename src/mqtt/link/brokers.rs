@@ -2,7 +2,7 @@
 
 use super::Dial;
 use crate::mqtt::auth::Login;
-use crate::mqtt::session::{Quarantine, Session, VersionFallback};
+use crate::mqtt::session::{Known, Session};
 use crate::mqtt::url::BrokerUrl;
 
 /// The maximum number of brokers to remember: a dialer may find new ones without end.
@@ -15,7 +15,7 @@ pub(super) struct Brokers {
     /// The broker that last accepted the connection.
     host: Option<BrokerUrl>,
     /// The others.
-    known: Vec<(BrokerUrl, VersionFallback, Quarantine)>,
+    known: Vec<(BrokerUrl, Known)>,
 }
 
 impl Brokers {
@@ -40,16 +40,13 @@ impl Brokers {
         let login = Login { user: broker.user.clone(), password: broker.password.clone() };
         session.set_login_of_broker((login != Login::default()).then_some(login));
         if self.current.as_ref() != Some(broker) {
-            let at = self.known.iter().position(|(known, ..)| known == broker);
-            let known = at.map(|at| self.known.remove(at));
-            let (fallback, quarantine) = known.map(|(_, d, s)| (d, s)).unzip();
-            let before = session.change_fallback(fallback);
-            let quarantine = session.change_quarantine(quarantine);
+            let at = self.known.iter().position(|(known, _)| known == broker);
+            let before = session.change_broker(at.map(|at| self.known.remove(at).1));
             if let Some(other) = self.current.replace(broker.clone()) {
                 if self.known.len() >= MOST {
                     self.known.remove(0);
                 }
-                self.known.push((other, before, quarantine));
+                self.known.push((other, before));
             }
         }
         session.set_elsewhere(self.host.as_ref().is_some_and(|host| host != broker));

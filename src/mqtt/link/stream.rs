@@ -101,11 +101,7 @@ impl Stream {
     }
 
     /// Writes the session's output, then flushes: TLS holds back what the socket did not take.
-    fn poll_write(
-        &mut self,
-        session: &mut Session,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !session.output().is_empty() {
             let n = ready!(Pin::new(&mut self.io).poll_write(cx, session.output()))?;
             if n == 0 {

@@ -11,15 +11,17 @@
 
 mod trial;
 
-use super::Session;
 use super::event::Event;
 use super::in_flight::SentPacket;
 use super::quarantine::{Id, Quarantine, Suspected, Verdict, size};
+use super::version_fallback::VersionFallback;
+use super::{Known, Session};
 use crate::base::backoff;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{PacketId, Reason};
 use crate::mqtt::source::{RefusedMessage, Source};
 use std::collections::VecDeque;
+use std::mem::replace;
 use std::time::{Duration, Instant};
 use trial::{Alone, DWELL, Stage};
 
@@ -153,12 +155,15 @@ fn suspected(message: &Message) -> Suspected {
 }
 
 impl Session {
-    /// Sets what is known of the next link's broker, and returns what is known of the one before.
-    pub(in crate::mqtt) fn change_quarantine(&mut self, known: Option<Quarantine>) -> Quarantine {
+    /// The next link is to another broker, of which this is known. Returns what is known of the one
+    /// before.
+    pub(in crate::mqtt) fn change_broker(&mut self, known: Option<Known>) -> Known {
         let watch = &mut self.watch;
         (watch.last, watch.times, watch.short, watch.ends) = (None, 0, 0, 0);
         watch.wary.clear();
-        std::mem::replace(&mut self.quarantine, known.unwrap_or_default())
+        let nothing = || (VersionFallback::new(self.options.version), Quarantine::default());
+        let (fallback, quarantine) = known.unwrap_or_else(nothing);
+        (replace(&mut self.fallback, fallback), replace(&mut self.quarantine, quarantine))
     }
 
     /// The broker let us in: from now on this link may show what the broker does not take. `chance`

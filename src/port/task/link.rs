@@ -41,7 +41,7 @@ impl ActivePort {
                 }
             }
         }
-        self.receiver = Receiver::new(link, line_counts, &mut self.reporter.status);
+        self.receiver = Receiver::new(link, line_counts, &mut self.reporter.status.report);
         let now = Now::read();
         let is_told = self.retry.up(now.mono);
         self.silence.opened(since.mono);

@@ -7,7 +7,7 @@ use crate::device::{Device, Publication};
 use crate::port::line_counts::LineCounts;
 use crate::port::marks::{Marks, Piece};
 use crate::port::open::LinkKind;
-use crate::port::status::PortStatus;
+use crate::port::status::PortReport;
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Receiver {
     pub(super) fn new(
         link: LinkKind,
         line: Option<watch::Receiver<LineCounts>>,
-        status: &mut PortStatus,
+        status: &mut PortReport,
     ) -> Receiver {
         let before = status.line.unwrap_or_default();
         if line.is_some() {
@@ -42,7 +42,7 @@ impl Receiver {
         now: Now,
         messages: &mut Vec<Publication>,
     ) {
-        let lost = self.has_lost(&mut reporter.status);
+        let lost = self.has_lost(&mut reporter.status.report);
         if lost {
             device.pipeline_mut().lost();
         }
@@ -76,7 +76,7 @@ impl Receiver {
 
     /// Takes over what the driver has counted. Returns whether bytes were lost since the last read; the
     /// driver does not say where.
-    fn has_lost(&mut self, status: &mut PortStatus) -> bool {
+    fn has_lost(&mut self, status: &mut PortReport) -> bool {
         let Some(line) = &mut self.line else { return false };
         // An error: the stream is closed.
         if !line.has_changed().unwrap_or(false) {

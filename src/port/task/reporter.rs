@@ -9,7 +9,7 @@ use super::monitor::{PortEvent, Subscriber, Subscribers};
 use super::refused::{RefusalReport, RefusedCommands};
 use super::retry;
 use crate::base::bucket::Bucket;
-use crate::base::clock::Now;
+use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::{Again, Lasting};
 use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
@@ -19,7 +19,7 @@ use crate::outbox::entry::Entry;
 use crate::outbox::inlet::{self, Full};
 use crate::port::devices::DeviceReport;
 use crate::port::status::{
-    DeviceSnapshot, PortState, PortStatus, PortTopics, Snapshot, command_report,
+    DeviceSnapshot, PortReport, PortState, PortStatus, PortTopics, Snapshot, command_report,
 };
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl Reporter {
             let before = messages.len();
             bucket.fill(now.mono);
             messages.retain(|_| bucket.take());
-            self.status.limited += (before - messages.len()) as u64;
+            self.status.report.limited += (before - messages.len()) as u64;
         }
         self.pass_on(std::mem::take(messages).into_iter().map(entry).collect());
         for concluded in device.concluded() {
@@ -100,7 +100,7 @@ impl Reporter {
         }
         // Refused readings, bad frames and drops.
         let bad = device.pipeline().frame_counts().bad.total();
-        let lost = self.status.dropped + self.status.limited;
+        let lost = self.status.report.dropped + self.status.report.limited;
         let refused = device.pipeline_mut().complaints();
         for line in self.complaints.lines(refused, bad, lost, now.mono) {
             tracing::warn!("port {}: {line}", self.name);
@@ -129,7 +129,7 @@ impl Reporter {
         receipt.tell(written.map_err(Clone::clone));
         match result {
             Ok(bytes) => {
-                self.status.commands.sent += 1;
+                self.status.report.commands.sent += 1;
                 self.subscribers.publish(now, || PortEvent::wrote(&topic, &bytes));
                 tracing::debug!(port = %self.name, %topic, "command sent");
                 let report = command_report(&self.topics.command, topic.as_str(), Ok(()), 1, now);
@@ -148,7 +148,7 @@ impl Reporter {
     fn refused(&mut self, report: RefusalReport, now: Now) {
         let RefusalReport { topic, why, count } = &report;
         let is_late = why.is_late();
-        let counts = &mut self.status.commands;
+        let counts = &mut self.status.report.commands;
         let counted = if is_late { &mut counts.failed } else { &mut counts.refused };
         *counted += u64::from(*count);
         self.subscribers.publish(now, || PortEvent::Refused(topic.clone(), why.clone()));
@@ -191,8 +191,8 @@ impl Reporter {
     }
 
     fn publish_state(&mut self, now: Now) {
-        let PortStatus { state, last_error, .. } = &self.status;
-        self.subscribers.publish(now, || PortEvent::State(*state, last_error.clone()));
+        let PortReport { state, error, .. } = &self.status.report;
+        self.subscribers.publish(now, || PortEvent::State(*state, error.clone()));
     }
 
     fn show_frames(&mut self, device: &mut Device, now: Now) {
@@ -209,7 +209,7 @@ impl Reporter {
 
     fn pass_on(&mut self, entries: Vec<Entry>) {
         if let Err(Full(lost)) = self.intake.offer(entries) {
-            self.status.dropped += lost.len() as u64;
+            self.status.report.dropped += lost.len() as u64;
         }
     }
 
@@ -220,9 +220,9 @@ impl Reporter {
 
     /// The port is in this state from now on, or still.
     pub(super) fn change(&mut self, state: PortState, device: &Device, now: Now) {
-        if self.status.state != state {
-            self.status.state = state;
-            self.status.since = now;
+        if self.status.report.state != state {
+            self.status.report.state = state;
+            self.status.report.since = Stamp(now.wall).to_string();
             self.publish_state(now);
         }
         self.publish_status(device, now);
@@ -242,23 +242,23 @@ impl Reporter {
         if let Some(span) = silent {
             tracing::info!("port {}: it speaks again, after {span}", self.name);
         }
-        if self.status.state == PortState::Silent {
+        if self.status.report.state == PortState::Silent {
             self.change(PortState::Open, device, now);
         }
     }
 
     pub(super) fn opened(&mut self, opened: String, is_told: bool, device: &Device, now: Now) {
-        let again = if self.status.opens > 0 { " again" } else { "" };
+        let again = if self.status.report.opens > 0 { " again" } else { "" };
         if is_told {
             tracing::info!("port {}: {opened} is open{again}", self.name);
         }
-        self.status.opens += 1;
-        self.status.device = Some(opened);
+        self.status.report.opens += 1;
+        self.status.report.device = Some(opened);
         self.change(PortState::Open, device, now);
     }
 
     pub(super) fn does_not_close(&self) {
-        let device = self.status.device.as_deref().unwrap_or("it");
+        let device = self.status.report.device.as_deref().unwrap_or("it");
         tracing::warn!("port {}: {device} does not close; not waiting for it", self.name);
     }
 
@@ -274,10 +274,10 @@ impl Reporter {
         if let Some(again) = again {
             tracing::warn!("{}", retry::line(self.name.as_str(), why, again));
         }
-        let is_known = self.status.last_error.as_deref() == Some(why);
-        if self.status.state != PortState::Away || !is_known {
-            self.status.last_error = Some(why.to_owned());
-            self.status.device = None;
+        let is_known = self.status.report.error.as_deref() == Some(why);
+        if self.status.report.state != PortState::Away || !is_known {
+            self.status.report.error = Some(why.to_owned());
+            self.status.report.device = None;
             self.change(PortState::Away, device, now);
         }
     }
@@ -287,7 +287,7 @@ impl Reporter {
         for report in self.refusals.rest() {
             self.report(&report, now);
         }
-        self.status.device = None;
+        self.status.report.device = None;
         self.change(PortState::Stopped, device, now);
     }
 
