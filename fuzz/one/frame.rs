@@ -11,7 +11,7 @@ pub const LIMIT: usize = 64;
 /// A rule, its checksum, a good frame on the wire, and what the decoder gets of it.
 pub type Rule = (&'static str, Option<&'static str>, &'static [u8], &'static [u8]);
 
-pub const RULES: [Rule; 16] = [
+pub const RULES: [Rule; 21] = [
     ("{lines: {limit: 64}}", None, b"21.5,40\n", b"21.5,40"),
     (r#"{lines: {terminator: "\r\n", limit: 64}}"#, None, b"21.5,40\r\n", b"21.5,40"),
     ("{lines: {limit: 64}}", Some("{xor8: {format: hex, separator: '*'}}"), b"ab*03\r\n", b"ab"),
@@ -38,6 +38,31 @@ pub const RULES: [Rule; 16] = [
     ("{gap: {limit: 64}}", None, b"\x01\x03\x02\x00\xD7", b"\x01\x03\x02\x00\xD7"),
     ("{gap: {limit: 64}}", Some("crc16-modbus"), b"123456789\x37\x4B", b"123456789"),
     ("{raw: {size: 16}}", None, b"abc", b"abc"),
+    (
+        "{delimited: {end: 'hex:AA', limit: 64, escape: {by: 'hex:A9', table: {'hex:00': 'hex:A9', 'hex:01': 'hex:AA'}}}}",
+        Some("{crc8-ebus: {over: escaped}}"),
+        b"\xAA\x10\xFE\xB5\x16\x03\x01\xA9\x01\x09\x5F\xAA",
+        b"\x10\xFE\xB5\x16\x03\x01\xAA\x09",
+    ),
+    (
+        "{length: {prefix: U, offset: 1, size: 2, mask: 0x7FF0, plus: [{offset: 3, mask: 3}], unit: 2, limit: 64}}",
+        Some("{fletcher16: {from: 1}}"),
+        b"U\x00\x10\x02abcd\x42\x9D",
+        b"U\x00\x10\x02abcd",
+    ),
+    ("{p1: {limit: 64}}", None, b"/ISK5\\2M\r\n1.7.0(1)\r\n!144C\r\n", b"ISK5\\2M\r\n1.7.0(1)\r\n"),
+    (
+        "{ve-direct: {limit: 64}}",
+        None,
+        b"\r\nPID\t0x203\r\nV\t12\r\nChecksum\t\x9A",
+        b"PID\t0x203\r\nV\t12",
+    ),
+    (
+        "{hdlc: {limit: 64}}",
+        None,
+        b"\x7E\xA8\x0F\x41\x08\x83\x13\x99\x74\xE6\xE7\x00\x0F\x01\xE4\xED\x7E\xA0\x0B\x41\x08\x83\x13\xD1\x78\x04\xE8\x80\x7E",
+        b"\xE6\xE7\x00\x0F\x01\x04",
+    ),
 ];
 
 /// Silences between reads, in milliseconds.

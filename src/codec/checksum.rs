@@ -1,74 +1,35 @@
-//! Checksums at a frame's end: one row of [`KINDS`] for each.
+//! Checksums at a frame's end: verified on what was read, appended to what is written.
+
+mod catalogue;
+mod crc;
+mod kind;
+#[cfg(test)]
+mod schema;
+mod sum;
 
 use super::endian::Endian;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
-use Endian::{Big, Little};
-use Sum::{Crc8, Crc16, Crc32, Inverted, Lrc, Lrc16, Sum8, Sum16, Xor8};
-use crc::{Algorithm, Crc, NoTable};
+use ::crc::Algorithm;
+pub(super) use crc::NarrowCrc;
+use kind::{Kind, NAMES};
 use serde::{Deserialize, Deserializer, de};
+use std::borrow::Cow;
 use std::fmt;
-
-/// All checksums: name, algorithm, usual order of its bytes and of its hexadecimal digits, checksum of
-/// "123456789" (for the CRCs the one in the CRC RevEng catalogue), and what the manual says.
-#[rustfmt::skip]
-const KINDS: &[ChecksumKind] = &[
-    kind("sum8", Sum8, Big, Big, 0xDD, "Sum of all bytes, lowest 8 bits"),
-    kind("sum8-inverted", Inverted, Big, Big, 0x22, "One's complement of the sum of all bytes (Sensirion's SHDLC)"),
-    kind("sum16", Sum16, Big, Big, 0x01DD, "Sum of all bytes, 16 bits (PMS5003 and relatives)"),
-    kind("xor8", Xor8, Big, Big, 0x31, "Exclusive or of all bytes (NMEA 0183)"),
-    kind("lrc", Lrc, Big, Big, 0x23, "Two's complement of the sum of all bytes (Modbus ASCII)"),
-    kind("lrc16", Lrc16, Big, Big, 0xFE23, "Two's complement of the sum of all bytes, 16 bits (JBD)"),
-    kind("crc8", Crc8(&crc::CRC_8_SMBUS), Big, Big, 0xF4, "CRC-8/SMBUS: polynomial 07"),
-    kind("crc8-maxim", Crc8(&crc::CRC_8_MAXIM_DOW), Big, Big, 0xA1, "CRC-8/MAXIM-DOW (1-Wire)"),
-    kind("crc16-modbus", Crc16(&crc::CRC_16_MODBUS), Little, Little, 0x4B37, "CRC-16/MODBUS"),
-    kind("crc16-arc", Crc16(&crc::CRC_16_ARC), Little, Big, 0xBB3D, "CRC-16/ARC (DSMR P1)"),
-    kind("crc16-xmodem", Crc16(&crc::CRC_16_XMODEM), Big, Big, 0x31C3, "CRC-16/XMODEM"),
-    kind("crc16-ccitt-false", Crc16(&crc::CRC_16_IBM_3740), Big, Big, 0x29B1, "CRC-16/IBM-3740, often called CCITT-FALSE"),
-    kind("crc16-kermit", Crc16(&crc::CRC_16_KERMIT), Little, Little, 0x2189, "CRC-16/KERMIT"),
-    kind("crc16-x25", Crc16(&crc::CRC_16_IBM_SDLC), Little, Little, 0x906E, "CRC-16/IBM-SDLC, known as X-25 (HDLC, SML, wireless M-Bus)"),
-    kind("crc32", Crc32(&crc::CRC_32_ISO_HDLC), Little, Little, 0xCBF4_3926, "CRC-32/ISO-HDLC (Ethernet, zip)"),
-];
-
-#[derive(Debug)]
-struct ChecksumKind {
-    name: &'static str,
-    sum: Sum,
-    /// Order of its bytes, unless the settings say otherwise; and of its hexadecimal digits.
-    order: Endian,
-    order_of_digits: Endian,
-    /// The checksum of "123456789".
-    #[cfg(test)]
-    check: u64,
-    /// What the manual says about it.
-    #[cfg(test)]
-    about: &'static str,
-}
-
-/// A row of the table; what only tests need stays out of the program.
-#[rustfmt::skip]
-const fn kind(name: &'static str, sum: Sum, order: Endian, order_of_digits: Endian, _check: u64, _about: &'static str) -> ChecksumKind {
-    ChecksumKind { name, sum, order, order_of_digits, #[cfg(test)] check: _check, #[cfg(test)] about: _about }
-}
-
-const NAMES: [&str; KINDS.len()] = {
-    let mut names = [""; KINDS.len()];
-    let mut n = 0;
-    while n < names.len() {
-        names[n] = KINDS[n].name;
-        n += 1;
-    }
-    names
-};
+use sum::Sum;
 
 /// The checksum at the end of each frame, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Checksum {
-    kind: &'static ChecksumKind,
+    name: &'static str,
     settings: ChecksumSettings,
 }
 
-/// Where a checksum stands and how it is written.
+/// A checksum, or the word `none`.
+#[derive(Clone, Debug)]
+pub struct OwnChecksum(pub Option<Checksum>);
+
+/// Where a checksum stands, how it is written and what it covers.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -77,6 +38,8 @@ pub struct ChecksumSettings {
     pub endian: Option<Endian>,
     /// Bytes, or hexadecimal digits in ASCII.
     pub format: ChecksumFormat,
+    /// What of the covered part is counted: its bytes, or the bytes that its hexadecimal digits stand for.
+    pub over: Over,
     /// How many bytes at the frame's start it does not cover. The start delimiter is one of them:
     /// NMEA 0183, whose checksum leaves out the `$`, has 1 here.
     pub from: u8,
@@ -84,10 +47,23 @@ pub struct ChecksumSettings {
     pub separator: ByteString,
     /// How many bytes of the frame follow the checksum: 2 for the line break of DSMR P1.
     pub trailing: u8,
+    /// Whether a frame without `separator` and checksum is taken, too; it is counted as `unchecked`.
+    pub optional: bool,
     /// Bytes that do not occur in the checksum: the device sends one higher in place of each. Inverters
     /// by Voltronic have `"hex:28 0D 0A"` here.
-    #[serde(default)]
     pub avoid: ByteString,
+    /// Of `crc`: how many bits it has, 1 to 64.
+    pub width: Option<u8>,
+    /// Of `crc`: its polynomial without the highest bit, `0x1021`.
+    pub poly: Option<u64>,
+    /// Of `crc`: its value at the start. Default: 0.
+    pub init: Option<u64>,
+    /// Of `crc`: whether the lowest bit of each byte counts first. Default: `false`.
+    pub refin: Option<bool>,
+    /// Of `crc`: whether its bits are turned around at the end. Default: `false`.
+    pub refout: Option<bool>,
+    /// Of `crc`: what it is combined with at the end by exclusive or. Default: 0.
+    pub xorout: Option<u64>,
 }
 
 /// How a checksum is written.
@@ -102,52 +78,132 @@ pub enum ChecksumFormat {
     Hex,
 }
 
+/// What a checksum counts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Over {
+    /// The bytes, with `escape` the unescaped ones.
+    #[default]
+    Bytes,
+    /// The bytes that pairs of hexadecimal digits stand for: the tag readers RDM6300 and ID-20LA.
+    Digits,
+    /// With `escape`: the bytes as they come over the line, escape sequences in place, as on an eBUS.
+    Escaped,
+}
+
 impl<'de> Deserialize<'de> for Checksum {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Checksum, D::Error> {
-        from.deserialize_enum("Checksum", &NAMES, Named)?.ok_or_else(|| unknown("none"))
+        OwnChecksum::deserialize(from)?.0.ok_or_else(|| de::Error::unknown_variant("none", &NAMES))
     }
 }
 
-fn unknown<E: de::Error>(name: &str) -> E {
-    E::unknown_variant(name, &NAMES)
+impl<'de> Deserialize<'de> for OwnChecksum {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OwnChecksum, D::Error> {
+        from.deserialize_enum("Checksum", &NAMES, Named)
+    }
 }
 
 /// A checksum's name, or `none`.
 struct Named;
 
 impl<'de> de::Visitor<'de> for Named {
-    type Value = Option<Checksum>;
+    type Value = OwnChecksum;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a checksum's name")
     }
-    fn visit_enum<A: de::EnumAccess<'de>>(self, choice: A) -> Result<Self::Value, A::Error> {
+    fn visit_enum<A: de::EnumAccess<'de>>(self, choice: A) -> Result<OwnChecksum, A::Error> {
         let (name, settings) = choice.variant::<String>()?;
         let settings = de::VariantAccess::newtype_variant(settings)?;
         if name == "none" {
-            return Ok(None);
+            return Ok(OwnChecksum(None));
         }
-        let kind = KINDS.iter().find(|kind| kind.name == name);
-        let kind = kind.ok_or_else(|| unknown(&name))?;
-        Ok(Some(Checksum { kind, settings }))
+        let known = NAMES.iter().find(|known| **known == name);
+        let name = known.ok_or_else(|| de::Error::unknown_variant(&name, &NAMES))?;
+        Ok(OwnChecksum(Some(Checksum { name, settings })))
     }
 }
 
 impl Checksum {
-    /// A checksum, or the word `none`.
-    pub fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Checksum>, D::Error> {
-        from.deserialize_enum("Checksum", &NAMES, Named)
+    pub fn build(&self) -> Result<Summer, BuildError> {
+        self.built().map_err(|error| error.at(self.name))
     }
 
-    pub fn build(&self) -> Result<Summer, BuildError> {
-        let Checksum { kind, settings } = self.clone();
+    fn built(&self) -> Result<Summer, BuildError> {
+        let settings = self.settings.clone();
         if settings.separator.as_bytes().len() > 8 {
-            return Err(BuildError::new("at most 8 bytes").at("separator").at(kind.name));
+            return Err(BuildError::new("at most 8 bytes").at("separator"));
         }
+        if settings.optional && settings.separator == ByteString::default() {
+            let error =
+                BuildError::new("without a `separator` a checksum that is left out cannot be told");
+            return Err(error.remedy("add `separator`").at("optional"));
+        }
+        let kind = match Kind::named(self.name) {
+            Some(kind) => match settings.parameter() {
+                None => kind,
+                Some(key) => {
+                    let what = format!("{} has its own parameters", self.name);
+                    let error = BuildError::new(what).remedy("leave it out, or write `crc`");
+                    return Err(error.at(key));
+                }
+            },
+            None => settings.custom()?,
+        };
         let usual = match settings.format {
             ChecksumFormat::Binary => kind.order,
             ChecksumFormat::Hex => kind.order_of_digits,
         };
         Ok(Summer { sum: kind.sum, endian: settings.endian.unwrap_or(usual), settings })
+    }
+}
+
+impl ChecksumSettings {
+    /// The first key that is there and describes a CRC.
+    fn parameter(&self) -> Option<&'static str> {
+        let keys = [
+            (self.width.is_some(), "width"),
+            (self.poly.is_some(), "poly"),
+            (self.init.is_some(), "init"),
+            (self.refin.is_some(), "refin"),
+            (self.refout.is_some(), "refout"),
+            (self.xorout.is_some(), "xorout"),
+        ];
+        keys.into_iter().find(|(is_there, _)| *is_there).map(|(_, key)| key)
+    }
+
+    /// The CRC that the parameters describe.
+    fn custom(&self) -> Result<Kind, BuildError> {
+        let (Some(width), Some(poly)) = (self.width, self.poly) else {
+            let error = BuildError::new("a CRC is described by its width and its polynomial");
+            return Err(error.remedy("write {crc: {width: 16, poly: 0x1021}}, or a CRC's name"));
+        };
+        if !(1..=64).contains(&width) {
+            return Err(BuildError::new("a CRC here has 1 to 64 bits").at("width"));
+        }
+        let (init, xorout) = (self.init.unwrap_or_default(), self.xorout.unwrap_or_default());
+        for (key, number) in [("poly", poly), ("init", init), ("xorout", xorout)] {
+            if u64::BITS - number.leading_zeros() > width.into() {
+                let what = format!("{number:#x} has more than {width} bits");
+                let remedy = match key {
+                    "poly" => "leave its highest bit out",
+                    _ => "write at most as many bits as `width` says",
+                };
+                return Err(BuildError::new(what).remedy(remedy).at(key));
+            }
+        }
+        let crc = Algorithm {
+            width,
+            poly: poly.into(),
+            init: init.into(),
+            refin: self.refin.unwrap_or_default(),
+            refout: self.refout.unwrap_or_default(),
+            xorout: xorout.into(),
+            // What it makes of certain bytes is of use in tests only.
+            check: 0,
+            residue: 0,
+        };
+        Ok(Kind::of(crc))
     }
 }
 
@@ -159,52 +215,100 @@ pub struct Summer {
     settings: ChecksumSettings,
 }
 
+/// A frame as it came over the line, escape sequences in place.
 #[derive(Clone, Copy, Debug)]
-enum Sum {
-    Sum8,
-    Inverted,
-    Sum16,
-    Xor8,
-    Lrc,
-    Lrc16,
-    Crc8(&'static Algorithm<u8>),
-    Crc16(&'static Algorithm<u16>),
-    Crc32(&'static Algorithm<u32>),
+pub(super) struct EscapedFrame<'a> {
+    pub(super) bytes: &'a [u8],
+    /// What each escape sequence of two bytes begins with.
+    pub(super) escape: u8,
 }
 
+/// A frame whose checksum is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verified {
+    /// How many bytes stand before the checksum, its separator not counted.
+    pub(super) covered: usize,
+    /// Whether there was a checksum.
+    pub(super) is_checked: bool,
+}
+
+/// As many bytes as the widest checksum has.
+const WIDEST: usize = size_of::<u128>();
+
 impl Summer {
-    /// If the checksum at the end of `bytes` matches: how many bytes stand before it, its separator
-    /// not counted.
-    pub(super) fn verify(&self, bytes: &[u8]) -> Option<usize> {
-        let ChecksumSettings { format, from, separator, trailing, .. } = &self.settings;
+    /// If the checksum at the end of `bytes` matches, or may be left out.
+    pub(super) fn verify(
+        &self,
+        bytes: &[u8],
+        escaped: Option<EscapedFrame<'_>>,
+    ) -> Option<Verified> {
+        let ChecksumSettings { format, separator, trailing, optional, .. } = &self.settings;
         let length = match format {
             ChecksumFormat::Binary => self.sum.bytes(),
             ChecksumFormat::Hex => 2 * self.sum.bytes(),
         };
+        let separator = separator.as_bytes();
+        if *optional && super::frame::find(bytes, separator, 0).is_none() {
+            return Some(Verified { covered: bytes.len(), is_checked: false });
+        }
         let (rest, written) = bytes
             .split_at_checked(bytes.len().checked_sub(usize::from(*trailing))?)
             .and_then(|(rest, _)| rest.split_at_checked(rest.len().checked_sub(length)?))?;
-        let covered = rest.strip_suffix(separator.as_bytes())?;
-        let sum = self.sum_of(covered.get(usize::from(*from)..)?);
+        let covered = rest.strip_suffix(separator)?;
+        let sum = self.sum_of(&self.counted(covered, escaped)?);
         let fits = match format {
-            ChecksumFormat::Binary => written == &sum[8 - length..],
+            ChecksumFormat::Binary => sum.ends_with(written),
             ChecksumFormat::Hex => {
                 let digits = std::str::from_utf8(written).ok()?;
                 let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-                let number = u64::from_str_radix(digits, 16).ok().filter(|_| is_hex);
-                number == Some(u64::from_be_bytes(sum))
+                let number = u128::from_str_radix(digits, 16).ok().filter(|_| is_hex);
+                number == Some(u128::from_be_bytes(sum))
             }
         };
-        fits.then_some(covered.len())
+        fits.then_some(Verified { covered: covered.len(), is_checked: true })
+    }
+
+    /// What is counted of the bytes before the checksum and its separator; `None` if it is damaged.
+    fn counted<'a>(
+        &self,
+        covered: &'a [u8],
+        escaped: Option<EscapedFrame<'a>>,
+    ) -> Option<Cow<'a, [u8]>> {
+        let from = usize::from(self.settings.from);
+        let plain = covered.get(from..)?;
+        Some(match (self.settings.over, escaped) {
+            (Over::Digits, _) => {
+                let pair = |pair: &[u8]| match pair {
+                    [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+                    _ => None,
+                };
+                Cow::Owned(plain.chunks(2).map(pair).collect::<Option<_>>()?)
+            }
+            (Over::Escaped, Some(escaped)) => {
+                let start = escaped.length_of(from);
+                let length = escaped.length_of(covered.len()).checked_sub(start)?;
+                Cow::Borrowed(escaped.bytes.get(start..)?.get(..length)?)
+            }
+            (Over::Bytes, _) | (Over::Escaped, None) => Cow::Borrowed(plain),
+        })
     }
 
     /// The checksum of bytes that are to be written, as it stands behind them. The separator, which
     /// is among them, is not covered.
     pub(crate) fn written(&self, bytes: &[u8]) -> Vec<u8> {
-        let ChecksumSettings { format, from, separator, .. } = &self.settings;
+        let ChecksumSettings { format, from, separator, over, .. } = &self.settings;
         let covered = bytes.strip_suffix(separator.as_bytes()).unwrap_or(bytes);
-        let sum = self.sum_of(covered.get(usize::from(*from)..).unwrap_or_default());
-        let sum = &sum[8 - self.sum.bytes()..];
+        let covered = covered.get(usize::from(*from)..).unwrap_or_default();
+        let sum = match over {
+            Over::Bytes | Over::Escaped => self.sum_of(covered),
+            Over::Digits => {
+                // What is no digit stands between them.
+                let digits: Vec<u8> = covered.iter().filter_map(|byte| digit(*byte)).collect();
+                let bytes = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]);
+                self.sum_of(&bytes.collect::<Vec<_>>())
+            }
+        };
+        let (_, sum) = sum.split_at(WIDEST - self.sum.bytes());
         match format {
             ChecksumFormat::Binary => sum.to_vec(),
             ChecksumFormat::Hex => {
@@ -214,9 +318,9 @@ impl Summer {
     }
 
     /// The checksum in the order in which it is written, in the last bytes.
-    fn sum_of(&self, covered: &[u8]) -> [u8; 8] {
-        let mut bytes = self.sum.of(covered).to_be_bytes();
-        let sum = &mut bytes[8 - self.sum.bytes()..];
+    fn sum_of(&self, counted: &[u8]) -> [u8; WIDEST] {
+        let mut bytes = self.sum.of(counted).to_be_bytes();
+        let (_, sum) = bytes.split_at_mut(WIDEST - self.sum.bytes());
         if self.endian == Endian::Little {
             sum.reverse();
         }
@@ -229,82 +333,100 @@ impl Summer {
     }
 }
 
-impl Sum {
-    fn bytes(self) -> usize {
-        match self {
-            Sum8 | Inverted | Xor8 | Lrc | Crc8(_) => 1,
-            Sum16 | Lrc16 | Crc16(_) => 2,
-            Crc32(_) => 4,
+impl EscapedFrame<'_> {
+    /// How many bytes of the line the first `n` unescaped ones take up.
+    fn length_of(&self, n: usize) -> usize {
+        let mut at = 0;
+        for _ in 0..n {
+            at += if self.bytes.get(at) == Some(&self.escape) { 2 } else { 1 };
         }
-    }
-
-    /// Without tables: serial lines are slow, and flash is small.
-    fn of(self, bytes: &[u8]) -> u64 {
-        let sum8 = || bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        let sum16 = || bytes.iter().fold(0_u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
-        match self {
-            Sum8 => sum8().into(),
-            Inverted => (!sum8()).into(),
-            Lrc => sum8().wrapping_neg().into(),
-            Xor8 => bytes.iter().fold(0, |sum, byte| sum ^ byte).into(),
-            Sum16 => sum16().into(),
-            Lrc16 => sum16().wrapping_neg().into(),
-            Crc8(algorithm) => Crc::<u8, NoTable>::new(algorithm).checksum(bytes).into(),
-            Crc16(algorithm) => Crc::<u16, NoTable>::new(algorithm).checksum(bytes).into(),
-            Crc32(algorithm) => Crc::<u32, NoTable>::new(algorithm).checksum(bytes).into(),
-        }
+        at
     }
 }
 
-#[cfg(test)]
-mod schema {
-    use super::*;
-
-    /// What the manual says about all of them.
-    const ABOUT: &str = "Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with \
-    settings `{xor8: {format: hex, separator: \"*\"}}`. CRC names are those of the CRC RevEng catalogue.
-
-It covers all bytes of the frame before it, including the start and end delimiters; `from` excludes the \
-first ones. With `escape` it covers the unescaped bytes, without delimiters.";
-
-    impl schemars::JsonSchema for Checksum {
-        fn schema_name() -> std::borrow::Cow<'static, str> {
-            "Checksum".into()
-        }
-        fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-            let settings = generator.subschema_for::<ChecksumSettings>();
-            let kinds = KINDS.iter().map(
-                |ChecksumKind { name, about, order, order_of_digits, sum, .. }| {
-                    let order = match (order, order_of_digits) {
-                        _ if sum.bytes() == 1 => "",
-                        (Big, _) => ", big endian",
-                        (Little, Little) => ", little endian",
-                        (Little, Big) => ", big endian in hexadecimal digits, else little endian",
-                    };
-                    schemars::json_schema!({
-                        "description": format!("{about}{order}."),
-                        "type": "object",
-                        "properties": {*name: settings},
-                        "required": [name],
-                        "additionalProperties": false,
-                    })
-                },
-            );
-            let kinds: Vec<_> = kinds.collect();
-            schemars::json_schema!({ "description": ABOUT, "oneOf": kinds })
-        }
-    }
+/// The value of a hexadecimal digit.
+pub(super) fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn summer(yaml: &str) -> Summer {
+        crate::config::tree::parse::<Checksum>(yaml).unwrap().build().unwrap()
+    }
+
+    fn covered(yaml: &str, bytes: &[u8]) -> Option<usize> {
+        summer(yaml).verify(bytes, None).map(|verified| verified.covered)
+    }
+
     #[test]
-    fn check_values_of_the_catalogue() {
-        for kind in KINDS {
-            let named: Checksum = crate::config::tree::parse(kind.name).unwrap();
-            assert_eq!(named.build().unwrap().sum.of(b"123456789"), kind.check, "{kind:?}");
+    fn parameters_make_the_same_checksum_as_the_name() {
+        for (name, parameters) in [
+            ("crc16-modbus", "width: 16, poly: 0x8005, init: 0xFFFF, refin: true, refout: true"),
+            ("crc16-xmodem", "width: 16, poly: 0x1021"),
+            ("crc8-darc", "width: 8, poly: 0x39, refin: true, refout: true"),
+            ("crc5-usb", "width: 5, poly: 5, init: 0x1F, refin: true, refout: true, xorout: 0x1F"),
+            ("crc12-umts", "width: 12, poly: 0x80F, refout: true"),
+            ("crc40-gsm", "width: 40, poly: 0x4820009, xorout: 0xFFFFFFFFFF"),
+            (
+                "crc64-xz",
+                "width: 64, poly: 0x42F0E1EBA9EA3693, init: 0xFFFFFFFFFFFFFFFF, refin: true, \
+                 refout: true, xorout: 0xFFFFFFFFFFFFFFFF",
+            ),
+        ] {
+            let of = |yaml: &str| summer(yaml).written(b"123456789");
+            assert_eq!(of(name), of(&format!("{{crc: {{{parameters}}}}}")), "{name}");
         }
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        for (wrong, why) in [
+            ("crc", "width"),
+            ("{crc: {width: 0, poly: 1}}", "1 to 64"),
+            ("{crc: {width: 65, poly: 1}}", "1 to 64"),
+            ("{crc: {width: 16, poly: 0x11021}}", "highest bit"),
+            ("{crc: {width: 8, poly: 7, init: 0x100}}", "crc.init"),
+            ("{crc8: {poly: 0x31}}", "own parameters"),
+            ("{xor8: {optional: true}}", "separator"),
+        ] {
+            let error = crate::config::tree::parse::<Checksum>(wrong).unwrap().build().unwrap_err();
+            assert!(error.to_string().contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_linkys_tic_in_both_modes() {
+        // Published lines, and one of them as it came damaged.
+        let standard = "{tic: {from: 1}}";
+        assert_eq!(covered(standard, b"\nEASF03\t001548023\t;"), Some(18));
+        assert_eq!(covered(standard, b"\nSMAXSN-1\tH241202043910\t03800\tR"), Some(30));
+        assert_eq!(covered(standard, b"\nEASF03\t00154 023\t;"), None);
+        let historic = "{tic: {from: 1, separator: ' '}}";
+        assert_eq!(covered(historic, b"\nHCHP 019571184 7"), Some(15));
+    }
+
+    #[test]
+    fn over_what_hexadecimal_digits_stand_for() {
+        let tag = "{xor8: {over: digits, format: hex, from: 1}}";
+        assert_eq!(covered(tag, b"\x02331122A6D771"), Some(11));
+        assert_eq!(covered(tag, b"\x02331122A6D770"), None);
+        assert_eq!(covered(tag, b"\x023G1122A6D771"), None);
+        // A line of the example in Intel's Hexadecimal Object File Format Specification.
+        let intel = "{lrc: {over: digits, format: hex, from: 1}}";
+        assert_eq!(covered(intel, b":0300300002337A1E"), Some(15));
+        assert_eq!(summer(intel).written(b":0300300002337A"), b"1E");
+    }
+
+    #[test]
+    fn a_checksum_that_may_be_left_out() {
+        let nmea = summer("{xor8: {format: hex, from: 1, separator: '*', optional: true}}");
+        let is = |covered, is_checked| Some(Verified { covered, is_checked });
+        assert_eq!(nmea.verify(b"$PMTK000*32", None), is(8, true));
+        assert_eq!(nmea.verify(b"$PMTK000", None), is(8, false));
+        assert_eq!(nmea.verify(b"$PMTK000*3", None), None);
+        assert_eq!(nmea.verify(b"$PMTK001*32", None), None);
     }
 }

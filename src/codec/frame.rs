@@ -5,13 +5,17 @@ mod delimited;
 mod fixed;
 mod framer;
 mod gap;
+mod hdlc;
 mod length;
 mod lines;
+mod p1;
 mod raw;
+mod ve_direct;
 
-pub use super::checksum::Checksum;
+pub use super::checksum::{Checksum, OwnChecksum};
 pub use framer::{BadFrames, FrameCounts, Framer};
 
+use super::checksum::Summer;
 use crate::base::line::Line;
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Size, deserialize_from_str, wrong};
@@ -37,6 +41,13 @@ pub enum Framing {
     Length(length::Length),
     /// Silence ends a frame, as on Modbus RTU.
     Gap(gap::Gap),
+    /// HDLC frames of DLMS/COSEM meters.
+    Hdlc(hdlc::Hdlc),
+    /// Telegrams of electricity meters, `/…!`.
+    P1(p1::P1),
+    /// VE.Direct of Victron, text and HEX lines.
+    #[serde(rename = "ve-direct")]
+    VeDirect(ve_direct::VeDirect),
     /// No frames: whatever comes in within a time.
     Raw(raw::Raw),
 }
@@ -60,9 +71,42 @@ impl Framing {
         checksum: Option<&Checksum>,
         line: Option<&Line>,
     ) -> Result<Framer, BuildError> {
-        let rule = self.rule(checksum.is_some(), line).map_err(|error| error.at("framing"))?;
-        let checksum = checksum.map(|checksum| checksum.build().map_err(|e| e.at("checksum")));
-        Ok(Framer::new(rule, checksum.transpose()?))
+        self.build_for(checksum, std::iter::empty(), line)
+    }
+
+    /// As [`Framing::build`], for frames of several kinds: how each begins, and the checksum that it has in
+    /// place of the others'. Errors are in the keys `framing`, `checksum` and `frames`.
+    pub fn build_for<'a>(
+        &self,
+        checksum: Option<&Checksum>,
+        kinds: impl Iterator<Item = (&'a ByteString, Option<&'a OwnChecksum>)>,
+        line: Option<&Line>,
+    ) -> Result<Framer, BuildError> {
+        let kinds: Vec<_> = kinds.collect();
+        if let Some(word) = self.with_own_checksum() {
+            let error = BuildError::new(format!("`{word}` verifies checksums of its own"));
+            let error = error.remedy("leave it out").at("checksum");
+            if checksum.is_some() {
+                return Err(error);
+            }
+            if let Some(n) = kinds.iter().position(|(_, own)| own.is_some()) {
+                return Err(error.item(n).at("frames"));
+            }
+        }
+        let build = |checksum: &Checksum| checksum.build().map_err(|e| e.at("checksum"));
+        let default = checksum.map(build).transpose()?;
+        let mut checks = Checks { default, kinds: Vec::new() };
+        for (n, (prefix, own)) in kinds.into_iter().enumerate() {
+            let summer = match own {
+                None => checks.default.clone(),
+                Some(OwnChecksum(own)) => {
+                    own.as_ref().map(build).transpose().map_err(|e| e.item(n).at("frames"))?
+                }
+            };
+            checks.kinds.push((prefix.as_bytes().to_vec(), summer));
+        }
+        let rule = self.rule(checks.cover_all(), line).map_err(|error| error.at("framing"))?;
+        Ok(Framer::new(rule, checks))
     }
 
     fn rule(&self, has_checksum: bool, line: Option<&Line>) -> Result<Rule, BuildError> {
@@ -72,9 +116,22 @@ impl Framing {
             Framing::Fixed(fixed) => ("fixed", fixed.build(has_checksum)),
             Framing::Length(length) => ("length", length.build(has_checksum)),
             Framing::Gap(gap) => ("gap", Ok(gap.build(line))),
+            Framing::Hdlc(hdlc) => ("hdlc", Ok(hdlc.build())),
+            Framing::P1(p1) => ("p1", Ok(p1.build())),
+            Framing::VeDirect(ve_direct) => ("ve-direct", Ok(ve_direct.build())),
             Framing::Raw(raw) => ("raw", Ok(raw.build())),
         };
         rule.map_err(|error| error.at(word))
+    }
+
+    /// The word of a rule that is about one protocol only, checksums included.
+    fn with_own_checksum(&self) -> Option<&'static str> {
+        match self {
+            Framing::Hdlc(_) => Some("hdlc"),
+            Framing::P1(_) => Some("p1"),
+            Framing::VeDirect(_) => Some("ve-direct"),
+            _ => None,
+        }
     }
 
     /// The most bytes that a frame may have.
@@ -152,7 +209,7 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silence {
     MeansNothing,
-    /// An unfinished frame is dropped.
+    /// An unfinished frame is dropped, or taken if only the end is missing that it need not have.
     DropsFrame(Duration),
     EndsFrame(Duration),
     /// Not a silence: the time from the first byte of a piece to its end.
@@ -165,6 +222,29 @@ impl Silence {
             Silence::MeansNothing => None,
             Silence::DropsFrame(n) | Silence::EndsFrame(n) | Silence::EndsPiece(n) => Some(n),
         }
+    }
+}
+
+/// The checksums of a port's frames.
+#[derive(Debug)]
+struct Checks {
+    /// Of frames that are of no kind below.
+    default: Option<Summer>,
+    /// How a kind of frame begins, and its checksum.
+    kinds: Vec<(Vec<u8>, Option<Summer>)>,
+}
+
+impl Checks {
+    /// The checksum of a frame.
+    fn of(&self, frame: &[u8]) -> Option<&Summer> {
+        let kind = self.kinds.iter().find(|(prefix, _)| frame.starts_with(prefix));
+        kind.map_or(&self.default, |(_, own)| own).as_ref()
+    }
+
+    /// Whether each frame has one.
+    fn cover_all(&self) -> bool {
+        let takes_any = self.kinds.iter().any(|(prefix, _)| prefix.is_empty());
+        (self.default.is_some() || takes_any) && self.kinds.iter().all(|(_, own)| own.is_some())
     }
 }
 
@@ -224,12 +304,33 @@ struct Cut {
     /// The frame with its escape sequences resolved, where there are some; it replaces `frame` and
     /// `checked`.
     unescaped: Option<Bytes>,
+    /// The same bytes with their escape sequences, and what those begin with.
+    escaped: Option<(Range<usize>, u8)>,
+    own_check: OwnCheck,
+}
+
+/// What a rule knows of a checksum that it verifies itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnCheck {
+    /// Nothing: the settings say which checksum there is.
+    Unknown,
+    Right,
+    Wrong,
+    /// The frame has none, and needs none.
+    Missing,
 }
 
 impl Cut {
     /// A frame of the first `n` bytes, which are all its own.
     fn plain(n: usize) -> Cut {
-        Cut { whole: n, frame: 0..n, checked: 0..n, unescaped: None }
+        Cut {
+            whole: n,
+            frame: 0..n,
+            checked: 0..n,
+            unescaped: None,
+            escaped: None,
+            own_check: OwnCheck::Unknown,
+        }
     }
 
     /// Bytes of the frame, as the limit counts them.
@@ -245,7 +346,7 @@ enum FrameFault {
 }
 
 /// The first place of `wanted` in `buffer`, from `from` on.
-pub(super) fn find(buffer: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+pub(in crate::codec) fn find(buffer: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
     let (first, rest) = wanted.split_first()?;
     let mut at = from;
     loop {

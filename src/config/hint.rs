@@ -112,9 +112,13 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     })
 }
 
-/// The nearest of the words that are possible, and all of them.
+/// The nearest of the words that are possible, and all of them unless they are too many to read.
 pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
-    let list = allowed.join(", ");
+    const READABLE: usize = 50;
+    let list = match allowed.len() {
+        0..=READABLE => format!("Allowed: {}", allowed.join(", ")),
+        many => format!("docs/CONFIG.md has all {many}"),
+    };
     // `crc16` may be any of those that begin so.
     let begin: Vec<_> = match word.len() {
         0..=2 => Vec::new(),
@@ -122,14 +126,13 @@ pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
     };
     if begin.len() > 1 {
         let begin: Vec<_> = begin.iter().map(|known| format!("`{known}`")).collect();
-        return format!("did you mean one of {}? Allowed: {list}", begin.join(", "));
+        let shown = if allowed.len() > READABLE { begin.len().min(8) } else { begin.len() };
+        return format!("did you mean one of {}? {list}", begin[..shown].join(", "));
     }
     let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
     match nearest {
-        Some((_, known)) if is_near(word, known) => {
-            format!("did you mean `{known}`? Allowed: {list}")
-        }
-        _ => format!("allowed: {list}"),
+        Some((_, known)) if is_near(word, known) => format!("did you mean `{known}`? {list}"),
+        _ => list.replacen("Allowed", "allowed", 1),
     }
 }
 

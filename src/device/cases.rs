@@ -338,6 +338,7 @@ impl Stage {
                 "bytes" => frames.bytes,
                 "frames" => frames.frames,
                 "skipped" => frames.skipped,
+                "unchecked" => frames.unchecked,
                 "checksum" => frames.bad.checksum,
                 "too_long" => frames.bad.too_long,
                 "cut" => frames.bad.cut,

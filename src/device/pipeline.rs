@@ -5,7 +5,7 @@ use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::decode::{Decode, Decoded, Decoder};
-use crate::codec::frame::{FrameCounts, Framer};
+use crate::codec::frame::{FrameCounts, Framer, OwnChecksum};
 use crate::codec::value::{RejectReason, RejectedReading};
 use crate::device::Publication;
 use crate::device::frame_seen::{FrameSeen, RejectedField};
@@ -84,7 +84,8 @@ impl Pipeline {
     /// The pipeline of a device, or all that is wrong with its settings.
     pub fn build(device: &DeviceSettings<'_>) -> Result<Pipeline, Vec<BuildError>> {
         let mut errors = Vec::new();
-        let framer = device.framing.build(device.checksum, device.line);
+        let kinds = device.frames.iter().map(|kind| (&kind.prefix, kind.checksum.as_ref()));
+        let framer = device.framing.build_for(device.checksum, kinds, device.line);
         let framer = framer.map_err(|error| errors.push(error));
         let mut kinds = Vec::new();
         for (n, kind) in device.frames.iter().enumerate() {
@@ -318,6 +319,8 @@ pub struct FrameKind {
     /// The first bytes of such a frame. Default: any frame.
     #[serde(default)]
     pub prefix: ByteString,
+    /// The checksum of such a frame, or `none`. Default: `checksum` of the port.
+    pub checksum: Option<OwnChecksum>,
     /// How the fields of such a frame are read. Default: `text`.
     #[serde(default)]
     pub decode: Decode,

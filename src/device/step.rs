@@ -3,8 +3,9 @@
 use crate::base::line::Line;
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Span, Token};
+use crate::codec::checksum::{Checksum, OwnChecksum};
 use crate::codec::encode::Send;
-use crate::codec::frame::{Checksum, Framer, Framing};
+use crate::codec::frame::{Framer, Framing};
 use regex_lite::Regex;
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, de};
@@ -113,30 +114,6 @@ pub struct Described {
     /// A regular expression that the reply matches: `"^/[A-Za-z]{3}(?<speed>[0-6])"`. Its named groups are
     /// placeholders in later steps, `{speed}`.
     pub pattern: Option<String>,
-}
-
-/// A checksum, or the word `none`.
-#[derive(Clone, Debug)]
-pub struct OwnChecksum(pub Option<Checksum>);
-
-impl<'de> Deserialize<'de> for OwnChecksum {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OwnChecksum, D::Error> {
-        Checksum::or_none(from).map(OwnChecksum)
-    }
-}
-
-#[cfg(test)]
-impl schemars::JsonSchema for OwnChecksum {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "OwnChecksum".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let checksum = generator.subschema_for::<Checksum>();
-        schemars::json_schema!({"anyOf": [{"const": "none"}, checksum]})
-    }
 }
 
 impl<'de> Deserialize<'de> for ReplySettings {

@@ -61,6 +61,7 @@ impl PortStatus {
             heard: self.last_rx.map(|at| Stamp(at.wall).to_string()),
             bytes: frames.bytes,
             frames: frames.frames,
+            unchecked: frames.unchecked,
             skipped: frames.skipped,
             bad: frames.bad.clone(),
             readings: counts.readings,
@@ -85,6 +86,7 @@ pub struct PortReport {
     pub opens: u64,
     pub bytes: u64,
     pub frames: u64,
+    pub unchecked: u64,
     pub skipped: u64,
     pub bad: BadFrames,
     /// Errors on the line while the port was open, where the driver counts them.

@@ -5,6 +5,7 @@
 //! installs them; the cases in `tests/golden` and `config/devices` carry enough bytes without.
 
 mod dlms;
+mod framing;
 mod mbus;
 
 use crate::support::needs;

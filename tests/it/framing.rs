@@ -12,7 +12,7 @@ const LIMIT: usize = 64;
 /// A rule, its checksum and the pieces of which its streams are made besides runs of text.
 type Rule = (&'static str, Option<&'static str>, &'static [&'static [u8]]);
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 20] = [
     ("{lines: {limit: 64}}", None, &[b"\n", b"\r\n", b"\r", b"\0"]),
     (r#"{lines: {terminator: "\r\n", limit: 64}}"#, None, &[b"\r\n", b"\r", b"\n"]),
     (r#"{delimited: {start: "<<", end: ">>", limit: 64}}"#, None, &[b"<<", b">>", b"<", b">"]),
@@ -48,6 +48,45 @@ const RULES: [Rule; 15] = [
         &[b"\x7E", b"\x7D", b"\x5E", b"\x5D"],
     ),
     ("{gap: {limit: 64}}", None, &[b"\x00"]),
+    (
+        "{delimited: {end: 'hex:AA', limit: 64, escape: {by: 'hex:A9', table: {'hex:00': 'hex:A9', 'hex:01': 'hex:AA'}}}}",
+        Some("{crc8-ebus: {over: escaped}}"),
+        &[b"\xAA", b"\xA9", b"\xA9\x01", b"\x10\xFE\xB5\x16\x03\x01\xA9\x01\x09\x5F\xAA"],
+    ),
+    (
+        "{length: {prefix: U, offset: 1, size: 2, mask: 0x7FF0, plus: [{offset: 3, mask: 3}], unit: 2, limit: 64}}",
+        Some("{fletcher16: {from: 1}}"),
+        &[b"U", b"U\x00\x10\x02abcd\x42\x9D", b"\x00\x10"],
+    ),
+    (
+        "{p1: {limit: 64}}",
+        None,
+        &[b"/ABC", b"/", b"!", b"\n!", b"\r\n", b"/ISK5\\2M\r\n1.7.0(1)\r\n!144C\r\n"],
+    ),
+    (
+        "{ve-direct: {limit: 64}}",
+        None,
+        &[
+            b"\r\nPID\t0x203",
+            b"\r\nChecksum\t",
+            b"\r\nH1\t-5\r\nChecksum\t\xB2",
+            b"\x7E",
+            b":A01020048\n",
+            b":",
+            b"\r\n",
+        ],
+    ),
+    (
+        "{hdlc: {limit: 64}}",
+        None,
+        &[
+            b"\x7E",
+            b"\x7E\xA0\x10\x41\x08\x83\x13\x7D\x8B\xE6\xE7\x00\x0F\x7E\x7D\xD1\x8A\x7E",
+            b"\x7E\xA8\x0F\x41\x08\x83\x13\x99\x74\xE6\xE7\x00\x0F\x01\xE4\xED",
+            b"\x7E\xA0\x0B\x41\x08\x83\x13\xD1\x78\x04\xE8\x80\x7E",
+            b"\xA0",
+        ],
+    ),
 ];
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {

@@ -2,9 +2,14 @@
 
 use super::{Cut, FrameFault, FrameSize, Rule, Seen, Split, Splitter, before_start, find};
 use crate::base::path::BuildError;
-use crate::base::scalar::ByteString;
+use crate::base::scalar::{ByteString, deserialize_from_str, wrong};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
 
 /// Frames with a start and an end, such as `$…\r\n` (NMEA 0183), `/…!` (DSMR P1), SLIP or HDLC.
 /// The decoder gets the bytes between them.
@@ -19,8 +24,10 @@ pub struct Delimited {
     /// How many bytes after the end belong to the frame, 0 to 64: a DSMR P1 telegram has 6, its
     /// checksum and a line break.
     pub trailer: u8,
-    /// How start and end are distinguished from the same bytes in the content.
-    pub escape: Escape,
+    /// How start and end are distinguished from the same bytes in the content: a word, or a table of escape
+    /// sequences. On an eBUS, whose frames end with AA: `{by: "hex:A9", table: {"hex:00": "hex:A9", "hex:01":
+    /// "hex:AA"}}`.
+    pub escape: Escaping,
     /// Longest frame in bytes, 1 to 64KiB.
     pub limit: FrameSize,
     /// Whether nothing between start and end is a frame, too: a prompt alone answers a question.
@@ -44,15 +51,93 @@ pub enum Escape {
     Dle,
 }
 
+/// A usual kind of escape sequences, or a table.
+#[derive(Clone, Debug)]
+pub enum Escaping {
+    Usual(Escape),
+    Table(EscapeTable),
+}
+
+impl Default for Escaping {
+    fn default() -> Escaping {
+        Escaping::Usual(Escape::None)
+    }
+}
+
+/// Escape sequences of two bytes. Start and end of the frame are given by `start` and `end`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct EscapeTable {
+    /// The byte that each of them begins with: `"hex:A9"`.
+    pub by: Option<OneByte>,
+    /// The byte that follows it, and what both stand for: `{"hex:00": "hex:A9", "hex:01": "hex:AA"}`.
+    pub table: BTreeMap<OneByte, OneByte>,
+}
+
+/// A single byte, written as other bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OneByte(u8);
+
+impl FromStr for OneByte {
+    type Err = BuildError;
+    fn from_str(text: &str) -> Result<OneByte, BuildError> {
+        match text.parse::<ByteString>()?.as_bytes() {
+            [byte] => Ok(OneByte(*byte)),
+            _ => wrong(format!("{text:?} is not one byte"), "write one byte, as in \"hex:A9\""),
+        }
+    }
+}
+
+deserialize_from_str!(OneByte: "byte");
+
+impl<'de> Deserialize<'de> for Escaping {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Escaping, D::Error> {
+        struct WordOrMap;
+        impl<'de> de::Visitor<'de> for WordOrMap {
+            type Value = Escaping;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`slip`, `hdlc`, `dle`, `none`, or a map")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Escaping, E> {
+                Escape::deserialize(StrDeserializer::new(word)).map(Escaping::Usual)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Escaping, A::Error> {
+                EscapeTable::deserialize(MapAccessDeserializer::new(map)).map(Escaping::Table)
+            }
+        }
+        from.deserialize_any(WordOrMap)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Escaping {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Escaping".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let word = generator.subschema_for::<Escape>();
+        let table = generator.subschema_for::<EscapeTable>();
+        schemars::json_schema!({"anyOf": [word, table]})
+    }
+}
+
 impl Delimited {
     pub(super) fn ending_with(end: &ByteString) -> Delimited {
         let (start, end) = (ByteString::default(), end.clone());
         let limit = FrameSize::default();
-        Delimited { start, end, trailer: 0, escape: Escape::None, limit, takes_empty: true }
+        Delimited { start, end, limit, takes_empty: true, ..Delimited::default() }
     }
 
     pub(super) fn build(&self) -> Result<Rule, BuildError> {
-        let (start, end): (&[u8], &[u8]) = match self.escape {
+        let usual = match &self.escape {
+            Escaping::Usual(usual) => *usual,
+            Escaping::Table(_) => Escape::None,
+        };
+        let (start, end): (&[u8], &[u8]) = match usual {
             Escape::None => (self.start.as_bytes(), self.end.as_bytes()),
             _ if self.start != ByteString::default() || self.end != ByteString::default() => {
                 let error = BuildError::new("start and end are given by `escape`");
@@ -69,18 +154,45 @@ impl Delimited {
         if start.len() > 64 || end.len() > 64 || self.trailer > 64 {
             return Err(BuildError::new("start, end and trailer have at most 64 bytes"));
         }
-        if self.trailer > 0 && self.escape != Escape::None {
+        let stuffing = match &self.escape {
+            Escaping::Usual(Escape::None) => None,
+            Escaping::Usual(Escape::Slip) => {
+                let table = vec![(0xDC, 0xC0), (0xDD, 0xDB)];
+                Some(Stuffing { by: 0xDB, meaning: Meaning::Table(table) })
+            }
+            Escaping::Usual(Escape::Hdlc) => {
+                Some(Stuffing { by: 0x7D, meaning: Meaning::Xor(0x20) })
+            }
+            Escaping::Usual(Escape::Dle) => {
+                Some(Stuffing { by: 0x10, meaning: Meaning::Table(vec![(0x10, 0x10)]) })
+            }
+            Escaping::Table(EscapeTable { by, table }) => {
+                let Some(by) = by else {
+                    let error =
+                        BuildError::new("it is not said what an escape sequence begins with");
+                    return Err(error.remedy("add `by`").at("escape"));
+                };
+                if let Some(OneByte(key)) = table.keys().find(|key| end.contains(&key.0)) {
+                    let what = format!("{key:02X} is a part of `end`, which would end the frame");
+                    return Err(BuildError::new(what).at("table").at("escape"));
+                }
+                let table = table.iter().map(|(key, meaning)| (key.0, meaning.0)).collect();
+                Some(Stuffing { by: by.0, meaning: Meaning::Table(table) })
+            }
+        };
+        if self.trailer > 0 && stuffing.is_some() {
             let error = BuildError::new("with `escape` the end is the end");
             return Err(error.remedy("leave it out").at("trailer"));
         }
         let trailer = usize::from(self.trailer);
-        let escapes = if self.escape == Escape::None { 0 } else { self.limit.0 };
+        let escapes = if stuffing.is_none() { 0 } else { self.limit.0 };
         let around = start.len() + escapes + end.len() + trailer;
         let marks = Marks {
             start: start.to_vec(),
             end: end.to_vec(),
             trailer,
-            escape: self.escape,
+            stuffing,
+            is_dle: usual == Escape::Dle,
             takes_empty: self.takes_empty,
         };
         Ok(Rule { around, ..Rule::new(self.limit, marks) })
@@ -92,8 +204,24 @@ struct Marks {
     start: Vec<u8>,
     end: Vec<u8>,
     trailer: usize,
-    escape: Escape,
+    stuffing: Option<Stuffing>,
+    /// Whether start and end are escape sequences themselves.
+    is_dle: bool,
     takes_empty: bool,
+}
+
+/// Escape sequences of two bytes.
+struct Stuffing {
+    /// What each of them begins with.
+    by: u8,
+    meaning: Meaning,
+}
+
+/// What the second byte of an escape sequence says.
+enum Meaning {
+    /// The byte that it is together with this one, by exclusive or.
+    Xor(u8),
+    Table(Vec<(u8, u8)>),
 }
 
 impl Splitter for Marks {
@@ -101,9 +229,9 @@ impl Splitter for Marks {
         let buffer = seen.bytes;
         let from = self.start.len();
         if from > 0 {
-            let garbage = match self.escape {
-                Escape::Dle => before_dle_start(buffer),
-                _ => before_start(buffer, &self.start),
+            let garbage = match self.is_dle {
+                true => before_dle_start(buffer),
+                false => before_start(buffer, &self.start),
             };
             match garbage {
                 0 if buffer.len() < from => return Split::More { searched: 0 },
@@ -111,9 +239,10 @@ impl Splitter for Marks {
                 garbage => return Split::Skip(garbage),
             }
         }
-        match self.escape {
-            Escape::Dle => split_dle(buffer, seen.searched.max(from)),
-            _ => self.split_at_end(buffer, seen.searched.max(from), seen.synchronised),
+        let searched = seen.searched.max(from);
+        match &self.stuffing {
+            Some(dle) if self.is_dle => split_dle(buffer, searched, dle),
+            _ => self.split_at_end(buffer, searched, seen.synchronised),
         }
     }
 }
@@ -144,32 +273,22 @@ impl Marks {
             // Where the same bytes end and begin frames, these begin the next one.
             return Split::Pass(if self.start == self.end { from } else { whole });
         }
-        let unescaped = match self.escape {
-            Escape::None | Escape::Dle => Some(None),
-            Escape::Slip => unescape(&buffer[..end], 0xDB, slip).map(Some),
-            Escape::Hdlc => unescape(&buffer[..end], 0x7D, |byte| Some(byte ^ 0x20)).map(Some),
+        let Some(stuffing) = &self.stuffing else {
+            let checked = if self.trailer == 0 { 0..end } else { 0..whole };
+            return Split::Frame(Cut { frame: from..end, checked, ..Cut::plain(whole) });
         };
-        let Some(unescaped) = unescaped else { return Split::Bad(FrameFault::Malformed, whole) };
-        let checked = if self.trailer == 0 { 0..end } else { 0..whole };
-        Split::Frame(Cut { whole, frame: from..end, checked, unescaped })
+        stuffing.frame(buffer, from..end, whole)
     }
 }
 
 /// DLE stuffing: a DLE and the byte after it are one symbol.
-fn split_dle(buffer: &[u8], searched: usize) -> Split {
+fn split_dle(buffer: &[u8], searched: usize, stuffing: &Stuffing) -> Split {
     let mut at = searched;
     while let Some(dle) = find(buffer, b"\x10", at) {
         match buffer.get(dle + 1) {
             None => return Split::More { searched: dle },
             Some(0x10) => at = dle + 2,
-            Some(0x03) => {
-                let unescaped =
-                    unescape(&buffer[2..dle], 0x10, |byte| (byte == 0x10).then_some(byte));
-                return match unescaped {
-                    Some(_) => Split::Frame(Cut { unescaped, ..Cut::plain(dle + 2) }),
-                    None => Split::Bad(FrameFault::Malformed, dle + 2),
-                };
-            }
+            Some(0x03) => return stuffing.frame(buffer, 2..dle, dle + 2),
             Some(0x02) => return Split::Bad(FrameFault::Cut, dle),
             Some(_) => return Split::Bad(FrameFault::Malformed, dle + 2),
         }
@@ -189,20 +308,31 @@ fn before_dle_start(buffer: &[u8]) -> usize {
     buffer.len()
 }
 
-fn slip(byte: u8) -> Option<u8> {
-    match byte {
-        0xDC => Some(0xC0),
-        0xDD => Some(0xDB),
-        _ => None,
+impl Stuffing {
+    /// A frame whose content, with its escape sequences, is in this part of the buffer.
+    fn frame(&self, buffer: &[u8], content: Range<usize>, whole: usize) -> Split {
+        match self.resolve(&buffer[content.clone()]) {
+            Some(unescaped) => Split::Frame(Cut {
+                unescaped: Some(unescaped),
+                escaped: Some((content.clone(), self.by)),
+                frame: content,
+                ..Cut::plain(whole)
+            }),
+            None => Split::Bad(FrameFault::Malformed, whole),
+        }
     }
-}
 
-/// Resolves escape sequences; `None` if one is invalid.
-fn unescape(content: &[u8], escape: u8, meaning: impl Fn(u8) -> Option<u8>) -> Option<Bytes> {
-    let mut plain = Vec::with_capacity(content.len());
-    let mut bytes = content.iter();
-    while let Some(byte) = bytes.next() {
-        plain.push(if *byte == escape { meaning(*bytes.next()?)? } else { *byte });
+    /// Resolves escape sequences; `None` if one is invalid.
+    fn resolve(&self, content: &[u8]) -> Option<Bytes> {
+        let meaning = |byte: u8| match &self.meaning {
+            Meaning::Xor(mask) => Some(byte ^ mask),
+            Meaning::Table(table) => table.iter().find(|(key, _)| *key == byte).map(|row| row.1),
+        };
+        let mut plain = Vec::with_capacity(content.len());
+        let mut bytes = content.iter();
+        while let Some(byte) = bytes.next() {
+            plain.push(if *byte == self.by { meaning(*bytes.next()?)? } else { *byte });
+        }
+        Some(plain.into())
     }
-    Some(plain.into())
 }

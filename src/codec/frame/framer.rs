@@ -1,8 +1,8 @@
 //! The framer: it applies one rule, buffers bytes, enforces the limit, verifies the checksum,
 //! resynchronises and counts.
 
-use super::{Cut, FrameFault, READ, Rule, Seen, Silence, Split};
-use crate::codec::checksum;
+use super::{Checks, Cut, FrameFault, OwnCheck, READ, Rule, Seen, Silence, Split};
+use crate::codec::checksum::{EscapedFrame, Verified};
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -19,7 +19,7 @@ const BURST: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Framer {
     rule: Rule,
-    checksum: Option<checksum::Summer>,
+    checks: Checks,
     buffer: BytesMut,
     /// Bytes at the buffer's front in which no frame ends.
     searched: usize,
@@ -65,6 +65,8 @@ impl Tail {
 pub struct FrameCounts {
     pub bytes: u64,
     pub frames: u64,
+    /// Good frames without a checksum where one may be left out.
+    pub unchecked: u64,
     /// Bytes that belonged to no good frame.
     pub skipped: u64,
     pub bad: BadFrames,
@@ -92,12 +94,12 @@ impl BadFrames {
 }
 
 impl Framer {
-    pub(super) fn new(rule: Rule, checksum: Option<checksum::Summer>) -> Framer {
+    pub(super) fn new(rule: Rule, checks: Checks) -> Framer {
         Framer {
             // A buffer that grows by doubling would end at twice this size.
             buffer: BytesMut::with_capacity(rule.longest() + READ),
             rule,
-            checksum,
+            checks,
             searched: 0,
             synchronised: false,
             tail: Tail::Open,
@@ -178,7 +180,7 @@ impl Framer {
     /// Whether a damaged byte is ignored. An RS-485 driver that is switched on or off produces such bytes
     /// around a frame; the checksum tells whether one is missing within it.
     fn is_stray(&self) -> bool {
-        self.checksum.is_some()
+        self.checks.cover_all()
             && (self.buffer.is_empty() || matches!(self.rule.silence, Silence::EndsFrame(_)))
     }
 
@@ -302,21 +304,30 @@ impl Framer {
             None => (cut.frame.clone(), cut.checked.clone()),
         };
         let is_damaged = self.is_damaged(frame.start.min(checked.start)..cut.whole);
-        let by_silence =
-            matches!(self.rule.silence, Silence::EndsFrame(_)) && self.checksum.is_some();
+        let checksum = self.checks.of(&bytes[frame.clone()]);
+        let by_silence = matches!(self.rule.silence, Silence::EndsFrame(_)) && checksum.is_some();
         // The framer waits for one more burst, not for a second one.
         let may_go_on = by_silence && self.tail == Tail::Silent;
         if self.tail == Tail::NoMoreBursts {
             self.tail = Tail::Silent;
         }
-        let covered = match &self.checksum {
+        let escaped = cut
+            .escaped
+            .clone()
+            .map(|(range, escape)| EscapedFrame { bytes: &self.buffer[range], escape });
+        let verified = match (checksum, cut.own_check) {
             _ if is_damaged && !by_silence => None,
-            Some(checksum) => checksum.verify(&bytes[checked.clone()]),
-            None => Some(checked.len()),
+            (_, OwnCheck::Wrong) => None,
+            (_, OwnCheck::Missing) => Some(Verified { covered: checked.len(), is_checked: false }),
+            (Some(checksum), _) => checksum.verify(&bytes[checked.clone()], escaped),
+            (None, _) => Some(Verified { covered: checked.len(), is_checked: true }),
         };
-        match covered {
+        match verified {
             // The decoder gets neither the checksum nor its separator and what follows it.
-            Some(covered) => frame.end = frame.end.min(checked.start + covered).max(frame.start),
+            Some(Verified { covered, is_checked }) => {
+                frame.end = frame.end.min(checked.start + covered).max(frame.start);
+                self.counts.unchecked += u64::from(!is_checked);
+            }
             None if may_go_on => {
                 self.tail = Tail::AwaitingChecksum;
                 return None;

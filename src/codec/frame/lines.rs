@@ -53,6 +53,6 @@ impl Splitter for Lines {
         let Some(from) = buffer[..text].iter().position(|byte| *byte != 0) else {
             return Split::Pass(whole);
         };
-        Split::Frame(Cut { whole, frame: from..text, checked: from..text, unescaped: None })
+        Split::Frame(Cut { frame: from..text, checked: from..text, ..Cut::plain(whole) })
     }
 }
