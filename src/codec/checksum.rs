@@ -382,6 +382,35 @@ mod tests {
     }
 
     #[test]
+    fn each_verifies_what_it_writes_and_finds_a_wrong_bit() {
+        let settings = ["{}", "{format: hex}", "{from: 1, separator: '*', endian: little}"];
+        for name in NAMES.iter().filter(|name| **name != "crc") {
+            for settings in settings {
+                let summer = summer(&format!("{{{name}: {settings}}}"));
+                let text: &[u8] = if settings.contains("separator") { b"$12,5*" } else { b"$12,5" };
+                let mut frame = text.to_vec();
+                frame.extend(summer.written(text));
+                let verified = |frame: &[u8]| summer.verify(frame, None).map(|it| it.covered);
+                assert_eq!(verified(&frame), Some(5), "{name} {settings}");
+                // Six bits of a sum do not notice the others.
+                let bits = if *name == "tic" { 0..6 } else { 0..8 };
+                for (at, bit) in
+                    (1..frame.len()).flat_map(|at| bits.clone().map(move |bit| (at, bit)))
+                {
+                    frame[at] ^= 1 << bit;
+                    // The other case of a digit is the same digit.
+                    let is_letter = frame[at].is_ascii_alphabetic() && bit == 5;
+                    assert!(
+                        is_letter || verified(&frame).is_none(),
+                        "{name} {settings} {at} {bit}"
+                    );
+                    frame[at] ^= 1 << bit;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn wrong_settings_are_refused() {
         for (wrong, why) in [
             ("crc", "width"),

@@ -277,6 +277,7 @@ mod tests {
             startup: &[],
             commands: &BTreeMap::new(),
             framing: None,
+            port_framing: None,
             decode: None,
             messages: None,
             checksum: None,

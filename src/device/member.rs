@@ -43,6 +43,7 @@ pub struct MemberSettings<'a> {
     pub commands: &'a BTreeMap<String, NamedCommand>,
     /// Framing of its replies, where it is not that of the port.
     pub framing: Option<&'a Framing>,
+    pub port_framing: Option<&'a Framing>,
     pub decode: Option<&'a Decode>,
     pub messages: Option<&'a [Mapping]>,
     pub checksum: Option<&'a Checksum>,
@@ -494,6 +495,7 @@ fn build_poll(
     let mut errors = Vec::new();
     let mut steps = Vec::new();
     let mut known = vec!["address".to_owned()];
+    let framing = settings.framing.or(settings.port_framing);
     let check = |step: &Step, known: &[String]| -> Result<(), BuildError> {
         let Some(send) = &step.send else { return Ok(()) };
         if send.has_checksum() && settings.checksum.is_none() {
@@ -508,7 +510,7 @@ fn build_poll(
         }
     };
     match (&poll.send, &poll.dialogue[..]) {
-        (Some(send), []) => match poll.reply.build(line) {
+        (Some(send), []) => match poll.reply.build(framing, line) {
             Ok(reply) => {
                 let step = Step::of(send, reply);
                 errors.extend(check(&step, &known).err());
@@ -522,7 +524,7 @@ fn build_poll(
         }
         (None, dialogue) => {
             for (n, step) in dialogue.iter().enumerate() {
-                match step.build(line) {
+                match step.build(framing, line) {
                     Ok(built) => {
                         errors
                             .extend(check(&built, &known).err().map(|e| e.item(n).at("dialogue")));

@@ -233,7 +233,7 @@ impl NamedCommand {
         }
         let reply = match &self.reply {
             None => None,
-            Some(reply) => reply.build(owner.line).map_err(|error| error.at("reply"))?,
+            Some(reply) => reply.build(None, owner.line).map_err(|error| error.at("reply"))?,
         };
         let number = self.number.as_ref().map(|number| number.build(is_hex)).transpose();
         Ok(Named {

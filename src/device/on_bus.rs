@@ -93,6 +93,7 @@ impl OnBus {
             startup: &self.startup,
             commands: &self.commands,
             framing: self.framing.as_ref(),
+            port_framing: defaults.port_framing,
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref().or(defaults.messages),
             checksum: self.checksum.as_ref().or(defaults.checksum),

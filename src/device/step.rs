@@ -101,7 +101,8 @@ pub enum ReplySettings {
 pub struct Described {
     /// Where the reply begins and ends, if not as the device's other frames: `lines`.
     pub framing: Option<Framing>,
-    /// The checksum at the end of a reply that has a `framing` of its own, or `none`. Default: `none`.
+    /// The checksum at the end of this reply, or `none`; in a command only beside `framing`. Default: the
+    /// device's, and `none` for a reply with a `framing` of its own.
     pub checksum: Option<OwnChecksum>,
     /// A text that ends the reply, in place of `framing`: a prompt such as `">"`.
     pub end: ByteString,
@@ -191,10 +192,14 @@ impl Step {
 }
 
 impl StepSettings {
-    pub(super) fn build(&self, line: Option<&Line>) -> Result<Step, BuildError> {
+    pub(super) fn build(
+        &self,
+        framing: Option<&Framing>,
+        line: Option<&Line>,
+    ) -> Result<Step, BuildError> {
         let reply = match &self.reply {
             None => None,
-            Some(reply) => reply.build(line).map_err(|error| error.at("reply"))?,
+            Some(reply) => reply.build(framing, line).map_err(|error| error.at("reply"))?,
         };
         if self.pause.is_none() && self.send.is_none() && self.line.is_none() && reply.is_none() {
             let error = BuildError::new("this step does nothing");
@@ -218,8 +223,13 @@ impl StepSettings {
 }
 
 impl ReplySettings {
-    /// The running reply, or `None` if none is awaited.
-    pub(super) fn build(&self, line: Option<&Line>) -> Result<Option<Reply>, BuildError> {
+    /// The running reply, or `None` if none is awaited. `device` is the framing that it has unless it says
+    /// otherwise, where that is known.
+    pub(super) fn build(
+        &self,
+        device: Option<&Framing>,
+        line: Option<&Line>,
+    ) -> Result<Option<Reply>, BuildError> {
         let described = match self {
             ReplySettings::None => return Ok(None),
             ReplySettings::Frame => return Ok(Some(Reply::default())),
@@ -236,6 +246,9 @@ impl ReplySettings {
             (None, None) => None,
             (Some(framing), checksum) => {
                 Some((framing, checksum.as_ref().and_then(|own| own.0.clone())))
+            }
+            (None, Some(OwnChecksum(own))) if device.is_some() => {
+                device.map(|device| (device.clone(), own.clone()))
             }
             (None, Some(_)) => {
                 let error = BuildError::new("a checksum of its own needs a framing of its own");

@@ -227,6 +227,7 @@ impl Port {
             startup: &self.startup,
             commands: &self.commands.named,
             framing: None,
+            port_framing: Some(&self.framing),
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref(),
             checksum: self.checksum.as_ref(),
