@@ -91,6 +91,14 @@ instructions: ## user instructions of a message, by callgrind; OTHER=another gat
 	$(CARGO) build --release --locked
 	target/tools/bin/python benches/bridge/instructions.py target/release/tty2mqtt $(OTHER)
 
+decoders: deps ## user instructions of a frame, by callgrind, beside libsml, gpsdecode and Python libraries
+	@scripts/deps valgrind libsml-dev gpsd-clients gcc
+	test -x target/decoders/bin/python || python3 -m venv target/decoders
+	target/decoders/bin/pip -q install dsmr-parser==1.11.2 pyMeterBus==0.8.5
+	$(CC) -O2 -o target/decoders/sml benches/decoders/sml.c -lsml
+	$(CARGO) build --release --locked --example frames
+	target/decoders/bin/python benches/decoders/bench.py target/release/examples/frames target/decoders/sml
+
 size: deps ## what the MQTT client adds to a program, with this compiler and as for a router
 	scripts/size
 	scripts/size router
@@ -98,4 +106,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench bus instructions size clean
+.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench bus instructions decoders size clean
