@@ -37,7 +37,7 @@ use crate::outbox::settings::OutboxBounds;
 use crate::port::settings::Port;
 use control_path::Control;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The configuration file of the gateway.
@@ -76,46 +76,33 @@ pub struct Config {
     /// The serial ports, each under a name of your choice.
     #[serde(deserialize_with = "one_by_one::map")]
     pub ports: BTreeMap<Name, Port>,
-    /// The file as it was written, to tell what a reload changes.
+    /// To tell what a reload changes.
     #[serde(skip)]
-    pub source: Source,
+    pub digests: Digests,
 }
 
-/// A configuration as it was written, secrets and all: it is not printed.
-#[derive(Clone, Default, PartialEq)]
-pub struct Source {
-    pub tree: yaml::Tree,
-    /// The settings in the device files that it names.
-    pub models: BTreeMap<String, yaml::Tree>,
-}
+/// What a configuration says, models included, as a digest of each key at the top and of each port: whether a
+/// reload changes them is all that is asked later.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Digests(BTreeMap<String, u64>);
 
-impl Source {
-    /// Whether everything below a path of keys is the same in both, models included.
-    fn is_same(&self, other: &Source, path: &[&str]) -> bool {
-        let below = |source: &Source| {
-            path.iter().try_fold(&source.tree, |tree, key| tree.get(key)).cloned()
-        };
-        let (mine, theirs) = (below(self), below(other));
-        let mut waiting: Vec<&yaml::Tree> = mine.iter().collect();
-        let mut seen = BTreeSet::new();
-        while let Some(tree) = waiting.pop() {
-            for name in model::named_in(tree) {
-                let model = self.models.get(name);
-                if model != other.models.get(name) {
-                    return false;
-                }
-                if seen.insert(name) {
-                    waiting.extend(model);
-                }
-            }
+impl Digests {
+    fn of(whole: &yaml::Tree) -> Digests {
+        let of = |keys: &[&str], value: &yaml::Tree| (keys.join("/"), value.digest());
+        let mut digests = BTreeMap::new();
+        for (key, value) in whole.keys().unwrap_or_default() {
+            let key = key.key_text();
+            let ports = value.keys().filter(|_| key == "ports").unwrap_or_default();
+            digests.extend(ports.iter().map(|(name, port)| of(&[&key, &name.key_text()], port)));
+            digests.extend([of(&[&key], value)]);
         }
-        mine == theirs
+        Digests(digests)
     }
-}
 
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Source")
+    /// Whether everything below a key at the top, or below `ports` and a name, is the same in both.
+    fn is_same(&self, other: &Digests, path: &[&str]) -> bool {
+        let path = path.join("/");
+        self.0.get(&path) == other.0.get(&path)
     }
 }
 
@@ -194,9 +181,9 @@ impl Config {
         self.status.on().map_or(Status::default().interval, |status| status.interval)
     }
 
-    /// Whether everything below a key, such as `ports` and a name, is the same in both.
+    /// Whether everything below a key at the top, or below `ports` and a name, is the same in both.
     pub fn is_same(&self, other: &Config, path: &[&str]) -> bool {
-        self.source.is_same(&other.source, path)
+        self.digests.is_same(&other.digests, path)
     }
 
     fn default_grace() -> Span {

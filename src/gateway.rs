@@ -129,9 +129,9 @@ pub async fn run(
     LocalSet::new().run_until(serve).await
 }
 
-/// The ports that run, and the configuration they were built from.
+/// The ports that run, and the rest of the configuration.
 struct Gateway {
-    /// What is in effect; nothing before the first configuration is.
+    /// What is in effect, without the ports; nothing before the first configuration is.
     config: Option<Config>,
     intake: inlet::Sender,
     numbers: Numbers,
@@ -344,7 +344,8 @@ impl Gateway {
             let _ = is_routed.await;
             left.into_iter().for_each(|(_, of_port)| of_port.refuse());
         }
-        self.config = Some(config);
+        // The ports are built. What they may have of registers is needed no more.
+        self.config = Some(Config { ports: Default::default(), ..config });
         Ok(changes)
     }
 }

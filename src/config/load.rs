@@ -4,11 +4,11 @@ use super::error::{ConfigError, Part, Problem, SHOWN};
 use super::excerpt::{Shown, is_hidden_key};
 use super::file::{self, FileError};
 use super::layer::{self, Layers};
-use super::model::{self, Misfit, Models};
+use super::model::{Misfit, Models};
 use super::overlay::{self, Files, Overlay};
 use super::tree::{Mistake, Path, Reading, What};
 use super::yaml::Tree;
-use super::{Config, Source, check, hint, old_names, warn};
+use super::{Config, Digests, check, hint, old_names, warn};
 use crate::base::path::BuildError;
 use std::io;
 
@@ -96,19 +96,17 @@ struct Texts<'a> {
 }
 
 fn build(
-    mut written: Tree,
+    mut tree: Tree,
     mut texts: Texts<'_>,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    let mut tree = written.clone();
     let mut models = Models::new(folder, &mut texts.layers);
     models.lay_below(&mut tree);
-    let Models { read, misfits, faults, .. } = models;
+    let Models { misfits, faults, .. } = models;
     let reading = Reading::default();
     let config = reading.read::<Config>(&tree);
     let renamed = reading.renamed.take();
     old_names::renew(&mut tree, &renamed);
-    old_names::renew(&mut written, &renamed);
     let (mistakes, more) = (reading.mistakes.take(), reading.more.get());
     let shown = texts.shown(&tree, &mistakes);
     let mut found = Found { tree: &tree, shown: &shown, problems: faults, more };
@@ -132,7 +130,7 @@ fn build(
             if warned.more > 0 {
                 warnings.push(format!("{} more of these", warned.more));
             }
-            config.source = Source { tree: written, models: model::trees(read, &texts.layers) };
+            config.digests = Digests::of(&tree);
             return Ok((config, warnings));
         }
     }

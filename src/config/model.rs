@@ -50,7 +50,7 @@ pub(super) struct Models<'a> {
     folders: Vec<std::path::PathBuf>,
     layers: &'a mut Layers,
     /// Each model that was looked for, with its place among the texts.
-    pub(super) read: BTreeMap<String, Option<usize>>,
+    read: BTreeMap<String, Option<usize>>,
     /// Nodes that were laid below settings.
     nodes: usize,
     pub(super) misfits: Vec<Misfit>,
@@ -216,28 +216,6 @@ fn settings_of(file: &Tree) -> Tree {
         keys.retain(|(key, _)| !Head::KEYS.contains(&&*key.key_text()));
     }
     settings
-}
-
-/// The settings of the models that were read, by name.
-pub(super) fn trees(
-    read: BTreeMap<String, Option<usize>>,
-    layers: &Layers,
-) -> BTreeMap<String, Tree> {
-    let of = |at: usize| layers.iter().nth(at).map(|layer| settings_of(&layer.tree));
-    read.into_iter().filter_map(|(name, at)| Some((name, of(at?)?))).collect()
-}
-
-/// The models that a part of a configuration may name.
-pub(super) fn named_in(tree: &Tree) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut waiting = vec![tree];
-    while let Some(tree) = waiting.pop() {
-        if let Some(Value::Scalar { text, .. }) = tree.get("model").map(|model| &model.value) {
-            names.push(&**text);
-        }
-        waiting.extend(tree.keys().unwrap_or_default().iter().map(|(_, value)| value));
-    }
-    names
 }
 
 /// Completes settings by those of a device file: maps are merged, a list or a scalar stands as it is.

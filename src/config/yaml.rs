@@ -9,6 +9,7 @@ pub use scalar::Scalar;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Keys and values of a text, those that aliases repeat included. A large configuration has some
 /// thousands.
@@ -204,6 +205,42 @@ impl Tree {
         }
     }
 
+    /// A number that trees have in common only if they are equal, and by a chance of 2⁻⁶⁴.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.put_into(&mut hasher);
+        hasher.finish()
+    }
+
+    fn put_into(&self, hasher: &mut DefaultHasher) {
+        std::mem::discriminant(&self.value).hash(hasher);
+        match (&self.value, self.scalar()) {
+            (Value::List(items), _) => {
+                items.len().hash(hasher);
+                items.iter().for_each(|item| item.put_into(hasher));
+            }
+            (Value::Map(keys), _) => {
+                keys.len().hash(hasher);
+                keys.iter().for_each(|(key, value)| {
+                    key.put_into(hasher);
+                    value.put_into(hasher);
+                });
+            }
+            (Value::Tagged(tag), _) => tag.hash(hasher),
+            (Value::Scalar { .. }, scalar) => {
+                scalar.as_ref().map(std::mem::discriminant).hash(hasher);
+                match scalar {
+                    Some(Scalar::Text(text)) => text.hash(hasher),
+                    Some(Scalar::Bool(yes)) => yes.hash(hasher),
+                    Some(Scalar::Unsigned(number)) => number.hash(hasher),
+                    Some(Scalar::Signed(number)) => number.hash(hasher),
+                    Some(Scalar::Float(number)) => number.to_bits().hash(hasher),
+                    Some(Scalar::Null) | None => {}
+                }
+            }
+        }
+    }
+
     /// How many nodes it has, keys included.
     pub fn nodes(&self) -> usize {
         1 + match &self.value {
@@ -256,8 +293,15 @@ impl Builder {
                 let Some((open, span, anchor, tag)) = self.open.pop() else { return Ok(()) };
                 let value = match (open, tag) {
                     (_, Some(tag)) => Value::Tagged(tag),
-                    (Open::List(items), None) => Value::List(items),
-                    (Open::Map(keys, _), None) => Value::Map(self.merged(keys)?),
+                    (Open::List(mut items), None) => {
+                        items.shrink_to_fit();
+                        Value::List(items)
+                    }
+                    (Open::Map(keys, _), None) => {
+                        let mut keys = self.merged(keys)?;
+                        keys.shrink_to_fit();
+                        Value::Map(keys)
+                    }
                 };
                 return self.put(value, span, anchor);
             }

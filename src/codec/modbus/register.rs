@@ -186,7 +186,7 @@ impl RegisterSettings {
             cell,
             order: self.byte_order.unwrap_or(order),
             power: power.map(|(power, _)| power),
-            writable,
+            writable: writable.map(Box::new),
         })
     }
 

@@ -24,7 +24,8 @@ pub struct Register {
     pub(super) cell: Cell,
     pub(super) order: ByteOrder,
     pub(super) power: Option<Power>,
-    pub(super) writable: Option<Writable>,
+    /// Most registers cannot be written.
+    pub(super) writable: Option<Box<Writable>>,
 }
 
 /// The register that holds a power of ten.
