@@ -4,7 +4,7 @@
 //! `SEED=n` plays one bus of the random ones again; `TRANSACTIONS=n` says how many each of them has.
 
 mod availability;
-mod bench;
+pub mod bench;
 mod commands;
 mod dead;
 mod faults;

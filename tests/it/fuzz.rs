@@ -8,6 +8,7 @@ mod modbus;
 mod mutants;
 #[path = "../../fuzz/one/packet.rs"]
 mod packet;
+mod polled;
 #[path = "../../fuzz/one/reading.rs"]
 mod reading;
 #[path = "../../fuzz/one/session.rs"]

@@ -14,13 +14,13 @@ const SPECIAL: &[u8] =
     b"\r\n$*/!~<>\xC0\xDB\xDC\xDD\x7E\x7D\x5E\x10\x02\x03\xFF\x42\x4D\x09\x00,;=\"{}[]()-+.e0: ?";
 
 /// How many mutants of each kind.
-fn amount() -> u64 {
+pub(super) fn amount() -> u64 {
     let text = std::env::var("MUTANTS");
     text.map_or(100_000, |amount| amount.parse().expect("MUTANTS is a number"))
 }
 
 /// Makes something else of a frame, or something of its own.
-fn mutate(frame: &[u8], out: &mut Vec<u8>, chance: &mut Chance) {
+pub(super) fn mutate(frame: &[u8], out: &mut Vec<u8>, chance: &mut Chance) {
     out.clear();
     if chance.one_in(8) {
         let length = chance.below(2 * LIMIT as u64);
