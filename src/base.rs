@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod calendar;
 pub mod clock;
 pub mod command_line;
+pub mod deque;
 pub mod durability;
 pub mod json;
 pub mod line;

@@ -1,5 +1,6 @@
 //! A bounded queue of messages, in memory: the [`Source`] of the client, the shell and tests.
 
+use crate::base::deque;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::Reason;
 use crate::mqtt::pause::QuotaPause;
@@ -65,7 +66,7 @@ impl Fifo {
         let cost = message.cost();
         while cost <= self.bounds.bytes && !self.has_room_for(cost) {
             let qos_0 = self.waiting.iter().position(|it| it.message.qos == Qos::AtMostOnce);
-            let oldest = || self.waiting.remove(qos_0.unwrap_or(0));
+            let oldest = || deque::take(&mut self.waiting, qos_0.unwrap_or(0));
             let Some(least) = self.quarantine.pop_front().or_else(oldest) else { break };
             self.gone(&least, Outcome::Dropped);
         }
@@ -147,7 +148,7 @@ impl Fifo {
 
     fn take(&mut self, id: InFlightId) -> Option<Queued> {
         let at = self.find(id)?;
-        self.in_flight.remove(at).map(|(_, queued)| queued)
+        deque::take(&mut self.in_flight, at).map(|(_, queued)| queued)
     }
 
     fn find_quarantined(&self, wanted: IsWanted<'_>) -> Option<usize> {
@@ -216,7 +217,9 @@ impl Source for Fifo {
     }
 
     fn quarantine_front(&mut self) {
-        self.quarantine.extend(self.waiting.pop_front());
+        if let Some(queued) = self.waiting.pop_front() {
+            self.quarantine.push_back(queued);
+        }
     }
 
     fn quarantined(&self, wanted: IsWanted<'_>) -> Option<&Message> {
@@ -225,7 +228,8 @@ impl Source for Fifo {
     }
 
     fn sent_quarantined(&mut self, wanted: IsWanted<'_>, qos: Qos) -> Option<InFlightId> {
-        let queued = self.find_quarantined(wanted).and_then(|at| self.quarantine.remove(at))?;
+        let at = self.find_quarantined(wanted)?;
+        let queued = deque::take(&mut self.quarantine, at)?;
         self.send(queued, qos)
     }
 
@@ -242,7 +246,7 @@ impl Source for Fifo {
         };
         let mut found = self.quarantine.iter().enumerate();
         let (at, reason) = found.find_map(|(at, it)| Some((at, refusal(it)?)))?;
-        let queued = self.quarantine.remove(at)?;
+        let queued = deque::take(&mut self.quarantine, at)?;
         Some(self.refuse(queued, reason))
     }
 

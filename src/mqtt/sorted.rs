@@ -1,6 +1,7 @@
 //! A map for what is under way: few entries, and keys that mostly come in rising order and go from
 //! the front.
 
+use crate::base::deque;
 use std::collections::VecDeque;
 
 /// Entries in the order of their keys. With keys as they are handed out here (identifiers, tickets),
@@ -28,13 +29,13 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
     pub(super) fn insert(&mut self, key: K, value: V) {
         match self.place(key) {
             Ok(at) => self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (key, value)),
+            Err(at) => deque::insert(&mut self.0, at, (key, value)),
         }
     }
 
     pub(super) fn remove(&mut self, key: K) -> Option<V> {
         let at = self.place(key).ok()?;
-        self.0.remove(at).map(|(_, value)| value)
+        deque::take(&mut self.0, at).map(|(_, value)| value)
     }
 
     pub(super) fn get(&self, key: K) -> Option<&V> {

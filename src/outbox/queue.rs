@@ -3,6 +3,7 @@
 use super::slots::{SMALL, Slots};
 use super::{MessageId, Queued, QueuedMessage};
 use crate::base::clock::Now;
+use crate::base::deque;
 use crate::mqtt::topic::{Qos, Topic};
 use crate::outbox::entry::Entry;
 use std::collections::{BTreeSet, VecDeque};
@@ -57,7 +58,7 @@ impl Index {
         if message.qos == Qos::AtMostOnce
             && let Ok(at) = self.qos_0.binary_search(&queued.id)
         {
-            self.qos_0.remove(at);
+            deque::take(&mut self.qos_0, at);
         }
     }
 

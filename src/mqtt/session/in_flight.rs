@@ -1,6 +1,7 @@
 //! Packets that were sent and that the broker has to answer.
 
 use super::ids::Ids;
+use crate::base::deque;
 use crate::mqtt::packet::PacketId;
 use crate::mqtt::source::InFlightId;
 use crate::mqtt::topic::Qos;
@@ -190,7 +191,7 @@ impl InFlight {
     fn land(&mut self, id: PacketId, fits: impl Fn(SentPacket) -> bool) -> Option<SentPacket> {
         // Brokers answer in order, so the first look nearly always finds it.
         let at = self.sent.iter().position(|flight| flight.id == id && fits(flight.what))?;
-        let flight = self.sent.remove(at)?;
+        let flight = deque::take(&mut self.sent, at)?;
         self.answered_to = self.answered_to.max(flight.end);
         self.ids.give_back(id);
         if at == 0 {

@@ -1,6 +1,7 @@
 //! The disk, which may be pulled out and come back.
 
 use super::{Failure, Store, at};
+use crate::base::deque;
 use crate::outbox::journal::{JournalSeq, files};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -142,7 +143,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.lock.is_there() => {}
             result => result.map_err(at(&segment.path))?,
         }
-        self.segments.remove(index);
+        deque::take(&mut self.segments, index);
         Ok(())
     }
 

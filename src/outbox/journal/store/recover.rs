@@ -1,6 +1,7 @@
 //! What an earlier run has left.
 
 use super::{Failure, Store, at};
+use crate::base::deque;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::{Bits, NUMBERS, Segment};
 use crate::outbox::journal::{JournalSeq, files};
@@ -43,7 +44,7 @@ impl Store {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     tracing::warn!("{}: {error}; left alone", path.display());
-                    self.segments.remove(index);
+                    deque::take(&mut self.segments, index);
                     verdicts.remove(index);
                     continue;
                 }
