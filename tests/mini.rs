@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 #![cfg(not(feature = "tls"))]
 
-use tty2mqtt::mqtt::auth::{Authenticate, Login, Scram};
+use std::path::Path;
 use tty2mqtt::mqtt::transport::{Connector, Settings};
+use tty2mqtt::testing::config::load;
 
 #[test]
 fn no_tls_is_said_from_the_start() {
@@ -16,8 +17,18 @@ fn no_tls_is_said_from_the_start() {
     for url in ["mqtt://localhost", "ws://localhost", "unix:///run/mosquitto.sock"] {
         assert!(Connector::new(Settings::new(url.parse().unwrap())).is_ok(), "{url}");
     }
-    let mut scram = Scram::default();
-    assert!(scram.start(&Login::default()).unwrap_err().to_string().contains("tty2mqtt-mini"));
+}
+
+#[test]
+fn no_scram_is_said_at_its_place() {
+    let text = "gateway: gw\n\
+                broker: {url: mqtt://localhost, user: u, password: p, auth: scram-sha-256}\n\
+                ports: {a: {path: /dev/ttyS0, line: 9600 8N1}}\n";
+    let error = load::parse("c.yaml", text, Path::new(".")).unwrap_err();
+    let [problem] = &error.problems[..] else { panic!("{error}") };
+    assert_eq!((&*problem.path, &*problem.what), ("broker.auth", "this build has no SCRAM"));
+    let remedy = problem.remedy.as_deref();
+    assert_eq!(remedy, Some("install the package tty2mqtt, not tty2mqtt-mini"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub fn requests() -> [(Request, Vec<u8>); 7] {
 }
 
 /// The answer to a request of the list.
+#[allow(dead_code, reason = "the tests make mutants of it")]
 pub fn answer(mode: Mode, choice: usize) -> Vec<u8> {
     let (request, data) = &requests()[choice];
     frame(mode, UNIT, TRANSACTION, &[&[request.function()], data.as_slice()].concat())

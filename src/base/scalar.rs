@@ -29,9 +29,12 @@ macro_rules! deserialize_from_str {
 }
 pub(crate) use deserialize_from_str;
 
-/// The schema of a word that parses itself.
+/// The schema of a word that parses itself; with a generator, of what may be a list or a map, too.
 macro_rules! word_schema {
     ($name:ident: $schema:tt) => {
+        $crate::base::scalar::word_schema!($name, _generator: $schema);
+    };
+    ($name:ident, $generator:ident: $schema:tt) => {
         #[cfg(test)]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -40,13 +43,42 @@ macro_rules! word_schema {
             fn inline_schema() -> bool {
                 true
             }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            fn json_schema($generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!($schema)
             }
         }
     };
 }
 pub(crate) use word_schema;
+
+/// Reads what is a word or a map of settings.
+macro_rules! deserialize_word_or_map {
+    ($name:ident: $expected:literal, $of_word:expr, $of_map:expr) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                struct WordOrMap;
+                impl<'de> serde::de::Visitor<'de> for WordOrMap {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<$name, E> {
+                        $of_word(word)
+                    }
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        map: A,
+                    ) -> Result<$name, A::Error> {
+                        let map = serde::de::value::MapAccessDeserializer::new(map);
+                        serde::Deserialize::deserialize(map).map($of_map)
+                    }
+                }
+                from.deserialize_any(WordOrMap)
+            }
+        }
+    };
+}
+pub(crate) use deserialize_word_or_map;
 
 deserialize_from_str!(Span: "time span", Size: "size", Name: "name", ByteString: "bytes");
 

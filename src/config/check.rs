@@ -220,6 +220,12 @@ impl Found<'_> {
             (!has_user && password.is_some(), "password", NO_USER, "add `user`"),
             (!has_user && file.is_some(), "password_file", NO_USER, "add `user`"),
             (is_scram && !has_user, "auth", "SCRAM proves the password of a user", "add `user`"),
+            (
+                is_scram && !cfg!(feature = "tls"),
+                "auth",
+                "this build has no SCRAM",
+                "install the package tty2mqtt, not tty2mqtt-mini",
+            ),
             (is_scram && is_old, "version", "SCRAM needs MQTT 5", "leave out `version`"),
             (
                 client_id == Some(""),

@@ -4,7 +4,7 @@ use super::member::Member;
 use super::named::{Named, NamedCommand, Owner};
 use crate::base::one_by_one;
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, Span, parse_hex};
+use crate::base::scalar::{ByteString, Span, parse_hex, word_schema};
 pub use crate::codec::encode::LONGEST;
 use crate::codec::encode::Send;
 use crate::device::mapping::{Names, Slot, Template};
@@ -448,25 +448,10 @@ impl<'de> Deserialize<'de> for CommandSettings {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for CommandSettings {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "CommandSettings".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let (rule, named) =
-            (generator.subschema_for::<CommandRule>(), generator.subschema_for::<NamedCommand>());
-        schemars::json_schema!({
-            "anyOf": [
-                {"type": "array", "items": rule},
-                {"type": "object", "additionalProperties": named},
-            ]
-        })
-    }
-}
+word_schema!(CommandSettings, generator: {"anyOf": [
+    {"type": "array", "items": generator.subschema_for::<CommandRule>()},
+    {"type": "object", "additionalProperties": generator.subschema_for::<NamedCommand>()},
+]});
 
 /// A message from the broker that is written to the port.
 #[derive(Clone, Debug, Deserialize)]

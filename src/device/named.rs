@@ -5,7 +5,7 @@ use super::mapping::Names;
 use super::step::{Reply, ReplySettings};
 use crate::base::line::Line;
 use crate::base::path::BuildError;
-use crate::base::scalar::{Span, Token};
+use crate::base::scalar::{Span, Token, deserialize_word_or_map, word_schema};
 use crate::codec::bounds::Bounds;
 use crate::codec::checksum::Summer;
 use crate::codec::decimal::Decimal;
@@ -14,10 +14,8 @@ use crate::codec::endian::Endian;
 use crate::codec::field::Type;
 use crate::mqtt::topic::Qos;
 use bytes::Bytes;
-use serde::de::value::MapAccessDeserializer;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A command. Its message comes on `{gateway}/{device}/{command}/set`. Its result is published to
 /// `{gateway}/{device}/{command}/result`, or to the response topic of the message (MQTT 5.0): `sent`;
@@ -85,42 +83,16 @@ pub enum Choice {
     ByPayload(BTreeMap<Token, Send>),
 }
 
-impl<'de> Deserialize<'de> for Choice {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Choice, D::Error> {
-        struct TextOrMap;
-        impl<'de> de::Visitor<'de> for TextOrMap {
-            type Value = Choice;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, or a map with one for each payload")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Choice, E> {
-                text.parse().map(Choice::One).map_err(E::custom)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Choice, A::Error> {
-                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Choice::ByPayload)
-            }
-        }
-        from.deserialize_any(TextOrMap)
-    }
-}
+deserialize_word_or_map!(
+    Choice: "a text, or a map with one for each payload",
+    |text: &str| text.parse().map(Choice::One).map_err(E::custom),
+    Choice::ByPayload
+);
 
-#[cfg(test)]
-impl schemars::JsonSchema for Choice {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Choice".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "anyOf": [
-                {"type": "string"},
-                {"type": "object", "additionalProperties": {"type": "string"}},
-            ]
-        })
-    }
-}
+word_schema!(Choice: {"anyOf": [
+    {"type": "string"},
+    {"type": "object", "additionalProperties": {"type": "string"}},
+]});
 
 /// The numbers that a command takes.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,15 +2,13 @@
 
 use crate::base::line::Line;
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, Span, Token};
+use crate::base::scalar::{ByteString, Span, Token, deserialize_word_or_map, word_schema};
 use crate::codec::checksum::{Checksum, OwnChecksum};
 use crate::codec::encode::Send;
 use crate::codec::frame::{Framer, Framing};
 use regex_lite::Regex;
-use serde::de::value::MapAccessDeserializer;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 /// One step of a `dialogue` or of `startup`. Its parts come in this order, whatever their order in the
@@ -51,39 +49,15 @@ pub enum LineChange {
     ByReply(LineByReply),
 }
 
-impl<'de> Deserialize<'de> for LineChange {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<LineChange, D::Error> {
-        struct WordOrMap;
-        impl<'de> de::Visitor<'de> for WordOrMap {
-            type Value = LineChange;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a line setting such as 9600 7E1, or a map with `from` and `lookup`")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<LineChange, E> {
-                text.parse().map(LineChange::To).map_err(E::custom)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<LineChange, A::Error> {
-                let map = MapAccessDeserializer::new(map);
-                LineByReply::deserialize(map).map(LineChange::ByReply)
-            }
-        }
-        from.deserialize_any(WordOrMap)
-    }
-}
+deserialize_word_or_map!(
+    LineChange: "a line setting such as 9600 7E1, or a map with `from` and `lookup`",
+    |text: &str| text.parse().map(LineChange::To).map_err(E::custom),
+    LineChange::ByReply
+);
 
-#[cfg(test)]
-impl schemars::JsonSchema for LineChange {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "LineChange".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let map = generator.subschema_for::<LineByReply>();
-        schemars::json_schema!({"anyOf": [{"type": "string"}, map]})
-    }
-}
+word_schema!(LineChange, generator: {
+    "anyOf": [{"type": "string"}, generator.subschema_for::<LineByReply>()]
+});
 
 /// What is awaited: `frame`, one frame of the device's own framing and checksum; `none`; or a map.
 #[derive(Clone, Debug, Default)]
@@ -117,43 +91,19 @@ pub struct Described {
     pub pattern: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for ReplySettings {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ReplySettings, D::Error> {
-        struct WordOrMap;
-        impl<'de> de::Visitor<'de> for WordOrMap {
-            type Value = ReplySettings;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`frame`, `none`, or a map")
-            }
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<ReplySettings, E> {
-                match word {
-                    "frame" => Ok(ReplySettings::Frame),
-                    "none" => Ok(ReplySettings::None),
-                    _ => Err(E::unknown_variant(word, &["frame", "none"])),
-                }
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReplySettings, A::Error> {
-                let described = Described::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ReplySettings::Described(Box::new(described)))
-            }
-        }
-        from.deserialize_any(WordOrMap)
-    }
-}
+deserialize_word_or_map!(
+    ReplySettings: "`frame`, `none`, or a map",
+    |word: &str| match word {
+        "frame" => Ok(ReplySettings::Frame),
+        "none" => Ok(ReplySettings::None),
+        _ => Err(E::unknown_variant(word, &["frame", "none"])),
+    },
+    |described| ReplySettings::Described(Box::new(described))
+);
 
-#[cfg(test)]
-impl schemars::JsonSchema for ReplySettings {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ReplySettings".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let map = generator.subschema_for::<Described>();
-        schemars::json_schema!({"anyOf": [{"enum": ["frame", "none"]}, map]})
-    }
-}
+word_schema!(ReplySettings, generator: {
+    "anyOf": [{"enum": ["frame", "none"]}, generator.subschema_for::<Described>()]
+});
 
 /// A running step.
 #[derive(Clone, Debug)]

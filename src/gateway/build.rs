@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::gateway::machine;
 use crate::gateway::topics::{self, Topics};
 use crate::gateway::uplink::{self, Route, UplinkConfig, UplinkEnds};
-use crate::mqtt::auth::{Login, Scram};
+use crate::mqtt::auth::Login;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::{Properties, RetainHandling, Subscription, Version};
 use crate::mqtt::session::{self, Session};
@@ -68,8 +68,9 @@ pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Li
     let broker = &config.broker;
     let mut session = Session::new(session_options(config));
     session.subscribe(subscriptions.to_vec(), &Properties::NONE);
+    #[cfg(feature = "tls")]
     if broker.auth == Auth::ScramSha256 {
-        session.set_auth(Box::<Scram>::default());
+        session.set_auth(Box::<crate::mqtt::auth::Scram>::default());
     }
     let connector = Connector::new(broker.transport()).map_err(io::Error::other)?;
     let options = link::Options {

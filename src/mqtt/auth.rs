@@ -1,12 +1,8 @@
 //! The authentication exchange of MQTT 5.0 (4.12).
 
-#[cfg(not(feature = "tls"))]
-mod no_tls;
 #[cfg(feature = "tls")]
 mod scram;
 
-#[cfg(not(feature = "tls"))]
-pub use no_tls::Scram;
 #[cfg(feature = "tls")]
 pub use scram::Scram;
 

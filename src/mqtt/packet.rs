@@ -21,6 +21,7 @@ pub use ack::Ack;
 pub use connack::ConnAck;
 pub use connect::Connect;
 pub use disconnect::{Auth, Disconnect};
+#[cfg(feature = "shell")]
 pub(crate) use property::Place;
 pub use property::{Pair, Properties, Property, Varint};
 pub use publish::{Oversize, Publish, WildcardTopic};

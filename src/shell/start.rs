@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::{self, Failure};
 use super::options::connection::{Connection, Password};
 use crate::base::secret::Secret;
-use crate::mqtt::auth::{AuthError, Authenticate, Login, Scram};
+use crate::mqtt::auth::{AuthError, Authenticate, Login};
 use crate::mqtt::files::{LARGEST_PEM, at_most};
 use crate::mqtt::packet::Version;
 use crate::mqtt::session::Session;
@@ -33,11 +33,16 @@ pub(super) fn session(connection: &Connection) -> Result<Session, Failure> {
     }
     let mut session = Session::new(options);
     let connect = &connection.properties.connect;
-    if connection.properties.proves_by_scram() {
-        session.set_auth(Box::<Scram>::default());
-    } else if let Some(method) = connect.auth_method().cloned() {
-        let data = connect.auth_data().cloned().unwrap_or_default();
-        session.set_auth(Box::new(OneStep { method, data }));
+    match connect.auth_method().cloned() {
+        #[cfg(feature = "tls")]
+        Some(_) if connection.properties.proves_by_scram() => {
+            session.set_auth(Box::<crate::mqtt::auth::Scram>::default());
+        }
+        Some(method) => {
+            let data = connect.auth_data().cloned().unwrap_or_default();
+            session.set_auth(Box::new(OneStep { method, data }));
+        }
+        None => {}
     }
     Ok(session)
 }

@@ -389,6 +389,9 @@ impl Connection {
                 other => session.properties.0.push(other.clone()),
             }
         }
+        if self.properties.proves_by_scram() && !cfg!(feature = "tls") {
+            return wrong("this build has no SCRAM");
+        }
         if self.properties.proves_by_scram() && (session.user.is_none() || self.password.is_none())
         {
             return wrong("SCRAM-SHA-256 needs a user name (-u) and a password (--password-file)");

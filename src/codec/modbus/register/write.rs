@@ -3,7 +3,7 @@
 use super::RegisterSettings;
 use super::encode::Writable;
 use crate::base::path::BuildError;
-use crate::base::scalar::Token;
+use crate::base::scalar::{Token, word_schema};
 use crate::codec::bounds::Bounds;
 use crate::codec::decimal::Decimal;
 use crate::codec::field::{FieldSettings, Type};
@@ -66,19 +66,9 @@ impl<'de> Deserialize<'de> for Write {
     }
 }
 
-#[cfg(test)]
-impl schemars::JsonSchema for Write {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Write".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let settings = generator.subschema_for::<WriteSettings>();
-        schemars::json_schema!({"anyOf": [{"type": "boolean"}, settings]})
-    }
-}
+word_schema!(Write, generator: {
+    "anyOf": [{"type": "boolean"}, generator.subschema_for::<WriteSettings>()]
+});
 
 /// Most registers that one request writes (AP 6.12).
 const MOST_REGISTERS: usize = 123;
