@@ -62,51 +62,35 @@ pub fn mark(client_id: &str) -> String {
     format!("{:08x}", crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(client_id.as_bytes()))
 }
 
-/// What the link to the broker has done, besides what the outbox counts.
-#[derive(Clone, Debug)]
-pub struct BrokerStatus {
-    pub(super) connected: bool,
-    since: Now,
-    connects: u64,
-    /// Messages that were passed over because their topic had a wildcard.
-    pub(super) passed_over: u64,
-    last_error: Option<String>,
-}
-
-impl BrokerStatus {
+impl BrokerReport {
     /// No link yet.
-    pub fn away(now: Now) -> BrokerStatus {
-        BrokerStatus { connected: false, since: now, connects: 0, passed_over: 0, last_error: None }
+    pub fn away(now: Now) -> BrokerReport {
+        BrokerReport { since: Stamp(now.wall).to_string(), ..BrokerReport::default() }
     }
 
     pub fn connected(&mut self, now: Now) {
-        self.connected = true;
-        self.since = now;
+        (self.connected, self.since) = (true, Stamp(now.wall).to_string());
         self.connects += 1;
     }
 
     /// The link ended, or did not come about.
     pub fn lost(&mut self, why: String, now: Now) {
-        if self.connected {
-            self.since = now;
+        if std::mem::take(&mut self.connected) {
+            self.since = Stamp(now.wall).to_string();
         }
-        self.connected = false;
-        self.last_error = Some(why);
+        self.error = Some(why);
     }
 
     pub fn message(&self, topics: &Topics, outbox: &Outbox, ports: &[String]) -> Entry {
-        let text = json::text(&self.report(outbox, ports));
+        let text = json::text(&self.with_counts(outbox, ports));
         latest(topics.broker(), text, Qos::AtMostOnce)
     }
 
-    /// What the status message and the control socket say.
-    pub fn report(&self, outbox: &Outbox, ports: &[String]) -> BrokerReport {
+    /// The same with what the outbox counts, as the status message and the control socket say it.
+    pub fn with_counts(&self, outbox: &Outbox, ports: &[String]) -> BrokerReport {
         let counts = outbox.counts();
         let drops = outbox.drops().map(|(port, drops)| (sender(port, ports).to_owned(), drops));
         BrokerReport {
-            connected: self.connected,
-            since: Stamp(self.since.wall).to_string(),
-            connects: self.connects,
             outbox: Backlog { messages: outbox.messages(), bytes: outbox.bytes() },
             sent: counts.sent,
             acknowledged: counts.acknowledged,
@@ -114,16 +98,15 @@ impl BrokerStatus {
             dropped_of: drops.collect(),
             refused: counts.refused,
             replaced: counts.replaced,
-            passed_over: self.passed_over,
             journal: outbox.journal_status(),
-            error: self.last_error.clone(),
+            ..self.clone()
         }
     }
 }
 
 /// The status of the link and the outbox as it is published and answered; docs/CONTROL.md says what
 /// each field means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerReport {
     pub connected: bool,
     pub since: String,
@@ -136,12 +119,13 @@ pub struct BrokerReport {
     pub dropped_of: BTreeMap<String, Drops>,
     pub refused: u64,
     pub replaced: u64,
+    /// Messages that were passed over because their topic had a wildcard.
     pub passed_over: u64,
     pub journal: Option<JournalStatus>,
     pub error: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
     pub messages: usize,
     pub bytes: usize,

@@ -19,7 +19,7 @@ pub use update::{UplinkConfig, UplinkUpdate};
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
-use crate::gateway::status::{BrokerStatus, Program};
+use crate::gateway::status::{BrokerReport, Program};
 use crate::gateway::topics;
 use crate::mqtt::link::{self, Link};
 use crate::mqtt::packet::Reason;
@@ -68,7 +68,7 @@ pub async fn run(
         link,
         outbox,
         journal,
-        status: BrokerStatus::away(now),
+        status: BrokerReport::away(now),
         away: AwayLog::default(),
         namesakes: Namesakes::default(),
         next_link: None,
@@ -100,7 +100,7 @@ struct UplinkTask {
     outbox: Outbox,
     /// Keeps messages on the disk, which are to survive more than the broker's absence.
     journal: Option<Journal>,
-    status: BrokerStatus,
+    status: BrokerReport,
     away: AwayLog,
     namesakes: Namesakes,
     next_status: Instant,

@@ -1,6 +1,7 @@
 //! What the manual and editors know of checksums.
 
 use super::{Checksum, ChecksumSettings, OwnChecksum, kind};
+use crate::base::scalar::word_schema;
 
 const ABOUT: &str = "Checksum at the end of each frame, by its usual name: `crc16-modbus`, or with \
 settings `{xor8: {format: hex, separator: \"*\"}}`. CRC names are those of the CRC RevEng catalogue, \
@@ -30,15 +31,6 @@ impl schemars::JsonSchema for Checksum {
     }
 }
 
-impl schemars::JsonSchema for OwnChecksum {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "OwnChecksum".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let checksum = generator.subschema_for::<Checksum>();
-        schemars::json_schema!({"anyOf": [{"const": "none"}, checksum]})
-    }
-}
+word_schema!(OwnChecksum, generator: {
+    "anyOf": [{"const": "none"}, generator.subschema_for::<Checksum>()]
+});

@@ -2,12 +2,13 @@
 
 use super::{Cut, FrameFault, FrameSize, Rule, Seen, Split, Splitter, before_start, find};
 use crate::base::path::BuildError;
-use crate::base::scalar::{ByteString, deserialize_from_str, wrong};
+use crate::base::scalar::{
+    ByteString, deserialize_from_str, deserialize_word_or_map, word_schema, wrong,
+};
 use bytes::Bytes;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -91,39 +92,15 @@ impl FromStr for OneByte {
 
 deserialize_from_str!(OneByte: "byte");
 
-impl<'de> Deserialize<'de> for Escaping {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Escaping, D::Error> {
-        struct WordOrMap;
-        impl<'de> de::Visitor<'de> for WordOrMap {
-            type Value = Escaping;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`slip`, `hdlc`, `dle`, `none`, or a map")
-            }
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Escaping, E> {
-                Escape::deserialize(StrDeserializer::new(word)).map(Escaping::Usual)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Escaping, A::Error> {
-                EscapeTable::deserialize(MapAccessDeserializer::new(map)).map(Escaping::Table)
-            }
-        }
-        from.deserialize_any(WordOrMap)
-    }
-}
+deserialize_word_or_map!(
+    Escaping: "`slip`, `hdlc`, `dle`, `none`, or a map",
+    |word| Escape::deserialize(StrDeserializer::new(word)).map(Escaping::Usual),
+    Escaping::Table
+);
 
-#[cfg(test)]
-impl schemars::JsonSchema for Escaping {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Escaping".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let word = generator.subschema_for::<Escape>();
-        let table = generator.subschema_for::<EscapeTable>();
-        schemars::json_schema!({"anyOf": [word, table]})
-    }
-}
+word_schema!(Escaping, generator: {
+    "anyOf": [generator.subschema_for::<Escape>(), generator.subschema_for::<EscapeTable>()]
+});
 
 impl Delimited {
     pub(super) fn ending_with(end: &ByteString) -> Delimited {

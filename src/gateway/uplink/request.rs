@@ -36,7 +36,7 @@ impl UplinkTask {
         match request {
             UplinkRequest::Status(reply) => {
                 let report = UplinkReport {
-                    broker: self.status.report(&self.outbox, &self.config.ports),
+                    broker: self.status.with_counts(&self.outbox, &self.config.ports),
                     url: link.broker().map(BrokerUrl::to_string),
                     state: link.state().borrow().to_string(),
                     round_trip: link.session.round_trip().map(|took| took.as_secs_f64()),
