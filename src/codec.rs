@@ -4,14 +4,13 @@ pub mod bounds;
 pub mod checksum;
 pub mod decimal;
 pub mod decode;
-#[allow(dead_code, reason = "the decoders that use it follow")]
 pub mod dlms_unit;
 pub mod encode;
 pub mod endian;
 pub mod field;
 pub mod frame;
 pub mod modbus;
-#[allow(dead_code, reason = "the decoders that use it follow")]
 pub mod obis_code;
 pub mod time;
+pub mod unit;
 pub mod value;

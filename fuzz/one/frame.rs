@@ -11,7 +11,7 @@ pub const LIMIT: usize = 64;
 /// A rule, its checksum, a good frame on the wire, and what the decoder gets of it.
 pub type Rule = (&'static str, Option<&'static str>, &'static [u8], &'static [u8]);
 
-pub const RULES: [Rule; 21] = [
+pub const RULES: [Rule; 22] = [
     ("{lines: {limit: 64}}", None, b"21.5,40\n", b"21.5,40"),
     (r#"{lines: {terminator: "\r\n", limit: 64}}"#, None, b"21.5,40\r\n", b"21.5,40"),
     ("{lines: {limit: 64}}", Some("{xor8: {format: hex, separator: '*'}}"), b"ab*03\r\n", b"ab"),
@@ -49,6 +49,12 @@ pub const RULES: [Rule; 21] = [
         Some("{fletcher16: {from: 1}}"),
         b"U\x00\x10\x02abcd\x42\x9D",
         b"U\x00\x10\x02abcd",
+    ),
+    (
+        "{sml: {limit: 64}}",
+        None,
+        b"\x1B\x1B\x1B\x1B\x01\x01\x01\x01\x61\x62\x1B\x1B\x1B\x1B\x1B\x1B\x1B\x1B\x1B\x1B\x63\x00\x00\x00\x1B\x1B\x1B\x1B\x1A\x03\x2D\xD6",
+        b"ab\x1B\x1B\x1B\x1B\x1B\x1Bc",
     ),
     ("{p1: {limit: 64}}", None, b"/ISK5\\2M\r\n1.7.0(1)\r\n!144C\r\n", b"ISK5\\2M\r\n1.7.0(1)\r\n"),
     (

@@ -33,6 +33,27 @@ pub const DECODERS: &[(&str, &[u8])] = &[
         b"\x24\x01\x12\x65 2.5kg",
     ),
     ("json", br#"{"a": 1.50, "b": {"c": [true, null, "x"]}}"#),
+    ("obis", b"ISk5\r\n1-0:1.6.0(240107190000W)(02.485*kW)\r\n(1)\r\n9.4(088*C&082*C)0-0:96.13.0()\r\n!"),
+    (
+        "{obis: {fields: [{name: a, from: '0-gas:24.2.*', unit: L}, {name: b, from: '1.6.0(-2)'}, \
+         {name: c, from: 96.1.0, type: text}, {name: d, from: 1.8.0, unit: MWh}]}}",
+        b"0-1:24.1.0(003)\r\n0-1:96.1.0(3232)\r\n0-1:24.2.1(170102161005W)(00000.107*m3)\r\n1.8.0(12*kWh)",
+    ),
+    (
+        "sml",
+        b"\x76\x03\x01\x02\x62\x00\x62\x00\x72\x63\x07\x01\x77\x01\x0B\x0A\x01\x44\x5A\x47\x00\x01\x02\
+        \x03\x04\x01\x62\x07\x72\x77\x07\x01\x00\x01\x08\x00\xFF\x65\x00\x1C\x79\x04\x72\x62\x01\x63\
+        \x01\x00\x62\x1E\x52\xFF\x55\x00\x15\xBC\x06\x01\x77\x07\x01\x00\x10\x07\x00\xFF\x01\x01\x62\
+        \x1B\x52\xFE\x53\x8B\x28\x01\x01\x01\x63\x1E\xD9\x00",
+    ),
+    (
+        "{sml: {repair: dzg, fields: [{name: a, from: 1.8.0, unit: MWh}, {name: b, from: 16.7.0}, \
+         {name: c, from: '1.8.0(status)'}, {name: d, from: reduced}, {name: e, from: '1.8.0(time)'}]}}",
+        b"\x76\x03\x01\x02\x62\x00\x62\x00\x72\x63\x07\x01\x77\x01\x0B\x0A\x01\x44\x5A\x47\x00\x01\x02\
+        \x03\x04\x01\x62\x07\x72\x77\x07\x01\x00\x01\x08\x00\xFF\x65\x00\x1C\x79\x04\x72\x62\x01\x63\
+        \x01\x00\x62\x1E\x52\xFF\x55\x00\x15\xBC\x06\x01\x77\x07\x01\x00\x10\x07\x00\xFF\x01\x01\x62\
+        \x1B\x52\xFE\x53\x8B\x28\x01\x01\x01\x63\x1E\xD9\x00",
+    ),
     ("sexpr", b"(node pebble_1 ? (temperature 22.5 C))"),
     (
         "{binary: {fields: [{name: a, at: 1, type: i24}, {name: b, at: 0, type: f64, decimals: 3}, \

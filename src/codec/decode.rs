@@ -7,8 +7,10 @@ mod dlms;
 mod fields;
 mod json;
 mod mbus;
+mod obis;
 mod pairs;
 mod sexpr;
+mod sml;
 mod text;
 mod time_text;
 
@@ -42,6 +44,10 @@ pub enum Decode {
     Dlms(dlms::Dlms),
     /// Telegrams of meters on the M-Bus.
     Mbus(mbus::Mbus),
+    /// Meters' readouts: OBIS codes with values in brackets.
+    Obis(obis::Obis),
+    /// Messages of SML meters.
+    Sml(sml::Sml),
     /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
     Sexpr(sexpr::Sexpr),
 }
@@ -63,6 +69,8 @@ impl Decode {
             Decode::Binary(binary) => ("binary", binary.build()),
             Decode::Dlms(dlms) => ("dlms", dlms.build()),
             Decode::Mbus(mbus) => ("mbus", mbus.build()),
+            Decode::Obis(obis) => ("obis", obis.build()),
+            Decode::Sml(sml) => ("sml", sml.build()),
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
         decoder.map_err(|error| error.at(word))

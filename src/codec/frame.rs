@@ -10,6 +10,7 @@ mod length;
 mod lines;
 mod p1;
 mod raw;
+mod sml;
 mod ve_direct;
 
 pub use super::checksum::{Checksum, OwnChecksum};
@@ -45,6 +46,8 @@ pub enum Framing {
     Hdlc(hdlc::Hdlc),
     /// Telegrams of electricity meters, `/…!`.
     P1(p1::P1),
+    /// Files of SML meters.
+    Sml(sml::Sml),
     /// VE.Direct of Victron, text and HEX lines.
     #[serde(rename = "ve-direct")]
     VeDirect(ve_direct::VeDirect),
@@ -118,6 +121,7 @@ impl Framing {
             Framing::Gap(gap) => ("gap", Ok(gap.build(line))),
             Framing::Hdlc(hdlc) => ("hdlc", Ok(hdlc.build())),
             Framing::P1(p1) => ("p1", Ok(p1.build())),
+            Framing::Sml(sml) => ("sml", Ok(sml.build())),
             Framing::VeDirect(ve_direct) => ("ve-direct", Ok(ve_direct.build())),
             Framing::Raw(raw) => ("raw", Ok(raw.build())),
         };
@@ -129,6 +133,7 @@ impl Framing {
         match self {
             Framing::Hdlc(_) => Some("hdlc"),
             Framing::P1(_) => Some("p1"),
+            Framing::Sml(_) => Some("sml"),
             Framing::VeDirect(_) => Some("ve-direct"),
             _ => None,
         }

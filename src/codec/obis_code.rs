@@ -37,6 +37,25 @@ impl ObisCode {
     }
 }
 
+impl ObisCode {
+    /// B, the channel.
+    pub fn channel(self) -> Option<u8> {
+        self.b
+    }
+
+    /// What is measured, how, and by which tariff.
+    pub fn c_to_e(self) -> [u8; 3] {
+        let [c, d, e, _] = self.rest;
+        [c, d, e]
+    }
+
+    /// Whether P1 ports send this value as hexadecimal digits of a text: a number of a device (0-n:96.1,
+    /// 0-0:42.0) or a message (0-0:96.13).
+    pub fn is_octet_string(self) -> bool {
+        self.a == Some(0) && matches!(self.rest, [96, 1 | 13, ..] | [42, 0, ..])
+    }
+}
+
 /// A level of a topic: `1-0:1.8.0`, with F where it is not 255: `1-0:96.50.1*1`.
 impl fmt::Display for ObisCode {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,6 +121,8 @@ enum Group {
 
 /// The value groups A to F of a text; `None` if it is no code. C and D are always there.
 fn groups(text: &str) -> Option<[Option<Group>; 6]> {
+    // Heat meters say no more than that of their errors.
+    let text = if text == "F" { "F.F" } else { text };
     let mut groups = [None; 6];
     let (medium, mut rest) = text.split_once(':').map_or((None, text), |(m, rest)| (Some(m), rest));
     if let Some(medium) = medium {
@@ -183,6 +204,7 @@ mod tests {
             ("C.1.0", "96.1.0"),
             ("C.13.21", "96.13.21"),
             ("F.F", "97.97.0"),
+            ("F", "97.97.0"),
             ("L.1", "98.1.0"),
             ("P.01", "99.1.0"),
         ] {

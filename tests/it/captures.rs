@@ -7,9 +7,15 @@
 mod dlms;
 mod framing;
 mod mbus;
+mod readouts;
+mod sml;
 
 use crate::support::needs;
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tty2mqtt::testing::codec::frame::{Checksum, FrameCounts, Framing};
+use tty2mqtt::testing::config::tree;
 
 /// One row of INDEX.tsv with the bytes that it is about.
 #[derive(Debug)]
@@ -86,6 +92,25 @@ fn bursts(file: &str, text: &[u8]) -> Vec<Vec<u8>> {
     }
     bursts.retain(|burst| !burst.is_empty());
     bursts
+}
+
+/// The frames in some bytes that come at once, and what was counted.
+pub fn frames(framing: &str, checksum: Option<&str>, bytes: &[u8]) -> (Vec<Bytes>, FrameCounts) {
+    let framing: Framing = tree::parse(framing).unwrap();
+    let checksum: Option<Checksum> = checksum.map(|checksum| tree::parse(checksum).unwrap());
+    let line = "9600 8N1".parse().unwrap();
+    let mut framer = framing.build(checksum.as_ref(), Some(&line)).unwrap();
+    let mut now = Instant::now();
+    framer.open(now);
+    now += Duration::from_secs(1);
+    let mut frames = Vec::new();
+    for piece in bytes.chunks(1000) {
+        framer.push(piece, now);
+        frames.extend(std::iter::from_fn(|| framer.frame()));
+    }
+    framer.timeout(now + Duration::from_secs(1));
+    frames.extend(std::iter::from_fn(|| framer.frame()));
+    (frames, framer.counts().clone())
 }
 
 #[test]

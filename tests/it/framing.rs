@@ -12,7 +12,7 @@ const LIMIT: usize = 64;
 /// A rule, its checksum and the pieces of which its streams are made besides runs of text.
 type Rule = (&'static str, Option<&'static str>, &'static [&'static [u8]]);
 
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     ("{lines: {limit: 64}}", None, &[b"\n", b"\r\n", b"\r", b"\0"]),
     (r#"{lines: {terminator: "\r\n", limit: 64}}"#, None, &[b"\r\n", b"\r", b"\n"]),
     (r#"{delimited: {start: "<<", end: ">>", limit: 64}}"#, None, &[b"<<", b">>", b"<", b">"]),
@@ -87,6 +87,7 @@ const RULES: [Rule; 20] = [
             b"\xA0",
         ],
     ),
+    ("{sml: {limit: 64}}", None, &[b"\x1B", b"\x1B\x1B\x1B\x1B", b"\x01\x01\x01\x01", b"\x1A\x00"]),
 ];
 
 fn read<T: for<'de> Deserialize<'de>>(yaml: &str) -> T {

@@ -9,8 +9,8 @@ use crate::codec::frame::find;
 use crate::codec::value::RejectReason;
 use serde::Deserialize;
 
-/// Names with values: `temp=21.5 hum=40`. Also the lines of a DSMR P1 telegram, with
-/// `{between: "\r\n", equals: "(", close: ")", unit: "*"}`.
+/// Names with values: `temp=21.5 hum=40`. Also values in brackets, with
+/// `{between: "\r\n", equals: "(", close: ")", unit: "*"}`; meters that name them by OBIS codes want `obis`.
 ///
 /// A name with an empty value has no value. Items before the first pair of a frame are skipped, and so
 /// are items without letters and digits after it; both are counted as `passed_over`. Any other item

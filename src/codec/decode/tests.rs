@@ -303,6 +303,177 @@ fn aiko_node_lines() {
     );
 }
 
+const BELGIAN: &[u8] = b"FLU5\\253769484_A\r\n\r\n0-0:96.1.1(3153414731323334353637383930)\r\n\
+    0-0:1.0.0(240112231815W)\r\n1-0:1.6.0(240107190000W)(02.485*kW)\r\n0-0:98.1.0(2)(1-0:1.6.0)(1-0:1.6.0)\
+    (231101000000W)(231031120000W)(01.747*kW)(231201000000W)(632525252525W)(00.000*kW)\r\n\
+    0-0:96.13.0()\r\n1-0:99.97.0(0)(0-0:96.7.19)\r\n0-1:24.1.0(003)\r\n0-1:96.1.1()\r\n\
+    0-1:24.2.3(700101010000W)(00000000)\r\n0-2:24.1.0(3)\r\n0-2:96.1.1(37464C4F)\r\n\
+    0-2:24.2.3(240112231646W)(00338.711*m3)\r\n0-3:24.1.0(007)\r\n0-3:24.2.1(240112231646W)(8.5*m3)\r\n";
+
+#[test]
+fn readouts_without_fields_give_all_values() {
+    assert_eq!(
+        decoded("obis", BELGIAN),
+        [
+            "0-0:96.1.1=\"3153414731323334353637383930\"",
+            "0-0:1.0.0=\"240112231815W\"",
+            "1-0:1.6.0(1)=\"240107190000W\"",
+            "1-0:1.6.0=2.485 kW",
+            "0-0:98.1.0(1)=2",
+            "0-0:98.1.0(4)=\"231101000000W\"",
+            "0-0:98.1.0(5)=\"231031120000W\"",
+            "0-0:98.1.0(6)=1.747 kW",
+            "0-0:98.1.0(7)=\"231201000000W\"",
+            "0-0:98.1.0(8)=\"632525252525W\"",
+            "0-0:98.1.0=0.000 kW",
+            "1-0:99.97.0(1)=0",
+            "0-1:24.1.0=\"003\"",
+            "0-1:24.2.3(1)=\"700101010000W\"",
+            "0-1:24.2.3=\"00000000\"",
+            "0-2:24.1.0=3",
+            "0-2:96.1.1=\"37464C4F\"",
+            "0-2:24.2.3(1)=\"240112231646W\"",
+            "0-2:24.2.3=338.711 m3",
+            "0-3:24.1.0=\"007\"",
+            "0-3:24.2.1(1)=\"240112231646W\"",
+            "0-3:24.2.1=8.5 m3",
+            "-0-0:96.13.0",
+            "-1-0:99.97.0",
+            "-0-1:96.1.1",
+        ]
+    );
+    // No line ends, several values in one bracket, a set that says nothing, STX and a sign.
+    let heat =
+        b"\x026.8(0029.055*MWh)6.26*01(01563.92*m3)9.4(088*C&082*C)6.8.1()F(0)31.7.0( +000.8*A )!";
+    assert_eq!(
+        decoded("obis", heat),
+        [
+            "6.8=29.055 MWh",
+            "6.26*01=1563.92 m3",
+            "9.4(1)=88 C",
+            "9.4=82 C",
+            "F=0",
+            "31.7.0=0.8 A",
+            "-6.8.1",
+        ]
+    );
+}
+
+#[test]
+fn readouts_by_code_value_and_equipment() {
+    let fields = "{obis: {fields: [
+        {name: meter, from: '0-0:96.1.1', type: text}, {name: peak, from: 1.6.0, unit: W},
+        {name: peak_time, from: '1-0:1.6.0(1)'}, {name: last_month, from: '98.1.0(-4)', unit: kW},
+        {name: gas, from: '0-gas:24.2.*', unit: m³}, {name: water, from: '0-water:24.2.1', unit: m³},
+        {name: heat, from: '0-heat:24.2.1'}, {name: any, from: '0-*:24.2.3'},
+        {name: message, from: 96.13.0, type: text}, {name: ninth, from: '1.6.0(9)'}]}}";
+    assert_eq!(
+        decoded(fields, BELGIAN),
+        [
+            "meter=\"1SAG1234567890\"",
+            "peak=2485 W",
+            "peak_time=\"240107190000W\"",
+            "last_month=1.747 kW",
+            "any=\"00000000\"",
+            "gas=338.711 m³",
+            "water=8.5 m³",
+            "-ninth",
+            "-message",
+            "-heat",
+        ]
+    );
+    // The unit stands in the head, the value in the next line (DSMR 2.2).
+    let old = b"ISk5\\2MT382-1003\r\n\r\n0-1:24.1.0(3)\r\n0-1:96.1.0(000000000000)\r\n\
+        0-1:24.3.0(161107190000)(00)(60)(1)(0-1:24.2.1)(m3)\r\n(00001.001)\r\n1-0:1.8.1(1*kWh)\r\n";
+    let gas =
+        "{obis: {fields: [{name: gas, from: '0-gas:24.3.0', unit: m³}, {name: e, from: 1.8.1}]}}";
+    assert_eq!(decoded(gas, old), ["gas=1.001 m³", "e=1 kWh"]);
+    // A prefix is converted, unless the field has a scale; the first of two equal codes counts.
+    let wh =
+        b"1-0:1.8.0(006545766*Wh)1-0:1.8.0(7*Wh)1-0:1.7.0(286*W)1-0:2.7.0(--*W)1-0:3.7.0(x9*W)";
+    let units = "{obis: {fields: [{name: e, from: 1.8.0, unit: kWh}, {name: f, from: 1.8.0, unit: MWh, scale: 2},
+        {name: p, from: 1.7.0, unit: kW, decimals: 1}, {name: q, from: 2.7.0, unit: kW}]}}";
+    assert_eq!(decoded(units, wh), ["e=6545.766 kWh", "f=13091532 MWh", "p=0.3 kW", "-q"]);
+}
+
+#[test]
+fn what_is_damaged_in_a_readout_is_refused() {
+    let damaged = b"X\r\n1-0:1.8.0(1*kWh)\r\n1-0:1.8.1(00\r\n1-0:1.8.2 7\r\nabc(1)\r\n1-0:1.7.0(0x*W)\r\n!\r\n";
+    assert_eq!(
+        refused("obis", damaged),
+        [
+            "1-0:1.8.1(00: a closing bracket; 1-0:1.8.1(00",
+            "1-0:1.8.2 7: a value in brackets; 1-0:1.8.2 7",
+            "abc: an OBIS code; abc",
+            "1-0:1.7.0: a number; 0x",
+        ]
+    );
+    assert_eq!(refused("obis", b"temp=21"), ["obis: OBIS codes and values in brackets; temp=21"]);
+    assert_eq!(
+        refused("obis", b"(1)"),
+        ["obis: a code before it; (1)", "obis: OBIS codes and values in brackets; (1)"]
+    );
+    let unit = "{obis: {fields: [{name: a, from: 1.8.0, unit: W}]}}";
+    assert_eq!(refused(unit, b"1.8.0(1\xFF2*kW)"), ["a: text in UTF-8; 1\\xff2"]);
+    assert_eq!(refused(unit, b"1.8.0(1*\xFF)"), ["a: a unit in UTF-8; 1*\\xff"]);
+}
+
+/// A list of values and the message that closes the file.
+const SML: &[u8] =
+    b"\x76\x03\x01\x02\x62\x00\x62\x00\x72\x63\x07\x01\x77\x01\x0B\x0A\x01\x44\x5A\x47\x00\x01\x02\
+    \x03\x04\x07\x01\x00\x62\x0A\xFF\xFF\x72\x62\x01\x64\x8F\xCC\xB4\x76\x77\x07\x01\x00\x60\x32\
+    \x01\x01\x01\x01\x01\x01\x04\x44\x5A\x47\x01\x77\x07\x01\x00\x60\x01\x00\xFF\x01\x01\x01\x01\
+    \x0B\x0A\x01\x44\x5A\x47\x00\x01\x02\x03\x04\x01\x77\x07\x01\x00\x01\x08\x00\xFF\x65\x00\x1C\
+    \x79\x04\x72\x62\x01\x63\x01\x00\x62\x1E\x52\xFF\x55\x00\x15\xBC\x06\x01\x77\x07\x01\x00\x10\
+    \x07\x00\xFF\x01\x01\x62\x1B\x52\xFE\x53\x8B\x28\x01\x77\x07\x01\x00\x60\x32\x02\x06\x01\x72\
+    \x62\x01\x62\x05\x01\x01\x01\x01\x77\x07\x01\x00\x60\x07\x00\xFF\x01\x01\x62\xFF\x52\x00\x42\
+    \x01\x01\x01\x01\x63\x17\x4A\x00\x76\x03\x01\x02\x62\x00\x62\x00\x72\x63\x02\x01\x71\x01\x63\
+    \x79\x20\x00";
+
+#[test]
+fn sml_lists_with_scaler_unit_and_sign_of_each_value() {
+    let all = [
+        "server_id=\"0a01445a470001020304\"",
+        "sec_index=9424052 s",
+        "1-0:96.50.1*1=\"DZG\"",
+        "1-0:96.1.0=\"0a01445a470001020304\"",
+        "1-0:1.8.0=142439.0 Wh",
+        "1-0:1.8.0(status)=1865988",
+        "1-0:16.7.0=-299.12 W",
+        "1-0:96.7.0=true",
+        "-1-0:96.50.2*6",
+    ];
+    assert_eq!(decoded("sml", SML), all);
+    let some = "fields: [{name: energy, from: 1.8.0, unit: kWh}, {name: power, from: '1-0:16.7.0', scale: 0.001, unit: kW},
+        {name: status, from: '1.8.0(status)'}, {name: time, from: '1.8.0(time)'}, {name: id, from: server_id},
+        {name: maker, from: 96.50.1*1, lookup: {DZG: dzg}}, {name: at, from: sec_index},
+        {name: pin, from: reduced, lookup: {true: missing}}, {name: export, from: 2.8.0}]";
+    assert_eq!(
+        decoded(&format!("{{sml: {{repair: dzg, {some}}}}}"), SML),
+        [
+            "id=\"0a01445a470001020304\"",
+            "at=9424052 s",
+            "maker=\"dzg\"",
+            "energy=142.4390 kWh",
+            "status=1865988",
+            "time=256",
+            // The status says that power is delivered.
+            "power=-0.29912 kW",
+            "pin=false",
+            "-export",
+        ]
+    );
+}
+
+#[test]
+fn what_is_damaged_in_sml_is_refused() {
+    let mut other = SML.to_vec();
+    other[60] ^= 1;
+    assert!(refused("sml", &other)[0].starts_with("sml: the message's checksum; v"));
+    assert!(refused("sml", &SML[..SML.len() - 1])[0].starts_with("sml: an SML message; v"));
+    assert!(refused("sml", b"abc")[0].starts_with("sml: an SML message; abc"));
+}
+
 #[test]
 fn what_is_no_node_line_is_refused_and_the_rest_goes_on() {
     assert_eq!(decoded("sexpr", b"hello"), ["!node line malformed"]);
@@ -333,6 +504,13 @@ fn mistakes_are_found_at_load() {
         ("{binary: {fields: [{name: a, at: 0, type: u8, bits: 8}]}}", "bits"),
         ("{binary: {fields: [{name: a, at: 0, type: u8, length: 2}]}}", "leave it out"),
         ("{pairs: {equals: ''}}", "separate"),
+        ("{obis: {fields: [{name: a, from: 1-0}]}}", "obis.fields[0].from: \"1-0\" is not an OBIS"),
+        ("{obis: {fields: [power]}}", "obis.fields[0].name: \"power\" is not an OBIS code"),
+        ("{obis: {fields: [{name: a, from: '0-oil:24.2.1'}]}}", "is not an OBIS code"),
+        ("{obis: {fields: [{name: a, from: '1.6.0(0)'}]}}", "does not say which value"),
+        ("{sml: {fields: [power]}}", "sml.fields[0].name: \"power\" is not an OBIS code"),
+        ("{sml: {fields: [{name: a, from: '1.8.0(unit)'}]}}", "\"unit\" is nothing"),
+        ("{sml: {repair: dz}}", "sml.repair: \"dz\""),
         (
             "{pairs: {fields: [a, {name: b, bits: 1}]}}",
             "pairs.fields[1].bits: only numbers in bytes or hexadecimal",

@@ -334,6 +334,23 @@ impl Convert {
         }
     }
 
+    /// The same for a number in a text.
+    pub fn shifted(&self, bytes: &[u8], power: i8) -> Result<Option<Value<'_>>, RejectReason> {
+        let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?.trim();
+        if self.unavailable.by_text(text).is_some() {
+            return Ok(None);
+        }
+        let respelled = || Decimal::read(&self.respelled(text)?);
+        match (self.lookup.by_text(text), Decimal::read(text).or_else(respelled)) {
+            (Some(meaning), _) => Ok(Some(Value::Text(meaning.into()))),
+            (None, Some(number)) => {
+                self.calculate(number.shifted(power).ok_or(RejectReason::NotANumber)?).map(Some)
+            }
+            (None, None) if is_word(text) => Ok(None),
+            (None, None) => Err(RejectReason::NotANumber),
+        }
+    }
+
     /// Whether a device says with this bit pattern that it has no value: of a signed number,
     /// 0x8000 is -32768, and data sheets write either.
     pub fn is_unavailable_pattern(&self, bits: u64) -> bool {

@@ -38,12 +38,19 @@ const fn before_cases(file: &str) -> usize {
 
 // A test compares it with the folder.
 built_in! {
+    "dsmr-2"
+    "dsmr-5"
     "eastron-sdm120"
     "eastron-sdm630"
     "iec-62056-21-mode-c"
+    "iec-62056-21-mode-d"
     "m-bus-heat-meter"
+    "p1-belgium"
+    "p1-luxembourg"
+    "p1-sweden"
     "pzem-004t-v3"
     "relay-board-modbus"
+    "sml-meter"
     "voltronic-axpert"
     "xy-md02"
 }
