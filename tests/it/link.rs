@@ -38,6 +38,11 @@ async fn down(link: &mut Link) -> LinkError {
     }
 }
 
+/// Waits until the link has ended for good.
+async fn stopped(link: &mut Link) {
+    while !matches!(link.event().await, Event::Stopped) {}
+}
+
 fn wait(link: &Link) -> Duration {
     match &*link.state().borrow() {
         State::Backoff { until, .. } => until.duration_since(Instant::now().into_std()),
@@ -79,6 +84,45 @@ async fn being_thrown_out_right_after_connack_makes_no_storm() {
     }
     assert!(last.contains("another client") && last.contains("router"), "{last}");
     assert!(start.elapsed() > 7 * 60 * SECOND, "ten times in {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_leaves_when_everything_was_sent_over_as_many_links_as_that_takes() {
+    let (mut link, mut peers) = link(session(), 2);
+    link.outbox.push(message("a", Qos::AtLeastOnce));
+    link.leave_when_sent(Reason::SUCCESS, None);
+    let broker = async {
+        let mut first = peers.pop().unwrap();
+        first.answers(Reason::SUCCESS).await;
+        assert!(matches!(first.hears().await, Some(Packet::Publish(_))));
+        drop(first);
+        let mut second = peers.pop().unwrap();
+        second.answers(Reason::SUCCESS).await;
+        let Some(Packet::Publish(publish)) = second.hears().await else { panic!("no PUBLISH") };
+        second.says(Packet::PubAck(Ack::new(publish.id.unwrap(), Reason::SUCCESS))).await;
+        assert!(matches!(second.hears().await, Some(Packet::Disconnect(_))));
+    };
+    tokio::join!(stopped(&mut link), broker);
+    assert!(Source::is_empty(&link.outbox));
+    // Who asks again is told again.
+    assert!(matches!(link.event().await, Event::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_leaves_in_time_though_the_broker_acknowledges_nothing() {
+    let (mut link, mut peers) = link(session(), 1);
+    link.outbox.push(message("a", Qos::AtLeastOnce));
+    let start = Instant::now();
+    link.leave_when_sent(Reason::SUCCESS, Some((start + 5 * SECOND).into_std()));
+    let broker = async {
+        let mut peer = peers.pop().unwrap();
+        peer.answers(Reason::SUCCESS).await;
+        assert!(matches!(peer.hears().await, Some(Packet::Publish(_))));
+        assert!(matches!(peer.hears().await, Some(Packet::Disconnect(_))));
+    };
+    tokio::join!(stopped(&mut link), broker);
+    assert!((5 * SECOND..7 * SECOND).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(!Source::is_empty(&link.outbox));
 }
 
 #[tokio::test(start_paused = true)]
