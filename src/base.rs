@@ -15,3 +15,4 @@ pub mod path;
 pub mod plain;
 pub mod scalar;
 pub mod secret;
+pub mod sorted;

@@ -12,7 +12,6 @@ pub mod message;
 pub mod packet;
 pub(crate) mod pause;
 pub mod session;
-mod sorted;
 pub mod source;
 pub mod topic;
 pub mod transport;

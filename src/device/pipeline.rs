@@ -4,6 +4,7 @@ use crate::base::clock::Now;
 use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
+use crate::base::sorted::Sorted;
 use crate::codec::decode::{Decode, Decoded, Decoder};
 use crate::codec::frame::{FrameCounts, Framer, OwnChecksum};
 use crate::codec::value::{RejectReason, RejectedReading};
@@ -298,12 +299,12 @@ impl Kind {
 
 /// What was refused since somebody asked: the first of each reason, and how many.
 #[derive(Debug, Default)]
-struct Complaints(BTreeMap<RejectReason, Complaint>);
+struct Complaints(Sorted<RejectReason, Complaint>);
 
 impl Complaints {
     fn add(&mut self, refusal: &RejectedReading<'_>) {
         let first = || Complaint { refused: RejectedField::of(refusal), times: 0 };
-        self.0.entry(refusal.reason).or_insert_with(first).times += 1;
+        self.0.or_insert_with(refusal.reason, first).times += 1;
     }
 
     fn take(&mut self) -> Vec<Complaint> {

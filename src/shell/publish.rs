@@ -7,13 +7,13 @@ use super::link::ShellLink;
 use super::options::Publish;
 use super::options::connection::shared;
 use super::options::publish::{MAX_PAYLOAD, PayloadSource};
+use crate::base::sorted::Sorted;
 use crate::mqtt::files::at_most;
 use crate::mqtt::link::Event;
 use crate::mqtt::message::Message;
 use crate::mqtt::packet::{ConnAck, Properties};
 use crate::mqtt::source::{MessageId, Outcome};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -48,7 +48,7 @@ pub(super) async fn publish(
         options,
         properties: shared(&options.connection.properties.publish),
         link,
-        pending: BTreeMap::new(),
+        pending: Sorted::default(),
         refused: None,
     };
     match payload {
@@ -88,7 +88,7 @@ struct Publisher<'a> {
     properties: Option<Arc<Properties>>,
     link: &'a mut ShellLink,
     /// Messages that are not acknowledged yet, with their topics.
-    pending: BTreeMap<MessageId, String>,
+    pending: Sorted<MessageId, String>,
     /// Why the broker refused a message, of several the first one.
     refused: Option<Failure>,
 }
@@ -153,7 +153,7 @@ impl Publisher<'_> {
     fn take(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Outcome(ticket, outcome) => {
-                let topic = self.pending.remove(&ticket).unwrap_or_default();
+                let topic = self.pending.remove(ticket).unwrap_or_default();
                 let reason = match outcome {
                     Outcome::Delivered(_) | Outcome::Replaced => return Ok(()),
                     Outcome::Refused(reason) => reason,

@@ -1,11 +1,11 @@
 //! The task of a link that [`Client`](super::Client) handles send their calls to.
 
 use super::{EVENTS, Event, Granted, Order};
+use crate::base::sorted::Sorted;
 use crate::mqtt::fifo::Fifo;
 use crate::mqtt::link::{self, Link, State};
 use crate::mqtt::packet::Reason;
 use crate::mqtt::session::{self, Received, Request};
-use crate::mqtt::sorted::Sorted;
 use crate::mqtt::source::{MessageId, Outcome, Source};
 use crate::mqtt::topic::TopicFilter;
 use std::collections::VecDeque;

@@ -1,8 +1,8 @@
 //! Messages from the broker: who has them, and what it was told (4.3, 4.6).
 
 use super::{SessionError, protocol};
+use crate::base::sorted::Sorted;
 use crate::mqtt::packet::{Ack, Packet, PacketId, Properties, Property, Publish, Reason};
-use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, Topic};
 use std::collections::VecDeque;
 

@@ -3,9 +3,9 @@
 use super::event::Event;
 use super::options::Limits;
 use super::quarantine::Suspected;
+use crate::base::sorted::Sorted;
 use crate::mqtt::packet::{Packet, PacketId, Properties, Reason, Subscribe, Subscription};
 use crate::mqtt::packet::{Unsubscribe, Version};
-use crate::mqtt::sorted::Sorted;
 use crate::mqtt::topic::{Qos, TopicFilter};
 
 /// Stands for one call of subscribe or unsubscribe.

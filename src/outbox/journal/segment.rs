@@ -3,8 +3,8 @@
 use super::files;
 use super::record::{self, Record};
 use super::{JournalSeq, Lost, MeasuredAt};
+use crate::base::sorted::Sorted;
 use crate::outbox::entry::Entry;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct Segment {
     /// Those of them that wait in here alone.
     pub(super) journal_only: Bits,
     /// What belongs to each port.
-    pub(super) shares: BTreeMap<u16, Share>,
+    pub(super) shares: Sorted<u16, Share>,
     /// How far it was read for messages that wait in it alone.
     read: u64,
     /// The present numbers of the ports that the file names, in the file's order; empty if they
@@ -140,7 +140,7 @@ impl Segment {
     pub(super) fn add(&mut self, seq: JournalSeq, port: u16, journal_only: bool) {
         let at = seq.0 - self.first.0;
         self.live.set(at);
-        let share = self.shares.entry(port).or_default();
+        let share = self.shares.or_insert_with(port, Share::default);
         share.live += 1;
         if journal_only {
             self.journal_only.set(at);
@@ -155,7 +155,7 @@ impl Segment {
             return;
         }
         let was_journal_only = self.journal_only.clear(at);
-        if let Some(share) = self.shares.get_mut(&port) {
+        if let Some(share) = self.shares.get_mut(port) {
             share.live = share.live.saturating_sub(1);
             share.journal_only = share.journal_only.saturating_sub(u64::from(was_journal_only));
         }
@@ -164,7 +164,7 @@ impl Segment {
     /// A message that waited in here alone is in memory too.
     fn taken(&mut self, seq: JournalSeq, port: u16) -> bool {
         let is_journal_only = self.journal_only.clear(seq.0.saturating_sub(self.first.0));
-        if is_journal_only && let Some(share) = self.shares.get_mut(&port) {
+        if is_journal_only && let Some(share) = self.shares.get_mut(port) {
             share.journal_only = share.journal_only.saturating_sub(1);
         }
         is_journal_only
@@ -192,7 +192,7 @@ impl Segment {
 
     /// Bytes that a port's needed messages take up, estimated by their average.
     pub(super) fn bytes_of(&self, port: u16) -> u64 {
-        let live = self.shares.get(&port).map_or(0, |share| share.live);
+        let live = self.shares.get(port).map_or(0, |share| share.live);
         (self.bytes * live).checked_div(self.live.ones).unwrap_or(0)
     }
 
@@ -244,7 +244,7 @@ impl Segment {
     /// What waits in here alone and was not found is lost.
     pub(super) fn drop_unreadable(&mut self, lost: &mut Vec<Lost>) {
         for (port, share) in self.shares.iter_mut().filter(|(_, share)| share.journal_only > 0) {
-            lost.push(Lost { port: *port, up_to: None, journal_only: share.journal_only });
+            lost.push(Lost { port, up_to: None, journal_only: share.journal_only });
             share.live = share.live.saturating_sub(std::mem::take(&mut share.journal_only));
         }
         for (live, journal_only) in self.live.words.iter_mut().zip(&mut self.journal_only.words) {

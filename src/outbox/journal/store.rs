@@ -11,10 +11,11 @@ use super::record::{self, Record};
 use super::segment::Segment;
 use super::{JournalSeq, Lost, Settings, State, ToStore, files};
 use crate::base::clock::Now;
+use crate::base::sorted::Sorted;
 use crate::outbox::policy::Usage;
 use disk::Lock;
 use retained::Newest;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ pub(super) struct Store {
     /// Messages that had to go, which the outbox has yet to be told.
     pub(super) lost: Vec<Lost>,
     /// The same of messages that made way for newer ones of their topics: their number by port.
-    pub(super) replaced: BTreeMap<u16, u64>,
+    pub(super) replaced: Sorted<u16, u64>,
     /// The number that was given last.
     pub(super) last: JournalSeq,
     state: State,
@@ -72,7 +73,7 @@ impl Store {
             is_dirty: false,
             newest: Newest::default(),
             lost: Vec::new(),
-            replaced: BTreeMap::new(),
+            replaced: Sorted::default(),
             last: JournalSeq(0),
             state: State::default(),
             lock: Lock::take(folder)?,
@@ -90,9 +91,9 @@ impl Store {
 
     /// Of each port, how many messages wait in here alone.
     pub(super) fn journal_only(&self) -> Vec<(u16, u64)> {
-        let mut journal_only = BTreeMap::<u16, u64>::new();
-        for (port, share) in self.segments.iter().flat_map(|segment| &segment.shares) {
-            *journal_only.entry(*port).or_default() += share.journal_only;
+        let mut journal_only = Sorted::<u16, u64>::default();
+        for (port, share) in self.segments.iter().flat_map(|segment| segment.shares.iter()) {
+            *journal_only.or_insert_with(port, || 0) += share.journal_only;
         }
         journal_only.into_iter().collect()
     }

@@ -129,7 +129,7 @@ fn of_a_retained_topic_a_full_journal_keeps_the_newest() {
             let lost = append(&mut store, (start..start + 2000).map(retained));
             assert_eq!(lost, [], "{policy:?}");
             assert!(store.state().bytes <= 1 << 20);
-            replaced += std::mem::take(&mut store.replaced).remove(&1).unwrap_or_default();
+            replaced += std::mem::take(&mut store.replaced).remove(1).unwrap_or_default();
             // What an earlier run left makes way too.
             drop(store);
             store = Store::open(BootClock::read(), &settings, &ports()).unwrap();
@@ -152,7 +152,7 @@ fn what_is_not_retained_is_replaced_by_nothing() {
         |n: u64| entry_to(&format!("t/{}", n % 1000), n.is_multiple_of(2), entry(1, n, 500));
     let lost = append(&mut store, (1..=6000).map(mixed));
     let lost: u64 = lost.iter().map(|lost| lost.journal_only).sum();
-    let replaced = std::mem::take(&mut store.replaced).remove(&1).unwrap_or_default();
+    let replaced = std::mem::take(&mut store.replaced).remove(1).unwrap_or_default();
     let left = read_all(&mut store);
     assert_eq!(left.len() as u64 + lost + replaced, 6000);
     assert!(lost > 0 && replaced > 0, "{lost} {replaced}");

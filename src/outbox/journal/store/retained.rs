@@ -72,7 +72,7 @@ impl Store {
             self.newest = newest;
             let Some(gone) = gone? else { continue };
             for port in gone {
-                *self.replaced.entry(port).or_default() += 1;
+                *self.replaced.or_insert_with(port, || 0) += 1;
             }
             self.segments[index].compactable = 0;
             index += 1;

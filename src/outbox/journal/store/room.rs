@@ -2,13 +2,13 @@
 
 use super::disk::write_whole;
 use super::{Failure, Store, at};
+use crate::base::sorted::Sorted;
 use crate::outbox::entry::Entry;
 use crate::outbox::journal::record::{self, Record};
 use crate::outbox::journal::segment::Segment;
 use crate::outbox::journal::{JournalSeq, Lost, files};
 use crate::outbox::policy::{MakesWay, Policy, Usage};
 use crate::outbox::settings::Drop;
-use std::collections::BTreeMap;
 
 impl Store {
     /// Makes room for new messages of a port by the policy; `false` if they have to go themselves.
@@ -28,7 +28,7 @@ impl Store {
             && let MakesWay::Least(port) = self.makes_way(new)
         {
             let last = self.segments.len() - 1;
-            let has = |segment: &Segment| segment.shares.get(&port).is_some_and(|s| s.live > 0);
+            let has = |segment: &Segment| segment.shares.get(port).is_some_and(|s| s.live > 0);
             // The last segment is being written.
             let Some(at) = self.segments.range(..last).position(has) else { break };
             self.give_up(at, port)?;
@@ -38,10 +38,10 @@ impl Store {
 
     fn makes_way(&self, new: Usage) -> MakesWay {
         let policy = Policy { drop: self.settings.drop, senders: self.ports.len() + 1 };
-        let mut sizes = BTreeMap::<u16, u64>::new();
+        let mut sizes = Sorted::<u16, u64>::default();
         for segment in &self.segments {
-            for port in segment.shares.keys() {
-                *sizes.entry(*port).or_default() += segment.bytes_of(*port);
+            for (port, _) in segment.shares.iter() {
+                *sizes.or_insert_with(port, || 0) += segment.bytes_of(port);
             }
         }
         let usages = sizes.into_iter().map(|(port, bytes)| Usage { port, bytes });
@@ -86,9 +86,9 @@ impl Store {
     /// Gives up what a port has in a segment.
     fn give_up(&mut self, index: usize, port: u16) -> Result<(), Failure> {
         let Some(segment) = self.segments.get(index) else { return Ok(()) };
-        let is_alone = segment.shares.iter().all(|(p, share)| *p == port || share.live == 0);
+        let is_alone = segment.shares.iter().all(|(p, share)| p == port || share.live == 0);
         let up_to = Some(segment.last_live().unwrap_or(segment.first));
-        let journal_only = segment.shares.get(&port).map_or(0, |share| share.journal_only);
+        let journal_only = segment.shares.get(port).map_or(0, |share| share.journal_only);
         let goes = |segment: &Segment, _, entry: &Entry| segment.port(entry.port) == port;
         if is_alone {
             self.drop_segment(index)?;
@@ -96,7 +96,7 @@ impl Store {
             return Ok(());
         } else if let Some(segment) = self.segments.get_mut(index) {
             // What of it could not be read too.
-            segment.shares.remove(&port);
+            segment.shares.remove(port);
         }
         self.lost.push(Lost { port, up_to, journal_only });
         Ok(())
