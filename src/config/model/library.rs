@@ -42,6 +42,7 @@ built_in! {
     "dsmr-5"
     "eastron-sdm120"
     "eastron-sdm630"
+    "han-dlms"
     "iec-62056-21-mode-c"
     "iec-62056-21-mode-d"
     "m-bus-heat-meter"

@@ -1,7 +1,9 @@
 //! What meters in Norway and Sweden push on their HAN ports.
 
 use super::captures;
+use std::time::Instant;
 use tty2mqtt::testing::codec::decode::Decode;
+use tty2mqtt::testing::codec::frame::Framing;
 use tty2mqtt::testing::config::tree;
 
 /// The codes that a name of INDEX.tsv may have.
@@ -29,20 +31,15 @@ fn codes(name: &str) -> &[&str] {
     }
 }
 
-/// The information field of an HDLC frame: behind flag, format, two addresses, control and check sequence.
-fn information(frame: &[u8]) -> &[u8] {
-    let behind =
-        |from: usize| from + frame[from..].iter().position(|byte| byte & 1 == 1).unwrap() + 1;
-    let control = behind(behind(3));
-    &frame[control + 3..frame.len() - 3]
-}
-
 #[test]
 fn each_push_says_what_other_readers_found() {
     let decoder = tree::parse::<Decode>("dlms").unwrap().build().unwrap();
     for capture in captures("han").into_iter().flatten() {
-        let bytes = capture.bytes();
-        let decoded = decoder.decode(information(&bytes));
+        let mut framer = tree::parse::<Framing>("hdlc").unwrap().build(None, None).unwrap();
+        framer.start();
+        framer.push(&capture.bytes(), Instant::now());
+        let frame = framer.frame().unwrap();
+        let decoded = decoder.decode(&frame);
         assert!(decoded.rejected.is_empty(), "{}: {:?}", capture.file, decoded.rejected);
         let expected = capture.expected.split_once("decoded:").unwrap().1;
         let mut count = 0;
