@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod checksum;
 pub mod decimal;
 pub mod decode;
+pub mod decrypt;
 pub mod dlms_unit;
 pub mod encode;
 pub mod endian;

@@ -32,12 +32,15 @@ pub use switch::Switch;
 use crate::base::one_by_one;
 use crate::base::path::Path;
 use crate::base::scalar::{Name, Size, Span};
+use crate::base::secret::Secret;
+use crate::codec::decrypt::{Decrypt, KeyFile};
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::settings::Port;
 use control_path::Control;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// The configuration file of the gateway.
@@ -97,6 +100,15 @@ impl Digests {
             digests.extend([of(&[&key], value)]);
         }
         Digests(digests)
+    }
+
+    /// A key of a device stands in a file of its own, and is part of what the port says.
+    fn add_key(&mut self, port: &str, digits: &Secret) {
+        if let Some(digest) = self.0.get_mut(&["ports", port].join("/")) {
+            let mut hasher = DefaultHasher::new();
+            (*digest, digits.reveal()).hash(&mut hasher);
+            *digest = hasher.finish();
+        }
     }
 
     /// Whether everything below a key at the top, or below `ports` and a name, is the same in both.
@@ -174,6 +186,24 @@ impl Config {
             .iter_mut()
             .map(|(name, port)| (Path::from(["ports", name.as_str(), "path"]), port.path.as_mut()));
         files.into_iter().chain(ports).filter_map(|(path, file)| Some((path, file?))).collect()
+    }
+
+    /// The files with keys of devices, each with its place.
+    fn key_files(&mut self) -> Vec<(Path, &mut KeyFile)> {
+        let mut all = Vec::new();
+        for (name, port) in &mut self.ports {
+            let path = Path::from(["ports", name.as_str()]);
+            let devices = port.devices.iter_mut().map(|(name, device)| {
+                (path.key("devices").key(name.as_str()), device.decrypt.as_mut())
+            });
+            let own = std::iter::once((path.clone(), port.decrypt.as_mut()));
+            for (path, decrypt) in own.chain(devices) {
+                let files = decrypt.into_iter().flat_map(Decrypt::files);
+                let path = path.key("decrypt");
+                all.extend(files.map(|(key, file)| (path.key(key).key("file"), file)));
+            }
+        }
+        all
     }
 
     /// How often the gateway checks whether its status has changed.

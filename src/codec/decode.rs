@@ -213,6 +213,13 @@ impl<'a> Decoded<'a> {
         }
     }
 
+    /// Of a frame that the key of its device does not open.
+    pub fn encrypted(frame: &'a [u8], expected: &'static str) -> Decoded<'a> {
+        let mut out = Decoded::default();
+        out.reject("frame", RejectReason::Encrypted, expected, frame);
+        out
+    }
+
     pub(in crate::codec) fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
         self.reject(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }

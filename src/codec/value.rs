@@ -74,6 +74,8 @@ pub enum RejectReason {
     NotANumber,
     /// The frame does not follow its format at this place (JSON, node line, bit pattern).
     Malformed,
+    /// The frame is encrypted, and the key does not open it.
+    Encrypted,
 }
 
 impl RejectReason {
@@ -84,6 +86,7 @@ impl RejectReason {
             RejectReason::Missing => "a value",
             RejectReason::NotANumber => "a number",
             RejectReason::Malformed => "what the format says",
+            RejectReason::Encrypted => "what the key opens",
         }
     }
 
@@ -94,6 +97,7 @@ impl RejectReason {
             RejectReason::Missing => "missing",
             RejectReason::NotANumber => "not_a_number",
             RejectReason::Malformed => "malformed",
+            RejectReason::Encrypted => "encrypted",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::base::durability::Durability;
 use crate::base::scalar::Span;
 use crate::device;
 use crate::device::mapping::Mapping;
-use crate::device::settings::{Decode, PollSettings, RegisterSettings};
+use crate::device::settings::{Decode, Decrypt, PollSettings, RegisterSettings};
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
@@ -375,6 +375,13 @@ impl Found<'_> {
     }
 }
 
+/// The files with keys of devices that encrypt what they send.
+fn keys_of_meters(config: &Config) -> impl Iterator<Item = &std::path::Path> {
+    let of_bus = config.ports.values().flat_map(|port| port.devices.values());
+    let all = config.ports.values().filter_map(|port| port.decrypt.as_ref());
+    all.chain(of_bus.filter_map(|device| device.decrypt.as_ref())).flat_map(Decrypt::paths)
+}
+
 /// Warns of secrets that every user of the machine can read. `is_over` tells which keys of `broker`
 /// come from the broker file.
 pub(super) fn secrets(
@@ -400,6 +407,7 @@ pub(super) fn secrets(
     };
     let files = of_config.into_iter().chain(of_broker).chain(broker.password_file.as_deref());
     let files = files.chain(broker.tls.key_password_file.as_deref()).chain(key);
+    let files = files.chain(keys_of_meters(config));
     let open = files.filter(|file| {
         std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
     });

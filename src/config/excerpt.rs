@@ -173,6 +173,9 @@ impl Finder {
 
     fn entry(&mut self, key: &Tree, value: &Tree, show: Show) {
         let name = key.key_text();
+        if name == "decrypt" && show == Show::All {
+            return self.decrypt(key, value);
+        }
         let (hides_key, below) = match self.unknown.get(&key.id) {
             Some(allowed) => (is_hidden_key(&name, value, allowed), Show::Nothing),
             None if show == Show::Broker && is_secret(&name) => (false, Show::Nothing),
@@ -180,6 +183,19 @@ impl Finder {
         };
         self.push(key, hides_key);
         self.take(value, below);
+    }
+
+    /// A key of a device may stand in the place of the map with its file, or of all.
+    fn decrypt(&mut self, key: &Tree, value: &Tree) {
+        let shown = |value: &Tree| if value.keys().is_some() { Show::All } else { Show::Nothing };
+        self.push(key, false);
+        match value.keys() {
+            Some(keys) => keys.iter().for_each(|(key, value)| {
+                self.push(key, false);
+                self.take(value, shown(value));
+            }),
+            None => self.take(value, Show::Nothing),
+        }
     }
 
     fn take(&mut self, tree: &Tree, show: Show) {

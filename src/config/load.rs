@@ -6,10 +6,12 @@ use super::file::{self, FileError};
 use super::layer::{self, Layers};
 use super::model::{Misfit, Models};
 use super::overlay::{self, Files, Overlay};
-use super::tree::{Mistake, Path, Reading, What};
+use super::tree::{Mistake, Path, Reading, Step, What};
 use super::yaml::Tree;
 use super::{Config, Digests, check, hint, old_names, warn};
 use crate::base::path::BuildError;
+use crate::base::secret::Secret;
+use crate::mqtt::files;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings.
@@ -120,6 +122,15 @@ fn build(
             // A relative path starts at the configuration file's folder.
             *file = folder.join(&*file);
         }
+        let mut keys: Vec<(String, Secret)> = Vec::new();
+        for (path, key) in config.key_files() {
+            check::file_name(&path, &key.file, &mut found);
+            key.file = folder.join(&key.file);
+            key.digits = files::password(&key.file).map_err(|error| error.to_string());
+            if let (Some(Step::Key(port)), Ok(digits)) = (path.0.get(1), &key.digits) {
+                keys.push((port.clone(), digits.clone()));
+            }
+        }
         check::check(&config, &mut found);
         if found.problems.is_empty() {
             let mut warned = Found { tree: &tree, shown: &shown, problems: Vec::new(), more: 0 };
@@ -131,6 +142,7 @@ fn build(
                 warnings.push(format!("{} more of these", warned.more));
             }
             config.digests = Digests::of(&tree);
+            keys.iter().for_each(|(port, digits)| config.digests.add_key(port, digits));
             return Ok((config, warnings));
         }
     }
@@ -362,5 +374,52 @@ mod tests {
                 assert!(large <= 5 * small, "{name}: {n}: {small}, {large}");
             }
         }
+    }
+
+    /// Of a Kaifa meter in Tirol (fneur/smart-meter-tirol, doc/EXAMPLE.md).
+    #[cfg(feature = "aes")]
+    const ENCRYPTED: &str = "db084b464d10100000238201092100295b9aefc1546e644a2c9e32edd42cbd0f1b945b194d086885c4d8df86\
+        dd52cb5b448854a6d548d5d270739b2a169d05b013f9015070089d3c5fa45ca05e92309a645cc83d7da40fbc\
+        8f4cf9c225afa69a25ff0b2ac9c2744550aba53ce9143fd10b0ad85fd30bd6b6dffee65f8204dc9c5067ca73\
+        b62e299a39d50aa730b2b9ae3836bc2f3490fb41be5b6f930d84952976369dd7dabbb5a4354aeca1d2486cff\
+        2eb0c6206380ba501d122af75d716d3092c3960506a15e06fab0ee5b7dfa3c2cdf0cafd051b88e44b8b9fb88\
+        65f20cb89d1143cdc7efeb07fb4c4898e764e9e3a32ddc3d1fb46961ce962b2c78050c96598c7e4d26658043\
+        f9cbca78189bd01b139f8ae0f739";
+
+    #[test]
+    #[cfg(feature = "aes")]
+    fn a_key_comes_from_its_file_and_changes_its_port_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |key: &str| std::fs::write(folder.path().join("meter.key"), key).unwrap();
+        let text = "{gateway: gw, broker: {url: \"mqtt://x\"}, ports: {
+            meter: {path: /dev/a, line: 115200, decrypt: {key: {file: meter.key}},
+                framing: {length: {prefix: \"hex:DB 08\", offset: 11, size: 2, add: 13}},
+                decode: {dlms: {fields: [{name: energy, from: 1.8.0}]}}},
+            other: {path: /dev/b, line: 115200}}}";
+        let read = || parse("c.yaml", text, folder.path()).map(|(config, _)| config);
+        let runs = |config: &Config, what: &str| {
+            let case = format!("{{name: c, input: [{{hex: {ENCRYPTED}}}], {what}}}");
+            let case: crate::device::cases::Case = crate::config::tree::parse(&case).unwrap();
+            let (name, port) =
+                config.ports.iter().find(|(name, _)| name.as_str() == "meter").unwrap();
+            case.run(&port.device(&config.gateway, name)).unwrap();
+        };
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("ports.meter.decrypt.key.file: cannot read"), "{error}");
+        write("101112131415161718191A1B1C1D1E1F\n");
+        let right = read().unwrap();
+        runs(&right, "messages: [{topic: gw/meter/energy, payload: \"9108\"}]");
+        assert!(read().unwrap().is_same(&right, &["ports", "meter"]));
+        write("101112131415161718191A1B1C1D1E10\n");
+        let wrong = read().unwrap();
+        runs(&wrong, "messages: [], counts: {frames: 1, refused: 1}");
+        assert!(!wrong.is_same(&right, &["ports", "meter"]));
+        assert!(wrong.is_same(&right, &["ports", "other"]));
+        write("1011\n");
+        let error = read().unwrap_err().to_string();
+        assert!(
+            error.contains("what stands in it is no key") && !error.contains("1011"),
+            "{error}"
+        );
     }
 }

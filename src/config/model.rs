@@ -29,6 +29,7 @@ const OF_ONE_DEVICE: &[&str] = &[
     "byte_order",
     "join",
     "framing",
+    "decrypt",
     "decode",
     "frames",
     "registers",

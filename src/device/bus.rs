@@ -278,6 +278,7 @@ mod tests {
             commands: &BTreeMap::new(),
             framing: None,
             port_framing: None,
+            decrypt: None,
             decode: None,
             messages: None,
             checksum: None,

@@ -330,6 +330,7 @@ mod tests {
                 line: None,
                 framing: &Framing::default(),
                 checksum: None,
+                decrypt: None,
                 decode: None,
                 messages: None,
                 frames: &[],

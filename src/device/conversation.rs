@@ -418,7 +418,8 @@ impl Device {
             && let Some(poll) = place.poll.and_then(|n| member.polls.get(n))
             && let Question::Steps(_, kind) = &poll.what
         {
-            let decoded = kind.decoder.decode(&turn.reply);
+            let mut clear = Vec::new();
+            let decoded = kind.decode(&turn.reply, &mut clear);
             self.pipeline.publish(&turn.reply, decoded, &kind.mappers, now, out);
         }
         self.conclude(turn, Ending::Answered, now);

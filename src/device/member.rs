@@ -17,7 +17,7 @@ use crate::codec::modbus::{
 };
 use crate::device::mapping::{Mapper, Mapping, Names};
 use crate::device::pipeline::Kind;
-use crate::device::settings::{Decode, Framing};
+use crate::device::settings::{Decode, Decrypt, Framing};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -44,6 +44,7 @@ pub struct MemberSettings<'a> {
     /// Framing of its replies, where it is not that of the port.
     pub framing: Option<&'a Framing>,
     pub port_framing: Option<&'a Framing>,
+    pub decrypt: Option<&'a Decrypt>,
     pub decode: Option<&'a Decode>,
     pub messages: Option<&'a [Mapping]>,
     pub checksum: Option<&'a Checksum>,
@@ -551,7 +552,7 @@ fn build_poll(
     let default = Decode::default();
     let decode = poll.decode.as_ref().or(settings.decode).unwrap_or(&default);
     let messages = poll.messages.as_deref().or(settings.messages);
-    match Kind::build(&Default::default(), decode, messages, &settings.names) {
+    match Kind::build(&Default::default(), decode, messages, &settings.names, settings.decrypt) {
         Ok(kind) if errors.is_empty() => Ok(Poll {
             name: name.to_owned(),
             what: Question::Steps(steps, Box::new(kind)),

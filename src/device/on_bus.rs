@@ -4,7 +4,7 @@ use super::mapping::{Mapping, Names};
 use super::member::MemberSettings;
 use super::named::NamedCommand;
 use super::poll::PollSettings;
-use super::settings::{Checksum, Decode, FieldOverrides, Framing};
+use super::settings::{Checksum, Decode, Decrypt, FieldOverrides, Framing};
 use super::step::StepSettings;
 use crate::base::one_by_one;
 use crate::base::scalar::Span;
@@ -50,6 +50,8 @@ pub struct OnBus {
     pub framing: Option<Framing>,
     /// Checksum of requests and replies. Default: `checksum` of the port.
     pub checksum: Option<Checksum>,
+    /// The keys with which the device encrypts what it sends: `{key: {file: /etc/tty2mqtt/meter.key}}`.
+    pub decrypt: Option<Decrypt>,
     /// How the fields of replies are read. Default: `text`.
     pub decode: Option<Decode>,
     /// The Modbus registers of the device, each under the name of its field: `{power: {input: 12, type:
@@ -94,6 +96,7 @@ impl OnBus {
             commands: &self.commands,
             framing: self.framing.as_ref(),
             port_framing: defaults.port_framing,
+            decrypt: self.decrypt.as_ref(),
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref().or(defaults.messages),
             checksum: self.checksum.as_ref().or(defaults.checksum),

@@ -6,6 +6,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::base::sorted::Sorted;
 use crate::codec::decode::{Decode, Decoded, Decoder};
+use crate::codec::decrypt::{Decrypt, Opener};
 use crate::codec::frame::{FrameCounts, Framer, OwnChecksum};
 use crate::codec::value::{RejectReason, RejectedReading};
 use crate::device::Publication;
@@ -40,7 +41,9 @@ struct Record {
 #[derive(Debug)]
 pub(super) struct Kind {
     prefix: Vec<u8>,
-    pub(super) decoder: Decoder,
+    /// What opens its frames, where they are encrypted.
+    opener: Option<Opener>,
+    decoder: Decoder,
     pub(super) mappers: Vec<Mapper>,
 }
 
@@ -90,15 +93,26 @@ impl Pipeline {
         let framer = framer.map_err(|error| errors.push(error));
         let mut kinds = Vec::new();
         for (n, kind) in device.frames.iter().enumerate() {
-            let built =
-                Kind::build(&kind.prefix, &kind.decode, kind.messages.as_deref(), &device.names);
+            let built = Kind::build(
+                &kind.prefix,
+                &kind.decode,
+                kind.messages.as_deref(),
+                &device.names,
+                device.decrypt,
+            );
             let in_frames = |error: BuildError| error.item(n).at("frames");
             kinds.extend(built.map_err(|wrong| errors.extend(wrong.into_iter().map(in_frames))));
         }
         if device.frames.is_empty() {
             let default = Decode::default();
             let decode = device.decode.unwrap_or(&default);
-            let built = Kind::build(&ByteString::default(), decode, device.messages, &device.names);
+            let built = Kind::build(
+                &ByteString::default(),
+                decode,
+                device.messages,
+                &device.names,
+                device.decrypt,
+            );
             kinds.extend(built.map_err(|wrong| errors.extend(wrong)));
         }
         match framer {
@@ -222,8 +236,10 @@ impl Pipeline {
     pub(super) fn take(&mut self, frame: Bytes, now: Now, out: &mut Vec<Publication>) {
         self.record.show(&frame);
         match self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) {
-            Some(Kind { decoder, mappers, .. }) => {
-                self.record.publish(decoder.decode(&frame), mappers, now, out);
+            Some(kind) => {
+                let mut clear = Vec::new();
+                let decoded = kind.decode(&frame, &mut clear);
+                self.record.publish(decoded, &kind.mappers, now, out);
             }
             None => self.record.counts.unmatched += 1,
         }
@@ -278,8 +294,11 @@ impl Kind {
         decode: &Decode,
         messages: Option<&[Mapping]>,
         names: &Names<'_>,
+        decrypt: Option<&Decrypt>,
     ) -> Result<Kind, Vec<BuildError>> {
         let mut errors = Vec::new();
+        let opener = decrypt.map(Decrypt::build).transpose();
+        let opener = opener.map_err(|error| errors.push(error.at("decrypt")));
         let decoder = decode.build();
         let decoder = decoder.map_err(|error| errors.push(error.at("decode")));
         let standard = [Mapping::standard()];
@@ -288,11 +307,23 @@ impl Kind {
             let built = mapping.build(names);
             mappers.extend(built.map_err(|error| errors.push(error.item(n).at("messages"))));
         }
-        match decoder {
-            Ok(decoder) if errors.is_empty() => {
-                Ok(Kind { prefix: prefix.as_bytes().to_vec(), decoder, mappers })
+        match (decoder, opener) {
+            (Ok(decoder), Ok(opener)) if errors.is_empty() => {
+                Ok(Kind { prefix: prefix.as_bytes().to_vec(), opener, decoder, mappers })
             }
             _ => Err(errors),
+        }
+    }
+
+    /// Reads a frame; `clear` takes what an encrypted one says.
+    pub(super) fn decode<'a>(&'a self, frame: &'a [u8], clear: &'a mut Vec<u8>) -> Decoded<'a> {
+        let Some(opener) = &self.opener else { return self.decoder.decode(frame) };
+        match opener.open(frame) {
+            Ok(opened) => {
+                *clear = opened;
+                self.decoder.decode(clear)
+            }
+            Err(expected) => Decoded::encrypted(frame, expected),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::device::mapping::{Mapping, Names};
 use std::time::Duration;
 
 pub use crate::codec::decode::Decode;
+pub use crate::codec::decrypt::Decrypt;
 pub use crate::codec::field::FieldOverrides;
 pub use crate::codec::frame::{Checksum, Framing};
 pub use crate::codec::modbus::{ByteOrder, Join, Mode, RegisterSettings};
@@ -24,6 +25,7 @@ pub struct DeviceSettings<'a> {
     pub line: Option<&'a Line>,
     pub framing: &'a Framing,
     pub checksum: Option<&'a Checksum>,
+    pub decrypt: Option<&'a Decrypt>,
     pub decode: Option<&'a Decode>,
     pub messages: Option<&'a [Mapping]>,
     pub frames: &'a [FrameKind],

@@ -10,8 +10,9 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{Name, Span, deserialize_from_str, wrong};
 use crate::device::mapping::{Mapping, Names};
 use crate::device::settings::{
-    ByteOrder, Checksum, CommandSettings, Decode, DeviceSettings, FieldOverrides, FrameKind,
-    Framing, Join, MemberSettings, Mode, OnBus, PollSettings, RegisterSettings, StepSettings,
+    ByteOrder, Checksum, CommandSettings, Decode, Decrypt, DeviceSettings, FieldOverrides,
+    FrameKind, Framing, Join, MemberSettings, Mode, OnBus, PollSettings, RegisterSettings,
+    StepSettings,
 };
 use crate::port::rs485::Rs485;
 use serde::Deserialize;
@@ -62,6 +63,8 @@ pub struct Port {
     /// Checksum at the end of each frame. A frame with a wrong checksum is dropped and counted; the
     /// decoder gets the frame without it.
     pub checksum: Option<Checksum>,
+    /// The keys with which the device encrypts what it sends: `{key: {file: /etc/tty2mqtt/meter.key}}`.
+    pub decrypt: Option<Decrypt>,
     /// How the fields of a frame are read. Default: `text`. For several kinds of frames on one port
     /// see `frames`.
     pub decode: Option<Decode>,
@@ -191,6 +194,7 @@ impl Port {
             line: self.line.as_ref(),
             framing: &self.framing,
             checksum: self.checksum.as_ref(),
+            decrypt: self.decrypt.as_ref(),
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref(),
             frames: &self.frames,
@@ -228,6 +232,7 @@ impl Port {
             commands: &self.commands.named,
             framing: None,
             port_framing: Some(&self.framing),
+            decrypt: self.decrypt.as_ref(),
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref(),
             checksum: self.checksum.as_ref(),

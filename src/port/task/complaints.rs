@@ -9,7 +9,7 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     /// One for each reason, the last of which is `Malformed`.
-    refused: [Lasting; RejectReason::Malformed as usize + 1],
+    refused: [Lasting; RejectReason::Encrypted as usize + 1],
     bad: Known,
     lost: Known,
 }
@@ -71,14 +71,15 @@ mod tests {
                 RejectReason::Missing,
                 RejectReason::NotANumber,
                 RejectReason::Malformed,
+                RejectReason::Encrypted,
             ];
             let refused = reasons.map(|reason| refused(reason, 10)).into();
             let now = start + Duration::from_secs(second);
             log.extend(complaints.lines(refused, 3 * (second + 1), second, now));
         }
         assert_eq!(log[0], "t refused: expected a number, found \"2x\" (10 times)");
-        assert_eq!(log[4], "bad frames, 3 so far (3 times)");
-        assert_eq!(log[5], "messages lost, 1 so far");
+        assert_eq!(log[5], "bad frames, 3 so far (3 times)");
+        assert_eq!(log[6], "messages lost, 1 so far");
         assert!(log.iter().any(|line| line == "bad frames, 183 so far (180 times in 60 s)"));
         // `port NAME: ` and what syslog puts before it.
         let bytes: usize = log.iter().map(|line| line.len() + 80).sum();
