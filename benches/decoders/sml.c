@@ -1,15 +1,19 @@
-/* Reads SML files from standard input by libsml, and the number of each entry: sml < BYTES. */
+/* Reads so many SML files from standard input by libsml, and the number of each entry: sml COUNT < BYTES. The
+   library never notices that its input has ended. */
 #include <sml/sml_file.h>
 #include <sml/sml_transport.h>
 #include <sml/sml_value.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-int main(void) {
+int main(int argc, char **argv) {
+    unsigned long wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
     static unsigned char buffer[8192];
     unsigned long files = 0, numbers = 0;
     double sum = 0;
-    size_t length;
-    while ((length = sml_transport_read(0, buffer, sizeof buffer)) > 16) {
+    while (files < wanted) {
+        size_t length = sml_transport_read(0, buffer, sizeof buffer);
+        if (length <= 16) return 1;
         /* Without the escape sequences at both ends. */
         sml_file *file = sml_file_parse(buffer + 8, length - 16);
         files++;
