@@ -58,7 +58,11 @@ impl Stream {
         let read = options.read_buffer.clamp(1, 65_536);
         let io = poll_fn(|cx| self.poll_io(session, read, cx));
         let done = match due {
+            // Not even a flood of packets keeps a deadline from being noticed.
+            Some(due) if due <= now() => None,
+            // To set a timer costs calls, and mostly something can be done at once.
             Some(due) => tokio::select! {
+                biased;
                 done = io => Some(done?),
                 () = sleep_until(due.into()) => None,
             },
