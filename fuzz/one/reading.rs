@@ -32,6 +32,25 @@ pub const DECODERS: &[(&str, &[u8])] = &[
          {name: d, at: 4, type: quantity, length: 6}, {name: e, at: 4, type: hex, length: 4}]}}",
         b"\x24\x01\x12\x65 2.5kg",
     ),
+    (
+        "{pattern: {patterns: ['^T:(?<t>[^ ]+) H:(?<h>[0-9]+%)$', '^A (?<a>[a-z]+)(?: at (?<p>.+))?$'], \
+         node: a, fields: [{name: t, type: quantity}, {name: h, type: quantity}]}}",
+        b"T:21.5C H:40%",
+    ),
+    (
+        r#"{label: {separator: "\t", columns: [label, time, value], check: true}}"#,
+        b"SMAXSN-1\tH241202043910\t03800\tR\nURMS1\t235\tD",
+    ),
+    (
+        "{label: {separator: ';', columns: [id, _, label, _, label, value], node: id, \
+         fields: [{name: light, from: '1_23', type: number}, {name: t, from: '1_0', scale: 0.1}]}}",
+        b"12;6;1;0;0;36.5\n1;0;1;0;23;43",
+    ),
+    ("nmea", b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47"),
+    (
+        "{nmea: {fields: [{name: lat, from: RMC.latitude}, time, {name: c, from: RMC.8, scale: 2}]}}",
+        b"GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W",
+    ),
     ("json", br#"{"a": 1.50, "b": {"c": [true, null, "x"]}}"#),
     ("obis", b"ISk5\r\n1-0:1.6.0(240107190000W)(02.485*kW)\r\n(1)\r\n9.4(088*C&082*C)0-0:96.13.0()\r\n!"),
     (

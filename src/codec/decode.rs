@@ -6,15 +6,20 @@ mod content;
 mod dlms;
 mod fields;
 mod json;
+mod label;
 mod mbus;
 mod obis;
+mod nmea;
 mod pairs;
+mod pattern;
 mod sexpr;
 mod sml;
 mod text;
 mod time_text;
 
 pub(super) use binary::{Cell, build_field as build_cell};
+pub use nmea::{Joined, Parts};
+pub(crate) use pattern::regex;
 
 use crate::base::path::BuildError;
 use crate::codec::field::{Field, Wire};
@@ -36,6 +41,12 @@ pub enum Decode {
     Fields(fields::Fields),
     /// Names with values: `temp=21.5 hum=40`.
     Pairs(pairs::Pairs),
+    /// Values that regular expressions find.
+    Pattern(pattern::Pattern),
+    /// Rows in which a column names the value in another: Linky meters, MySensors.
+    Label(label::Label),
+    /// Sentences of NMEA 0183, by their type.
+    Nmea(nmea::Nmea),
     /// JSON.
     Json(json::Json),
     /// Bytes at fixed places.
@@ -65,6 +76,9 @@ impl Decode {
             Decode::Bytes(bytes) => ("bytes", Ok(Decoder::whole(&bytes.field, bytes.clone()))),
             Decode::Fields(fields) => ("fields", fields.build()),
             Decode::Pairs(pairs) => ("pairs", pairs.build()),
+            Decode::Pattern(pattern) => ("pattern", pattern.build()),
+            Decode::Label(label) => ("label", label.build()),
+            Decode::Nmea(nmea) => ("nmea", nmea.build()),
             Decode::Json(json) => ("json", json.build()),
             Decode::Binary(binary) => ("binary", binary.build()),
             Decode::Dlms(dlms) => ("dlms", dlms.build()),
@@ -83,6 +97,12 @@ pub struct Decoder {
     fields: Vec<Field>,
     /// Whether some fields are not published.
     drops: bool,
+    /// The field whose value is the node of all others.
+    node: Option<String>,
+    /// Names of values that are not fields, and only for placeholders.
+    topics: Vec<String>,
+    /// Whether a message may come in several frames.
+    has_parts: bool,
     format: Box<dyn Format>,
 }
 
@@ -103,6 +123,8 @@ impl fmt::Debug for dyn Format {
 pub struct Decoded<'a> {
     /// The readings, in the frame's order.
     pub readings: Vec<Reading<'a>>,
+    /// Readings that are not published, and only for placeholders.
+    pub unpublished: Vec<Reading<'a>>,
     pub rejected: Vec<RejectedReading<'a>>,
     pub no_values: Vec<NoValue<'a>>,
     /// Items of [`Decode::Pairs`] that are neither pairs nor damage.
@@ -114,7 +136,44 @@ pub struct Decoded<'a> {
 impl Decoder {
     fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
         let drops = fields.iter().any(|field| !field.publish);
-        Decoder { fields, drops, format: Box::new(format) }
+        let (node, topics, has_parts) = (None, Vec::new(), false);
+        Decoder { fields, drops, node, topics, has_parts, format: Box::new(format) }
+    }
+
+    /// With the field whose value is `{node}`.
+    fn with_node(self, node: Option<&str>) -> Result<Decoder, BuildError> {
+        let Some(node) = node else { return Ok(self) };
+        match self.names().filter(|names| !names.contains(&node)) {
+            Some(names) => Err(BuildError::new(format!("there is no field {node:?}"))
+                .remedy(format!("there are {}", names.join(", ")))
+                .at("node")),
+            None => Ok(self.of_node(node)),
+        }
+    }
+
+    fn of_node(self, node: &str) -> Decoder {
+        Decoder { node: Some(node.to_owned()), ..self }
+    }
+
+    /// With values that are only for placeholders.
+    fn with_topics(self, topics: Vec<String>) -> Decoder {
+        Decoder { topics, ..self }
+    }
+
+    fn with_parts(self) -> Decoder {
+        Decoder { has_parts: true, ..self }
+    }
+
+    /// The names that placeholders may have; `None` where only the frames say which there are.
+    pub fn names(&self) -> Option<Vec<&str>> {
+        let fields = self.fields.iter().map(|field| field.name.as_str());
+        let all = fields.chain(self.topics.iter().map(String::as_str));
+        (!self.fields.is_empty()).then(|| all.collect())
+    }
+
+    /// Where parts of messages wait for the others, if they come in several frames.
+    pub fn parts(&self) -> Option<Parts> {
+        self.has_parts.then(Parts::default)
     }
 
     /// Of a format that makes the whole frame one field.
@@ -135,7 +194,11 @@ impl Decoder {
         if self.drops {
             let is_dropped =
                 |name: &str| self.fields.iter().any(|field| !field.publish && field.name == name);
-            out.readings.retain(|reading| !is_dropped(&reading.field));
+            let is_dropped = |reading: &mut Reading<'_>| is_dropped(&reading.field);
+            out.unpublished.extend(out.readings.extract_if(.., is_dropped));
+        }
+        if let Some(node) = &self.node {
+            out.set_node(node);
         }
         out
     }
@@ -161,6 +224,29 @@ impl<'a> Decoded<'a> {
         }
         self.beyond += 1;
         true
+    }
+
+    /// Makes the value of a field the node of all readings.
+    fn set_node(&mut self, field: &str) {
+        let mut all = self.readings.iter().chain(&self.unpublished);
+        let Some(reading) = all.find(|reading| reading.field == field) else { return };
+        let node = match &reading.value {
+            Value::Text(Cow::Borrowed(text)) | Value::Number(Cow::Borrowed(text)) => {
+                Cow::Borrowed(*text)
+            }
+            value => Cow::Owned(value.as_str().to_owned()),
+        };
+        for reading in &mut self.readings {
+            reading.node = Some(node.clone());
+        }
+    }
+
+    /// Adds a value that is only for placeholders.
+    fn unpublish(&mut self, field: &'a str, value: Value<'a>) {
+        if self.unpublished.len() < Decoded::MOST {
+            let field = field.into();
+            self.unpublished.push(Reading { node: None, field, value, unit: None });
+        }
     }
 
     /// Adds the result of a field's conversion; `found` is what was converted.

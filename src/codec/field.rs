@@ -345,7 +345,7 @@ impl FieldSettings {
     }
 
     /// The running field of a text format.
-    fn build_text(&self) -> Result<Field, BuildError> {
+    pub(super) fn build_text(&self) -> Result<Field, BuildError> {
         let kind = self.text_kind()?;
         let is_text = !matches!(kind, ValueKind::Digits(_));
         let in_binary = "fields of `binary`";

@@ -2,7 +2,6 @@
 
 use super::tree::{Path, Step, What};
 use super::yaml::{Scalar, Tree};
-use crate::device::mapping::{Template, TemplateError};
 
 /// The remedy for an unknown key: what it is called here, or which of the allowed ones is near.
 /// `allowed` tells which part of the configuration the key stands in.
@@ -209,12 +208,6 @@ pub(super) fn for_value(
     let scalar = value.and_then(Tree::scalar);
     let is_null = scalar == Some(Scalar::Null);
     let is_text = matches!(scalar, Some(Scalar::Text(_)));
-    // Which placeholders there are depends on the key.
-    let is_unknown = matches!(scalar, Some(Scalar::Text(text))
-        if matches!(text.parse::<Template>(), Err(TemplateError::Unknown(..))));
-    // A command with a name has other placeholders.
-    let is_rule =
-        matches!(path.0.as_slice(), [.., Step::Key(list), Step::Item(_), _] if list == "commands");
     // `scale: 0,1` in brackets is two entries.
     let is_number = keys.last().is_some_and(|key| key.bytes().all(|b| b.is_ascii_digit()));
     Some(match (what, keys.as_slice()) {
@@ -232,17 +225,6 @@ pub(super) fn for_value(
         (What::Wrong(_), ["broker", "local_address"]) if is_text => {
             (Some("this is not a valid IP address"), "write one, as in 192.168.1.2")
         }
-        (What::Wrong(_), [.., "topic"]) if is_unknown && keys.contains(&"commands") => {
-            (None, "there are {gateway} {port} {device}")
-        }
-        (What::Wrong(_), [.., "topic"]) if is_unknown => {
-            (None, "there are {gateway} {port} {device} {node} {field} {value} {unit}")
-        }
-        (What::Wrong(_), [.., "send"]) if is_unknown && is_rule => (
-            None,
-            "there are {gateway} {port} {device} {payload}; a command with a name, \
-             `commands: {NAME: {send: …}}`, has {checksum}, too",
-        ),
         _ => return None,
     })
 }

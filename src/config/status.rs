@@ -33,7 +33,7 @@ pub struct Status {
 impl Status {
     /// The topic of the status or of the will, without placeholders.
     pub fn topic_of(topic: &Template, gateway: &Name) -> Result<Topic, BuildError> {
-        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[])?;
+        let fixed = topic.fix(&[(Slot::Gateway, gateway.as_str())], &[], Some(&[]))?;
         let topic: Topic = fixed.as_text().unwrap_or_default().parse()?;
         if topic.len() > Status::LONGEST {
             return wrong(format!("longer than {} bytes", Status::LONGEST), "shorten it");

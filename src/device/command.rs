@@ -7,7 +7,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Span, parse_hex, word_schema};
 pub use crate::codec::encode::LONGEST;
 use crate::codec::encode::Send;
-use crate::device::mapping::{Names, Slot, Template};
+use crate::device::mapping::{Names, Piece as Part, Slot, Template};
 use crate::device::settings::DeviceSettings;
 use crate::mqtt::topic::{Qos, Topic, TopicFilter, check_fit};
 use bytes::Bytes;
@@ -204,13 +204,13 @@ impl Command {
     /// The running rule for a port with these names.
     pub fn build(rule: &CommandRule, names: &Names<'_>) -> Result<Command, BuildError> {
         let known = names.slots();
-        let topic = rule.topic.fix(&known, &[]);
+        let topic = rule.topic.fix(&known, &[], Some(&[]));
         let topic = topic.map_err(|error| error.at("topic"))?;
         let text = topic.as_text().unwrap_or_default();
         let filter = check_fit(text).and_then(|()| text.parse::<TopicFilter>());
         let filter = filter.map_err(|error| BuildError::from(error).at("topic"))?;
-        let send = rule.send.fix(&known, &[Slot::Payload]);
-        let send = send.map_err(|error| error.at("send"))?;
+        let send = rule.send.fix(&known, &[Slot::Payload], Some(&[]));
+        let send = send.map_err(|error| error.remedy(IN_RULES).at("send"))?;
         let (mut pieces, hex) = pieces(&send).map_err(|error| error.at("send"))?;
         pieces.push(Piece::Bytes(rule.terminator.as_bytes().to_vec()));
         let ends = if hex { Vec::new() } else { ends(&pieces) };
@@ -391,14 +391,19 @@ fn ends(pieces: &[Piece]) -> Vec<Vec<u8>> {
     ends
 }
 
+/// Which placeholders there are in `send` of a command with a topic of its own.
+const IN_RULES: &str = "there are {gateway} {port} {device} {payload}; a command with a name, \
+                        `commands: {NAME: {send: …}}`, has {checksum}, too";
+
 /// Cuts the template at `{payload}`; `hex:` in front makes the rest hexadecimal digits.
 fn pieces(send: &Template) -> Result<(Vec<Piece>, bool), BuildError> {
     let mut pieces = Vec::new();
     let mut hex = false;
     let mut error = None;
     send.render(|piece| match piece {
-        Err(_) => pieces.push(Piece::Payload),
-        Ok(text) => {
+        // `fix` lets no other placeholder through.
+        Part::Slot(_) | Part::Field(_) | Part::Levels(_) => pieces.push(Piece::Payload),
+        Part::Text(text) => {
             let digits = text.strip_prefix("hex:").filter(|_| pieces.is_empty());
             hex |= digits.is_some();
             if !hex {

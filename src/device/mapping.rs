@@ -2,7 +2,8 @@
 
 mod template;
 
-pub use template::{Slot, Template, TemplateError};
+pub(crate) use template::Piece;
+pub use template::{Slot, Template};
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::durability::Durability;
@@ -23,8 +24,11 @@ use std::io::Write;
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// The topic. Placeholders: `{gateway}` `{port}` `{device}` `{node}`, and with one message per
-    /// field also `{field}` `{value}` `{unit}`. What a device sends cannot add levels or wildcards:
-    /// `/`, `+`, `#`, control characters and noncharacters of Unicode in it become `_`.
+    /// field also `{field}` `{value}` `{unit}`. Any other name is a field of the frame, also one with
+    /// `publish: false`, whose value stands there: `{gateway}/{port}/{id}/{field}`; of a frame without that
+    /// field nothing is published. What a device sends cannot add levels or wildcards: `/`, `+`, `#`,
+    /// control characters and noncharacters of Unicode in it become `_`. Only with a slash behind the name,
+    /// `{path/}`, its own slashes separate levels, at most 16.
     pub topic: Template,
     /// The payload. Placeholders: those of the topic, `{time}` and `{json}`. For a field without a
     /// unit the blank before `{unit}` is left out, too. Default: `{value}`, or `{json}` for a whole
@@ -93,21 +97,22 @@ impl Mapping {
         }
     }
 
-    /// The running mapper for a port with these names.
-    pub fn build(&self, names: &Names<'_>) -> Result<Mapper, BuildError> {
+    /// The running mapper for a port with these names. `fields` are the names of the fields that there may
+    /// be; `None` where only the frames say that.
+    pub fn build(&self, names: &Names<'_>, fields: Option<&[&str]>) -> Result<Mapper, BuildError> {
         let known = names.slots();
         let in_topic: &[Slot] = match self.per {
             Per::Field => &[Slot::Node, Slot::Field, Slot::Value, Slot::Unit],
             Per::Frame => &[Slot::Node],
         };
         let in_payload = [in_topic, &[Slot::Time, Slot::Json]].concat();
-        let topic = self.topic(&known, in_topic).map_err(|error| error.at("topic"))?;
+        let topic = self.topic(&known, in_topic, fields).map_err(|error| error.at("topic"))?;
         let payload = match (&self.payload, self.per) {
             (Some(payload), _) => payload.clone(),
             (None, Per::Field) => Template::of_slot(Slot::Value),
             (None, Per::Frame) => Template::of_slot(Slot::Json),
         };
-        let payload = payload.fix(&known, &in_payload);
+        let payload = payload.fix(&known, &in_payload, fields);
         let payload = payload.map_err(|error| error.at("payload"))?;
         Ok(Mapper {
             topic,
@@ -122,14 +127,19 @@ impl Mapping {
         })
     }
 
-    fn topic(&self, known: &[(Slot, &str)], slots: &[Slot]) -> Result<Template, BuildError> {
-        let topic = self.topic.fix(known, slots)?;
+    fn topic(
+        &self,
+        known: &[(Slot, &str)],
+        slots: &[Slot],
+        fields: Option<&[&str]>,
+    ) -> Result<Template, BuildError> {
+        let topic = self.topic.fix(known, slots, fields)?;
         if let Some(text) = topic.as_text() {
             text.parse::<Topic>()?;
         }
         let (mut wildcard, mut unfit) = (None, None);
         topic.render(|piece| {
-            let Ok(text) = piece else { return };
+            let Piece::Text(text) = piece else { return };
             if text.contains(['+', '#']) {
                 wildcard = Some(text.to_owned());
             }
@@ -171,9 +181,17 @@ impl Mapper {
     }
 
     /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
-    /// unit of its reading, if it is of one reading only. Returns how many could not be made because
-    /// their topic would be longer than MQTT allows.
-    pub fn map(&self, readings: &[Reading<'_>], time: Now, out: &mut Out<'_>) -> u64 {
+    /// unit of its reading, if it is of one reading only. `unpublished` are readings for placeholders
+    /// only. Returns how many could not be made because their topic would be longer than MQTT allows, or
+    /// the frame lacks a field that stands in their template.
+    pub fn map(
+        &self,
+        readings: &[Reading<'_>],
+        unpublished: &[Reading<'_>],
+        time: Now,
+        out: &mut Out<'_>,
+    ) -> u64 {
+        let frame = Frame { readings, unpublished };
         let wanted = |reading: &Reading<'_>| {
             self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
         };
@@ -181,49 +199,65 @@ impl Mapper {
             Per::Field => readings
                 .iter()
                 .filter(|reading| wanted(reading))
-                .map(|reading| self.message(std::slice::from_ref(reading), time, out))
+                .map(|reading| self.message(std::slice::from_ref(reading), frame, time, out))
                 .sum(),
             // Several nodes in one frame are several devices: each gets its own message.
             Per::Frame if self.fields.is_empty() => readings
                 .chunk_by(|a, b| a.node == b.node)
-                .map(|group| self.message(group, time, out))
+                .map(|group| self.message(group, frame, time, out))
                 .sum(),
             Per::Frame => {
                 let some: Vec<_> = readings.iter().filter(|r| wanted(r)).cloned().collect();
                 some.chunk_by(|a, b| a.node == b.node)
-                    .map(|group| self.message(group, time, out))
+                    .map(|group| self.message(group, frame, time, out))
                     .sum()
             }
         }
     }
 
     /// One message of a group of readings that is never empty. Returns 1 if it cannot be made.
-    fn message(&self, group: &[Reading<'_>], now: Now, out: &mut Out<'_>) -> u64 {
+    fn message(&self, group: &[Reading<'_>], frame: Frame<'_>, now: Now, out: &mut Out<'_>) -> u64 {
         let Some(first) = group.first() else { return 0 };
+        let mut lacks = false;
+        let mut value_of = |name: &str| {
+            let value = frame.value_of(name, first.node.as_deref());
+            lacks |= value.is_none();
+            value.unwrap_or_default()
+        };
         let time = Stamp(now.wall);
         let mut buffer = BytesMut::with_capacity(96);
         self.topic.render(|piece| match piece {
-            Ok(text) => buffer.put_slice(text.as_bytes()),
-            Err(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
+            Piece::Text(text) => buffer.put_slice(text.as_bytes()),
+            Piece::Slot(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
+            Piece::Field(name) => put_level(&mut buffer, value_of(name), self.amqp),
+            Piece::Levels(name) => put_levels(&mut buffer, value_of(name), self.amqp),
         });
         let topic = buffer.split().freeze();
         let mut is_after_blank = false;
         self.payload.render(|piece| {
             match piece {
-                Ok(text) => buffer.put_slice(text.as_bytes()),
-                Err(Slot::Time) => put(&mut buffer, format_args!("{time}")),
-                Err(Slot::Json) => match self.per {
+                Piece::Text(text) => buffer.put_slice(text.as_bytes()),
+                Piece::Field(name) | Piece::Levels(name) => {
+                    buffer.put_slice(value_of(name).as_bytes());
+                }
+                Piece::Slot(Slot::Time) => put(&mut buffer, format_args!("{time}")),
+                Piece::Slot(Slot::Json) => match self.per {
                     Per::Field => put_reading(&mut buffer, first, time),
                     Per::Frame => put_readings(&mut buffer, group),
                 },
                 // The blank before a unit belongs to it.
-                Err(Slot::Unit) if is_after_blank && self.text_of(Slot::Unit, first).is_empty() => {
+                Piece::Slot(Slot::Unit)
+                    if is_after_blank && self.text_of(Slot::Unit, first).is_empty() =>
+                {
                     buffer.truncate(buffer.len() - 1);
                 }
-                Err(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
+                Piece::Slot(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
             }
-            is_after_blank = piece.is_ok_and(|text| text.ends_with(' '));
+            is_after_blank = matches!(piece, Piece::Text(text) if text.ends_with(' '));
         });
+        if lacks {
+            return 1;
+        }
         // What stands in the template was checked at load, what a device sends by `put_level`.
         match Topic::from_checked(topic) {
             Some(topic) => {
@@ -248,6 +282,38 @@ impl Mapper {
             // `build` lets no other placeholder through.
             _ => "",
         }
+    }
+}
+
+/// All that a frame said.
+#[derive(Clone, Copy)]
+struct Frame<'r> {
+    readings: &'r [Reading<'r>],
+    unpublished: &'r [Reading<'r>],
+}
+
+impl<'r> Frame<'r> {
+    /// The value of a field, of this node if several have one.
+    fn value_of(self, name: &str, node: Option<&str>) -> Option<&'r str> {
+        let mut all = self.readings.iter().chain(self.unpublished).filter(|it| it.field == name);
+        let first = all.next()?;
+        let of_node = |it: &&Reading<'_>| it.node.as_deref() == node;
+        let reading = if of_node(&first) { first } else { all.find(of_node).unwrap_or(first) };
+        Some(reading.value.as_str())
+    }
+}
+
+/// The most levels that a value makes of itself.
+const MOST_LEVELS: usize = 16;
+
+/// Writes what came from the wire into a topic, with a level for each of its slashes; what stands behind
+/// the last possible level is part of that.
+fn put_levels(topic: &mut BytesMut, text: &str, amqp: bool) {
+    for (n, level) in text.splitn(MOST_LEVELS, '/').enumerate() {
+        if n > 0 {
+            topic.put_u8(b'/');
+        }
+        put_level(topic, level, amqp);
     }
 }
 
@@ -350,7 +416,10 @@ mod tests {
         let wall = UNIX_EPOCH + Duration::from_secs(1_793_491_200);
         let time = Now { wall, ..Now::read() };
         let mut out = Vec::new();
-        mapping.build(&NAMES).unwrap().map(readings, time, &mut |it, _| out.push(it.message));
+        mapping
+            .build(&NAMES, None)
+            .unwrap()
+            .map(readings, &[], time, &mut |it, _| out.push(it.message));
         out.into_iter()
             .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
             .collect()
@@ -362,11 +431,11 @@ mod tests {
 
     #[test]
     fn the_standard_mapping() {
-        let mapper = Mapping::standard().build(&NAMES).unwrap();
+        let mapper = Mapping::standard().build(&NAMES, None).unwrap();
         let mut out = Vec::new();
         let time = Now::read();
         let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
-        assert_eq!(mapper.map(&[number("temperature", "21.50")], time, &mut push), 0);
+        assert_eq!(mapper.map(&[number("temperature", "21.50")], &[], time, &mut push), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
         assert_eq!(out[0].qos, Qos::AtLeastOnce);
@@ -428,7 +497,7 @@ mod tests {
     fn for_amqp_a_dot_and_a_star_of_a_device_are_no_level_and_no_wildcard() {
         let yaml = "{topic: 'a.b/{field}', payload: x}";
         let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
-        let mut mapper = mapping.build(&NAMES).unwrap();
+        let mut mapper = mapping.build(&NAMES, None).unwrap();
         for (amqp, expected) in [(false, "a.b/c.d*e.ä"), (true, "a.b/c_d_e_ä")] {
             if amqp {
                 mapper.for_amqp();
@@ -436,7 +505,7 @@ mod tests {
             let mut topics = Vec::new();
             let mut push =
                 |it: Publication, _: Option<&str>| topics.push(it.message.topic.to_string());
-            mapper.map(&[number("c.d*e.ä", "1")], Now::read(), &mut push);
+            mapper.map(&[number("c.d*e.ä", "1")], &[], Now::read(), &mut push);
             assert_eq!(topics, [expected]);
         }
     }
@@ -444,11 +513,34 @@ mod tests {
     #[test]
     fn a_topic_too_long_for_mqtt_is_counted_not_sent() {
         let long = "x".repeat(70_000);
-        let mapper = Mapping::standard().build(&NAMES).unwrap();
+        let mapper = Mapping::standard().build(&NAMES, None).unwrap();
         let mut out = Vec::new();
         let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
-        assert_eq!(mapper.map(&[number(&long, "1")], Now::read(), &mut push), 1);
+        assert_eq!(mapper.map(&[number(&long, "1")], &[], Now::read(), &mut push), 1);
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn fields_of_the_frame_stand_in_topic_and_payload() {
+        let text = |field, text: &'static str| reading(field, Value::Text(text.into()), None);
+        let readings = [text("id", "58/d0"), text("path", "/src/+/time"), number("t", "1")];
+        let yaml = r#"{topic: "{port}/{id}/{field}", payload: "{id} {value}", fields: [t]}"#;
+        assert_eq!(mapped(yaml, &readings), one("p/58_d0/t", "58/d0 1"));
+        let yaml = r#"{topic: "{path/}", payload: "{t}", per: frame}"#;
+        assert_eq!(mapped(yaml, &readings), one("_/src/_/time", "1"));
+        // Of a frame without the field nothing is published.
+        assert!(mapped(r#"{topic: "{port}/{id}/{field}"}"#, &readings[1..]).is_empty());
+        let mapping: Mapping = crate::config::tree::parse(r#"{topic: "{port}/{id}"}"#).unwrap();
+        let mapper = mapping.build(&NAMES, None).unwrap();
+        let mut out = Vec::new();
+        let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
+        assert_eq!(mapper.map(&readings[2..], &readings[..1], Now::read(), &mut push), 0);
+        assert_eq!(mapper.map(&readings[2..], &[], Now::read(), &mut push), 1);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].topic.as_str(), "p/58_d0");
+        let many = [text("path", "$a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q")];
+        let levels = one("_a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p_q", "1");
+        assert_eq!(mapped(r#"{topic: "{path/}", payload: "1"}"#, &many), levels);
     }
 
     #[test]
@@ -464,7 +556,7 @@ mod tests {
             ("{topic: a, payload: '{value}', per: frame}", "{value} has no meaning here"),
         ] {
             let mapping: Mapping = crate::config::tree::parse(yaml).unwrap();
-            let error = mapping.build(&NAMES).unwrap_err();
+            let error = mapping.build(&NAMES, Some(&["id"])).unwrap_err();
             assert!(error.to_string().contains(expected), "{yaml}: {error}");
         }
     }

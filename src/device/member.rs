@@ -227,8 +227,9 @@ impl Member {
             Err(error) => errors.push(error.at("checksum")),
         }
         let standard = [Mapping::standard()];
+        let names: Vec<&str> = settings.registers.keys().map(String::as_str).collect();
         for (n, mapping) in settings.messages.unwrap_or(&standard).iter().enumerate() {
-            match mapping.build(&settings.names) {
+            match mapping.build(&settings.names, Some(&names)) {
                 Ok(mapper) => member.mappers.push(mapper),
                 Err(error) => errors.push(error.item(n).at("messages")),
             }

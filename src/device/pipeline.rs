@@ -5,7 +5,7 @@ use crate::base::one_by_one;
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::base::sorted::Sorted;
-use crate::codec::decode::{Decode, Decoded, Decoder};
+use crate::codec::decode::{Decode, Decoded, Decoder, Joined, Parts};
 use crate::codec::decrypt::{Decrypt, Opener};
 use crate::codec::frame::{FrameCounts, Framer, OwnChecksum};
 use crate::codec::value::{RejectReason, RejectedReading};
@@ -45,6 +45,8 @@ pub(super) struct Kind {
     opener: Option<Opener>,
     decoder: Decoder,
     pub(super) mappers: Vec<Mapper>,
+    /// Parts of messages that come in several frames.
+    parts: Option<Parts>,
 }
 
 /// What a pipeline has done since it was built, besides its framer.
@@ -58,7 +60,7 @@ pub struct Counts {
     /// Items of frames that are neither pairs nor damage.
     pub passed_over: u64,
     pub unmatched: u64,
-    /// Messages whose topic would have been longer than MQTT allows.
+    /// Messages whose topic would have been longer than MQTT allows, or names a field that the frame lacks.
     pub unmappable: u64,
 }
 
@@ -235,10 +237,15 @@ impl Pipeline {
     /// Takes a frame that came unasked.
     pub(super) fn take(&mut self, frame: Bytes, now: Now, out: &mut Vec<Publication>) {
         self.record.show(&frame);
-        match self.kinds.iter().find(|kind| frame.starts_with(&kind.prefix)) {
+        match self.kinds.iter_mut().find(|kind| frame.starts_with(&kind.prefix)) {
             Some(kind) => {
+                let joined = match kind.parts.as_mut().map(|parts| parts.take(&frame)) {
+                    Some(Joined::Waiting) => return,
+                    Some(Joined::Message(message)) => message.into(),
+                    Some(Joined::Whole) | None => frame,
+                };
                 let mut clear = Vec::new();
-                let decoded = kind.decode(&frame, &mut clear);
+                let decoded = kind.decode(&joined, &mut clear);
                 self.record.publish(decoded, &kind.mappers, now, out);
             }
             None => self.record.counts.unmatched += 1,
@@ -269,7 +276,8 @@ impl Record {
                 self.last.note(&it.message, unit, now);
                 out.push(it);
             };
-            self.counts.unmappable += mapper.map(&decoded.readings, now, &mut take);
+            self.counts.unmappable +=
+                mapper.map(&decoded.readings, &decoded.unpublished, now, &mut take);
         }
         if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
             seen.took(&out[before..], &decoded.rejected, &decoded.no_values);
@@ -301,15 +309,17 @@ impl Kind {
         let opener = opener.map_err(|error| errors.push(error.at("decrypt")));
         let decoder = decode.build();
         let decoder = decoder.map_err(|error| errors.push(error.at("decode")));
+        let fields = decoder.as_ref().ok().and_then(Decoder::names);
         let standard = [Mapping::standard()];
         let mut mappers = Vec::new();
         for (n, mapping) in messages.unwrap_or(&standard).iter().enumerate() {
-            let built = mapping.build(names);
+            let built = mapping.build(names, fields.as_deref());
             mappers.extend(built.map_err(|error| errors.push(error.item(n).at("messages"))));
         }
         match (decoder, opener) {
             (Ok(decoder), Ok(opener)) if errors.is_empty() => {
-                Ok(Kind { prefix: prefix.as_bytes().to_vec(), opener, decoder, mappers })
+                let (prefix, parts) = (prefix.as_bytes().to_vec(), decoder.parts());
+                Ok(Kind { prefix, opener, decoder, mappers, parts })
             }
             _ => Err(errors),
         }

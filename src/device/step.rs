@@ -4,6 +4,7 @@ use crate::base::line::Line;
 use crate::base::path::BuildError;
 use crate::base::scalar::{ByteString, Span, Token, deserialize_word_or_map, word_schema};
 use crate::codec::checksum::{Checksum, OwnChecksum};
+use crate::codec::decode::regex;
 use crate::codec::encode::Send;
 use crate::codec::frame::{Framer, Framing};
 use regex_lite::Regex;
@@ -210,10 +211,7 @@ impl ReplySettings {
         }
         let pattern = match pattern {
             None => None,
-            Some(text) => Some(Regex::new(text).map_err(|error| {
-                BuildError::new(format!("{text:?} is not a valid regular expression: {error}"))
-                    .at("pattern")
-            })?),
+            Some(text) => Some(regex(text).map_err(|error| error.at("pattern"))?),
         };
         let (accepted, refused) = (accepted.as_bytes().to_vec(), refused.as_bytes().to_vec());
         Ok(Some(Reply { own, accepted, refused, pattern }))

@@ -22,6 +22,8 @@ pub struct Binary {
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
     #[cfg_attr(test, schemars(schema_with = "Binary::fields_schema"))]
     pub fields: Vec<Placed>,
+    /// Name of the field that says which device sent the frame, for `{node}`.
+    pub node: Option<String>,
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ impl Binary {
             |placed| build_field(placed, self.endian),
         )?;
         let (fields, cells) = built.into_iter().unzip();
-        Ok(Decoder::new(fields, Cells(cells)))
+        Decoder::new(fields, Cells(cells)).with_node(self.node.as_deref())
     }
 }
 

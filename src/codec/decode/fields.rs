@@ -19,6 +19,8 @@ pub struct Fields {
     /// The columns in their order, each a name or a map with settings; `_` skips a column.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub names: Vec<Named>,
+    /// Name of the field that says which device sent the frame, for `{node}`.
+    pub node: Option<String>,
 }
 
 impl Fields {
@@ -38,7 +40,7 @@ impl Fields {
         let columns = build_named("names", &self.names)?;
         let wanted = columns.iter().map(|field| field.name != "_").collect();
         let fields = columns.into_iter().filter(|field| field.name != "_").collect();
-        Ok(Decoder::new(fields, Row { separator, wanted }))
+        Decoder::new(fields, Row { separator, wanted }).with_node(self.node.as_deref())
     }
 }
 

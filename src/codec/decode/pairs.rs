@@ -34,6 +34,8 @@ pub struct Pairs {
     /// and a field that a frame lacks is counted as missing. Default: all fields.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<Named>,
+    /// Name of the field that says which device sent the frame, for `{node}`.
+    pub node: Option<String>,
 }
 
 impl Default for Pairs {
@@ -44,6 +46,7 @@ impl Default for Pairs {
             close: ByteString::default(),
             unit: ByteString::default(),
             fields: Vec::new(),
+            node: None,
         }
     }
 }
@@ -56,7 +59,7 @@ impl Pairs {
             }
         }
         let fields = build_named("fields", &self.fields)?;
-        Ok(Decoder::new(fields, self.clone()))
+        Decoder::new(fields, self.clone()).with_node(self.node.as_deref())
     }
 }
 

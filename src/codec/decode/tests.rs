@@ -1,5 +1,6 @@
 //! Each format by what real devices send.
 
+mod labels;
 mod numbers;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
-use super::{FieldSettings, Stored, degrees};
+use super::{FieldSettings, Stored, Type, degrees};
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::decimal::{Decimal, is_plain, spelled};
@@ -116,6 +116,12 @@ impl Table {
 }
 
 impl Convert {
+    /// The conversion of a field of this type without further settings.
+    pub(in crate::codec) fn of(kind: Type) -> Result<Convert, BuildError> {
+        let field = FieldSettings { kind: Some(kind), ..FieldSettings::default() };
+        Convert::build(&field, field.text_kind()?)
+    }
+
     /// The conversion of a field whose values are of this kind.
     pub(super) fn build(field: &FieldSettings, kind: ValueKind) -> Result<Convert, BuildError> {
         let decimal = |key: &str, token: &Option<Token>| {

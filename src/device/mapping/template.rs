@@ -16,6 +16,19 @@ pub struct Template {
 enum Part {
     Text(String),
     Slot(Slot),
+    Field(String),
+    Levels(String),
+}
+
+/// What a template is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    Text(&'a str),
+    Slot(Slot),
+    /// `{id}`: the value of this field of the frame.
+    Field(&'a str),
+    /// `{id/}`: the same, whose `/` separate levels of a topic.
+    Levels(&'a str),
 }
 
 /// What a placeholder stands for.
@@ -65,39 +78,18 @@ impl fmt::Display for Slot {
     }
 }
 
-/// Why a text is not a valid template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplateError {
-    /// A `{` without its `}`, or the other way round.
-    Unbalanced(String),
-    /// No such placeholder, and those there are.
-    Unknown(String, String),
-}
-
-impl From<TemplateError> for BuildError {
-    fn from(error: TemplateError) -> BuildError {
-        match error {
-            TemplateError::Unbalanced(text) => {
-                BuildError::new(format!("{text:?} has a brace without its partner"))
-                    .remedy("write a literal brace twice: `{{` or `}}`")
-            }
-            TemplateError::Unknown(name, known) => {
-                BuildError::new(format!("unknown placeholder {name:?}"))
-                    .remedy(format!("there are {known}"))
-            }
-        }
-    }
-}
-
 fn list(slots: impl IntoIterator<Item = Slot>) -> String {
     slots.into_iter().map(|slot| slot.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 impl FromStr for Template {
-    type Err = TemplateError;
+    type Err = BuildError;
 
-    fn from_str(text: &str) -> Result<Template, TemplateError> {
-        let unbalanced = || TemplateError::Unbalanced(text.into());
+    fn from_str(text: &str) -> Result<Template, BuildError> {
+        let unbalanced = || {
+            BuildError::new(format!("{text:?} has a brace without its partner"))
+                .remedy("write a literal brace twice: `{{` or `}}`")
+        };
         let mut template = Template { parts: Vec::new() };
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
@@ -113,14 +105,15 @@ impl FromStr for Template {
                 Some(found) if brace == "{" => found,
                 _ => return Err(unbalanced()),
             };
-            match Slot::ALL.iter().find(|(known, _)| *known == name) {
-                Some((_, slot)) => template.parts.push(Part::Slot(*slot)),
-                None if name.contains('{') => return Err(unbalanced()),
-                None => {
-                    let known = list(Slot::ALL.map(|(_, slot)| slot));
-                    return Err(TemplateError::Unknown(format!("{{{name}}}"), known));
-                }
+            if name.contains('{') {
+                return Err(unbalanced());
             }
+            let slot = Slot::ALL.iter().find(|(known, _)| *known == name);
+            template.parts.push(match (slot, name.strip_suffix('/')) {
+                (Some((_, slot)), _) => Part::Slot(*slot),
+                (None, Some(name)) => Part::Levels(name.into()),
+                (None, None) => Part::Field(name.into()),
+            });
             rest = after;
         }
         template.push_text(rest);
@@ -149,12 +142,28 @@ impl Template {
     }
 
     /// The template with some placeholders filled in for good, checked against what else may
-    /// stand at its place.
-    pub fn fix(&self, known: &[(Slot, &str)], allowed: &[Slot]) -> Result<Template, BuildError> {
+    /// stand at its place. `fields` are the names of fields that may; `None` stands for any.
+    pub fn fix(
+        &self,
+        known: &[(Slot, &str)],
+        allowed: &[Slot],
+        fields: Option<&[&str]>,
+    ) -> Result<Template, BuildError> {
         let mut fixed = Template { parts: Vec::new() };
         for part in &self.parts {
             match part {
                 Part::Text(text) => fixed.push_text(text),
+                Part::Field(name) | Part::Levels(name) => {
+                    if fields.is_some_and(|fields| !fields.contains(&name.as_str())) {
+                        let slots = known.iter().map(|(slot, _)| *slot);
+                        let slots = list(slots.chain(allowed.iter().copied()));
+                        let fields = fields.unwrap_or_default().iter().take(MOST_SHOWN);
+                        let fields: String = fields.map(|name| format!(" {{{name}}}")).collect();
+                        return Err(BuildError::new(format!("unknown placeholder \"{{{name}}}\""))
+                            .remedy(format!("there are {slots}{fields}")));
+                    }
+                    fixed.parts.push(part.clone());
+                }
                 Part::Slot(slot) => match known.iter().find(|(known, _)| known == slot) {
                     Some((_, text)) => fixed.push_text(text),
                     None if allowed.contains(slot) => fixed.parts.push(Part::Slot(*slot)),
@@ -184,21 +193,25 @@ impl Template {
         }
     }
 
-    /// Hands the pieces to `write` in their order: fixed text as `Ok`, a placeholder as `Err`.
-    pub(crate) fn render(&self, mut write: impl FnMut(Result<&str, Slot>)) {
+    /// Hands the pieces to `write` in their order.
+    pub(crate) fn render(&self, mut write: impl FnMut(Piece<'_>)) {
         for part in &self.parts {
-            match part {
-                Part::Text(text) => write(Ok(text)),
-                Part::Slot(slot) => write(Err(*slot)),
-            }
+            write(match part {
+                Part::Text(text) => Piece::Text(text),
+                Part::Slot(slot) => Piece::Slot(*slot),
+                Part::Field(name) => Piece::Field(name),
+                Part::Levels(name) => Piece::Levels(name),
+            });
         }
     }
 }
 
+/// How many names of fields a remedy lists.
+const MOST_SHOWN: usize = 12;
+
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
-        let template = String::deserialize(deserializer)?.parse();
-        template.map_err(|error: TemplateError| de::Error::custom(BuildError::from(error)))
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -209,12 +222,13 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Result<String, String> {
-        let template: Template =
-            text.parse().map_err(|e: TemplateError| BuildError::from(e).to_string())?;
+        let template: Template = text.parse().map_err(|e: BuildError| e.to_string())?;
         let mut out = String::new();
         template.render(|piece| match piece {
-            Ok(text) => out.push_str(text),
-            Err(slot) => out.push_str(&format!("<{slot}>")),
+            Piece::Text(text) => out.push_str(text),
+            Piece::Slot(slot) => out.push_str(&format!("<{slot}>")),
+            Piece::Field(name) => out.push_str(&format!("<{name}>")),
+            Piece::Levels(name) => out.push_str(&format!("<{name}/>")),
         });
         Ok(out)
     }
@@ -228,20 +242,24 @@ mod tests {
 
     #[test]
     fn mistakes_name_what_is_possible() {
-        let unknown = "unknown placeholder \"{feild}\"; there are";
-        assert!(shown("{feild}").unwrap_err().starts_with(unknown));
+        let feild: Template = "{feild}".parse().unwrap();
+        let error = feild.fix(&[(Slot::Port, "p")], &[Slot::Field], Some(&["id"])).unwrap_err();
+        let unknown = "unknown placeholder \"{feild}\"; there are {port} {field} {id}";
+        assert_eq!(error.to_string(), unknown);
+        assert_eq!(feild.fix(&[], &[], None), Ok(feild));
+        assert_eq!(shown("{id}/{path/}").unwrap(), "<id>/<path/>");
         for unbalanced in ["a{", "a}", "{gateway", "{gateway{port}"] {
             assert!(shown(unbalanced).unwrap_err().contains("partner"), "{unbalanced}");
         }
         let template: Template = "{payload}".parse().unwrap();
-        let error = template.fix(&[(Slot::Port, "p")], &[Slot::Field]).unwrap_err();
+        let error = template.fix(&[(Slot::Port, "p")], &[Slot::Field], None).unwrap_err();
         assert_eq!(error.to_string(), "{payload} has no meaning here; allowed: {port} {field}");
     }
 
     #[test]
     fn what_is_known_at_load_is_text_from_then_on() {
         let template: Template = "{gateway}/{port}".parse().unwrap();
-        let fixed = template.fix(&[(Slot::Gateway, "g"), (Slot::Port, "p")], &[]).unwrap();
+        let fixed = template.fix(&[(Slot::Gateway, "g"), (Slot::Port, "p")], &[], None).unwrap();
         assert_eq!(fixed.as_text(), Some("g/p"));
     }
 }
