@@ -51,6 +51,16 @@ pub const DECODERS: &[(&str, &[u8])] = &[
         "{nmea: {fields: [{name: lat, from: RMC.latitude}, time, {name: c, from: RMC.8, scale: 2}]}}",
         b"GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W",
     ),
+    (
+        "{pairs: {between: ',', fields: [{name: p, decode: {binary: {fields: [{name: t, at: 0, \
+         type: i16, scale: 0.1}], repeat: [{at: 2, step: 2, fields: [{name: 'c{n}', at: 0, type: u16}]}]}}}]}}",
+        b"p=FFF64142,R=-51",
+    ),
+    (
+        "{binary: {fields: [{name: n, at: 0, type: u8, scale: 0.5}], \
+         repeat: [{at: 1, step: 2, count: n, first: 3, fields: [{name: 'c{n}', at: 0, type: u16}]}]}}",
+        b"\x04\x0C\xE5\x0C\xE6",
+    ),
     ("json", br#"{"a": 1.50, "b": {"c": [true, null, "x"]}}"#),
     ("obis", b"ISk5\r\n1-0:1.6.0(240107190000W)(02.485*kW)\r\n(1)\r\n9.4(088*C&082*C)0-0:96.13.0()\r\n!"),
     (

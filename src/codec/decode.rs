@@ -8,16 +8,18 @@ mod fields;
 mod json;
 mod label;
 mod mbus;
-mod obis;
 mod nmea;
+mod obis;
 mod pairs;
 mod pattern;
+mod repeat;
 mod sexpr;
 mod sml;
 mod text;
 mod time_text;
 
 pub(super) use binary::{Cell, build_field as build_cell};
+pub(super) use bytes::Spelling;
 pub use nmea::{Joined, Parts};
 pub(crate) use pattern::regex;
 
@@ -106,6 +108,20 @@ pub struct Decoder {
     format: Box<dyn Format>,
 }
 
+/// The decoder of the bytes that a field's text stands for.
+#[derive(Debug)]
+pub(super) struct Nested {
+    spelling: Spelling,
+    decoder: Decoder,
+}
+
+impl Nested {
+    pub(super) fn build(decode: &Decode, spelling: Spelling) -> Result<Nested, BuildError> {
+        let decoder = decode.build().map_err(|error| error.at("decode"))?;
+        Ok(Nested { spelling, decoder })
+    }
+}
+
 /// How a format finds values in a frame.
 trait Format: Send + Sync {
     /// Adds what the frame says of these fields, or of all that it has where there are none.
@@ -166,9 +182,14 @@ impl Decoder {
 
     /// The names that placeholders may have; `None` where only the frames say which there are.
     pub fn names(&self) -> Option<Vec<&str>> {
-        let fields = self.fields.iter().map(|field| field.name.as_str());
-        let all = fields.chain(self.topics.iter().map(String::as_str));
-        (!self.fields.is_empty()).then(|| all.collect())
+        let mut names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        for field in &self.fields {
+            match &field.nested {
+                Some(nested) => names.extend(nested.decoder.names()?),
+                None => names.push(&field.name),
+            }
+        }
+        (!self.fields.is_empty()).then_some(names)
     }
 
     /// Where parts of messages wait for the others, if they come in several frames.
@@ -278,11 +299,49 @@ impl<'a> Decoded<'a> {
         value: &'a [u8],
         wire: Wire,
     ) {
+        if let Some(nested) = &field.nested {
+            return self.add_nested(field, nested, value);
+        }
         let convert = &field.convert;
         let unit = field.unit.as_deref().or(came).or_else(|| convert.unit_in(value));
         match convert.text(value, wire) {
             Err(reason) => self.reject(&field.name, reason, convert.expected(reason), value),
             good => self.add(&field.name, unit, good, || value.into()),
+        }
+    }
+
+    /// Adds what another decoder reads in the bytes that a field's text stands for. They live no longer
+    /// than this, so what it says is copied; a unit that came with a value is not.
+    fn add_nested(&mut self, field: &'a Field, nested: &'a Nested, text: &[u8]) {
+        let Some(bytes) = nested.spelling.read(text) else {
+            let expected = nested.spelling.expected();
+            return self.reject(&field.name, RejectReason::Malformed, expected, text.to_vec());
+        };
+        let inner = nested.decoder.decode(&bytes);
+        self.passed_over += inner.passed_over;
+        for reading in inner.readings {
+            let named = nested.decoder.fields.iter().find(|it| it.name == reading.field);
+            let unit = named.and_then(|field| field.unit.as_deref());
+            let name = reading.field.into_owned();
+            self.add(name, unit, Ok(Some(reading.value.into_owned())), Cow::default);
+        }
+        for reading in inner.unpublished {
+            if self.unpublished.len() < Decoded::MOST {
+                self.unpublished.push(Reading {
+                    node: None,
+                    field: reading.field.into_owned().into(),
+                    value: reading.value.into_owned(),
+                    unit: None,
+                });
+            }
+        }
+        for wrong in inner.rejected {
+            let (field, found) = (wrong.field.into_owned(), wrong.found.into_owned());
+            self.reject(field, wrong.reason, wrong.expected, found);
+        }
+        for none in inner.no_values {
+            let (field, found) = (none.field.into_owned(), none.found.into_owned());
+            self.add(field, None, Ok(None), || found.into());
         }
     }
 

@@ -7,6 +7,7 @@ mod stored;
 pub use convert::{Convert, DecimalSign, PLAIN, ValueKind, Wire};
 pub use stored::Stored;
 
+use super::decode::{Decode, Nested, Spelling};
 use super::endian::Endian;
 use super::time::{TimeFormat, Zone};
 use crate::base::path::BuildError;
@@ -52,6 +53,12 @@ pub struct FieldSettings {
     /// `","` or `"."`: the sign before the decimals of a number. Default: either. Without it a comma is
     /// refused where it may group thousands, as in `1,234`.
     pub decimal_sign: Option<DecimalSign>,
+    /// The text stands for bytes, which this decoder reads: `{binary: {fields: […]}}`, `mbus`. Its fields are
+    /// published in place of this one. Not in `binary`.
+    pub decode: Option<Box<Decode>>,
+    /// How the text stands for the bytes that `decode` reads. Default: `hex`.
+    #[serde(rename = "as")]
+    pub spelling: Option<Spelling>,
     /// Unit of measurement, for `{unit}`. A field with a unit is a number.
     pub unit: Option<String>,
     /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
@@ -324,13 +331,22 @@ pub struct Field {
     pub(super) from: String,
     pub(super) publish: bool,
     pub(super) convert: Convert,
+    /// What reads the bytes that its text stands for.
+    pub(super) nested: Option<Box<Nested>>,
 }
 
 impl Field {
     /// A field without settings.
     pub(super) fn named(name: &str) -> Field {
         let name = name.to_owned();
-        Field { from: name.clone(), name, unit: None, publish: true, convert: PLAIN.clone() }
+        Field {
+            from: name.clone(),
+            name,
+            unit: None,
+            publish: true,
+            convert: PLAIN.clone(),
+            nested: None,
+        }
     }
 }
 
@@ -402,6 +418,20 @@ impl FieldSettings {
         Ok(())
     }
 
+    fn build_nested(&self) -> Result<Option<Box<Nested>>, BuildError> {
+        let Some(decode) = &self.decode else {
+            only([("as", self.spelling.is_some(), "fields with `decode`")])?;
+            return Ok(None);
+        };
+        if self.kind.is_some() || self.is_measure() || self.at.is_some() {
+            let error = BuildError::new("a value has a decoder or a type");
+            return Err(error
+                .remedy("give type and unit to the fields of this decoder")
+                .at("decode"));
+        }
+        Ok(Some(Box::new(Nested::build(decode, self.spelling.unwrap_or_default())?)))
+    }
+
     /// A key that says nothing about values of this kind.
     fn check_keys(&self, kind: &ValueKind) -> Result<(), BuildError> {
         let is_text = matches!(kind, ValueKind::Auto | ValueKind::Text | ValueKind::Quantity);
@@ -431,6 +461,7 @@ impl FieldSettings {
             from: self.from.as_ref().map_or(&self.name, |Token(from)| from).clone(),
             publish: self.publish.unwrap_or(true),
             convert: Convert::build(self, kind)?,
+            nested: self.build_nested()?,
         })
     }
 }

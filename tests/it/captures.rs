@@ -8,6 +8,7 @@ mod dlms;
 mod framing;
 mod mbus;
 mod readouts;
+mod rflink;
 mod sml;
 
 use crate::support::needs;

@@ -1,6 +1,7 @@
 //! Bytes at fixed places.
 
 use super::bytes::Spelling;
+use super::repeat::{Repeat, Repeated};
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
@@ -19,16 +20,19 @@ pub struct Binary {
     #[serde(default)]
     pub endian: Endian,
     /// The fields, each with `name`, `at` and `type`.
-    #[serde(deserialize_with = "crate::base::one_by_one::list")]
+    #[serde(default, deserialize_with = "crate::base::one_by_one::list")]
     #[cfg_attr(test, schemars(schema_with = "Binary::fields_schema"))]
     pub fields: Vec<Placed>,
+    /// Values that follow each other, however many there are: the cells of a battery.
+    #[serde(default, deserialize_with = "crate::base::one_by_one::list")]
+    pub repeat: Vec<Repeat>,
     /// Name of the field that says which device sent the frame, for `{node}`.
     pub node: Option<String>,
 }
 
 #[cfg(test)]
 impl Binary {
-    fn fields_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    pub(super) fn fields_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let field = generator.subschema_for::<crate::codec::field::FieldSettings>();
         // Strict validators want what is required to be named beside it, too.
         let items = schemars::json_schema!({
@@ -76,7 +80,7 @@ impl Type {
 
 impl Binary {
     pub(super) fn build(&self) -> Result<Decoder, BuildError> {
-        if self.fields.is_empty() {
+        if self.fields.is_empty() && self.repeat.is_empty() {
             return Err(BuildError::new("name at least one field").at("fields"));
         }
         let built = build_each(
@@ -85,8 +89,14 @@ impl Binary {
             |placed| &placed.field,
             |placed| build_field(placed, self.endian),
         )?;
-        let (fields, cells) = built.into_iter().unzip();
-        Decoder::new(fields, Cells(cells)).with_node(self.node.as_deref())
+        let (fields, cells): (Vec<Field>, _) = built.into_iter().unzip();
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let mut repeats = Vec::with_capacity(self.repeat.len());
+        for (n, repeat) in self.repeat.iter().enumerate() {
+            let built = repeat.build(self.endian, &names);
+            repeats.push(built.map_err(|error| error.item(n).at("repeat"))?);
+        }
+        Decoder::new(fields, Cells { cells, repeats }).with_node(self.node.as_deref())
     }
 }
 
@@ -146,7 +156,10 @@ fn check_time(format: &TimeFormat, size: usize) -> Result<(), BuildError> {
 }
 
 /// The places of all fields, in their order.
-struct Cells(Vec<Cell>);
+struct Cells {
+    cells: Vec<Cell>,
+    repeats: Vec<Repeated>,
+}
 
 /// Where a field is, and what its bytes are.
 #[derive(Debug)]
@@ -157,13 +170,14 @@ pub(in crate::codec) struct Cell {
 
 impl Format for Cells {
     fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
-        for (field, cell) in fields.iter().zip(&self.0) {
+        for (field, cell) in fields.iter().zip(&self.cells) {
             let Some(bytes) = frame.get(cell.at.clone()) else {
                 out.missing(&field.name);
                 continue;
             };
             Cell::add(out, field, cell.value(&field.convert, bytes), bytes);
         }
+        self.repeats.iter().for_each(|repeat| repeat.decode(frame, out));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The frame's bytes in hexadecimal or base64.
 
 use super::{Decoded, Format};
+use crate::base::scalar::parse_hex;
 use crate::codec::field::Field;
 use crate::codec::value::Value;
 use base64ct::{Base64, Encoding};
@@ -49,6 +50,24 @@ impl Spelling {
                 text
             }
             Spelling::Base64 => Base64::encode_string(bytes),
+        }
+    }
+}
+
+impl Spelling {
+    /// The bytes that a text stands for; `None` if it is spelled otherwise.
+    pub(super) fn read(self, text: &[u8]) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+        match self {
+            Spelling::Hex => parse_hex(text).ok(),
+            Spelling::Base64 => Base64::decode_vec(text).ok(),
+        }
+    }
+
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Spelling::Hex => "pairs of hexadecimal digits",
+            Spelling::Base64 => "base64 with padding",
         }
     }
 }

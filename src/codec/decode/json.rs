@@ -83,7 +83,12 @@ impl Format for Json {
             add_all(&root, &mut String::new(), out);
         }
         for field in fields {
-            match root.pointer(&field.from) {
+            let value = root.pointer(&field.from);
+            if let (Some(Json_::String(text)), Some(nested)) = (value, &field.nested) {
+                out.add_nested(field, nested, text.as_bytes());
+                continue;
+            }
+            match value {
                 Some(value) => match convert(&field.convert, value) {
                     Err(reason) => {
                         let expected = field.convert.expected(reason);

@@ -1,6 +1,7 @@
 //! Each format by what real devices send.
 
 mod labels;
+mod nested;
 mod numbers;
 
 use super::*;
