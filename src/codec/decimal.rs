@@ -200,6 +200,11 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     if significant == whole && (sign == "-" || !text.starts_with('+')) && !number.ends_with('.') {
         return Some(Cow::Borrowed(text));
     }
+    // Without its padding the number stands at the end of the text.
+    if sign.is_empty() && !whole.is_empty() && !number.ends_with('.') {
+        let padding = whole.len() - significant.len();
+        return digits.get(padding..).map(Cow::Borrowed);
+    }
     Some(Cow::Owned(format!("{sign}{significant}{point}{fraction}{exponent}")))
 }
 
@@ -339,8 +344,13 @@ mod tests {
             ("000", "0"),
             ("-007", "-7"),
             ("1.5e-3", "1.5e-3"),
+            ("000.000", "0.000"),
+            ("+00012.5E3", "12.5E3"),
         ] {
             assert_eq!(spelled(text).as_deref(), Some(expected), "{text}");
+            // Meters pad every number; none of them is copied.
+            let is_borrowed = matches!(spelled(text), Some(Cow::Borrowed(_)));
+            assert_eq!(is_borrowed, text.contains(expected) && !text.ends_with('.'), "{text}");
             let valid: serde_json::Result<serde_json::Value> = serde_json::from_str(expected);
             assert!(valid.is_ok(), "{expected}");
         }

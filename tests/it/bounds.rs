@@ -1,4 +1,4 @@
-//! What a connection costs: allocations of a publish, and memory.
+//! What a connection costs: allocations of a publish, and memory; and what the values of a telegram cost.
 
 use crate::support::peer::Peer;
 use crate::support::talk::{from_broker, message};
@@ -12,6 +12,7 @@ use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketError, Properties, Property,
 use tty2mqtt::mqtt::session::{Options, Session};
 use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::testing::codec::decode::Decode;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
@@ -79,6 +80,28 @@ fn a_publish_allocates_nothing() {
             assert_eq!(steady.count_total, 0, "{version} {qos:?} {window}: {steady:?}");
         }
     }
+}
+
+#[test]
+fn the_values_of_a_meters_telegram_allocate_nothing() {
+    let lines =
+        ["1-0:1.8.1(000004.426*kWh)\r\n", "1-0:1.7.0(00.244*kW)\r\n", "1-0:32.7.0(0230.0*V)\r\n"];
+    let fields = [
+        "{name: a, from: 1.8.1, unit: kWh}",
+        "{name: b, from: 1.7.0}",
+        "{name: c, from: '1-0:32.7.0'}",
+    ];
+    let allocations = |n: usize| {
+        let yaml = format!("{{obis: {{fields: [{}]}}}}", fields[..n].join(", "));
+        let decode: Decode = tty2mqtt::testing::config::tree::parse(&yaml).unwrap();
+        let (decoder, telegram) = (decode.build().unwrap(), lines[..n].concat());
+        let used = measure(|| {
+            assert_eq!(decoder.decode(telegram.as_bytes()).readings.len(), n);
+        });
+        used.count_total
+    };
+    assert_eq!(allocations(1), allocations(3));
+    assert!(allocations(3) <= 2, "the list of readings, and which fields came");
 }
 
 #[test]

@@ -368,11 +368,14 @@ fn readouts_by_code_value_and_equipment() {
         {name: peak_time, from: '1-0:1.6.0(1)'}, {name: last_month, from: '98.1.0(-4)', unit: kW},
         {name: gas, from: '0-gas:24.2.*', unit: m³}, {name: water, from: '0-water:24.2.1', unit: m³},
         {name: heat, from: '0-heat:24.2.1'}, {name: any, from: '0-*:24.2.3'},
-        {name: message, from: 96.13.0, type: text}, {name: ninth, from: '1.6.0(9)'}]}}";
+        {name: message, from: 96.13.0, type: text}, {name: ninth, from: '1.6.0(9)'},
+        {name: never, from: '98.1.0(8)', type: time, format: YYMMDDhhmmssX},
+        {name: time, from: '0-0:1.0.0', type: time, format: YYMMDDhhmmssX}]}}";
     assert_eq!(
         decoded(fields, BELGIAN),
         [
             "meter=\"1SAG1234567890\"",
+            "time=\"2024-01-12T23:18:15+01:00\"",
             "peak=2485 W",
             "peak_time=\"240107190000W\"",
             "last_month=1.747 kW",
@@ -380,6 +383,7 @@ fn readouts_by_code_value_and_equipment() {
             "gas=338.711 m³",
             "water=8.5 m³",
             "-ninth",
+            "-never",
             "-message",
             "-heat",
         ]
