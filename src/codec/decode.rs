@@ -16,7 +16,6 @@ mod repeat;
 mod sexpr;
 mod sml;
 mod text;
-mod time_text;
 
 pub(super) use binary::{Cell, build_field as build_cell};
 pub(super) use bytes::Spelling;

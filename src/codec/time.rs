@@ -70,6 +70,10 @@ impl Zone {
     /// have in winter.
     pub const CET: Zone = Zone(60);
 
+    pub fn ahead(minutes: i16) -> Zone {
+        Zone(minutes)
+    }
+
     /// Daylight saving time.
     pub fn in_summer(self) -> Zone {
         Zone(self.0.saturating_add(60))

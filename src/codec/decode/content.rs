@@ -3,7 +3,8 @@
 use super::Decoded;
 use super::bytes::Spelling;
 use crate::codec::decimal::Decimal;
-use crate::codec::field::{Convert, Wire};
+use crate::codec::field::{Convert, Field, PLAIN, Wire};
+use crate::codec::unit;
 use crate::codec::value::{RejectReason, Value};
 use std::borrow::Cow;
 
@@ -25,18 +26,25 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Adds the value that `convert` makes of it; `found` are its bytes in the frame.
+    /// Adds it under this name, as a field or as it is. `came` is the unit that came with it, `found` are its
+    /// bytes in the frame.
     pub(super) fn add(
         &self,
         name: Cow<'a, str>,
-        unit: Option<&'a str>,
-        convert: &'a Convert,
+        came: Option<&'static str>,
+        field: Option<&'a Field>,
         found: &'a [u8],
         out: &mut Decoded<'a>,
     ) {
+        let convert = field.map_or(&PLAIN, |field| &field.convert);
+        let own = field.and_then(|field| field.unit.as_deref());
+        let prefix = match own.zip(came).and_then(|(own, came)| unit::power(came, own)) {
+            Some(prefix) if !convert.has_scale() => prefix,
+            _ => 0,
+        };
         let value = match self {
-            Content::Whole(number, power) => convert.powered(*number, *power),
-            Content::Float(number, power) => float(number, *power, convert),
+            Content::Whole(number, power) => convert.powered(*number, power.saturating_add(prefix)),
+            Content::Float(number, power) => float(number, power.saturating_add(prefix), convert),
             Content::Text(text) => owned(convert.text(text.as_bytes(), Wire::Text)),
             Content::Hex(bytes) => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
             Content::Nothing => Ok(None),
@@ -45,8 +53,8 @@ impl<'a> Content<'a> {
             }
         };
         // A text has no unit.
-        let unit = unit.filter(|_| !matches!(self, Content::Text(_) | Content::Hex(_)));
-        out.add(name, unit, value, || found.into());
+        let is_text = matches!(self, Content::Text(_) | Content::Hex(_));
+        out.add(name, own.or(came).filter(|_| !is_text), value, || found.into());
     }
 }
 

@@ -5,7 +5,7 @@ mod list;
 
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
-use crate::codec::field::{Field, Named, PLAIN, build_named};
+use crate::codec::field::{Field, Named, build_named};
 use crate::codec::obis_code::{ObisCode, ObisSelector};
 use crate::codec::value::RejectReason;
 use data::{Bytes, Item};
@@ -18,7 +18,8 @@ use std::borrow::Cow;
 ///
 /// Each value has its OBIS code as name, `1-0:1.8.0`, its own power of ten and its unit; the time of the
 /// notification is `time`. Kaifa and Kamstrup send neither power nor unit, and some of their lists no
-/// codes: these are known.
+/// codes: these are known. A field's `unit` may have another prefix than the unit that comes: with `unit:
+/// kWh` 1500 Wh are 1.5, unless the field has a `scale`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -222,7 +223,7 @@ impl<'a> Notification<'a, '_> {
                 Some(code) => Cow::Owned(code.to_string()),
                 None => Cow::Borrowed(TIME),
             };
-            return content.add(name, unit, &PLAIN, found, self.out);
+            return content.add(name, unit, None, found, self.out);
         }
         for ((field, wanted), came) in self.fields.iter().zip(self.wanted).zip(&mut self.came) {
             let is_wanted = match (wanted, obis) {
@@ -232,8 +233,7 @@ impl<'a> Notification<'a, '_> {
             };
             if is_wanted && !*came {
                 *came = true;
-                let unit = field.unit.as_deref().or(unit);
-                content.add(Cow::Borrowed(&*field.name), unit, &field.convert, found, self.out);
+                content.add(Cow::Borrowed(&*field.name), unit, Some(field), found, self.out);
             }
         }
     }

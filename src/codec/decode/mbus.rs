@@ -10,7 +10,7 @@ use super::content::Content;
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
-use crate::codec::field::{Field, Named, PLAIN, build_named};
+use crate::codec::field::{Field, Named, build_named};
 use crate::codec::value::RejectReason;
 use record::{Next, Record};
 use serde::Deserialize;
@@ -26,7 +26,8 @@ use std::borrow::Cow;
 /// `energy_s1`, `power_max_t2_u1`. Values of the same name in a telegram are numbered from the second one
 /// on: `volume_2`. Values that only the maker knows have the hexadecimal digits of their code: `vendor_13`.
 /// The head gives `id` (a text of 8 digits), `manufacturer`, `version`, `medium`, `access_number`, `status`
-/// and the `address`. Energy is in Wh or J, power in W or J/h, volume in m³, flow in m³/h.
+/// and the `address`. Energy is in Wh or J, power in W or J/h, volume in m³, flow in m³/h. A field's `unit`
+/// may have another prefix: with `unit: kWh` 1500 Wh are 1.5, unless the field has a `scale`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -233,13 +234,12 @@ impl<'a> Telegram<'a, '_> {
                 Name::Word(word) => Cow::Borrowed(word),
                 Name::Line => Cow::Owned(text.to_owned()),
             };
-            return content.add(name, unit, &PLAIN, found, self.out);
+            return content.add(name, unit, None, found, self.out);
         }
         for (field, came) in self.fields.iter().zip(&mut self.came) {
             if field.from == text && !*came {
                 *came = true;
-                let unit = field.unit.as_deref().or(unit);
-                content.add(Cow::Borrowed(&*field.name), unit, &field.convert, found, self.out);
+                content.add(Cow::Borrowed(&*field.name), unit, Some(field), found, self.out);
             }
         }
     }

@@ -596,10 +596,10 @@ fn records_of_the_m_bus_are_named_by_what_they_are() {
         (&[0x05, 0x5B, 0x00, 0x00, 0xAC, 0x41], "flow_temperature=21.5 °C"),
         (&[0x05, 0x5A, 0x00, 0x00, 0xAC, 0x41], "flow_temperature=2.15 °C"),
         (&[0x05, 0x5B, 0x00, 0x00, 0xC0, 0x7F], "-flow_temperature"),
-        (&[0x04, 0x6D, 0x0B, 0x0B, 0xCD, 0x13], "datetime=\"2014-03-13T11:11\""),
+        (&[0x04, 0x6D, 0x0B, 0x0B, 0xCD, 0x13], "datetime=\"2014-03-13T11:11:00\""),
         (&[0x04, 0x6D, 0x8B, 0x0B, 0xCD, 0x13], "-datetime"),
         (&[0x42, 0xEC, 0x7E, 0xBF, 0x1C], "date_future_s1=\"2013-12-31\""),
-        (&[0x04, 0xAB, 0x6B, 0x0B, 0x0B, 0xCD, 0x13], "power_first_end=\"2014-03-13T11:11\""),
+        (&[0x04, 0xAB, 0x6B, 0x0B, 0x0B, 0xCD, 0x13], "power_first_end=\"2014-03-13T11:11:00\""),
     ] {
         assert_eq!(records(record), [expected], "{record:02x?}");
     }
@@ -612,10 +612,13 @@ fn records_of_the_m_bus_of_one_name_are_numbered() {
         records(record),
         ["energy=7 Wh", "energy_2=800 Wh", "energy_3=9 Wh", "volume=0.005 m³"]
     );
-    let yaml = "{mbus: {fields: [{name: second, from: energy_2, scale: 0.001, unit: kWh}, power]}}";
-    assert_eq!(decoded(yaml, &mbus(record)), ["second=0.800 kWh", "!power missing"]);
+    let yaml = "{mbus: {fields: [{name: second, from: energy_2, unit: kWh}, power]}}";
+    assert_eq!(decoded(yaml, &mbus(record)), ["second=0.8 kWh", "!power missing"]);
     // Behind 1F there is another telegram, which may have it.
     assert_eq!(decoded(yaml, &mbus(b"\x01\x03\x07\x1F")), [""; 0]);
+    // A field with a scale says itself what becomes of the number.
+    let yaml = "{mbus: {fields: [{name: energy, scale: 0.01, unit: kWh}]}}";
+    assert_eq!(decoded(yaml, &mbus(record)), ["energy=0.07 kWh"]);
 }
 
 #[test]

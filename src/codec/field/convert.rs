@@ -375,6 +375,11 @@ impl Convert {
         if number.is_some() || is_word(text) { Ok(number) } else { Err(RejectReason::NotANumber) }
     }
 
+    /// Whether its field says itself what numbers are multiplied by.
+    pub(in crate::codec) fn has_scale(&self) -> bool {
+        self.scale.is_some()
+    }
+
     fn calculates(&self) -> bool {
         self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
     }

@@ -1,8 +1,9 @@
 //! Data of DLMS as bytes: a tag for the type, then the value (IEC 62056-5-3, A-XDR encoding of IEC 61334-6).
 
+use crate::base::calendar::Date;
 use crate::codec::decode::content::Content;
-use crate::codec::decode::time_text::{date, separated, time_of_day, zone};
 use crate::codec::dlms_unit;
+use crate::codec::time::{Moment, Zone};
 
 /// How deep structures may be nested.
 pub(super) const DEEPEST: usize = 8;
@@ -147,20 +148,14 @@ fn date_time(bytes: &[u8]) -> Content<'_> {
     let &[high, low, month, day, _, hour, minute, second, _, ahead, of_utc, status] = bytes else {
         return Content::Hex(bytes);
     };
-    let year = u16::from_be_bytes([high, low]);
-    let mut text = String::with_capacity(25);
-    // Bit 0 of the status: the clock is not valid; FF: there is no status.
-    let is_valid = status == 0xFF || status & 1 == 0;
-    let is_time = is_valid
-        && date(&mut text, year, month, day)
-        && separated(&mut text)
-        && time_of_day(&mut text, hour, minute, (second != 0xFF).then_some(second));
-    if !is_time {
-        return Content::Nothing;
-    }
+    // Seconds may be left out.
+    let second = if second == 0xFF { 0 } else { second };
+    let year = u16::from_be_bytes([high, low]).into();
     let deviation = i16::from_be_bytes([ahead, of_utc]);
-    if deviation != i16::MIN {
-        zone(&mut text, deviation.saturating_neg());
-    }
-    Content::Text(text.into())
+    let zone = (deviation != i16::MIN).then(|| Zone::ahead(deviation.saturating_neg()));
+    let date = Some(Date { year, month, day });
+    let moment = Moment { date, clock: Some((hour, minute, second)), zone, ..Moment::default() };
+    // A year of FFFF is not known. Bit 0 of the status: the clock is not valid; FF: there is no status.
+    let is_valid = year <= 9999 && (status == 0xFF || status & 1 == 0) && moment.is_valid();
+    if is_valid { Content::Text(moment.to_string().into()) } else { Content::Nothing }
 }

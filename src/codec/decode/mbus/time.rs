@@ -1,7 +1,8 @@
 //! Dates and times of the M-Bus: types F, G, I and J (EN 13757-3, annex A).
 
-use crate::codec::decode::time_text::{self, separated};
+use crate::base::calendar::Date;
 use crate::codec::endian::Endian;
+use crate::codec::time::Moment;
 
 /// What some bytes are as a time.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(super) enum Time {
     Unknown,
 }
 
-/// The time in some bytes: `2014-03-13`, `2014-03-13T11:11`, `2014-03-13T11:11:30` or `11:11:30`.
+/// The time in some bytes: `2014-03-13`, `2014-03-13T11:11:30` or `11:11:30`.
 pub(super) fn read(bytes: &[u8], order: Endian) -> Time {
     let mut turned = [0; 6];
     let bytes = match (order, turned.get_mut(..bytes.len())) {
@@ -25,43 +26,41 @@ pub(super) fn read(bytes: &[u8], order: Endian) -> Time {
         }
         _ => bytes,
     };
-    let mut text = String::with_capacity(19);
-    let is_time = match *bytes {
+    let (date, clock, is_wrong) = match *bytes {
         // Type G.
-        [low, high] => date(&mut text, low, high, 0),
+        [low, high] => (Some(date(low, high, 0)), None, false),
         // Type J.
-        [second, minute, hour] => clock(&mut text, hour, minute, Some(second)),
-        // Type F: the highest bit of the minutes says that the clock is wrong.
+        [second, minute, hour] => (None, Some(clock(hour, minute, second)), false),
+        // Types F and I: the highest bit of the minutes says that the clock is wrong.
         [minute, hour, low, high] => {
-            minute & 0x80 == 0
-                && date(&mut text, low, high, hour >> 5 & 3)
-                && separated(&mut text)
-                && clock(&mut text, hour, minute, None)
+            let date = date(low, high, hour >> 5 & 3);
+            (Some(date), Some(clock(hour, minute, 0)), minute & 0x80 != 0)
         }
-        // Type I.
         [second, minute, hour, low, high, _] => {
-            minute & 0x80 == 0
-                && date(&mut text, low, high, 0)
-                && separated(&mut text)
-                && clock(&mut text, hour, minute, Some(second))
+            (Some(date(low, high, 0)), Some(clock(hour, minute, second)), minute & 0x80 != 0)
         }
         _ => return Time::Unknown,
     };
-    if is_time { Time::At(text) } else { Time::Never }
+    let moment = Moment { date: date.flatten(), clock, ..Moment::default() };
+    // A date that was never set is none, and a year of 127 means every year.
+    if is_wrong || date == Some(None) || !moment.is_valid() {
+        return Time::Never;
+    }
+    Time::At(moment.to_string())
 }
 
-/// Writes the date of type G, and of the last bytes of the others; `false` if it is none.
-fn date(out: &mut String, low: u8, high: u8, centuries: u8) -> bool {
+/// The date of type G, and of the last bytes of the others; `None` without one.
+fn date(low: u8, high: u8, centuries: u8) -> Option<Date> {
     let (day, month) = (low & 0x1F, high & 0xF);
-    let year = u16::from(low >> 5 | (high & 0xF0) >> 1);
+    let year = low >> 5 | (high & 0xF0) >> 1;
     // Two digits of a year are of 1981 to 2080.
     let since = if centuries == 0 && year <= 80 { 2000 } else { 1900 };
-    let year_of_all = since + 100 * u16::from(centuries) + year;
-    year <= 99 && time_text::date(out, year_of_all, month, day)
+    let year_of_all = since + 100 * i64::from(centuries) + i64::from(year);
+    (year <= 99).then_some(Date { year: year_of_all, month, day })
 }
 
-fn clock(out: &mut String, hour: u8, minute: u8, second: Option<u8>) -> bool {
-    time_text::time_of_day(out, hour & 0x1F, minute & 0x3F, second.map(|second| second & 0x3F))
+fn clock(hour: u8, minute: u8, second: u8) -> (u8, u8, u8) {
+    (hour & 0x1F, minute & 0x3F, second & 0x3F)
 }
 
 #[cfg(test)]
@@ -72,12 +71,12 @@ mod tests {
     fn times_of_each_length() {
         for (bytes, expected) in [
             // Electricity meters and heat meters, of the frames that libmbus is tested with.
-            (&[0x0B, 0x0B, 0xCD, 0x13][..], "2014-03-13T11:11"),
+            (&[0x0B, 0x0B, 0xCD, 0x13][..], "2014-03-13T11:11:00"),
             (&[0x7E, 0x15], "2011-05-30"),
             (&[0x9F, 0x1C], "2012-12-31"),
             // Made: 1999 by the two digits alone, and with its century.
             (&[0x7F, 0xCC], "1999-12-31"),
-            (&[0x00, 0x20, 0xC1, 0x31], "2030-01-01T00:00"),
+            (&[0x00, 0x20, 0xC1, 0x31], "2030-01-01T00:00:00"),
             (&[30, 11, 12, 0xCD, 0x13, 0], "2014-03-13T12:11:30"),
             (&[30, 11, 12], "12:11:30"),
         ] {
@@ -102,7 +101,7 @@ mod tests {
         }
         assert_eq!(
             read(&[0x13, 0xCD, 0x0B, 0x0B], Endian::Big),
-            Time::At("2014-03-13T11:11".into())
+            Time::At("2014-03-13T11:11:00".into())
         );
         assert_eq!(read(&[1], Endian::Little), Time::Unknown);
         assert_eq!(read(&[], Endian::Little), Time::Unknown);

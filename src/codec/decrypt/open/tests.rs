@@ -89,6 +89,8 @@ fn a_telegram_that_is_encrypted_and_authenticated() {
         let clear = opener.open(LUXEMBOURG).unwrap();
         assert!(clear.starts_with(b"/Lux5\\253663629_D\r\n"));
         assert!(clear.ends_with(b"1-0:1.8.0(000123.456*kWh)\r\n!64C4\r\n"));
+        let yaml = "{obis: {fields: [{name: energy, from: 1.8.0, unit: kWh}]}}";
+        assert_eq!(opened(yaml, &opener, LUXEMBOURG), ["energy=123.456 kWh"]);
     }
 }
 
