@@ -10,6 +10,7 @@ pub mod durability;
 pub mod json;
 pub mod line;
 pub mod log;
+pub mod nearest;
 pub mod one_by_one;
 pub mod path;
 pub mod plain;

@@ -9,8 +9,8 @@ mod ports;
 mod run;
 
 use crate::base::command_line::{CliError, VERSION, print};
+use crate::base::nearest::distance;
 use crate::base::plain::plain_lines;
-use crate::config::hint::distance;
 use crate::control::commands as control;
 #[cfg(feature = "shell")]
 use crate::shell;

@@ -1,6 +1,7 @@
 //! Bytes → frames → readings, without I/O, clock or any knowledge of MQTT.
 
 pub mod bounds;
+pub mod calc;
 pub mod checksum;
 pub mod decimal;
 pub mod decode;

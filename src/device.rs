@@ -6,8 +6,11 @@ pub mod cases;
 pub mod command;
 mod commands;
 mod conversation;
+mod described;
 mod doubt;
 mod exchange;
+mod fields;
+mod filter;
 pub mod frame_seen;
 pub mod inbound;
 pub mod last_values;
@@ -41,6 +44,7 @@ use bytes::Bytes;
 use command::{Command, CommandError};
 use commands::{Commands, Line, PendingCommand};
 use exchange::{Exchange, Timing};
+use fields::Fields;
 use inbound::Inbound;
 use member::Member;
 use pipeline::{Pipeline, Rest};
@@ -96,13 +100,15 @@ pub enum Transmit {
     Set(line::Line),
 }
 
-/// Commands that a device leaves to the one that takes its place. What is dropped is not
-/// acknowledged.
+/// What a device leaves to the one that takes its place: commands, of which what is dropped is not
+/// acknowledged, and what its filters remember.
 #[derive(Debug)]
 pub struct Unwritten {
     queue: VecDeque<PendingCommand>,
     /// When the next write may begin.
     free: Option<Instant>,
+    /// What is known of fields.
+    fields: Vec<Fields>,
 }
 
 impl Unwritten {
@@ -119,16 +125,18 @@ impl Device {
         let members = bus.as_ref().map(|bus| bus.members.as_slice()).unwrap_or_default();
         let commands = command::build_all(settings, members);
         match (Pipeline::build(settings), commands, bus) {
-            (Ok(pipeline), Ok(rules), Ok(bus)) => {
+            (Ok(mut pipeline), Ok(rules), Ok(mut bus)) => {
                 let commands = Commands::new(rules, settings.command_wait);
                 let timing = match &bus.members[..] {
                     [] => Timing::default(),
                     _ => Timing::of_modbus(settings.line).at_least(settings.silence),
                 };
                 let describes_frames = settings.decode.is_some() || !settings.frames.is_empty();
+                let listens = !bus.members.iter().any(Member::is_asked) || describes_frames;
+                described::build_fields(settings, listens, &mut pipeline, &mut bus)?;
                 Ok(Device {
                     pipeline,
-                    listens: !bus.members.iter().any(Member::is_asked) || describes_frames,
+                    listens,
                     commands,
                     bus,
                     exchange: Exchange::new(timing),
@@ -201,6 +209,7 @@ impl Device {
     pub fn coming(&mut self, left: Option<Unwritten>, now: Instant) {
         if let Some(left) = left {
             self.commands.queue = left.queue;
+            self.pipeline.adopt(left.fields);
             left.free.into_iter().for_each(|free| self.exchange.keep_silent(free));
         }
         self.commands.coming(now);
@@ -227,7 +236,7 @@ impl Device {
     pub fn stop(&mut self) -> Unwritten {
         self.interrupt();
         let queue = std::mem::take(&mut self.commands.queue);
-        Unwritten { queue, free: self.exchange.free() }
+        Unwritten { queue, free: self.exchange.free(), fields: self.pipeline.take_fields() }
     }
 
     fn interrupt(&mut self) {

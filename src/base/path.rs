@@ -12,6 +12,11 @@ pub enum Step {
     Key(String),
     /// Into an item of a list, counted from 0.
     Item(usize),
+    /// Into a text: so many characters of it, the first one counted from 0.
+    Characters {
+        at: usize,
+        count: usize,
+    },
 }
 
 impl Path {
@@ -44,6 +49,7 @@ impl fmt::Display for Path {
                 Step::Key(key) if n == 0 => f.write_str(key)?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Item(item) => write!(f, "[{item}]")?,
+                Step::Characters { at, .. } => write!(f, ":{}", at + 1)?,
             }
         }
         Ok(())
@@ -73,6 +79,12 @@ impl BuildError {
     /// Adds what would be right.
     pub fn remedy(mut self, remedy: impl Into<String>) -> BuildError {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// At a place below which its own path goes on.
+    pub fn below(mut self, place: &Path) -> BuildError {
+        self.path = place.join(&self.path);
         self
     }
 

@@ -153,8 +153,12 @@ impl Decode {
                 eprintln!("{bytes} bytes at the end that do not make a whole frame");
             }
         }
+        let filtered = match counts.filtered {
+            0 => String::new(),
+            filtered => format!(", {filtered} held back by filters"),
+        };
         eprintln!(
-            "{} frames, {} readings; {bad} bad frames, {} bytes skipped, {refused} refused, {} unmatched, {} without a value",
+            "{} frames, {} readings; {bad} bad frames, {} bytes skipped, {refused} refused, {} unmatched, {} without a value{filtered}",
             frames.frames, counts.readings, frames.skipped, counts.unmatched, counts.no_value
         );
         let clean = bad + frames.skipped + refused == 0 && rest.bytes == 0;

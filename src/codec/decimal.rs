@@ -1,6 +1,7 @@
 //! Decimal numbers that are exact, and cost no floating point on processors that have none.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// A number with a fixed count of decimals: `mantissa` / 10^`decimals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,35 @@ impl Decimal {
         let rounds = rest.unsigned_abs() >= by.unsigned_abs() - rest.unsigned_abs();
         let away = if rounds { number.signum() * by.signum() } else { 0 };
         quotient.checked_add(away)
+    }
+
+    /// The quotient with this many decimals, rounded half away from zero; `None` when it takes more than 128
+    /// bits, or for a divisor of 0.
+    pub fn quotient(self, by: Decimal, decimals: u8) -> Option<Decimal> {
+        let mantissa = self.shifted(i8::try_from(decimals).ok()?)?.divided(by)?;
+        Some(Decimal { mantissa, decimals })
+    }
+
+    /// Which of the two is greater.
+    pub fn compared(self, other: Decimal) -> Ordering {
+        let decimals = self.decimals.max(other.decimals);
+        match (self.widen(decimals), other.widen(decimals)) {
+            (Some(a), Some(b)) => a.mantissa.cmp(&b.mantissa),
+            // Only the one with fewer decimals is widened, and what does not fit then is beyond the other one.
+            (None, _) => self.mantissa.cmp(&0),
+            (_, None) => 0.cmp(&other.mantissa),
+        }
+    }
+
+    /// Without its sign.
+    pub fn absolute(self) -> Option<Decimal> {
+        Some(Decimal { mantissa: self.mantissa.checked_abs()?, ..self })
+    }
+
+    /// The number if it has no decimals but zeros.
+    pub fn whole(self) -> Option<i128> {
+        let trimmed = self.trimmed();
+        (trimmed.decimals == 0).then_some(trimmed.mantissa)
     }
 
     /// How many decimals it has.

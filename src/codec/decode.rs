@@ -22,7 +22,7 @@ pub(super) use bytes::Spelling;
 pub use nmea::{Joined, Parts};
 pub(crate) use pattern::regex;
 
-use crate::base::path::BuildError;
+use crate::base::path::{BuildError, Path};
 use crate::codec::field::{Field, Wire};
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
 use serde::Deserialize;
@@ -88,13 +88,18 @@ impl Decode {
             Decode::Sml(sml) => ("sml", sml.build()),
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
-        decoder.map_err(|error| error.at(word))
+        match decoder {
+            Ok(decoder) => Ok(Decoder { word, ..decoder }),
+            Err(error) => Err(error.at(word)),
+        }
     }
 }
 
 /// A running decoder: its fields, and the format that finds them in a frame.
 #[derive(Debug)]
 pub struct Decoder {
+    /// Its word in the configuration.
+    word: &'static str,
     fields: Vec<Field>,
     /// Whether some fields are not published.
     drops: bool,
@@ -152,7 +157,7 @@ impl Decoder {
     fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
         let drops = fields.iter().any(|field| !field.publish);
         let (node, topics, has_parts) = (None, Vec::new(), false);
-        Decoder { fields, drops, node, topics, has_parts, format: Box::new(format) }
+        Decoder { word: "", fields, drops, node, topics, has_parts, format: Box::new(format) }
     }
 
     /// With the field whose value is `{node}`.
@@ -206,6 +211,27 @@ impl Decoder {
         &self.fields
     }
 
+    /// Where one of its fields is described, below `decode`.
+    pub fn path(&self, field: &Field) -> Path {
+        let list = if self.word == "fields" { "names" } else { "fields" };
+        Path::from([self.word, list]).item(field.item)
+    }
+
+    /// The decoder of what the text of one of its fields stands for.
+    pub fn nested<'a>(&self, field: &'a Field) -> Option<&'a Decoder> {
+        field.nested.as_ref().map(|nested| &nested.decoder)
+    }
+
+    /// Its readings have this field even if it is not published.
+    pub fn keep(&mut self, name: &str) {
+        for nested in self.fields.iter_mut().filter_map(|field| field.nested.as_mut()) {
+            nested.decoder.keep(name);
+        }
+        let kept = self.fields.iter_mut().filter(|field| field.name == name);
+        kept.for_each(|field| field.publish = true);
+        self.drops = self.fields.iter().any(|field| !field.publish);
+    }
+
     /// Reads one frame. It never fails as a whole: each part that cannot be read is rejected.
     pub fn decode<'a>(&'a self, frame: &'a [u8]) -> Decoded<'a> {
         let readings = Vec::with_capacity(self.fields.len());
@@ -244,6 +270,12 @@ impl<'a> Decoded<'a> {
         }
         self.beyond += 1;
         true
+    }
+
+    /// Whether it says of a field that it has no value, or a wrong one.
+    pub fn tells_of(&self, field: &str) -> bool {
+        self.rejected.iter().any(|it| it.field == field)
+            || self.no_values.iter().any(|it| it.field == field)
     }
 
     /// Makes the value of a field the node of all readings.

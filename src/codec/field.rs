@@ -2,16 +2,20 @@
 
 mod convert;
 mod degrees;
+mod filter;
 mod stored;
 
 pub use convert::{Convert, DecimalSign, PLAIN, ValueKind, Wire};
+pub use filter::{Deadband, RateUnit, Valid, Window};
 pub use stored::Stored;
 
 use super::decode::{Decode, Nested, Spelling};
 use super::endian::Endian;
 use super::time::{TimeFormat, Zone};
 use crate::base::path::BuildError;
-use crate::base::scalar::{Token, deserialize_from_str, wrong};
+use crate::base::scalar::{Span, Token, deserialize_from_str, wrong};
+use crate::codec::calc::Expression;
+use serde::de::IntoDeserializer;
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::{BTreeMap, HashSet};
@@ -82,41 +86,162 @@ pub struct FieldSettings {
     /// and not published. An empty text is no value anyway.
     #[serde(default)]
     pub unavailable: Vec<Token>,
-    /// Whether the value is published. Default: `true`.
+    /// Whether the value is published. Default: `true`. `calc` of other fields sees it all the same.
     pub publish: Option<bool>,
+    /// How the value is calculated from fields of the device: `volume / 1000 * 100`. In it `+ - * /`,
+    /// brackets, `= != < <= > >=` and the functions `if(condition, then, else)`, `min(a, b, …)`, `max(a, b,
+    /// …)`, `abs(a)` and `round(a, decimals)` have their usual meaning; `none` is no value, as in
+    /// `if(flow > 0, heat / flow, none)`. A text stands in single quotes, a name with other characters
+    /// than letters, digits and `_` in backticks. Numbers are exact decimals; products and
+    /// quotients are rounded to 12 decimals, half away from zero, and the result to `decimals`. Without a
+    /// value of a field that is named, or with a division by 0, there is no value (`no_value`).
+    ///
+    /// Under a name that nothing else describes it makes a new field in `fields` of a port or device.
+    /// Elsewhere it changes a field, whose own name is then the value that was read. Other fields are seen as
+    /// `valid`, `wraps`, `rate`, `window` and their own `calc` leave them; fields are taken from one device,
+    /// and from one node of it.
+    pub calc: Option<Token>,
+    /// A `calc` over fields that do not come together is made when each of them has come anew; fields with
+    /// a longer `interval` than others are taken as they were last. None may be older than this, 1s to 31d.
+    /// Default: twice its `interval`; 1min where the device speaks by itself.
+    pub max_age: Option<Span>,
+    /// Which values are plausible: `{min: 0, max: 100, step: 5}`.
+    pub valid: Option<Valid>,
+    /// The value is a counter that begins again at 0 after so many counts: `65536` for 16 bits; before
+    /// `scale`. It is published as one that goes on. A fall by less than half of that is no overflow but a
+    /// restart of the device, and the counter starts again at what the device says, as it does when the
+    /// gateway starts.
+    pub wraps: Option<Token>,
+    /// The value is a counter, of which the increase per second, minute, hour or day is published: `s`,
+    /// `min`, `h` or `d`. It has `decimals`, else 3. After a fall it begins anew.
+    pub rate: Option<RateUnit>,
+    /// What is made of all values that came within a time: `{average: 1min}`; `average`, `min`, `max`,
+    /// `last` or `median`.
+    pub window: Option<Window>,
+    /// `true`: a value is published only if it is not the one that was published last.
+    pub on_change: Option<bool>,
+    /// A value is published only if it is so far from the one that was published last: `0.5`, or `2%` of
+    /// that.
+    pub deadband: Option<Deadband>,
+    /// The shortest time between two values that are published; others are dropped. A value that comes a
+    /// twentieth of the time too early, but not more than 1s, is in time.
+    pub min_interval: Option<Span>,
+    /// When this time has passed since a value was published, the next one that comes is published even
+    /// without a change.
+    pub max_interval: Option<Span>,
 }
 
 /// Settings of a field by its name, which count for more than those that stand where the field is
-/// described: in `registers`, or in the list of a decoder.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-#[allow(dead_code, reason = "read for its mistakes, see FieldOverrides")]
-pub struct FieldOverride {
-    /// Unit of measurement, for `{unit}`.
-    pub unit: Option<String>,
-    /// What is measured, in Home Assistant's words (`device_class`).
-    pub class: Option<String>,
-    /// What becomes of the value in time, in Home Assistant's words.
-    pub state_class: Option<StateClass>,
-    /// Factor by which each number is multiplied.
-    pub scale: Option<Token>,
-    /// Number that is added to each number, after `scale`.
-    pub offset: Option<Token>,
-    /// Number of decimals to round to; at most 18.
-    pub decimals: Option<u8>,
-    /// Meaning of single values, besides those that the field has.
-    pub lookup: BTreeMap<Token, Token>,
-    /// Values with which the device says that it has no value.
-    pub unavailable: Vec<Token>,
-    /// `false`: the value is not published.
-    pub publish: Option<bool>,
+/// described: in `registers`, or in the list of a decoder. With `calc`, a name that nothing describes is a
+/// new field.
+#[derive(Clone, Debug)]
+pub struct FieldOverride(pub FieldSettings);
+
+impl FieldOverride {
+    const KEYS: &[&str] = &[
+        "unit",
+        "class",
+        "state_class",
+        "scale",
+        "offset",
+        "decimals",
+        "lookup",
+        "unavailable",
+        "publish",
+        "calc",
+        "max_age",
+        "valid",
+        "wraps",
+        "rate",
+        "window",
+        "on_change",
+        "deadband",
+        "min_interval",
+        "max_interval",
+    ];
+
+    /// Those that a field needs not be described for: they concern what a decoder has made.
+    pub const BEHIND: &[&str] = Self::KEYS.split_at(9).1;
 }
 
-/// The settings of fields by name, which are read for their mistakes and not kept: they stand where the
-/// fields are described, too.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FieldOverrides;
+impl<'de> Deserialize<'de> for FieldOverride {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<FieldOverride, D::Error> {
+        struct Map;
+        impl<'de> de::Visitor<'de> for Map {
+            type Value = FieldOverride;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<FieldOverride, A::Error> {
+                let named = MapAccessDeserializer::new(WithName { map, step: NameStep::Key });
+                FieldSettings::deserialize(named).map(FieldOverride)
+            }
+        }
+        from.deserialize_struct("FieldOverride", FieldOverride::KEYS, Map)
+    }
+}
+
+/// A map of settings without `name`, which its owner knows, read as one with an empty name.
+struct WithName<A> {
+    map: A,
+    step: NameStep,
+}
+
+enum NameStep {
+    Key,
+    Value,
+    Done,
+}
+
+impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for WithName<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        if let NameStep::Key = self.step {
+            self.step = NameStep::Value;
+            return seed.deserialize("name".into_deserializer()).map(Some);
+        }
+        self.map.next_key_seed(seed)
+    }
+
+    fn next_value_seed<V: de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, A::Error> {
+        if let NameStep::Value = self.step {
+            self.step = NameStep::Done;
+            return seed.deserialize("".into_deserializer());
+        }
+        self.map.next_value_seed(seed)
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for FieldOverride {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FieldOverride".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = FieldSettings::json_schema(generator);
+        let about = "Settings of a field by its name, which count for more than those that stand where the \
+                     field is described: in `registers`, or in the list of a decoder. With `calc`, a name \
+                     that nothing describes is a new field.";
+        schema.insert("description".into(), about.into());
+        schema.remove("required");
+        if let Some(serde_json::Value::Object(keys)) = schema.get_mut("properties") {
+            keys.retain(|key, _| FieldOverride::KEYS.contains(&key.as_str()));
+        }
+        schema
+    }
+}
+
+/// The settings of fields by name. They stand where the fields are described, too; those are kept that say
+/// what becomes of values behind the decoder, which needs no description.
+#[derive(Clone, Debug, Default)]
+pub struct FieldOverrides(pub BTreeMap<String, FieldOverride>);
 
 impl<'de> Deserialize<'de> for FieldOverrides {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<FieldOverrides, D::Error> {
@@ -127,9 +252,17 @@ impl<'de> Deserialize<'de> for FieldOverrides {
                 f.write_str("a map")
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // A mistake is noted, and each call goes further, as in `one_by_one`.
-                while !matches!(map.next_entry::<String, FieldOverride>(), Ok(None)) {}
-                Ok(FieldOverrides)
+                let mut kept = BTreeMap::new();
+                loop {
+                    match map.next_entry::<String, FieldOverride>() {
+                        Ok(Some((name, field))) if field.0.is_filtered() => {
+                            kept.insert(name, field);
+                        }
+                        Ok(None) => return Ok(FieldOverrides(kept)),
+                        // A mistake is noted, and each call goes further, as in `one_by_one`.
+                        Ok(Some(_)) | Err(_) => {}
+                    }
+                }
             }
         }
         from.deserialize_map(OneByOne)
@@ -302,6 +435,8 @@ impl<'de> Deserialize<'de> for Placed {
         const KEYS: &[&str] = &[
             "name", "at", "type", "length", "endian", "bits", "format", "zone", "decimal_sign", "unit",
             "class", "scale", "offset", "state_class", "decimals", "lookup", "unavailable", "publish",
+            "calc", "max_age", "valid", "wraps", "rate", "window", "on_change", "deadband", "min_interval",
+            "max_interval",
         ];
         struct Map;
         impl<'de> de::Visitor<'de> for Map {
@@ -333,9 +468,18 @@ pub struct Field {
     pub(super) convert: Convert,
     /// What reads the bytes that its text stands for.
     pub(super) nested: Option<Box<Nested>>,
+    /// Its settings, where something becomes of its values behind the decoder.
+    pub settings: Option<Box<FieldSettings>>,
+    /// Its place in the list of its decoder, counted from 0.
+    pub(super) item: usize,
 }
 
 impl Field {
+    /// Whether its values are published.
+    pub fn is_published(&self) -> bool {
+        self.publish
+    }
+
     /// A field without settings.
     pub(super) fn named(name: &str) -> Field {
         let name = name.to_owned();
@@ -346,6 +490,8 @@ impl Field {
             publish: true,
             convert: PLAIN.clone(),
             nested: None,
+            settings: None,
+            item: 0,
         }
     }
 }
@@ -353,11 +499,55 @@ impl Field {
 impl FieldSettings {
     /// Whether its values are numbers because of what is to be done with them.
     pub(super) fn is_measure(&self) -> bool {
-        self.calculates() || self.unit.as_deref().is_some_and(|unit| !unit.is_empty())
+        let is_filtered = self.deadband.is_some() || self.valid.is_some() || self.is_reshaped();
+        self.calculates()
+            || is_filtered && self.calc.is_none()
+            || self.unit.as_deref().is_some_and(|unit| !unit.is_empty())
     }
 
     pub(super) fn calculates(&self) -> bool {
         self.scale.is_some() || self.offset.is_some() || self.decimals.is_some()
+    }
+
+    /// Whether its values become others behind the decoder, so that they are rounded there.
+    pub fn is_reshaped(&self) -> bool {
+        self.calc.is_some() || self.wraps.is_some() || self.rate.is_some() || self.window.is_some()
+    }
+
+    /// Whether anything becomes of its values behind the decoder.
+    pub fn is_filtered(&self) -> bool {
+        let bounds =
+            self.valid.is_some() || self.deadband.is_some() || self.on_change == Some(true);
+        let times = self.min_interval.is_some() || self.max_interval.is_some();
+        self.is_reshaped() || bounds || times
+    }
+
+    /// Whether what a filter of the one remembers holds for the other: all keys are the same that choose its
+    /// values or change them.
+    pub fn remembers_as(&self, other: &FieldSettings) -> bool {
+        let place =
+            |it: &FieldSettings| (it.at, it.kind, it.length, it.endian, it.bits, it.decimals);
+        let times = |it: &FieldSettings| (it.max_age, it.min_interval, it.max_interval, it.window);
+        let words = |it: &FieldSettings| (it.rate, it.on_change, it.deadband, it.publish);
+        let texts = |it: &FieldSettings| {
+            [&it.from, &it.scale, &it.offset, &it.calc, &it.wraps].map(Option::clone)
+        };
+        self.name == other.name
+            && (place(self), times(self), words(self)) == (place(other), times(other), words(other))
+            && texts(self) == texts(other)
+            && (&self.unit, &self.valid) == (&other.unit, &other.valid)
+            && (&self.lookup, &self.unavailable) == (&other.lookup, &other.unavailable)
+    }
+
+    /// The expression of `calc`. Its mistakes have their characters.
+    pub fn expression(&self) -> Result<Option<Expression>, BuildError> {
+        let parse = |Token(text): &Token| Expression::parse(text);
+        self.calc.as_ref().map(parse).transpose().map_err(|error| error.at("calc"))
+    }
+
+    /// The conversion of what is calculated; it is rounded later.
+    pub fn build_calculated(&self) -> Result<Convert, BuildError> {
+        Convert::build(&FieldSettings { decimals: None, ..self.clone() }, ValueKind::Auto)
     }
 
     /// The running field of a text format.
@@ -455,12 +645,22 @@ impl FieldSettings {
             return Err(error.remedy("write one such as temperature or energy").at("class"));
         }
         self.check_keys(&kind)?;
+        if self.expression()?.is_none() && self.max_age.is_some() {
+            let error = BuildError::new("only with `calc` has this a meaning");
+            return Err(error.remedy("leave it out").at("max_age"));
+        }
+        let convert = match self.is_reshaped() {
+            true => Convert::build(&FieldSettings { decimals: None, ..self.clone() }, kind)?,
+            false => Convert::build(self, kind)?,
+        };
         Ok(Field {
             name: self.name.clone(),
             unit: self.unit.clone(),
             from: self.from.as_ref().map_or(&self.name, |Token(from)| from).clone(),
             publish: self.publish.unwrap_or(true),
-            convert: Convert::build(self, kind)?,
+            convert,
+            settings: self.is_filtered().then(|| Box::new(self.clone())),
+            item: 0,
             nested: self.build_nested()?,
         })
     }
@@ -479,7 +679,8 @@ fn only<const N: usize>(keys: [(&str, bool, &str); N]) -> Result<(), BuildError>
 
 /// The running fields of a text format, from the list under `key`.
 pub(super) fn build_named(key: &str, list: &[Named]) -> Result<Vec<Field>, BuildError> {
-    build_each(key, list, |Named(field)| field, |Named(field)| field.build_text())
+    let built = build_each(key, list, |Named(field)| field, |Named(field)| field.build_text())?;
+    Ok((0..).zip(built).map(|(item, field)| Field { item, ..field }).collect())
 }
 
 /// Builds each field of the list under `key`. No two have one name, but for columns to skip.

@@ -76,6 +76,8 @@ pub enum RejectReason {
     Malformed,
     /// The frame is encrypted, and the key does not open it.
     Encrypted,
+    /// It is beyond the bounds that its field has.
+    Implausible,
 }
 
 impl RejectReason {
@@ -87,6 +89,7 @@ impl RejectReason {
             RejectReason::NotANumber => "a number",
             RejectReason::Malformed => "what the format says",
             RejectReason::Encrypted => "what the key opens",
+            RejectReason::Implausible => "a plausible value",
         }
     }
 
@@ -98,6 +101,7 @@ impl RejectReason {
             RejectReason::NotANumber => "not_a_number",
             RejectReason::Malformed => "malformed",
             RejectReason::Encrypted => "encrypted",
+            RejectReason::Implausible => "implausible",
         }
     }
 }

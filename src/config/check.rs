@@ -12,7 +12,7 @@ use crate::base::durability::Durability;
 use crate::base::scalar::Span;
 use crate::device;
 use crate::device::mapping::Mapping;
-use crate::device::settings::{Decode, Decrypt, PollSettings, RegisterSettings};
+use crate::device::settings::{Decode, Decrypt, FieldOverride, PollSettings, RegisterSettings};
 use crate::mqtt::packet::Version;
 use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::SyncPolicy;
@@ -93,18 +93,21 @@ pub(super) fn kinds<'a>(path: &Path, port: &'a Port) -> Vec<Kind<'a>> {
         }
     };
     for (n, frame) in port.frames.iter().enumerate() {
-        push(path.key("frames").item(n), names([&frame.decode]), &frame.messages);
+        let names = with_calculated(names([&frame.decode]), &port.fields.0);
+        push(path.key("frames").item(n), names, &frame.messages);
     }
     let own = (&port.registers, &port.poll);
     if port.frames.is_empty() {
         let mut all = Vec::new();
         if port.devices.is_empty() {
             let is_asked = !own.0.is_empty() || !own.1.is_empty();
-            all.push(names_of(own, port.decode.as_ref(), !is_asked));
+            let names = names_of(own, port.decode.as_ref(), !is_asked);
+            all.push(with_calculated(names, &port.fields.0));
         }
         for (name, device) in &port.devices {
             let own = (&device.registers, &device.poll);
             let names = names_of(own, device.decode.as_ref(), false);
+            let names = with_calculated(names, &device.fields.0);
             push(path.key("devices").key(name.as_str()), names.clone(), &device.messages);
             all.push(names);
         }
@@ -112,17 +115,33 @@ pub(super) fn kinds<'a>(path: &Path, port: &'a Port) -> Vec<Kind<'a>> {
         push(path.clone(), all.map(|all| all.concat()), &port.messages);
     }
     let devices = port.devices.iter().map(|(name, device)| {
-        (path.key("devices").key(name.as_str()), &device.poll, device.decode.as_ref())
+        let path = path.key("devices").key(name.as_str());
+        (path, &device.poll, device.decode.as_ref(), &device.fields.0)
     });
-    let own = [(path.clone(), own.1, port.decode.as_ref())];
-    for (path, polls, decode) in own.into_iter().chain(devices) {
+    let own = [(path.clone(), own.1, port.decode.as_ref(), &port.fields.0)];
+    for (path, polls, decode, fields) in own.into_iter().chain(devices) {
         let default = Decode::default();
         for (name, poll) in polls {
             let decode = poll.decode.as_ref().or(decode).unwrap_or(&default);
-            push(path.key("poll").key(name), names([decode]), &poll.messages);
+            let names = with_calculated(names([decode]), fields);
+            push(path.key("poll").key(name), names, &poll.messages);
         }
     }
     kinds
+}
+
+/// Names of fields, and those of a device that are calculated.
+fn with_calculated(
+    names: Option<Vec<String>>,
+    fields: &BTreeMap<String, FieldOverride>,
+) -> Option<Vec<String>> {
+    let mut names = names?;
+    for (name, FieldOverride(settings)) in fields {
+        if settings.calc.is_some() && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    Some(names)
 }
 
 /// The names of all fields of a device; nothing where only its frames say them. It reads frames that

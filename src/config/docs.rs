@@ -85,6 +85,7 @@ fn title(name: &str) -> &str {
         "OnBus" => "Device on a bus",
         "OutboxBounds" => "Outbox",
         "PollSettings" => "Poll",
+        "RateUnit" => "Rate",
         "RegisterSettings" => "Register",
         "Rs485" => "RS-485",
         "RtsDelays" => "RTS delays",

@@ -6,6 +6,7 @@ use super::model::{Misfit, lay_below};
 use super::tree::Path;
 use super::yaml::{Scalar, Tree, Value};
 use crate::base::path::BuildError;
+use crate::device::settings::FieldOverride;
 
 /// Puts the settings of `fields` where these fields are described: in `registers`, and in each decoder
 /// of the device. They stay in `fields`, too, which comes first: mistakes in them have its path.
@@ -19,7 +20,7 @@ pub(super) fn apply(path: &Path, device: &mut Tree, misfits: &mut Vec<Misfit>) {
         let name = key.key_text();
         let mut fields = Fields::new(&name, &settings);
         fields.of_device(device);
-        if fields.found {
+        if fields.found || is_new(&settings) || fields.is_open && is_behind(&settings) {
             continue;
         }
         let names: Vec<&str> = fields.names.iter().map(String::as_str).collect();
@@ -37,6 +38,21 @@ pub(super) fn apply(path: &Path, device: &mut Tree, misfits: &mut Vec<Misfit>) {
         };
         misfits.push(Misfit { path: path.key("fields").key(&name), part: Part::Key, wrong: error });
     }
+}
+
+/// Whether these settings make a field of their own.
+fn is_new(settings: &Tree) -> bool {
+    settings.get("calc").is_some()
+}
+
+/// Whether these settings concern only what a decoder has made, so that they need no description there.
+fn is_behind(settings: &Tree) -> bool {
+    let keys = settings.keys().unwrap_or_default().iter().map(|(key, _)| key.key_text());
+    // With one of them a number may be rounded, too.
+    let mut others = keys.filter(|key| !FieldOverride::BEHIND.contains(&&**key)).peekable();
+    let has_any =
+        settings.keys().is_some_and(|keys| keys.len() > usize::from(others.peek().is_some()));
+    has_any && others.all(|key| key == "decimals")
 }
 
 /// A search for the fields of one name.

@@ -1,7 +1,10 @@
 //! Guesses what the user meant: the nearest name, or what a key of another program is called here.
 
+pub(super) use crate::base::nearest::{is_near, suggest};
+
 use super::tree::{Path, Step, What};
 use super::yaml::{Scalar, Tree};
+use crate::base::nearest::distance;
 
 /// The remedy for an unknown key: what it is called here, or which of the allowed ones is near.
 /// `allowed` tells which part of the configuration the key stands in.
@@ -111,30 +114,6 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
     })
 }
 
-/// The nearest of the words that are possible, and all of them unless they are too many to read.
-pub(super) fn suggest(word: &str, allowed: &[&str]) -> String {
-    const READABLE: usize = 50;
-    let list = match allowed.len() {
-        0..=READABLE => format!("Allowed: {}", allowed.join(", ")),
-        many => format!("docs/CONFIG.md has all {many}"),
-    };
-    // `crc16` may be any of those that begin so.
-    let begin: Vec<_> = match word.len() {
-        0..=2 => Vec::new(),
-        _ => allowed.iter().filter(|known| known.starts_with(&word.to_lowercase())).collect(),
-    };
-    if begin.len() > 1 {
-        let begin: Vec<_> = begin.iter().map(|known| format!("`{known}`")).collect();
-        let shown = if allowed.len() > READABLE { begin.len().min(8) } else { begin.len() };
-        return format!("did you mean one of {}? {list}", begin[..shown].join(", "));
-    }
-    let nearest = allowed.iter().map(|known| (distance(word, known), known)).min();
-    match nearest {
-        Some((_, known)) if is_near(word, known) => format!("did you mean `{known}`? {list}"),
-        _ => list.replacen("Allowed", "allowed", 1),
-    }
-}
-
 /// Those of many words that are nearest: they contain the word, or look like a misspelling of it.
 pub(super) fn nearest(word: &str, known: &[&str]) -> String {
     let plain = |word: &str| word.to_lowercase().replace(['-', '_', '.', ' '], "");
@@ -173,26 +152,6 @@ pub(super) fn is_meant(word: &str, missing: &str) -> bool {
     is_near(word, missing) || missing == "url" && of_url.contains(&&*word.to_ascii_lowercase())
 }
 
-/// Whether a word looks like a misspelling of another one.
-pub(super) fn is_near(word: &str, known: &str) -> bool {
-    distance(word, known) <= 1 + known.len() / 4
-}
-
-/// Levenshtein's distance: how many letters to change, add or leave out. Only the first 64 letters are compared.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let here = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], here);
-        }
-    }
-    row[b.len()]
-}
-
 /// For a value that is wrong: what is wrong in other words, where there are better ones, and the
 /// remedy.
 pub(super) fn for_value(
@@ -202,7 +161,7 @@ pub(super) fn for_value(
 ) -> Option<(Option<&'static str>, &'static str)> {
     let keys = path.0.iter().filter_map(|step| match step {
         Step::Key(key) => Some(key.as_str()),
-        Step::Item(_) => None,
+        Step::Item(_) | Step::Characters { .. } => None,
     });
     let keys: Vec<&str> = keys.collect();
     let scalar = value.and_then(Tree::scalar);

@@ -252,10 +252,19 @@ impl Found<'_> {
         self.shown.get(layer::of_node(node))
     }
 
-    fn problem(&mut self, path: Path, part: Part, wrong: BuildError) {
+    fn problem(&mut self, mut path: Path, part: Part, wrong: BuildError) {
         if self.problems.len() >= SHOWN {
             self.more += 1;
             return;
+        }
+        if let Some((_, text)) = path.find(self.tree)
+            && let Some(Step::Characters { at, count }) = path.0.last()
+            && let Some(span) = text.characters(*at, *count)
+        {
+            let part = Tree { span, ..text.clone() };
+            let whole = Path::of(self.tree, text.id);
+            path.0.pop();
+            return self.put(Some(&part), whole.filter(Path::is_in_fields).unwrap_or(path), wrong);
         }
         let mut at = path.clone();
         // A key that is missing is shown at the map that lacks it.

@@ -49,6 +49,7 @@ impl Path {
                 tree.entry(key).map(|(key, value)| (Some(key), value))
             }
             (Step::Item(at), Value::List(items)) => items.get(*at).map(|item| (None, item)),
+            (Step::Characters { .. }, Value::Scalar { .. }) => Some((None, tree)),
             _ => None,
         })
     }

@@ -142,6 +142,21 @@ impl Tree {
         }
     }
 
+    /// Where some characters of a scalar stand, the first one counted from 0. `None` where the text is not
+    /// written as it is read: in several lines, or with escapes.
+    pub fn characters(&self, at: usize, count: usize) -> Option<Span> {
+        let Value::Scalar { text, plain } = &self.value else { return None };
+        let Span { start, end } = self.span;
+        let quotes = if *plain { 0 } else { 2 };
+        let length = u32::try_from(text.chars().count()).ok()?;
+        if start.line != end.line || end.column.checked_sub(start.column)? != length + quotes {
+            return None;
+        }
+        let column = start.column + quotes / 2 + u32::try_from(at).ok()?;
+        let start = Mark { column, ..start };
+        Some(Span { start, end: Mark { column: column + u32::try_from(count).ok()?, ..start } })
+    }
+
     /// Whether nothing stands there.
     pub fn is_null(&self) -> bool {
         self.scalar() == Some(Scalar::Null)

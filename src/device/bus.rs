@@ -273,6 +273,7 @@ mod tests {
             byte_order: ByteOrder::default(),
             join: Join::default(),
             registers: &BTreeMap::new(),
+            fields: &BTreeMap::new(),
             poll: &polls,
             startup: &[],
             commands: &BTreeMap::new(),

@@ -347,6 +347,7 @@ impl Stage {
                 "readings" => counts.readings,
                 "refused" => counts.refused.values().sum(),
                 "no_value" => counts.no_value,
+                "filtered" => counts.filtered,
                 "passed_over" => counts.passed_over,
                 "unmatched" => counts.unmatched,
                 "answers" => sum(|member| member.answers),

@@ -306,6 +306,7 @@ mod tests {
     use crate::device::mapping::Names;
     use crate::device::settings::{DeviceSettings, Framing, Mode};
     use crate::device::{Device, Transmit, Unwritten};
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     const PAUSE: Duration = Duration::from_millis(50);
@@ -334,6 +335,7 @@ mod tests {
                 decode: None,
                 messages: None,
                 frames: &[],
+                fields: &BTreeMap::new(),
                 commands: &[rule],
                 command_wait: WAIT,
                 members: Vec::new(),

@@ -5,6 +5,7 @@ use super::command::CommandError;
 use super::commands::{PendingCommand, Plan};
 use super::doubt::MOST_IN_A_ROW;
 use super::member::{Ending, Question};
+use super::pipeline::Wanted;
 use super::step::{Reply, Step, Verdict};
 use super::turn::{Awaited, Echo, Job, Phase, Turn};
 use super::{Device, Publication};
@@ -129,8 +130,8 @@ impl Device {
         out: &mut Vec<Publication>,
     ) {
         if let Job::Command(command) = &turn.job
-            && let Plan::Register { member, register, request } = &command.plan
-            && let Some(member) = self.bus.members.get(*member)
+            && let Plan::Register { member: device, register, request } = &command.plan
+            && let Some(member) = self.bus.members.get(*device)
             && let Some(register) = member.registers.get(*register)
         {
             if turn.step > 0 {
@@ -139,7 +140,9 @@ impl Device {
                 register.decode(payload, &mut decoded);
                 let value = register.write_text(payload);
                 let is_taken = value == register.write_text(&request.written());
-                self.pipeline.publish(&turn.reply, decoded, &member.mappers, now, out);
+                let (device, mappers) = (*device, &*member.mappers);
+                let wanted = Wanted { device, mappers, is_read_back: true };
+                self.pipeline.publish(&turn.reply, decoded, wanted, now, out);
                 turn.not_taken = (!is_taken).then_some(value);
             }
             return self.go_on(turn, now, out);
@@ -158,7 +161,9 @@ impl Device {
                     register.decode(bytes, &mut decoded);
                 }
             }
-            self.pipeline.publish(&turn.reply, decoded, &member.mappers, now, out);
+            let (device, mappers) = (place.member, &*member.mappers);
+            let wanted = Wanted { device, mappers, is_read_back: false };
+            self.pipeline.publish(&turn.reply, decoded, wanted, now, out);
         }
         self.conclude(turn, Ending::Answered, now);
     }
@@ -420,7 +425,9 @@ impl Device {
         {
             let mut clear = Vec::new();
             let decoded = kind.decode(&turn.reply, &mut clear);
-            self.pipeline.publish(&turn.reply, decoded, &kind.mappers, now, out);
+            let (device, mappers) = (place.member, &*kind.mappers);
+            let wanted = Wanted { device, mappers, is_read_back: false };
+            self.pipeline.publish(&turn.reply, decoded, wanted, now, out);
         }
         self.conclude(turn, Ending::Answered, now);
     }

@@ -35,8 +35,9 @@ pub struct Mapping {
     /// frame.
     #[serde(default)]
     pub payload: Option<Template>,
-    /// `field`: one message per field. `frame`: one message for all fields of a frame. Default:
-    /// `field`.
+    /// `field`: one message per field. `frame`: one message for all fields of a frame; where filters hold
+    /// fields back, it is sent if one of its fields at least is not held, and has the present values of all.
+    /// Default: `field`.
     #[serde(default)]
     pub per: Per,
     /// Only these fields. Default: all.
@@ -182,12 +183,14 @@ impl Mapper {
 
     /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the
     /// unit of its reading, if it is of one reading only. `unpublished` are readings for placeholders
-    /// only. Returns how many could not be made because their topic would be longer than MQTT allows, or
-    /// the frame lacks a field that stands in their template.
+    /// only. Of the readings that filters have `held` back no message is made; one of a whole frame has
+    /// them all if one of them at least is not held. Returns how many could not be made because their
+    /// topic would be longer than MQTT allows, or the frame lacks a field that stands in their template.
     pub fn map(
         &self,
         readings: &[Reading<'_>],
         unpublished: &[Reading<'_>],
+        held: &[bool],
         time: Now,
         out: &mut Out<'_>,
     ) -> u64 {
@@ -195,22 +198,30 @@ impl Mapper {
         let wanted = |reading: &Reading<'_>| {
             self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
         };
+        let is_held = |n: usize| held.get(n).is_some_and(|held| *held);
         match self.per {
-            Per::Field => readings
-                .iter()
-                .filter(|reading| wanted(reading))
-                .map(|reading| self.message(std::slice::from_ref(reading), frame, time, out))
+            Per::Field => (0..)
+                .zip(readings)
+                .filter(|(n, reading)| !is_held(*n) && wanted(reading))
+                .map(|(_, reading)| self.message(std::slice::from_ref(reading), frame, time, out))
                 .sum(),
             // Several nodes in one frame are several devices: each gets its own message.
-            Per::Frame if self.fields.is_empty() => readings
-                .chunk_by(|a, b| a.node == b.node)
-                .map(|group| self.message(group, frame, time, out))
-                .sum(),
             Per::Frame => {
-                let some: Vec<_> = readings.iter().filter(|r| wanted(r)).cloned().collect();
-                some.chunk_by(|a, b| a.node == b.node)
-                    .map(|group| self.message(group, frame, time, out))
-                    .sum()
+                let (mut first, mut unmappable) = (0, 0);
+                for group in readings.chunk_by(|a, b| a.node == b.node) {
+                    let mut all = (first..).zip(group);
+                    first += group.len();
+                    if !all.any(|(n, reading)| !is_held(n) && wanted(reading)) {
+                        continue;
+                    }
+                    unmappable += if self.fields.is_empty() {
+                        self.message(group, frame, time, out)
+                    } else {
+                        let some: Vec<_> = group.iter().filter(|r| wanted(r)).cloned().collect();
+                        self.message(&some, frame, time, out)
+                    };
+                }
+                unmappable
             }
         }
     }
@@ -419,7 +430,7 @@ mod tests {
         mapping
             .build(&NAMES, None)
             .unwrap()
-            .map(readings, &[], time, &mut |it, _| out.push(it.message));
+            .map(readings, &[], &[], time, &mut |it, _| out.push(it.message));
         out.into_iter()
             .map(|m| (m.topic.to_string(), String::from_utf8(m.payload.to_vec()).unwrap()))
             .collect()
@@ -435,7 +446,7 @@ mod tests {
         let mut out = Vec::new();
         let time = Now::read();
         let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
-        assert_eq!(mapper.map(&[number("temperature", "21.50")], &[], time, &mut push), 0);
+        assert_eq!(mapper.map(&[number("temperature", "21.50")], &[], &[], time, &mut push), 0);
         assert_eq!(out[0].topic.as_str(), "gw/dev/temperature");
         assert_eq!(&out[0].payload[..], b"21.50");
         assert_eq!(out[0].qos, Qos::AtLeastOnce);
@@ -505,7 +516,7 @@ mod tests {
             let mut topics = Vec::new();
             let mut push =
                 |it: Publication, _: Option<&str>| topics.push(it.message.topic.to_string());
-            mapper.map(&[number("c.d*e.ä", "1")], &[], Now::read(), &mut push);
+            mapper.map(&[number("c.d*e.ä", "1")], &[], &[], Now::read(), &mut push);
             assert_eq!(topics, [expected]);
         }
     }
@@ -516,7 +527,7 @@ mod tests {
         let mapper = Mapping::standard().build(&NAMES, None).unwrap();
         let mut out = Vec::new();
         let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
-        assert_eq!(mapper.map(&[number(&long, "1")], &[], Now::read(), &mut push), 1);
+        assert_eq!(mapper.map(&[number(&long, "1")], &[], &[], Now::read(), &mut push), 1);
         assert!(out.is_empty());
     }
 
@@ -534,8 +545,8 @@ mod tests {
         let mapper = mapping.build(&NAMES, None).unwrap();
         let mut out = Vec::new();
         let mut push = |it: Publication, _: Option<&str>| out.push(it.message);
-        assert_eq!(mapper.map(&readings[2..], &readings[..1], Now::read(), &mut push), 0);
-        assert_eq!(mapper.map(&readings[2..], &[], Now::read(), &mut push), 1);
+        assert_eq!(mapper.map(&readings[2..], &readings[..1], &[], Now::read(), &mut push), 0);
+        assert_eq!(mapper.map(&readings[2..], &[], &[], Now::read(), &mut push), 1);
         assert_eq!(out.len(), 1);
         assert_eq!(out[0].topic.as_str(), "p/58_d0");
         let many = [text("path", "$a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q")];

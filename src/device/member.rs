@@ -17,7 +17,7 @@ use crate::codec::modbus::{
 };
 use crate::device::mapping::{Mapper, Mapping, Names};
 use crate::device::pipeline::Kind;
-use crate::device::settings::{Decode, Decrypt, Framing};
+use crate::device::settings::{Decode, Decrypt, FieldOverride, Framing};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -38,6 +38,7 @@ pub struct MemberSettings<'a> {
     pub byte_order: ByteOrder,
     pub join: Join,
     pub registers: &'a BTreeMap<String, RegisterSettings>,
+    pub fields: &'a BTreeMap<String, FieldOverride>,
     pub poll: &'a BTreeMap<String, PollSettings>,
     pub startup: &'a [StepSettings],
     pub commands: &'a BTreeMap<String, NamedCommand>,
@@ -484,7 +485,7 @@ fn rest(unanswered: u32, timeout: Duration) -> Duration {
     first.saturating_mul(times).min(LONGEST.max(first))
 }
 
-fn interval(settings: &MemberSettings<'_>, own: Option<Span>) -> Duration {
+pub(super) fn interval(settings: &MemberSettings<'_>, own: Option<Span>) -> Duration {
     own.or(settings.interval).map_or(MemberSettings::INTERVAL, Span::duration)
 }
 

@@ -24,8 +24,7 @@ pub struct OnBus {
     #[allow(dead_code, reason = "the device file was laid below these settings already")]
     pub model: Option<String>,
     /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
-    /// 0.001}}`. `publish: false` drops one.
-    #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
+    /// 0.001}}`. `publish: false` drops one. A name that nothing describes is a new field by `calc`.
     pub fields: FieldOverrides,
     /// Address of the device on the bus; with Modbus 1 to 247. 0 is all devices: they can only be written
     /// to, and none of them answers.
@@ -91,6 +90,7 @@ impl OnBus {
             byte_order: self.byte_order,
             join: self.join,
             registers: &self.registers,
+            fields: &self.fields.0,
             poll: &self.poll,
             startup: &self.startup,
             commands: &self.commands,

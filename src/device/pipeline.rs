@@ -10,6 +10,7 @@ use crate::codec::decrypt::{Decrypt, Opener};
 use crate::codec::frame::{FrameCounts, Framer, OwnChecksum};
 use crate::codec::value::{RejectReason, RejectedReading};
 use crate::device::Publication;
+use crate::device::fields::{Fields, Taken};
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::device::last_values::{LastValue, LastValues};
 use crate::device::mapping::{Mapper, Mapping, Names};
@@ -33,6 +34,9 @@ struct Record {
     counts: Counts,
     complaints: Complaints,
     last: LastValues,
+    /// What becomes of fields behind their decoders: of the devices that are asked, in their order, or of
+    /// the one on the line.
+    fields: Vec<Fields>,
     /// Frames of which somebody wants to know.
     seen: Option<Vec<FrameSeen>>,
 }
@@ -43,10 +47,20 @@ pub(super) struct Kind {
     prefix: Vec<u8>,
     /// What opens its frames, where they are encrypted.
     opener: Option<Opener>,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) mappers: Vec<Mapper>,
     /// Parts of messages that come in several frames.
     parts: Option<Parts>,
+}
+
+/// Who wants what a frame said, and why it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The place of the device among those that are asked; 0 where it speaks by itself.
+    pub(super) device: usize,
+    pub(super) mappers: &'a [Mapper],
+    /// It was read back behind a command: no filter holds it back.
+    pub(super) is_read_back: bool,
 }
 
 /// What a pipeline has done since it was built, besides its framer.
@@ -57,6 +71,8 @@ pub struct Counts {
     pub refused: BTreeMap<RejectReason, u64>,
     /// Readings for which the device had no value.
     pub no_value: u64,
+    /// Readings that filters held back.
+    pub filtered: u64,
     /// Items of frames that are neither pairs nor damage.
     pub passed_over: u64,
     pub unmatched: u64,
@@ -122,6 +138,36 @@ impl Pipeline {
                 Ok(Pipeline { framer, kinds, record: Record::default() })
             }
             _ => Err(errors),
+        }
+    }
+
+    /// Its decoders: of the device, or of each entry of `frames`.
+    pub(super) fn decoders(&self) -> impl Iterator<Item = &Decoder> {
+        self.kinds.iter().map(|kind| &kind.decoder)
+    }
+
+    /// The same, to change them.
+    pub(super) fn decoders_mut(&mut self) -> impl Iterator<Item = &mut Decoder> {
+        self.kinds.iter_mut().map(|kind| &mut kind.decoder)
+    }
+
+    /// What becomes of the fields of each device.
+    pub(super) fn set_fields(&mut self, fields: Vec<Fields>) {
+        self.record.fields = fields;
+    }
+
+    /// The same, which it gives away.
+    pub(super) fn take_fields(&mut self) -> Vec<Fields> {
+        std::mem::take(&mut self.record.fields)
+    }
+
+    /// Takes over what was known of fields before a reload.
+    pub(super) fn adopt(&mut self, old: Vec<Fields>) {
+        for old in old {
+            let mut same = self.record.fields.iter_mut();
+            if let Some(fields) = same.find(|fields| fields.device() == old.device()) {
+                fields.adopt(old);
+            }
         }
     }
 
@@ -210,17 +256,17 @@ impl Pipeline {
         self.framer.timeout(now);
     }
 
-    /// Publishes what a frame said.
+    /// Publishes what a frame said that was awaited.
     pub(super) fn publish(
         &mut self,
         frame: &Bytes,
         decoded: Decoded<'_>,
-        mappers: &[Mapper],
+        wanted: Wanted<'_>,
         now: Now,
         out: &mut Vec<Publication>,
     ) {
         self.record.show(frame);
-        self.record.publish(decoded, mappers, now, out);
+        self.record.publish(decoded, wanted, now, out);
     }
 
     /// The most bytes of a frame and what stands around it.
@@ -246,7 +292,8 @@ impl Pipeline {
                 };
                 let mut clear = Vec::new();
                 let decoded = kind.decode(&joined, &mut clear);
-                self.record.publish(decoded, &kind.mappers, now, out);
+                let wanted = Wanted { device: 0, mappers: &kind.mappers, is_read_back: false };
+                self.record.publish(decoded, wanted, now, out);
             }
             None => self.record.counts.unmatched += 1,
         }
@@ -262,35 +309,42 @@ impl Record {
     }
 
     /// Publishes what the frame that was shown last said.
-    fn publish(
-        &mut self,
-        decoded: Decoded<'_>,
-        mappers: &[Mapper],
+    fn publish<'a>(
+        &'a mut self,
+        mut decoded: Decoded<'a>,
+        wanted: Wanted<'_>,
         now: Now,
         out: &mut Vec<Publication>,
     ) {
+        let Record { counts, complaints, last, fields, seen } = self;
         let before = out.len();
-        self.counts.readings += decoded.readings.len() as u64;
+        let Wanted { device, mappers, is_read_back } = wanted;
+        let taken = match fields.get_mut(device) {
+            Some(fields) => fields.take(&mut decoded, is_read_back, now.mono),
+            None => Taken::default(),
+        };
+        counts.readings += decoded.readings.len() as u64;
+        counts.filtered += taken.filtered;
         for mapper in mappers {
             let mut take = |it: Publication, unit: Option<&str>| {
-                self.last.note(&it.message, unit, now);
+                last.note(&it.message, unit, now);
                 out.push(it);
             };
-            self.counts.unmappable +=
-                mapper.map(&decoded.readings, &decoded.unpublished, now, &mut take);
+            let Decoded { readings, unpublished, .. } = &decoded;
+            counts.unmappable += mapper.map(readings, unpublished, taken.held, now, &mut take);
         }
-        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.last_mut()) {
+        if let Some(seen) = seen.as_mut().and_then(|seen| seen.last_mut()) {
             seen.took(&out[before..], &decoded.rejected, &decoded.no_values);
         }
-        self.counts.no_value += decoded.no_values.len() as u64;
-        self.counts.passed_over += decoded.passed_over;
+        counts.no_value += decoded.no_values.len() as u64;
+        counts.passed_over += decoded.passed_over;
         if decoded.beyond > 1 {
             // The first of them is among the refusals.
-            *self.counts.refused.entry(RejectReason::Malformed).or_default() += decoded.beyond - 1;
+            *counts.refused.entry(RejectReason::Malformed).or_default() += decoded.beyond - 1;
         }
         for refusal in &decoded.rejected {
-            *self.counts.refused.entry(refusal.reason).or_default() += 1;
-            self.complaints.add(refusal);
+            *counts.refused.entry(refusal.reason).or_default() += 1;
+            complaints.add(refusal);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::base::line::Line;
 use crate::device::mapping::{Mapping, Names};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use crate::codec::decode::Decode;
 pub use crate::codec::decrypt::Decrypt;
-pub use crate::codec::field::FieldOverrides;
+pub use crate::codec::field::{FieldOverride, FieldOverrides};
 pub use crate::codec::frame::{Checksum, Framing};
 pub use crate::codec::modbus::{ByteOrder, Join, Mode, RegisterSettings};
 pub use crate::device::command::{CommandRule, CommandSettings};
@@ -29,6 +30,8 @@ pub struct DeviceSettings<'a> {
     pub decode: Option<&'a Decode>,
     pub messages: Option<&'a [Mapping]>,
     pub frames: &'a [FrameKind],
+    /// Settings of single fields, where no device is asked.
+    pub fields: &'a BTreeMap<String, FieldOverride>,
     pub commands: &'a [CommandRule],
     /// How long commands wait for a line that is not open.
     pub command_wait: Duration,

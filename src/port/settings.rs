@@ -97,9 +97,8 @@ pub struct Port {
     #[allow(dead_code, reason = "the device file was laid below these settings already")]
     pub model: Option<String>,
     /// Settings of single fields by name, wherever the field is described: `{energy: {unit: MWh, scale:
-    /// 0.001}}`. `publish: false` drops one.
+    /// 0.001}}`. `publish: false` drops one. A name that nothing describes is a new field by `calc`.
     #[serde(default)]
-    #[allow(dead_code, reason = "its keys stand where the fields are described, too")]
     pub fields: FieldOverrides,
     /// Address of the device, where it has one; with Modbus 1 to 247. For several devices see `devices`.
     #[serde(default)]
@@ -198,6 +197,7 @@ impl Port {
             decode: self.decode.as_ref(),
             messages: self.messages.as_deref(),
             frames: &self.frames,
+            fields: &self.fields.0,
             commands: &self.commands.rules,
             command_wait: self.command_wait.duration(),
             members: self.members(names),
@@ -227,6 +227,7 @@ impl Port {
             byte_order: self.byte_order,
             join: self.join,
             registers: &self.registers,
+            fields: &self.fields.0,
             poll: &self.poll,
             startup: &self.startup,
             commands: &self.commands.named,

@@ -67,6 +67,7 @@ impl PortStatus {
             readings: counts.readings,
             refused: counts.refused.iter().map(|(cause, n)| (cause.word().into(), *n)).collect(),
             no_value: counts.no_value,
+            filtered: counts.filtered,
             passed_over: counts.passed_over,
             unmatched: counts.unmatched,
             unmappable: counts.unmappable,
@@ -95,6 +96,8 @@ pub struct PortReport {
     /// Counted by [`RejectReason::word`](crate::device::RejectReason::word).
     pub refused: BTreeMap<String, u64>,
     pub no_value: u64,
+    /// Values that filters held back.
+    pub filtered: u64,
     pub passed_over: u64,
     pub unmatched: u64,
     pub unmappable: u64,

@@ -1,6 +1,8 @@
 //! The laws that the fuzzers check, on the inputs that are stored in `fuzz/corpus`, and on mutants;
 //! see `fuzz/README.md`.
 
+#[path = "../../fuzz/one/calc.rs"]
+mod calc;
 #[path = "../../fuzz/one/frame.rs"]
 mod frame;
 #[path = "../../fuzz/one/modbus.rs"]
@@ -47,6 +49,11 @@ fn every_input(target: &str, fuzz_one: fn(&[u8])) {
         inputs += 1;
     }
     assert!(inputs > 20, "{} has {inputs} inputs only", corpus.display());
+}
+
+#[test]
+fn expressions_of_the_corpus() {
+    every_input("calc", calc::fuzz_one);
 }
 
 #[test]

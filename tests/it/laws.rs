@@ -81,7 +81,7 @@ proptest! {
         let mut topics = Vec::new();
         let mapper = mapping.build(&names, None).unwrap();
         let mut out = |it: tty2mqtt::testing::device::Publication, _: Option<&str>| topics.push(it.message.topic);
-        prop_assert_eq!(mapper.map(&[reading], &[], Now::read(), &mut out), 0);
+        prop_assert_eq!(mapper.map(&[reading], &[], &[], Now::read(), &mut out), 0);
         let topic = topics[0].as_str();
         prop_assert_eq!(topic::check_fit(topic), Ok(()));
         prop_assert!(!topic.starts_with('$') && !topic.contains(['+', '#']), "{}", topic);

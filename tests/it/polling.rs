@@ -1,5 +1,5 @@
 //! The example of devices that are asked, config/polling.yaml, is right, and each of its ports does what it
-//! is there for.
+//! is there for; and so does each of a whole configuration, tests/whole.yaml.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,7 @@ use tty2mqtt::mqtt::topic::Topic;
 use tty2mqtt::testing::base::clock::Now;
 use tty2mqtt::testing::bus::{SimulatedBus, Slave};
 use tty2mqtt::testing::codec::modbus::{Mode, Table};
+use tty2mqtt::testing::config::cases::Golden;
 use tty2mqtt::testing::config::{Config, load, tree};
 use tty2mqtt::testing::device::cases::Case;
 use tty2mqtt::testing::device::inbound::{Inbound, Receipt};
@@ -144,4 +145,65 @@ fn the_bus_of_the_example_reads_its_models_and_the_device_that_is_described_ther
     assert_eq!(stage.bus.slave(7).unwrap().get(Table::Holding, 0x20), Some(225));
     assert_eq!((stage.bus.counts.violations, stage.bus.counts.collisions), (0, 0));
     assert!(stage.device.members().all(|(_, status)| status.online == Some(true)));
+}
+
+fn of_tests(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)
+}
+
+#[test]
+fn a_whole_configuration_works_as_it_stands() {
+    let (config, _) = load::load(&of_tests("whole.yaml")).unwrap_or_else(|e| panic!("{e}"));
+    let cases: BTreeMap<String, Vec<Case>> =
+        tree::parse(&std::fs::read_to_string(of_tests("whole_cases.yaml")).unwrap()).unwrap();
+    let settings = |wanted: &str| {
+        let found = config.ports.iter().find(|(name, _)| name.as_str() == wanted);
+        let (name, port) = found.unwrap_or_else(|| panic!("no port {wanted}"));
+        port.device(&config.gateway, name)
+    };
+    for (name, cases) in &cases {
+        for case in cases {
+            case.run(&settings(name)).unwrap_or_else(|why| panic!("{name}: {why}"));
+        }
+    }
+    // The tank has a calculated field and filters.
+    let counting = |unit| Slave::new(unit).by(|_, at| Some(at % 7));
+    let tank = Slave::new(7)
+        .with(Table::Input, 0, &[123, 0, 0x8000, 0x44BB])
+        .with(Table::Holding, 0x10, &[0x4142; 6])
+        .with(Table::Holding, 0x20, &[215])
+        .with(Table::Discrete, 3, &[1]);
+    let slaves = vec![counting(1), counting(2), counting(3), tank];
+    let mut bus = SimulatedBus::new(1, Mode::Rtu, slaves);
+    bus.bits = 10;
+    let device = Device::build(&settings("bus")).unwrap();
+    let mut stage = Stage { device, bus, now: Now::read(), published: Vec::new() };
+    stage.device.opened(stage.now.mono);
+    stage.pass(Duration::from_secs(605));
+    for (field, payload, least, most) in [
+        ("level", "12.3", 2, 2),
+        ("volume", "1500.0", 55, 61),
+        ("fill", "150", 55, 61),
+        ("serial", "ABABABABABAB", 1, 1),
+        ("full", "ON", 55, 61),
+        ("setpoint", "21.5", 55, 61),
+    ] {
+        let topic = format!("gw/tank/{field}");
+        let times = stage.published.iter().filter(|(it, _)| *it == topic).count();
+        assert_eq!(stage.last(&topic), Some(payload));
+        assert!((least..=most).contains(&times), "{topic}: {times} times");
+    }
+    assert!(stage.device.pipeline().counts().filtered >= 50);
+    // The meter sends each second; its power is published each 10 s.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices/dsmr-5.yaml");
+    let meter = Golden::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let telegram = meter.cases[0].input[0].text.as_ref().unwrap();
+    let mut device = Device::build(&settings("meter")).unwrap();
+    let (start, mut out) = (Now::read(), Vec::new());
+    device.opened(start.mono);
+    for second in 1..=21 {
+        device.push(telegram.as_bytes(), start.after(Duration::from_secs(second)), &mut out);
+    }
+    let times = |topic: &str| out.iter().filter(|it| it.message.topic.as_str() == topic).count();
+    assert_eq!((times("gw/meter/power_import"), times("gw/meter/power_export")), (3, 21));
 }

@@ -89,7 +89,8 @@ impl Binary {
             |placed| &placed.field,
             |placed| build_field(placed, self.endian),
         )?;
-        let (fields, cells): (Vec<Field>, _) = built.into_iter().unzip();
+        let built = (0..).zip(built).map(|(item, (field, cell))| (Field { item, ..field }, cell));
+        let (fields, cells): (Vec<Field>, _) = built.unzip();
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         let mut repeats = Vec::with_capacity(self.repeat.len());
         for (n, repeat) in self.repeat.iter().enumerate() {

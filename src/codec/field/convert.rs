@@ -357,6 +357,17 @@ impl Convert {
         }
     }
 
+    /// The same for what was calculated.
+    pub fn decimal(&self, number: Decimal) -> Result<Option<Value<'_>>, RejectReason> {
+        if self.unavailable.by_amount(number).is_some() {
+            return Ok(None);
+        }
+        match self.lookup.by_amount(number) {
+            Some(meaning) => Ok(Some(Value::Text(meaning.into()))),
+            None => self.calculate(number).map(Some),
+        }
+    }
+
     /// Whether a device says with this bit pattern that it has no value: of a signed number,
     /// 0x8000 is -32768, and data sheets write either.
     pub fn is_unavailable_pattern(&self, bits: u64) -> bool {

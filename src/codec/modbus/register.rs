@@ -13,7 +13,9 @@ use crate::base::path::BuildError;
 use crate::base::scalar::{Span, Token};
 use crate::codec::decode::build_cell;
 use crate::codec::endian::Endian;
-use crate::codec::field::{Bits, FieldSettings, Placed, StateClass, Type};
+use crate::codec::field::{
+    Bits, Deadband, FieldSettings, Placed, RateUnit, StateClass, Type, Valid, Window,
+};
 use encode::Writable;
 use running::Power;
 use serde::Deserialize;
@@ -78,6 +80,30 @@ pub struct RegisterSettings {
     /// `{gateway}/{device}/{name}/set`, is written and read back, and the result is published to
     /// `{gateway}/{device}/{name}/result`. Only for `holding` and `coil`.
     pub write: Write,
+    /// How the value is calculated from fields of the device; its own name is the value that was read:
+    /// see `calc` of a field.
+    pub calc: Option<Token>,
+    /// How old a value may be that `calc` takes.
+    pub max_age: Option<Span>,
+    /// Which values are plausible: `{min: 0, max: 100, step: 5}`.
+    pub valid: Option<Valid>,
+    /// The value is a counter that begins again at 0 after so many counts, before `scale`; it is published
+    /// as one that goes on.
+    pub wraps: Option<Token>,
+    /// The value is a counter, of which the increase per `s`, `min`, `h` or `d` is published.
+    pub rate: Option<RateUnit>,
+    /// What is made of all values that came within a time: `{average: 1min}`.
+    pub window: Option<Window>,
+    /// `true`: a value is published only if it is not the one that was published last.
+    pub on_change: Option<bool>,
+    /// A value is published only if it is so far from the one that was published last: `0.5`, or `2%` of
+    /// that.
+    pub deadband: Option<Deadband>,
+    /// The shortest time between two values that are published; others are dropped.
+    pub min_interval: Option<Span>,
+    /// When this time has passed since a value was published, the next one that comes is published even
+    /// without a change.
+    pub max_interval: Option<Span>,
 }
 
 impl RegisterSettings {
@@ -129,6 +155,16 @@ impl RegisterSettings {
             decimals: self.decimals,
             lookup: self.lookup.clone(),
             unavailable: self.unavailable.clone(),
+            calc: self.calc.clone(),
+            max_age: self.max_age,
+            valid: self.valid.clone(),
+            wraps: self.wraps.clone(),
+            rate: self.rate,
+            window: self.window,
+            on_change: self.on_change,
+            deadband: self.deadband,
+            min_interval: self.min_interval,
+            max_interval: self.max_interval,
             ..FieldSettings::default()
         }
     }
@@ -146,6 +182,8 @@ impl RegisterSettings {
             return Err(error.remedy("write holding or coil, or leave it out").at("write"));
         }
         let mut field = self.field(name);
+        // What filters remember is of this place.
+        field.from = Some(Token(format!("{} {start}", table.word())));
         let kind = match table.is_bits() {
             true => self.build_bit(&mut field)?,
             false => self.kind.unwrap_or(Type::U16),

@@ -3,6 +3,7 @@
 //!
 //! `MUTANTS=n` says how many for each; `make chaos` takes ten million. `SEED=n` plays others.
 
+use crate::fuzz::calc;
 use crate::fuzz::frame::{LIMIT, Port, RULES};
 use crate::fuzz::modbus;
 use crate::fuzz::reading::{self, DECODERS};
@@ -111,4 +112,21 @@ fn no_mutant_is_taken_for_a_modbus_reply() {
         assert!(found > 0);
         println!("{mode:?}: {found} replies in mutants");
     }
+}
+
+#[test]
+fn expressions_mean_what_they_say() {
+    let mut chance = Chance::new(Chance::seed());
+    let (mut bytes, mut compared) = (Vec::new(), 0);
+    let texts =
+        ["(high * 256 + low - 1000) / 10", "if(a > 0, round(b / a, 2), none)", "`1-0:1.8.0` = 'x'"];
+    for _ in 0..amount() {
+        let text = texts[chance.below(texts.len() as u64) as usize];
+        mutate(text.as_bytes(), &mut bytes, &mut chance);
+        calc::text(&String::from_utf8_lossy(&bytes));
+        bytes.clear();
+        bytes.extend((0..80).map(|_| chance.below(256) as u8));
+        compared += u64::from(calc::tree(&bytes));
+    }
+    assert!(compared > amount() / 4, "only {compared} of {} trees were small enough", amount());
 }

@@ -19,7 +19,7 @@ pub struct Register {
     pub publish: bool,
     /// Its own bytes among those of its place.
     pub(super) bytes: Range<usize>,
-    pub(super) field: Field,
+    pub field: Field,
     /// Where the value is among its own bytes.
     pub(super) cell: Cell,
     pub(super) order: ByteOrder,
