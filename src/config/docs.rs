@@ -26,6 +26,35 @@ The file is UTF-8 and has at most 1 MiB, 100,000 keys and values, and 64 levels 
 At most 50 mistakes are reported at once.
 ";
 
+const FIELDS: &str = "
+## Expressions and filters of fields
+
+What `calc` takes, the names of fields being those of one device:
+
+```text
+expression = sum [ ( \"=\" | \"==\" | \"!=\" | \"<\" | \"<=\" | \">\" | \">=\" ) sum ]
+sum        = product { ( \"+\" | \"-\" ) product }
+product    = factor { ( \"*\" | \"/\" ) factor }
+factor     = \"-\" factor | number | text | name | \"none\" | call | \"(\" expression \")\"
+call       = ( \"if\" | \"min\" | \"max\" | \"abs\" | \"round\" ) \"(\" expression { \",\" expression } \")\"
+name       = letter { letter | digit | \"_\" } | \"`\" any characters \"`\"
+text       = \"'\" any characters \"'\"
+```
+
+An expression has at most 1000 characters, 200 numbers, names and operators, and 32 levels. Texts are equal or
+not; `<` and arithmetic with them have no value. A comparison alone is `true` or `false`; `lookup` has other words
+for it. A part of `if` that is not chosen may be without a value, but each field that is named anywhere needs one.
+
+What becomes of a value behind its decoder, in this order: `valid`, `wraps`, `rate`, `window`, `decimals`; then other
+`calc` see it; then `on_change`, `deadband`, `min_interval` and `max_interval` decide whether it is published. A
+text passes the first four as it is. Nothing is published because time passes: each message has a value that has
+just come. A value that is read back behind a command is published whatever these four say. All of this is for each
+node of a device by itself, of 64 nodes at most; beyond, the one that was silent for longest is forgotten. What is
+held back counts as `filtered`, what is not `valid` as `refused` (`implausible`); neither changes whether a
+device is available, nor when it answered last. What is remembered of a field survives a reload that leaves its
+settings as they are, and no restart.
+";
+
 fn schema(settings: SchemaSettings) -> Value {
     settings.into_generator().into_root_schema_for::<Config>().to_value()
 }
@@ -62,7 +91,7 @@ fn manual() -> String {
         let next = next.iter().filter_map(|name| Some((name.clone(), definitions.get(name)?)));
         waiting.splice(0..0, next.collect::<Vec<_>>());
     }
-    text
+    text + FIELDS
 }
 
 /// A type's name for people who know its keys and not the source.

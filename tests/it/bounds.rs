@@ -4,7 +4,7 @@ use crate::support::peer::Peer;
 use crate::support::talk::{from_broker, message};
 use allocation_counter::measure;
 use bytes::{BufMut, Bytes, BytesMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncWriteExt, duplex};
 use tty2mqtt::mqtt::client::{Client, Event, Settings};
 use tty2mqtt::mqtt::message::Message;
@@ -12,7 +12,10 @@ use tty2mqtt::mqtt::packet::{ConnAck, Packet, PacketError, Properties, Property,
 use tty2mqtt::mqtt::session::{Options, Session};
 use tty2mqtt::mqtt::source::Source;
 use tty2mqtt::mqtt::topic::Qos;
+use tty2mqtt::testing::base::clock::Now;
 use tty2mqtt::testing::codec::decode::Decode;
+use tty2mqtt::testing::config::load;
+use tty2mqtt::testing::device::Device;
 use tty2mqtt::testing::outbox::Outbox;
 use tty2mqtt::testing::outbox::settings::OutboxBounds;
 
@@ -102,6 +105,37 @@ fn the_values_of_a_meters_telegram_allocate_nothing() {
     };
     assert_eq!(allocations(1), allocations(3));
     assert!(allocations(3) <= 2, "the list of readings, and which fields came");
+}
+
+/// The allocations of frames whose values become no messages, with these settings of the fields.
+fn allocations_of_frames(fields: &str) -> u64 {
+    let text = format!(
+        "gateway: gw\nbroker: {{url: mqtt://x}}\nports:\n  p:\n    path: /dev/null\n    line: 9600 8N1\n    \
+         decode: {{fields: {{names: [a, b, c, d]}}}}\n    messages: []\n    fields: {fields}\n"
+    );
+    let (config, _) = load::parse("test", &text, std::path::Path::new("/")).unwrap();
+    let (name, port) = config.ports.first_key_value().unwrap();
+    let mut device = Device::build(&port.device(&config.gateway, name)).unwrap();
+    let (mut now, mut out) = (Now::read(), Vec::new());
+    device.opened(now.mono);
+    let mut frames = || {
+        for n in 0..1000 {
+            now = now.after(Duration::from_millis(100));
+            let frame: &[u8] = if n % 2 == 0 { b"21.5,1000,on,7\n" } else { b"21.7,1001,off,8\n" };
+            device.push(frame, now, &mut out);
+        }
+    };
+    frames();
+    measure(frames).count_total
+}
+
+#[test]
+fn filters_allocate_nothing() {
+    let plain = allocations_of_frames("{}");
+    let filters = "{a: {deadband: 2%, max_interval: 10s}, b: {window: {average: 1h}, valid: {step: 5}}, \
+                   c: {on_change: true}, d: {min_interval: 1s}}";
+    assert!(plain >= 1000, "the frames were decoded: {plain}");
+    assert_eq!(allocations_of_frames(filters), plain);
 }
 
 #[test]

@@ -94,11 +94,11 @@ fn silence(part: &Value) -> Option<String> {
 fn port_rows(out: &mut String, ports: &Map<String, Value>) {
     let mut rows =
         vec![["PORT", "STATE", "DEVICE", "FRAMES", "LAST BYTE", "BAD AND LOST"].map(String::from)];
-    let mut errors = Vec::new();
+    let mut notes = Vec::new();
     for (name, port) in ports {
         let name = plain(name);
         if let Some(why) = silence(port) {
-            errors.push(format!("{name}: {why}\n"));
+            notes.push(format!("{name}: {why}\n"));
             let unknown = || "-".to_owned();
             rows.push([name, unknown(), unknown(), unknown(), unknown(), unknown()]);
             continue;
@@ -106,7 +106,11 @@ fn port_rows(out: &mut String, ports: &Map<String, Value>) {
         if port["state"] != "open"
             && let Some(error) = port["error"].as_str()
         {
-            errors.push(format!("{name}: {}\n", plain(error)));
+            notes.push(format!("{name}: {}\n", plain(error)));
+        }
+        if is_more_than_zero(&port["filtered"]) {
+            let filtered = shown(&port["filtered"]);
+            notes.push(format!("{name}: {filtered} values held back by filters\n"));
         }
         rows.push([
             name,
@@ -122,7 +126,7 @@ fn port_rows(out: &mut String, ports: &Map<String, Value>) {
     }
     out.push('\n');
     table(out, &rows);
-    out.extend(errors);
+    out.extend(notes);
 }
 
 /// The devices that are asked.
