@@ -10,7 +10,9 @@ use crate::ledger::{Account, Cause};
 use crate::plan::Fault;
 use crate::proxy::{Mode, Proxy};
 use crate::shim::Shim;
-use std::io::{BufRead, BufReader, Write};
+use crate::support::control::Client;
+use serde_json::Value;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -315,8 +317,12 @@ impl Rig {
     fn replug(&self, port: usize) {
         let end = self.devices.pause_one(port);
         self.counter.ledger(|ledger| ledger.window(port, Cause::Unplugged, end));
+        let name = format!("p{port}");
+        let opens = |status: &Value| status["ports"][&name]["opens"].as_u64().unwrap();
+        let before = opens(&self.status());
         self.devices.replug(port);
-        self.gateway.log().wait_for("is open again");
+        // The log is told of a fault that occurs again and again only now and then.
+        self.wait("a port that is open again", || opens(&self.status()) > before);
         self.devices.resume_one(port);
     }
 
@@ -353,14 +359,14 @@ impl Rig {
     /// Waits until the journal works.
     pub fn wait_for_journal(&self) {
         self.wait("the journal to work again", || {
-            let mut client = UnixStream::connect(self.control()).unwrap();
-            writeln!(client, r#"{{"request":"status"}}"#).unwrap();
-            let mut line = String::new();
-            BufReader::new(client).read_line(&mut line).unwrap();
-            let status: serde_json::Value = serde_json::from_str(&line).unwrap();
-            status["broker"]["journal"].is_object()
-                && status["broker"]["journal"]["error"].is_null()
+            let journal = &self.status()["broker"]["journal"];
+            journal.is_object() && journal["error"].is_null()
         });
+    }
+
+    /// What the control socket says now.
+    fn status(&self) -> Value {
+        Client::new(&self.control()).ask(r#"{"request":"status"}"#)
     }
 
     /// Shorter than what a gateway waits for its journal: what comes meanwhile keeps its place.
