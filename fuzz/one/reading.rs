@@ -83,6 +83,16 @@ pub const DECODERS: &[(&str, &[u8])] = &[
         \x01\x00\x62\x1E\x52\xFF\x55\x00\x15\xBC\x06\x01\x77\x07\x01\x00\x10\x07\x00\xFF\x01\x01\x62\
         \x1B\x52\xFE\x53\x8B\x28\x01\x01\x01\x63\x1E\xD9\x00",
     ),
+    (
+        "{tlv: {from: 1, trailing: 1, length: 2, endian: little, fields: [{name: 'a{n}', from: 1, type: i16}, \
+         {name: b, from: 2, type: text}, {name: c, from: 3, type: time, format: DDMMYY, length: 3}]}}",
+        b"\x55\x01\x02\x00\x01\x80\x02\x03\x00on \x01\x02\x00\x05\x00\x03\x03\x00\x31\x12\x24\xAA",
+    ),
+    (
+        "{tlv: {tag: 2, length: 0, lengths: {0x0102: 1}, fields: [{name: a, from: 0x0367, type: i16, scale: 0.1}, \
+         {name: c, from: 0x79, decode: {binary: {repeat: [{at: 0, step: 3, fields: [{name: 'c{n}', at: 1, type: u16}]}]}}}]}}",
+        b"\x03\x67\x01\x10\x01\x02\xFF\x00\x79\x06\x01\x0E\xED\x02\x0E\xFA",
+    ),
     ("sexpr", b"(node pebble_1 ? (temperature 22.5 C))"),
     (
         "{binary: {fields: [{name: a, at: 1, type: i24}, {name: b, at: 0, type: f64, decimals: 3}, \

@@ -16,6 +16,7 @@ mod repeat;
 mod sexpr;
 mod sml;
 mod text;
+mod tlv;
 
 pub(super) use binary::{Cell, build_field as build_cell};
 pub(super) use bytes::Spelling;
@@ -60,6 +61,8 @@ pub enum Decode {
     Obis(obis::Obis),
     /// Messages of SML meters.
     Sml(sml::Sml),
+    /// Records of tag, length and value.
+    Tlv(tlv::Tlv),
     /// Node lines of the Aiko platform: `(node pebble_1 ? (temperature 22.5 C))`.
     Sexpr(sexpr::Sexpr),
 }
@@ -86,6 +89,7 @@ impl Decode {
             Decode::Mbus(mbus) => ("mbus", mbus.build()),
             Decode::Obis(obis) => ("obis", obis.build()),
             Decode::Sml(sml) => ("sml", sml.build()),
+            Decode::Tlv(tlv) => ("tlv", tlv.build()),
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
         match decoder {
@@ -112,7 +116,7 @@ pub struct Decoder {
     format: Box<dyn Format>,
 }
 
-/// The decoder of the bytes that a field's text stands for.
+/// The decoder of the bytes that a field has, or that its text stands for.
 #[derive(Debug)]
 pub(super) struct Nested {
     spelling: Spelling,
@@ -123,6 +127,26 @@ impl Nested {
     pub(super) fn build(decode: &Decode, spelling: Spelling) -> Result<Nested, BuildError> {
         let decoder = decode.build().map_err(|error| error.at("decode"))?;
         Ok(Nested { spelling, decoder })
+    }
+
+    /// Reads bytes that stand in the frame as they are.
+    fn read<'a>(&'a self, bytes: &'a [u8], out: &mut Decoded<'a>) {
+        let inner = self.decoder.decode(bytes);
+        out.passed_over += inner.passed_over;
+        for reading in inner.readings {
+            out.add(reading.field, reading.unit, Ok(Some(reading.value)), Cow::default);
+        }
+        for reading in inner.unpublished {
+            if out.unpublished.len() < Decoded::MOST {
+                out.unpublished.push(reading);
+            }
+        }
+        for wrong in inner.rejected {
+            out.reject(wrong.field, wrong.reason, wrong.expected, wrong.found);
+        }
+        for none in inner.no_values {
+            out.add(none.field, None, Ok(None), || none.found);
+        }
     }
 }
 

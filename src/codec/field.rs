@@ -31,7 +31,7 @@ pub struct FieldSettings {
     /// Name of the field, for `{field}`. In `fields`, `_` skips a column.
     pub name: String,
     /// Where the value comes from: in `pairs` the name that the device uses, in `json` a JSON pointer
-    /// such as `/main/temp`. Default: `name`. `fields` takes its columns in order.
+    /// such as `/main/temp`, in `tlv` the tag. Default: `name`. `fields` takes its columns in order.
     pub from: Option<Token>,
     /// First byte of the value, counted from 0. Required in `binary`, and only possible there.
     pub at: Option<u16>,
@@ -39,8 +39,8 @@ pub struct FieldSettings {
     /// all other decoders `u8` to `bcd` are hexadecimal digits of such a number: `800d` is -13 as `sm16`.
     #[serde(rename = "type")]
     pub kind: Option<Type>,
-    /// Length of the value in bytes. Only in `binary`, for types that do not say it: `bcd`, `text`, `bytes`,
-    /// `hex`, `time` and so on.
+    /// Length of the value in bytes. Only in `binary` and `tlv`, for types that do not say it: `bcd`, `text`,
+    /// `bytes`, `hex`, `time` and so on.
     pub length: Option<u16>,
     /// Byte order of a number in bytes or hexadecimal digits. Default: `endian` of the decoder, else `big`.
     pub endian: Option<Endian>,
@@ -58,7 +58,7 @@ pub struct FieldSettings {
     /// refused where it may group thousands, as in `1,234`.
     pub decimal_sign: Option<DecimalSign>,
     /// The text stands for bytes, which this decoder reads: `{binary: {fields: […]}}`, `mbus`. Its fields are
-    /// published in place of this one. Not in `binary`.
+    /// published in place of this one. Not in `binary`; in `tlv` it reads the value's bytes.
     pub decode: Option<Box<Decode>>,
     /// How the text stands for the bytes that `decode` reads. Default: `hex`.
     #[serde(rename = "as")]

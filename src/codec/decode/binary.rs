@@ -69,7 +69,7 @@ impl Type {
     }
 
     /// Whether it is written in characters, also in `binary`.
-    fn is_text(self) -> bool {
+    pub(super) fn is_text(self) -> bool {
         matches!(self, Type::Text | Type::Quantity | Type::Degrees | Type::Hex)
     }
 

@@ -3,6 +3,7 @@
 mod labels;
 mod nested;
 mod numbers;
+mod tlv;
 
 use super::*;
 use crate::config::tree;
