@@ -113,6 +113,8 @@ pub struct Decoder {
     topics: Vec<String>,
     /// Whether a message may come in several frames.
     has_parts: bool,
+    /// Whether the frames say which fields there are, besides `fields`.
+    is_open: bool,
     format: Box<dyn Format>,
 }
 
@@ -180,8 +182,9 @@ pub struct Decoded<'a> {
 impl Decoder {
     fn new(fields: Vec<Field>, format: impl Format + 'static) -> Decoder {
         let drops = fields.iter().any(|field| !field.publish);
-        let (node, topics, has_parts) = (None, Vec::new(), false);
-        Decoder { word: "", fields, drops, node, topics, has_parts, format: Box::new(format) }
+        let (node, topics, has_parts, is_open) = (None, Vec::new(), false, fields.is_empty());
+        let format = Box::new(format);
+        Decoder { word: "", fields, drops, node, topics, has_parts, is_open, format }
     }
 
     /// With the field whose value is `{node}`.
@@ -204,6 +207,11 @@ impl Decoder {
         Decoder { topics, ..self }
     }
 
+    /// With values whose names only the frames say.
+    fn opened(self) -> Decoder {
+        Decoder { is_open: true, ..self }
+    }
+
     fn with_parts(self) -> Decoder {
         Decoder { has_parts: true, ..self }
     }
@@ -217,7 +225,7 @@ impl Decoder {
                 None => names.push(&field.name),
             }
         }
-        (!self.fields.is_empty()).then_some(names)
+        (!self.is_open).then_some(names)
     }
 
     /// Where parts of messages wait for the others, if they come in several frames.

@@ -97,7 +97,9 @@ impl Binary {
             let built = repeat.build(self.endian, &names);
             repeats.push(built.map_err(|error| error.item(n).at("repeat"))?);
         }
-        Decoder::new(fields, Cells { cells, repeats }).with_node(self.node.as_deref())
+        let decoder = Decoder::new(fields, Cells { cells, repeats });
+        let decoder = decoder.with_node(self.node.as_deref())?;
+        Ok(if self.repeat.is_empty() { decoder } else { decoder.opened() })
     }
 }
 

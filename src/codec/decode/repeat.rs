@@ -30,6 +30,9 @@ pub struct Repeat {
     /// The number of the first group, or the name of a field of the frame that says it. Default: 1.
     #[serde(default)]
     pub first: Option<Token>,
+    /// How much the number rises from one group to the next. Default: 1.
+    #[serde(default)]
+    pub by: Option<u8>,
     /// The values of a group, each with `at` counted from where the group begins. `{n}` in a `name` is the
     /// number of the group.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
@@ -76,10 +79,22 @@ impl Amount {
     }
 }
 
+/// A field that is found by its name only in the frame.
+fn build_plain(placed: &Placed, endian: Endian) -> Result<(Field, Cell), BuildError> {
+    let (field, cell) = build_field(placed, endian)?;
+    if field.settings.is_some() {
+        let error = BuildError::new("calc and filters are not possible in `repeat`");
+        return Err(error.remedy("write {cell1: {calc: cell1, …}} below `fields` of the port"));
+    }
+    Ok((field, cell))
+}
+
 impl Repeat {
     pub(super) fn build(&self, endian: Endian, names: &[&str]) -> Result<Repeated, BuildError> {
-        if self.step == 0 {
-            return Err(BuildError::new("at least 1").at("step"));
+        for (key, is_zero) in [("step", self.step == 0), ("by", self.by == Some(0))] {
+            if is_zero {
+                return Err(BuildError::new("at least 1").at(key));
+            }
         }
         let amount = |key, token: &Option<Token>| {
             token.as_ref().map(|token| Amount::build(key, token, names)).transpose()
@@ -88,7 +103,7 @@ impl Repeat {
         let mut fields = Vec::with_capacity(self.fields.len());
         for (n, placed) in self.fields.iter().enumerate() {
             let at_field = |error: BuildError| error.item(n).at("fields");
-            let (field, cell) = build_field(placed, endian).map_err(at_field)?;
+            let (field, cell) = build_plain(placed, endian).map_err(at_field)?;
             if !field.name.contains("{n}") {
                 let error = BuildError::new("all groups would have this name");
                 return Err(at_field(
@@ -102,7 +117,8 @@ impl Repeat {
             return Err(BuildError::new("name at least one field").at("fields"));
         }
         let (at, step) = (usize::from(self.at), usize::from(self.step));
-        Ok(Repeated { at, step, count, trailing: usize::from(self.trailing), first, fields })
+        let (trailing, by) = (usize::from(self.trailing), usize::from(self.by.unwrap_or(1)));
+        Ok(Repeated { at, step, count, trailing, first, by, fields })
     }
 }
 
@@ -114,6 +130,7 @@ pub(super) struct Repeated {
     count: Option<Amount>,
     trailing: usize,
     first: Option<Amount>,
+    by: usize,
     fields: Vec<(Field, Cell, Vec<String>)>,
 }
 
@@ -130,8 +147,8 @@ impl Repeated {
         for n in 0..count {
             let start = self.at + n * self.step;
             for (field, cell, names) in &self.fields {
-                let Some(name) = names.get(first + n) else {
-                    let expected = "at most 99 groups";
+                let Some(name) = names.get(first + n * self.by) else {
+                    let expected = "numbers of groups up to 99";
                     return out.reject("repeat", RejectReason::Malformed, expected, &b"more"[..]);
                 };
                 let Some(bytes) = frame.get(start + cell.at.start..start + cell.at.end) else {

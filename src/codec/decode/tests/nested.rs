@@ -46,8 +46,15 @@ fn groups_that_follow_each_other_have_numbers() {
     let many = "{binary: {repeat: [{at: 0, step: 1, fields: [{name: 'b{n}', at: 0, type: u8}]}]}}";
     assert_eq!(decoded(many, &[0; 200]).len(), 100);
     assert_eq!(decoded(many, &[0; 200])[99], "!repeat malformed");
+    let three = format!("{{binary: {{repeat: [{{at: 0, step: 3, first: 2, by: 3, {cells}}}]}}}}");
+    assert_eq!(decoded(&three, b"\x0C\xE5-\x0C\xE6-"), ["cell2=3.301 V", "cell5=3.302 V"]);
     for (repeat, expected) in [
         ("{at: 0, step: 0, fields: []}", "at least 1"),
+        ("{at: 0, step: 1, by: 0, fields: []}", "at least 1"),
+        (
+            "{at: 0, step: 1, fields: [{name: 'c{n}', at: 0, type: u8, deadband: 1}]}",
+            "filters are not possible in `repeat`",
+        ),
         ("{at: 0, step: 1, fields: []}", "name at least one field"),
         ("{at: 0, step: 1, count: n, fields: []}", "there is no field \"n\""),
         ("{at: 0, step: 1, count: 100, fields: []}", "at most 99"),
