@@ -72,7 +72,10 @@ fn each_device_file_is_a_model_of_a_port_and_of_a_device_on_a_bus() {
         assert_eq!(warnings, [""; 0], "{model}");
         let own = config.ports.values().next().unwrap();
         assert!(own.line.is_some(), "{model}: it says no line");
-        let is_read = !own.registers.is_empty() || !own.poll.is_empty() || own.decode.is_some();
+        let is_read = !own.registers.is_empty()
+            || !own.poll.is_empty()
+            || own.decode.is_some()
+            || !own.frames.is_empty();
         assert!(is_read, "{model}");
         if port.get("registers").is_some() {
             let two = format!(

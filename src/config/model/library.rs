@@ -45,6 +45,8 @@ built_in! {
     "han-dlms"
     "iec-62056-21-mode-c"
     "iec-62056-21-mode-d"
+    "linky-historic"
+    "linky-standard"
     "m-bus-heat-meter"
     "p1-belgium"
     "p1-luxembourg"
@@ -52,6 +54,7 @@ built_in! {
     "pzem-004t-v3"
     "relay-board-modbus"
     "sml-meter"
+    "victron-ve-direct"
     "voltronic-axpert"
     "xy-md02"
 }

@@ -4,6 +4,7 @@
 use super::captures;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
+use tty2mqtt::testing::codec::decode::Decode;
 use tty2mqtt::testing::codec::frame::{FrameCounts, Framing};
 use tty2mqtt::testing::config::tree;
 
@@ -88,6 +89,36 @@ fn blocks_and_hex_lines_of_ve_direct() {
         }
         damage_invents_nothing("ve-direct", file, &bytes, &found);
     }
+}
+
+#[test]
+fn the_model_of_ve_direct_has_a_value_of_each_line_it_names() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = root.join("config/devices/victron-ve-direct.yaml");
+    let model = std::fs::read_to_string(model).unwrap();
+    let (_, decode) = model.split_once("\n  - decode:\n").unwrap();
+    let (decode, _) = decode.split_once("\ncases:\n").unwrap();
+    let decoder = tree::parse::<Decode>(decode).unwrap().build().unwrap();
+    let of = decode.split("from: ").skip(1).filter_map(|rest| rest.split([',', '\n']).next());
+    let labels: Vec<&str> = of.map(|label| label.trim_matches('"')).collect();
+    let mut compared = 0;
+    for capture in captures("vedirect").into_iter().flatten() {
+        let (found, _) = frames("ve-direct", &capture.bytes(), usize::MAX);
+        for block in found.iter().filter(|frame| !frame.starts_with(b":")) {
+            let decoded = decoder.decode(block);
+            assert!(decoded.rejected.is_empty(), "{}: {:?}", capture.file, decoded.rejected);
+            let text = String::from_utf8_lossy(block);
+            let named = |line: &&str| {
+                let (label, _) = line.split_once('\t').unwrap();
+                labels.contains(&label)
+            };
+            let lines = text.lines().filter(|line| !line.is_empty()).filter(named);
+            let values = decoded.readings.len() + decoded.no_values.len();
+            assert_eq!(values, lines.count(), "{}: {text}", capture.file);
+            compared += values;
+        }
+    }
+    assert!(compared == 0 || compared > 500, "{compared} values");
 }
 
 #[test]
