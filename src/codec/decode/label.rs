@@ -25,7 +25,8 @@ pub struct Label {
     /// What the columns are: `label` names the value, and several of them are joined by `_`; `value` is the
     /// value, and as the last column all that follows; `time` is the value's time, which a row may leave
     /// out, published as the field `LABEL_time`; `_` is skipped. Any other name is not published, and
-    /// stands for its column in `topic`, `payload` and `node`: `[id, child, label, _, label, value]`.
+    /// stands for its column in `topic`, `payload` and `node`: `[id, child, label, _, label, value]`. Rows
+    /// in which it differs need frames of their own: `framing: lines`.
     pub columns: Vec<String>,
     /// `true`: the last character of a row is its check, and neither this nor the separator in front of it
     /// is part of the value. To have it verified, use `checksum`.
@@ -127,8 +128,11 @@ impl Format for Rows {
             let start = row.iter().position(|byte| !is_around(byte)).unwrap_or(row.len());
             let end = row.iter().rposition(|byte| !is_around(byte)).map_or(start, |at| at + 1);
             let row = row.get(start..end).unwrap_or_default();
+            let before = out.unpublished.len();
             if !row.is_empty() && self.row(fields, row, out).is_none() {
-                let expected = "the columns that `columns` says";
+                out.unpublished.truncate(before);
+                let expected =
+                    "the columns that `columns` says, those for topics the same in each row";
                 let label = split(row, &self.separator).next().unwrap_or_default();
                 let label = String::from_utf8_lossy(label);
                 out.reject(label, RejectReason::Malformed, expected, row);
@@ -138,7 +142,8 @@ impl Format for Rows {
 }
 
 impl Rows {
-    /// Adds the value of a row; `None` if it has too few columns, or a label that is no text.
+    /// Adds the value of a row; `None` if it has too few columns, a label that is no text, or another column
+    /// for topics than the rows before it: all readings of a frame have the same.
     fn row<'a>(&'a self, fields: &'a [Field], row: &'a [u8], out: &mut Decoded<'a>) -> Option<()> {
         let row = match self.check {
             true => self.without_check(row)?,
@@ -171,8 +176,13 @@ impl Rows {
                 Column::Time => time = Some(text),
                 Column::Skipped => {}
                 Column::Own(name) => {
-                    let value = Value::Text(std::str::from_utf8(text.trim_ascii()).ok()?.into());
-                    out.unpublish(name, value);
+                    let value = std::str::from_utf8(text.trim_ascii()).ok()?;
+                    let first = out.unpublished.iter().find(|it| it.field == *name);
+                    match first.map(|it| it.value.as_str()) {
+                        None => out.unpublish(name, Value::Text(value.into())),
+                        Some(first) if first == value => {}
+                        Some(_) => return None,
+                    }
                 }
             }
         }

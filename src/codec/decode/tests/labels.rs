@@ -57,7 +57,12 @@ fn rows_with_several_labels_and_columns_for_topics() {
     let yaml = "{label: {separator: ';', columns: [id, child, label, _, label, value], node: id,
         fields: [{name: light, from: '1_23', type: number}, {name: humidity, from: '1_1', unit: '%'}]}}";
     assert_eq!(decoded(yaml, b"1;0;1;0;23;43"), ["1.light=43"]);
-    assert_eq!(decoded(yaml, b"12;6;1;0;1;75\n1;0;1;0;23;"), ["12.humidity=75 %", "-light"]);
+    assert_eq!(decoded(yaml, b"12;6;1;0;1;75\n12;6;1;0;23;"), ["12.humidity=75 %", "-light"]);
+    // All readings of a frame have the node and topics of one row.
+    let rows = b"12;6;1;0;1;75\n1;0;1;0;23;43\n12;6;1;0;23;44";
+    assert_eq!(decoded(yaml, rows), ["12.humidity=75 %", "12.light=44", "!1 malformed"]);
+    // Those of a damaged row are none.
+    assert_eq!(decoded(yaml, b"9;6;1\n1;0;1;0;23;43"), ["1.light=43", "!9 malformed"]);
     assert!(decoded(yaml, b"0;255;3;0;9;read: 1;1 s=255,c=3").is_empty());
     assert_eq!(decoded(yaml, b"1;0;1;0"), ["!1 malformed"]);
     assert_eq!(
