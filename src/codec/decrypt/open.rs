@@ -119,6 +119,7 @@ impl Cipher {
     /// A long frame of the M-Bus with its records in clear. Those of mode 5 (EN 13757-3, 5.4.8.6) are
     /// encrypted in CBC mode; the initialisation vector is made of the head.
     fn m_bus(&self, frame: &[u8]) -> Opened<Vec<u8>> {
+        let sum_before = sum(frame);
         let mut frame = frame.to_vec();
         let Some((head, records)) = frame.split_first_chunk_mut::<19>() else { return Ok(frame) };
         let [.., control, id0, id1, id2, id3, m0, m1, version, medium, access, _, low, high] =
@@ -145,8 +146,20 @@ impl Cipher {
         }
         // What is left is not encrypted.
         (head[17], head[18]) = (low & 0xF, high & 0xE0);
+        // The checksum stays as right or as wrong as it was.
+        let change = sum(&frame).wrapping_sub(sum_before);
+        let at = 4 + frame.get(1).map_or(0, |length| usize::from(*length));
+        if let Some(check) = frame.get_mut(at) {
+            *check = check.wrapping_add(change);
+        }
         Ok(frame)
     }
+}
+
+/// The checksum of a long frame of the M-Bus (EN 13757-2).
+fn sum(frame: &[u8]) -> u8 {
+    let length = frame.get(1).map_or(0, |length| usize::from(*length));
+    frame.iter().skip(4).take(length).fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
 /// Compares tags in a time that does not tell where they differ; the one on the line is shorter.

@@ -115,6 +115,12 @@ fn records_of_the_m_bus_in_mode_5() {
     let yaml = "{mbus: {fields: [energy, volume, flow_temperature]}}";
     let expected = ["energy=1527000 Wh", "volume=148.01 m³", "flow_temperature=35.9 °C"];
     assert_eq!(opened(yaml, &opener, M_BUS), expected);
+    // One whose checksum the port has taken away, and a damaged one.
+    assert_eq!(opened(yaml, &opener, &M_BUS[..M_BUS.len() - 2]), expected);
+    let mut damaged = M_BUS.to_vec();
+    damaged[37] ^= 1;
+    let decoder = tree::parse::<Decode>(yaml).unwrap().build().unwrap();
+    assert!(decoder.decode(&opener.open(&damaged).unwrap()).readings.is_empty());
     // Telegrams in clear are taken as they are.
     let clear = b"\x68\x06\x06\x68\x08\x01\x78\x01\x13\x05\x9A\x16";
     assert_eq!(opener.open(clear).unwrap(), clear);
