@@ -18,7 +18,8 @@ use std::borrow::Cow;
 
 /// Telegrams of meters on the M-Bus (EN 13757-3): the variable structure, whose records describe
 /// themselves, and the fixed one. The frame is the whole long frame: `framing: {length: {prefix: "hex:68",
-/// offset: 1, size: 1, add: 6}}`.
+/// offset: 1, size: 1, add: 6}}`. Its checksum is verified here, unless `checksum: {sum8: {from: 4, trailing:
+/// 1}}` at the port does that, which also counts it as such and finds the next frame in a damaged stream.
 ///
 /// Each value has its unit and a name: what it is, such as `energy`, `volume`, `power`, `flow`,
 /// `flow_temperature` or `datetime`; `max`, `min` or `error` (while the meter had an error) for what is not
@@ -93,11 +94,20 @@ enum Name {
 impl<'a> Telegram<'a, '_> {
     /// Reads a frame: whether it has all that its fields want, or what was expected in its place.
     fn read(&mut self, frame: &'a [u8]) -> Result<bool, &'static str> {
-        let &[0x68, length, again, 0x68, _, address, control, ref rest @ ..] = frame else {
+        let &[0x68, length, again, 0x68, function, address, control, ref rest @ ..] = frame else {
             return Err("a long frame, 68 L L 68 …");
         };
-        let data = usize::from(length).checked_sub(3).and_then(|length| rest.get(..length));
-        let data = data.filter(|_| length == again).ok_or("as many bytes as the frame says")?;
+        let data = usize::from(length).checked_sub(3).filter(|_| length == again);
+        let (data, behind) = data
+            .and_then(|length| rest.split_at_checked(length))
+            .ok_or("as many bytes as the frame says")?;
+        // A port that verifies the checksum takes it, and what is behind it, away.
+        if let [sum, ..] = behind {
+            let counted = [address, control].into_iter().chain(data.iter().copied());
+            if counted.fold(function, u8::wrapping_add) != *sum {
+                return Err("the telegram's checksum");
+            }
+        }
         let order = if control & 4 == 0 { Endian::Little } else { Endian::Big };
         match control {
             0x72 | 0x76 => {

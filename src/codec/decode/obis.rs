@@ -148,7 +148,7 @@ impl Format for Readout {
             };
             is_first = false;
             if fields.is_empty() {
-                add_all(name, values, out);
+                add_all(name, code, values, out);
                 continue;
             }
             for ((field, wanted), came) in fields.iter().zip(&self.wanted).zip(&mut came) {
@@ -173,17 +173,21 @@ impl Format for Readout {
 }
 
 /// Adds all values of a set: the last one under the code, the others with their places.
-fn add_all<'a>(name: &'a str, values: Values<'a>, out: &mut Decoded<'a>) {
+fn add_all<'a>(name: &'a str, code: ObisCode, values: Values<'a>, out: &mut Decoded<'a>) {
     let name = name.strip_suffix("*255").unwrap_or(name);
     let last = values.split().count().saturating_sub(1);
     for (n, value) in values.split().enumerate() {
-        let Split { number, unit } = values.unit_of(value);
+        let Split { number, unit } = values.unit_of(value, n == last);
         let field = if n == last { name.into() } else { Cow::from(format!("{name}({})", n + 1)) };
         if !is_code(value) {
             let Ok(unit) = unit.map(std::str::from_utf8).transpose() else {
                 out.reject(field, RejectReason::NotUtf8, "a unit in UTF-8", value);
                 continue;
             };
+            if n == last && lacks_head(code, unit) {
+                out.reject(field, RejectReason::Malformed, HEAD, values.0);
+                continue;
+            }
             let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
             out.add(field, unit, PLAIN.text(number, wire), || number.into());
         } else if n == last {
@@ -213,10 +217,14 @@ impl Wanted {
         {
             return out.add(name, None, Ok(Some(Value::Text(text.into()))), || value.into());
         }
-        let Split { number, unit } = values.unit_of(value);
+        let is_last = place.is_some_and(|place| place + 1 == count);
+        let Split { number, unit } = values.unit_of(value, is_last);
         let Ok(unit) = unit.map(std::str::from_utf8).transpose() else {
             return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", value);
         };
+        if is_last && lacks_head(code, unit) {
+            return out.reject(name, RejectReason::Malformed, HEAD, values.0);
+        }
         let own = field.unit.as_deref();
         match own.zip(unit).and_then(|(own, came)| unit::power(came, own)) {
             Some(power) if power != 0 && !self.has_scale => {
@@ -228,6 +236,14 @@ impl Wanted {
             }
         }
     }
+}
+
+const HEAD: &str = "six values, then the volume";
+
+/// Whether the volume of DSMR 2.2 and 3.0 lacks what must stand before it. Such telegrams have no checksum, and of
+/// a line that lost its end the time would be a volume.
+fn lacks_head(code: ObisCode, unit: Option<&str>) -> bool {
+    code.c_to_e() == [24, 3, 0] && unit.is_none()
 }
 
 /// Whether a value is the code of another one, as the heads of lists are: `0-0:96.7.19`.
@@ -392,11 +408,15 @@ impl<'a> Values<'a> {
     }
 
     /// Parts a value from its unit. The volume of DSMR 2.2 and 3.0 follows a head of six: time, status,
-    /// minutes, number of values, code, unit.
-    fn unit_of(self, value: &'a [u8]) -> Split<'a> {
+    /// minutes, number of values, code, unit. Only the last value is looked at for that, because a frame may
+    /// have thousands.
+    fn unit_of(self, value: &'a [u8], is_last: bool) -> Split<'a> {
         if let Some(at) = value.iter().rposition(|byte| *byte == b'*') {
             let (number, unit) = value.split_at(at);
             return Split { number, unit: unit.get(1..).filter(|unit| !unit.is_empty()) };
+        }
+        if !is_last {
+            return Split { number: value, unit: None };
         }
         let mut head = self.split().skip(3);
         let unit = match [head.next(), head.next(), head.next(), head.next(), head.next()] {

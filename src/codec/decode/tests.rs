@@ -395,12 +395,32 @@ fn readouts_by_code_value_and_equipment() {
     let gas =
         "{obis: {fields: [{name: gas, from: '0-gas:24.3.0', unit: m³}, {name: e, from: 1.8.1}]}}";
     assert_eq!(decoded(gas, old), ["gas=1.001 m³", "e=1 kWh"]);
+    // Such telegrams have no checksum: of a line that is cut off neither minutes nor time are a volume.
+    for cut in ["0-1:24.3.0(161107190000)(00)(60)\r\n", "0-1:24.3.0(161107190000)\r\n"] {
+        let line = format!("0-1:24.1.0(3)\r\n0-1:96.1.0(00)\r\n{cut}1-0:1.8.1(1*kWh)\r\n");
+        assert_eq!(decoded(gas, line.as_bytes()), ["e=1 kWh", "!gas malformed"]);
+        let all = decoded("obis", line.as_bytes());
+        assert!(all.contains(&"!0-1:24.3.0 malformed".to_owned()), "{all:?}");
+    }
     // A prefix is converted, unless the field has a scale; the first of two equal codes counts.
     let wh =
         b"1-0:1.8.0(006545766*Wh)1-0:1.8.0(7*Wh)1-0:1.7.0(286*W)1-0:2.7.0(--*W)1-0:3.7.0(x9*W)";
     let units = "{obis: {fields: [{name: e, from: 1.8.0, unit: kWh}, {name: f, from: 1.8.0, unit: MWh, scale: 2},
         {name: p, from: 1.7.0, unit: kW, decimals: 1}, {name: q, from: 2.7.0, unit: kW}]}}";
     assert_eq!(decoded(units, wh), ["e=6545.766 kWh", "f=13091532 MWh", "p=0.3 kW", "-q"]);
+}
+
+#[test]
+fn a_readout_of_thousands_of_values_is_read_in_a_moment() {
+    use std::time::{Duration, Instant};
+    let mut frame = b"ISK5\r\n1-0:1.8.0(".to_vec();
+    frame.extend(b"1&".repeat(30_000));
+    frame.extend(b")\r\n");
+    let begin = Instant::now();
+    let decoder = tree::parse::<Decode>("obis").unwrap().build().unwrap();
+    assert_eq!(decoder.decode(&frame).beyond, 30_001 - Decoded::MOST as u64);
+    // A tenth of a second; ten of them where each value looks at all others.
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -557,7 +577,29 @@ fn mbus(records: &[u8]) -> Vec<u8> {
     frame.extend(head);
     frame.extend(records);
     frame.extend(b"\x00\x16");
+    summed(frame)
+}
+
+/// A frame of the M-Bus with the checksum that it should have.
+fn summed(mut frame: Vec<u8>) -> Vec<u8> {
+    let at = frame.len() - 2;
+    frame[at] = frame[4..at].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     frame
+}
+
+#[test]
+fn a_telegram_of_the_m_bus_with_a_wrong_checksum_is_refused() {
+    let mut frame = mbus(&[0x01, 0x03, 7]);
+    let whole = frame.clone();
+    frame[20] ^= 1;
+    let expected = ["!mbus malformed"];
+    assert_eq!(decoded("mbus", &frame), expected);
+    let mut stopless = whole.clone();
+    stopless.pop();
+    stopless[19] ^= 0x10;
+    assert_eq!(decoded("mbus", &stopless), expected);
+    // The port that verified it took it away.
+    assert_eq!(decoded("mbus", &whole[..whole.len() - 2]), decoded("mbus", &whole));
 }
 
 /// What some records of the M-Bus are.
@@ -653,12 +695,12 @@ fn what_is_no_record_of_the_m_bus_is_refused() {
         (18, 0x05, ""),
     ] {
         let before = std::mem::replace(&mut frame[at], byte);
-        let refused = refused("mbus", &frame);
+        let refused = refused("mbus", &summed(frame.clone()));
         assert_eq!(refused.iter().any(|it| it.contains(expected)), !expected.is_empty(), "{at}");
         frame[at] = before;
     }
     (frame[17], frame[18]) = (0x10, 0x05);
-    assert!(refused("mbus", &frame)[0].contains("not encrypted"));
+    assert!(refused("mbus", &summed(frame))[0].contains("not encrypted"));
 }
 
 /// A Data-Notification without a time, behind the LLC bytes.
