@@ -123,7 +123,10 @@ fn title(name: &str) -> &str {
         "WriteSettings" => "Write",
         "ChecksumFormat" => "Checksum format",
         "ChecksumSettings" => "Checksum settings",
+        "DecimalSign" => "Decimal sign",
         "StateClass" => "State class",
+        // The framing of the same name comes first.
+        "Sml2" => "SML messages",
         "VeDirect" => "VE.Direct",
         "TlsSettings" => "TLS",
         name => name,
@@ -176,7 +179,7 @@ fn value_of(schema: &Value, next: &mut Vec<String>) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         next.push(name.to_owned());
         let title = title(name);
-        return format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
+        return format!("[{title}](#{})", title.to_lowercase().replace(' ', "-").replace('.', ""));
     }
     if let Some(choices) = schema["allOf"].as_array().or(schema["anyOf"].as_array()) {
         let shown = choices.iter().map(|choice| value_of(choice, next));

@@ -102,14 +102,29 @@ fn registers(path: &Path, registers: &BTreeMap<String, RegisterSettings>, found:
 }
 
 fn port(path: &Path, port: &Port, found: &mut Found<'_>) {
-    let is_binary = |decode: &Decode| matches!(decode, Decode::Binary(_));
+    let slip = |decode: &Decode| {
+        let bytes = "frames of bytes have no lines, which is the `framing` if none is given";
+        let readout =
+            "a readout has many lines, and `framing` makes a frame of each if none is given";
+        Some(match decode {
+            Decode::Binary(_) => {
+                (bytes, "write `framing: gap`, or one of delimited, fixed and length")
+            }
+            Decode::Sml(_) => (bytes, "write `framing: sml`"),
+            Decode::Dlms(_) => (bytes, "write `framing: hdlc`"),
+            Decode::Mbus(_) => (
+                bytes,
+                "write `framing: {length: {prefix: \"hex:68\", offset: 1, size: 1, add: 6}}`",
+            ),
+            Decode::Obis(_) => (readout, "write `framing: p1`"),
+            _ => return None,
+        })
+    };
     let mut decodes = port.frames.iter().map(|frame| &frame.decode).chain(&port.decode);
-    if matches!(port.framing, Framing::Lines(_)) && decodes.any(is_binary) {
-        found.add(
-            path.clone(),
-            "frames of bytes have no lines, which is the `framing` if none is given",
-            "write `framing: gap`, or one of delimited, fixed and length",
-        );
+    if matches!(port.framing, Framing::Lines(_))
+        && let Some((what, remedy)) = decodes.find_map(slip)
+    {
+        found.add(path.clone(), what, remedy);
     }
     let by_speed = matches!(&port.framing, Framing::Gap(gap) if gap.after.is_none());
     // What is asked keeps the silences of the line.
