@@ -99,7 +99,7 @@ fn the_model_of_ve_direct_has_a_value_of_each_line_it_names() {
     let (_, decode) = model.split_once("\n  - decode:\n").unwrap();
     let (decode, _) = decode.split_once("\ncases:\n").unwrap();
     let decoder = tree::parse::<Decode>(decode).unwrap().build().unwrap();
-    let of = decode.split("from: ").skip(1).filter_map(|rest| rest.split([',', '\n']).next());
+    let of = decode.split("from: ").skip(1).filter_map(|rest| rest.split([',', '}', '\n']).next());
     let labels: Vec<&str> = of.map(|label| label.trim_matches('"')).collect();
     let mut compared = 0;
     for capture in captures("vedirect").into_iter().flatten() {
@@ -118,7 +118,7 @@ fn the_model_of_ve_direct_has_a_value_of_each_line_it_names() {
             compared += values;
         }
     }
-    assert!(compared == 0 || compared > 500, "{compared} values");
+    assert!(compared == 0 || compared > 300, "{compared} values");
 }
 
 #[test]
