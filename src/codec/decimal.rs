@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt::Write;
 
 /// A number with a fixed count of decimals: `mantissa` / 10^`decimals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,16 +188,20 @@ impl Decimal {
     pub fn spelled(self) -> String {
         let amount = self.mantissa.unsigned_abs();
         let decimals = usize::from(self.decimals);
-        // Most numbers fit into 64 bits, which take far fewer instructions.
-        let digits = u64::try_from(amount).map_or_else(|_| amount.to_string(), |n| n.to_string());
-        let mut text = String::with_capacity(digits.len() + decimals + 2);
+        // Room for most, so that they are one allocation.
+        let mut text = String::with_capacity(24 + decimals);
         if self.mantissa < 0 {
             text.push('-');
         }
-        for _ in digits.len()..=decimals {
-            text.push('0');
+        let start = text.len();
+        // Most numbers fit into 64 bits, which take far fewer instructions.
+        let _ = match u64::try_from(amount) {
+            Ok(amount) => write!(text, "{amount}"),
+            Err(_) => write!(text, "{amount}"),
+        };
+        for _ in text.len() - start..=decimals {
+            text.insert(start, '0');
         }
-        text.push_str(&digits);
         if decimals > 0 {
             text.insert(text.len() - decimals, '.');
         }
@@ -214,7 +219,8 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
         Some(digits) => ("-", digits),
         None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
-    let (number, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
+    let exponent = digits.bytes().position(|byte| matches!(byte, b'e' | b'E'));
+    let (number, exponent) = digits.split_at(exponent.unwrap_or(digits.len()));
     let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let power = exponent.get(1..).map(|power| power.strip_prefix(['+', '-']).unwrap_or(power));
     if power.is_some_and(|power| power.is_empty() || !all_digits(power)) {
@@ -366,6 +372,9 @@ mod tests {
     fn numbers_keep_their_spelling_as_far_as_json_allows() {
         for (text, expected) in [
             ("21.50", "21.50"),
+            ("00.000", "0.000"),
+            ("+0.5e1", "0.5e1"),
+            ("005.e2", "5e2"),
             ("-0", "-0"),
             ("001581.123", "1581.123"),
             ("+7", "7"),

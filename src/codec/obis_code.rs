@@ -2,7 +2,7 @@
 
 use crate::base::path::BuildError;
 use crate::base::scalar::wrong;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 /// A code of the Object Identification System (IEC 62056-61): value groups A to F, as in
@@ -38,6 +38,13 @@ impl ObisCode {
 }
 
 impl ObisCode {
+    /// Its name in topics, made in one allocation.
+    pub fn name(self) -> String {
+        let mut name = String::with_capacity("255-255:255.255.255*255".len());
+        let _ = write!(name, "{self}");
+        name
+    }
+
     /// B, the channel.
     pub fn channel(self) -> Option<u8> {
         self.b
@@ -76,18 +83,23 @@ impl fmt::Display for ObisCode {
 /// `1.8.0**` is any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObisSelector {
-    /// A to F; `None` is any.
-    groups: [Option<u8>; 6],
+    /// `None` is any.
+    a: Option<u8>,
+    b: Option<u8>,
+    /// C to F as one number, because most codes differ there.
+    rest: u32,
+    /// The bits of it that count; those of a group that may be any do not.
+    mask: u32,
 }
 
 impl ObisSelector {
     pub fn matches(&self, code: ObisCode) -> bool {
-        let [c, d, e, f] = code.rest.map(Some);
-        let groups = [code.a, code.b, c, d, e, f];
-        let matches = |(wanted, group): (&Option<u8>, &Option<u8>)| {
+        let fits = |wanted: Option<u8>, group: Option<u8>| {
             wanted.is_none() || group.is_none() || wanted == group
         };
-        self.groups.iter().zip(&groups).all(matches)
+        (u32::from_be_bytes(code.rest) ^ self.rest) & self.mask == 0
+            && fits(self.a, code.a)
+            && fits(self.b, code.b)
     }
 }
 
@@ -107,7 +119,10 @@ impl FromStr for ObisSelector {
             None => left_out,
         };
         let [a, b, c, d] = [a, b, c, d].map(|group| wanted(group, None));
-        Ok(ObisSelector { groups: [a, b, c, d, wanted(e, Some(0)), wanted(f, Some(255))] })
+        let rest = [c, d, wanted(e, Some(0)), wanted(f, Some(255))];
+        let mask = rest.map(|group| if group.is_some() { 0xFF } else { 0 });
+        let rest = u32::from_be_bytes(rest.map(Option::unwrap_or_default));
+        Ok(ObisSelector { a, b, rest, mask: u32::from_be_bytes(mask) })
     }
 }
 
@@ -120,65 +135,76 @@ enum Group {
 }
 
 /// The value groups A to F of a text; `None` if it is no code. C and D are always there.
+///
+/// A byte at a time: a telegram has dozens of codes, and routers are slow.
 fn groups(text: &str) -> Option<[Option<Group>; 6]> {
     // Heat meters say no more than that of their errors.
-    let text = if text == "F" { "F.F" } else { text };
-    let mut groups = [None; 6];
-    let (medium, mut rest) = text.split_once(':').map_or((None, text), |(m, rest)| (Some(m), rest));
-    if let Some(medium) = medium {
-        let (a, b) = medium.split_once('-').map_or((None, medium), |(a, b)| (Some(a), b));
-        let whole = |text| group(text).filter(|(_, rest)| rest.is_empty()).map(|(group, _)| group);
-        groups[0] = a.map(whole).map_or(Some(None), |a| a.map(Some))?;
-        groups[1] = Some(whole(b)?);
-    }
+    let mut rest = if text == "F" { b"F.F" } else { text.as_bytes() };
+    let [mut a, mut b] = [None; 2];
     // Behind the medium, or in its place where all six are parted by points.
     let mut written = [None; 6];
     let mut count = 0;
     let mut is_last = false;
     loop {
         let (group, behind) = group(rest)?;
+        let sign = behind.first();
+        rest = behind.get(1..).unwrap_or_default();
+        if count == 0 && b.is_none() {
+            match sign {
+                Some(b'-') if a.is_none() => {
+                    a = Some(group);
+                    continue;
+                }
+                Some(b':') => {
+                    b = Some(group);
+                    continue;
+                }
+                _ => {}
+            }
+        }
         *written.get_mut(if is_last { 5 } else { count })? = Some(group);
         count += usize::from(!is_last);
-        let mut behind = behind.chars();
-        match behind.next() {
+        match sign {
             None => break,
-            Some('.') if !is_last => {}
-            Some('*' | '&') if !is_last => is_last = true,
+            Some(b'.') if !is_last => {}
+            Some(b'*' | b'&') if !is_last => is_last = true,
             Some(_) => return None,
         }
-        rest = behind.as_str();
     }
-    match (count, medium) {
-        (2 | 3, _) => {
-            groups[2..5].copy_from_slice(&written[..3]);
-            groups[5] = written[5];
-        }
-        (4, Some(_)) if !is_last => groups[2..].copy_from_slice(&written[..4]),
-        (5, None) if is_last => groups = written,
-        (6, None) if !is_last => groups = written,
-        _ => return None,
+    if a.is_some() && b.is_none() {
+        return None;
     }
-    Some(groups)
+    let [c, d, e, f, _, last] = written;
+    match (count, b) {
+        (2 | 3, _) => Some([a, b, c, d, e, last]),
+        (4, Some(_)) if !is_last => Some([a, b, c, d, e, f]),
+        (5, None) if is_last => Some(written),
+        (6, None) if !is_last => Some(written),
+        _ => None,
+    }
 }
 
 /// The group at the front of a text, and what follows. Old readouts have letters for the codes of
 /// abstract objects: C is 96 (general), F 97 (errors), L 98 (lists), P 99 (profiles).
-fn group(text: &str) -> Option<(Group, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (front, rest) = text.split_at(digits);
-    if digits > 0 {
-        return Some((Group::Number(front.parse().ok()?), rest));
-    }
-    let mut rest = rest.chars();
-    let group = match rest.next()? {
-        'C' => Group::Number(96),
-        'F' => Group::Number(97),
-        'L' => Group::Number(98),
-        'P' => Group::Number(99),
-        '*' => Group::Any,
+fn group(text: &[u8]) -> Option<(Group, &[u8])> {
+    let (first, mut rest) = text.split_first()?;
+    let group = match first {
+        b'0'..=b'9' => {
+            let mut number = first - b'0';
+            while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+                number = number.checked_mul(10)?.checked_add(digit - b'0')?;
+                rest = behind;
+            }
+            Group::Number(number)
+        }
+        b'C' => Group::Number(96),
+        b'F' => Group::Number(97),
+        b'L' => Group::Number(98),
+        b'P' => Group::Number(99),
+        b'*' => Group::Any,
         _ => return None,
     };
-    Some((group, rest.as_str()))
+    Some((group, rest))
 }
 
 #[cfg(test)]
@@ -244,6 +270,12 @@ mod tests {
             "1.2.3.4.5",
             "FF.1",
             "1..8",
+            "1-1.8.0",
+            "1-2-3:1.8.0",
+            "1:2:1.8.0",
+            "1.8:0",
+            "1-0:1.0.1.8.0*255",
+            "1.8.0\0",
         ] {
             assert_eq!(ObisCode::parse(text), None, "{text}");
         }

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allocations;
 mod architecture;
 mod bounds;
 mod broker;

@@ -45,7 +45,8 @@ impl<'a> Content<'a> {
         let value = match self {
             Content::Whole(number, power) => convert.powered(*number, power.saturating_add(prefix)),
             Content::Float(number, power) => float(number, power.saturating_add(prefix), convert),
-            Content::Text(text) => owned(convert.text(text.as_bytes(), Wire::Text)),
+            Content::Text(Cow::Borrowed(text)) => convert.text(text.as_bytes(), Wire::Text),
+            Content::Text(Cow::Owned(text)) => owned(convert.text(text.as_bytes(), Wire::Text)),
             Content::Hex(bytes) => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
             Content::Nothing => Ok(None),
             Content::Wrong(expected) => {

@@ -220,7 +220,7 @@ impl<'a> Notification<'a, '_> {
         let obis = code.map(ObisCode::from_bytes);
         if self.fields.is_empty() {
             let name = match obis {
-                Some(code) => Cow::Owned(code.to_string()),
+                Some(code) => Cow::Owned(code.name()),
                 None => Cow::Borrowed(TIME),
             };
             return content.add(name, unit, None, found, self.out);

@@ -46,8 +46,12 @@ impl Mbus {
 
 impl Format for Mbus {
     fn decode<'a>(&'a self, fields: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
-        let mut telegram =
-            Telegram { fields, came: vec![false; fields.len()], names: String::new(), out };
+        let mut telegram = Telegram {
+            fields,
+            came: vec![false; fields.len()],
+            names: String::with_capacity(512),
+            out,
+        };
         let read = telegram.read(frame);
         let came = telegram.came;
         match read {
@@ -80,7 +84,7 @@ struct Telegram<'a, 'o> {
     fields: &'a [Field],
     /// Which of the fields came.
     came: Vec<bool>,
-    /// The names of all its values so far, each with a line break.
+    /// The names of all its values so far, each with a line break; with room for those of most telegrams.
     names: String,
     out: &'o mut Decoded<'a>,
 }

@@ -175,22 +175,27 @@ impl Format for Readout {
 /// Adds all values of a set: the last one under the code, the others with their places.
 fn add_all<'a>(name: &'a str, code: ObisCode, values: Values<'a>, out: &mut Decoded<'a>) {
     let name = name.strip_suffix("*255").unwrap_or(name);
-    let last = values.split().count().saturating_sub(1);
-    for (n, value) in values.split().enumerate() {
-        let Split { number, unit } = values.unit_of(value, n == last);
-        let field = if n == last { name.into() } else { Cow::from(format!("{name}({})", n + 1)) };
+    let mut split = values.split();
+    let mut next = split.next();
+    let mut n = 0;
+    while let Some(value) = next {
+        next = split.next();
+        n += 1;
+        let is_last = next.is_none();
+        let field = if is_last { name.into() } else { Cow::from(format!("{name}({n})")) };
+        let Parted { number, unit } = values.unit_of(value, is_last);
         if !is_code(value) {
             let Ok(unit) = unit.map(std::str::from_utf8).transpose() else {
                 out.reject(field, RejectReason::NotUtf8, "a unit in UTF-8", value);
                 continue;
             };
-            if n == last && lacks_head(code, unit) {
+            if is_last && lacks_head(code, unit) {
                 out.reject(field, RejectReason::Malformed, HEAD, values.0);
                 continue;
             }
             let wire = if unit.is_some() { Wire::Number } else { Wire::Bare };
             out.add(field, unit, PLAIN.text(number, wire), || number.into());
-        } else if n == last {
+        } else if is_last {
             // A list that is empty ends with the code of what it would have.
             out.add(field, None, Ok(None), || value.into());
         }
@@ -218,7 +223,7 @@ impl Wanted {
             return out.add(name, None, Ok(Some(Value::Text(text.into()))), || value.into());
         }
         let is_last = place.is_some_and(|place| place + 1 == count);
-        let Split { number, unit } = values.unit_of(value, is_last);
+        let Parted { number, unit } = values.unit_of(value, is_last);
         let Ok(unit) = unit.map(std::str::from_utf8).transpose() else {
             return out.reject(name, RejectReason::NotUtf8, "a unit in UTF-8", value);
         };
@@ -324,8 +329,6 @@ enum Item<'a> {
     Open(&'a [u8]),
 }
 
-const LINE_ENDS: [u8; 2] = *b"\r\n";
-
 /// Without white space and control characters such as STX at either end.
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b'\0'..=b' ' | 0x7F, rest @ ..] | [rest @ .., b'\0'..=b' ' | 0x7F] = bytes {
@@ -343,7 +346,7 @@ impl<'a> Iterator for Items<'a> {
             if self.0.is_empty() {
                 return None;
             }
-            let special = |byte: &u8| *byte == b'(' || LINE_ENDS.contains(byte);
+            let special = |byte: &u8| matches!(byte, b'(' | b'\r' | b'\n');
             let end = self.0.iter().position(special).unwrap_or(self.0.len());
             let (name, rest) = self.0.split_at(end);
             let name = trim(name);
@@ -355,7 +358,7 @@ impl<'a> Iterator for Items<'a> {
                 return Some(Item::Bare(name));
             }
             let Some(length) = brackets(rest) else {
-                let is_end = |byte: &u8| LINE_ENDS.contains(byte);
+                let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
                 let line = self.0.iter().position(is_end).unwrap_or(self.0.len());
                 let (open, rest) = self.0.split_at(line);
                 self.0 = rest;
@@ -378,7 +381,7 @@ fn brackets(bytes: &[u8]) -> Option<usize> {
         let Some((b'(', content)) = rest.get(blank..)?.split_first() else {
             return Some(length);
         };
-        let end = content.iter().position(|byte| b"()\r\n".contains(byte))?;
+        let end = content.iter().position(|byte| matches!(byte, b'(' | b')' | b'\r' | b'\n'))?;
         if content.get(end) != Some(&b')') {
             return None;
         }
@@ -391,32 +394,43 @@ fn brackets(bytes: &[u8]) -> Option<usize> {
 struct Values<'a>(&'a [u8]);
 
 /// A value, and the unit that came with it.
-struct Split<'a> {
+struct Parted<'a> {
     number: &'a [u8],
     unit: Option<&'a [u8]>,
 }
 
+/// What is left of the values of a set, from the sign in front of the next one on.
+struct Split<'a>(&'a [u8]);
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    /// The next value, without brackets.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|byte| matches!(byte, b'(' | b'&'))?;
+        let (_, value) = self.0.split_at_checked(start + 1)?;
+        let end = value.iter().position(|byte| matches!(byte, b')' | b'&'));
+        let (value, rest) = value.split_at(end.unwrap_or(value.len()));
+        self.0 = rest;
+        Some(trim(value))
+    }
+}
+
 impl<'a> Values<'a> {
-    /// The values, without brackets.
-    fn split(self) -> impl Iterator<Item = &'a [u8]> {
-        let contents = self.0.split(|byte| *byte == b'(').skip(1);
-        let content = |bytes: &'a [u8]| bytes.split(|byte| *byte == b')').next();
-        contents
-            .filter_map(content)
-            .flat_map(|content| content.split(|byte| *byte == b'&'))
-            .map(trim)
+    fn split(self) -> Split<'a> {
+        Split(self.0)
     }
 
     /// Parts a value from its unit. The volume of DSMR 2.2 and 3.0 follows a head of six: time, status,
     /// minutes, number of values, code, unit. Only the last value is looked at for that, because a frame may
     /// have thousands.
-    fn unit_of(self, value: &'a [u8], is_last: bool) -> Split<'a> {
+    fn unit_of(self, value: &'a [u8], is_last: bool) -> Parted<'a> {
         if let Some(at) = value.iter().rposition(|byte| *byte == b'*') {
             let (number, unit) = value.split_at(at);
-            return Split { number, unit: unit.get(1..).filter(|unit| !unit.is_empty()) };
+            return Parted { number, unit: unit.get(1..).filter(|unit| !unit.is_empty()) };
         }
         if !is_last {
-            return Split { number: value, unit: None };
+            return Parted { number: value, unit: None };
         }
         let mut head = self.split().skip(3);
         let unit = match [head.next(), head.next(), head.next(), head.next(), head.next()] {
@@ -427,6 +441,6 @@ impl<'a> Values<'a> {
             }
             _ => None,
         };
-        Split { number: value, unit }
+        Parted { number: value, unit }
     }
 }

@@ -304,7 +304,7 @@ impl Messages {
                 (value, unit) => out.add(field, unit, value, || bytes.into()),
             };
             if fields.is_empty() {
-                let name = entry.code.to_string();
+                let name = entry.code.name();
                 if let Some(status) = entry.status {
                     let status = PLAIN.integer(status.into());
                     add(name.clone().into(), None, &PLAIN, false);
