@@ -6,6 +6,14 @@ FRAMES is our program of frames.rs, SML that of sml.c on libsml. Counted by call
 how busy the machine is; two runs of different length tell the cost of a frame from that of the start. The bytes
 are published ones: an SML file of a DZG DWSB20 (devZer0/libsml-testing), the example telegram of DSMR 5.0.2 P1,
 a frame of an Itron BM+m (rscada/libmbus), and two sentences of NMEA 0183 with the position of a manual by u-blox.
+
+Measured on x86-64 with the release profile, in thousands of instructions:
+
+             ours   theirs            ours/theirs
+    SML      57.9     53.8 libsml        1.08
+    NMEA     71.1     96.2 gpsdecode     0.74
+    M-Bus    38.9    2,687 pyMeterBus    1/69
+    P1      134.2    8,450 dsmr-parser   1/63
 """
 
 import subprocess
