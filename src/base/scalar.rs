@@ -262,18 +262,26 @@ impl FromStr for ByteString {
     }
 }
 
+/// The value of a hexadecimal digit, in either case.
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+    // `from_str_radix` would take `+4` for a number, too.
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// The byte that two hexadecimal digits spell.
+pub(crate) fn hex_byte(pair: &[u8]) -> Option<u8> {
+    match pair {
+        [high, low] => Some(hex_digit(*high)? << 4 | hex_digit(*low)?),
+        _ => None,
+    }
+}
+
 /// Hexadecimal digits in pairs, with optional white space between the pairs.
 pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, BuildError> {
-    // `from_str_radix` would take `+4` for a number, too.
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
     let mut bytes = Vec::with_capacity(digits.len() / 2);
     for group in digits.split_whitespace() {
         for pair in group.as_bytes().chunks(2) {
-            let Some(byte) = byte(pair) else {
+            let Some(byte) = hex_byte(pair) else {
                 return wrong(
                     format!("{group:?} is not hexadecimal"),
                     "write pairs of digits, as in hex:42 4D",

@@ -9,7 +9,7 @@ mod sum;
 
 use super::endian::Endian;
 use crate::base::path::BuildError;
-use crate::base::scalar::ByteString;
+use crate::base::scalar::{ByteString, hex_byte, hex_digit};
 use ::crc::Algorithm;
 pub(super) use crc::NarrowCrc;
 use kind::{Kind, NAMES};
@@ -277,13 +277,7 @@ impl Summer {
         let from = usize::from(self.settings.from);
         let plain = covered.get(from..)?;
         Some(match (self.settings.over, escaped) {
-            (Over::Digits, _) => {
-                let pair = |pair: &[u8]| match pair {
-                    [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-                    _ => None,
-                };
-                Cow::Owned(plain.chunks(2).map(pair).collect::<Option<_>>()?)
-            }
+            (Over::Digits, _) => Cow::Owned(plain.chunks(2).map(hex_byte).collect::<Option<_>>()?),
             (Over::Escaped, Some(escaped)) => {
                 let start = escaped.length_of(from);
                 let length = escaped.length_of(covered.len()).checked_sub(start)?;
@@ -303,7 +297,7 @@ impl Summer {
             Over::Bytes | Over::Escaped => self.sum_of(covered),
             Over::Digits => {
                 // What is no digit stands between them.
-                let digits: Vec<u8> = covered.iter().filter_map(|byte| digit(*byte)).collect();
+                let digits: Vec<u8> = covered.iter().filter_map(|byte| hex_digit(*byte)).collect();
                 let bytes = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]);
                 self.sum_of(&bytes.collect::<Vec<_>>())
             }
@@ -342,11 +336,6 @@ impl EscapedFrame<'_> {
         }
         at
     }
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]

@@ -165,6 +165,11 @@ impl fmt::Debug for dyn Format {
     }
 }
 
+/// The fields that did not come.
+fn absent(fields: &[Field], came: Vec<bool>) -> impl Iterator<Item = &Field> {
+    fields.iter().zip(came).filter(|(_, came)| !came).map(|(field, _)| field)
+}
+
 #[derive(Debug, Default)]
 pub struct Decoded<'a> {
     /// The readings, in the frame's order.

@@ -2,6 +2,7 @@
 //! Luxembourg has too, and mode 5 of the M-Bus.
 
 use crate::base::path::BuildError;
+use crate::base::scalar::hex_digit;
 use crate::base::secret::Secret;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
@@ -101,11 +102,10 @@ impl KeyFile {
         let mut key = [0; 16];
         let mut count = 0_usize;
         for byte in digits.reveal().trim_ascii() {
-            let digit = char::from(*byte).to_digit(16);
-            let (Some(digit), Some(place)) = (digit, key.get_mut(count / 2)) else {
+            let (Some(digit), Some(place)) = (hex_digit(*byte), key.get_mut(count / 2)) else {
                 return Err(wrong("what stands in it is no key".into()));
             };
-            *place = *place << 4 | digit as u8;
+            *place = *place << 4 | digit;
             count += 1;
         }
         if count == 32 { Ok(key) } else { Err(wrong("what stands in it is no key".into())) }

@@ -3,7 +3,7 @@
 mod data;
 mod list;
 
-use super::{Decoded, Decoder, Format};
+use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
 use crate::codec::field::{Field, Named, build_named};
 use crate::codec::obis_code::{ObisCode, ObisSelector};
@@ -72,7 +72,7 @@ impl Format for Push {
         let came = notification.came;
         match read {
             Ok(()) => {
-                for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
+                for field in absent(fields, came) {
                     out.missing(&field.name);
                 }
             }

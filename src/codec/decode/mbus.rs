@@ -7,7 +7,7 @@ mod vif;
 
 use super::bytes::Spelling;
 use super::content::Content;
-use super::{Decoded, Decoder, Format};
+use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
 use crate::codec::field::{Field, Named, build_named};
@@ -56,7 +56,7 @@ impl Format for Mbus {
         let came = telegram.came;
         match read {
             Ok(true) => {
-                for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
+                for field in absent(fields, came) {
                     out.missing(&field.name);
                 }
             }

@@ -1,7 +1,8 @@
 //! Readouts of meters: OBIS codes with values in brackets.
 
-use super::{Decoded, Decoder, Format};
+use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
+use crate::base::scalar::hex_byte;
 use crate::codec::field::{Field, Named, PLAIN, Type, Wire, build_named};
 use crate::codec::obis_code::{ObisCode, ObisSelector};
 use crate::codec::unit;
@@ -166,7 +167,7 @@ impl Format for Readout {
             return out.reject("obis", RejectReason::Malformed, expected, frame);
         }
         out.passed_over += head;
-        for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
+        for field in absent(fields, came) {
             out.add(&field.name, None, Ok(None), || Cow::Borrowed(&[]));
         }
     }
@@ -260,11 +261,9 @@ fn is_code(value: &[u8]) -> bool {
 
 /// The text whose ASCII characters these hexadecimal digits are; `None` if they are no such text.
 fn hex_text(digits: &[u8]) -> Option<String> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut text = String::with_capacity(digits.len() / 2);
     for pair in digits.chunks(2) {
-        let [high, low] = pair else { return None };
-        let byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+        let byte = hex_byte(pair)?;
         if !(b' '..=b'~').contains(&byte) {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Names with values.
 
 use super::fields::split;
-use super::{Decoded, Decoder, Format};
+use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
 use crate::base::scalar::ByteString;
 use crate::codec::field::{Field, Named, PLAIN, Wire, build_named};
@@ -137,7 +137,7 @@ impl Format for Pairs {
         } else if head > 0 {
             out.reject("pairs", RejectReason::Malformed, NoPair::Bare.expected(), frame);
         }
-        for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
+        for field in absent(fields, came) {
             out.missing(&field.name);
         }
     }

@@ -4,7 +4,7 @@ mod element;
 
 use self::element::{Element, Elements};
 use super::bytes::Spelling;
-use super::{Decoded, Decoder, Format};
+use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
 use crate::codec::checksum::NarrowCrc;
 use crate::codec::dlms_unit;
@@ -133,7 +133,7 @@ impl Format for Messages {
                 out.reject("sml", RejectReason::Malformed, "a list of values", list.0);
             }
         }
-        for (field, _) in fields.iter().zip(came).filter(|(_, came)| !came) {
+        for field in absent(fields, came) {
             out.add(&field.name, None, Ok(None), || Cow::Borrowed(&[]));
         }
     }

@@ -1,6 +1,7 @@
 //! A number as it is stored in bytes.
 
 use super::{Bits, Convert, Type};
+use crate::base::scalar::hex_digit;
 use crate::codec::endian::Endian;
 use crate::codec::value::{RejectReason, Value};
 
@@ -67,7 +68,7 @@ impl Stored {
             return Err(RejectReason::Malformed);
         }
         for (place, digit) in digits.bytes().rev().enumerate() {
-            let digit = char::from(digit).to_digit(16).ok_or(RejectReason::Malformed)? as u8;
+            let digit = hex_digit(digit).ok_or(RejectReason::Malformed)?;
             let byte = bytes.len().checked_sub(1 + place / 2).and_then(|at| bytes.get_mut(at));
             *byte.ok_or(RejectReason::Malformed)? |= digit << (4 * (place % 2));
         }

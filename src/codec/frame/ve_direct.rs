@@ -1,7 +1,7 @@
 //! VE.Direct: blocks of text and lines of the HEX protocol in one stream.
 
 use super::{Cut, FrameFault, FrameSize, OwnCheck, Rule, Seen, Split, Splitter, find};
-use crate::codec::checksum::digit;
+use crate::base::scalar::hex_digit;
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl Splitter for Stream {
 
 /// What follows a colon. In the middle of a block, where reading begins, it may be a part of a text.
 fn split_hex(rest: &[u8], synchronised: bool) -> Split {
-    let Some(digits) = rest.iter().position(|byte| digit(*byte).is_none()) else {
+    let Some(digits) = rest.iter().position(|byte| hex_digit(*byte).is_none()) else {
         return Split::More { searched: 0 };
     };
     let bad = |n: usize| match synchronised {
@@ -63,7 +63,8 @@ fn split_hex(rest: &[u8], synchronised: bool) -> Split {
     let whole = 1 + digits + end;
     // The command is one digit; two for each byte follow, the last of which is the checksum.
     let [command, bytes @ ..] = line else { return bad(whole) };
-    let value = |digits: &[u8]| digits.iter().fold(0, |sum, it| sum << 4 | digit(*it).unwrap_or(0));
+    let value =
+        |digits: &[u8]| digits.iter().fold(0, |sum, it| sum << 4 | hex_digit(*it).unwrap_or(0));
     let sum = bytes.chunks(2).fold(value(&[*command]), |sum, pair| sum.wrapping_add(value(pair)));
     if bytes.is_empty() || !bytes.len().is_multiple_of(2) || (sum != 0x55 && !synchronised) {
         return bad(whole);
@@ -107,7 +108,7 @@ fn without_hex_lines(text: &[u8]) -> Option<Bytes> {
     let mut at = 0;
     while let Some(colon) = find(text, b":", at) {
         let line = &text[colon + 1..];
-        let digits = line.iter().take_while(|byte| digit(**byte).is_some()).count();
+        let digits = line.iter().take_while(|byte| hex_digit(**byte).is_some()).count();
         at = colon + 1 + digits;
         if digits > 0 && line[digits..].starts_with(b"\n") {
             kept.extend_from_slice(&text[from..colon]);

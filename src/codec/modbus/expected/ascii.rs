@@ -2,6 +2,7 @@
 
 use super::super::lrc;
 use super::{Expected, Found, Head, Payload, Scan};
+use crate::base::scalar::hex_byte;
 
 /// The longest frame in characters (SL 2.5.2).
 const LONGEST: usize = 513;
@@ -74,10 +75,5 @@ fn find(bytes: &[u8], from: usize, is_it: impl Fn(u8) -> bool) -> Option<usize> 
 
 /// The bytes that pairs of digits spell, in either case.
 fn decoded(digits: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    digits.chunks(2).map(byte).collect()
+    digits.chunks(2).map(hex_byte).collect()
 }
