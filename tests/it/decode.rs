@@ -20,7 +20,10 @@ fn decode(port: &str) -> (tempfile::TempDir, Command) {
 fn run(port: &str, input: &[u8]) -> (String, String, i32) {
     let (_folder, mut command) = decode(port);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // One that refuses its port ends without reading.
+    if let Err(error) = child.stdin.take().unwrap().write_all(input) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    }
     let out = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(out.stdout), text(out.stderr), out.status.code().unwrap())
