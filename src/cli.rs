@@ -20,7 +20,7 @@ use std::process::ExitCode;
 type Main = fn(lexopt::Parser) -> Result<ExitCode, CliError>;
 
 /// The commands that people type, besides those for a running gateway.
-const COMMANDS: [(&str, Main); 8] = [
+const COMMANDS: &[(&str, Main)] = &[
     ("run", run::main),
     ("check", check::main),
     ("decode", decode::main),
@@ -32,7 +32,7 @@ const COMMANDS: [(&str, Main); 8] = [
 ];
 
 /// Commands of scripts and of developers.
-const HIDDEN: [(&str, Main); 2] = [("rpcd", control::rpcd), ("golden", golden::main)];
+const HIDDEN: &[(&str, Main)] = &[("rpcd", control::rpcd), ("golden", golden::main)];
 
 #[cfg(feature = "shell")]
 const SHELL: [Main; 3] = [shell::publish, shell::subscribe, shell::test];
@@ -85,7 +85,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, C
     if let Some(command) = control::COMMANDS.iter().find(|it| it.name == command) {
         return command.main(parser);
     }
-    if let Some((_, main)) = COMMANDS.iter().chain(&HIDDEN).find(|(name, _)| *name == command) {
+    if let Some((_, main)) = COMMANDS.iter().chain(HIDDEN).find(|(name, _)| *name == command) {
         return main(parser);
     }
     if command == "help" {

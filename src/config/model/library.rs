@@ -8,56 +8,8 @@ use std::path::{Path, PathBuf};
 /// Device files of this machine.
 const OF_SYSTEM: &str = "/etc/tty2mqtt/devices";
 
-macro_rules! built_in {
-    ($($name:literal)*) => {
-        /// The device files of `config/devices`, by name, without their cases.
-        const BUILT_IN: &[(&str, &str)] = &[$(($name, {
-            const FILE: &str = include_str!(concat!("../../../config/devices/", $name, ".yaml"));
-            // A slice of the file would keep all of it in the program.
-            const KEPT: Option<&[u8; before_cases(FILE)]> = FILE.as_bytes().first_chunk();
-            const COPY: [u8; before_cases(FILE)] = *KEPT.unwrap();
-            match str::from_utf8(&COPY) {
-                Ok(text) => text,
-                Err(_) => unreachable!(),
-            }
-        })),*];
-    };
-}
-
-/// How much of a device file stands before its cases, which come last. They are three quarters of it.
-const fn before_cases(file: &str) -> usize {
-    let (file, mut at) = (file.as_bytes(), 0);
-    while at < file.len() {
-        if let Some((b"\ncases:\n", _)) = file.split_at(at).1.split_first_chunk() {
-            return at + 1;
-        }
-        at += 1;
-    }
-    at
-}
-
-// A test compares it with the folder.
-built_in! {
-    "dsmr-2"
-    "dsmr-5"
-    "eastron-sdm120"
-    "eastron-sdm630"
-    "han-dlms"
-    "iec-62056-21-mode-c"
-    "iec-62056-21-mode-d"
-    "linky-historic"
-    "linky-standard"
-    "m-bus-heat-meter"
-    "p1-belgium"
-    "p1-luxembourg"
-    "p1-sweden"
-    "pzem-004t-v3"
-    "relay-board-modbus"
-    "sml-meter"
-    "victron-ve-direct"
-    "voltronic-axpert"
-    "xy-md02"
-}
+/// The device files of `config/devices`, by name, without their cases; `build.rs` lists them.
+const BUILT_IN: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/device_files.rs"));
 
 /// A device file, and what it is called in messages.
 pub(in crate::config) struct Source {
@@ -117,15 +69,6 @@ pub(super) fn names(folders: &[PathBuf]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::config::yaml::Tree;
-
-    #[test]
-    fn every_file_of_the_folder_is_built_in() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices");
-        let mut files = names(&[folder]);
-        files.dedup();
-        let built_in: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-        assert_eq!(built_in, files, "src/config/model/library.rs lists them, in order");
-    }
 
     #[test]
     fn cases_stand_last_in_a_device_file_and_are_not_built_in() {
