@@ -13,6 +13,7 @@ pub mod field;
 pub mod frame;
 pub mod modbus;
 pub mod obis_code;
+pub mod spelled;
 pub mod time;
 pub mod unit;
 pub mod value;

@@ -86,17 +86,22 @@ impl Bounds {
         let is_high = self.max.is_some_and(|max| is_less(max, number));
         match (self.min, self.max) {
             (Some(min), Some(max)) if is_low || is_high => {
-                return Err(OutOfBounds::Range { min: min.spelled(), max: max.spelled() });
+                return Err(OutOfBounds::Range {
+                    min: min.spelled().into(),
+                    max: max.spelled().into(),
+                });
             }
-            (Some(min), None) if is_low => return Err(OutOfBounds::Below(min.spelled())),
-            (None, Some(max)) if is_high => return Err(OutOfBounds::Above(max.spelled())),
+            (Some(min), None) if is_low => return Err(OutOfBounds::Below(min.spelled().into())),
+            (None, Some(max)) if is_high => return Err(OutOfBounds::Above(max.spelled().into())),
             _ => {}
         }
         let Some(step) = self.step else { return Ok(()) };
         let from = self.min.unwrap_or(Decimal::from(0));
         match number.minus(from).and_then(|steps| steps.is_multiple_of(step)) {
             Some(true) => Ok(()),
-            _ => Err(OutOfBounds::Step { step: step.spelled(), from: from.spelled() }),
+            _ => {
+                Err(OutOfBounds::Step { step: step.spelled().into(), from: from.spelled().into() })
+            }
         }
     }
 }

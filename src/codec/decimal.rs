@@ -1,6 +1,6 @@
 //! Decimal numbers that are exact, and cost no floating point on processors that have none.
 
-use std::borrow::Cow;
+use super::spelled::Spelled;
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -185,25 +185,32 @@ impl Decimal {
     }
 
     /// The number with all its decimals.
-    pub fn spelled(self) -> String {
+    pub fn spelled(self) -> Spelled<'static> {
         let amount = self.mantissa.unsigned_abs();
-        let decimals = usize::from(self.decimals);
-        // Room for most, so that they are one allocation.
-        let mut text = String::with_capacity(24 + decimals);
-        if self.mantissa < 0 {
-            text.push('-');
-        }
-        let start = text.len();
         // Most numbers fit into 64 bits, which take far fewer instructions.
-        let _ = match u64::try_from(amount) {
-            Ok(amount) => write!(text, "{amount}"),
-            Err(_) => write!(text, "{amount}"),
+        let digits = match u64::try_from(amount) {
+            Ok(amount) => Spelled::of(format_args!("{amount}")),
+            Err(_) => Spelled::of(format_args!("{amount}")),
         };
-        for _ in text.len() - start..=decimals {
-            text.insert(start, '0');
+        let decimals = usize::from(self.decimals);
+        let (whole, fraction) = match digits.len().checked_sub(decimals) {
+            None | Some(0) => ("0", &*digits),
+            // Digits are ASCII.
+            Some(point) => digits.split_at_checked(point).unwrap_or((&digits, "")),
+        };
+        let mut text = Spelled::default();
+        let mut push = |part| {
+            // Writing to it cannot fail.
+            let _ = text.write_str(part);
+        };
+        if self.mantissa < 0 {
+            push("-");
         }
+        push(whole);
         if decimals > 0 {
-            text.insert(text.len() - decimals, '.');
+            push(".");
+            (fraction.len()..decimals).for_each(|_| push("0"));
+            push(fraction);
         }
         text
     }
@@ -211,9 +218,9 @@ impl Decimal {
 
 /// A number with its spelling kept as far as JSON allows it: no `+`, no leading zeros, a digit on both
 /// sides of the point. `None` for anything else.
-pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn spelled(text: &str) -> Option<Spelled<'_>> {
     if is_plain(text) {
-        return Some(Cow::Borrowed(text));
+        return Some(text.into());
     }
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -234,14 +241,14 @@ pub(crate) fn spelled(text: &str) -> Option<Cow<'_, str>> {
     let significant = if significant.is_empty() { "0" } else { significant };
     let point = if fraction.is_empty() { "" } else { "." };
     if significant == whole && (sign == "-" || !text.starts_with('+')) && !number.ends_with('.') {
-        return Some(Cow::Borrowed(text));
+        return Some(text.into());
     }
     // Without its padding the number stands at the end of the text.
     if sign.is_empty() && !whole.is_empty() && !number.ends_with('.') {
         let padding = whole.len() - significant.len();
-        return digits.get(padding..).map(Cow::Borrowed);
+        return digits.get(padding..).map(Spelled::from);
     }
-    Some(Cow::Owned(format!("{sign}{significant}{point}{fraction}{exponent}")))
+    Some(Spelled::of(format_args!("{sign}{significant}{point}{fraction}{exponent}")))
 }
 
 /// Whether a text is a number beyond doubt: spelled as in JSON, without exponent. More digits than a
@@ -388,7 +395,7 @@ mod tests {
         ] {
             assert_eq!(spelled(text).as_deref(), Some(expected), "{text}");
             // Meters pad every number; none of them is copied.
-            let is_borrowed = matches!(spelled(text), Some(Cow::Borrowed(_)));
+            let is_borrowed = spelled(text).unwrap().borrowed().is_some();
             assert_eq!(is_borrowed, text.contains(expected) && !text.ends_with('.'), "{text}");
             let valid: serde_json::Result<serde_json::Value> = serde_json::from_str(expected);
             assert!(valid.is_ok(), "{expected}");

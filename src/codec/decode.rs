@@ -320,9 +320,10 @@ impl<'a> Decoded<'a> {
         let mut all = self.readings.iter().chain(&self.unpublished);
         let Some(reading) = all.find(|reading| reading.field == field) else { return };
         let node = match &reading.value {
-            Value::Text(Cow::Borrowed(text)) | Value::Number(Cow::Borrowed(text)) => {
-                Cow::Borrowed(*text)
-            }
+            Value::Text(text) | Value::Number(text) => match text.borrowed() {
+                Some(text) => Cow::Borrowed(text),
+                None => Cow::Owned(text.clone().into()),
+            },
             value => Cow::Owned(value.as_str().to_owned()),
         };
         for reading in &mut self.readings {

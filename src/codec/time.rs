@@ -1,5 +1,6 @@
 //! Times as devices spell them, and as ISO 8601 has them.
 
+use super::spelled::Spelled;
 use crate::base::calendar::Date;
 use crate::base::path::BuildError;
 use crate::base::scalar::{deserialize_from_str, wrong};
@@ -19,6 +20,10 @@ pub struct Moment<'a> {
 }
 
 impl Moment<'_> {
+    pub fn spelled(&self) -> Spelled<'static> {
+        Spelled::of(format_args!("{self}"))
+    }
+
     /// Whether there is such a date and such a time of day. A second of 60 is a leap second.
     pub fn is_valid(&self) -> bool {
         let is_date = |date: Date| {
@@ -214,7 +219,7 @@ impl TimeFormat {
 
     /// The time in ISO 8601. `zone` is that of winter where the device names the season, and Central
     /// European Time if nothing is said; `None` if the text is not such a time.
-    pub fn read(&self, text: &str, zone: Option<Zone>) -> Option<String> {
+    pub fn read(&self, text: &str, zone: Option<Zone>) -> Option<Spelled<'static>> {
         let TimeFormat::Pieces(pieces) = self else {
             return self.since_1970(text.parse().ok()?);
         };
@@ -250,11 +255,11 @@ impl TimeFormat {
         }
         moment.date = has_date.then_some(date);
         moment.clock = has_clock.then_some(clock);
-        (rest.is_empty() && moment.is_valid()).then(|| moment.to_string())
+        (rest.is_empty() && moment.is_valid()).then(|| moment.spelled())
     }
 
     /// The time of a number since 1970; `None` beyond the year 9999 and for a format in pieces.
-    pub fn since_1970(&self, number: u64) -> Option<String> {
+    pub fn since_1970(&self, number: u64) -> Option<Spelled<'static>> {
         let (seconds, millis) = match self {
             TimeFormat::Epoch => (number, None),
             TimeFormat::EpochMs => (number / 1000, Some(number % 1000)),
@@ -264,9 +269,10 @@ impl TimeFormat {
         let second = seconds % 86_400;
         let part = |n: u64| u8::try_from(n).ok();
         let clock = (part(second / 3600)?, part(second / 60 % 60)?, part(second % 60)?);
-        let fraction = millis.map(|millis| format!("{millis:03}")).unwrap_or_default();
+        let fraction =
+            millis.map(|millis| Spelled::of(format_args!("{millis:03}"))).unwrap_or_default();
         let (date, clock) = (Some(Date::from_days(days)), Some(clock));
-        Some(Moment { date, clock, fraction: &fraction, zone: Some(Zone::UTC) }.to_string())
+        Some(Moment { date, clock, fraction: &fraction, zone: Some(Zone::UTC) }.spelled())
     }
 }
 
@@ -292,7 +298,7 @@ fn number(digits: &[u8]) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn read(format: &str, text: &str) -> Option<String> {
+    fn read(format: &str, text: &str) -> Option<Spelled<'static>> {
         format.parse::<TimeFormat>().unwrap().read(text, None)
     }
 

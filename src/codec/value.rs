@@ -1,5 +1,6 @@
 //! Readings and their values. Numbers stay text, so that `21.50` is published as `21.50`.
 
+use super::spelled::Spelled;
 use std::borrow::Cow;
 
 /// One value of one field, read from one frame. Borrows from the frame where it can.
@@ -16,8 +17,8 @@ pub struct Reading<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// A decimal number as the device or the scaling spelled it.
-    Number(Cow<'a, str>),
-    Text(Cow<'a, str>),
+    Number(Spelled<'a>),
+    Text(Spelled<'a>),
     Bool(bool),
 }
 
@@ -32,8 +33,8 @@ impl<'a> Value<'a> {
 
     pub fn into_owned(self) -> Value<'static> {
         match self {
-            Value::Number(text) => Value::Number(Cow::Owned(text.into_owned())),
-            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Value::Number(text) => Value::Number(text.into_owned()),
+            Value::Text(text) => Value::Text(text.into_owned()),
             Value::Bool(yes) => Value::Bool(yes),
         }
     }

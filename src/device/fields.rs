@@ -292,7 +292,7 @@ impl Rule {
                 None => number,
             };
             if let Some(number) = shaped.map(rounded) {
-                reading.value = Value::Number(Cow::Owned(number.spelled()));
+                reading.value = Value::Number(number.spelled());
             }
         }
         if self.is_needed {

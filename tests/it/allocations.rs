@@ -79,6 +79,7 @@ fn a_frame_takes_memory_for_its_lists_and_for_texts_that_do_not_stand_in_it() {
     ] {
         let (came, allocations) = of_second(decode, frame);
         assert_eq!(came, readings, "{decode}");
+        println!("{decode}: {lists} {made} {allocations}");
         assert!(allocations <= lists + made, "{decode}: {allocations}");
     }
 }

@@ -75,7 +75,7 @@ proptest! {
         let reading = Reading {
             node: Some(Cow::from(&node)),
             field: Cow::from(&field),
-            value: Value::Text(Cow::from(&value)),
+            value: Value::Text((&*value).into()),
             unit: Some(&unit),
         };
         let mut topics = Vec::new();

@@ -17,7 +17,7 @@ fn known<'a>(name: &str) -> Option<Operand<'a>> {
 fn value(text: &str) -> String {
     let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     match expression.value(&|n| known(&expression.names()[n].name)) {
-        Some(Operand::Number(number)) => number.spelled(),
+        Some(Operand::Number(number)) => number.spelled().into(),
         Some(Operand::Text(text)) => format!("'{text}'"),
         Some(Operand::Bool(yes)) => yes.to_string(),
         None => "-".into(),

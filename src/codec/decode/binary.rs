@@ -209,7 +209,7 @@ impl Cell {
         bytes: &'a [u8],
     ) -> Result<Option<Value<'a>>, RejectReason> {
         match self.stored.kind {
-            Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
+            Type::Bytes => Ok(Some(Value::Text(Spelling::Hex.of(bytes)))),
             Type::Time => convert.time(bytes, self.stored.endian),
             kind if kind.is_text() => {
                 let text = std::str::from_utf8(bytes).map_err(|_| RejectReason::NotUtf8)?;

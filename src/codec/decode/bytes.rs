@@ -3,6 +3,7 @@
 use super::{Decoded, Format};
 use crate::base::scalar::parse_hex;
 use crate::codec::field::Field;
+use crate::codec::spelled::Spelled;
 use crate::codec::value::Value;
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
@@ -39,17 +40,17 @@ pub enum Spelling {
 }
 
 impl Spelling {
-    pub(super) fn of(self, bytes: &[u8]) -> String {
+    pub(super) fn of(self, bytes: &[u8]) -> Spelled<'static> {
         match self {
             Spelling::Hex => {
-                let mut text = String::with_capacity(2 * bytes.len());
+                let mut text = Spelled::with_capacity(2 * bytes.len());
                 for byte in bytes {
-                    // Writing to a String does not fail.
+                    // Writing to it cannot fail.
                     let _ = write!(text, "{byte:02x}");
                 }
                 text
             }
-            Spelling::Base64 => Base64::encode_string(bytes),
+            Spelling::Base64 => Base64::encode_string(bytes).into(),
         }
     }
 }
@@ -74,7 +75,7 @@ impl Spelling {
 
 impl Format for Bytes {
     fn decode<'a>(&'a self, _: &'a [Field], frame: &'a [u8], out: &mut Decoded<'a>) {
-        let value = Value::Text(self.spelling.of(frame).into());
+        let value = Value::Text(self.spelling.of(frame));
         out.add(&self.field, None, Ok(Some(value)), || frame.into());
     }
 }

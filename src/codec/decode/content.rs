@@ -4,6 +4,7 @@ use super::Decoded;
 use super::bytes::Spelling;
 use crate::codec::decimal::Decimal;
 use crate::codec::field::{Convert, Field, PLAIN, Wire};
+use crate::codec::spelled::Spelled;
 use crate::codec::unit;
 use crate::codec::value::{RejectReason, Value};
 use std::borrow::Cow;
@@ -15,8 +16,8 @@ pub(super) enum Content<'a> {
     /// A whole number, and the power of ten by which it is multiplied.
     Whole(i128, i8),
     /// A floating-point number as it is spelled, and the power of ten.
-    Float(String, i8),
-    Text(Cow<'a, str>),
+    Float(Spelled<'a>, i8),
+    Text(Spelled<'a>),
     /// Bytes, which are published in hexadecimal.
     Hex(&'a [u8]),
     /// The device says that it has no value.
@@ -45,9 +46,11 @@ impl<'a> Content<'a> {
         let value = match self {
             Content::Whole(number, power) => convert.powered(*number, power.saturating_add(prefix)),
             Content::Float(number, power) => float(number, power.saturating_add(prefix), convert),
-            Content::Text(Cow::Borrowed(text)) => convert.text(text.as_bytes(), Wire::Text),
-            Content::Text(Cow::Owned(text)) => owned(convert.text(text.as_bytes(), Wire::Text)),
-            Content::Hex(bytes) => Ok(Some(Value::Text(Spelling::Hex.of(bytes).into()))),
+            Content::Text(text) => match text.borrowed() {
+                Some(text) => convert.text(text.as_bytes(), Wire::Text),
+                None => owned(convert.text(text.as_bytes(), Wire::Text)),
+            },
+            Content::Hex(bytes) => Ok(Some(Value::Text(Spelling::Hex.of(bytes)))),
             Content::Nothing => Ok(None),
             Content::Wrong(expected) => {
                 return out.reject(name, RejectReason::Malformed, expected, found);

@@ -9,9 +9,11 @@ use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::field::{Convert, Field, Named, Type, Wire, build_each};
+use crate::codec::spelled::Spelled;
 use crate::codec::time::{TimeFormat, Zone};
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
+use std::fmt::Write;
 use table::{Known, Meaning, TABLE};
 
 /// Sentences of NMEA 0183 (IEC 61162-1), by their type, whoever talks: `GPGGA`, `GNGGA` and `GLGGA` are
@@ -237,21 +239,27 @@ impl Sentences {
         sentence: Sentence<'a>,
         out: &mut Decoded<'a>,
     ) {
-        let mut text = String::with_capacity(20);
+        let mut text = Spelled::default();
         for column in columns {
             let part = sentence.column(*column).map(std::str::from_utf8);
-            match part {
-                Some(Ok(part)) if !part.is_empty() => text.push_str(part),
-                Some(Err(_)) => text.push('?'),
+            // Writing to it cannot fail.
+            let _ = match part {
+                Some(Ok(part)) if !part.is_empty() => text.write_str(part),
+                Some(Err(_)) => text.write_char('?'),
                 _ => return out.add(name, None, Ok(None), || (&b""[..]).into()),
-            }
+            };
         }
         let time = format.read(&text, Some(Zone::UTC));
         match time {
-            Some(time) => out.add(name, None, Ok(Some(Value::Text(time.into()))), Default::default),
+            Some(time) => out.add(name, None, Ok(Some(Value::Text(time))), Default::default),
             None => {
                 let expected = "a time: hhmmss, and ddmmyy with a date";
-                out.reject(name, RejectReason::Malformed, expected, text.into_bytes());
+                out.reject(
+                    name,
+                    RejectReason::Malformed,
+                    expected,
+                    String::from(text).into_bytes(),
+                );
             }
         }
     }

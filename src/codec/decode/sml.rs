@@ -237,7 +237,7 @@ fn octet_string<'a>(
     if octets.iter().all(|byte| (b' '..=b'~').contains(byte)) {
         return convert.text(octets, Wire::Text);
     }
-    Ok(Some(Value::Text(Spelling::Hex.of(octets).into())))
+    Ok(Some(Value::Text(Spelling::Hex.of(octets))))
 }
 
 impl Messages {

@@ -5,10 +5,11 @@ use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::decimal::{Decimal, is_plain, spelled};
 use crate::codec::endian::Endian;
+use crate::codec::spelled::Spelled;
 use crate::codec::time::{TimeFormat, Zone};
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
-use std::borrow::Cow;
+use std::fmt::Write;
 
 /// What a field's values are taken for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +202,7 @@ impl Convert {
             }
             (ValueKind::Time(format, zone), _) => {
                 let time = format.read(text, *zone).ok_or(RejectReason::Malformed)?;
-                Ok(Some(Value::Text(time.into())))
+                Ok(Some(Value::Text(time)))
             }
         }
     }
@@ -221,10 +222,10 @@ impl Convert {
             }
             None => format.since_1970(endian.number(bytes)),
             Some(_) => {
-                let mut digits = String::with_capacity(2 * bytes.len());
+                let mut digits = Spelled::default();
                 let mut push = |byte: &u8| {
-                    let digit = |nibble| char::from_digit(nibble, 16).unwrap_or('?');
-                    digits.extend([digit(u32::from(byte >> 4)), digit(u32::from(byte & 0xF))]);
+                    // Writing to it cannot fail.
+                    let _ = write!(digits, "{byte:02x}");
                 };
                 match endian {
                     Endian::Big => bytes.iter().for_each(&mut push),
@@ -233,7 +234,7 @@ impl Convert {
                 format.read(&digits, *zone)
             }
         };
-        time.map(|time| Some(Value::Text(time.into()))).ok_or(RejectReason::Malformed)
+        time.map(|time| Some(Value::Text(time))).ok_or(RejectReason::Malformed)
     }
 
     /// What was expected where a value is refused for this reason.
@@ -287,7 +288,7 @@ impl Convert {
 
     /// A number in its usual spelling, if the text is one with blanks behind its sign, a decimal comma or
     /// its unit; `None` if nothing was changed.
-    fn respelled(&self, text: &str) -> Option<String> {
+    fn respelled(&self, text: &str) -> Option<Spelled<'static>> {
         let number = match (&self.kind, &self.unit) {
             (ValueKind::Quantity, _) => split_unit(text).0,
             (_, Some(unit)) => text.strip_suffix(unit.as_str()).unwrap_or(text).trim_end(),
@@ -315,9 +316,9 @@ impl Convert {
         if !digit || mixes || swapped {
             return None;
         }
-        let amount =
-            if is_comma { Cow::Owned(amount.replacen(',', ".", 1)) } else { amount.into() };
-        Some(format!("{sign}{amount}"))
+        let (whole, decimals) = amount.split_once(',').filter(|_| is_comma).unwrap_or((amount, ""));
+        let point = if is_comma { "." } else { "" };
+        Some(Spelled::of(format_args!("{sign}{whole}{point}{decimals}")))
     }
 
     /// The same for a whole number.
@@ -400,7 +401,7 @@ impl Convert {
         let moved = scaled.and_then(|n| self.offset.map_or(Some(n), |offset| n.plus(offset)));
         let rounded = moved.and_then(|n| self.decimals.map_or(Some(n), |d| n.rounded(d)));
         let number = rounded.ok_or(RejectReason::NotANumber)?;
-        Ok(Value::Number(Cow::Owned(number.spelled())))
+        Ok(Value::Number(number.spelled()))
     }
 }
 

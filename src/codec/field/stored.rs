@@ -3,6 +3,7 @@
 use super::{Bits, Convert, Type};
 use crate::base::scalar::hex_digit;
 use crate::codec::endian::Endian;
+use crate::codec::spelled::Spelled;
 use crate::codec::value::{RejectReason, Value};
 
 /// How a number is stored.
@@ -30,8 +31,10 @@ impl Stored {
         // Rust prints the shortest spelling that reads as the same number, without an exponent. NaN and
         // the infinities are words: no values.
         match self.kind {
-            Type::F32 => convert.float(&f32::from_bits(pattern as u32).to_string()),
-            Type::F64 => convert.float(&f64::from_bits(pattern).to_string()),
+            Type::F32 => {
+                convert.float(&Spelled::of(format_args!("{}", f32::from_bits(pattern as u32))))
+            }
+            Type::F64 => convert.float(&Spelled::of(format_args!("{}", f64::from_bits(pattern)))),
             _ => convert.integer(self.integer(pattern, 8 * bytes.len() as u32)),
         }
     }

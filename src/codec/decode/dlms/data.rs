@@ -3,6 +3,7 @@
 use crate::base::calendar::Date;
 use crate::codec::decode::content::Content;
 use crate::codec::dlms_unit;
+use crate::codec::spelled::Spelled;
 use crate::codec::time::{Moment, Zone};
 
 /// How deep structures may be nested.
@@ -115,9 +116,9 @@ impl<'a> Item<'a> {
             Item::Whole(number, bytes) => (Content::Whole(number, power), bytes),
             Item::Float(bytes) => {
                 let text = match (bytes.try_into(), bytes.try_into()) {
-                    (Ok(bytes), _) => f32::from_be_bytes(bytes).to_string(),
-                    (_, Ok(bytes)) => f64::from_be_bytes(bytes).to_string(),
-                    _ => String::new(),
+                    (Ok(bytes), _) => Spelled::of(format_args!("{}", f32::from_be_bytes(bytes))),
+                    (_, Ok(bytes)) => Spelled::of(format_args!("{}", f64::from_be_bytes(bytes))),
+                    _ => Spelled::default(),
                 };
                 (Content::Float(text, power), bytes)
             }
@@ -157,5 +158,5 @@ fn date_time(bytes: &[u8]) -> Content<'_> {
     let moment = Moment { date, clock: Some((hour, minute, second)), zone, ..Moment::default() };
     // A year of FFFF is not known. Bit 0 of the status: the clock is not valid; FF: there is no status.
     let is_valid = year <= 9999 && (status == 0xFF || status & 1 == 0) && moment.is_valid();
-    if is_valid { Content::Text(moment.to_string().into()) } else { Content::Nothing }
+    if is_valid { Content::Text(moment.spelled()) } else { Content::Nothing }
 }

@@ -5,6 +5,7 @@ use super::time::{self, Time};
 use super::vif::{Change, Kind, Quantity, Table, change};
 use crate::codec::decode::content::Content;
 use crate::codec::endian::Endian;
+use crate::codec::spelled::Spelled;
 
 /// Most bytes that extend a data or a value information field (section 6.2).
 const MOST_EXTENSIONS: usize = 10;
@@ -234,7 +235,10 @@ impl<'a> Record<'a> {
             Data::Text => return Content::Text(text(bytes, order).into()),
             Data::Float => {
                 let bits = Endian::number(order, bytes) as u32;
-                return Content::Float(f32::from_bits(bits).to_string(), quantity.power);
+                return Content::Float(
+                    Spelled::of(format_args!("{}", f32::from_bits(bits))),
+                    quantity.power,
+                );
             }
             Data::Bcd => bcd(bytes, order),
             Data::NegativeBcd => bcd(bytes, order).map(|number| -number),

@@ -2,12 +2,13 @@
 
 use crate::base::calendar::Date;
 use crate::codec::endian::Endian;
+use crate::codec::spelled::Spelled;
 use crate::codec::time::Moment;
 
 /// What some bytes are as a time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Time {
-    At(String),
+    At(Spelled<'static>),
     /// They name no point in time: the clock is marked as wrong, a part of them means "every", or the
     /// date was never set.
     Never,
@@ -46,7 +47,7 @@ pub(super) fn read(bytes: &[u8], order: Endian) -> Time {
     if is_wrong || date == Some(None) || !moment.is_valid() {
         return Time::Never;
     }
-    Time::At(moment.to_string())
+    Time::At(moment.spelled())
 }
 
 /// The date of type G, and of the last bytes of the others; `None` without one.

@@ -326,7 +326,7 @@ proptest! {
         ));
         let decimal = |text: &str| crate::codec::decimal::Decimal::read(text).unwrap();
         let exact = crate::codec::decimal::Decimal::from(raw).times(decimal(scale)).unwrap();
-        let text = exact.plus(decimal(&offset.to_string())).unwrap().spelled();
+        let text: String = exact.plus(decimal(&offset.to_string())).unwrap().spelled().into();
         let request = register.encode(&text).unwrap();
         prop_assert_eq!(value(&register, &request.written()), text.clone());
         prop_assert_eq!(register.write_text(&request.written()), text);
