@@ -23,6 +23,7 @@ pub(super) use bytes::Spelling;
 pub use nmea::{Joined, Parts};
 pub(crate) use pattern::regex;
 
+use super::spelled::Spelled;
 use crate::base::path::{BuildError, Path};
 use crate::codec::field::{Field, Wire};
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
@@ -320,11 +321,8 @@ impl<'a> Decoded<'a> {
         let mut all = self.readings.iter().chain(&self.unpublished);
         let Some(reading) = all.find(|reading| reading.field == field) else { return };
         let node = match &reading.value {
-            Value::Text(text) | Value::Number(text) => match text.borrowed() {
-                Some(text) => Cow::Borrowed(text),
-                None => Cow::Owned(text.clone().into()),
-            },
-            value => Cow::Owned(value.as_str().to_owned()),
+            Value::Text(text) | Value::Number(text) => text.clone(),
+            Value::Bool(_) => Spelled::of(format_args!("{}", reading.value.as_str())),
         };
         for reading in &mut self.readings {
             reading.node = Some(node.clone());
@@ -342,7 +340,7 @@ impl<'a> Decoded<'a> {
     /// Adds the result of a field's conversion; `found` is what was converted.
     pub(in crate::codec) fn add(
         &mut self,
-        field: impl Into<Cow<'a, str>>,
+        field: impl Into<Spelled<'a>>,
         unit: Option<&'a str>,
         value: Result<Option<Value<'a>>, RejectReason>,
         found: impl FnOnce() -> Cow<'a, [u8]>,
@@ -389,7 +387,7 @@ impl<'a> Decoded<'a> {
         let inner = nested.decoder.decode(&bytes);
         self.passed_over += inner.passed_over;
         for reading in inner.readings {
-            let named = nested.decoder.fields.iter().find(|it| it.name == reading.field);
+            let named = nested.decoder.fields.iter().find(|it| *it.name == *reading.field);
             let unit = named.and_then(|field| field.unit.as_deref());
             let name = reading.field.into_owned();
             self.add(name, unit, Ok(Some(reading.value.into_owned())), Cow::default);
@@ -398,7 +396,7 @@ impl<'a> Decoded<'a> {
             if self.unpublished.len() < Decoded::MOST {
                 self.unpublished.push(Reading {
                     node: None,
-                    field: reading.field.into_owned().into(),
+                    field: reading.field.into_owned(),
                     value: reading.value.into_owned(),
                     unit: None,
                 });
@@ -416,7 +414,7 @@ impl<'a> Decoded<'a> {
 
     fn reject(
         &mut self,
-        field: impl Into<Cow<'a, str>>,
+        field: impl Into<Spelled<'a>>,
         reason: RejectReason,
         expected: &'static str,
         found: impl Into<Cow<'a, [u8]>>,
@@ -434,7 +432,7 @@ impl<'a> Decoded<'a> {
         out
     }
 
-    pub(in crate::codec) fn missing(&mut self, field: impl Into<Cow<'a, str>>) {
+    pub(in crate::codec) fn missing(&mut self, field: impl Into<Spelled<'a>>) {
         self.reject(field, RejectReason::Missing, RejectReason::Missing.expected(), &[][..]);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::base::path::BuildError;
 use crate::base::scalar::wrong;
-use std::fmt::{self, Write};
+use crate::codec::spelled::Spelled;
+use std::fmt;
 use std::str::FromStr;
 
 /// A code of the Object Identification System (IEC 62056-61): value groups A to F, as in
@@ -38,11 +39,9 @@ impl ObisCode {
 }
 
 impl ObisCode {
-    /// Its name in topics, made in one allocation.
-    pub fn name(self) -> String {
-        let mut name = String::with_capacity("255-255:255.255.255*255".len());
-        let _ = write!(name, "{self}");
-        name
+    /// Its name in topics.
+    pub fn name(self) -> Spelled<'static> {
+        Spelled::of(format_args!("{self}"))
     }
 
     /// B, the channel.

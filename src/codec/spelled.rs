@@ -1,5 +1,6 @@
 //! The text of a value: borrowed from its frame, or in place where it is short.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::ops::Deref;
 
@@ -106,6 +107,21 @@ impl Write for Spelled<'_> {
 impl<'a> From<&'a str> for Spelled<'a> {
     fn from(text: &'a str) -> Spelled<'a> {
         Spelled(Place::Borrowed(text))
+    }
+}
+
+impl<'a> From<&'a String> for Spelled<'a> {
+    fn from(text: &'a String) -> Spelled<'a> {
+        Spelled(Place::Borrowed(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Spelled<'a> {
+    fn from(text: Cow<'a, str>) -> Spelled<'a> {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
     }
 }
 

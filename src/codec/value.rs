@@ -7,8 +7,8 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The device that the frame names as its origin, where its format does that.
-    pub node: Option<Cow<'a, str>>,
-    pub field: Cow<'a, str>,
+    pub node: Option<Spelled<'a>>,
+    pub field: Spelled<'a>,
     pub value: Value<'a>,
     pub unit: Option<&'a str>,
 }
@@ -51,7 +51,7 @@ impl<'a> Value<'a> {
 /// A reading that was rejected; the others of its frame are not affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedReading<'a> {
-    pub field: Cow<'a, str>,
+    pub field: Spelled<'a>,
     pub reason: RejectReason,
     pub expected: &'static str,
     /// What stood there instead; nothing where it is missing.
@@ -62,7 +62,7 @@ pub struct RejectedReading<'a> {
 /// number. This is not damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoValue<'a> {
-    pub field: Cow<'a, str>,
+    pub field: Spelled<'a>,
     pub found: Cow<'a, [u8]>,
 }
 

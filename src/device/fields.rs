@@ -10,8 +10,8 @@ use crate::codec::calc::{Expression, Operand};
 use crate::codec::decimal::Decimal;
 use crate::codec::decode::Decoded;
 use crate::codec::field::{Convert, FieldSettings};
+use crate::codec::spelled::Spelled;
 use crate::codec::value::{NoValue, Reading, RejectReason, RejectedReading, Value};
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// What becomes of the fields of one device.
@@ -370,8 +370,8 @@ impl Node {
                     continue;
                 }
             };
-            let node = self.name.as_deref().map(|name| Cow::Owned(name.to_owned()));
-            let (field, unit) = (Cow::Borrowed(&*rule.name), rule.unit.as_deref());
+            let node = self.name.as_deref().map(|name| Spelled::of(format_args!("{name}")));
+            let (field, unit) = ((&*rule.name).into(), rule.unit.as_deref());
             let mut reading = Reading { node, field, value, unit };
             let fate = rule.apply(state, &mut reading, is_wanted, frame, now);
             // The fields of a node stand together.

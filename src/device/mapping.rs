@@ -196,7 +196,7 @@ impl Mapper {
     ) -> u64 {
         let frame = Frame { readings, unpublished };
         let wanted = |reading: &Reading<'_>| {
-            self.fields.is_empty() || self.fields.iter().any(|field| *field == reading.field)
+            self.fields.is_empty() || self.fields.iter().any(|field| **field == *reading.field)
         };
         let is_held = |n: usize| held.get(n).is_some_and(|held| *held);
         match self.per {
@@ -480,10 +480,8 @@ mod tests {
 
     #[test]
     fn each_node_of_a_frame_gets_its_own_message() {
-        let of = |node: &'static str, field| Reading {
-            node: Some(std::borrow::Cow::from(node)),
-            ..number(field, "1")
-        };
+        let of =
+            |node: &'static str, field| Reading { node: Some(node.into()), ..number(field, "1") };
         assert_eq!(
             mapped("{topic: '{node}', per: frame}", &[of("a", "x"), of("a", "y"), of("b", "x")]),
             [("a".into(), r#"{"x":1,"y":1}"#.into()), ("b".into(), r#"{"x":1}"#.into())]

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use std::borrow::Cow;
 use tty2mqtt::mqtt::topic;
 use tty2mqtt::testing::base::clock::Now;
 use tty2mqtt::testing::codec::decode::Decode;
@@ -73,8 +72,8 @@ proptest! {
         let mapping: Mapping = read(&format!("{{topic: '{template}', payload: x}}"));
         let names = Names { gateway: "gw", port: "p", device: "d" };
         let reading = Reading {
-            node: Some(Cow::from(&node)),
-            field: Cow::from(&field),
+            node: Some((&*node).into()),
+            field: (&*field).into(),
             value: Value::Text((&*value).into()),
             unit: Some(&unit),
         };

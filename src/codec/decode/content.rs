@@ -7,7 +7,6 @@ use crate::codec::field::{Convert, Field, PLAIN, Wire};
 use crate::codec::spelled::Spelled;
 use crate::codec::unit;
 use crate::codec::value::{RejectReason, Value};
-use std::borrow::Cow;
 
 /// A value before it is converted. Formats that name their values themselves make it once, and convert it
 /// for each field that wants it.
@@ -31,7 +30,7 @@ impl<'a> Content<'a> {
     /// bytes in the frame.
     pub(super) fn add(
         &self,
-        name: Cow<'a, str>,
+        name: Spelled<'a>,
         came: Option<&'static str>,
         field: Option<&'a Field>,
         found: &'a [u8],

@@ -11,7 +11,6 @@ use crate::codec::value::RejectReason;
 use data::{Bytes, Item};
 use list::Maker;
 use serde::Deserialize;
-use std::borrow::Cow;
 
 /// What a meter pushes by DLMS (IEC 62056-5-3, Data-Notification), as on the HAN port of Norway and
 /// Sweden. The frame is the information field of an HDLC frame, with or without its LLC bytes (`E6 E7 00`).
@@ -220,8 +219,8 @@ impl<'a> Notification<'a, '_> {
         let obis = code.map(ObisCode::from_bytes);
         if self.fields.is_empty() {
             let name = match obis {
-                Some(code) => Cow::Owned(code.name()),
-                None => Cow::Borrowed(TIME),
+                Some(code) => code.name(),
+                None => TIME.into(),
             };
             return content.add(name, unit, None, found, self.out);
         }
@@ -233,7 +232,7 @@ impl<'a> Notification<'a, '_> {
             };
             if is_wanted && !*came {
                 *came = true;
-                content.add(Cow::Borrowed(&*field.name), unit, Some(field), found, self.out);
+                content.add((&*field.name).into(), unit, Some(field), found, self.out);
             }
         }
     }

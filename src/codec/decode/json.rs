@@ -3,6 +3,7 @@
 use super::{Decoded, Decoder, Format};
 use crate::base::path::BuildError;
 use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
+use crate::codec::spelled::Spelled;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use serde_json::Value as Json_;
@@ -111,7 +112,7 @@ impl Format for Json {
             return out.reject("node", RejectReason::Malformed, SHORT_NAME, found);
         }
         for reading in &mut out.readings {
-            reading.node = node.clone().map(Cow::Owned);
+            reading.node = node.clone().map(Spelled::from);
         }
     }
 }

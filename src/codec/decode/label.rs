@@ -6,10 +6,10 @@ use crate::base::scalar::ByteString;
 use crate::codec::decode::fields::split;
 use crate::codec::field::{Field, Named, PLAIN, Wire, build_named};
 use crate::codec::frame::find;
+use crate::codec::spelled::Spelled;
 use crate::codec::time::TimeFormat;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
-use std::borrow::Cow;
 
 /// Rows in which a column names the value in another one: `EASF03 001548023`. For Linky meters (TIC) in
 /// standard mode `{separator: "\t", columns: [label, time, value]}`, in historic mode the defaults; where no
@@ -153,7 +153,7 @@ impl Rows {
         };
         let has_no_time = self.has_time && self.count(row) < self.columns.len();
         let mut rest = Some(row);
-        let mut label = Cow::Borrowed("");
+        let mut label = Spelled::default();
         let (mut value, mut time) = (&b""[..], None);
         for (n, column) in self.columns.iter().enumerate() {
             if has_no_time && *column == Column::Time {
@@ -168,8 +168,8 @@ impl Rows {
                 Column::Label => {
                     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
                     match label.is_empty() {
-                        true => label = Cow::Borrowed(text),
-                        false => label = Cow::Owned(format!("{label}_{text}")),
+                        true => label = text.into(),
+                        false => label = Spelled::of(format_args!("{label}_{text}")),
                     }
                 }
                 Column::Value => value = text,
@@ -177,7 +177,7 @@ impl Rows {
                 Column::Skipped => {}
                 Column::Own(name) => {
                     let value = std::str::from_utf8(text.trim_ascii()).ok()?;
-                    let first = out.unpublished.iter().find(|it| it.field == *name);
+                    let first = out.unpublished.iter().find(|it| *it.field == **name);
                     match first.map(|it| it.value.as_str()) {
                         None => out.unpublish(name, Value::Text(value.into())),
                         Some(first) if first == value => {}
@@ -211,7 +211,7 @@ impl Rows {
     ) {
         let text = std::str::from_utf8(time).ok();
         let read = text.and_then(|text| self.time.read(text, None));
-        let read = read.map(|time| Some(Value::Text(time.into()))).ok_or(RejectReason::Malformed);
+        let read = read.map(|time| Some(Value::Text(time))).ok_or(RejectReason::Malformed);
         let is_of = |from: &str| from.strip_suffix("_time") == Some(label);
         if fields.is_empty() {
             out.add(format!("{label}_time"), None, read, || time.into());

@@ -11,10 +11,10 @@ use super::{Decoded, Decoder, Format, absent};
 use crate::base::path::BuildError;
 use crate::codec::endian::Endian;
 use crate::codec::field::{Field, Named, build_named};
+use crate::codec::spelled::Spelled;
 use crate::codec::value::RejectReason;
 use record::{Next, Record};
 use serde::Deserialize;
-use std::borrow::Cow;
 
 /// Telegrams of meters on the M-Bus (EN 13757-3): the variable structure, whose records describe
 /// themselves, and the fixed one. The frame is the whole long frame: `framing: {length: {prefix: "hex:68",
@@ -158,7 +158,7 @@ impl<'a> Telegram<'a, '_> {
     fn id(&mut self, bytes: &'a [u8], order: Endian) {
         let number = order.number(bytes) as u32;
         let digits = Spelling::Hex.of(&number.to_be_bytes());
-        self.add(Name::Word("id"), None, &Content::Text(digits.into()), bytes);
+        self.add(Name::Word("id"), None, &Content::Text(digits), bytes);
     }
 
     fn number(&mut self, name: &'static str, number: u64, found: &'a [u8]) {
@@ -245,15 +245,15 @@ impl<'a> Telegram<'a, '_> {
         };
         if self.fields.is_empty() {
             let name = match name {
-                Name::Word(word) => Cow::Borrowed(word),
-                Name::Line => Cow::Owned(text.to_owned()),
+                Name::Word(word) => word.into(),
+                Name::Line => Spelled::of(format_args!("{text}")),
             };
             return content.add(name, unit, None, found, self.out);
         }
         for (field, came) in self.fields.iter().zip(&mut self.came) {
             if field.from == text && !*came {
                 *came = true;
-                content.add(Cow::Borrowed(&*field.name), unit, Some(field), found, self.out);
+                content.add((&*field.name).into(), unit, Some(field), found, self.out);
             }
         }
     }

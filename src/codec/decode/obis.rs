@@ -5,6 +5,7 @@ use crate::base::path::BuildError;
 use crate::base::scalar::hex_byte;
 use crate::codec::field::{Field, Named, PLAIN, Type, Wire, build_named};
 use crate::codec::obis_code::{ObisCode, ObisSelector};
+use crate::codec::spelled::Spelled;
 use crate::codec::unit;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
@@ -183,7 +184,7 @@ fn add_all<'a>(name: &'a str, code: ObisCode, values: Values<'a>, out: &mut Deco
         next = split.next();
         n += 1;
         let is_last = next.is_none();
-        let field = if is_last { name.into() } else { Cow::from(format!("{name}({n})")) };
+        let field = if is_last { name.into() } else { Spelled::of(format_args!("{name}({n})")) };
         let Parted { number, unit } = values.unit_of(value, is_last);
         if !is_code(value) {
             let Ok(unit) = unit.map(std::str::from_utf8).transpose() else {

@@ -71,7 +71,7 @@ impl Amount {
             Amount::Fixed(number) => return Some(*number),
             Amount::Of(name) => name,
         };
-        let reading = readings.iter().find(|reading| reading.field == *name)?;
+        let reading = readings.iter().find(|reading| *reading.field == **name)?;
         let number = Decimal::read(reading.value.as_str())?;
         let is_whole = number.is_multiple_of(Decimal::from(1))?;
         let number = usize::try_from(number.divided(Decimal::from(1))?).ok()?;

@@ -2,6 +2,7 @@
 
 use super::{Decoded, Format};
 use crate::codec::field::{Field, PLAIN, Wire};
+use crate::codec::spelled::Spelled;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -181,6 +182,6 @@ fn add<'a>(
     let before = out.readings.len();
     out.add(field, unit, value, || found.into());
     for reading in &mut out.readings[before..] {
-        reading.node = node.map(Cow::Borrowed);
+        reading.node = node.map(Spelled::from);
     }
 }

@@ -10,6 +10,7 @@ use crate::codec::checksum::NarrowCrc;
 use crate::codec::dlms_unit;
 use crate::codec::field::{Convert, Field, Named, PLAIN, Wire, build_named};
 use crate::codec::obis_code::{ObisCode, ObisSelector};
+use crate::codec::spelled::Spelled;
 use crate::codec::unit;
 use crate::codec::value::{RejectReason, Value};
 use serde::Deserialize;
@@ -295,7 +296,7 @@ impl Messages {
             if self.repair == Some(Repair::Dzg) && delivers == Some(false) && is_of_dzg(server) {
                 repair_dzg(&mut entry);
             }
-            let mut add = |field: Cow<'a, str>, own, convert, has_scale| match entry
+            let mut add = |field: Spelled<'a>, own, convert, has_scale| match entry
                 .convert(convert, own, has_scale)
             {
                 (Err(reason @ RejectReason::Malformed), _) => {
@@ -307,10 +308,10 @@ impl Messages {
                 let name = entry.code.name();
                 if let Some(status) = entry.status {
                     let status = PLAIN.integer(status.into());
-                    add(name.clone().into(), None, &PLAIN, false);
-                    out.add(name + "(status)", None, status, found);
+                    add(name.clone(), None, &PLAIN, false);
+                    out.add(Spelled::of(format_args!("{name}(status)")), None, status, found);
                 } else {
-                    add(name.into(), None, &PLAIN, false);
+                    add(name, None, &PLAIN, false);
                 }
                 continue;
             }

@@ -224,7 +224,7 @@ impl<'a> Record<'a> {
         let is_binary = matches!(self.data, Data::Integer | Data::Binary);
         if quantity.kind == Kind::Time && is_binary {
             return match time::read(bytes, order) {
-                Time::At(text) => Content::Text(text.into()),
+                Time::At(text) => Content::Text(text),
                 Time::Never => Content::Nothing,
                 Time::Unknown => Content::Wrong("a date or a time of 2, 3, 4 or 6 bytes"),
             };
