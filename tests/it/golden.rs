@@ -32,7 +32,8 @@ fn golden_cases() {
 }
 
 /// Counts of a case that say that something was wrong on the line.
-const DAMAGE: [&str; 6] = ["bad_answers", "checksum", "malformed", "cut", "exceptions", "refusals"];
+const DAMAGE: [&str; 7] =
+    ["bad_answers", "checksum", "malformed", "cut", "exceptions", "refusals", "refused"];
 
 #[test]
 fn device_files_say_what_they_are_and_run_their_cases() {
