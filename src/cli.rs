@@ -4,6 +4,8 @@ mod check;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "tools")]
+mod devices;
 mod golden;
 mod ports;
 mod run;
@@ -29,6 +31,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("sub", SHELL[1]),
     ("test", SHELL[2]),
     ("demo", DEMO),
+    ("devices", DEVICES),
 ];
 
 /// Commands of scripts and of developers.
@@ -48,6 +51,18 @@ const DEMO: Main = demo::main;
 #[cfg(not(feature = "demo"))]
 const DEMO: Main = |_| Err(CliError::Usage("this build has no demo (feature `demo`)".into()));
 
+#[cfg(feature = "tools")]
+const DEVICES: Main = devices::main;
+#[cfg(not(feature = "tools"))]
+const DEVICES: Main = without_tools;
+
+/// In the place of each command of the feature `tools`.
+#[cfg(not(feature = "tools"))]
+fn without_tools(_: lexopt::Parser) -> Result<ExitCode, CliError> {
+    let why = "this build has no such tools; install the package tty2mqtt, not tty2mqtt-mini";
+    Err(CliError::Usage(why.into()))
+}
+
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 
@@ -62,6 +77,7 @@ Commands:
   send     write a command to a port                 tty2mqtt send door relay on
   reload, reconnect, rescan, log: control it         tty2mqtt reload
   ports    list the serial ports of this machine     tty2mqtt ports
+  devices  list and search the library of devices    tty2mqtt devices eastron
   demo     see it work without any hardware          tty2mqtt demo
   pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
   sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'

@@ -14,6 +14,7 @@ mod field_overrides;
 pub mod file;
 pub(crate) mod hint;
 mod layer;
+pub mod library;
 pub mod load;
 mod model;
 mod old_names;

@@ -2,8 +2,10 @@
 //! must become.
 
 use super::device_file::{self, Head};
+use super::error::{ConfigError, Problem};
 use super::yaml::{Tree, Value};
-use super::{Config, load, tree};
+use super::{Config, load};
+use crate::base::path::BuildError;
 use crate::device::cases::Case;
 use serde::Deserialize;
 
@@ -12,11 +14,12 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct Golden {
     /// What a device file says for people. Other files have a `source`.
-    #[allow(dead_code, reason = "only the tests look at it")]
     pub head: Option<Head>,
     /// The port's settings, as in a configuration file.
     pub port: Tree,
     pub cases: Vec<Case>,
+    file: String,
+    text: String,
 }
 
 /// What stands beside the settings of a port.
@@ -29,26 +32,39 @@ struct Sourced {
     cases: Vec<Case>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
 impl Golden {
     /// Reads a file of cases.
-    pub fn parse(text: &str) -> Result<Golden, String> {
-        let whole = Tree::read(text).map_err(|fault| fault.what)?;
+    pub fn read(file: &str, text: String) -> Result<Golden, ConfigError> {
+        let whole = load::tree(file, &text)?;
         if let Some(port) = whole.get("port").cloned() {
             let (_, beside) = device_file::split(whole, &["port"]);
-            let Sourced { cases, .. } = tree::read(&beside)?;
-            return Ok(Golden { head: None, port, cases });
+            let Sourced { cases, .. } = load::typed(file, &text, &beside)?;
+            return Ok(Golden { head: None, port, cases, file: file.to_owned(), text });
         }
         let (head, port) = device_file::split(whole, Head::KEYS);
-        let mut head: Head = tree::read(&head)?;
-        let cases = std::mem::take(&mut head.cases);
-        Ok(Golden { head: Some(head), port, cases })
+        let (cases, head) = device_file::split(head, &["cases"]);
+        let head: Head = load::typed(file, &text, &head)?;
+        if cases.get("cases").is_none() {
+            let wrong = BuildError::new("the key `cases` is missing");
+            let wrong =
+                wrong.remedy("add bytes and the messages that they become: `cases: [{name: …}]`");
+            return Err(ConfigError::of(file, None, "", wrong));
+        }
+        let Cases { cases } = load::typed(file, &text, &cases)?;
+        Ok(Golden { head: Some(head), port, cases, file: file.to_owned(), text })
     }
 
     /// Runs all cases; a text for each that went wrong.
     pub fn failures(&self) -> Vec<String> {
         let config = match self.config() {
             Ok(config) => config,
-            Err(why) => return vec![why],
+            Err(why) => return vec![why.to_string()],
         };
         let ports = config.ports.iter();
         let devices: Vec<_> =
@@ -58,7 +74,7 @@ impl Golden {
     }
 
     /// A configuration with this port, read as any other.
-    fn config(&self) -> Result<Config, String> {
+    fn config(&self) -> Result<Config, ConfigError> {
         let mut port = self.port.clone();
         if let Value::Map(keys) = &mut port.value
             && self.port.get("path").is_none()
@@ -73,7 +89,19 @@ impl Golden {
             ("broker", Tree::map(vec![("url", Tree::text("mqtt://x"))])),
             ("ports", Tree::map(vec![("port", port)])),
         ]);
-        let parsed = load::from_tree("golden", tree, std::path::Path::new("/"));
-        parsed.map(|(config, _)| config).map_err(|e| e.to_string())
+        let parsed = load::from_tree(&self.file, &self.text, tree, std::path::Path::new("/"));
+        let parsed = parsed.map_err(|mut wrong| {
+            wrong.problems.iter_mut().for_each(|problem| self.shorten(problem));
+            wrong
+        });
+        parsed.map(|(config, _)| config)
+    }
+
+    /// A path as it stands in the file.
+    fn shorten(&self, problem: &mut Problem) {
+        let own = if self.head.is_some() { "ports.port." } else { "ports." };
+        if let Some(path) = problem.path.strip_prefix(own) {
+            problem.path = path.to_owned();
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{Config, Digests, check, hint, old_names, warn};
 use crate::base::path::BuildError;
 use crate::base::secret::Secret;
 use crate::mqtt::files;
+use serde::Deserialize;
 use std::io;
 
 /// Reads and checks a configuration file. The second part are warnings.
@@ -80,13 +81,35 @@ pub(super) fn tree(file: &str, text: &str) -> Result<Tree, ConfigError> {
     })
 }
 
-/// Reads and checks a configuration that is a YAML tree already.
+/// Reads and checks a configuration whose tree was made from a text, or from a part of it.
 pub fn from_tree(
     file: &str,
+    text: &str,
     tree: Tree,
     folder: &std::path::Path,
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    build(tree, Texts { file, config: "", layers: Layers::default() }, folder)
+    build(tree, Texts { file, config: text, layers: Layers::default() }, folder)
+}
+
+/// Reads a part of a text that is no configuration.
+pub(super) fn typed<T: for<'de> Deserialize<'de>>(
+    file: &str,
+    text: &str,
+    tree: &Tree,
+) -> Result<T, ConfigError> {
+    let reading = Reading::default();
+    let read = reading.read::<T>(tree);
+    let (mistakes, more) = (reading.mistakes.take(), reading.more.get());
+    match read {
+        Some(read) if mistakes.is_empty() => Ok(read),
+        _ => {
+            let shown = [Shown::new(None, text, Some(tree), &mistakes)];
+            let mut found = Found { tree, shown: &shown, problems: Vec::new(), more };
+            mistakes.iter().for_each(|mistake| found.mistake(mistake));
+            let Found { problems, more, .. } = found;
+            Err(ConfigError { file: file.to_owned(), problems, more })
+        }
+    }
 }
 
 /// The texts that a configuration was read from.

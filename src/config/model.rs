@@ -1,15 +1,12 @@
 //! Device files: the keys of a `model` are laid below the settings that name it, before these get types.
 
-mod library;
-
-pub(super) use library::Source as DeviceFile;
-
 use super::device_file::Head;
 use super::error::{Part, Problem};
+use super::field_overrides;
 use super::layer::Layers;
+use super::library::{Library, Source};
 use super::tree::Path;
 use super::yaml::{Tree, Value};
-use super::{field_overrides, hint};
 use crate::base::path::BuildError;
 use std::collections::BTreeMap;
 
@@ -48,7 +45,7 @@ pub(super) struct Misfit {
 
 /// The device files that a configuration names.
 pub(super) struct Models<'a> {
-    folders: Vec<std::path::PathBuf>,
+    library: Library,
     layers: &'a mut Layers,
     /// Each model that was looked for, with its place among the texts.
     read: BTreeMap<String, Option<usize>>,
@@ -67,7 +64,7 @@ impl<'a> Models<'a> {
     /// system, and these for more than the built-in ones.
     pub(super) fn new(folder: &std::path::Path, layers: &'a mut Layers) -> Models<'a> {
         Models {
-            folders: library::folders(folder),
+            library: Library::beside(folder),
             layers,
             read: BTreeMap::new(),
             nodes: 0,
@@ -181,8 +178,8 @@ impl<'a> Models<'a> {
     }
 
     fn read_file(&mut self, path: &Path, name: &str) -> Option<usize> {
-        let wrong = match library::read(&self.folders, name) {
-            Ok(Some(DeviceFile { file, text })) => match self.layers.read(&file, text) {
+        let wrong = match self.library.read(name) {
+            Ok(Some(Source { file, text, .. })) => match self.layers.read(&file, text) {
                 Ok(layer) if layer.tree.keys().is_some() => {
                     return self.layers.iter().len().checked_sub(1);
                 }
@@ -193,12 +190,7 @@ impl<'a> Models<'a> {
                     return None;
                 }
             },
-            Ok(None) => {
-                let names = library::names(&self.folders);
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                let what = format!("there is no device file {name:?}");
-                BuildError::new(what).remedy(hint::nearest(name, &names))
-            }
+            Ok(None) => self.library.unknown(name),
             Err(wrong) => wrong,
         };
         self.misfit(path.key("model"), Part::Value, wrong);

@@ -196,7 +196,7 @@ fn a_whole_configuration_works_as_it_stands() {
     assert!(stage.device.pipeline().counts().filtered >= 50);
     // The meter sends each second; its power is published each 10 s.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices/dsmr-5.yaml");
-    let meter = Golden::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let meter = Golden::read("meter.yaml", std::fs::read_to_string(file).unwrap()).unwrap();
     let telegram = meter.cases[0].input[0].text.as_ref().unwrap();
     let mut device = Device::build(&settings("meter")).unwrap();
     let (start, mut out) = (Now::read(), Vec::new());
