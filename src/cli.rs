@@ -7,6 +7,8 @@ mod demo;
 #[cfg(feature = "tools")]
 mod devices;
 mod golden;
+#[cfg(feature = "tools")]
+mod modbus;
 mod ports;
 mod run;
 
@@ -26,6 +28,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("run", run::main),
     ("check", check::main),
     ("decode", decode::main),
+    ("modbus", MODBUS),
     ("ports", ports::main),
     ("pub", SHELL[0]),
     ("sub", SHELL[1]),
@@ -63,6 +66,11 @@ fn without_tools(_: lexopt::Parser) -> Result<ExitCode, CliError> {
     Err(CliError::Usage(why.into()))
 }
 
+#[cfg(feature = "tools")]
+const MODBUS: Main = modbus::main;
+#[cfg(not(feature = "tools"))]
+const MODBUS: Main = without_tools;
+
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 
@@ -78,6 +86,7 @@ Commands:
   reload, reconnect, rescan, log: control it         tty2mqtt reload
   ports    list the serial ports of this machine     tty2mqtt ports
   devices  list and search the library of devices    tty2mqtt devices eastron
+  modbus   read, write and find Modbus devices       tty2mqtt modbus read /dev/ttyUSB0 input:0
   demo     see it work without any hardware          tty2mqtt demo
   pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
   sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'

@@ -19,6 +19,8 @@ pub mod load;
 mod model;
 mod old_names;
 mod overlay;
+#[cfg(feature = "tools")]
+pub mod single_port;
 mod status;
 mod switch;
 pub mod tree;
@@ -26,6 +28,7 @@ mod warn;
 pub mod yaml;
 
 pub use broker::{Auth, Broker, Will};
+pub use error::ConfigError;
 pub use overlay::Files;
 pub use status::Status;
 pub use switch::Switch;

@@ -2,6 +2,8 @@
 //!
 //! Architecture Invariant: nothing outside of this module knows `tokio_serial`.
 
+#[cfg(feature = "tools")]
+pub mod bare;
 pub mod devices;
 mod in_use;
 mod line;

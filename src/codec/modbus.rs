@@ -3,7 +3,11 @@
 //! Sections are those of the MODBUS Application Protocol Specification V1.1b3 ("AP"), of MODBUS over
 //! Serial Line V1.02 ("SL") and of MODBUS Messaging on TCP/IP V1.0b ("TCP").
 
+#[cfg(any(test, feature = "demo", feature = "testing", feature = "tools"))]
+pub mod adu;
 mod expected;
+#[cfg(any(test, feature = "tools"))]
+pub mod identification;
 pub mod order;
 pub mod plan;
 pub mod register;

@@ -9,7 +9,8 @@ pub use played::Played;
 pub use slave::{Fault, Slave};
 
 use crate::codec::modbus::Mode;
-use request::Heard;
+use crate::codec::modbus::adu::Adu;
+use request::heard;
 use slave::Answer;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -121,7 +122,7 @@ impl SimulatedBus {
         self.written = Some(end);
         self.silent_from = self.silent_from.max(Some(end));
         self.heard.extend_from_slice(bytes);
-        while let Some(heard) = Heard::first_of(self.mode, &self.heard) {
+        while let Some(heard) = heard(self.mode, &self.heard) {
             let rest = self.heard.split_off(heard.len);
             let request = std::mem::replace(&mut self.heard, rest);
             self.counts.requests += 1;
@@ -161,7 +162,7 @@ impl SimulatedBus {
     }
 
     /// All slaves hear a request, which ended at `end`.
-    fn answer(&mut self, heard: &Heard, request: &[u8], end: Instant) {
+    fn answer(&mut self, heard: &Adu, request: &[u8], end: Instant) {
         let (mut answers, silence, character) = (Vec::new(), self.silence(), self.character());
         for slave in &mut self.slaves {
             let mut own = Vec::new();

@@ -1,7 +1,7 @@
 //! A simulated slave: its tables, how it answers, and what is wrong with it.
 
 use super::Chance;
-use super::request::Heard;
+use crate::codec::modbus::adu::Adu;
 use crate::codec::modbus::{Exception, MOST_REGISTERS, Mode, Table, frame};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -156,7 +156,7 @@ impl Slave {
     /// Hears a frame on the line, and says what it says.
     pub(super) fn hear(
         &mut self,
-        heard: &Heard,
+        heard: &Adu,
         request: &[u8],
         mode: Mode,
         chance: &mut Chance,
@@ -199,7 +199,7 @@ impl Slave {
     /// An answer as it goes out, with all that is wrong with it.
     fn spoiled(
         &self,
-        heard: &Heard,
+        heard: &Adu,
         request: &[u8],
         mode: Mode,
         pdu: Vec<u8>,

@@ -1,6 +1,8 @@
 //! The real daemon as a Modbus master on the slaves of others: libmodbus and pymodbus, on PTYs and TCP.
 //! mbpoll is a second master that reads back what we wrote.
 
+mod tool;
+
 use super::free_port;
 use crate::support::DEADLINE;
 use crate::support::chance::Chance;

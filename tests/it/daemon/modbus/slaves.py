@@ -13,7 +13,7 @@ import struct
 import sys
 from decimal import Decimal
 
-from pymodbus import FramerType
+from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -131,6 +131,8 @@ def device(address):
     return SimDevice(address, simdata=blocks), settings, expected
 
 
+IDENTITY = ModbusDeviceIdentification(info_name={"VendorName": "Maker", "ProductCode": "Maps", "MajorMinorRevision": "1.0"})
+
 FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
@@ -142,7 +144,7 @@ async def main():
         slave, settings, expected = device(len(lines[line]) + 1)
         lines[line].append(slave)
         print(json.dumps({"line": line, "name": f"{line}{n}", "settings": settings, "expected": expected}))
-    serial = {"baudrate": 115_200}
+    serial = {"baudrate": 115_200, "identity": IDENTITY}
     servers = {
         "rtu": ModbusSerialServer(lines["rtu"], framer=FramerType.RTU, port=rtu, **serial),
         "ascii": ModbusSerialServer(lines["ascii"], framer=FramerType.ASCII, port=ascii_port, **serial),
