@@ -7,6 +7,7 @@ use super::yaml::{Tree, Value};
 use super::{Config, load};
 use crate::base::path::BuildError;
 use crate::device::cases::Case;
+use crate::port::settings::Port;
 use serde::Deserialize;
 
 /// A file of cases that share a port's settings: those below its key `port`, or those of a device
@@ -62,28 +63,51 @@ impl Golden {
 
     /// Runs all cases; a text for each that went wrong.
     pub fn failures(&self) -> Vec<String> {
-        let config = match self.config() {
-            Ok(config) => config,
-            Err(why) => return vec![why.to_string()],
-        };
-        let ports = config.ports.iter();
-        let devices: Vec<_> =
-            ports.map(|(name, port)| port.device(&config.gateway, name)).collect();
-        let run = |case: &Case| devices.iter().find_map(|device| case.run(device).err());
-        self.cases.iter().filter_map(run).collect()
+        let mut failures = Vec::new();
+        for case in &self.cases {
+            let port = match self.port_of(case) {
+                Ok(port) => port,
+                Err(why) => {
+                    failures.push(format!("{}: {why}", case.name));
+                    continue;
+                }
+            };
+            let config = match self.config(port) {
+                Ok(config) => config,
+                // It is no better for the next case.
+                Err(why) => return vec![why.to_string()],
+            };
+            let mut ports = config.ports.iter();
+            let run =
+                |(name, port): (_, &Port)| case.run(&port.device(&config.gateway, name)).err();
+            failures.extend(ports.find_map(run));
+        }
+        failures
+    }
+
+    /// The port's settings as the case wants them.
+    fn port_of(&self, case: &Case) -> Result<Tree, String> {
+        let mut port = self.port.clone();
+        keep(&mut port, &case.only)?;
+        if let Value::Map(keys) = &mut port.value {
+            if self.port.get("path").is_none() {
+                keys.push((Tree::text("path"), Tree::text("/dev/null")));
+                if self.port.get("line").is_none() {
+                    keys.push((Tree::text("line"), Tree::text("9600 8N1")));
+                }
+            }
+            if let Some(address) = case.address {
+                keys.retain(|(key, _)| key.key_text() != "address");
+                let text = address.to_string().into();
+                let value = Value::Scalar { text, plain: true };
+                keys.push((Tree::text("address"), Tree { value, ..Tree::default() }));
+            }
+        }
+        Ok(port)
     }
 
     /// A configuration with this port, read as any other.
-    fn config(&self) -> Result<Config, ConfigError> {
-        let mut port = self.port.clone();
-        if let Value::Map(keys) = &mut port.value
-            && self.port.get("path").is_none()
-        {
-            keys.push((Tree::text("path"), Tree::text("/dev/null")));
-            if self.port.get("line").is_none() {
-                keys.push((Tree::text("line"), Tree::text("9600 8N1")));
-            }
-        }
+    fn config(&self, port: Tree) -> Result<Config, ConfigError> {
         let tree = Tree::map(vec![
             ("gateway", Tree::text("gw")),
             ("broker", Tree::map(vec![("url", Tree::text("mqtt://x"))])),
@@ -103,5 +127,27 @@ impl Golden {
         if let Some(path) = problem.path.strip_prefix(own) {
             problem.path = path.to_owned();
         }
+    }
+}
+
+/// Leaves of the port's registers and polls those with these names, if there are any names.
+fn keep(port: &mut Tree, names: &[String]) -> Result<(), String> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut left: Vec<&String> = names.iter().collect();
+    for of in ["registers", "poll"] {
+        let Some(keys) = port.get_mut(of).and_then(Tree::keys_mut) else { continue };
+        keys.retain(|(key, _)| names.iter().any(|name| *name == key.key_text()));
+        left.retain(|name| keys.iter().all(|(key, _)| **name != key.key_text()));
+        if keys.is_empty()
+            && let Value::Map(parts) = &mut port.value
+        {
+            parts.retain(|(key, _)| key.key_text() != of);
+        }
+    }
+    match left.first() {
+        Some(name) => Err(format!("`only`: there is no register or poll `{name}`")),
+        None => Ok(()),
     }
 }

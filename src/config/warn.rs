@@ -57,9 +57,9 @@ pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
             let remedy = format!("write a time that is longer than {interval}");
             found.add(path.key("silent_after"), what, remedy);
         }
-        registers(&path, &port.registers, found);
+        registers(&path, &port.registers, tree, found);
         for (name, device) in &port.devices {
-            registers(&path.key("devices").key(name.as_str()), &device.registers, found);
+            registers(&path.key("devices").key(name.as_str()), &device.registers, tree, found);
         }
         if let Some(tree) = trees.get(name.as_str()) {
             words(&mut path, tree, found);
@@ -92,11 +92,27 @@ const BLANK: &str =
     "a blank in a name is part of every topic, where shells and Home Assistant stumble over it";
 const WRITE_UNDERSCORE: &str = "write `_` in its place";
 
-/// Addresses that look like numbers of old manuals.
-fn registers(path: &Path, registers: &BTreeMap<String, RegisterSettings>, found: &mut Found<'_>) {
+/// Addresses that look like numbers of old manuals. Those are decimal: `0xA000` is none.
+fn registers(
+    path: &Path,
+    registers: &BTreeMap<String, RegisterSettings>,
+    tree: &Tree,
+    found: &mut Found<'_>,
+) {
     for (name, register) in registers {
         if let Some(warning) = register.warning() {
-            found.built(&path.key("registers").key(name), warning);
+            let path = path.key("registers").key(name);
+            let written = path.find(tree).map(|(_, register)| register);
+            let is_hex = |word: &&str| {
+                let address = written.and_then(|register| register.get(word));
+                let Some(Tree { value: Value::Scalar { text, .. }, .. }) = address else {
+                    return false;
+                };
+                text.starts_with("0x")
+            };
+            if !["input", "holding", "discrete"].iter().any(is_hex) {
+                found.built(&path, warning);
+            }
         }
     }
 }

@@ -18,6 +18,13 @@ use std::time::{Duration, UNIX_EPOCH};
 #[serde(deny_unknown_fields)]
 pub struct Case {
     pub name: String,
+    /// The registers or polls that are there in this case, for documents that show one request of
+    /// many; default: all.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// The device's address in this case, if not as in the file.
+    #[serde(default)]
+    pub address: Option<u8>,
     /// Whether the line was silent before the first byte, or the port was opened in mid-frame.
     #[serde(default)]
     pub open: Open,

@@ -152,6 +152,24 @@ fn a_device_file_without_its_head_is_refused() {
 }
 
 #[test]
+fn a_case_may_have_only_some_registers_and_another_address() {
+    let failures = |beside: &str| {
+        let text = format!(
+            "source: made up\n\
+             port: {{address: 1, registers: {{a: {{input: 0}}, b: {{input: 7}}}}}}\n\
+             cases: [{{name: n, {beside}, steps: [{{written: \"hex: 02 04 00 07 00 01 80 38\"}}, \
+             {{read: \"hex: 02 04 02 00 05 3D 33\", after: 1ms}}, \
+             {{message: {{topic: gw/port/b, payload: \"5\"}}}}]}}]\n"
+        );
+        Golden::read("a.yaml", text).unwrap().failures().join("\n")
+    };
+    assert_eq!(failures("only: [b], address: 2"), "");
+    assert!(failures("only: [b]").contains("01 04 00 07 00 01"), "the address of the file");
+    assert!(failures("address: 2").contains("02 04 00 00 00 08"), "both registers");
+    assert_eq!(failures("only: [b, c]"), "n: `only`: there is no register or poll `c`");
+}
+
+#[test]
 fn a_step_that_fails_says_what_was_expected_and_what_came() {
     let failures = |steps: &str| {
         let text = format!(
