@@ -8,6 +8,8 @@ mod demo;
 mod devices;
 mod golden;
 #[cfg(feature = "tools")]
+mod init;
+#[cfg(feature = "tools")]
 mod modbus;
 mod ports;
 mod run;
@@ -35,6 +37,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("test", SHELL[2]),
     ("demo", DEMO),
     ("devices", DEVICES),
+    ("init", INIT),
 ];
 
 /// Commands of scripts and of developers.
@@ -59,6 +62,11 @@ const DEVICES: Main = devices::main;
 #[cfg(not(feature = "tools"))]
 const DEVICES: Main = without_tools;
 
+#[cfg(feature = "tools")]
+const INIT: Main = init::main;
+#[cfg(not(feature = "tools"))]
+const INIT: Main = without_tools;
+
 /// In the place of each command of the feature `tools`.
 #[cfg(not(feature = "tools"))]
 fn without_tools(_: lexopt::Parser) -> Result<ExitCode, CliError> {
@@ -77,6 +85,7 @@ tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 Usage: tty2mqtt COMMAND [OPTIONS]
 
 Commands:
+  init     write a first configuration               tty2mqtt init
   run      run the gateway                           tty2mqtt run --config my.yaml
   check    check a configuration file                tty2mqtt check my.yaml
   decode   show what captured bytes become           tty2mqtt decode --port meter < capture

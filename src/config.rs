@@ -12,6 +12,8 @@ pub mod error;
 mod excerpt;
 mod field_overrides;
 pub mod file;
+#[cfg(feature = "tools")]
+pub mod first;
 pub(crate) mod hint;
 mod layer;
 pub mod library;

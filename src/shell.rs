@@ -16,7 +16,10 @@ mod subscribe;
 
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::plain_lines;
+use crate::base::secret::Secret;
 use crate::mqtt::link::{Link, Options as LinkOptions};
+use crate::mqtt::transport::Settings;
+use crate::mqtt::url::BrokerUrl;
 use exit::Exit;
 use failure::{Failure, TIMED_OUT};
 use link::ShellLink;
@@ -110,6 +113,28 @@ fn on_a_link<O>(
         }
         result.map(|()| Exit::DONE)
     })?
+}
+
+/// Takes every step to a broker and back, as `test --self-check`: how it ended, and what is to be said of it.
+#[cfg(feature = "tools")]
+pub(crate) fn check_broker(
+    url: BrokerUrl,
+    user: Option<String>,
+    password: Option<Secret>,
+    topic: &str,
+) -> (Exit, String) {
+    let mut options = Test::default();
+    options.connection.session.version = None;
+    options.connection.session.user = user;
+    options.connection.password = password.map(options::connection::Password::Given);
+    options.connection.transport = Settings::new(url);
+    if let Ok(topic) = topic.parse() {
+        options.own.publish = topic;
+    }
+    match block_on(selftest::check(&options)).and_then(|report| report) {
+        Ok(report) => (report.exit(), report.text()),
+        Err(Failure { exit, text }) => (exit, format!("{text}\n")),
+    }
 }
 
 fn self_check(options: &Test) -> Result<Exit, Failure> {

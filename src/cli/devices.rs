@@ -69,7 +69,8 @@ fn list(library: &Library, words: &[String]) -> Result<ExitCode, CliError> {
     print(&plain_lines(text.as_bytes()))
 }
 
-fn has(model: &Model, word: &str) -> bool {
+/// Whether what is said of a device has this word.
+pub(super) fn has(model: &Model, word: &str) -> bool {
     let word = word.to_lowercase();
     let Model { name, head, .. } = model;
     let texts = [name, &head.make, &head.title, &head.about];

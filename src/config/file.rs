@@ -1,5 +1,9 @@
 //! A file's text, read within bounds.
 
+mod write;
+
+pub use write::{Existing, folder_of, write};
+
 use crate::base::path::BuildError;
 use std::fmt;
 use std::fs::{self, File};

@@ -135,7 +135,7 @@ impl<'a> Models<'a> {
 
     /// The settings that the model of some settings has, those of the model that this one names below
     /// them.
-    fn keys_of(&mut self, path: &Path, settings: &Tree) -> Option<Tree> {
+    pub(super) fn keys_of(&mut self, path: &Path, settings: &Tree) -> Option<Tree> {
         let mut whole: Option<Tree> = None;
         let mut next = settings.get("model").cloned();
         let mut seen = Vec::new();

@@ -2,16 +2,15 @@
 
 use crate::base::command_line::CliError;
 use crate::base::scalar::Name;
-use crate::config::file::{self, FileError};
+use crate::config::file::{self, Existing, FileError};
 use crate::config::{Files, load};
 use crate::control::protocol::{Payload, Problems, RefusedField};
 use crate::device::Device;
 use crate::device::capture::{Capture, burst};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Messages of a preview.
@@ -152,7 +151,7 @@ pub(crate) fn save(
         Ok(checked) => checked,
         Err(problems) => return Ok(Err(problems)),
     };
-    replace(&target, text)
+    file::write(&target, text.as_bytes(), None, Existing::Replace)
         .map_err(|source| CliError::Io { what: target.display().to_string(), source })?;
     checked.revision = Some(revision(text));
     Ok(Ok(checked))
@@ -188,36 +187,11 @@ fn revision(text: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// The new file has the owner and mode of the old one; the first one has the folder's owner.
-fn replace(target: &Path, text: &str) -> io::Result<()> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let (like, mode) = match fs::metadata(target) {
-        Ok(old) => (old.clone(), old.mode() & 0o777),
-        Err(_) => (fs::metadata(folder)?, 0o640),
-    };
-    let new = target.with_extension("yaml.new");
-    // A crash may have left a file of this name.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| fchown(&file, Some(like.uid()), Some(like.gid())))
-        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&new, target));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     const RIGHT: &str = "gateway: gw\nbroker: {url: mqtt://127.0.0.1}\n\
                          ports:\n  a: {path: /dev/ttyS0, line: 9600 8N1, decode: pairs}\n";

@@ -26,6 +26,8 @@ mod foreign;
 mod framing;
 mod fuzz;
 mod golden;
+#[cfg(feature = "tools")]
+mod init;
 mod laws;
 mod line;
 mod link;
