@@ -168,7 +168,8 @@ fn next(written: &Written) -> String {
     };
     let is_openwrt = Path::new("/etc/openwrt_release").exists() && named.is_empty();
     let run = if is_openwrt {
-        "uci set tty2mqtt.main.enabled=1; uci commit tty2mqtt; service tty2mqtt restart\n".to_owned()
+        "uci set tty2mqtt.main.enabled=1; uci commit tty2mqtt; service tty2mqtt restart\n"
+            .to_owned()
     } else {
         format!("tty2mqtt run{named}\n")
     };

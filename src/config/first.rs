@@ -81,7 +81,8 @@ impl Wants {
             _ if has(&settings, &|text| text.contains("{address}")) => Address::May,
             _ => Address::Never,
         };
-        let decoder = |name| settings.get("decode").is_some_and(|decode| has(decode, &|text| text == name));
+        let decoder =
+            |name| settings.get("decode").is_some_and(|decode| has(decode, &|text| text == name));
         Wants {
             address,
             key: settings.get("decrypt").is_some() || decoder("dlms") || decoder("mbus"),
@@ -201,7 +202,10 @@ impl First {
             }
         }
         if let Some(file) = &device.key_file {
-            let auth = device.auth_key_file.as_deref().map(|file| format!(", auth_key: {{file: {}}}", path(file)));
+            let auth = device
+                .auth_key_file
+                .as_deref()
+                .map(|file| format!(", auth_key: {{file: {}}}", path(file)));
             let auth = auth.unwrap_or_default();
             writeln!(text, "{indent}decrypt: {{key: {{file: {}}}{auth}}}", path(file)).unwrap();
         }
@@ -231,7 +235,8 @@ fn path(file: &Path) -> String {
 
 /// A scalar of YAML, in quotes where it could be read as anything but a text.
 pub fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | ':');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '@' | ':');
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let is_word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let is_word = is_word.iter().any(|word| text.eq_ignore_ascii_case(word));
@@ -293,7 +298,10 @@ mod tests {
         one.password_file = Some("/etc/tty2mqtt/a password".into());
         let config = check(&one.text());
         assert_eq!(config.broker.user.as_deref(), Some("on"));
-        assert_eq!(config.broker.password_file.as_deref(), Some(Path::new("/etc/tty2mqtt/a password")));
+        assert_eq!(
+            config.broker.password_file.as_deref(),
+            Some(Path::new("/etc/tty2mqtt/a password"))
+        );
         let port = config.ports.values().next().unwrap();
         assert_eq!(port.address, Some(3));
         assert_eq!(port.line.unwrap().baud, 9600);

@@ -258,7 +258,10 @@ fn several_devices_share_a_bus() {
     let text = fs::read_to_string(folder.path().join("c.yaml")).unwrap();
     assert!(text.contains("    tcp: \"192.168.1.7:2000\"\n    devices:\n      house:\n"), "{text}");
     // The second one gets the next address that is free.
-    assert!(text.contains("        address: 1\n") && text.contains("        address: 2\n"), "{text}");
+    assert!(
+        text.contains("        address: 1\n") && text.contains("        address: 2\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -270,7 +273,19 @@ fn every_model_of_the_library_makes_a_configuration_that_is_right() {
     for name in names {
         let output = init(
             folder.path(),
-            &["--port", "/dev/ttyUSB9", "-m", &name, "-a", "1", "--yes", "--no-test", "-f", "-o", "c"],
+            &[
+                "--port",
+                "/dev/ttyUSB9",
+                "-m",
+                &name,
+                "-a",
+                "1",
+                "--yes",
+                "--no-test",
+                "-f",
+                "-o",
+                "c",
+            ],
         );
         assert!(output.status.success(), "{name}: {}", said(&output));
     }

@@ -3,12 +3,12 @@
 use super::terminal::Terminal;
 use super::{Stop, Written, is_of_package};
 use crate::base::command_line::{CliError, write};
-use crate::cli::devices;
 use crate::base::line::Line;
 use crate::base::nearest::suggest;
 use crate::base::plain::plain_lines;
 use crate::base::scalar::Name;
 use crate::base::secret::Secret;
+use crate::cli::devices;
 use crate::config::file::{self, DEFAULT_CONFIG, Existing};
 use crate::config::first::{Address, First, FirstDevice, Model, Wants, word};
 use crate::config::library::{self, Library};
@@ -77,9 +77,7 @@ impl Answers {
                 Short('n') | Long("name") => {
                     answers.of_device("--name")?.name.insert(String::new())
                 }
-                Long("key-file") => {
-                    answers.of_device("--key-file")?.key_file.insert(String::new())
-                }
+                Long("key-file") => answers.of_device("--key-file")?.key_file.insert(String::new()),
                 Long("auth-key-file") => {
                     answers.of_device("--auth-key-file")?.auth_key_file.insert(String::new())
                 }
@@ -191,7 +189,8 @@ impl Questions {
 
     fn incomplete(&self) -> CliError {
         let options: Vec<_> = self.missing.iter().map(|(option, _)| *option).collect();
-        let mut text = format!("this is no terminal, and these options are missing: {}", options.join(", "));
+        let mut text =
+            format!("this is no terminal, and these options are missing: {}", options.join(", "));
         let proposed = self.missing.iter().filter_map(|(option, proposal)| {
             let proposal = proposal.as_deref()?;
             Some(format!("{option} {}", if proposal.is_empty() { "(none)" } else { proposal }))
@@ -279,13 +278,15 @@ impl Questions {
     /// The line that names the port, and what is said of it.
     fn port(&mut self) -> Result<Option<(String, Option<String>)>, Stop> {
         let found = list::found();
-        let proposal = (found.len() == 1 || (self.terminal.is_some() && !found.is_empty())).then_some("1");
+        let proposal =
+            (found.len() == 1 || (self.terminal.is_some() && !found.is_empty())).then_some("1");
         if self.given.port.is_none() {
             let mut table = String::from("\nSerial ports of this machine:\n");
             for (n, port) in found.iter().enumerate() {
                 let lines = list::table(std::slice::from_ref(port));
                 for (at, line) in lines.lines().enumerate() {
-                    let number = if at == 0 { format!("{:>3}", n + 1) } else { String::from("   ") };
+                    let number =
+                        if at == 0 { format!("{:>3}", n + 1) } else { String::from("   ") };
                     let _ = writeln!(table, "{number}  {line}");
                 }
             }
@@ -299,9 +300,8 @@ impl Questions {
             false => "Port: its number, a path, or HOST:PORT of a serial server",
         };
         let question = Question { option: "--port", words, proposal };
-        let answer = self.answer(&question, self.given.port.clone(), &|text| {
-            place(text, &found).map(drop)
-        })?;
+        let answer =
+            self.answer(&question, self.given.port.clone(), &|text| place(text, &found).map(drop))?;
         let Some(answer) = answer else { return Ok(None) };
         let (place, about) = place(&answer, &found).map_err(CliError::Usage)?;
         if answer.starts_with('/') && !Path::new(&answer).exists() {
@@ -325,7 +325,8 @@ impl Questions {
                     break;
                 }
             }
-            let Some(chosen) = self.device(&library, folder, next.unwrap_or_default(), &all)? else {
+            let Some(chosen) = self.device(&library, folder, next.unwrap_or_default(), &all)?
+            else {
                 break;
             };
             all.push(chosen);
@@ -356,7 +357,8 @@ impl Questions {
         };
         let address = match wants.address {
             Address::Never if !others.is_empty() => {
-                let what = model.map_or_else(|| "a device without a model".into(), |model| model.name);
+                let what =
+                    model.map_or_else(|| "a device without a model".into(), |model| model.name);
                 let text = format!("{what} has no address: it needs a port of its own");
                 return Err(CliError::Usage(text).into());
             }
@@ -376,8 +378,11 @@ impl Questions {
                 self.address(&question, given.address, others)?
             }
             Address::Never | Address::May => {
-                let question =
-                    Question { option: "--address", words: "Its address on the bus", proposal: None };
+                let question = Question {
+                    option: "--address",
+                    words: "Its address on the bus",
+                    proposal: None,
+                };
                 self.address(&question, given.address, others)?
             }
         };
@@ -400,12 +405,10 @@ impl Questions {
             words: "Its name in the topics",
             proposal: Some(&proposal),
         };
-        let name = self.answer(&question, given.name, &|text| {
-            match text.parse::<Name>() {
-                Err(error) => Err(error.to_string()),
-                Ok(_) if taken(text) => Err("another device has this name".into()),
-                Ok(_) => Ok(()),
-            }
+        let name = self.answer(&question, given.name, &|text| match text.parse::<Name>() {
+            Err(error) => Err(error.to_string()),
+            Ok(_) if taken(text) => Err("another device has this name".into()),
+            Ok(_) => Ok(()),
         })?;
         let Some(name) = name else { return Ok(None) };
         let name = parsed(&name)?;
@@ -439,10 +442,11 @@ impl Questions {
         given: Option<String>,
     ) -> Result<Option<PathBuf>, Stop> {
         let question = Question { option, words, proposal: Some("") };
-        let answer = self.answer(&question, given, &|text| match files::password(Path::new(text)) {
-            Err(error) if !text.is_empty() => Err(format!("cannot read {text}: {error}")),
-            _ => Ok(()),
-        })?;
+        let answer =
+            self.answer(&question, given, &|text| match files::password(Path::new(text)) {
+                Err(error) if !text.is_empty() => Err(format!("cannot read {text}: {error}")),
+                _ => Ok(()),
+            })?;
         answer.filter(|text| !text.is_empty()).map(|text| absolute(&text)).transpose()
     }
 
@@ -501,15 +505,25 @@ impl Questions {
                 "list" => Vec::new(),
                 words => words.split_whitespace().collect(),
             };
-            shown = (0..models.len()).filter(|at| words.iter().all(|word| devices::has(&models[*at], word))).collect();
+            shown = (0..models.len())
+                .filter(|at| words.iter().all(|word| devices::has(&models[*at], word)))
+                .collect();
             let mut table = String::new();
             for (n, model) in shown.iter().map(|at| &models[*at]).enumerate() {
                 let head = &model.head;
-                let _ = writeln!(table, "{:>3}  {:<24} {} {}", n + 1, model.name, head.make, head.title);
+                let _ = writeln!(
+                    table,
+                    "{:>3}  {:<24} {} {}",
+                    n + 1,
+                    model.name,
+                    head.make,
+                    head.title
+                );
             }
             if shown.is_empty() {
                 let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-                let _ = writeln!(table, "  none has all of these words; {}", suggest(&answer, &names));
+                let _ =
+                    writeln!(table, "  none has all of these words; {}", suggest(&answer, &names));
             }
             write(&plain_lines(table.as_bytes()))?;
         }
@@ -559,7 +573,11 @@ pub(super) struct Broker {
 
 impl Questions {
     /// Until the broker was reached, or the user keeps what was entered.
-    fn broker(&mut self, gateway: Option<&str>, output: Option<&Path>) -> Result<Option<Broker>, Stop> {
+    fn broker(
+        &mut self,
+        gateway: Option<&str>,
+        output: Option<&Path>,
+    ) -> Result<Option<Broker>, Stop> {
         loop {
             let Some((broker, login)) = self.address_and_login(output)? else { return Ok(None) };
             // What is missing is said before anything is tried.
@@ -567,10 +585,13 @@ impl Questions {
             else {
                 return Ok(Some(broker));
             };
-            let Some(failure) = try_broker(&broker, login, gateway)? else { return Ok(Some(broker)) };
+            let Some(failure) = try_broker(&broker, login, gateway)? else {
+                return Ok(Some(broker));
+            };
             match &mut self.terminal {
                 None => {
-                    let text = format!("{failure}nothing was written; --no-test does not try the broker");
+                    let text =
+                        format!("{failure}nothing was written; --no-test does not try the broker");
                     return Err(CliError::Failed(text).into());
                 }
                 Some(terminal) => {
@@ -635,7 +656,8 @@ impl Questions {
         }
         if broker.password.is_some() {
             login = broker.password.clone();
-            broker.password_file = made.map(|made| absolute(&made.to_string_lossy())).transpose()?;
+            broker.password_file =
+                made.map(|made| absolute(&made.to_string_lossy())).transpose()?;
         }
         Ok(url.map(|url| (Broker { url, ..broker }, login)))
     }

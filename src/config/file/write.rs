@@ -18,6 +18,7 @@ pub enum Existing {
     /// The new one takes its place.
     Replace,
     /// It stays, and that is an error.
+    #[cfg_attr(not(feature = "tools"), allow(dead_code, reason = "only `init` makes new files"))]
     Keep,
 }
 
