@@ -229,7 +229,9 @@ impl Member {
         }
         let standard = [Mapping::standard()];
         let names: Vec<&str> = settings.registers.keys().map(String::as_str).collect();
-        for (n, mapping) in settings.messages.unwrap_or(&standard).iter().enumerate() {
+        // They are of the registers alone: polls and frames have their own, with placeholders of their own.
+        let messages = if names.is_empty() { &[] } else { settings.messages.unwrap_or(&standard) };
+        for (n, mapping) in messages.iter().enumerate() {
             match mapping.build(&settings.names, Some(&names)) {
                 Ok(mapper) => member.mappers.push(mapper),
                 Err(error) => errors.push(error.item(n).at("messages")),

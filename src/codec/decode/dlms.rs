@@ -11,6 +11,7 @@ use crate::codec::value::RejectReason;
 use data::{Bytes, Item};
 use list::Maker;
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// What a meter pushes by DLMS (IEC 62056-5-3, Data-Notification), as on the HAN port of Norway and
 /// Sweden. The frame is the information field of an HDLC frame, with or without its LLC bytes (`E6 E7 00`).
@@ -24,7 +25,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Dlms {
     /// The values that are wanted, each with an OBIS code as `from`: `1.8.0` of any medium and channel,
-    /// `1-0:1.8.0`, or `time`. Default: all.
+    /// `1-0:1.8.0`, or `time`. A field whose code does not come has no value. Default: all.
     #[serde(deserialize_with = "crate::base::one_by_one::list")]
     pub fields: Vec<Named>,
 }
@@ -71,8 +72,9 @@ impl Format for Push {
         let came = notification.came;
         match read {
             Ok(()) => {
+                // A meter has several lists, and not all of them have everything.
                 for field in absent(fields, came) {
-                    out.missing(&field.name);
+                    out.add(&field.name, None, Ok(None), || Cow::Borrowed(&[]));
                 }
             }
             Err(expected) => out.reject("dlms", RejectReason::Malformed, expected, frame),
