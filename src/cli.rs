@@ -11,8 +11,11 @@ mod golden;
 mod init;
 #[cfg(feature = "tools")]
 mod modbus;
+mod port_words;
 mod ports;
 mod run;
+#[cfg(feature = "tools")]
+mod sniff;
 
 use crate::base::command_line::{CliError, VERSION, print};
 use crate::base::nearest::distance;
@@ -32,6 +35,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("decode", decode::main),
     ("modbus", MODBUS),
     ("ports", ports::main),
+    ("sniff", SNIFF),
     ("pub", SHELL[0]),
     ("sub", SHELL[1]),
     ("test", SHELL[2]),
@@ -79,6 +83,11 @@ const MODBUS: Main = modbus::main;
 #[cfg(not(feature = "tools"))]
 const MODBUS: Main = without_tools;
 
+#[cfg(feature = "tools")]
+const SNIFF: Main = sniff::main;
+#[cfg(not(feature = "tools"))]
+const SNIFF: Main = without_tools;
+
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 
@@ -96,6 +105,7 @@ Commands:
   ports    list the serial ports of this machine     tty2mqtt ports
   devices  list and search the library of devices    tty2mqtt devices eastron
   modbus   read, write and find Modbus devices       tty2mqtt modbus read /dev/ttyUSB0 input:0
+  sniff    show what comes on a port, without config tty2mqtt sniff /dev/ttyUSB0 9600 8N1
   demo     see it work without any hardware          tty2mqtt demo
   pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
   sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'

@@ -13,6 +13,8 @@ pub mod field;
 pub mod frame;
 pub mod modbus;
 pub mod obis_code;
+#[cfg(feature = "tools")]
+pub mod recognise;
 pub mod spelled;
 pub mod time;
 pub mod unit;

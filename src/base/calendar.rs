@@ -27,7 +27,6 @@ impl Date {
 }
 
 /// Days from 1970-01-01 to the first day of a month.
-#[cfg(feature = "shell")]
 pub(crate) fn days_to(year: i64, month: u8) -> i64 {
     let month = i64::from(month);
     // The year begins in March, so that leap days come last.
@@ -38,7 +37,7 @@ pub(crate) fn days_to(year: i64, month: u8) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
 }
 
-#[cfg(all(test, feature = "shell"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! `tty2mqtt decode`: shows what captured bytes become.
 
+use super::port_words;
 use crate::base::command_line::{CliError, print};
 use crate::base::plain::{plain, plain_bytes};
 use crate::base::scalar::Name;
@@ -7,12 +8,12 @@ use crate::config::file::DEFAULT_CONFIG;
 use crate::config::load;
 use crate::device::Device;
 use crate::device::Publication;
-use crate::device::capture::{Capture, burst};
+use crate::device::capture::{BEGINS, Capture, HexText};
 use crate::device::frame_seen::FrameSeen;
 use crate::device::pipeline::Rest;
 use crate::gateway::StartError;
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,19 +26,24 @@ Usage: tty2mqtt decode [OPTIONS] [FILE] < CAPTURE
 
   FILE                configuration [/etc/tty2mqtt/config.yaml]; also behind -c or --config
   -p, --port NAME     the port whose settings are used; may be left out if there is only one
-  -x, --hex           the input is hexadecimal, as in data sheets (42 4D, 0x42,0x4D, 42:4d) or as
-                      `tty2mqtt monitor --raw --hex` prints it; each line is one burst, with silence
-                      behind it
+  -m, --model NAME    the settings of this device file, in place of a configuration
+  -x, --hex           the input is hexadecimal, as data sheets write it (42 4D, 0x42,0x4D, 42:4d),
+                      or as `tty2mqtt monitor --raw --hex`, `tty2mqtt sniff`, hexdump -C, xxd,
+                      od -tx1, candump or Wireshark print it. Each line is one burst, with silence
+                      behind it; rows of one dump are one burst, and times that the lines have
+                      pass. What `tty2mqtt sniff --record` wrote is replayed without this option.
 
 Exit codes: 0 everything was decoded, 1 something was refused, skipped or left over,
 2 wrong usage.
 Example: echo '01 03 02 01 2C B8 09' | tty2mqtt decode --config my.yaml --port meter --hex
+         tty2mqtt decode --model dsmr-5 < meter.txt
 ";
 
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
     let mut file = None;
     let mut port = None;
+    let mut model = None;
     let mut hex = false;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -45,12 +51,21 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
             Short('c') | Long("config") => file = Some(parser.value()?),
             Value(path) if file.is_none() => file = Some(path),
             Short('p') | Long("port") => port = Some(parser.value()?.parse::<Name>()?),
+            Short('m') | Long("model") => model = Some(parser.value()?.string()?),
             Short('x') | Long("hex") => hex = true,
             other => return Err(other.unexpected().into()),
         }
     }
+    if model.is_some() && (file.is_some() || port.is_some()) {
+        let why = "--model takes the place of a configuration: leave --config and --port out";
+        return Err(CliError::Usage(why.into()));
+    }
+    let is_model = model.is_some();
     let file = file.map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from);
-    let (config, _) = load::load(&file)?;
+    let (config, _) = match model {
+        Some(model) => port_words::of_model(&model)?,
+        None => load::load(&file)?,
+    };
     let names: Vec<_> = config.ports.keys().map(Name::as_str).collect();
     let names = names.join(", ");
     let name = match (port, config.ports.keys().next()) {
@@ -64,8 +79,12 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let device = Device::build(&port.device(&config.gateway, &name))
         .map_err(|errors| StartError::of_port(&name, errors))?;
     if !device.listens() {
+        let (reads, asked) = match is_model {
+            true => ("the device sends".into(), "it is asked"),
+            false => (format!("port {name} reads"), "it asked"),
+        };
         return Err(CliError::Usage(format!(
-            "what port {name} reads is decoded only as the reply to what it asked, and a capture has no \
+            "what {reads} is decoded only as the reply to what {asked}, and a capture has no \
              requests; golden cases have both: `tty2mqtt golden FILE`"
         )));
     }
@@ -85,12 +104,17 @@ impl Decode {
     fn run(mut self, hex: bool) -> Result<ExitCode, CliError> {
         let mut input = io::stdin().lock();
         let failed = |source| CliError::Io { what: "standard input".into(), source };
-        if hex {
-            for (n, line) in io::read_to_string(input).map_err(failed)?.lines().enumerate() {
-                let wrong = |e| CliError::Usage(format!("input line {}: {e}", n + 1));
-                self.capture.burst(&burst(line).map_err(wrong)?);
-                self.print()?;
-                self.capture.silence();
+        let is_recording = input.fill_buf().map_err(failed)?.starts_with(BEGINS.as_bytes());
+        if hex || is_recording {
+            let (mut text, mut line) = (HexText::default(), Vec::new());
+            for n in 1.. {
+                line.clear();
+                if input.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+                    break;
+                }
+                let wrong = |e| CliError::Usage(format!("input line {n}: {e}"));
+                let burst = text.line(&String::from_utf8_lossy(&line)).map_err(wrong)?;
+                burst.iter().for_each(|burst| self.capture.burst(burst));
                 self.print()?;
             }
         } else {
@@ -98,7 +122,7 @@ impl Decode {
             loop {
                 match input.read(&mut buffer).map_err(failed)? {
                     0 => break,
-                    n => self.capture.burst(&buffer[..n]),
+                    n => self.capture.push(&buffer[..n]),
                 }
                 self.print()?;
             }

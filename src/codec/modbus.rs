@@ -12,6 +12,8 @@ pub mod order;
 pub mod plan;
 pub mod register;
 
+#[cfg(feature = "tools")]
+pub use expected::whole_rtu_frame;
 pub use expected::{Expected, Payload, Scan};
 pub use order::ByteOrder;
 pub use plan::{Group, Join, Place, plan};

@@ -6,7 +6,7 @@ use crate::config::file::{self, Existing, FileError};
 use crate::config::{Files, load};
 use crate::control::protocol::{Payload, Problems, RefusedField};
 use crate::device::Device;
-use crate::device::capture::{Capture, burst};
+use crate::device::capture::{Capture, HexText};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -102,14 +102,14 @@ pub(crate) fn preview(
     })?;
     let mut capture = Capture::new(device);
     if hex {
+        let mut text = HexText::default();
         for (n, line) in bytes.lines().enumerate() {
-            let bytes = burst(line);
-            let bytes = bytes.map_err(|e| CliError::Failed(format!("line {}: {e}", n + 1)))?;
-            capture.burst(&bytes);
-            capture.silence();
+            let burst = text.line(line);
+            let burst = burst.map_err(|e| CliError::Failed(format!("line {}: {e}", n + 1)))?;
+            burst.iter().for_each(|burst| capture.burst(burst));
         }
     } else {
-        capture.burst(bytes.as_bytes());
+        capture.push(bytes.as_bytes());
     }
     Ok(Ok(report(capture)))
 }

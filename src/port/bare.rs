@@ -1,49 +1,60 @@
 //! An open port without a task of its own, for commands that read and write it by themselves.
 
-use super::marks::{Marks, Piece};
+use super::line_counts::LineCounts;
+use super::marks::{Marks, Piece as Marked};
 use super::open::{LinkKind, OpenError, Opened, Opener};
 use super::settings::Port;
 use super::stream::Stream;
+use crate::device::READ;
+use crate::device::capture::Piece;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 
 #[derive(Debug)]
 pub struct BarePort {
+    /// Its path or address.
+    pub device: String,
     stream: Stream,
     /// The state of the marks, on a tty that has them.
     marks: Option<Marks>,
+    counts: Option<watch::Receiver<LineCounts>>,
+    buffer: Vec<u8>,
 }
 
 impl BarePort {
+    /// Opens a port as the gateway does: one that another program has open is refused.
     pub async fn open(port: &Port) -> Result<BarePort, OpenError> {
-        let Opened { stream, link, .. } = Opener::new(port.clone()).open().await?;
+        let opened = Opener::new(port.clone()).open().await?;
+        let Opened { stream, device, link, line_counts: counts, .. } = opened;
         let marks = (link == LinkKind::MarkedTty).then(Marks::default);
-        Ok(BarePort { stream, marks })
+        Ok(BarePort { device, stream, marks, counts, buffer: vec![0; READ] })
     }
 
-    /// Appends what comes next. Returns how many of these bytes the driver says are damaged. Cancel-safe.
-    pub async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        let mut buffer = [0; 512];
-        let n = self.stream.read(&mut buffer).await?;
-        let mut read = buffer.get(..n).unwrap_or_default();
+    /// What comes next, good and damaged bytes apart. Cancel-safe.
+    pub(crate) async fn read(&mut self) -> io::Result<Vec<Piece>> {
+        let n = self.stream.read(&mut self.buffer).await?;
+        let mut read = self.buffer.get(..n).unwrap_or_default();
         if read.is_empty() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was unplugged or closed"));
         }
+        let mut pieces = Vec::new();
         let Some(marks) = &mut self.marks else {
-            into.extend_from_slice(read);
-            return Ok(0);
+            push(&mut pieces, read, false);
+            return Ok(pieces);
         };
-        let mut all_damaged = 0;
         while let Some(piece) = marks.next(&mut read) {
             match piece {
-                Piece::Good(bytes) => into.extend_from_slice(bytes),
-                Piece::Damaged(bytes) => {
-                    into.extend_from_slice(bytes);
-                    all_damaged += bytes.len();
-                }
+                Marked::Good(bytes) => push(&mut pieces, bytes, false),
+                Marked::Damaged(bytes) => push(&mut pieces, bytes, true),
             }
         }
-        Ok(all_damaged)
+        Ok(pieces)
+    }
+
+    /// Line errors since the port was opened, if the driver counts them.
+    pub(crate) fn counts(&self) -> Option<LineCounts> {
+        self.counts.as_ref().map(|counts| *counts.borrow())
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -54,5 +65,14 @@ impl BarePort {
     pub async fn close(mut self) {
         // What is wrong with the port was said by a read or a write.
         let _ = self.stream.shutdown().await;
+    }
+}
+
+/// Good bytes with marks between them are joined.
+fn push(pieces: &mut Vec<Piece>, bytes: &[u8], is_damaged: bool) {
+    match pieces.last_mut() {
+        _ if bytes.is_empty() => {}
+        Some(last) if last.is_damaged == is_damaged => last.bytes.extend_from_slice(bytes),
+        _ => pieces.push(Piece { bytes: bytes.to_vec(), is_damaged }),
     }
 }

@@ -11,7 +11,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// How to free the port from a login or shell on the console; empty for other programs.
+    /// How to free the port from a login or shell on the console, or to do without; empty for other
+    /// programs.
     pub(super) fn remedy(&self, tty: &Path) -> String {
         match self.name.as_str() {
             "askfirst" | "ash" | "getty" | "init" | "login" => {
@@ -22,6 +23,9 @@ impl Process {
                  serial-getty@{}.service`",
                 tty.file_name().unwrap_or_default().display()
             ),
+            "tty2mqtt" => {
+                "; `tty2mqtt monitor PORT --raw` shows what a running gateway reads".into()
+            }
             _ => String::new(),
         }
     }

@@ -28,7 +28,7 @@ impl LineCounts {
     }
 
     /// What was counted since `before`. The driver counts in 32 bits, which wrap.
-    pub(super) fn since(self, before: LineCounts) -> LineCounts {
+    pub(crate) fn since(self, before: LineCounts) -> LineCounts {
         let since = |now: u64, before: u64| u64::from((now as u32).wrapping_sub(before as u32));
         self.with(before, since)
     }

@@ -39,4 +39,5 @@ mod serial;
 mod session;
 mod shell;
 mod simulator;
+mod sniff;
 mod transport;

@@ -7,6 +7,7 @@ use crate::base::line::Line;
 use crate::codec::modbus::adu::Adu;
 use crate::codec::modbus::identification::{self, Identification};
 use crate::codec::modbus::{Expected, Mode, Request, Scan, frame};
+use crate::device::capture::Piece;
 use crate::port::bare::BarePort;
 use std::fmt::Write;
 use std::io;
@@ -119,8 +120,11 @@ impl Master {
         let mut deadline = Instant::now() + self.time_of(sent) + self.timeout;
         let (mut received, mut unfit) = (Vec::new(), Unfit::default());
         while received.len() < MOST {
-            let Ok(read) = timeout_at(deadline, self.port.read(&mut received)).await else { break };
-            unfit.damaged += read.map_err(|error| self.failed(error))?;
+            let Ok(read) = timeout_at(deadline, self.port.read()).await else { break };
+            for Piece { bytes, is_damaged } in read.map_err(|error| self.failed(error))? {
+                unfit.damaged += if is_damaged { bytes.len() } else { 0 };
+                received.extend(bytes);
+            }
             // Only silence costs the time-out.
             deadline = deadline.max(Instant::now() + self.timeout);
             let is_echo = sent.len() > received.len() && sent.starts_with(&received);
@@ -147,10 +151,8 @@ impl Master {
         let end = Instant::now() + LONGEST_NOISE;
         let silence = self.line.map_or(Duration::ZERO, |line| line.time_of(3.5));
         let silence = silence.max(Duration::from_millis(5));
-        let mut before = Vec::new();
-        while let Ok(read) = timeout(silence, self.port.read(&mut before)).await {
+        while let Ok(read) = timeout(silence, self.port.read()).await {
             read.map_err(|error| self.failed(error))?;
-            before.clear();
             if Instant::now() > end {
                 break;
             }

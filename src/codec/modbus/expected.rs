@@ -4,6 +4,9 @@ mod ascii;
 mod rtu;
 mod tcp;
 
+#[cfg(feature = "tools")]
+pub use rtu::whole_rtu_frame;
+
 use super::{Exception, Mode, Reply, Request};
 use std::ops::Range;
 

@@ -16,9 +16,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let port = options.word(0).unwrap_or_default();
     let mut connection = Connection::open(options)?;
     connection.ask(&Request::Monitor { port, raw: options.has(Flag::Raw) })?;
-    let hex = options.has(Flag::Hex);
+    let (hex, raw) = (options.has(Flag::Hex), options.has(Flag::Raw));
     while let Some(answer) = connection.answer()? {
-        let text = if options.json { line(&answer) } else { lines(&answer, hex) };
+        let text = if options.json { line(&answer) } else { lines(&answer, hex, raw) };
         if !write(&text)? {
             return Ok(ExitCode::SUCCESS);
         }
@@ -27,8 +27,8 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
 }
 
 /// An [`Event`](crate::control::protocol::Event) as a line, a frame with a line for each of its
-/// messages.
-fn lines(event: &Value, hex: bool) -> String {
+/// messages. With `raw` the bytes of a frame were shown already, as they were read.
+fn lines(event: &Value, hex: bool, raw: bool) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail, here and below.
     if let missed @ Value::Number(_) = &event["missed"] {
@@ -44,7 +44,8 @@ fn lines(event: &Value, hex: bool) -> String {
         "read" => writeln!(out, "{time} <- {size} bytes: {bytes}"),
         "write" => writeln!(out, "{time} -> {size} bytes: {bytes}"),
         "frame" => {
-            let _ = writeln!(out, "{time} <- frame of {size} bytes: {bytes}");
+            let bytes = if raw { String::new() } else { format!(": {bytes}") };
+            let _ = writeln!(out, "{time} <- frame of {size} bytes{bytes}");
             meaning(&mut out, event)
         }
         "command" => writeln!(out, "{time} -> {topic} ({size} bytes): {bytes}"),

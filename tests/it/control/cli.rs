@@ -67,7 +67,9 @@ fn what_is_watched_goes_on_until_the_gateway_ends() {
     stage.port.write(b"\r\n1,21.50\r\na\x1b[31m,2\r\n");
     monitor.wait_for("<- frame of 7 bytes: 1,21.50");
     monitor.wait_for("    test/line/n 1");
-    hex.wait_for("<- frame of 7 bytes: 31 2c 32 31 2e 35 30");
+    hex.wait_for("<- 21 bytes: 0d 0a 31 2c 32 31 2e 35 30 0d 0a");
+    // The bytes of a frame stand in what was read.
+    assert!(hex.wait_for("<- frame of 7 bytes").ends_with("bytes"));
     let hostile = monitor.wait_for("[31m,2");
     assert!(hostile.contains(r"a\x1b[31m,2"), "{hostile}");
     status.wait_for("test/line/n");

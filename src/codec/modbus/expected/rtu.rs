@@ -91,6 +91,18 @@ impl Other {
     }
 }
 
+/// The length of the frame that bytes begin with, if it is whole, its CRC fits, and masters and slaves
+/// write such frames.
+#[cfg(feature = "tools")]
+pub fn whole_rtu_frame(bytes: &[u8]) -> Option<usize> {
+    let is_function =
+        |function: u8| matches!(function & !REFUSED, 1..=8 | 11 | 12 | 15..=17 | 20..=24);
+    match (bytes, Other::of(bytes)) {
+        ([0..=247, function, ..], Other::Whole(len)) if is_function(*function) => Some(len),
+        _ => None,
+    }
+}
+
 /// How long a frame is, as an answer and as a request (a master's, or the echo of our own), if its
 /// function says it.
 fn lengths(frame: &[u8]) -> (Option<usize>, Option<usize>) {
