@@ -4,7 +4,7 @@ use crate::base::command_line::{CliError, print};
 use crate::base::log;
 use crate::base::plain::plain;
 use crate::config::file::DEFAULT_CONFIG;
-use crate::config::{Config, Files, load};
+use crate::config::{Config, Files, library, load};
 use crate::control::path;
 use crate::mqtt::transport::settings::Pem;
 use crate::mqtt::url::Scheme;
@@ -113,6 +113,8 @@ fn folders(files: &Files, config: &Config) -> String {
     }
     let sockets = broker.urls().filter(|url| url.scheme == Scheme::Unix);
     read.extend(sockets.map(|url| Path::new(&url.path)));
+    // A reload may name models that this configuration does not.
+    read.extend([Path::new(library::OF_SYSTEM), Path::new(library::ARCHIVE)]);
     let read = read.into_iter().map(|path| ("read", path));
     let control = path::of(&config.control);
     let write = control.as_deref().map(|path| ("write", path));
@@ -142,7 +144,7 @@ mod tests {
         assert_eq!(
             folders(&files, &config),
             "journal /mnt/stick/gw\nread /etc/tty2mqtt\nread /run/mosquitto\nread /secret\n\
-             read /var/etc/tty2mqtt\nwrite /var/run/gw\n"
+             read /usr/share/tty2mqtt\nread /var/etc/tty2mqtt\nwrite /var/run/gw\n"
         );
     }
 

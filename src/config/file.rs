@@ -62,16 +62,21 @@ impl fmt::Display for FileError {
 /// The text of a file, without its byte order mark. At most [`LARGEST`] bytes are read, whatever the
 /// file is; pipes and standard input are read, other devices are not.
 pub fn read(path: &Path) -> Result<String, FileError> {
-    // Its kind is asked for first: opening a tty may block, or reset the device on it.
-    kind(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
-    kind(&file.metadata()?)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(FileError::unfit("it has more than 1 MiB", "is this the right file?"));
     }
     text(bytes)
+}
+
+/// Opens what can be read as a file.
+pub(super) fn open(path: &Path) -> Result<File, FileError> {
+    // Its kind is asked for first: opening a tty may block, or reset the device on it.
+    kind(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    kind(&file.metadata()?)?;
+    Ok(file)
 }
 
 fn kind(file: &fs::Metadata) -> Result<(), FileError> {

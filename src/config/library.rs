@@ -1,4 +1,7 @@
-//! The device files of this machine: those beside the configuration, the system's, and the built-in ones.
+//! The device files of this machine: those beside the configuration, the system's, the library's archive, and
+//! the built-in ones.
+
+mod archive;
 
 use super::file::{self, FileError};
 #[cfg(feature = "tools")]
@@ -11,12 +14,16 @@ use super::{
 use crate::base::path::BuildError;
 #[cfg(feature = "tools")]
 use crate::device::cases::Case;
-use std::collections::BTreeSet;
+use archive::Archive;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Device files of this machine.
-const OF_SYSTEM: &str = "/etc/tty2mqtt/devices";
+/// Device files that the owner of this machine wrote.
+pub const OF_SYSTEM: &str = "/etc/tty2mqtt/devices";
+
+/// Those of the package tty2mqtt-devices.
+pub const ARCHIVE: &str = "/usr/share/tty2mqtt/devices.tar.gz";
 
 /// The device files of `config/devices`, by name; `build.rs` lists them.
 #[cfg(feature = "library")]
@@ -28,9 +35,14 @@ const BUILT_IN: &[(&str, &str)] = &[];
 #[derive(Clone, Debug)]
 pub struct Library {
     folders: Vec<PathBuf>,
+    archive: PathBuf,
 }
 
+/// What was found for a name.
+type Found = Result<Option<Source>, BuildError>;
+
 /// A device file that is not read yet.
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) name: String,
     /// What it is called in messages.
@@ -54,7 +66,10 @@ pub struct Model {
 impl Library {
     /// The library of this machine, and the device files beside a configuration in this folder.
     pub fn beside(config: &Path) -> Library {
-        Library { folders: vec![config.join("devices"), PathBuf::from(OF_SYSTEM)] }
+        Library {
+            folders: vec![config.join("devices"), PathBuf::from(OF_SYSTEM)],
+            archive: PathBuf::from(ARCHIVE),
+        }
     }
 
     /// All device files, one at a time, in no order: a name comes once. One that is broken is an error, and the
@@ -88,31 +103,73 @@ impl Library {
 
     /// What is said of a name that no device file has.
     pub(super) fn unknown(&self, name: &str) -> BuildError {
-        let names = self.names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let what = format!("there is no device file {name:?}");
+        let names = self.names();
+        if names.is_empty() {
+            let remedy = "the library of devices is not installed: install the package tty2mqtt-devices, \
+                          or write the file into the folder `devices` beside the configuration";
+            return BuildError::new(what).remedy(remedy);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         BuildError::new(what).remedy(super::hint::nearest(name, &names))
     }
 
     /// The text of the device file of this name, if there is one.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Source>, BuildError> {
+    pub(super) fn read(&self, name: &str) -> Found {
+        self.read_all([name].into()).remove(name).unwrap_or(Ok(None))
+    }
+
+    /// The texts of the device files of these names. Those that no folder has are looked for in the archive, which
+    /// is gone through once, to its end: nothing is taken from one that is damaged.
+    pub(super) fn read_all(&self, names: BTreeSet<&str>) -> BTreeMap<String, Found> {
+        let mut found: BTreeMap<String, Found> = BTreeMap::new();
+        let mut left = BTreeSet::new();
+        for name in names {
+            match self.read_own(name) {
+                Ok(None) => _ = left.insert(name),
+                own => _ = found.insert(name.to_owned(), own),
+            }
+        }
+        let archived = if left.is_empty() { Ok(BTreeMap::new()) } else { self.archived(&left) };
+        for name in left {
+            let source = match &archived {
+                Err(wrong) => Err(wrong.clone()),
+                Ok(archived) => Ok(archived.get(name).cloned().or_else(|| built_in(name))),
+            };
+            found.insert(name.to_owned(), source);
+        }
+        found
+    }
+
+    /// The file of this name in one of the folders.
+    fn read_own(&self, name: &str) -> Found {
         if !is_name(name) {
             let error = BuildError::new(format!("{name:?} is not the name of a device file"));
             return Err(error.remedy("write it without folder and without `.yaml`"));
         }
-        for folder in &self.folders {
-            if let Some(source) = read_file(folder, name)? {
-                return Ok(Some(source));
+        let read = |folder: &PathBuf| read_file(folder, name).transpose();
+        self.folders.iter().find_map(read).transpose()
+    }
+
+    /// The files of these names in the archive.
+    fn archived(&self, names: &BTreeSet<&str>) -> Result<BTreeMap<String, Source>, BuildError> {
+        let mut found = BTreeMap::new();
+        for source in Archive::open(&self.archive)?.into_iter().flatten() {
+            let source = source?;
+            if names.contains(&*source.name) {
+                found.entry(source.name.clone()).or_insert(source);
             }
         }
-        Ok(built_in().find(|source| source.name == name))
+        Ok(found)
     }
 
     /// The names of all device files, in order.
     pub fn names(&self) -> Vec<String> {
         let own = self.folders.iter().flat_map(|folder| names_in(folder));
-        let names: BTreeSet<String> =
-            own.chain(BUILT_IN.iter().map(|(name, _)| (*name).to_owned())).collect();
+        let archived = Archive::open(&self.archive).into_iter().flatten().flatten();
+        let archived = archived.filter_map(|source| Some(source.ok()?.name));
+        let built_in = BUILT_IN.iter().map(|(name, _)| (*name).to_owned());
+        let names: BTreeSet<String> = own.chain(archived).chain(built_in).collect();
         names.into_iter().collect()
     }
 
@@ -120,13 +177,23 @@ impl Library {
     #[cfg(feature = "tools")]
     fn sources(&self) -> impl Iterator<Item = Result<Source, ConfigError>> + '_ {
         let own = self.folders.iter().flat_map(|folder| {
-            let read = move |name: String| match read_file(folder, &name) {
-                Ok(source) => source.map(Ok),
-                Err(wrong) => Some(Err(ConfigError::of(&name, None, "", wrong))),
-            };
-            names_in(folder).filter_map(read)
+            names_in(folder).filter_map(move |name| read_file(folder, &name).transpose())
         });
-        own.chain(built_in().map(Ok))
+        let (archive, wrong) = match Archive::open(&self.archive) {
+            Ok(archive) => (archive, None),
+            Err(wrong) => (None, Some(Err(wrong))),
+        };
+        let archived = archive.into_iter().flatten().chain(wrong);
+        let built_in = BUILT_IN.iter().filter_map(|(name, _)| built_in(name));
+        // They come last, and are three quarters of a file; a test looks.
+        let built_in = built_in.map(|mut source| {
+            let end = source.text.find("\ncases:\n").map_or(source.text.len(), |end| end + 1);
+            source.text.truncate(end);
+            Ok(source)
+        });
+        own.chain(archived).chain(built_in).map(|source| {
+            source.map_err(|wrong| ConfigError::of("the library of devices", None, "", wrong))
+        })
     }
 }
 
@@ -177,12 +244,11 @@ fn names_in(folder: &Path) -> impl Iterator<Item = String> + use<> {
     })
 }
 
-fn built_in() -> impl Iterator<Item = Source> {
-    BUILT_IN.iter().map(|(name, text)| Source {
-        name: (*name).to_owned(),
-        file: format!("built-in {name}.yaml"),
-        text: (*text).to_owned(),
-    })
+/// The built-in device file of this name.
+fn built_in(name: &str) -> Option<Source> {
+    let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
+    let file = format!("built-in {name}.yaml");
+    Some(Source { name: name.to_owned(), file, text: (*text).to_owned() })
 }
 
 #[cfg(all(test, feature = "tools"))]
@@ -191,11 +257,11 @@ mod tests {
 
     #[test]
     fn cases_stand_last_in_a_device_file() {
-        for source in built_in() {
-            let tree = Tree::read(&source.text).unwrap();
+        for (name, text) in BUILT_IN {
+            let tree = Tree::read(text).unwrap();
             let (last, _) = tree.keys().unwrap().split_last().unwrap();
-            assert_eq!(last.0.key_text(), "cases", "{}: `cases:` comes last", source.name);
-            assert!(source.text.contains("\ncases:\n"), "{}: on a line of its own", source.name);
+            assert_eq!(last.0.key_text(), "cases", "{name}: `cases:` comes last");
+            assert!(text.contains("\ncases:\n"), "{name}: on a line of its own");
         }
     }
 
@@ -205,7 +271,8 @@ mod tests {
         let devices = folder.path().join("devices");
         std::fs::create_dir(&devices).unwrap();
         let write = |name: &str, text: &str| std::fs::write(devices.join(name), text).unwrap();
-        let library = Library { folders: vec![devices.clone()] };
+        let library =
+            Library { folders: vec![devices.clone()], archive: folder.path().join("none") };
         write("dsmr-5.yaml", "title: mine\nregisters: {a: {input: 1}}\n");
         write("broken.yaml", "make: A\naliases: B\n");
         write("list.yaml", "- a\n");
@@ -230,6 +297,47 @@ mod tests {
         );
         let unknown = library.open("dsmr-55").unwrap_err().to_string();
         assert!(unknown.contains("there is no device file \"dsmr-55\""), "{unknown}");
+    }
+
+    #[test]
+    fn a_broken_archive_is_an_error_for_those_alone_who_use_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = Library {
+            folders: vec![folder.path().to_owned()],
+            archive: folder.path().join("devices.tar.gz"),
+        };
+        std::fs::write(folder.path().join("mine.yaml"), "line: 9600 8N1\n").unwrap();
+        std::fs::write(&library.archive, "no archive").unwrap();
+        let mut found = library.read_all(["mine", "other"].into());
+        assert_eq!(found.remove("mine").unwrap().unwrap().unwrap().text, "line: 9600 8N1\n");
+        let why = found.remove("other").unwrap().unwrap_err().to_string();
+        assert!(why.contains("devices.tar.gz: it is no gzip file; install the package"), "{why}");
+        assert!(library.names().contains(&"mine".to_owned()));
+        let broken = library.all().filter_map(Result::err).map(|wrong| wrong.to_string());
+        let broken: Vec<_> = broken.collect();
+        assert_eq!(broken.len(), 1);
+        assert!(broken[0].contains("it is no gzip file"), "{broken:?}");
+        assert!(library.all().any(|model| model.is_ok_and(|model| model.name == "mine")));
+    }
+
+    #[test]
+    #[cfg(feature = "library")]
+    fn the_archive_of_the_package_has_every_device_file_without_its_cases() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("devices.tar.gz");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/device-archive");
+        let made = std::process::Command::new(script).arg(&archive).status().unwrap();
+        assert!(made.success());
+        let size = std::fs::metadata(&archive).unwrap().len();
+        assert!(size < 60_000, "the archive has {size} bytes");
+        let archived: Vec<_> =
+            Archive::open(&archive).unwrap().unwrap().map(Result::unwrap).collect();
+        let names: Vec<_> = archived.iter().map(|source| &*source.name).collect();
+        assert_eq!(names, BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        for (source, (name, text)) in archived.iter().zip(BUILT_IN) {
+            let text = text.split_inclusive('\n').take_while(|line| *line != "cases:\n");
+            assert_eq!(source.text, text.collect::<String>(), "{name}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::library::{Library, Source};
 use super::tree::Path;
 use super::yaml::{Tree, Value};
 use crate::base::path::BuildError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys of a port, not of a device: on a bus, those of the models hold for the port.
 const LINE: &[&str] = &["line", "flow", "dtr", "rts", "modbus", "bus"];
@@ -47,6 +47,8 @@ pub(super) struct Misfit {
 pub(super) struct Models<'a> {
     library: Library,
     layers: &'a mut Layers,
+    /// What was found for the models that the configuration names itself, until it is read.
+    found: BTreeMap<String, Result<Option<Source>, BuildError>>,
     /// Each model that was looked for, with its place among the texts.
     read: BTreeMap<String, Option<usize>>,
     /// Nodes that were laid below settings.
@@ -66,6 +68,7 @@ impl<'a> Models<'a> {
         Models {
             library: Library::beside(folder),
             layers,
+            found: BTreeMap::new(),
             read: BTreeMap::new(),
             nodes: 0,
             misfits: Vec::new(),
@@ -75,6 +78,7 @@ impl<'a> Models<'a> {
 
     /// Lays the models of all ports and devices below their settings.
     pub(super) fn lay_below(&mut self, config: &mut Tree) {
+        self.found = self.library.read_all(named_in(config));
         let Some(ports) = config.get_mut("ports").and_then(Tree::keys_mut) else { return };
         for (name, port) in ports {
             let path = Path::from(["ports", &name.key_text()]);
@@ -178,7 +182,8 @@ impl<'a> Models<'a> {
     }
 
     fn read_file(&mut self, path: &Path, name: &str) -> Option<usize> {
-        let wrong = match self.library.read(name) {
+        let found = self.found.remove(name).unwrap_or_else(|| self.library.read(name));
+        let wrong = match found {
             Ok(Some(Source { file, text, .. })) => match self.layers.read(&file, text) {
                 Ok(layer) if layer.tree.keys().is_some() => {
                     return self.layers.iter().len().checked_sub(1);
@@ -200,6 +205,21 @@ impl<'a> Models<'a> {
     fn misfit(&mut self, path: Path, part: Part, wrong: BuildError) {
         self.misfits.push(Misfit { path, part, wrong });
     }
+}
+
+/// The models that the ports of a configuration and the devices on them name.
+fn named_in(config: &Tree) -> BTreeSet<&str> {
+    let ports = config.get("ports").and_then(Tree::keys).unwrap_or_default();
+    let settings = ports.iter().flat_map(|(_, port)| {
+        let devices = port.get("devices").and_then(Tree::keys).unwrap_or_default();
+        std::iter::once(port).chain(devices.iter().map(|(_, device)| device))
+    });
+    let models = settings.filter_map(|settings| settings.get("model"));
+    models
+        .filter_map(|model| {
+            if let Value::Scalar { text, .. } = &model.value { Some(&**text) } else { None }
+        })
+        .collect()
 }
 
 /// What a device file says, without what it says about itself.

@@ -88,11 +88,12 @@ pub struct Port {
     #[serde(default, deserialize_with = "one_by_one::map")]
     pub devices: BTreeMap<Name, OnBus>,
     /// Name of a device file, without `.yaml`: its settings stand below those here. Maps are merged, a list
-    /// or a word of one's own replaces. It is looked for in the folder `devices` beside this file, then in
-    /// `/etc/tty2mqtt/devices`, then among those of the program, and read again at a reload. A device file
-    /// has the keys of a device, and may name another `model`; `make`, `title`, `aliases`, `about`,
-    /// `wiring`, `source`, `detect` and `cases` in it are for people and tests. What a
-    /// device file says of the `line` holds where the port does not say it.
+    /// or a word of one's own replaces. `tty2mqtt devices` lists the names. A file is looked for in the folder
+    /// `devices` beside this file, then in `/etc/tty2mqtt/devices`, then in the library of the package
+    /// `tty2mqtt-devices`, then among those of the program, and read again at a reload. It has the keys of a
+    /// device, and may name another `model`; `make`, `title`, `aliases`, `about`, `wiring`, `source`, `detect` and
+    /// `cases` in it are for people and tests. What a device file says of the `line` holds where the port does not
+    /// say it.
     #[serde(default)]
     #[allow(dead_code, reason = "the device file was laid below these settings already")]
     pub model: Option<String>,

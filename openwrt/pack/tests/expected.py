@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -18,6 +19,9 @@ DESCRIPTION = (
 )
 USER = "tty2mqtt:tty2mqtt:dialout=20"
 LUCI = "luci-app-tty2mqtt"
+DEVICES = "tty2mqtt-devices"
+ALL = [LUCI, DEVICES]
+"""Those that are the same for every architecture, and have no program."""
 
 
 def time():
@@ -49,9 +53,21 @@ def files(name):
     """Modes and contents of a package's files."""
     if name == LUCI:
         return luci_files()
+    if name == DEVICES:
+        return device_files()
     found = {"usr/bin/tty2mqtt": (0o755, program(name).read_bytes())}
     folder = ROOT / "openwrt/files"
     return found | {place: (mode, (folder / source).read_bytes()) for place, (mode, source) in PLACES.items()}
+
+
+def device_files():
+    """One file, less than 60 KB; its content is tested with what reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "devices.tar.gz")
+        subprocess.run([ROOT / "scripts/device-archive", archive], check=True)
+        content = archive.read_bytes()
+    assert len(content) < 60_000
+    return {"usr/share/tty2mqtt/devices.tar.gz": (0o644, content)}
 
 
 def luci_files():
@@ -70,9 +86,9 @@ def luci_files():
 def apk_files(name):
     """The same with the lists that OpenWrt's scripts read."""
     base = f"lib/apk/packages/{name}"
-    if name == LUCI:
-        listed = "".join(f"/{path}\n" for path in sorted(luci_files()))
-        return luci_files() | {f"{base}.list": (0o644, listed.encode())}
+    if name in ALL:
+        listed = "".join(f"/{path}\n" for path in sorted(files(name)))
+        return files(name) | {f"{base}.list": (0o644, listed.encode())}
     found = files(name) | {f"{base}.rusers": (0o644, f"{USER}\n".encode())}
     listed = "".join(f"/{path}\n" for path in sorted(found))
     digest = hashlib.sha256(found["etc/config/tty2mqtt"][1]).hexdigest()
@@ -92,6 +108,14 @@ def info(name):
             "depends": ["luci-base", "tty2mqtt"],
             "description": "Status, live frames and configuration of the serial to MQTT gateway",
         }
+    elif name == DEVICES:
+        only = {
+            "arch": "noarch",
+            "description": (
+                "What meters, inverters, sensors and other serial devices say, as tty2mqtt reads it: with it,"
+                ' their configuration is "model: NAME".'
+            ),
+        }
     elif name == "tty2mqtt-mini":
         only = {
             "arch": ARCHITECTURE,
@@ -101,7 +125,7 @@ def info(name):
     else:
         only = {
             "arch": ARCHITECTURE,
-            "depends": ["ca-bundle"],
+            "depends": ["ca-bundle", DEVICES],
             "provider-priority": 100,
             "description": DESCRIPTION,
         }

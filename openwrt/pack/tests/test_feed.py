@@ -23,10 +23,11 @@ def feed(folder):
 def elsewhere(tmp_path_factory):
     """What packing needs, under another path; signed with a key of its own."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    for part in ("openwrt", "src"):
+    for part in ("openwrt", "src", "config/devices"):
         shutil.copytree(expected.ROOT / part, folder / part)
-    for part in ("Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE"):
-        shutil.copy(expected.ROOT / part, folder)
+    (folder / "scripts").mkdir()
+    for part in ("Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE", "build.rs", "scripts/device-archive"):
+        shutil.copy(expected.ROOT / part, folder / part)
     for name in ("tty2mqtt", "tty2mqtt-mini"):
         program = folder / expected.program(name).relative_to(expected.ROOT)
         program.parent.mkdir(parents=True)

@@ -18,11 +18,11 @@ def run(*command, cwd=None, **options):
 
 
 def ipk(name):
-    architecture = "all" if name == expected.LUCI else expected.ARCHITECTURE
+    architecture = "all" if name in expected.ALL else expected.ARCHITECTURE
     return expected.FEED / f"{name}_{expected.VERSION}_{architecture}.ipk"
 
 
-@pytest.fixture(params=[*PROGRAMS, expected.LUCI])
+@pytest.fixture(params=[*PROGRAMS, *expected.ALL])
 def name(request):
     return request.param
 
@@ -84,9 +84,9 @@ def test_control(name, opened):
         "License": info["license"],
         "LicenseFiles": "" if name == expected.LUCI else "LICENSE-MIT LICENSE-APACHE",
         "Section": "luci" if name == expected.LUCI else "net",
-        "Require-User": "" if name == expected.LUCI else expected.USER,
+        "Require-User": "" if name in expected.ALL else expected.USER,
         "SourceDateEpoch": str(expected.time()),
-        "Architecture": "all" if name == expected.LUCI else expected.ARCHITECTURE,
+        "Architecture": "all" if name in expected.ALL else expected.ARCHITECTURE,
         "Installed-Size": str(len(data)),
         "Description": info["description"],
     }
@@ -95,7 +95,7 @@ def test_control(name, opened):
     parts = {path.name: path.read_text() for path in (opened / "control").iterdir()}
     if name == expected.LUCI:
         assert "killall -HUP rpcd" in parts.pop("postinst-pkg")
-    else:
+    elif name != expected.DEVICES:
         assert parts.pop("conffiles") == "/etc/config/tty2mqtt\n"
         assert "/etc/init.d/tty2mqtt restart" in parts.pop("postinst-pkg")
     assert sorted(parts) == ["control", "postinst", "prerm"]

@@ -31,7 +31,7 @@ endef
 
 define BuildPackage
 $(eval $(Package/Default))$(eval $(Package/$(1)))
-$(if $(filter =$(BUILD_VARIANT),=$(VARIANT)),$(call Describe,$(1))$(eval $(call Stage,$(1))))
+$(if $(filter =$(BUILD_VARIANT),=$(or $(VARIANT),$(BUILD_VARIANT))),$(call Describe,$(1))$(eval $(call Stage,$(1))))
 endef
 
 define Describe
