@@ -1,12 +1,16 @@
-//! `tty2mqtt devices`: the library of devices: searches it, shows what it says, runs the cases of device
+//! `tty2mqtt devices`: searches the library of devices, shows what it says of one, runs the cases of device
 //! files.
 
 use super::golden;
 use crate::base::command_line::{CliError, print};
-use crate::base::plain::plain_lines;
+use crate::base::json;
+use crate::base::plain::{cut, plain_lines};
 use crate::config::file::DEFAULT_CONFIG;
-use crate::config::library::{Library, Model};
+use crate::config::library::{Entry, Library, Model, Search};
 use crate::config::yaml::Tree;
+use rustix::termios::tcgetwinsize;
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +26,7 @@ Usage: tty2mqtt devices [OPTIONS] [WORDS]
   test FILE...       run the cases of device files, and report differences
   -c, --config FILE  device files in the folder `devices` beside this configuration count first
                      [/etc/tty2mqtt/config.yaml]
+  -j, --json         the list as JSON: objects with name, make, title, aliases, about, wiring
 
 Exit codes: 0 success, 1 nothing was found, a file is broken or a case failed, 2 wrong usage.
 Example: tty2mqtt devices eastron
@@ -30,63 +35,187 @@ Example: tty2mqtt devices eastron
 pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     use lexopt::prelude::*;
     let mut config = PathBuf::from(DEFAULT_CONFIG);
+    let mut json = false;
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
             Short('c') | Long("config") => config = parser.value()?.into(),
+            Short('j') | Long("json") => json = true,
             Value(word) => words.push(word),
             other => return Err(other.unexpected().into()),
         }
     }
     let library = Library::beside(config.parent().unwrap_or(Path::new("")));
-    let command = words.first().and_then(|word| word.to_str());
-    match (command, words.get(1..).unwrap_or_default()) {
-        (Some("test"), files) => golden::run(&files.iter().map(PathBuf::from).collect::<Vec<_>>()),
-        (Some("show"), [name]) => show(&library, &name.to_string_lossy()),
-        (Some("show"), _) => Err(CliError::Usage("show takes the name of one device".into())),
-        _ => {
-            let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into()).collect();
-            list(&library, &words)
-        }
+    let texts: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let texts: Vec<&str> = texts.iter().map(|word| &**word).collect();
+    match texts[..] {
+        ["test", ..] => golden::run(&words.iter().skip(1).map(PathBuf::from).collect::<Vec<_>>()),
+        ["show", name] => show(&library, name),
+        ["show", ..] => Err(CliError::Usage("show takes the name of one device".into())),
+        _ => list(&library, &texts, json),
     }
 }
 
-fn list(library: &Library, words: &[String]) -> Result<ExitCode, CliError> {
-    let mut found: Vec<Model> = Vec::new();
-    for model in library.all() {
-        match model {
-            Ok(model) if words.iter().all(|word| has(&model, word)) => found.push(model),
-            Ok(_) => {}
-            Err(wrong) => eprintln!("{wrong}"),
+fn list(library: &Library, words: &[&str], json: bool) -> Result<ExitCode, CliError> {
+    let Search { entries, is_near, broken } = library.search(words);
+    for wrong in &broken {
+        eprintln!("{}", plain_lines(wrong.to_string().as_bytes()));
+    }
+    if is_near && words.is_empty() {
+        let what = "the library of devices is not installed; on OpenWrt: install tty2mqtt-devices";
+        return Err(CliError::Failed(what.into()));
+    }
+    if is_near && (json || entries.is_empty()) {
+        let all = "`tty2mqtt devices` lists all";
+        return Err(CliError::Failed(format!("no device has all of these words; {all}")));
+    }
+    if json {
+        print(&json::line(&entries.iter().map(object).collect::<Vec<_>>()))?;
+    } else {
+        if is_near {
+            eprintln!("no device has all of these words; similar ones:");
         }
+        print(&plain_lines(table(&entries, width()).as_bytes()))?;
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut text = String::new();
-    for Model { name, head, .. } in &found {
-        text += &format!("{name:26} {} {}\n", head.make, head.title);
-    }
-    print(&plain_lines(text.as_bytes()))
+    let is_right = broken.is_empty() && !is_near;
+    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether what is said of a device has this word.
-pub(super) fn has(model: &Model, word: &str) -> bool {
-    let word = word.to_lowercase();
-    let Model { name, head, .. } = model;
-    let texts = [name, &head.make, &head.title, &head.about];
-    texts.into_iter().chain(&head.aliases).any(|text| text.to_lowercase().contains(&word))
+fn object(entry: &Entry) -> serde_json::Value {
+    let Entry { name, head } = entry;
+    serde_json::json!({
+        "name": name, "make": head.make, "title": head.title, "aliases": head.aliases,
+        "about": head.about, "wiring": head.wiring,
+    })
+}
+
+/// Of the terminal, in characters; a file takes whole lines.
+fn width() -> usize {
+    let out = io::stdout();
+    let size = tcgetwinsize(&out).ok().filter(|_| out.is_terminal());
+    size.map_or(usize::MAX, |size| usize::from(size.ws_col).max(60))
+}
+
+/// Name, make and title, as wide as they need be.
+fn table(entries: &[Entry], width: usize) -> String {
+    let widest = |text: fn(&Entry) -> &str, most: usize| {
+        entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0).min(most)
+    };
+    let name = widest(|entry| &entry.name, 28);
+    let make = widest(|entry| &entry.head.make, 18);
+    let left = width.saturating_sub(name + make + 5);
+    let mut table = String::new();
+    for Entry { name: own, head } in entries {
+        let of =
+            cut(&head.make, make.saturating_sub(usize::from(head.make.chars().count() > make)));
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "{own:name$}  {of:make$}  {}", cut(&head.title, left));
+    }
+    table
 }
 
 fn show(library: &Library, name: &str) -> Result<ExitCode, CliError> {
-    let (Model { head, file, settings, .. }, cases) = library.open(name)?;
-    let text = format!(
-        "{} {}\n{}\n\nWiring: {}\nLine: {}\n\nFrom {file}; {} cases.\n",
-        head.make,
-        head.title,
-        head.about,
-        head.wiring,
-        settings.get("line").map(Tree::key_text).unwrap_or_default(),
-        cases.len()
-    );
-    print(&plain_lines(text.as_bytes()))
+    let (model, _) = library.open(name)?;
+    print(&plain_lines(sheet(&model).as_bytes()))
+}
+
+/// All that must be known to connect it.
+fn sheet(model: &Model) -> String {
+    let Model { name, head, file, settings } = model;
+    let mut text = format!("{} {}\n", head.make, head.title);
+    let paragraph = |text: &mut String, label: &str, words: &str| {
+        if !words.trim().is_empty() {
+            wrap(text, label, words);
+        }
+    };
+    paragraph(&mut text, "", &format!("`model: {name}`, from {file}"));
+    paragraph(&mut text, "Also: ", &head.aliases.join(", "));
+    text.push('\n');
+    paragraph(&mut text, "", &head.about);
+    text.push('\n');
+    paragraph(&mut text, "Wiring: ", &head.wiring);
+    let line = settings.get("line").map(Tree::key_text).unwrap_or("as it is set".into());
+    paragraph(&mut text, "Line: ", &format!("{line}; {}", model.speaks()));
+    let year = head.source.year.map(|year| format!(" ({year})")).unwrap_or_default();
+    let source = format!("{}{year}: {}", head.source.document, head.source.section);
+    paragraph(&mut text, "Source: ", source.trim_matches([':', ' ']));
+    let fields = model.fields();
+    text += "\nFields:\n";
+    if fields.is_empty() {
+        text += "  as they come\n";
+    }
+    let widest = fields.iter().map(|field| field.name.chars().count()).max().unwrap_or(0).min(32);
+    for field in &fields {
+        let write = field.write.as_ref().map(|write| format!("  write: {write}"));
+        let row = format!(
+            "  {:widest$}  {:7}  {}{}",
+            field.name,
+            field.unit,
+            field.class,
+            write.unwrap_or_default()
+        );
+        text += row.trim_end();
+        text.push('\n');
+    }
+    let commands = model.commands();
+    if !commands.is_empty() {
+        text += "\nCommands:\n";
+    }
+    for (name, takes) in commands {
+        wrap(&mut text, &format!("  {name}: "), &takes);
+    }
+    text += "\nIn the configuration:\n";
+    for line in model.lines().lines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+/// Puts a paragraph behind a label, in lines of at most 80 characters.
+fn wrap(text: &mut String, label: &str, words: &str) {
+    let indent = if label.is_empty() { "\n" } else { "\n  " };
+    let mut column = label.chars().count();
+    text.push_str(label);
+    let mut is_first = true;
+    for word in words.split_whitespace() {
+        let length = word.chars().count();
+        if !is_first && column + 1 + length > 80 {
+            text.push_str(indent);
+            column = indent.len() - 1;
+        } else if !is_first {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+        is_first = false;
+    }
+    text.push('\n');
+}
+
+#[cfg(all(test, feature = "library"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_sheets_fit_into_eighty_columns() {
+        let library = Library::beside(Path::new("/nowhere"));
+        let Search { entries, .. } = library.search(&[]);
+        let list = table(&entries, 80);
+        assert_eq!(list.lines().count(), entries.len());
+        for line in list.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        for entry in &entries {
+            let sheet = sheet(&library.open(&entry.name).unwrap().0);
+            assert!(sheet.contains(&format!("    model: {}\n", entry.name)), "{sheet}");
+            let is_paragraph = |line: &&str| !line.contains("write: ") && line.contains(' ');
+            for line in sheet.lines().skip(1).filter(is_paragraph) {
+                let is_one_word = line.split_whitespace().count() == 1;
+                assert!(is_one_word || line.chars().count() <= 90, "{}: {line}", entry.name);
+            }
+        }
+    }
 }

@@ -2,6 +2,13 @@
 //! the built-in ones.
 
 mod archive;
+#[cfg(feature = "tools")]
+mod search;
+#[cfg(feature = "tools")]
+mod sheet;
+
+#[cfg(feature = "tools")]
+pub use search::{Entry, Search};
 
 use super::file::{self, FileError};
 #[cfg(feature = "tools")]

@@ -249,7 +249,10 @@ impl Stage {
         if expected == got {
             return Ok(());
         }
-        Err(format!("\n  expected: {expected:#?}\n  got: {got:#?}"))
+        Err(format!(
+            "what it does is not what is expected (-), but (+)\n{}",
+            differences(&expected, &got)
+        ))
     }
 
     fn play(&mut self, steps: &[Step]) -> Result<(), String> {
@@ -376,6 +379,46 @@ impl Stage {
     }
 }
 
+/// The lines in which two lists differ, those of the first with `-`, those of the second with `+`. Of what is
+/// the same between them, the line before.
+fn differences(before: &[String], after: &[String]) -> String {
+    // How many lines the rests of the two have in common, in order.
+    let width = after.len() + 1;
+    let mut common = vec![0_u32; (before.len() + 1) * width];
+    for i in (0..before.len()).rev() {
+        for j in (0..after.len()).rev() {
+            let next = |i: usize, j: usize| common[i * width + j];
+            common[i * width + j] = if before[i] == after[j] {
+                next(i + 1, j + 1) + 1
+            } else {
+                next(i + 1, j).max(next(i, j + 1))
+            };
+        }
+    }
+    let (mut i, mut j) = (0, 0);
+    let mut same = None;
+    let mut lines = Vec::new();
+    while i < before.len() || j < after.len() {
+        let (old, new) = (before.get(i), after.get(j));
+        if old.is_some() && old == new {
+            same = old;
+            (i, j) = (i + 1, j + 1);
+            continue;
+        }
+        lines.extend(same.take().map(|line| format!("    {line}")));
+        // At the end of one, the table has 0 for both ways.
+        let drops = common.get((i + 1) * width + j) >= common.get(i * width + j + 1);
+        if let Some(old) = old.filter(|_| drops || new.is_none()) {
+            lines.push(format!("  - {old}"));
+            i += 1;
+        } else if let Some(new) = new {
+            lines.push(format!("  + {new}"));
+            j += 1;
+        }
+    }
+    lines.join("\n")
+}
+
 impl Content {
     fn expected(&self) -> Outcome {
         Outcome::Message(self.topic.clone(), self.payload.clone())
@@ -417,5 +460,21 @@ impl Burst {
             (None, Some(digits)) => parse_hex(digits).map_err(|e| e.to_string()),
             _ => Err("a burst has either `text` or `hex`".into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_shown_line_by_line() {
+        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let differences = |a: &str, b: &str| differences(&lines(a), &lines(b));
+        assert_eq!(differences("a b c d", "a b X d"), "    b\n  - c\n  + X");
+        assert_eq!(differences("a b c", "b c d"), "  - a\n    c\n  + d");
+        assert_eq!(differences("a", "a b a"), "    a\n  + b\n  + a");
+        assert_eq!(differences("a b c", "c"), "  - a\n  - b");
+        assert_eq!(differences("a b", "a b"), "");
     }
 }

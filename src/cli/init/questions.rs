@@ -4,14 +4,12 @@ use super::terminal::Terminal;
 use super::{Stop, Written, is_of_package};
 use crate::base::command_line::{CliError, write};
 use crate::base::line::Line;
-use crate::base::nearest::suggest;
 use crate::base::plain::plain_lines;
 use crate::base::scalar::Name;
 use crate::base::secret::Secret;
-use crate::cli::devices;
 use crate::config::file::{self, DEFAULT_CONFIG, Existing};
 use crate::config::first::{Address, First, FirstDevice, Model, Wants, word};
-use crate::config::library::{self, Library};
+use crate::config::library::{self, Entry, Library, Search};
 use crate::mqtt::files;
 use crate::mqtt::url::BrokerUrl;
 use crate::port::list::{self, Found};
@@ -471,15 +469,15 @@ impl Questions {
             self.missing.push(("--model", None));
             return Ok(None);
         };
-        let mut models: Vec<_> = library.all().filter_map(Result::ok).collect();
-        models.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<_> =
+            library.search(&[]).entries.into_iter().map(|entry| entry.name).collect();
         let hand = if shares { "" } else { ", `none` to write what its bytes mean yourself" };
         write(&format!(
             "\nWhich device is on it? Words of its name, as in `sdm630` or `smart meter`; `list` for all \
              {}{hand}.\n",
-            models.len()
+            names.len()
         ))?;
-        let mut shown: Vec<usize> = Vec::new();
+        let mut shown: Vec<Entry> = Vec::new();
         loop {
             let question = match shown.len() {
                 0 => "Device: ",
@@ -494,9 +492,9 @@ impl Questions {
                 return Ok(Some(None));
             }
             let number = answer.parse::<usize>().ok().and_then(|n| shown.get(n.checked_sub(1)?));
-            let named = models.iter().position(|model| model.name == answer);
-            if let Some(at) = number.copied().or(named) {
-                return Ok(Some(Some(models.swap_remove(at))));
+            let number = number.map(|entry| &entry.name);
+            if let Some(name) = number.or(names.iter().find(|name| **name == answer)) {
+                return Ok(Some(Some(library.open(name).map_err(CliError::from)?.0)));
             }
             if answer.is_empty() {
                 continue;
@@ -505,25 +503,15 @@ impl Questions {
                 "list" => Vec::new(),
                 words => words.split_whitespace().collect(),
             };
-            shown = (0..models.len())
-                .filter(|at| words.iter().all(|word| devices::has(&models[*at], word)))
-                .collect();
+            let Search { entries, is_near, .. } = library.search(&words);
+            shown = entries;
             let mut table = String::new();
-            for (n, model) in shown.iter().map(|at| &models[*at]).enumerate() {
-                let head = &model.head;
-                let _ = writeln!(
-                    table,
-                    "{:>3}  {:<24} {} {}",
-                    n + 1,
-                    model.name,
-                    head.make,
-                    head.title
-                );
+            if is_near {
+                table += "  none has all of these words";
+                table += if shown.is_empty() { "\n" } else { "; similar ones:\n" };
             }
-            if shown.is_empty() {
-                let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-                let _ =
-                    writeln!(table, "  none has all of these words; {}", suggest(&answer, &names));
+            for (n, Entry { name, head }) in shown.iter().enumerate() {
+                let _ = writeln!(table, "{:>3}  {name:<24} {} {}", n + 1, head.make, head.title);
             }
             write(&plain_lines(table.as_bytes()))?;
         }
