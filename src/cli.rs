@@ -14,6 +14,8 @@ mod modbus;
 mod port_words;
 mod ports;
 mod run;
+#[cfg(feature = "demo")]
+mod simulate;
 #[cfg(feature = "tools")]
 mod sniff;
 
@@ -39,6 +41,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("pub", SHELL[0]),
     ("sub", SHELL[1]),
     ("test", SHELL[2]),
+    ("simulate", SIMULATE),
     ("demo", DEMO),
     ("devices", DEVICES),
     ("init", INIT),
@@ -57,9 +60,16 @@ const SHELL: [Main; 3] = [|_| {
 }; 3];
 
 #[cfg(feature = "demo")]
+const SIMULATE: Main = simulate::main;
+#[cfg(not(feature = "demo"))]
+const SIMULATE: Main = DEMO;
+
+#[cfg(feature = "demo")]
 const DEMO: Main = demo::main;
 #[cfg(not(feature = "demo"))]
-const DEMO: Main = |_| Err(CliError::Usage("this build has no demo (feature `demo`)".into()));
+const DEMO: Main = |_| {
+    Err(CliError::Usage("this build has no demo and simulates nothing (feature `demo`)".into()))
+};
 
 #[cfg(feature = "tools")]
 const DEVICES: Main = devices::main;
@@ -106,6 +116,7 @@ Commands:
   devices  list and search the library of devices    tty2mqtt devices eastron
   modbus   read, write and find Modbus devices       tty2mqtt modbus read /dev/ttyUSB0 input:0
   sniff    show what comes on a port, without config tty2mqtt sniff /dev/ttyUSB0 9600 8N1
+  simulate a port that behaves like a device         tty2mqtt simulate eastron-sdm120
   demo     see it work without any hardware          tty2mqtt demo
   pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
   sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'

@@ -21,8 +21,6 @@ pub mod load;
 mod model;
 mod old_names;
 mod overlay;
-#[cfg(feature = "tools")]
-pub mod single_port;
 mod status;
 mod switch;
 pub mod tree;

@@ -5,5 +5,7 @@
 mod actor;
 mod bus;
 pub mod play;
+pub mod player;
 pub mod sensors;
+pub mod simulation;
 pub mod tally;

@@ -366,7 +366,7 @@ pub enum Type {
 /// The lowest and the highest of some bits of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bits {
-    pub(super) lowest: u8,
+    pub lowest: u8,
     pub(super) highest: u8,
 }
 

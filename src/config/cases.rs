@@ -7,6 +7,8 @@ use super::yaml::{Tree, Value};
 use super::{Config, load};
 use crate::base::path::BuildError;
 use crate::device::cases::Case;
+#[cfg(feature = "demo")]
+use crate::device::cases::Told;
 use crate::port::settings::Port;
 use serde::Deserialize;
 
@@ -36,6 +38,7 @@ struct Sourced {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cases {
+    #[serde(default)]
     cases: Vec<Case>,
 }
 
@@ -48,15 +51,26 @@ impl Golden {
             let Sourced { cases, .. } = load::typed(file, &text, &beside)?;
             return Ok(Golden { head: None, port, cases, file: file.to_owned(), text });
         }
-        let (head, port) = device_file::split(whole, Head::KEYS);
-        let (cases, head) = device_file::split(head, &["cases"]);
-        let head: Head = load::typed(file, &text, &head)?;
-        if cases.get("cases").is_none() {
+        if whole.get("cases").is_none() {
             let wrong = BuildError::new("the key `cases` is missing");
             let wrong =
                 wrong.remedy("add bytes and the messages that they become: `cases: [{name: …}]`");
             return Err(ConfigError::of(file, None, "", wrong));
         }
+        Golden::of_device(file, text, whole)
+    }
+
+    /// Reads a device file, which need not have cases.
+    #[cfg(any(feature = "demo", feature = "tools"))]
+    pub fn device(file: &str, text: String) -> Result<Golden, ConfigError> {
+        let whole = load::tree(file, &text)?;
+        Golden::of_device(file, text, whole)
+    }
+
+    fn of_device(file: &str, text: String, whole: Tree) -> Result<Golden, ConfigError> {
+        let (head, port) = device_file::split(whole, Head::KEYS);
+        let (cases, head) = device_file::split(head, &["cases"]);
+        let head: Head = load::typed(file, &text, &head)?;
         let Cases { cases } = load::typed(file, &text, &cases)?;
         Ok(Golden { head: Some(head), port, cases, file: file.to_owned(), text })
     }
@@ -65,7 +79,7 @@ impl Golden {
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         for case in &self.cases {
-            let port = match self.port_of(case) {
+            let port = match self.port_of(Some(case)) {
                 Ok(port) => port,
                 Err(why) => {
                     failures.push(format!("{}: {why}", case.name));
@@ -85,10 +99,32 @@ impl Golden {
         failures
     }
 
-    /// The port's settings as the case wants them.
-    fn port_of(&self, case: &Case) -> Result<Tree, String> {
+    /// A configuration with this port.
+    #[cfg(any(feature = "demo", feature = "tools"))]
+    pub fn whole(&self) -> Result<Config, ConfigError> {
+        let wrong = |why| ConfigError::of(&self.file, None, "", BuildError::new(why));
+        self.config(self.port_of(None).map_err(wrong)?)
+    }
+
+    /// What the device says in those of its cases in which nothing is damaged.
+    #[cfg(feature = "demo")]
+    pub fn told(&self) -> Vec<Told> {
+        let told = |case: &Case| {
+            let config = self.config(self.port_of(Some(case)).ok()?).ok()?;
+            let (name, port) = config.ports.first_key_value()?;
+            case.told(&port.device(&config.gateway, name))
+        };
+        let mut all: Vec<Told> = self.cases.iter().filter_map(told).collect();
+        if all.iter().any(|told| !told.is_doubtful) {
+            all.retain(|told| !told.is_doubtful);
+        }
+        all
+    }
+
+    /// The port's settings, as a case wants them.
+    fn port_of(&self, case: Option<&Case>) -> Result<Tree, String> {
         let mut port = self.port.clone();
-        keep(&mut port, &case.only)?;
+        keep(&mut port, case.map_or(&[], |case| &case.only))?;
         if let Value::Map(keys) = &mut port.value {
             if self.port.get("path").is_none() {
                 keys.push((Tree::text("path"), Tree::text("/dev/null")));
@@ -96,7 +132,7 @@ impl Golden {
                     keys.push((Tree::text("line"), Tree::text("9600 8N1")));
                 }
             }
-            if let Some(address) = case.address {
+            if let Some(address) = case.and_then(|case| case.address) {
                 keys.retain(|(key, _)| key.key_text() != "address");
                 let text = address.to_string().into();
                 let value = Value::Scalar { text, plain: true };

@@ -10,11 +10,14 @@ mod sheet;
 #[cfg(feature = "tools")]
 pub use search::{Entry, Search};
 
+#[cfg(any(feature = "demo", feature = "tools"))]
+use super::cases::Golden;
+#[cfg(any(feature = "demo", feature = "tools"))]
+use super::error::ConfigError;
 use super::file::{self, FileError};
 #[cfg(feature = "tools")]
 use super::{
     device_file::{self, Head},
-    error::ConfigError,
     load,
     yaml::Tree,
 };
@@ -106,6 +109,19 @@ impl Library {
         }
         let Cases { cases } = load::typed(&file, &text, &cases)?;
         Ok((model, cases))
+    }
+
+    /// A device file by its name; or by its path, where that has a folder or ends in `.yaml`. It need not have
+    /// cases.
+    #[cfg(any(feature = "demo", feature = "tools"))]
+    pub fn device(&self, model: &str) -> Result<Golden, ConfigError> {
+        let wrong = |wrong| ConfigError::of(model, None, "", wrong);
+        if model.contains('/') || model.ends_with(".yaml") {
+            let text = file::read(Path::new(model)).map_err(|error| wrong((&error).into()))?;
+            return Golden::device(model, text);
+        }
+        let source = self.read(model).map_err(wrong)?.ok_or_else(|| wrong(self.unknown(model)))?;
+        Golden::device(&source.file, source.text)
     }
 
     /// What is said of a name that no device file has.

@@ -127,13 +127,6 @@ impl Tree {
         Tree { value, ..Tree::default() }
     }
 
-    /// A number that no text was read for.
-    #[cfg(feature = "tools")]
-    pub fn number(number: u8) -> Tree {
-        let value = Value::Scalar { text: number.to_string().into(), plain: true };
-        Tree { value, ..Tree::default() }
-    }
-
     /// A map that no text was read for.
     pub fn map(keys: Vec<(&str, Tree)>) -> Tree {
         let keys = keys.into_iter().map(|(key, value)| (Tree::text(key), value)).collect();

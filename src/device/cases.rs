@@ -1,6 +1,12 @@
 //! Golden cases: what is read and commanded, and when; what must be published and written. They are
 //! the tests of framing, decoding, mapping and commands, and their documentation.
 
+#[cfg(any(feature = "demo", feature = "testing"))]
+mod told;
+
+#[cfg(any(feature = "demo", feature = "testing"))]
+pub use told::{Exchange, Said, Told};
+
 use crate::base::clock::Now;
 use crate::base::line::Line;
 use crate::base::scalar::{ByteString, Span, parse_hex};

@@ -32,7 +32,7 @@ impl BarePort {
     }
 
     /// What comes next, good and damaged bytes apart. Cancel-safe.
-    pub(crate) async fn read(&mut self) -> io::Result<Vec<Piece>> {
+    pub async fn read(&mut self) -> io::Result<Vec<Piece>> {
         let n = self.stream.read(&mut self.buffer).await?;
         let mut read = self.buffer.get(..n).unwrap_or_default();
         if read.is_empty() {

@@ -43,7 +43,7 @@ impl Pty {
     }
 
     /// The speed that the other end has set.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(any(test, feature = "demo", feature = "testing"))]
     pub fn speed(&self) -> io::Result<u32> {
         Ok(tcgetattr(&self.device)?.output_speed())
     }
@@ -68,6 +68,26 @@ impl Pty {
                 Err(Errno::AGAIN | Errno::IO) => tokio::time::sleep(PAUSE).await,
                 result => return Ok(result?),
             }
+        }
+    }
+
+    /// What the gateway wrote, if it wrote something; `None` if nobody has the other end open.
+    #[cfg(any(feature = "demo", feature = "testing"))]
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match rustix::io::read(&self.device, buffer) {
+            Err(Errno::IO) => Ok(None),
+            Err(Errno::AGAIN) => Ok(Some(0)),
+            result => Ok(Some(result?)),
+        }
+    }
+
+    /// Writes what the gateway is to read. What it does not read before its buffer is full gets lost, as on
+    /// a serial line.
+    #[cfg(any(feature = "demo", feature = "testing"))]
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<()> {
+        match rustix::io::write(&self.device, bytes) {
+            Err(Errno::AGAIN | Errno::IO) => Ok(()),
+            result => Ok(result.map(drop)?),
         }
     }
 

@@ -39,6 +39,7 @@ mod rules;
 mod serial;
 mod session;
 mod shell;
+mod simulate;
 mod simulator;
 mod sniff;
 mod transport;

@@ -6,8 +6,8 @@ use crate::base::command_line::{CliError, write};
 use crate::cli::modbus::master::Master;
 use crate::cli::modbus::outcome::Outcome;
 use crate::codec::modbus::{Group, Join, Place, Register, plan, register};
-use crate::config::single_port;
-use crate::config::yaml::Tree;
+use crate::config::library::Library;
+use std::path::Path;
 
 pub(super) struct Model {
     registers: Vec<Register>,
@@ -16,14 +16,9 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Of a device file of this name. Its line and its Modbus hold where the command line says nothing.
+    /// Of a device file, by its name or its path. Its line holds where the command line says nothing.
     pub(super) fn load(name: &str, options: &mut Options) -> Result<Model, CliError> {
-        let unit = options.units.first().copied().unwrap_or(1).max(1);
-        let config = single_port::of(vec![
-            ("path", Tree::text("/dev/null")),
-            ("model", Tree::text(name)),
-            ("address", Tree::number(unit)),
-        ])?;
+        let config = Library::beside(Path::new("")).device(name)?.whole()?;
         let Some((_, port)) = config.ports.first_key_value() else {
             return Err(CliError::Failed(format!("{name} describes no port")));
         };

@@ -7,9 +7,9 @@ pub(crate) const BEGINS: &str = "# tty2mqtt sniff ";
 
 /// Bytes that came together, all of them whole, or all with an error of the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) is_damaged: bool,
+pub struct Piece {
+    pub bytes: Vec<u8>,
+    pub is_damaged: bool,
 }
 
 /// Appends a piece that was read at `at` to a recording:
