@@ -7,7 +7,11 @@
 
 mod answers;
 pub mod commands;
+#[cfg(feature = "tools")]
+pub mod detection;
 pub mod draft;
+#[cfg(feature = "tools")]
+pub mod library;
 pub mod path;
 pub mod protocol;
 pub mod request;

@@ -1,6 +1,7 @@
 //! A first configuration as a text with comments, made of answers to a few questions.
 
 use super::layer::Layers;
+use super::library;
 use super::model::Models;
 use super::tree::Path as Place;
 use super::yaml::{Scalar, Tree, Value};
@@ -49,13 +50,13 @@ pub struct Model {
 }
 
 /// What a user must say of a device besides its model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wants {
     pub address: Address,
-    /// Its meters may encrypt what they send.
+    /// It may encrypt what it sends.
     pub key: bool,
-    /// The model does not say how fast the line is.
-    pub line: bool,
+    /// The line of the model; `None` if it does not say how fast that is.
+    pub line: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,24 +70,31 @@ pub enum Address {
 }
 
 impl Wants {
-    /// What the device file of this name leaves to its user. `folder` is that of the configuration.
-    pub fn of(folder: &Path, model: &str) -> Wants {
+    /// What a device file leaves to its user. `folder` is that of the configuration.
+    pub fn of(folder: &Path, model: &library::Model) -> Wants {
+        if model.settings.get("model").is_none() {
+            return Wants::in_settings(&model.settings);
+        }
+        // It has the keys of the device file that it names, too.
         let mut layers = Layers::default();
-        let named = Tree::map(vec![("model", Tree::text(model))]);
-        let settings = Models::new(folder, &mut layers).keys_of(&Place::from(["model"]), &named);
-        let settings = settings.unwrap_or_default();
+        let named = Tree::map(vec![("model", Tree::text(&model.name))]);
+        let whole = Models::new(folder, &mut layers).keys_of(&Place::from(["model"]), &named);
+        Wants::in_settings(&whole.unwrap_or_default())
+    }
+
+    fn in_settings(settings: &Tree) -> Wants {
         let address = match settings.get("address").and_then(Tree::scalar) {
             Some(Scalar::Unsigned(address)) => Address::Must(u8::try_from(address).ok()),
             _ if settings.get("registers").is_some() => Address::Must(None),
-            _ if has(&settings, &|text| text.contains("{address}")) => Address::May,
+            _ if has(settings, &|text| text.contains("{address}")) => Address::May,
             _ => Address::Never,
         };
-        let decoder =
-            |name| settings.get("decode").is_some_and(|decode| has(decode, &|text| text == name));
+        let decode = settings.get("decode");
+        let decoder = |name| decode.is_some_and(|decode| has(decode, &|text| text == name));
         Wants {
             address,
             key: settings.get("decrypt").is_some() || decoder("dlms") || decoder("mbus"),
-            line: settings.get("line").is_none(),
+            line: settings.get("line").map(|line| line.key_text().into_owned()),
         }
     }
 }
@@ -339,13 +347,20 @@ mod tests {
 
     #[test]
     fn what_a_model_leaves_to_its_user() {
-        let wants = |model| Wants::of(Path::new("/nowhere"), model);
-        let none = Wants { address: Address::Never, key: false, line: false };
-        assert_eq!(wants("eastron-sdm630"), Wants { address: Address::Must(Some(1)), ..none });
-        assert_eq!(wants("iec-62056-21-mode-c"), Wants { address: Address::May, ..none });
-        assert_eq!(wants("dsmr-5"), none);
-        assert_eq!(wants("han-dlms"), Wants { key: true, ..none });
-        assert_eq!(wants("no-such-model"), Wants { line: true, ..none });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("devices")).unwrap();
+        let mine = "model: eastron-sdm630\nline: 19200 8N1\n";
+        std::fs::write(folder.path().join("devices/mine.yaml"), mine).unwrap();
+        let library = library::Library::beside(folder.path());
+        let wants = |model| Wants::of(folder.path(), &library.open(model).unwrap().0);
+        let line = |line: &str| Some(line.to_owned());
+        let modbus = Wants { address: Address::Must(Some(1)), key: false, line: line("9600 8N1") };
+        assert_eq!(wants("eastron-sdm630"), modbus);
+        assert_eq!(wants("mine"), Wants { line: line("19200 8N1"), ..modbus });
+        assert_eq!(wants("iec-62056-21-mode-c").address, Address::May);
+        let p1 = Wants { address: Address::Never, key: false, line: line("115200 8N1") };
+        assert_eq!(wants("dsmr-5"), p1);
+        assert!(wants("han-dlms").key && wants("m-bus-heat-meter").key);
     }
 
     #[test]

@@ -413,6 +413,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tools")]
     fn the_manual_shows_and_explains_every_field() {
         use crate::control::draft::{Checked, Draft, Preview};
         let block = |heading: &str| example(MANUAL, heading);
@@ -428,7 +429,9 @@ mod tests {
         let luci = MANUAL.split_once("\n## For LuCI").unwrap().1;
         let blocks: Vec<_> = luci.split("```").skip(1).step_by(2).collect();
         let blocks: Vec<_> = blocks.iter().map(|block| block.trim_start_matches("json")).collect();
-        let [draft, checked, preview, ports] = blocks[..] else { panic!("{}", blocks.len()) };
+        let [draft, checked, preview, ports, models, detected] = blocks[..] else {
+            panic!("{}", blocks.len())
+        };
         assert_eq!((is_shown::<Draft>(draft), is_shown::<Checked>(checked)), (1, 1));
         assert_eq!(is_shown::<Preview>(preview), 1);
         let found = Found {
@@ -449,5 +452,7 @@ mod tests {
         };
         let shown: serde_json::Value = serde_json::from_str(ports).unwrap();
         assert_eq!(serde_json::to_value(Ports { ports: vec![found] }).unwrap(), shown);
+        assert_eq!(is_shown::<crate::control::library::ListedModels>(models), 1);
+        assert_eq!(is_shown::<crate::control::detection::Detection>(detected), 1);
     }
 }

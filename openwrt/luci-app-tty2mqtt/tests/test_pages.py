@@ -96,6 +96,19 @@ def test_devices_of_a_bus_show_whether_they_answer(router, look):
     shot(page, "devices")
 
 
+def test_values_that_filters_hold_back_are_counted(router, look):
+    router.write(router.text.replace("{name: temperature, unit: °C}", "{name: temperature, unit: °C, on_change: true}"))
+    router.stop_gateway()
+    router.start_gateway()
+    router.ready()
+    page = look("status")
+    page.wait("document.querySelector('[data-port=weather]')")
+    assert "held back" not in page.text()
+    router.devices["weather"].says(b"\n21.50,40\n21.50,41\n21.50,42\n")
+    page.says("2 values held back by filters", "[data-port=weather]")
+    assert not page.js("document.querySelector('[data-port=weather] .troubles li')")
+
+
 def test_what_a_device_says_stays_text(router, look):
     router.devices["door"].says(b"\n")
     status, monitor = look("status"), look("monitor", more="&port=door")
@@ -257,8 +270,8 @@ def test_a_right_file_is_saved_and_counts(router, look):
 def test_every_template_publishes_its_example(router, look):
     page = look("config")
     page.click("Add a port…")
-    page.says("What is published", ".modal")
-    kinds = page.js("[...document.querySelectorAll('#tty2mqtt-kind option')].map((option) => option.value)")
+    page.says("Choose a model", ".modal")
+    kinds = page.js("[...document.querySelectorAll('#tty2mqtt-kind option')].map((option) => option.value).filter((kind) => kind)")
     assert len(kinds) >= 9
     page.enter("#tty2mqtt-device", "path: ")
     for n, kind in enumerate(kinds):
@@ -276,6 +289,110 @@ def test_every_template_publishes_its_example(router, look):
     page.says("The file is right: ports")
     page.says("meter", ".tty2mqtt-problems")
     assert "\n  meter:\n" in page.js("document.querySelector('.tty2mqtt-editor .text').value")
+
+
+def test_a_model_of_the_library_is_found_and_inserted(router, look):
+    page = look("config")
+    page.click("Add a port…")
+    page.says("Choose a model", ".modal")
+    listed = "[...document.querySelectorAll('#tty2mqtt-model option')].map((option) => option.value)"
+    assert len(page.js(listed)) == len(router.ubus("models")["models"]) >= 19
+    assert page.js("document.querySelector('.modal .important').disabled")
+    page.enter("#tty2mqtt-device", "path: ")
+    page.enter("#tty2mqtt-search", "ENERGY sdm630")
+    page.wait(listed + ".join() == 'eastron-sdm630'")
+    page.says("terminal A to A", ".modal")
+    page.says("are published below barn/eastron-sdm630", ".tty2mqtt-preview")
+    shot(page, "wizard-model")
+    page.enter("#tty2mqtt-bus", "7")
+    page.enter("#tty2mqtt-name", "house")
+    page.says("are published below barn/house", ".tty2mqtt-preview")
+    # A meter that speaks by itself has no address, and one that may encrypt has a key.
+    shown = "['bus', 'key', 'line', 'sample'].filter((id) => document.querySelector(`#tty2mqtt-${id}`).checkVisibility())"
+    assert page.js(shown) == ["bus"]
+    page.enter("#tty2mqtt-search", "han-dlms")
+    page.wait(shown + ".join() == 'key'")
+    page.enter("#tty2mqtt-key", "/nowhere/meter.key")
+    page.says("/nowhere/meter.key", ".tty2mqtt-preview .error")
+    page.enter("#tty2mqtt-search", "no such device")
+    page.says("Choose a model", ".modal")
+    page.enter("#tty2mqtt-search", "sdm630")
+    page.enter("#tty2mqtt-bus", "7")
+    page.says("are published below barn/house", ".tty2mqtt-preview")
+    page.click("Insert", ".modal")
+    page.says("The file is right: ports")
+    text = page.js("document.querySelector('.tty2mqtt-editor .text').value")
+    assert '\n  house:\n    path: "/dev/ttyUSB0"\n    model: eastron-sdm630\n    address: 7\n' in text
+
+
+HEARD = "9600 8N1: 12 frames\n  sure: Eastron SDM630\n\nports:\n  meter:\n    model: eastron-sdm630\n<img src=x>"
+
+
+def test_detect_shows_how_far_it_is_and_what_it_found(router, look):
+    page = look("config", width=390)
+    port = {"path": "/dev/ttyUSB0", "config": "path: /dev/ttyUSB0", "usb": None, "note": None}
+    play = """L.require('tty2mqtt.gateway').then((gateway) => {
+        gateway.ports = () => Promise.resolve({ ports: [ %s ] });
+        gateway.detect = (port) => { window.asked = port; return Promise.resolve({ running: true, text: '' }); };
+        gateway.detected = () => Promise.resolve(window.heard ?? { running: true, text: '' });
+    })"""
+    page.js(play % json.dumps(port))
+    page.click("Add a port…")
+    page.says("Choose a model", ".modal")
+    page.click("Detect", ".modal")
+    page.says("Listening to /dev/ttyUSB0", ".modal")
+    page.wait("document.querySelector('.tty2mqtt-heard progress').value > 0")
+    assert page.js("window.asked") == "/dev/ttyUSB0"
+    shot(page, "wizard-detect")
+    page.js(f"window.heard = {json.dumps({'running': False, 'text': HEARD})}; 1")
+    page.says("12 frames", ".tty2mqtt-heard")
+    assert "<img src=x>" in page.text(".tty2mqtt-heard")
+    page.click("Take SDM630 three-phase energy meter", ".modal")
+    page.says("are published below barn/eastron-sdm630", ".tty2mqtt-preview")
+    fits(page)
+    shot(page, "wizard-detected")
+    page.size(1280, 900)
+    fits(page)
+    shot(page, "wizard-detected-wide")
+    # Without a port of this machine there is nothing to listen to.
+    page.enter("#tty2mqtt-device", "tcp: ")
+    assert not page.js("[...document.querySelectorAll('.modal button')].find((b) => b.innerText == 'Detect').checkVisibility()")
+
+
+def test_only_ports_of_this_machine_are_listened_to(router):
+    for port in ["/etc/passwd", "--probe", "", "/dev/pts/0"]:
+        assert "none of this machine's ports" in router.ubus("detect", port=port)["error"]
+    assert router.ubus("detected")["running"] is False
+
+
+SWITCHED = [
+    ("gateway: a\nports:\n  b: {}\n", False, True, "gateway: a\nhome_assistant: true\n\nports:\n  b: {}\n"),
+    ("home_assistant: true # yes\nports: {}\n", True, False, "home_assistant: false # yes\nports: {}\n"),
+    ("ports: {}\nhome_assistant: false\n", False, True, "ports: {}\nhome_assistant: true\n"),
+    ("a:\n  home_assistant: true\n", False, False, "a:\n  home_assistant: true\n"),
+    ("home_assistant:\n  prefix: ha\n", None, None, None),
+    ("home_assistant: {prefix: ha}\n", None, None, None),
+]
+
+
+@pytest.mark.parametrize("before, is_on, on, after", SWITCHED)
+def test_the_switch_for_home_assistant_changes_one_line(page_of_draft, before, is_on, on, after):
+    draft = "L.require('tty2mqtt.draft').then((d) => d.%s)"
+    assert page_of_draft.js(draft % f"homeAssistant({json.dumps(before)})") == is_on
+    if is_on is not None:
+        assert page_of_draft.js(draft % f"setHomeAssistant({json.dumps(before)}, {json.dumps(on)})") == after
+
+
+def test_home_assistant_is_switched_on(router, look):
+    page = look("config")
+    page.says("The file is right")
+    switch = "document.querySelector('#tty2mqtt-home-assistant')"
+    assert not page.js(switch + ".checked")
+    page.js(switch + ".click()")
+    page.says("The file is right")
+    assert "\nhome_assistant: true\n" in page.js("document.querySelector('.tty2mqtt-editor .text').value")
+    page.click("Reset")
+    page.wait(f"!{switch}.checked")
 
 
 INSERTIONS = [
@@ -325,7 +442,7 @@ def test_who_may_only_read_sees_and_changes_nothing(router, look):
     assert page.js(disabled) == ["Reconnect", "Send a command…"]
     assert page.js("[...document.querySelectorAll('header.bar a')].map((link) => link.innerText)") == ["Status", "Monitor"]
     call = "L.require('tty2mqtt.gateway').then((g) => g.{}).then(() => 'done', (error) => error.message)"
-    for method in ["reconnect()", "send('weather', 'relay/set', 'on')", "config()", "save('', '')", "ports()", "check('')"]:
+    for method in ["reconnect()", "send('weather', 'relay/set', 'on')", "config()", "save('', '')", "ports()", "models()", "detect('/dev/ttyS0')", "detected()", "check('')"]:
         assert "Access denied" in page.js(call.format(method)), method
     for name in ["config", "settings"]:
         page.open(router.url(f"services/tty2mqtt/{name}", "reader"))
@@ -366,7 +483,9 @@ def test_many_ports_and_long_names_on_a_phone(router, look):
     shot(page, "status-dark")
     wizard = look("config", width=375)
     wizard.click("Add a port…")
-    wizard.says("barn/sensor/temperature", ".modal")
+    wizard.says("Choose a model", ".modal")
+    wizard.enter("#tty2mqtt-search", "eastron-sdm630")
+    wizard.says("are published below", ".modal")
     fits(wizard)
     shot(wizard, "wizard-phone")
 

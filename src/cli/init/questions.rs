@@ -113,10 +113,9 @@ struct Question<'a> {
 
 type Right<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
-/// A device that was chosen, and what its model says of the line.
+/// A device that was chosen, and the line that its model says.
 struct Chosen {
     device: FirstDevice,
-    wants: Wants,
     line: Option<String>,
 }
 
@@ -342,15 +341,14 @@ impl Questions {
         let Some(model) = self.model(library, given.model, !others.is_empty())? else {
             return Ok(None);
         };
-        let (model, wants, line) = match model {
-            None => (None, Wants { address: Address::Never, key: false, line: true }, None),
+        let (model, wants) = match model {
+            None => (None, Wants { address: Address::Never, key: false, line: None }),
             Some(model) => {
-                let wants = Wants::of(folder, &model.name);
-                let line = model.settings.get("line").map(|line| line.key_text().into_owned());
+                let wants = Wants::of(folder, &model);
                 let library::Model { name, head, .. } = model;
                 self.say(&wrapped(&head.about))?;
                 let title = format!("{} {}", head.make, head.title);
-                (Some(Model { name, title, wiring: head.wiring }), wants, line)
+                (Some(Model { name, title, wiring: head.wiring }), wants)
             }
         };
         let address = match wants.address {
@@ -411,7 +409,7 @@ impl Questions {
         let Some(name) = name else { return Ok(None) };
         let name = parsed(&name)?;
         let device = FirstDevice { name, model, address, key_file, auth_key_file };
-        Ok(Some(Chosen { device, wants, line }))
+        Ok(Some(Chosen { device, line: wants.line }))
     }
 
     fn address(
@@ -522,7 +520,7 @@ impl Questions {
         let mut lines: Vec<&str> = devices.iter().filter_map(|one| one.line.as_deref()).collect();
         lines.dedup();
         let is_remote = place.starts_with("tcp:");
-        let is_open = devices.iter().any(|one| one.wants.line) || lines.len() > 1;
+        let is_open = devices.iter().any(|one| one.line.is_none()) || lines.len() > 1;
         let is_told = !is_open || (is_remote && lines.len() < 2);
         if self.given.line.is_none() && is_told {
             return Ok(None);

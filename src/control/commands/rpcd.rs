@@ -9,9 +9,12 @@ use super::gone;
 use super::options::{Flag, Options, read};
 use crate::base::command_line::{CliError, print};
 use crate::base::json::line;
+use crate::config::Files;
 use crate::control::draft;
 use crate::control::protocol::{Failure, Ports, SeenEvents};
 use crate::control::request::{Keys, Request};
+#[cfg(feature = "tools")]
+use crate::control::{detection, library};
 use crate::port::list;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -100,6 +103,9 @@ fn methods() -> Value {
         "reconnect": {},
         "send": { "port": "", "command": "", "payload": "" },
         "ports": {},
+        "models": {},
+        "detect": { "port": "" },
+        "detected": {},
         "config": {},
         "check": { "text": "" },
         "preview": { "text": "", "port": "", "bytes": "", "hex": false },
@@ -119,6 +125,7 @@ fn call(options: &Options, method: &str) -> Result<Result<String, CliError>, Cli
         "reconnect" => ask(options, &Request::Reconnect {}),
         "send" => ask(options, &Request::Send { port, command, payload }),
         "ports" => Ok(line(&Ports { ports: list::found() })),
+        "models" | "detect" | "detected" => tools(method, &files, &port),
         "config" => draft::read(&files).map(|draft| line(&draft)),
         "check" => Ok(either(&draft::check(&files, &text))),
         "preview" => draft::preview(&files, &text, &port, &bytes, hex).map(|it| either(&it)),
@@ -162,6 +169,20 @@ fn monitor(options: &Options, port: String, raw: bool) -> Result<SeenEvents, Cli
         events.push(event);
     }
     Ok(SeenEvents { events })
+}
+
+#[cfg(feature = "tools")]
+fn tools(method: &str, files: &Files, port: &str) -> Result<String, CliError> {
+    match method {
+        "detect" => detection::start(port).map(|it| line(&it)),
+        "detected" => detection::look().map(|it| line(&it)),
+        _ => Ok(line(&library::models(&files.config))),
+    }
+}
+
+#[cfg(not(feature = "tools"))]
+fn tools(_: &str, _: &Files, _: &str) -> Result<String, CliError> {
+    Err(CliError::Failed("this build has no tools; install the package tty2mqtt".into()))
 }
 
 /// Saves what is right, and has the gateway read it if one runs.

@@ -33,6 +33,28 @@ return baseclass.extend({
 		return [ indent + name + ':' ].concat(lines.map((line) => indent + '  ' + line));
 	},
 
+	/* Whether Home Assistant is told of the devices; null if the key has more than a word. */
+	homeAssistant(text) {
+		const row = text.split('\n').find((row) => /^home_assistant\s*:/.test(row));
+		const word = row?.match(/^home_assistant\s*:\s*(true|false|off)?\s*(#.*)?$/);
+
+		return row == null ? false : word?.[1] == null ? null : word[1] == 'true';
+	},
+
+	/* The text with the key on or off, where homeAssistant() is not null. */
+	setHomeAssistant(text, on) {
+		const rows = text.split('\n');
+		const at = rows.findIndex((row) => /^home_assistant\s*:/.test(row));
+		const ports = rows.findIndex((row) => /^ports\s*:/.test(row));
+
+		if (at >= 0)
+			rows[at] = rows[at].replace(/(true|false|off)/, String(on));
+		else if (on)
+			rows.splice(ports < 0 ? rows.length : ports, 0, 'home_assistant: true', '');
+
+		return rows.join('\n');
+	},
+
 	/* Where a line, from 1, begins in the text. */
 	offset(text, line) {
 		return text.split('\n').slice(0, line - 1).reduce((sum, row) => sum + row.length + 1, 0);

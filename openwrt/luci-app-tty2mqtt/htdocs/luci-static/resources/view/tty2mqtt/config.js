@@ -44,7 +44,16 @@ return view.extend({
 		this.editor.value = config.text;
 		this.problems = E('ul', { 'class': 'tty2mqtt-problems', 'role': 'status' });
 
+		this.homeAssistant = E('input', {
+			'type': 'checkbox', 'id': 'tty2mqtt-home-assistant',
+			'change': () => {
+				this.editor.value = draft.setHomeAssistant(this.editor.value, this.homeAssistant.checked);
+				this.check();
+			}
+		});
+
 		this.number([]);
+		this.mirror();
 		window.setTimeout(() => this.check(), 0);
 		window.addEventListener('beforeunload', (event) => {
 			if (this.editor.value != this.config.text)
@@ -55,13 +64,24 @@ return view.extend({
 			E('h2', [ _('Configuration') ]),
 			E('p', { 'class': 'cbi-map-descr' }, [ _('Ports, devices and topics, in the file '), E('code', [ gateway.text(config.file) ]),
 				_('. A file with mistakes is not saved, and what runs goes on.') ]),
-			E('div', { 'class': 'tty2mqtt-buttons' }, [ writable ? button('add', _('Add a port…'), 'handleAdd') : '' ]),
+			E('div', { 'class': 'tty2mqtt-buttons' }, writable ? [
+				button('add', _('Add a port…'), 'handleAdd'),
+				E('label', { 'for': 'tty2mqtt-home-assistant' }, [ this.homeAssistant, ' ', _('Home Assistant finds the devices by itself') ])
+			] : []),
 			E('div', { 'class': 'tty2mqtt-editor' }, [ this.gutter, this.editor ]),
 			this.problems,
 			E('div', { 'class': 'cbi-page-actions' }, writable ? [
 				button('apply important', _('Save & Apply'), 'handleStore'), ' ', button('reset', _('Reset'), 'handleRevert')
 			] : [])
 		]);
+	},
+
+	/* The switch shows what the text says. */
+	mirror() {
+		const on = draft.homeAssistant(this.editor.value);
+
+		this.homeAssistant.checked = on != false;
+		this.homeAssistant.disabled = on == null;
 	},
 
 	/* Line numbers; those of `bad` lines stand out. */
@@ -83,6 +103,8 @@ return view.extend({
 
 	check() {
 		const text = this.editor.value;
+
+		this.mirror();
 
 		if (JSON.stringify(text).length > LONGEST)
 			return Promise.resolve(this.mark({ error: _('The text is too long to be edited here; use a shell.') }));

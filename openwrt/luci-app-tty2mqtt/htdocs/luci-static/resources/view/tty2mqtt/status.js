@@ -257,6 +257,7 @@ return view.extend({
 				E('p', { 'class': 'device' }, [ gateway.text(port.device || _('no device')) ]),
 				E('p', [ rate(bytes, _('bytes/s')), ' · ', rate(frames, _('frames/s')) ]),
 				E('p', [ port.heard_ago == null ? _('nothing heard yet') : _('last byte %s ago').format(ago(port.heard_ago)) ]),
+				port.filtered > 0 ? E('p', { 'class': 'filtered' }, [ _('%d values held back by filters').format(port.filtered) ]) : '',
 				E('ul', { 'class': 'troubles' }, counts(trouble)),
 				E('ul', { 'class': 'devices' }, Object.keys(port.devices || {}).sort().map((of) => this.device(of, port.devices[of]))),
 				(port.error && port.state != 'open') ? E('p', { 'class': 'error' }, [ gateway.text(port.error) ]) : ''
