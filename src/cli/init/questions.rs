@@ -17,6 +17,7 @@ use crate::port::settings::TcpAddress;
 use std::fmt::Write;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What the options say.
 #[derive(Debug, Default)]
@@ -125,11 +126,13 @@ pub(super) struct Questions {
     terminal: Option<Terminal>,
     /// Options that are missing, and what is proposed for each.
     missing: Vec<(&'static str, Option<String>)>,
+    /// The path or address of the port.
+    port: Option<String>,
 }
 
 impl Questions {
     pub(super) fn new(given: Answers, terminal: Option<Terminal>) -> Questions {
-        Questions { given, terminal, missing: Vec::new() }
+        Questions { given, terminal, missing: Vec::new(), port: None }
     }
 
     /// All of them.
@@ -304,6 +307,8 @@ impl Questions {
         if answer.starts_with('/') && !Path::new(&answer).exists() {
             self.say(&format!("  {answer} is not there now; it is used when it comes\n"))?;
         }
+        let listed = answer.parse::<usize>().ok().and_then(|n| found.get(n.checked_sub(1)?));
+        self.port = Some(listed.map_or(answer, |port| port.path.clone()));
         Ok(Some((place, about)))
     }
 
@@ -470,9 +475,14 @@ impl Questions {
         let names: Vec<_> =
             library.search(&[]).entries.into_iter().map(|entry| entry.name).collect();
         let hand = if shares { "" } else { ", `none` to write what its bytes mean yourself" };
+        // A build may lack it.
+        let can_detect = crate::cli::COMMANDS.iter().any(|(name, _)| *name == "detect");
+        let port = self.port.clone().filter(|_| can_detect);
+        let listen = if port.is_some() { ", `detect` to listen to the port" } else { "" };
         write(&format!(
             "\nWhich device is on it? Words of its name, as in `sdm630` or `smart meter`; `list` for all \
-             {}{hand}.\n",
+             {}{listen}{hand}.
+",
             names.len()
         ))?;
         let mut shown: Vec<Entry> = Vec::new();
@@ -488,6 +498,10 @@ impl Questions {
             }
             if own(&answer) {
                 return Ok(Some(None));
+            }
+            if let ("detect", Some(port)) = (answer.as_str(), &port) {
+                detect(port)?;
+                continue;
             }
             let number = answer.parse::<usize>().ok().and_then(|n| shown.get(n.checked_sub(1)?));
             let number = number.map(|entry| &entry.name);
@@ -674,6 +688,14 @@ fn try_broker(
 #[cfg(not(feature = "shell"))]
 fn try_broker(_: &Broker, _: Option<Secret>, _: &str) -> Result<Option<String>, Stop> {
     Ok(None)
+}
+
+/// Runs `tty2mqtt detect` on the terminal. What it finds is for the person to read.
+fn detect(port: &str) -> Result<(), Stop> {
+    let failed = |source| CliError::Io { what: "detect".into(), source };
+    let program = std::env::current_exe().map_err(failed)?;
+    Command::new(program).args(["detect", port]).status().map_err(failed)?;
+    Ok(())
 }
 
 /// A broker's address; a host alone is one, too.
