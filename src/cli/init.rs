@@ -1,5 +1,9 @@
 //! `tty2mqtt init`: asks what a first configuration needs, and writes it.
 
+mod answers;
+mod broker;
+mod devices;
+mod port;
 mod questions;
 mod terminal;
 
@@ -9,7 +13,7 @@ use crate::base::secret::Secret;
 use crate::config::file::{self, DEFAULT_CONFIG, Existing};
 use crate::config::first::First;
 use crate::config::load;
-use questions::Answers;
+use answers::Answers;
 use rustix::process::{getegid, geteuid};
 use std::fmt::Write;
 use std::io;
