@@ -17,7 +17,9 @@ pub mod last_values;
 pub mod mapping;
 pub mod member;
 pub mod named;
+mod newcomers;
 pub mod on_bus;
+pub mod outline;
 pub mod pipeline;
 pub mod poll;
 pub mod publication;
@@ -34,6 +36,7 @@ pub use crate::mqtt::topic::{Qos, Topic};
 pub use bus::Notice;
 pub use commands::Concluded;
 pub use member::{Ending, LineTime, MemberStatus};
+pub use newcomers::Newcomer;
 pub use publication::Publication;
 
 use crate::base::clock::Now;
@@ -160,6 +163,22 @@ impl Device {
     pub fn for_amqp(&mut self) {
         self.pipeline.for_amqp();
         self.bus.for_amqp();
+    }
+
+    /// From now on [`Device::newcomers`] has the fields that only frames name. `settings` are those it was built
+    /// from.
+    pub fn tell_newcomers(&mut self, settings: &DeviceSettings<'_>) {
+        let outlines = self.outlines(settings);
+        let is_open =
+            |it: &outline::Outline| it.is_open || it.fields.iter().any(|field| field.has_nodes);
+        if outlines.iter().any(is_open) {
+            self.pipeline.tell_newcomers(newcomers::Newcomers::beside(outlines));
+        }
+    }
+
+    /// Fields that came for the first time and were not taken out here yet.
+    pub fn newcomers(&mut self) -> Option<&mut Vec<Newcomer>> {
+        self.pipeline.newcomers()
     }
 
     /// Whether bytes that are not the reply to anything are decoded.

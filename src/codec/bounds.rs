@@ -77,8 +77,20 @@ impl Bounds {
         }
     }
 
+    pub fn min(&self) -> Option<Decimal> {
+        self.min
+    }
+
+    pub fn max(&self) -> Option<Decimal> {
+        self.max
+    }
+
     pub fn step(&self) -> Option<Decimal> {
         self.step
+    }
+
+    pub fn with_step(self, step: Decimal) -> Bounds {
+        Bounds { step: Some(step), ..self }
     }
 
     pub fn check(&self, number: Decimal) -> Result<(), OutOfBounds> {

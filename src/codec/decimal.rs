@@ -67,7 +67,7 @@ impl Decimal {
     }
 
     /// The same number without zeros at the end of its decimals: equal for equal numbers.
-    pub(super) fn trimmed(mut self) -> Decimal {
+    pub fn trimmed(mut self) -> Decimal {
         while self.decimals > 0 && self.mantissa % 10 == 0 {
             self.mantissa /= 10;
             self.decimals -= 1;

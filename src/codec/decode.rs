@@ -68,6 +68,16 @@ pub enum Decode {
     Sexpr(sexpr::Sexpr),
 }
 
+impl Decode {
+    fn has_own_nodes(&self) -> bool {
+        match self {
+            Decode::Sexpr(_) => true,
+            Decode::Json(json) => json.node.is_some(),
+            _ => false,
+        }
+    }
+}
+
 impl Default for Decode {
     fn default() -> Decode {
         Decode::Text(text::Text::default())
@@ -94,7 +104,7 @@ impl Decode {
             Decode::Sexpr(sexpr) => ("sexpr", Ok(Decoder::new(Vec::new(), sexpr.clone()))),
         };
         match decoder {
-            Ok(decoder) => Ok(Decoder { word, ..decoder }),
+            Ok(decoder) => Ok(Decoder { word, has_nodes: self.has_own_nodes(), ..decoder }),
             Err(error) => Err(error.at(word)),
         }
     }
@@ -110,6 +120,8 @@ pub struct Decoder {
     drops: bool,
     /// The field whose value is the node of all others.
     node: Option<String>,
+    /// Whether its format finds the nodes itself.
+    has_nodes: bool,
     /// Names of values that are not fields, and only for placeholders.
     topics: Vec<String>,
     /// Whether a message may come in several frames.
@@ -190,7 +202,8 @@ impl Decoder {
         let drops = fields.iter().any(|field| !field.publish);
         let (node, topics, has_parts, is_open) = (None, Vec::new(), false, fields.is_empty());
         let format = Box::new(format);
-        Decoder { word: "", fields, drops, node, topics, has_parts, is_open, format }
+        let has_nodes = false;
+        Decoder { word: "", fields, drops, node, has_nodes, topics, has_parts, is_open, format }
     }
 
     /// With the field whose value is `{node}`.
@@ -247,6 +260,11 @@ impl Decoder {
     /// The fields that it may give; none where only the frames say which these are.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Whether frames name the device that they are of.
+    pub fn has_nodes(&self) -> bool {
+        self.has_nodes || self.node.is_some()
     }
 
     /// Where one of its fields is described, below `decode`.

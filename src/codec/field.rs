@@ -4,10 +4,12 @@ mod convert;
 mod degrees;
 mod filter;
 mod stored;
+mod values;
 
 pub use convert::{Convert, DecimalSign, PLAIN, ValueKind, Wire};
 pub use filter::{Deadband, RateUnit, Valid, Window};
 pub use stored::Stored;
+pub use values::{Kind, Values};
 
 use super::decode::{Decode, Nested, Spelling};
 use super::endian::Endian;
@@ -65,11 +67,12 @@ pub struct FieldSettings {
     pub spelling: Option<Spelling>,
     /// Unit of measurement, for `{unit}`. A field with a unit is a number.
     pub unit: Option<String>,
-    /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. Not used
-    /// yet: it is there for announcing the field to Home Assistant.
+    /// What is measured, in Home Assistant's words (`device_class`): `temperature`, `energy`. With
+    /// `home_assistant` the field is announced with it. Default: what its `unit` stands for, if that is clear,
+    /// as `W` for `power`.
     pub class: Option<String>,
-    /// What becomes of the value in time, in Home Assistant's words. Not used yet, as `class`.
-    #[allow(dead_code, reason = "it is checked, and announced to nobody yet")]
+    /// What becomes of the value in time, in Home Assistant's words, which keeps statistics by it. Default:
+    /// what the class stands for, as `total_increasing` for `energy`.
     pub state_class: Option<StateClass>,
     /// Factor by which each number is multiplied: `0.1`. The result has as many decimals as both
     /// together.
@@ -472,6 +475,11 @@ pub struct Field {
     pub settings: Option<Box<FieldSettings>>,
     /// Its place in the list of its decoder, counted from 0.
     pub(super) item: usize,
+    /// What is measured (`device_class` of Home Assistant).
+    pub class: Option<Box<str>>,
+    pub state_class: Option<StateClass>,
+    /// How its numbers are stored, where they are bytes.
+    pub(super) stored: Option<Stored>,
 }
 
 impl Field {
@@ -492,6 +500,9 @@ impl Field {
             nested: None,
             settings: None,
             item: 0,
+            class: None,
+            state_class: None,
+            stored: None,
         }
     }
 }
@@ -661,6 +672,9 @@ impl FieldSettings {
             convert,
             settings: self.is_filtered().then(|| Box::new(self.clone())),
             item: 0,
+            class: self.class.as_deref().map(Into::into),
+            state_class: self.state_class,
+            stored: None,
             nested: self.build_nested()?,
         })
     }

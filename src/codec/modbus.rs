@@ -17,7 +17,7 @@ pub use expected::whole_rtu_frame;
 pub use expected::{Expected, Payload, Scan};
 pub use order::ByteOrder;
 pub use plan::{Group, Join, Place, plan};
-pub use register::{EncodeError, Register, RegisterSettings, Write, WriteSettings};
+pub use register::{EncodeError, Register, RegisterSettings, Write, WriteSettings, Writes};
 
 use crc::{CRC_16_MODBUS, Crc, NoTable};
 use serde::Deserialize;

@@ -211,6 +211,24 @@ impl TimeFormat {
         }
     }
 
+    /// Whether such a time has a date, and whether it has a time of day.
+    pub fn parts(&self) -> (bool, bool) {
+        match self {
+            TimeFormat::Epoch | TimeFormat::EpochMs => (true, true),
+            TimeFormat::Pieces(pieces) => {
+                (pieces.contains(&Piece::Day), pieces.contains(&Piece::Hour))
+            }
+        }
+    }
+
+    /// Whether the text of such a time ends with its zone.
+    pub fn has_zone(&self, zone: Option<Zone>) -> bool {
+        match self {
+            TimeFormat::Epoch | TimeFormat::EpochMs => true,
+            TimeFormat::Pieces(pieces) => zone.is_some() || pieces.contains(&Piece::Season),
+        }
+    }
+
     /// Whether it is digits only, which packed BCD can hold.
     pub fn is_digits(&self) -> bool {
         let is_digits = |piece: &Piece| !matches!(piece, Piece::Season | Piece::Other(_));

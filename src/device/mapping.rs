@@ -160,6 +160,16 @@ impl Mapping {
 /// Takes a message and the unit of its reading.
 pub type Out<'a> = dyn FnMut(Publication, Option<&str>) + 'a;
 
+/// Where the values of a field are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub topic: Topic,
+    /// The member of the payload, which is a JSON object, that has the value; `None`: the payload is the value.
+    pub member: Option<String>,
+    /// Whether the broker retains it.
+    pub retain: bool,
+}
+
 /// A running mapping.
 #[derive(Clone, Debug)]
 pub struct Mapper {
@@ -179,6 +189,50 @@ impl Mapper {
     /// The broker translates topics for AMQP, in which `.` and `*` are what `/` and `+` are here.
     pub fn for_amqp(&mut self) {
         self.amqp = true;
+    }
+
+    /// Whether it makes messages of a field.
+    pub(super) fn publishes(&self, field: &str) -> bool {
+        self.fields.is_empty() || self.fields.iter().any(|it| it == field)
+    }
+
+    /// Where values of a field are published: of `node`, or of the device itself. `None` where its topic
+    /// depends on values, or its payload is in a form of its own.
+    pub(super) fn place(
+        &self,
+        node: Option<&str>,
+        field: &str,
+        unit: Option<&str>,
+    ) -> Option<Place> {
+        if !self.publishes(field) {
+            return None;
+        }
+        let mut topic = BytesMut::with_capacity(64);
+        let mut is_known = true;
+        self.topic.render(|piece| match piece {
+            Piece::Text(text) => topic.put_slice(text.as_bytes()),
+            Piece::Slot(Slot::Node) => {
+                put_level(&mut topic, node.unwrap_or(&self.device), self.amqp);
+            }
+            Piece::Slot(Slot::Field) => put_level(&mut topic, field, self.amqp),
+            Piece::Slot(Slot::Unit) => put_level(&mut topic, unit.unwrap_or_default(), self.amqp),
+            Piece::Slot(_) | Piece::Field(_) | Piece::Levels(_) => is_known = false,
+        });
+        let mut pieces = Vec::new();
+        self.payload.render(|piece| {
+            pieces.push(match piece {
+                Piece::Slot(slot) => Some(slot),
+                _ => None,
+            });
+        });
+        let member = match (&pieces[..], self.per) {
+            ([Some(Slot::Value)], Per::Field) => None,
+            ([Some(Slot::Json)], Per::Field) => Some("value".to_owned()),
+            ([Some(Slot::Json)], Per::Frame) => Some(field.to_owned()),
+            _ => return None,
+        };
+        let topic = Topic::from_checked(topic.freeze()).filter(|_| is_known)?;
+        Some(Place { topic, member, retain: self.retain })
     }
 
     /// Makes the messages of one frame, whose last byte came at `time`; `out` gets each with the

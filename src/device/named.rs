@@ -2,6 +2,7 @@
 
 use super::command::CommandError;
 use super::mapping::Names;
+use super::outline::Takes;
 use super::step::{Reply, ReplySettings};
 use crate::base::line::Line;
 use crate::base::path::BuildError;
@@ -277,6 +278,24 @@ impl Number {
 }
 
 impl Named {
+    /// Which payloads it takes.
+    pub(super) fn takes(&self) -> Takes {
+        if let Some(number) = &self.number {
+            let is_whole = number.binary.is_some();
+            return Takes::Number { bounds: number.bounds, is_whole };
+        }
+        if !self.values.is_empty() {
+            return Takes::Words(self.values.keys().cloned().collect());
+        }
+        match &self.send {
+            Sends::ByPayload(map) => Takes::Words(map.keys().cloned().collect()),
+            Sends::One(send) if send.slots().any(|slot| slot == "value") => {
+                Takes::Text { longest: None }
+            }
+            Sends::One(_) => Takes::Anything,
+        }
+    }
+
     /// The bytes to write for a payload.
     pub(super) fn bytes(&self, payload: &str) -> Result<Bytes, CommandError> {
         let among = |known: Vec<&String>| {

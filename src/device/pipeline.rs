@@ -14,6 +14,7 @@ use crate::device::fields::{Fields, Taken};
 use crate::device::frame_seen::{FrameSeen, RejectedField};
 use crate::device::last_values::{LastValue, LastValues};
 use crate::device::mapping::{Mapper, Mapping, Names};
+use crate::device::newcomers::{Newcomer, Newcomers};
 use crate::device::settings::DeviceSettings;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -39,6 +40,8 @@ struct Record {
     fields: Vec<Fields>,
     /// Frames of which somebody wants to know.
     seen: Option<Vec<FrameSeen>>,
+    /// Fields that only frames name, where somebody wants to know of them.
+    newcomers: Option<Box<Newcomers>>,
 }
 
 /// One kind of frame: how it is recognised, read and published.
@@ -141,12 +144,12 @@ impl Pipeline {
         }
     }
 
-    /// Its decoders: of the device, or of each entry of `frames`.
-    pub(super) fn decoders(&self) -> impl Iterator<Item = &Decoder> {
-        self.kinds.iter().map(|kind| &kind.decoder)
+    /// Its kinds of frames: of the device, or one for each entry of `frames`.
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.kinds
     }
 
-    /// The same, to change them.
+    /// Their decoders, to change them.
     pub(super) fn decoders_mut(&mut self) -> impl Iterator<Item = &mut Decoder> {
         self.kinds.iter_mut().map(|kind| &mut kind.decoder)
     }
@@ -241,6 +244,14 @@ impl Pipeline {
         self.record.seen.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    pub(super) fn tell_newcomers(&mut self, newcomers: Newcomers) {
+        self.record.newcomers = Some(Box::new(newcomers));
+    }
+
+    pub(super) fn newcomers(&mut self) -> Option<&mut Vec<Newcomer>> {
+        self.record.newcomers.as_mut().map(|newcomers| newcomers.new())
+    }
+
     /// A frame is awaited: what was half read before is forgotten.
     pub(super) fn expect_frame(&mut self) {
         self.framer.start();
@@ -316,7 +327,7 @@ impl Record {
         now: Now,
         out: &mut Vec<Publication>,
     ) {
-        let Record { counts, complaints, last, fields, seen } = self;
+        let Record { counts, complaints, last, fields, seen, newcomers } = self;
         let before = out.len();
         let Wanted { device, mappers, is_read_back } = wanted;
         let taken = match fields.get_mut(device) {
@@ -332,6 +343,9 @@ impl Record {
             };
             let Decoded { readings, unpublished, .. } = &decoded;
             counts.unmappable += mapper.map(readings, unpublished, taken.held, now, &mut take);
+        }
+        if let Some(newcomers) = newcomers {
+            newcomers.look(device, &decoded.readings, mappers, &out[before..]);
         }
         if let Some(seen) = seen.as_mut().and_then(|seen| seen.last_mut()) {
             seen.took(&out[before..], &decoded.rejected, &decoded.no_values);

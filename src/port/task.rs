@@ -22,7 +22,7 @@ pub use request::{PortRequest, REQUESTS};
 
 use crate::base::clock::Now;
 use crate::base::scalar::{Name, Span};
-use crate::device::{Device, Publication};
+use crate::device::{Device, Newcomer, Publication};
 use crate::outbox::inlet;
 use crate::port::open::Opened;
 use crate::port::settings::Port;
@@ -52,6 +52,8 @@ pub struct PortTask {
     pub left: Option<Leftover>,
     pub requests: mpsc::Receiver<PortRequest>,
     pub intake: inlet::Sender,
+    /// Takes the fields that only frames name, where somebody wants to know of them.
+    pub newcomers: Option<mpsc::Sender<Newcomer>>,
     pub topics: PortTopics,
     /// How often the status is published when nothing changes.
     pub interval: Duration,
@@ -114,6 +116,7 @@ impl ActivePort {
         let rate_limit = settings.rate_limit;
         let mut reporter =
             Reporter::new(task.name, task.topics, intake, task.interval, rate_limit, now);
+        reporter.newcomers = task.newcomers;
         reporter.bid_farewell(farewell);
         ActivePort {
             reporter,

@@ -52,6 +52,7 @@ fn start_at(local: &LocalSet, place: &str, path: String, settings: &str) -> Stag
         left: None,
         requests: mpsc::channel(task::REQUESTS).1,
         intake,
+        newcomers: None,
         topics: topics.of_port(name, &device),
         device,
         interval: Duration::from_secs(3600),

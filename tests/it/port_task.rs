@@ -119,6 +119,7 @@ fn parts_of(text: &str) -> Parts {
         left: None,
         requests: asked,
         intake,
+        newcomers: None,
         interval: Duration::from_secs(3600),
         stop: stopped,
     };

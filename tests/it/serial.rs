@@ -258,6 +258,7 @@ async fn a_stall_of_the_mqtt_side_costs_no_byte_of_eight_ports_at_115200() {
             left: None,
             requests: mpsc::channel(task::REQUESTS).1,
             intake: intake.clone(),
+            newcomers: None,
             interval: Duration::from_secs(60),
             stop: stop.clone(),
         };

@@ -138,7 +138,8 @@ pub(in crate::codec) fn build_field(
         _ => ValueKind::Number,
     };
     let at = usize::from(*at);
-    Ok((field.build(kind)?, Cell { at: at..at + size, stored }))
+    let field = field.build(kind)?;
+    Ok((Field { stored: Some(stored), ..field }, Cell { at: at..at + size, stored }))
 }
 
 /// A time is a number since 1970, text, or packed digits.

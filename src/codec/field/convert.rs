@@ -1,6 +1,6 @@
 //! From what a device sent to what is published: one conversion for every decoder.
 
-use super::{FieldSettings, Stored, Type, degrees};
+use super::{FieldSettings, Kind, Stored, Type, Values, degrees};
 use crate::base::path::BuildError;
 use crate::base::scalar::Token;
 use crate::codec::decimal::{Decimal, is_plain, spelled};
@@ -385,6 +385,42 @@ impl Convert {
         }
         let number = self.exact_number(text)?.map(Value::into_owned);
         if number.is_some() || is_word(text) { Ok(number) } else { Err(RejectReason::NotANumber) }
+    }
+
+    /// What its values are, of numbers that are stored so.
+    pub(super) fn values(&self, stored: Option<Stored>) -> Values {
+        let stored = match &self.kind {
+            ValueKind::Digits(stored) => Some(*stored),
+            _ => stored,
+        };
+        let kind = match &self.kind {
+            ValueKind::Auto => Kind::Any,
+            ValueKind::Text => Kind::Text,
+            ValueKind::Time(format, zone) => match format.parts() {
+                (true, false) => Kind::Date,
+                (true, true) if format.has_zone(*zone) => Kind::Timestamp,
+                _ => Kind::Text,
+            },
+            _ => match stored.map(|stored| stored.kind) {
+                Some(Type::Text | Type::Bytes) => Kind::Text,
+                _ => Kind::Number,
+            },
+        };
+        let mut words: Vec<String> = Vec::new();
+        for known in &self.lookup.0 {
+            if !words.contains(&known.meaning) {
+                words.push(known.meaning.clone());
+            }
+        }
+        let is_whole = stored.is_some_and(|Stored { kind, .. }| {
+            kind.is_signed() || kind.is_unsigned() || kind == Type::Bcd
+        });
+        let of_scale = [self.scale, self.offset].into_iter().flatten().map(Decimal::decimals);
+        let decimals = self.decimals.or(is_whole.then(|| of_scale.max().unwrap_or(0)));
+        // Of one bit, or of two of them.
+        let bits = stored.and_then(|stored| stored.bits).map(|bits| bits.highest - bits.lowest + 1);
+        let is_closed = bits.is_some_and(|bits| bits < 8 && self.lookup.0.len() >= 1 << bits);
+        Values { kind, words, is_closed, decimals: decimals.filter(|_| kind == Kind::Number) }
     }
 
     /// Whether its field says itself what numbers are multiplied by.

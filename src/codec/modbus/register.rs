@@ -5,7 +5,7 @@ mod running;
 mod write;
 
 pub use encode::EncodeError;
-pub use running::Register;
+pub use running::{Register, Writes};
 pub use write::{Write, WriteSettings};
 
 use super::{ByteOrder, MOST_REGISTERS, Place, Table};

@@ -6,8 +6,9 @@ use crate::base::nearest;
 use crate::base::path::{BuildError, Path};
 use crate::base::scalar::{Span, Token};
 use crate::codec::calc::{Expression, Mention};
-use crate::codec::field::{FieldOverride, FieldSettings};
+use crate::codec::field::{Field, FieldOverride, FieldSettings};
 use crate::device::filter::Filter;
+use crate::device::mapping::Mapper;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(in crate::device) struct Described<'a> {
     pub name: &'a str,
+    pub field: &'a Field,
     /// Where something becomes of its values behind the decoder.
     pub settings: Option<&'a FieldSettings>,
     pub publish: bool,
@@ -22,6 +24,12 @@ pub(in crate::device) struct Described<'a> {
     pub interval: Option<Duration>,
     /// Where it stands in the settings of the device.
     pub path: Path,
+    /// What makes messages of it.
+    pub mappers: &'a [Mapper],
+    /// Whether frames name the device that they are of.
+    pub has_nodes: bool,
+    /// Whether it is a coil or a discrete input.
+    pub is_bit: bool,
 }
 
 /// The fields of a device as they are described.
@@ -58,7 +66,7 @@ enum Source {
 }
 
 impl<'a> Description<'a> {
-    fn described(&self, name: &str) -> impl Iterator<Item = &Described<'a>> {
+    pub(in crate::device) fn described(&self, name: &str) -> impl Iterator<Item = &Described<'a>> {
         self.fields.iter().filter(move |field| field.name == name)
     }
 

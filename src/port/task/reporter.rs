@@ -14,7 +14,7 @@ use crate::base::log::lasting::{Again, Lasting};
 use crate::base::scalar::{Name, Span};
 use crate::device::command::CommandError;
 use crate::device::inbound::Written;
-use crate::device::{Concluded, Device, Publication, Topic, Unwritten};
+use crate::device::{Concluded, Device, Newcomer, Publication, Topic, Unwritten};
 use crate::outbox::entry::Entry;
 use crate::outbox::inlet::{self, Full};
 use crate::port::devices::DeviceReport;
@@ -23,6 +23,7 @@ use crate::port::status::{
 };
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 pub(super) struct Reporter {
     pub(super) name: Name,
@@ -38,6 +39,8 @@ pub(super) struct Reporter {
     complaints: Complaints,
     availability: Availability,
     line_refused: Lasting,
+    /// Takes the fields that only frames name.
+    pub(super) newcomers: Option<mpsc::Sender<Newcomer>>,
     pub(super) subscribers: Subscribers,
 }
 
@@ -62,6 +65,7 @@ impl Reporter {
             refusals: RefusedCommands::default(),
             complaints: Complaints::default(),
             line_refused: Lasting::default(),
+            newcomers: None,
             subscribers: Subscribers::default(),
         }
     }
@@ -97,6 +101,10 @@ impl Reporter {
                 Line::Warn(line) => tracing::warn!("port {}: {line}", self.name),
                 Line::Info(line) => tracing::info!("port {}: {line}", self.name),
             }
+        }
+        if let (Some(to), Some(newcomers)) = (&self.newcomers, device.newcomers()) {
+            // What finds no room is told at the next step.
+            newcomers.retain(|newcomer| to.try_send(newcomer.clone()).is_err());
         }
         // Refused readings, bad frames and drops.
         let bad = device.pipeline().frame_counts().bad.total();

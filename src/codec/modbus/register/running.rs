@@ -2,6 +2,8 @@
 
 use super::encode::{EncodeError, Writable};
 use crate::base::scalar::Span;
+use crate::codec::bounds::Bounds;
+use crate::codec::decimal::Decimal;
 use crate::codec::decode::{Cell, Decoded};
 use crate::codec::field::{Field, Type};
 use crate::codec::modbus::{ByteOrder, Place, Request, Table};
@@ -26,6 +28,17 @@ pub struct Register {
     pub(super) power: Option<Power>,
     /// Most registers cannot be written.
     pub(super) writable: Option<Box<Writable>>,
+}
+
+/// What may be written into a register.
+#[derive(Clone, Debug)]
+pub struct Writes<'a> {
+    /// Nothing but these words.
+    pub words: Option<Vec<&'a str>>,
+    /// Numbers, with the step that it can hold.
+    pub bounds: Option<(Bounds, Option<Decimal>)>,
+    /// Most characters of a text.
+    pub longest: usize,
 }
 
 /// The register that holds a power of ten.
@@ -90,6 +103,21 @@ impl Register {
             Some(power) => cell.stored.powered(&self.field.convert, number, power),
             None => Ok(None),
         }
+    }
+
+    /// The words and the numbers that may be written.
+    pub fn writes(&self) -> Option<Writes<'_>> {
+        let writable = self.writable.as_deref()?;
+        let is_number = !matches!(writable.kind, Type::Text | Type::Bytes) && !writable.is_select;
+        // Any step that the register can hold.
+        let is_float = matches!(writable.kind, Type::F32 | Type::F64);
+        let scale = writable.scale.unwrap_or(Decimal::from(1)).absolute();
+        let step = writable.bounds.step().or(scale.filter(|_| !is_float));
+        Some(Writes {
+            words: writable.is_select.then(|| writable.words.keys().map(String::as_str).collect()),
+            bounds: is_number.then_some((writable.bounds, step)),
+            longest: writable.length * if writable.kind == Type::Bytes { 2 } else { 1 },
+        })
     }
 
     /// The request that writes a payload.
