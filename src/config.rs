@@ -15,9 +15,11 @@ pub mod file;
 #[cfg(feature = "tools")]
 pub mod first;
 pub(crate) mod hint;
+pub mod home_assistant;
 mod layer;
 pub mod library;
 pub mod load;
+pub mod made;
 mod model;
 mod old_names;
 mod overlay;
@@ -42,6 +44,8 @@ use crate::mqtt::transport::settings::Pem;
 use crate::outbox::settings::OutboxBounds;
 use crate::port::settings::Port;
 use control_path::Control;
+use home_assistant::HomeAssistant;
+use made::MadeBy;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -83,9 +87,17 @@ pub struct Config {
     /// The serial ports, each under a name of your choice.
     #[serde(deserialize_with = "one_by_one::map")]
     pub ports: BTreeMap<Name, Port>,
+    /// Announces the devices to Home Assistant: `true`, or a map of settings. `false` clears what was announced
+    /// before; without the key nothing is announced and nothing cleared.
+    #[serde(default, deserialize_with = "home_assistant::switch")]
+    #[cfg_attr(test, schemars(schema_with = "home_assistant::schema"))]
+    pub home_assistant: Option<Switch<HomeAssistant>>,
     /// To tell what a reload changes.
     #[serde(skip)]
     pub digests: Digests,
+    /// Who made the devices.
+    #[serde(skip)]
+    pub made: MadeBy,
 }
 
 /// What a configuration says, models included, as a digest of each key at the top and of each port: whether a
@@ -208,6 +220,11 @@ impl Config {
             }
         }
         all
+    }
+
+    /// Whether devices are announced to Home Assistant.
+    pub fn announces(&self) -> bool {
+        matches!(self.home_assistant, Some(Switch::On(_)))
     }
 
     /// How often the gateway checks whether its status has changed.

@@ -79,15 +79,11 @@ fn known_elsewhere(key: &str, allowed: &[&str]) -> Option<&'static str> {
             "how the reply is read stands in `decode`: `decode: {fields: {names: [a, b]}}`"
         }
         "device_class" if register || has("class") => "write `class`",
-        "homeassistant" | "home_assistant" | "hass" | "discovery" | "discovery_prefix"
-        | "device_class" | "state_class" => {
-            "Home Assistant's discovery is not supported yet; write its `mqtt: sensor:` entries by hand"
+        "homeassistant" | "hass" | "discovery" | "discovery_prefix" => {
+            "write `home_assistant: true`, or a map with `prefix`"
         }
-        "baud" | "baudrate" | "baud_rate" | "speed" | "parity" | "stopbits" | "stop_bits"
-        | "bits" | "databits" | "data_bits" | "bytesize"
-            if port =>
-        {
-            "write speed, data bits, parity and stop bits together: `line: 9600 8N1`"
+        "device_class" | "state_class" => {
+            "fields have `class` and `state_class`; `home_assistant: true` announces them"
         }
         "serial" | "tty" | "dev" if port => "write `path: /dev/ttyUSB0`",
         "host" | "ip" if port => "write `tcp: host:port`",

@@ -127,7 +127,7 @@ fn build(
 ) -> Result<(Config, Vec<String>), ConfigError> {
     let mut models = Models::new(folder, &mut texts.layers);
     models.lay_below(&mut tree);
-    let Models { misfits, faults, .. } = models;
+    let Models { misfits, faults, made, .. } = models;
     let reading = Reading::default();
     let config = reading.read::<Config>(&tree);
     let renamed = reading.renamed.take();
@@ -165,6 +165,7 @@ fn build(
                 warnings.push(format!("{} more of these", warned.more));
             }
             config.digests = Digests::of(&tree);
+            config.made = made;
             keys.iter().for_each(|(port, digits)| config.digests.add_key(port, digits));
             return Ok((config, warnings));
         }

@@ -5,6 +5,7 @@ use super::error::{Part, Problem};
 use super::field_overrides;
 use super::layer::Layers;
 use super::library::{Library, Source};
+use super::made::{Made, MadeBy};
 use super::tree::Path;
 use super::yaml::{Tree, Value};
 use crate::base::path::BuildError;
@@ -56,6 +57,8 @@ pub(super) struct Models<'a> {
     pub(super) misfits: Vec<Misfit>,
     /// What is wrong with device files as YAML.
     pub(super) faults: Vec<Problem>,
+    /// What the device files say of who made the devices.
+    pub(super) made: MadeBy,
 }
 
 /// Most nodes that device files add to a configuration: a bus of 247 large devices has half of them.
@@ -73,6 +76,7 @@ impl<'a> Models<'a> {
             nodes: 0,
             misfits: Vec::new(),
             faults: Vec::new(),
+            made: MadeBy::default(),
         }
     }
 
@@ -154,7 +158,9 @@ impl<'a> Models<'a> {
             }
             seen.push(text.clone());
             let at = self.find(path, text)?;
-            let keys = settings_of(&self.layers.iter().nth(at)?.tree);
+            let file = &self.layers.iter().nth(at)?.tree;
+            self.made.add(path, Made::of(file));
+            let keys = settings_of(file);
             self.nodes += keys.nodes();
             if self.nodes > MOST_NODES {
                 let error = BuildError::new(format!("the models add more than {MOST_NODES} keys"));

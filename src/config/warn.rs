@@ -1,5 +1,7 @@
 //! Warnings: what is allowed, but most likely not meant.
 
+mod home_assistant;
+
 use super::Config;
 use super::check::kinds;
 use super::check::network::url_path;
@@ -65,6 +67,7 @@ pub(super) fn warn(config: &Config, tree: &Tree, found: &mut Found<'_>) {
             words(&mut path, tree, found);
         }
     }
+    home_assistant::warn(config, found);
 }
 
 /// Ports of which one finds the other's device by `usb`, as long as it is plugged in as it is now.
