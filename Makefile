@@ -7,7 +7,7 @@ ARCH   ?= mipsel_24kc
 QEMU_TARGETS = mipsel-unknown-linux-musl mips-unknown-linux-musl
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 deps: ## install what tests, cross builds and the benchmark need (Debian)
 	@scripts/deps
@@ -99,6 +99,10 @@ decoders: deps ## user instructions of a frame, by callgrind, beside libsml, gps
 	$(CARGO) build --release --locked --example frames
 	target/decoders/bin/python benches/decoders/bench.py target/release/examples/frames target/decoders/sml
 
+home-assistant: ## what is announced of each device, in the hands of Home Assistant's own code; needs Python 3.13
+	$(CARGO) test --locked --test it -- home_assistant::
+	scripts/home-assistant
+
 size: deps ## what the MQTT client adds to a program, with this compiler and as for a router
 	scripts/size
 	scripts/size router
@@ -106,4 +110,4 @@ size: deps ## what the MQTT client adds to a program, with this compiler and as 
 clean: ## remove everything that was built
 	rm -rf target
 
-.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench bus instructions decoders size clean
+.PHONY: help announce deps test shell fmt lint unit schema luci doc cross qemu packed package packages chaos bench bus instructions decoders home-assistant size clean

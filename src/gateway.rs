@@ -5,6 +5,7 @@
 //! meet in bounded channels only. A third has the journal, if there is one, and opens it too.
 
 mod build;
+pub mod discovery;
 mod machine;
 mod numbers;
 mod reload;
@@ -18,11 +19,13 @@ use crate::base::command_line::CliError;
 use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::config::Config;
+use crate::device::Newcomer;
 use crate::mqtt::packet::{RetainHandling, Subscription};
 use crate::outbox::inlet;
 use crate::port;
 use crate::port::task;
 use build::{PortRoutes, ReadyPort};
+use discovery::Announcement;
 use numbers::Numbers;
 use serde::{Deserialize, Serialize};
 use status::Program;
@@ -138,6 +141,8 @@ struct Gateway {
     /// In the order of their names. Few, so not a map, which would be 5 KB of code.
     ports: Vec<RunningPort>,
     updates: mpsc::Sender<UplinkUpdate>,
+    /// For the fields that only frames name.
+    newcomers: mpsc::Sender<Newcomer>,
     uplink: mpsc::Sender<uplink::UplinkRequest>,
     /// The MQTT task's ends of the channels, until it starts, and where it reports to `left`.
     ends: Option<(UplinkEnds, oneshot::Sender<usize>)>,
@@ -186,14 +191,16 @@ impl Gateway {
         let (intake, outlet) = inlet::channel(config.bounds().1);
         let (updates, updated) = mpsc::channel(1);
         let (uplink, requests) = mpsc::channel(uplink::REQUESTS);
+        let (newcomers, met) = mpsc::channel(uplink::NEWCOMERS);
         let (undelivered, left) = oneshot::channel();
-        let ends = UplinkEnds { outlet, updates: updated, requests, program };
+        let ends = UplinkEnds { outlet, updates: updated, newcomers: met, requests, program };
         Gateway {
             config: None,
             intake,
             numbers: Numbers::default(),
             ports: Vec::new(),
             updates,
+            newcomers,
             uplink,
             ends: Some((ends, undelivered)),
             left,
@@ -207,7 +214,8 @@ impl Gateway {
                 self.ports.iter().any(|port| port.name == *name) || config.ports.contains_key(name)
             };
             let number = self.numbers.of(name, is_there);
-            build::port(config, name, &config.ports[name], self.intake.of_port(number))
+            let intake = self.intake.of_port(number);
+            build::port(config, name, &config.ports[name], intake, &self.newcomers)
                 .map_err(|errors| StartError::of_port(name, errors))
         };
         names.iter().map(build).collect()
@@ -269,12 +277,24 @@ impl Gateway {
     /// Puts a configuration into effect, the first as any other. Ports that it does not change never
     /// notice.
     async fn apply(&mut self, config: Config) -> Result<Changes, StartError> {
+        // Off this thread: all devices are built for it, and a tty waits.
+        let (config, announcement) = match config.home_assistant {
+            Some(_) => tokio::task::spawn_blocking(move || {
+                let announcement = Announcement::of(&config, env!("CARGO_PKG_VERSION"));
+                (config, announcement)
+            })
+            .await
+            .map_err(io::Error::other)?,
+            None => (config, None),
+        };
         let before = self.config.as_ref();
         let is_same = |keys: &[&str]| before.is_some_and(|it| it.is_same(&config, keys));
         let is_renamed = before.is_none_or(|it| it.gateway != config.gateway);
         let other_topics =
             before.is_none_or(|it| it.broker.amqp_topics != config.broker.amqp_topics);
-        let all_change = is_renamed || other_topics || !is_same(&["status"]);
+        // Ports look for new fields only where these are announced.
+        let other_announcement = before.is_none_or(|it| it.announces() != config.announces());
+        let all_change = is_renamed || other_topics || other_announcement || !is_same(&["status"]);
         let is_running = |name: &Name| self.ports.iter().any(|port| port.name == *name);
         let is_kept =
             |name: &Name| !all_change && is_running(name) && is_same(&["ports", name.as_str()]);
@@ -307,7 +327,9 @@ impl Gateway {
         }
         let kept = self.ports.iter().filter(|port| !old.contains(&port.name));
         let kept = kept.map(|port| &port.routes);
-        let (routes, subscriptions) = all_of(kept.chain(ready.iter().map(|port| &port.routes)));
+        let (routes, mut subscriptions) = all_of(kept.chain(ready.iter().map(|port| &port.routes)));
+        let of_discovery = announcement.iter().flat_map(Announcement::subscriptions);
+        of_discovery.for_each(|wanted| want(&mut subscriptions, &wanted));
         let link = if changes.broker { Some(build::link(&config, &subscriptions)?) } else { None };
         let uplink_config = UplinkConfig {
             routes,
@@ -318,6 +340,7 @@ impl Gateway {
             bounds: config.bounds().0,
             grace: config.grace.duration(),
             broker_keeps: config.broker.keeps_commands(),
+            announcement,
         };
 
         let ended = self.ports.extract_if(.., |port| old.contains(&port.name)).collect();

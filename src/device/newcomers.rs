@@ -41,9 +41,11 @@ pub(super) struct Newcomers {
 #[derive(Debug)]
 struct Known {
     name: String,
-    /// Fields by the device that frames name.
-    nodes: Vec<(Option<Box<str>>, HashSet<Box<str>>)>,
+    nodes: Vec<Node>,
 }
+
+/// A device that frames name, or the one on the line, with its fields.
+type Node = (Option<Box<str>>, HashSet<Box<str>>);
 
 impl Newcomers {
     /// Of devices of which these fields are known before.
@@ -99,7 +101,7 @@ impl Newcomers {
     }
 
     /// Those since they were taken last; what is left in it is told again.
-    pub(super) fn new(&mut self) -> &mut Vec<Newcomer> {
+    pub(super) fn untold(&mut self) -> &mut Vec<Newcomer> {
         &mut self.new
     }
 }

@@ -249,7 +249,7 @@ impl Pipeline {
     }
 
     pub(super) fn newcomers(&mut self) -> Option<&mut Vec<Newcomer>> {
-        self.record.newcomers.as_mut().map(|newcomers| newcomers.new())
+        self.record.newcomers.as_mut().map(|newcomers| newcomers.untold())
     }
 
     /// A frame is awaited: what was half read before is forgotten.

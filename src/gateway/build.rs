@@ -5,7 +5,7 @@ use crate::base::backoff;
 use crate::base::path::BuildError;
 use crate::base::scalar::Name;
 use crate::config::{Auth, Config};
-use crate::device::Device;
+use crate::device::{Device, Newcomer};
 use crate::gateway::machine;
 use crate::gateway::topics::{self, Topics};
 use crate::gateway::uplink::{self, Route, UplinkConfig, UplinkEnds};
@@ -114,10 +114,15 @@ pub(super) fn port(
     name: &Name,
     port: &Port,
     intake: inlet::Sender,
+    newcomers: &mpsc::Sender<Newcomer>,
 ) -> Result<ReadyPort, Vec<BuildError>> {
-    let mut device = Device::build(&port.device(&config.gateway, name))?;
+    let of_device = port.device(&config.gateway, name);
+    let mut device = Device::build(&of_device)?;
     if config.broker.amqp_topics {
         device.for_amqp();
+    }
+    if config.announces() {
+        device.tell_newcomers(&of_device);
     }
     let commands = device.rules();
     let topics = Topics::with(&config.gateway, &config.status);
@@ -145,6 +150,7 @@ pub(super) fn port(
         left: None,
         requests: asked,
         intake,
+        newcomers: config.announces().then(|| newcomers.clone()),
         topics,
         interval: config.status_interval().duration(),
         stop: stopped,

@@ -29,6 +29,14 @@ struct Presence {
     details: bool,
 }
 
+/// Where it is said that the gateway is there, and the payloads that say it.
+#[derive(Clone, Debug)]
+pub struct Words<'a> {
+    pub topic: Topic,
+    pub online: &'a str,
+    pub offline: &'a str,
+}
+
 impl Topics {
     /// `{gateway}/status` and what lies below it.
     #[cfg(any(test, feature = "testing"))]
@@ -94,6 +102,22 @@ impl Topics {
         let Presence { qos, retain, .. } = *presence;
         let details = details.filter(|_| presence.details);
         Some(DeviceTopics { availability, details, qos, retain })
+    }
+
+    /// Where it is said that the gateway is there, and by which words.
+    pub fn words(&self) -> Option<Words<'_>> {
+        let Presence { online, offline, .. } = self.presence.as_ref()?;
+        Some(Words { topic: self.gateway(), online, offline })
+    }
+
+    /// Where it is said whether a device that is asked answers.
+    pub fn availability(&self, device: &str) -> Option<Topic> {
+        Some(self.device(device)?.availability)
+    }
+
+    /// What is behind that, as JSON.
+    pub fn details(&self, device: &str) -> Option<Topic> {
+        self.device(device)?.details
     }
 
     /// All topics of a port.

@@ -2,6 +2,7 @@
 //! and the broker is told how the gateway is.
 
 mod age;
+mod announce;
 mod away;
 mod command;
 mod event;
@@ -19,6 +20,8 @@ pub use update::{UplinkConfig, UplinkUpdate};
 
 use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
+use crate::device::Newcomer;
+use crate::gateway::discovery::Announcer;
 use crate::gateway::status::{BrokerReport, Program};
 use crate::gateway::topics;
 use crate::mqtt::link::{self, Link};
@@ -43,6 +46,8 @@ pub struct UplinkEnds {
     pub outlet: inlet::Receiver,
     /// Changed configurations.
     pub updates: mpsc::Receiver<UplinkUpdate>,
+    /// Fields that only frames name.
+    pub newcomers: mpsc::Receiver<Newcomer>,
     pub requests: mpsc::Receiver<UplinkRequest>,
     /// What is said about the program at each connect.
     pub program: Program,
@@ -52,12 +57,14 @@ pub struct UplinkEnds {
 /// for that is over. Returns how many messages could not be delivered.
 pub async fn run(
     ends: UplinkEnds,
-    config: UplinkConfig,
+    mut config: UplinkConfig,
     link: Link,
     outbox: Outbox,
     journal: Option<Journal>,
 ) -> usize {
     let now = Now::read();
+    let mut announcer = Announcer::default();
+    announcer.update(config.announcement.take(), now.mono);
     let (taken, takes) = mpsc::channel(TAKEN);
     let clock_is_set = Stamp(now.wall).is_synchronised();
     let mut task = UplinkTask {
@@ -78,6 +85,7 @@ pub async fn run(
         leftovers: Leftovers::default(),
         wildcards: Lasting::default(),
         ages: Ages::default(),
+        announcer,
         taken,
         takes,
         refused: RefusedLog::default(),
@@ -88,6 +96,9 @@ pub async fn run(
     }
     task.run().await
 }
+
+/// Capacity of the channel of new fields; what finds no room waits at its port.
+pub const NEWCOMERS: usize = 64;
 
 /// As many as there are packet identifiers: no more messages can be unacknowledged.
 const TAKEN: usize = 65_536;
@@ -117,6 +128,8 @@ struct UplinkTask {
     wildcards: Lasting,
     /// How old messages from the broker are.
     ages: Ages,
+    /// What is announced to Home Assistant.
+    announcer: Announcer,
     /// A port that is done with a command returns its token here, to be acknowledged.
     taken: mpsc::Sender<AckToken>,
     takes: mpsc::Receiver<AckToken>,
@@ -131,7 +144,8 @@ impl UplinkTask {
             let outbox = &self.outbox;
             let journal = self.journal.as_ref();
             let journal = journal.and_then(|_| outbox.journal_deadline(Instant::now()));
-            let due = journal.map_or(self.next_status, |due| due.min(self.next_status));
+            let due = journal.into_iter().chain(self.announcer.deadline());
+            let due = due.fold(self.next_status, Instant::min);
             tokio::select! {
                 event = self.link.event(&mut self.outbox) => match event {
                     link::Event::Session(event) => self.on_event(event),
@@ -142,6 +156,9 @@ impl UplinkTask {
                     link::Event::Stopped => self.take_over(),
                 },
                 Some(update) = self.ends.updates.recv() => self.update(update),
+                Some(newcomer) = self.ends.newcomers.recv() => {
+                    self.announcer.meet(newcomer, Instant::now());
+                }
                 Some(request) = self.ends.requests.recv() => self.answer(request),
                 batch = self.ends.outlet.next(), if self.takes_more() => match batch {
                     Some(entries) => self.store(entries),
@@ -156,6 +173,7 @@ impl UplinkTask {
                         self.publish_status(Now::read());
                         self.look_for_namesakes();
                     }
+                    self.announce();
                 }
             }
             if !self.clock_is_set {
@@ -210,10 +228,12 @@ impl UplinkTask {
     }
 
     fn push(&mut self, entries: Vec<Entry>) {
+        let now = Instant::now();
         for entry in entries {
             if entry.is_about_us() {
                 self.tell_about_us(entry);
             } else {
+                self.announcer.note(&entry.message, now);
                 self.outbox.push(entry);
             }
         }
@@ -223,6 +243,7 @@ impl UplinkTask {
     fn end(&mut self) {
         let now = Instant::now();
         self.ended = Some(now);
+        self.announcer.link_lost();
         self.publish_status(Now::read());
         if let Some(farewell) = topics::gateway(&self.config.topics, false) {
             self.outbox.push(farewell);

@@ -27,6 +27,7 @@ mod foreign;
 mod framing;
 mod fuzz;
 mod golden;
+mod home_assistant;
 #[cfg(feature = "tools")]
 mod init;
 mod laws;

@@ -25,13 +25,12 @@ pub struct Route {
 impl UplinkTask {
     /// Hands a command message to every port that wants it. It is acknowledged when the last of
     /// them is done with it.
-    pub(super) fn route(&mut self, message: Received) {
+    pub(super) fn route(&mut self, message: Received, is_of_discovery: bool) {
         let Received { topic, payload, retain, token, properties, .. } = message;
         let config = &self.config;
         let is_wanted = |route: &&Route| route.filters.iter().any(|it| it.matches(topic.as_str()));
-        let is_program = || config.topics.seen_program().as_ref() == Some(&topic);
-        if self.is_resumed && !config.routes.iter().any(|route| is_wanted(&route)) && !is_program()
-        {
+        let is_expected = is_of_discovery || config.topics.seen_program().as_ref() == Some(&topic);
+        if self.is_resumed && !config.routes.iter().any(|route| is_wanted(&route)) && !is_expected {
             return self.end_leftover(&topic, token);
         }
         let now = Now::read();

@@ -14,10 +14,12 @@ impl UplinkTask {
         match event {
             Event::Connected(answer) => self.connected(&answer),
             Event::Message(message) => {
+                let is_of_discovery = self.hear_discovery(&message);
                 self.hear_namesakes(&message);
-                self.route(message);
+                self.route(message, is_of_discovery);
             }
             Event::Subscribed { filter, granted, .. } => {
+                self.announcer.subscribed(filter.as_str(), Instant::now());
                 let is_for_namesakes = self.namesakes.answered(&filter, granted.is_ok());
                 let filter = filter.as_str();
                 match granted {
@@ -70,6 +72,8 @@ impl UplinkTask {
         self.say_online();
         self.tell_about_us(self.ends.program.message(&self.config.topics, self.mark()));
         self.publish_status(now);
+        let largest = answer.properties.maximum_packet_size().map(|most| *most as usize);
+        self.announcer.connected(largest, now.mono);
     }
 
     pub(super) fn down(&mut self, why: &LinkError) {
@@ -77,6 +81,7 @@ impl UplinkTask {
             self.ages.lost(Instant::now());
         }
         self.outbox.disconnected(Instant::now());
+        self.announcer.link_lost();
         if let Some(filter) = self.namesakes.link_lost() {
             self.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }

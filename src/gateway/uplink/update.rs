@@ -4,6 +4,7 @@ use super::age::Ages;
 use super::command::Route;
 use super::{TAKEN, UplinkTask};
 use crate::base::clock::Now;
+use crate::gateway::discovery::Announcement;
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::Link;
 use crate::mqtt::packet::{Properties, Reason, Subscription};
@@ -30,6 +31,8 @@ pub struct UplinkConfig {
     pub grace: Duration,
     /// Whether the broker sends a command again that is not acknowledged when the gateway ends.
     pub broker_keeps: bool,
+    /// What is announced to Home Assistant; the announcer takes it.
+    pub announcement: Option<Announcement>,
 }
 
 /// What a changed configuration means to the MQTT task.
@@ -45,6 +48,8 @@ pub struct UplinkUpdate {
 impl UplinkTask {
     /// Puts a changed configuration into effect. The outbox keeps its messages.
     pub(super) fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
+        let mut config = config;
+        self.announcer.update(config.announcement.take(), Instant::now());
         let farewell = topics::gateway(&self.config.topics, false);
         let place = topics::gateway(&config.topics, false).map(|entry| entry.message.topic);
         // A renamed gateway is offline under its old name.
@@ -104,6 +109,7 @@ impl UplinkTask {
             self.ages = Ages::default();
         }
         self.outbox.requeue();
+        self.announcer.link_lost();
         self.link = link;
         let _ = self.namesakes.begin_again();
         self.status.lost("the configuration names another broker".into(), Now::read());
