@@ -35,26 +35,21 @@ impl Log {
 
     /// Passes over lines until one contains `text`.
     pub fn wait_for(&self, text: &str) {
-        self.wait_for_one_of(&[text]);
-    }
-
-    /// Passes over lines until one contains one of these.
-    pub fn wait_for_one_of(&self, texts: &[&str]) {
         let (lines, more) = &*self.0;
         let mut lines = lines.lock().unwrap();
         loop {
             while lines.read < lines.all.len() {
                 lines.read += 1;
                 let line = &lines.all[lines.read - 1];
-                if texts.iter().any(|text| line.contains(text)) {
+                if line.contains(text) {
                     return;
                 }
             }
             let last = lines.all.len().saturating_sub(20);
-            assert!(!lines.ended, "no {texts:?} before its end: {:#?}", &lines.all[last..]);
+            assert!(!lines.ended, "no {text:?} before its end: {:#?}", &lines.all[last..]);
             let (next, waited) = more.wait_timeout(lines, DEADLINE).unwrap();
             lines = next;
-            assert!(!waited.timed_out(), "no {texts:?}: {:#?}", &lines.all[last..]);
+            assert!(!waited.timed_out(), "no {text:?}: {:#?}", &lines.all[last..]);
         }
     }
 
