@@ -203,16 +203,13 @@ impl Reporter {
         self.subscribers.publish(now, || PortEvent::State(*state, error.clone()));
     }
 
+    /// A subscriber is found to have gone with whatever event comes next: only here is decided, after
+    /// each step, whether frames are kept for somebody.
     fn show_frames(&mut self, device: &mut Device, now: Now) {
-        if self.subscribers.is_empty() {
-            return;
-        }
         for frame in device.pipeline_mut().seen() {
             self.subscribers.publish(now, || PortEvent::Frame(frame.clone()));
         }
-        if self.subscribers.is_empty() {
-            device.pipeline_mut().show_frames(false);
-        }
+        device.pipeline_mut().show_frames(!self.subscribers.is_empty());
     }
 
     fn pass_on(&mut self, entries: Vec<Entry>) {

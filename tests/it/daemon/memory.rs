@@ -229,3 +229,41 @@ fn a_journal_besides() {
         journal_stays_within((16, 256), "    decode: text\n", 170_000, |n| format!("{n:0>150}\n"));
     }
 }
+
+/// A monitor of bytes is found to have left when the next bytes come, before their frames do.
+#[test]
+fn frames_are_not_kept_for_a_monitor_that_left() {
+    const FRAMES: u64 = 10_000;
+    let mut port = Port::new();
+    let gateway = Gateway::start(&format!(
+        "gateway: test\nmemory: 8MiB\nbroker: {{url: \"mqtt://127.0.0.1:{}\"}}\nports:\n  p0:\n    path: {}\n    line: 115200 8N1\n",
+        free_port(),
+        port.path().display()
+    ));
+    gateway.log().wait_for("is open");
+    let mut monitor = Client::new(&gateway.socket());
+    monitor.say(r#"{"request":"monitor","port":"p0","raw":true}"#);
+    monitor.answer();
+    drop(monitor);
+    // What the first line began before the port was open may be dropped.
+    port.write(b"\n");
+    let mut client = Client::new(&gateway.socket());
+    let mut frames = || {
+        client.ask(r#"{"request":"status"}"#)["ports"]["p0"]["frames"].as_u64().unwrap_or_default()
+    };
+    let mut feed = |n: u64| {
+        let before = frames();
+        (0..n).for_each(|n| port.write(format!("reading {n:08}\n").as_bytes()));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while frames() < before + n {
+            assert!(Instant::now() < deadline, "the frames do not come through");
+        }
+    };
+    // What the broker would get fills its own bound.
+    feed(FRAMES);
+    let pid = gateway.pid();
+    let before = kilobytes(pid, "VmRSS:");
+    feed(FRAMES);
+    let grown = kilobytes(pid, "VmRSS:").saturating_sub(before);
+    assert!(grown < 2048, "{grown} KiB more");
+}
