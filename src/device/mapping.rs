@@ -13,7 +13,7 @@ use crate::codec::value::{Reading, Value};
 use crate::device::Publication;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic::{self, Qos, Topic};
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::Write;
@@ -108,6 +108,8 @@ impl Mapping {
         };
         let in_payload = [in_topic, &[Slot::Time, Slot::Json]].concat();
         let topic = self.topic(&known, in_topic, fields).map_err(|error| error.at("topic"))?;
+        // It was checked.
+        let constant = topic.as_text().and_then(|text| text.parse().ok());
         let payload = match (&self.payload, self.per) {
             (Some(payload), _) => payload.clone(),
             (None, Per::Field) => Template::of_slot(Slot::Value),
@@ -117,6 +119,7 @@ impl Mapping {
         let payload = payload.map_err(|error| error.at("payload"))?;
         Ok(Mapper {
             topic,
+            constant,
             payload,
             per: self.per,
             fields: self.fields.clone(),
@@ -174,6 +177,8 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub struct Mapper {
     topic: Template,
+    /// The topic, if it is the same for every frame.
+    constant: Option<Topic>,
     payload: Template,
     per: Per,
     fields: Vec<String>,
@@ -290,20 +295,23 @@ impl Mapper {
             value.unwrap_or_default()
         };
         let time = Stamp(now.wall);
-        let mut buffer = BytesMut::with_capacity(96);
-        self.topic.render(|piece| match piece {
-            Piece::Text(text) => buffer.put_slice(text.as_bytes()),
-            Piece::Slot(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
-            Piece::Field(name) => put_level(&mut buffer, value_of(name), self.amqp),
-            Piece::Levels(name) => put_levels(&mut buffer, value_of(name), self.amqp),
-        });
-        let topic = buffer.split().freeze();
+        let mut buffer = Vec::with_capacity(96);
+        let constant = self.constant.clone();
+        if constant.is_none() {
+            self.topic.render(|piece| match piece {
+                Piece::Text(text) => buffer.extend_from_slice(text.as_bytes()),
+                Piece::Slot(slot) => put_level(&mut buffer, self.text_of(slot, first), self.amqp),
+                Piece::Field(name) => put_level(&mut buffer, value_of(name), self.amqp),
+                Piece::Levels(name) => put_levels(&mut buffer, value_of(name), self.amqp),
+            });
+        }
+        let topic = buffer.len();
         let mut is_after_blank = false;
         self.payload.render(|piece| {
             match piece {
-                Piece::Text(text) => buffer.put_slice(text.as_bytes()),
+                Piece::Text(text) => buffer.extend_from_slice(text.as_bytes()),
                 Piece::Field(name) | Piece::Levels(name) => {
-                    buffer.put_slice(value_of(name).as_bytes());
+                    buffer.extend_from_slice(value_of(name).as_bytes());
                 }
                 Piece::Slot(Slot::Time) => put(&mut buffer, format_args!("{time}")),
                 Piece::Slot(Slot::Json) => match self.per {
@@ -316,7 +324,7 @@ impl Mapper {
                 {
                     buffer.truncate(buffer.len() - 1);
                 }
-                Piece::Slot(slot) => buffer.put_slice(self.text_of(slot, first).as_bytes()),
+                Piece::Slot(slot) => buffer.extend_from_slice(self.text_of(slot, first).as_bytes()),
             }
             is_after_blank = matches!(piece, Piece::Text(text) if text.ends_with(' '));
         });
@@ -324,9 +332,10 @@ impl Mapper {
             return 1;
         }
         // What stands in the template was checked at load, what a device sends by `put_level`.
-        match Topic::from_checked(topic) {
+        let mut payload = Bytes::from(buffer);
+        let topic = payload.split_to(topic);
+        match constant.or_else(|| Topic::from_checked(topic)) {
             Some(topic) => {
-                let payload = buffer.freeze();
                 let message =
                     Message { qos: self.qos, retain: self.retain, ..Message::new(topic, payload) };
                 let durability = self.durability;
@@ -373,10 +382,10 @@ const MOST_LEVELS: usize = 16;
 
 /// Writes what came from the wire into a topic, with a level for each of its slashes; what stands behind
 /// the last possible level is part of that.
-fn put_levels(topic: &mut BytesMut, text: &str, amqp: bool) {
+fn put_levels(topic: &mut Vec<u8>, text: &str, amqp: bool) {
     for (n, level) in text.splitn(MOST_LEVELS, '/').enumerate() {
         if n > 0 {
-            topic.put_u8(b'/');
+            topic.push(b'/');
         }
         put_level(topic, level, amqp);
     }
@@ -385,20 +394,20 @@ fn put_levels(topic: &mut BytesMut, text: &str, amqp: bool) {
 /// Writes what came from the wire into a topic, as part of one level and never as more: `/`, `+`,
 /// `#` and what a broker may refuse become `_`, with `amqp` `.` and `*` too, and `$` at the topic's
 /// very start.
-fn put_level(topic: &mut BytesMut, text: &str, amqp: bool) {
+fn put_level(topic: &mut Vec<u8>, text: &str, amqp: bool) {
     if text.is_empty() {
-        topic.put_u8(b'_');
+        topic.push(b'_');
     }
     let start = topic.len();
     let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'+' | b'#');
     let is_amqp = |c: char| amqp && matches!(c, '.' | '*');
     if text.bytes().all(is_plain) && !(amqp && text.contains(is_amqp)) {
-        topic.put_slice(text.as_bytes());
+        topic.extend_from_slice(text.as_bytes());
     } else {
         for c in text.chars() {
             let is_special = matches!(c, '/' | '+' | '#') || is_unfit(c) || is_amqp(c);
             let c = if is_special { '_' } else { c };
-            topic.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            topic.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
     if let (0, Some(first @ b'$')) = (start, topic.first_mut()) {
@@ -406,41 +415,41 @@ fn put_level(topic: &mut BytesMut, text: &str, amqp: bool) {
     }
 }
 
-fn put(buffer: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+fn put(buffer: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to memory does not fail.
-    let _ = buffer.writer().write_fmt(text);
+    let _ = buffer.write_fmt(text);
 }
 
-fn put_json_text(buffer: &mut BytesMut, text: &str) {
+fn put_json_text(buffer: &mut Vec<u8>, text: &str) {
     let is_plain = |byte| byte >= b' ' && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
-        buffer.put_u8(b'"');
-        buffer.put_slice(text.as_bytes());
-        buffer.put_u8(b'"');
+        buffer.push(b'"');
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.push(b'"');
     } else {
         // Writing text to memory does not fail.
-        let _ = serde_json::to_writer(buffer.writer(), text);
+        let _ = serde_json::to_writer(buffer, text);
     }
 }
 
-fn put_json_value(buffer: &mut BytesMut, value: &Value<'_>) {
+fn put_json_value(buffer: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Text(text) => put_json_text(buffer, text),
-        Value::Number(_) | Value::Bool(_) => buffer.put_slice(value.as_str().as_bytes()),
+        Value::Number(_) | Value::Bool(_) => buffer.extend_from_slice(value.as_str().as_bytes()),
     }
 }
 
-fn put_reading(buffer: &mut BytesMut, reading: &Reading<'_>, time: Stamp) {
-    buffer.put_slice(b"{\"value\":");
+fn put_reading(buffer: &mut Vec<u8>, reading: &Reading<'_>, time: Stamp) {
+    buffer.extend_from_slice(b"{\"value\":");
     put_json_value(buffer, &reading.value);
     if let Some(unit) = &reading.unit {
-        buffer.put_slice(b",\"unit\":");
+        buffer.extend_from_slice(b",\"unit\":");
         put_json_text(buffer, unit);
     }
     put(buffer, format_args!(",\"time\":\"{time}\"}}"));
 }
 
-fn put_readings(buffer: &mut BytesMut, group: &[Reading<'_>]) {
+fn put_readings(buffer: &mut Vec<u8>, group: &[Reading<'_>]) {
     let mut seen = HashSet::new();
     // A JSON object has each name once; few fields are compared faster than hashed.
     let mut is_new = |n: usize, field: &'_ str| match group.len() {
@@ -452,13 +461,13 @@ fn put_readings(buffer: &mut BytesMut, group: &[Reading<'_>]) {
         if !is_new(n, &reading.field) {
             continue;
         }
-        buffer.put_u8(separator);
+        buffer.push(separator);
         put_json_text(buffer, &reading.field);
-        buffer.put_u8(b':');
+        buffer.push(b':');
         put_json_value(buffer, &reading.value);
         separator = b',';
     }
-    buffer.put_u8(b'}');
+    buffer.push(b'}');
 }
 
 #[cfg(test)]

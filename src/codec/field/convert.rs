@@ -98,6 +98,9 @@ impl Table {
     }
 
     fn by_text(&self, text: &str) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
         let exact = self.0.iter().find(|known| known.spelled == text);
         if let Some(known) = exact {
             return Some(&known.meaning);
