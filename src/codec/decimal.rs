@@ -254,19 +254,17 @@ pub(crate) fn spelled(text: &str) -> Option<Spelled<'_>> {
 /// Whether a text is a number beyond doubt: spelled as in JSON, without exponent. More digits than a
 /// 64-bit float holds exactly are an identifier, which readers of JSON would round.
 pub(crate) fn is_plain(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    let mut whole = 0;
-    let mut fraction = None;
-    for byte in digits {
-        match (byte, &mut fraction) {
-            (b'0'..=b'9', None) => whole += 1,
-            (b'0'..=b'9', Some(places)) => *places += 1,
-            (b'.', None) => fraction = Some(0),
-            _ => return false,
+    let digits = text.as_bytes();
+    let digits = digits.strip_prefix(b"-").unwrap_or(digits);
+    let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_decimal = match digits.get(whole..) {
+        Some([b'.', decimals @ ..]) => {
+            !decimals.is_empty() && decimals.iter().all(u8::is_ascii_digit)
         }
-    }
-    let is_padded = whole > 1 && digits[0] == b'0';
-    whole > 0 && whole <= 15 && !is_padded && fraction != Some(0) && text != "-0"
+        rest => rest.is_some_and(<[u8]>::is_empty),
+    };
+    let is_padded = whole > 1 && digits.starts_with(b"0");
+    is_decimal && (1..=15).contains(&whole) && !is_padded && text != "-0"
 }
 
 #[cfg(test)]

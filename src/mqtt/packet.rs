@@ -24,6 +24,7 @@ pub use disconnect::{Auth, Disconnect};
 #[cfg(feature = "shell")]
 pub(crate) use property::Place;
 pub use property::{Pair, Properties, Property, Varint};
+pub(crate) use publish::Outgoing;
 pub use publish::{Oversize, Publish, WildcardTopic};
 pub use reason::Reason;
 pub use suback::SubAck;
@@ -228,7 +229,7 @@ impl Packet {
         match self {
             Packet::Connect(connect) => connect.write(out),
             Packet::ConnAck(connack) => connack.write(out, version),
-            Packet::Publish(publish) => publish.write(out, version),
+            Packet::Publish(publish) => publish.borrowed().write(out, version),
             Packet::PubAck(ack) => ack.write(ack::PUBACK, out, version),
             Packet::PubRec(ack) => ack.write(ack::PUBREC, out, version),
             Packet::PubRel(ack) => ack.write(ack::PUBREL, out, version),
@@ -243,15 +244,6 @@ impl Packet {
             Packet::Auth(auth) if version.is_5() => auth.write(out),
             Packet::Auth(_) => {}
         }
-    }
-}
-
-impl Publish {
-    /// Bytes of the whole packet.
-    pub fn size(&self, version: Version) -> usize {
-        let remaining = self.remaining(version);
-        // More than four bytes can say is more than any limit.
-        1 + wire::varint_len(u32::try_from(remaining).unwrap_or(u32::MAX)) + remaining
     }
 }
 
@@ -272,13 +264,7 @@ impl fmt::Display for Packet {
             Packet::ConnAck(c) => {
                 write!(f, "CONNACK (s{}, {})", u8::from(c.session_present), c.reason)
             }
-            Packet::Publish(p) => {
-                let (dup, qos, retain) = (u8::from(p.dup), p.qos.bits(), u8::from(p.retain));
-                let id = p.id.map_or(0, PacketId::get);
-                let topic = p.topic.as_ref().map_or("", super::topic::Topic::as_str);
-                write!(f, "PUBLISH (d{dup}, q{qos}, r{retain}, m{id}, '{topic}', ")?;
-                write!(f, "... ({} bytes))", p.payload.len())
-            }
+            Packet::Publish(publish) => publish.borrowed().fmt(f),
             Packet::PubAck(a) => ack(f, "PUBACK", a),
             Packet::PubRec(a) => ack(f, "PUBREC", a),
             Packet::PubRel(a) => ack(f, "PUBREL", a),

@@ -253,7 +253,7 @@ impl Convert {
 
     /// The unit that stands behind the number in a value, if that is to be published.
     pub fn unit_in<'a>(&self, value: &'a [u8]) -> Option<&'a str> {
-        if self.kind != ValueKind::Quantity {
+        if !matches!(self.kind, ValueKind::Quantity) {
             return None;
         }
         let value = std::str::from_utf8(value).ok()?;

@@ -367,6 +367,9 @@ impl Properties {
         if !version.is_5() {
             return;
         }
+        if self.0.is_empty() {
+            return out.put_slice(&[0]);
+        }
         put_varint(out, self.body_len() as u32);
         for property in &self.0 {
             property.write(out);

@@ -5,6 +5,7 @@ use super::wire::{self, Reader, put_binary};
 use super::{Decoded, Header, PacketError, PacketId, Properties, Version};
 use crate::mqtt::topic::{Qos, Topic, TopicError};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::fmt;
 
 pub(super) const KIND: u8 = 3;
 
@@ -55,22 +56,64 @@ impl Publish {
         Ok(Publish { topic, payload: body.rest(), qos, id, dup, retain, properties })
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut, version: Version) {
+    pub(crate) fn borrowed(&self) -> Outgoing<'_> {
+        let &Publish { ref topic, ref payload, qos, id, dup, retain, ref properties } = self;
+        let topic = topic.as_ref().map_or("", Topic::as_str);
+        Outgoing { topic, payload, qos, id, dup, retain, properties }
+    }
+
+    /// Bytes of the whole packet.
+    pub fn size(&self, version: Version) -> usize {
+        self.borrowed().size(version)
+    }
+}
+
+/// A message to write, which borrows what it is made of; an empty topic stands for that of an alias.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) qos: Qos,
+    pub(crate) id: Option<PacketId>,
+    pub(crate) dup: bool,
+    pub(crate) retain: bool,
+    pub(crate) properties: &'a Properties,
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn write(&self, out: &mut BytesMut, version: Version) {
         let flags = if self.dup { DUP } else { 0 } | self.qos.bits() << 1 | u8::from(self.retain);
         Header::write(KIND, flags, self.remaining(version), out);
-        put_binary(out, self.topic.as_ref().map_or("", Topic::as_str).as_bytes());
+        put_binary(out, self.topic.as_bytes());
         if let Some(id) = self.id {
             out.put_u16(id.get());
         }
         self.properties.write(out, version);
-        out.put_slice(&self.payload);
+        out.put_slice(self.payload);
     }
 
     /// Bytes behind the fixed header.
-    pub(super) fn remaining(&self, version: Version) -> usize {
-        let topic = 2 + self.topic.as_ref().map_or(0, Topic::len);
+    fn remaining(&self, version: Version) -> usize {
+        let topic = 2 + self.topic.len();
         let id = if self.id.is_some() { 2 } else { 0 };
         topic + id + self.properties.len(version) + self.payload.len()
+    }
+
+    /// Bytes of the whole packet.
+    pub(crate) fn size(&self, version: Version) -> usize {
+        let remaining = self.remaining(version);
+        // More than four bytes can say is more than any limit.
+        1 + wire::varint_len(u32::try_from(remaining).unwrap_or(u32::MAX)) + remaining
+    }
+}
+
+/// For the log, without the payload, in the words of mosquitto.
+impl fmt::Display for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dup, qos, retain) = (u8::from(self.dup), self.qos.bits(), u8::from(self.retain));
+        let (id, topic) = (self.id.map_or(0, PacketId::get), self.topic);
+        write!(f, "PUBLISH (d{dup}, q{qos}, r{retain}, m{id}, '{topic}', ")?;
+        write!(f, "... ({} bytes))", self.payload.len())
     }
 }
 

@@ -4,7 +4,7 @@ use super::in_flight::SentPacket;
 use super::quarantine::Id;
 use super::{OUTPUT_LIMIT, Session, State};
 use crate::mqtt::message::Message;
-use crate::mqtt::packet::{Ack, Packet, PacketId, Property, Publish, Reason, Version};
+use crate::mqtt::packet::{Ack, Outgoing, Packet, PacketId, Property, Reason, Version};
 use crate::mqtt::source::Source;
 use crate::mqtt::topic::{Qos, TopicFilter};
 
@@ -162,7 +162,6 @@ impl Session {
         let retain = message.retain && self.limits.retain;
         let mut properties = std::mem::take(&mut self.scratch);
         properties.0.clear();
-        let (topic, payload) = (Some(message.topic.clone()), message.payload.clone());
         if self.version() == Version::V5
             && let Some(more) = &message.properties
         {
@@ -172,23 +171,26 @@ impl Session {
             };
             properties.0.extend(more.0.iter().filter(ours).cloned());
         }
-        let mut publish = Publish { topic, payload, qos, id, dup, retain, properties };
+        let (topic, payload) = (message.topic.as_str(), &*message.payload);
+        let publish = Outgoing { topic, payload, qos, id, dup, retain, properties: &properties };
         let room = self.limits.largest.checked_sub(publish.size(self.version()));
-        let Some(room) = room.filter(|_| publish.properties.are_writable()) else {
-            self.scratch = publish.properties;
+        let Some(room) = room.filter(|_| properties.are_writable()) else {
+            self.scratch = properties;
             return Err(Reason::PACKET_TOO_LARGE);
         };
+        let mut topic = topic;
         if room >= ALIAS
             && let Some((alias, known)) = self.aliases.of(&message.topic)
         {
-            publish.properties.0.push(Property::TopicAlias(alias));
-            publish.topic = publish.topic.filter(|_| !known);
+            properties.0.push(Property::TopicAlias(alias));
+            topic = if known { "" } else { topic };
         }
-        let packet = Packet::Publish(publish);
-        self.put(&packet);
-        if let Packet::Publish(Publish { properties, .. }) = packet {
-            self.scratch = properties;
-        }
+        let publish = Outgoing { topic, payload, qos, id, dup, retain, properties: &properties };
+        tracing::trace!("sending {publish}");
+        let (before, version) = (self.output.len(), self.fallback.version);
+        publish.write(&mut self.output, version);
+        self.queued += (self.output.len() - before) as u64;
+        self.scratch = properties;
         Ok(())
     }
 }
