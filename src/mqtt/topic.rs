@@ -90,6 +90,11 @@ impl Topic {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// The topic as it stands in packets.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Length in bytes.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {

@@ -58,7 +58,7 @@ impl Publish {
 
     pub(crate) fn borrowed(&self) -> Outgoing<'_> {
         let &Publish { ref topic, ref payload, qos, id, dup, retain, ref properties } = self;
-        let topic = topic.as_ref().map_or("", Topic::as_str);
+        let topic = topic.as_ref().map_or(&[][..], Topic::as_bytes);
         Outgoing { topic, payload, qos, id, dup, retain, properties }
     }
 
@@ -71,7 +71,7 @@ impl Publish {
 /// A message to write, which borrows what it is made of; an empty topic stands for that of an alias.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'a> {
-    pub(crate) topic: &'a str,
+    pub(crate) topic: &'a [u8],
     pub(crate) payload: &'a [u8],
     pub(crate) qos: Qos,
     pub(crate) id: Option<PacketId>,
@@ -84,7 +84,7 @@ impl Outgoing<'_> {
     pub(crate) fn write(&self, out: &mut BytesMut, version: Version) {
         let flags = if self.dup { DUP } else { 0 } | self.qos.bits() << 1 | u8::from(self.retain);
         Header::write(KIND, flags, self.remaining(version), out);
-        put_binary(out, self.topic.as_bytes());
+        put_binary(out, self.topic);
         if let Some(id) = self.id {
             out.put_u16(id.get());
         }
@@ -111,7 +111,9 @@ impl Outgoing<'_> {
 impl fmt::Display for Outgoing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dup, qos, retain) = (u8::from(self.dup), self.qos.bits(), u8::from(self.retain));
-        let (id, topic) = (self.id.map_or(0, PacketId::get), self.topic);
+        let id = self.id.map_or(0, PacketId::get);
+        // A topic is UTF-8.
+        let topic = std::str::from_utf8(self.topic).unwrap_or_default();
         write!(f, "PUBLISH (d{dup}, q{qos}, r{retain}, m{id}, '{topic}', ")?;
         write!(f, "... ({} bytes))", self.payload.len())
     }

@@ -171,7 +171,7 @@ impl Session {
             };
             properties.0.extend(more.0.iter().filter(ours).cloned());
         }
-        let (topic, payload) = (message.topic.as_str(), &*message.payload);
+        let (topic, payload) = (message.topic.as_bytes(), &*message.payload);
         let publish = Outgoing { topic, payload, qos, id, dup, retain, properties: &properties };
         let room = self.limits.largest.checked_sub(publish.size(self.version()));
         let Some(room) = room.filter(|_| properties.are_writable()) else {
@@ -183,7 +183,7 @@ impl Session {
             && let Some((alias, known)) = self.aliases.of(&message.topic)
         {
             properties.0.push(Property::TopicAlias(alias));
-            topic = if known { "" } else { topic };
+            topic = if known { &[] } else { topic };
         }
         let publish = Outgoing { topic, payload, qos, id, dup, retain, properties: &properties };
         tracing::trace!("sending {publish}");
