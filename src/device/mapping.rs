@@ -212,10 +212,10 @@ impl Mapper {
         if !self.publishes(field) {
             return None;
         }
-        let mut topic = BytesMut::with_capacity(64);
+        let mut topic = Vec::with_capacity(64);
         let mut is_known = true;
         self.topic.render(|piece| match piece {
-            Piece::Text(text) => topic.put_slice(text.as_bytes()),
+            Piece::Text(text) => topic.extend_from_slice(text.as_bytes()),
             Piece::Slot(Slot::Node) => {
                 put_level(&mut topic, node.unwrap_or(&self.device), self.amqp);
             }
@@ -236,7 +236,7 @@ impl Mapper {
             ([Some(Slot::Json)], Per::Frame) => Some(field.to_owned()),
             _ => return None,
         };
-        let topic = Topic::from_checked(topic.freeze()).filter(|_| is_known)?;
+        let topic = Topic::from_checked(topic.into()).filter(|_| is_known)?;
         Some(Place { topic, member, retain: self.retain })
     }
 
