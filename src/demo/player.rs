@@ -54,8 +54,8 @@ struct Trace {
     run: Vec<u8>,
     who: Who,
     last: Instant,
-    /// The speed of which it was said that it is wrong.
-    wrong_speed: Option<u32>,
+    /// A speed that is wrong, since when, and whether that was said.
+    wrong_speed: Option<(u32, Instant, bool)>,
 }
 
 /// How often the line is looked at.
@@ -63,6 +63,9 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// A silence of so long ends a run of bytes, at any speed from 300 Bd on.
 const RUN_ENDS: Duration = Duration::from_millis(150);
+
+/// How long a speed is wrong until that is said.
+const SPEED_IS_SET: Duration = Duration::from_secs(1);
 
 /// Bytes of a run that are shown.
 const SHOWN: usize = 64;
@@ -81,7 +84,6 @@ pub async fn play(mut simulation: Simulation, pty: &Pty, is_quiet: bool) -> io::
             let bytes = buffer.get(..n).unwrap_or_default();
             trace.add(Who::Gateway, bytes, now);
             simulation.hear(bytes, speed, now);
-            trace.speeds(&simulation);
         }
         let bytes = simulation.say(speed, now);
         // Without anybody at the other end it would be read later on, as if it were new.
@@ -90,6 +92,7 @@ pub async fn play(mut simulation: Simulation, pty: &Pty, is_quiet: bool) -> io::
             trace.add(Who::Device, &bytes, now);
         }
         trace.silence(now);
+        trace.speeds(&simulation, now);
         sleep(TICK).await;
     }
 }
@@ -124,16 +127,25 @@ impl Trace {
         println!("{time} {arrow} {}", shown(&run));
     }
 
-    fn speeds(&mut self, simulation: &Simulation) {
-        let wrong = simulation.wrong_speed;
-        if let Some(speed) = wrong.filter(|_| wrong != self.wrong_speed && !self.is_quiet) {
-            self.flush();
+    fn speeds(&mut self, simulation: &Simulation, now: Instant) {
+        let Some(wrong) = simulation.wrong_speed else {
+            self.wrong_speed = None;
+            return;
+        };
+        let (speed, since, is_told) = self.wrong_speed.get_or_insert((wrong, now, false));
+        // Who opens a port sets its speed a moment later.
+        if *is_told || now.saturating_duration_since(*since) < SPEED_IS_SET {
+            return;
+        }
+        *is_told = true;
+        let speed = *speed;
+        self.flush();
+        if !self.is_quiet {
             println!(
-                "the other end has set {speed} Bd and the device has {}: it understands nothing",
+                "the other end has set {speed} Bd and the device has {}: neither understands the other",
                 simulation.line
             );
         }
-        self.wrong_speed = wrong;
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Simulation {
     talker: Talker,
     /// What is to be said, by the time at which each byte is complete, and the speed at which it is sent.
     saying: VecDeque<(Instant, u32, u8)>,
-    /// The other end has a speed at which it is not understood; by then this was said.
+    /// The speed of the other end, where it is not that of what was heard or said last.
     pub wrong_speed: Option<u32>,
 }
 
@@ -196,8 +196,10 @@ impl Simulation {
             self.saying.extend(timed);
         }
         let mut all = Vec::new();
+        let (is_fast, wrong_speed) = (self.manner.is_fast, &mut self.wrong_speed);
         let mut put = |byte: u8, own: u32| {
-            let is_right = self.manner.is_fast || own == speed;
+            let is_right = is_fast || own == speed;
+            *wrong_speed = (!is_right).then_some(speed);
             // Sampled at other moments, a byte is another one.
             all.push(if is_right { byte } else { byte.rotate_left(3) ^ 0x5A | 0x80 });
         };
@@ -215,13 +217,6 @@ impl Simulation {
             }
         }
         all
-    }
-
-    /// When there is more to say.
-    pub fn due(&self) -> Option<Instant> {
-        let bus = self.bus.as_ref().and_then(SimulatedBus::due);
-        let saying = self.saying.front().map(|(at, ..)| *at);
-        [bus, saying, self.talker.due()].into_iter().flatten().min()
     }
 }
 

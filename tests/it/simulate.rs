@@ -6,6 +6,7 @@ use crate::support::gateway::Gateway;
 use crate::support::lines::Lines;
 use crate::support::mosquitto::{Counter, Mosquitto};
 use rustix::process::{Pid, Signal, kill_process};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -227,9 +228,21 @@ fn who_has_another_speed_is_not_understood() {
     let told = simulated.lines.next("what is wrong");
     assert_eq!(
         told,
-        "the other end has set 19200 Bd and the device has 9600 8N1: it understands nothing"
+        "the other end has set 19200 Bd and the device has 9600 8N1: neither understands the other"
     );
     assert_eq!(run(&["modbus", "read", link.to_str().unwrap(), "input:1"]).2, 0);
+}
+
+#[test]
+fn who_only_reads_is_told_of_a_wrong_speed_too() {
+    let simulated = Simulated::start(&["dsmr-5"]);
+    simulated.configuration();
+    // As `cat` does: with whatever speed the port has.
+    let port = std::fs::File::open(simulated.link()).unwrap();
+    let mut garbage = [0; 64];
+    (&port).read_exact(&mut garbage).unwrap();
+    assert!(!garbage.contains(&b'/'), "{garbage:?}");
+    simulated.lines.wait_for("has set 38400 Bd and the device has 115200 8N1");
 }
 
 #[test]

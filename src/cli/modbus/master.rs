@@ -12,7 +12,7 @@ use crate::port::bare::BarePort;
 use std::fmt::Write;
 use std::io;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub(super) struct Master {
     port: BarePort,
@@ -69,7 +69,7 @@ impl Master {
         if unit == 0 && self.mode != Mode::Tcp {
             // A broadcast is not answered (SL 2.1).
             self.write(&sent).await?;
-            let _ = timeout(self.time_of(&sent) + TURNAROUND, std::future::pending::<()>()).await;
+            sleep(self.time_of(&sent) + TURNAROUND).await;
             return Ok(Outcome::Answer(Vec::new()));
         }
         let expected = Expected::new(self.mode, unit, request, self.transaction);

@@ -433,6 +433,8 @@ fn port(word: &str, mode: Option<Mode>, tcp_port: Option<u16>) -> Result<(Port, 
         Some(path) => ("path", path, Mode::Rtu),
         None if word.contains("://") => ("tcp", word.to_owned(), Mode::Rtu),
         None => {
+            // As other commands have it.
+            let word = word.strip_prefix("tcp:").unwrap_or(word);
             let has_port = word.rsplit_once(':').is_some_and(|(host, port)| {
                 port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
             });
@@ -502,6 +504,7 @@ mod tests {
         let tcp = |words: &str| read(words).port.tcp.unwrap().to_string();
         assert_eq!(tcp("box input:0"), "box:502");
         assert_eq!(tcp("-p 1502 box input:0"), "box:1502");
+        assert_eq!(tcp("tcp:box:5020 input:0"), "box:5020");
         assert_eq!(tcp("[::1]:5020 input:0"), "[::1]:5020");
     }
 

@@ -28,6 +28,17 @@ pub(super) fn slave(unit: u8, port: &Port, start: Instant) -> Slave {
         .collect();
     let mut at: BTreeMap<(Table, u16), Vec<(usize, usize)>> = BTreeMap::new();
     let mut slave = Slave::new(unit);
+    // A value and its power of ten are read at once, with what lies between them.
+    if !powers.is_empty() {
+        let settings = port.registers.iter().map(|(name, it)| (name.as_str(), it));
+        for Register { place, .. } in
+            register::build_all(settings, port.byte_order).unwrap_or_default()
+        {
+            for n in 0..place.count {
+                at.entry((place.table, place.start.wrapping_add(n))).or_default();
+            }
+        }
+    }
     for (n, cell) in cells.iter().enumerate() {
         let (table, words) = (cell.place.table, cell.words(0));
         for (offset, word) in words.iter().enumerate() {
@@ -277,5 +288,80 @@ impl Motion {
     fn at(&self, seconds: u32) -> f64 {
         let turn = std::f64::consts::TAU * f64::from(seconds) / f64::from(self.period);
         self.base + self.swing * turn.sin() + self.rate * f64::from(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::library::Library;
+    use std::path::Path;
+
+    /// What a register says of the words of a slave.
+    fn value(register: &Register, slave: &Slave) -> Option<String> {
+        let Place { table, start, count } = register.place;
+        let words = (0..count).map(|n| slave.get(table, start + n));
+        let words: Option<Vec<u16>> = words.collect();
+        let bytes: Vec<u8> = match table.is_bits() {
+            true => words?.iter().map(|bit| *bit as u8).collect(),
+            false => words?.into_iter().flat_map(u16::to_be_bytes).collect(),
+        };
+        let mut out = Decoded::default();
+        register.decode(&bytes, &mut out);
+        Some(out.readings.pop()?.value.as_str().to_owned())
+    }
+
+    #[test]
+    fn each_register_of_the_library_says_something() {
+        let library = Library::beside(Path::new("/nowhere"));
+        let mut silent = Vec::new();
+        let mut registers = 0;
+        for name in library.names() {
+            let config = library.device(&name).unwrap().whole().unwrap();
+            let port = config.ports.values().next().unwrap();
+            let slave = slave(1, port, Instant::now());
+            let settings = port.registers.iter().map(|(name, it)| (name.as_str(), it));
+            for register in register::build_all(settings, port.byte_order).unwrap() {
+                registers += 1;
+                if value(&register, &slave).is_none() {
+                    silent.push(format!("{name}: {}", register.name));
+                }
+            }
+        }
+        assert!(registers > 300, "{registers}");
+        assert!(silent.is_empty(), "{silent:#?}");
+    }
+
+    #[test]
+    fn values_are_near_what_is_usual_and_move() {
+        let settings = RegisterSettings {
+            input: Some(0),
+            kind: Some(Type::F32),
+            unit: Some("V".into()),
+            class: Some("voltage".into()),
+            ..RegisterSettings::default()
+        };
+        let cell = Cell::new(0, "voltage", &settings, false, ByteOrder::Abcd).unwrap();
+        let value = |seconds| {
+            let words = cell.words(seconds);
+            f32::from_bits(u32::from(words[0]) << 16 | u32::from(words[1]))
+        };
+        assert_eq!(value(0), 230.0);
+        assert!((1..100).all(|seconds| (226.0..234.0).contains(&value(seconds))));
+        assert_ne!(value(0), value(5));
+        let energy = RegisterSettings {
+            unit: Some("kWh".into()),
+            class: Some("energy".into()),
+            kind: Some(Type::U32),
+            scale: Some(Token("0.001".into())),
+            ..settings
+        };
+        let cell = Cell::new(0, "energy", &energy, false, ByteOrder::Cdab).unwrap();
+        let count = |seconds| {
+            let words = cell.words(seconds);
+            u32::from(words[1]) << 16 | u32::from(words[0])
+        };
+        assert_eq!(count(0), 1_234_500);
+        assert!(count(60) > count(0));
     }
 }

@@ -166,11 +166,6 @@ impl Talker {
         Some(Saying { line: self.line, bytes })
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
-        let answer = self.answers.front().map(|(at, ..)| *at);
-        [answer, self.next.map(|(_, at)| at)].into_iter().flatten().min()
-    }
-
     /// One time in so many a byte is another one.
     pub(super) fn damage(&mut self, bytes: &mut [u8], one_in: u32) {
         // The constants of Numerical Recipes; the high bits are the better ones.

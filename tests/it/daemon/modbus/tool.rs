@@ -5,9 +5,11 @@ use crate::support::chance::Chance;
 use crate::support::free_port;
 use serde_json::Value;
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tty2mqtt::testing::bus::{Fault, Played, SimulatedBus, Slave};
 use tty2mqtt::testing::codec::modbus::{Exception, Mode, Table};
 
@@ -211,6 +213,29 @@ fn each_failure_is_named_and_says_where_to_look() {
     let (_, errors, code) = tool(&["scan", port, "-b115200", "-a10-12", "-o", "0.05"]);
     assert_eq!(code, 1);
     assert!(errors.contains("try other speeds"), "{errors}");
+}
+
+#[test]
+fn rtu_goes_through_a_serial_server_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let slave = Slave::new(9).with(Table::Input, 4, &[0x4366, 0x8000]);
+        let mut bus = SimulatedBus::new(1, Mode::Rtu, vec![slave]);
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 256];
+        while let Ok(n @ 1..) = stream.read(&mut buffer) {
+            bus.write(&buffer[..n], Instant::now());
+            for (_, bytes) in bus.by_ref() {
+                stream.write_all(&bytes).unwrap();
+            }
+        }
+    });
+    let (out, errors, code) =
+        tool(&["read", "-m", "rtu", &address, "-a9", "input:4", "-t", "f32", "-v"]);
+    assert_eq!((out.as_str(), code), ("input:0x0004\t230.5\n", 0), "{errors}");
+    assert!(errors.starts_with("-> 09 04 00 04 00 02 "), "{errors}");
+    server.join().unwrap();
 }
 
 #[test]
