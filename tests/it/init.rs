@@ -331,7 +331,8 @@ fn a_person_is_led_to_readings() {
     }
     person.types("secret\n");
     person.sees("everything works");
-    person.answers("Home Assistant", "no");
+    person.answers("Home Assistant", "yes");
+    person.sees("home_assistant: true");
     person.sees("model: xy-md02");
     person.answers("Write this to c.yaml? [Y/n]: ", "");
     person.sees("tty2mqtt run c.yaml");
@@ -342,7 +343,9 @@ fn a_person_is_led_to_readings() {
     assert_eq!(fs::read_to_string(&password).unwrap(), "secret\n");
     assert_eq!(mode(&password), 0o600);
     assert!(!fs::read_to_string(&config).unwrap().contains("secret"));
+    let announced = Counter::start(&broker, "homeassistant/#");
     arrives(&broker, &config, "gw/air/humidity", "54.6");
+    announced.expect_containing("homeassistant/device/gw/air/config", "humidity");
 }
 
 #[test]

@@ -343,6 +343,8 @@ def test_detect_shows_how_far_it_is_and_what_it_found(router, look):
     page.says("Listening to /dev/ttyUSB0", ".modal")
     page.wait("document.querySelector('.tty2mqtt-heard progress').value > 0")
     assert page.js("window.asked") == "/dev/ttyUSB0"
+    page.js("window.heard = { running: true, text: '9600 8N1: nothing' }; 1")
+    page.says("9600 8N1: nothing", ".tty2mqtt-heard")
     shot(page, "wizard-detect")
     page.js(f"window.heard = {json.dumps({'running': False, 'text': HEARD})}; 1")
     page.says("12 frames", ".tty2mqtt-heard")

@@ -43,7 +43,11 @@ impl Questions {
             self.say(&format!("  {answer} is not there now; it is used when it comes\n"))?;
         }
         let listed = answer.parse::<usize>().ok().and_then(|n| found.get(n.checked_sub(1)?));
-        self.port = Some(listed.map_or(answer, |port| port.path.clone()));
+        self.port = Some(match listed {
+            Some(port) => port.path.clone(),
+            None if answer.starts_with('/') || answer.contains("://") => answer,
+            None => format!("tcp:{}", answer.trim_start_matches("tcp:")),
+        });
         Ok(Some((place, about)))
     }
 }
@@ -63,8 +67,10 @@ fn place(answer: &str, found: &[Found]) -> Result<(String, Option<String>), Stri
     if answer.starts_with('/') {
         return Ok((format!("path: {}", word(answer)), None));
     }
-    match answer.parse::<TcpAddress>() {
-        Ok(_) if !answer.is_empty() => Ok((format!("tcp: {}", word(answer)), None)),
+    // Other commands call it tcp:HOST:PORT.
+    let address = answer.strip_prefix("tcp:").unwrap_or(answer);
+    match address.parse::<TcpAddress>() {
+        Ok(_) if !address.is_empty() => Ok((format!("tcp: {}", word(address)), None)),
         _ => Err("a path such as /dev/ttyUSB0, or HOST:PORT of a serial server".into()),
     }
 }

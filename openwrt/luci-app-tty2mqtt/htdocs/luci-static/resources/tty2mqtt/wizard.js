@@ -163,6 +163,7 @@ return baseclass.extend({
 	listen() {
 		const port = this.ports.find((port) => port.config == this.device.value);
 		const bar = E('progress', { 'max': LISTENED, 'value': 0 });
+		const soFar = E('pre');
 		const began = Date.now();
 		const fail = (error) => this.tell([ E('p', { 'class': 'error' }, [ gateway.text(error.message) ]) ]);
 		const look = (answer) => {
@@ -175,11 +176,12 @@ return baseclass.extend({
 				return this.tell(this.detected(answer.text));
 
 			bar.value = (Date.now() - began) / 1000;
+			dom.content(soFar, this.lines(answer.text));
 			window.setTimeout(() => gateway.detected().then(look).catch(fail), LOOK);
 		};
 
 		this.detect.disabled = true;
-		dom.content(this.heard, [ bar, E('p', [ gateway.text(_('Listening to %s for a minute at most…').format(port.path)) ]) ]);
+		dom.content(this.heard, [ bar, E('p', [ gateway.text(_('Listening to %s for a minute at most…').format(port.path)) ]), soFar ]);
 
 		return gateway.detect(port.path).then(look).catch(fail);
 	},
@@ -189,13 +191,17 @@ return baseclass.extend({
 		dom.content(this.heard, nodes);
 	},
 
+	lines(text) {
+		return text.split('\n').flatMap((line) => [ gateway.text(line), E('br') ]);
+	},
+
 	/* What was found, with the models in it to choose from. */
 	detected(text) {
 		const named = [ ...text.matchAll(/\bmodel: ([\w.-]+)/g) ].map((found) => found[1]);
 		const found = this.models.filter((model) => named.includes(model.model));
 
 		return [
-			E('pre', text.split('\n').flatMap((line) => [ gateway.text(line), E('br') ])),
+			E('pre', this.lines(text)),
 			E('div', { 'class': 'tty2mqtt-buttons' }, found.map((model) => E('button', {
 				'class': 'btn cbi-button', 'click': () => {
 					this.search.value = model.model;
