@@ -10,12 +10,16 @@ const CAPITALS: &[&str] = &[
 /// "Voltage L1".
 pub(super) fn title(name: &str) -> String {
     let mut title = String::with_capacity(name.len());
+    // The size of dust.
+    let name = name.replace("pm2_5", "pm2.5");
     for word in name.split(['_', ' ']).filter(|word| !word.is_empty()) {
+        let is_dust =
+            word.strip_prefix("pm").is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
         let is_phase = word.strip_prefix('l').is_some_and(|n| matches!(n, "1" | "2" | "3"));
         if !title.is_empty() {
             title.push(' ');
         }
-        if is_phase || CAPITALS.contains(&word) {
+        if is_phase || is_dust || CAPITALS.contains(&word) {
             title.extend(word.chars().map(|c| c.to_ascii_uppercase()));
         } else if title.is_empty() {
             let mut chars = word.chars();
@@ -23,6 +27,12 @@ pub(super) fn title(name: &str) -> String {
             title.push_str(chars.as_str());
         } else {
             title.push_str(word);
+        }
+        // `relay1` is the first relay, but `co2` is one word.
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_number = letters.len() < word.len() && letters.chars().all(char::is_alphabetic);
+        if is_number && letters.chars().count() >= 4 {
+            title.insert(title.len() - (word.len() - letters.len()), ' ');
         }
     }
     title
@@ -89,6 +99,11 @@ mod tests {
             ("voltage_l1", "Voltage L1"),
             ("pv_power", "PV power"),
             ("co2", "CO2"),
+            ("relay12", "Relay 12"),
+            ("cell_3", "Cell 3"),
+            ("pm2_5", "PM2.5"),
+            ("dust_pm10", "Dust PM10"),
+            ("1234", "1234"),
             ("Wärme zähler", "Wärme zähler"),
             ("1-0:1.8.0", "1-0:1.8.0"),
             ("_x__y_", "X y"),
