@@ -169,9 +169,7 @@ impl Device {
     /// from.
     pub fn tell_newcomers(&mut self, settings: &DeviceSettings<'_>) {
         let outlines = self.outlines(settings);
-        let is_open =
-            |it: &outline::Outline| it.is_open || it.fields.iter().any(|field| field.has_nodes);
-        if outlines.iter().any(is_open) {
+        if outlines.iter().any(outline::Outline::is_told_by_frames) {
             self.pipeline.tell_newcomers(newcomers::Newcomers::beside(outlines));
         }
     }

@@ -196,6 +196,23 @@ impl Mapper {
         self.amqp = true;
     }
 
+    /// The values that stand in the topic of a reading's message, which tell devices apart; `None` where none does.
+    pub(super) fn values_in_topic(
+        &self,
+        reading: &Reading<'_>,
+        readings: &[Reading<'_>],
+        unpublished: &[Reading<'_>],
+    ) -> Option<String> {
+        let frame = Frame { readings, unpublished };
+        let mut values = String::new();
+        self.topic.render(|piece| {
+            let (Piece::Field(name) | Piece::Levels(name)) = piece else { return };
+            values.push_str(if values.is_empty() { "" } else { " " });
+            values.push_str(frame.value_of(name, reading.node.as_deref()).unwrap_or_default());
+        });
+        Some(values).filter(|values| !values.is_empty())
+    }
+
     /// Whether it makes messages of a field.
     pub(super) fn publishes(&self, field: &str) -> bool {
         self.fields.is_empty() || self.fields.iter().any(|it| it == field)
@@ -209,6 +226,17 @@ impl Mapper {
         field: &str,
         unit: Option<&str>,
     ) -> Option<Place> {
+        self.place_in(node, field, unit, &|_| None)
+    }
+
+    /// The same in a frame with these values of fields.
+    pub(super) fn place_in<'v>(
+        &self,
+        node: Option<&str>,
+        field: &str,
+        unit: Option<&str>,
+        value_of: &dyn Fn(&str) -> Option<&'v str>,
+    ) -> Option<Place> {
         if !self.publishes(field) {
             return None;
         }
@@ -221,7 +249,15 @@ impl Mapper {
             }
             Piece::Slot(Slot::Field) => put_level(&mut topic, field, self.amqp),
             Piece::Slot(Slot::Unit) => put_level(&mut topic, unit.unwrap_or_default(), self.amqp),
-            Piece::Slot(_) | Piece::Field(_) | Piece::Levels(_) => is_known = false,
+            Piece::Slot(_) => is_known = false,
+            Piece::Field(name) => match value_of(name) {
+                Some(value) => put_level(&mut topic, value, self.amqp),
+                None => is_known = false,
+            },
+            Piece::Levels(name) => match value_of(name) {
+                Some(value) => put_levels(&mut topic, value, self.amqp),
+                None => is_known = false,
+            },
         });
         let mut pieces = Vec::new();
         self.payload.render(|piece| {

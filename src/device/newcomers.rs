@@ -2,7 +2,7 @@
 
 use super::Publication;
 use super::mapping::{Mapper, Place};
-use super::outline::Outline;
+use super::outline::{Outline, OutlinedField};
 use crate::codec::value::{Reading, Value};
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -51,7 +51,8 @@ impl Newcomers {
     /// Of devices of which these fields are known before.
     pub(super) fn beside(outlines: Vec<Outline>) -> Newcomers {
         let known = |outline: Outline| {
-            let fields = outline.fields.into_iter().filter(|field| !field.has_nodes);
+            let is_known = |field: &OutlinedField| !field.has_nodes && field.place.is_some();
+            let fields = outline.fields.into_iter().filter(is_known);
             let fields = fields.map(|field| field.name.into_boxed_str()).collect();
             Known { name: outline.device, nodes: vec![(None, fields)] }
         };
@@ -62,13 +63,22 @@ impl Newcomers {
     pub(super) fn look(
         &mut self,
         device: usize,
-        readings: &[Reading<'_>],
+        (readings, unpublished): (&[Reading<'_>], &[Reading<'_>]),
         mappers: &[Mapper],
         published: &[Publication],
     ) {
         let Some(known) = self.devices.get_mut(device) else { return };
+        let value_of = |name: &str| {
+            let reading = readings.iter().chain(unpublished).find(|it| it.field == name);
+            reading.map(|reading| reading.value.as_str())
+        };
         for reading in readings {
-            let node = reading.node.as_deref();
+            let of_frame = reading.node.as_deref();
+            let values = |mapper: &Mapper| mapper.values_in_topic(reading, readings, unpublished);
+            let values = mappers.iter().find_map(values);
+            // Values in a topic stand for devices, too: numbers of nodes, identifiers of senders.
+            let named = values.map(|it| format!("{} {it}", of_frame.unwrap_or(&known.name)));
+            let node = named.as_deref().or(of_frame);
             let at = known.nodes.iter().position(|(name, _)| name.as_deref() == node);
             let fields = match at {
                 Some(at) => &mut known.nodes[at].1,
@@ -85,7 +95,9 @@ impl Newcomers {
             }
             fields.insert((&*reading.field).into());
             self.count += 1;
-            let place = |mapper: &Mapper| mapper.place(node, &reading.field, reading.unit);
+            let place = |mapper: &Mapper| {
+                mapper.place_in(of_frame, &reading.field, reading.unit, &value_of)
+            };
             let Some(place) = mappers.iter().find_map(place) else { continue };
             let message = published.iter().find(|it| it.message.topic == place.topic);
             self.new.push(Newcomer {

@@ -4,7 +4,7 @@ use super::Device;
 use super::command::How;
 use super::described::description;
 use super::fields::{Described, Description};
-use super::mapping::Place;
+use super::mapping::{Mapper, Place};
 use super::member::Member;
 use super::settings::DeviceSettings;
 use crate::base::path::Path;
@@ -28,6 +28,16 @@ pub struct Outline {
     pub commands: Vec<OutlinedCommand>,
 }
 
+impl Outline {
+    /// Whether only frames say all of it: further fields, or the devices that values are of.
+    pub fn is_told_by_frames(&self) -> bool {
+        let is_told = |field: &OutlinedField| {
+            field.has_nodes || field.place.is_none() && field.is_placed_by_values
+        };
+        self.is_open || self.fields.iter().any(is_told)
+    }
+}
+
 /// A field that is published.
 #[derive(Clone, Debug)]
 pub struct OutlinedField {
@@ -39,6 +49,8 @@ pub struct OutlinedField {
     pub values: Values,
     /// Where its values are published; `None` where that depends on values, or their form is one of its own.
     pub place: Option<Place>,
+    /// Whether other values stand in its topic, so that it has no `place` before these come.
+    pub is_placed_by_values: bool,
     /// Whether frames name the device that its values are of, so that `place` is that of none of them.
     pub has_nodes: bool,
     /// The longest time from one value to the next, where that is known.
@@ -156,6 +168,7 @@ impl Description<'_> {
                 state_class: settings.state_class,
                 values,
                 place: place(like, name, settings.unit.as_deref()),
+                is_placed_by_values: is_placed_by_values(like, name),
                 has_nodes: self.fields.iter().any(|field| field.has_nodes),
                 lasts: lasts(longest, Some(settings)),
                 is_asked: longest.is_some(),
@@ -186,6 +199,7 @@ impl Description<'_> {
             state_class: field.state_class,
             values,
             place: place(described, name, field.unit.as_deref()),
+            is_placed_by_values: is_placed_by_values(described, name),
             has_nodes: described.has_nodes,
             lasts: lasts(described.interval, *settings),
             is_asked: described.interval.is_some(),
@@ -201,6 +215,12 @@ impl Description<'_> {
 /// Where the values of a field are published that comes where another one does.
 fn place(like: &Described<'_>, name: &str, unit: Option<&str>) -> Option<Place> {
     like.mappers.iter().find_map(|mapper| mapper.place(None, name, unit))
+}
+
+/// Whether that is known once values have come that stand in the topic.
+fn is_placed_by_values(like: &Described<'_>, name: &str) -> bool {
+    let place = |mapper: &Mapper| mapper.place_in(None, name, None, &|_| Some("x"));
+    like.mappers.iter().find_map(place).is_some()
 }
 
 /// The longest time from one value that is published to the next, of a field that is asked for so often.

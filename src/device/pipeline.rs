@@ -345,7 +345,8 @@ impl Record {
             counts.unmappable += mapper.map(readings, unpublished, taken.held, now, &mut take);
         }
         if let Some(newcomers) = newcomers {
-            newcomers.look(device, &decoded.readings, mappers, &out[before..]);
+            let Decoded { readings, unpublished, .. } = &decoded;
+            newcomers.look(device, (readings, unpublished), mappers, &out[before..]);
         }
         if let Some(seen) = seen.as_mut().and_then(|seen| seen.last_mut()) {
             seen.took(&out[before..], &decoded.rejected, &decoded.no_values);

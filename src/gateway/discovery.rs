@@ -144,7 +144,7 @@ impl Announcement {
                 let slug = names::slug(&outline.device);
                 let id = format!("{gateway_id}--{slug}");
                 let components = components(&outline, &said, &id, &topics);
-                let is_open = outline.is_open || outline.fields.iter().any(|field| field.has_nodes);
+                let is_open = outline.is_told_by_frames();
                 if components.is_empty() && !is_open {
                     continue;
                 }
@@ -341,6 +341,7 @@ impl Open {
             state_class: None,
             values,
             place,
+            is_placed_by_values: false,
             has_nodes: false,
             lasts: None,
             is_asked: false,

@@ -19,7 +19,7 @@ pub(super) fn warn(config: &Config, found: &mut Found<'_>) {
         let Ok(device) = Device::build(&of_device) else { continue };
         let path = Path::from(["ports", name.as_str()]);
         for outline in device.outlines(&of_device) {
-            has_nodes |= outline.is_open || outline.fields.iter().any(|field| field.has_nodes);
+            has_nodes |= outline.is_told_by_frames();
             let path = match port.devices.is_empty() {
                 true => path.clone(),
                 false => path.key("devices").key(&outline.device),
@@ -52,8 +52,7 @@ fn device(
         if let Some(wrong) = misfit(field) {
             found.built(&path, wrong);
         }
-        // What a model publishes in a way of its own is its own affair.
-        if field.place.is_none() && found.is_own(&path) {
+        if field.place.is_none() && !field.is_placed_by_values && found.is_own(&path) {
             let what = "it is not announced to Home Assistant, which could not find the value in its messages";
             let remedy =
                 "a topic without {value}, and the payload {value} or {json}, are what it can read";

@@ -19,7 +19,8 @@ pub(super) fn title(name: &str) -> String {
         if !title.is_empty() {
             title.push(' ');
         }
-        if is_phase || is_dust || CAPITALS.contains(&word) {
+        let kind = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        if is_phase || is_dust || CAPITALS.contains(&word) || CAPITALS.contains(&kind) {
             title.extend(word.chars().map(|c| c.to_ascii_uppercase()));
         } else if title.is_empty() {
             let mut chars = word.chars();
@@ -99,6 +100,7 @@ mod tests {
             ("voltage_l1", "Voltage L1"),
             ("pv_power", "PV power"),
             ("co2", "CO2"),
+            ("pv1_voltage", "PV1 voltage"),
             ("relay12", "Relay 12"),
             ("cell_3", "Cell 3"),
             ("pm2_5", "PM2.5"),

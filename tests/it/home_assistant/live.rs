@@ -113,6 +113,16 @@ fn what_only_frames_name_is_announced_with_its_first_value() {
     let line = seen.first("both", |line| line.starts_with(hall) && line.contains("humidity"));
     assert!(line.contains("\"temperature\":{"), "{line}");
     gateway.terminate();
+    // Values in a topic tell devices apart, too.
+    let gateway = Gateway::start(&format!(
+        "{head}    decode: {{fields: {{names: [{{name: id, publish: false}}, {{name: t, unit: °C}}]}}}}\n    \
+         messages: [{{topic: \"{{gateway}}/{{id}}/{{field}}\"}}]\n"
+    ));
+    gateway.log().wait_for("is open");
+    port.write(b"\n17,21.5\n");
+    let line = seen.first("17", |line| line.contains("\"stat_t\":\"test/17/t\""));
+    assert!(line.contains("\"name\":\"Line 17\""), "{line}");
+    gateway.terminate();
 }
 
 /// Devices on each of two buses, and fields of each device.
