@@ -1,9 +1,12 @@
 //! `tty2mqtt devices`: searches the library of devices, shows what it says of one, runs the cases of device
-//! files.
+//! files, drafts new ones.
+
+mod new;
 
 use super::golden;
 use crate::base::command_line::{CliError, print};
 use crate::base::json;
+use crate::base::line::Line;
 use crate::base::plain::{cut, plain_lines};
 use crate::config::file::DEFAULT_CONFIG;
 use crate::config::library::{Entry, Library, Model, Search};
@@ -20,10 +23,16 @@ tty2mqtt devices lists the devices that need no more than `model: NAME` in the c
 Usage: tty2mqtt devices [OPTIONS] [WORDS]
        tty2mqtt devices show NAME
        tty2mqtt devices test FILE...
+       tty2mqtt devices new --from CAPTURE [--hex] [--line LINE]
 
   WORDS              only devices whose name, make, title, aliases or description have all of them
   show NAME          what it is, how it is connected, its fields, and a configuration to paste
   test FILE...       run the cases of device files, and report differences
+  new                print a draft of a device file, with a case, from captured bytes: what
+                     `tty2mqtt sniff --record` wrote, or bytes as they came; `-` is standard input
+  -f, --from FILE    the captured bytes
+  -x, --hex          they are hexadecimal text, as `tty2mqtt decode --hex` reads it
+  -l, --line LINE    speed and format of the line, as in 9600 8N1
   -c, --config FILE  device files in the folder `devices` beside this configuration count first
                      [/etc/tty2mqtt/config.yaml]
   -j, --json         the list as JSON: objects with name, make, title, aliases, about, wiring
@@ -37,11 +46,18 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     let mut config = PathBuf::from(DEFAULT_CONFIG);
     let mut json = false;
     let mut words = Vec::new();
+    let mut new = new::Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return print(HELP),
             Short('c') | Long("config") => config = parser.value()?.into(),
             Short('j') | Long("json") => json = true,
+            Short('f') | Long("from") => new.from = Some(parser.value()?.into()),
+            Short('x') | Long("hex") => new.hex = true,
+            Short('l') | Long("line") => {
+                let line: Line = parser.value()?.parse()?;
+                new.line = Some(line.to_string());
+            }
             Value(word) => words.push(word),
             other => return Err(other.unexpected().into()),
         }
@@ -52,6 +68,10 @@ pub(super) fn main(mut parser: lexopt::Parser) -> Result<ExitCode, CliError> {
     match texts[..] {
         ["test", ..] => golden::run(&words.iter().skip(1).map(PathBuf::from).collect::<Vec<_>>()),
         ["show", name] => show(&library, name),
+        ["new"] => new::run(&new),
+        _ if new != new::Options::default() => {
+            Err(CliError::Usage("--from, --hex and --line are options of `devices new`".into()))
+        }
         ["show", ..] => Err(CliError::Usage("show takes the name of one device".into())),
         _ => list(&library, &texts, json),
     }

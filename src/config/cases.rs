@@ -7,6 +7,8 @@ use super::yaml::{Tree, Value};
 use super::{Config, load};
 use crate::base::path::BuildError;
 use crate::device::cases::Case;
+#[cfg(feature = "tools")]
+use crate::device::cases::Recorded;
 #[cfg(feature = "demo")]
 use crate::device::cases::Told;
 use crate::port::settings::Port;
@@ -140,6 +142,15 @@ impl Golden {
             }
         }
         Ok(port)
+    }
+
+    /// What becomes of the input of the first case, whatever it expects.
+    #[cfg(feature = "tools")]
+    pub fn record(&self) -> Result<Recorded, String> {
+        let case = self.cases.first().ok_or("no case")?;
+        let config = self.config(self.port_of(Some(case))?).map_err(|wrong| wrong.to_string())?;
+        let port = config.ports.iter().next().ok_or("no port")?;
+        case.record(&port.1.device(&config.gateway, port.0))
     }
 
     /// A configuration with this port, read as any other.

@@ -3,6 +3,8 @@
 
 mod archive;
 #[cfg(feature = "tools")]
+pub mod draft;
+#[cfg(feature = "tools")]
 mod search;
 #[cfg(feature = "tools")]
 mod sheet;

@@ -157,6 +157,39 @@ impl Case {
     }
 }
 
+/// What a device makes of the `input` of a case.
+#[cfg(feature = "tools")]
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Topics and payloads.
+    pub messages: Vec<(String, String)>,
+    pub frames: u64,
+    /// Frames that are damaged, and values that are none of their field's.
+    pub wrong: u64,
+    /// Bytes in no frame.
+    pub skipped: u64,
+}
+
+#[cfg(feature = "tools")]
+impl Case {
+    /// Runs its `input`, whatever it expects.
+    pub fn record(&self, settings: &DeviceSettings<'_>) -> Result<Recorded, String> {
+        let device = Device::build(settings).map_err(|e| format!("{e:?}"))?;
+        let mut stage = Stage::new(device, settings.line.copied(), self.open);
+        stage.read_all(&self.input)?;
+        stage.wait(stage.now.after(PATIENCE));
+        let messages = stage.outcomes.drain(..).filter_map(|(_, outcome)| match outcome {
+            Outcome::Message(topic, payload) => Some((topic, payload)),
+            Outcome::Written(_) | Outcome::Refused(_) => None,
+        });
+        let messages = messages.collect();
+        let frames = stage.device.pipeline().frame_counts();
+        let refused: u64 = stage.device.pipeline().counts().refused.values().sum();
+        let (wrong, skipped) = (frames.bad.total() + refused, frames.skipped);
+        Ok(Recorded { messages, frames: frames.frames, wrong, skipped })
+    }
+}
+
 /// A device on a clock of its own, whose line takes each write at once while it has room.
 struct Stage {
     device: Device,
@@ -460,7 +493,7 @@ impl Step {
 }
 
 impl Burst {
-    fn bytes(&self) -> Result<Vec<u8>, String> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, String> {
         match (&self.text, &self.hex) {
             (Some(text), None) => Ok(text.clone().into_bytes()),
             (None, Some(digits)) => parse_hex(digits).map_err(|e| e.to_string()),
