@@ -14,6 +14,7 @@ mod field_overrides;
 pub mod file;
 #[cfg(feature = "tools")]
 pub mod first;
+mod format;
 pub(crate) mod hint;
 pub mod home_assistant;
 mod layer;
@@ -31,6 +32,7 @@ pub mod yaml;
 
 pub use broker::{Auth, Broker, Will};
 pub use error::ConfigError;
+pub use format::{Format, Homie, SparkplugB};
 pub use overlay::Files;
 pub use status::Status;
 pub use switch::Switch;
@@ -74,6 +76,10 @@ pub struct Config {
     /// `off` publishes nothing, and there is no will either unless `broker.will` sets one.
     #[serde(default)]
     pub status: Switch<Status>,
+    /// In which form readings are published and commands taken: `homie` or `sparkplug-b`. Then there are no `messages`, and
+    /// `status` is not published: the form has its own ways to say who is there. Default: a topic for each field.
+    #[serde(default)]
+    pub format: Option<Format>,
     /// The path of the Unix socket at which `tty2mqtt status` and the router's web page reach the
     /// gateway, or `off`. Only root and the gateway's own user can open it. Its folder must exist,
     /// or the gateway must be allowed to create it. Default: `/var/run/tty2mqtt/control.sock`; for
@@ -225,6 +231,14 @@ impl Config {
     /// Whether devices are announced to Home Assistant.
     pub fn announces(&self) -> bool {
         matches!(self.home_assistant, Some(Switch::On(_)))
+    }
+
+    /// Whether the brokers are chosen by where a host application is.
+    pub fn waits_for_host(&self) -> bool {
+        match &self.format {
+            Some(Format::SparkplugB(settings)) => settings.primary_host.is_some(),
+            Some(Format::Homie(_)) | None => false,
+        }
     }
 
     /// How often the gateway checks whether its status has changed.

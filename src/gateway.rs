@@ -6,6 +6,11 @@
 
 mod build;
 pub mod discovery;
+#[cfg(feature = "formats")]
+pub mod format;
+#[cfg(not(feature = "formats"))]
+#[path = "gateway/no_format.rs"]
+pub mod format;
 mod machine;
 mod numbers;
 mod reload;
@@ -26,13 +31,14 @@ use crate::port;
 use crate::port::task;
 use build::{PortRoutes, ReadyPort};
 use discovery::Announcement;
+use format::Format;
 use numbers::Numbers;
 use serde::{Deserialize, Serialize};
 use status::Program;
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
-use topics::Topics;
+
 use uplink::{Route, UplinkConfig, UplinkEnds, UplinkUpdate};
 
 /// Why the gateway did not start. The configuration's own mistakes were found before.
@@ -294,7 +300,8 @@ impl Gateway {
             before.is_none_or(|it| it.broker.amqp_topics != config.broker.amqp_topics);
         // Ports look for new fields only where these are announced.
         let other_announcement = before.is_none_or(|it| it.announces() != config.announces());
-        let all_change = is_renamed || other_topics || other_announcement || !is_same(&["status"]);
+        let other_words = !is_same(&["status"]) || !is_same(&["format"]);
+        let all_change = is_renamed || other_topics || other_announcement || other_words;
         let is_running = |name: &Name| self.ports.iter().any(|port| port.name == *name);
         let is_kept =
             |name: &Name| !all_change && is_running(name) && is_same(&["ports", name.as_str()]);
@@ -310,7 +317,7 @@ impl Gateway {
             added: names(&new, &|name| !old.contains(name)),
             removed: names(&old, &|name| !new.contains(name)),
             restarted: names(&old, &|name| new.contains(name)),
-            broker: is_renamed || other_will || !is_same(&["broker"]),
+            broker: is_renamed || other_will || !is_same(&["broker"]) || !is_same(&["format"]),
             restart_needed: before.is_some() && !is_same(&["control"]),
             warnings: Vec::new(),
         };
@@ -327,14 +334,20 @@ impl Gateway {
         }
         let kept = self.ports.iter().filter(|port| !old.contains(&port.name));
         let kept = kept.map(|port| &port.routes);
-        let (routes, mut subscriptions) = all_of(kept.chain(ready.iter().map(|port| &port.routes)));
+        let all = kept.chain(ready.iter().map(|port| &port.routes));
+        let (routes, mut subscriptions) = all_of(all.clone());
         let of_discovery = announcement.iter().flat_map(Announcement::subscriptions);
         of_discovery.for_each(|wanted| want(&mut subscriptions, &wanted));
+        let format = Format::of(&config, all.flat_map(|port| port.facts.clone()).collect());
+        if let Some(format) = &format {
+            subscriptions = format.subscriptions();
+        }
         let link = if changes.broker { Some(build::link(&config, &subscriptions)?) } else { None };
         let uplink_config = UplinkConfig {
             routes,
             subscriptions,
-            topics: Topics::with(&config.gateway, &config.status),
+            topics: build::topics(&config),
+            format,
             ports: self.numbers.names(),
             interval: config.status_interval().duration(),
             bounds: config.bounds().0,

@@ -32,6 +32,20 @@ fn no_scram_is_said_at_its_place() {
 }
 
 #[test]
+#[cfg(not(feature = "formats"))]
+fn no_format_is_said_at_its_place() {
+    let text = "gateway: gw\n\
+                broker: {url: mqtt://localhost}\n\
+                format: {sparkplug-b: {group: plant}}\n\
+                ports: {a: {path: /dev/ttyS0, line: 9600 8N1}}\n";
+    let error = load::parse("c.yaml", text, Path::new(".")).unwrap_err();
+    let [problem] = &error.problems[..] else { panic!("{error}") };
+    assert_eq!((&*problem.path, &*problem.what), ("format", "this build has no formats"));
+    let remedy = problem.remedy.as_deref();
+    assert_eq!(remedy, Some("install the package tty2mqtt, not tty2mqtt-mini"));
+}
+
+#[test]
 #[cfg(not(feature = "shell"))]
 fn no_shell_is_said() {
     for command in ["pub", "sub", "test"] {

@@ -47,6 +47,12 @@ impl Stamp {
         self.since_epoch().as_secs() >= NOT_BEFORE
     }
 
+    /// Milliseconds since 1970.
+    #[cfg(feature = "formats")]
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn since_epoch(self) -> Duration {
         self.0.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
     }

@@ -1,6 +1,7 @@
 //! Checks that need more than one key.
 
 mod devices;
+mod format;
 mod home_assistant;
 pub(super) mod network;
 mod status;
@@ -30,6 +31,7 @@ pub(super) fn check(config: &Config, found: &mut Found<'_>) {
     found.outbox(config);
     status::check(config, found);
     home_assistant::check(config, found);
+    format::check(config, found);
     if config.ports.is_empty() {
         let remedy = "add one, such as `meter: {path: /dev/ttyUSB0, …}`";
         found.add(["ports"], "there is no port", remedy);

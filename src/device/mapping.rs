@@ -98,6 +98,14 @@ impl Mapping {
         }
     }
 
+    /// One message for each frame, or for each of its nodes, as JSON: its name stands behind `prefix` in the topic.
+    /// A `format` makes of it what it publishes, when it is sent.
+    #[cfg(feature = "formats")]
+    pub fn whole(prefix: &str) -> Result<Mapping, BuildError> {
+        let topic = format!("{prefix}{{node}}").parse()?;
+        Ok(Mapping { topic, per: Per::Frame, ..Mapping::standard() })
+    }
+
     /// The running mapper for a port with these names. `fields` are the names of the fields that there may
     /// be; `None` where only the frames say that.
     pub fn build(&self, names: &Names<'_>, fields: Option<&[&str]>) -> Result<Mapper, BuildError> {

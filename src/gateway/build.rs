@@ -4,8 +4,9 @@ use super::StartError;
 use crate::base::backoff;
 use crate::base::path::BuildError;
 use crate::base::scalar::Name;
-use crate::config::{Auth, Config};
+use crate::config::{self, Auth, Config, Status, Switch};
 use crate::device::{Device, Newcomer};
+use crate::gateway::format::{Facts, Format};
 use crate::gateway::machine;
 use crate::gateway::topics::{self, Topics};
 use crate::gateway::uplink::{self, Route, UplinkConfig, UplinkEnds};
@@ -30,6 +31,8 @@ pub(super) struct PortRoutes {
     pub(super) inbox: Inbox,
     report: Topic,
     pub(super) subscriptions: Vec<Subscription>,
+    /// Of its devices, where a `format` announces them.
+    pub(super) facts: Vec<Facts>,
 }
 
 impl PortRoutes {
@@ -76,6 +79,8 @@ pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Li
     let options = link::Options {
         password_file: broker.password_file.clone(),
         gather: Some(GATHER),
+        // It was left because the primary host application is not there, and no probe would see that it is.
+        failback: if config.waits_for_host() { NEVER } else { link::Options::default().failback },
         ..link::Options::default()
     };
     Ok(Link::new(session, connector, options))
@@ -84,6 +89,9 @@ pub(super) fn link(config: &Config, subscriptions: &[Subscription]) -> Result<Li
 /// A broker that sends too many commands at once holds up our readings for no longer than this:
 /// their acknowledgements come behind the commands.
 const HOLD: Duration = Duration::from_secs(1);
+
+/// As good as never, and still a time that every clock can be set to.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How long the link gathers acknowledgements; the MQTT thread has nothing else to do.
 const GATHER: Duration = Duration::from_millis(1);
@@ -116,6 +124,14 @@ pub(super) fn port(
     intake: inlet::Sender,
     newcomers: &mpsc::Sender<Newcomer>,
 ) -> Result<ReadyPort, Vec<BuildError>> {
+    let formatted = match &config.format {
+        Some(format) => {
+            let mapping = Format::mapping(format, config).map_err(|error| vec![error])?;
+            Some(port.with_messages(&mapping))
+        }
+        None => None,
+    };
+    let port = formatted.as_ref().unwrap_or(port);
     let of_device = port.device(&config.gateway, name);
     let mut device = Device::build(&of_device)?;
     if config.broker.amqp_topics {
@@ -125,7 +141,11 @@ pub(super) fn port(
         device.tell_newcomers(&of_device);
     }
     let commands = device.rules();
-    let topics = Topics::with(&config.gateway, &config.status);
+    // A format reads what the ports say of themselves, whether it is published or not.
+    let topics = match &config.format {
+        Some(_) => Topics::with(&config.gateway, &Switch::On(Status::default())),
+        None => topics(config),
+    };
     let (inbox, inbox_end) = task::inbox();
     let (asks, asked) = mpsc::channel(task::REQUESTS);
     let (stop, stopped) = watch::channel(());
@@ -140,8 +160,13 @@ pub(super) fn port(
         ..Subscription::new(command.filter.clone(), command.qos)
     });
     let subscriptions = subscriptions.collect();
-    let routes = PortRoutes { filters, inbox, report: topics.commands(name), subscriptions };
+    let report = topics.commands(name);
     let topics = topics.of_port(name, &device);
+    let facts = match &config.format {
+        Some(_) => Facts::of_port(device.outlines(&of_device), &topics),
+        None => Vec::new(),
+    };
+    let routes = PortRoutes { filters, inbox, report, subscriptions, facts };
     let task = PortTask {
         name: name.clone(),
         settings: port.without_devices(),
@@ -158,6 +183,12 @@ pub(super) fn port(
     Ok(ReadyPort { routes, asks, stop, task })
 }
 
+/// The topics of what the gateway says about itself. With a `format` it says that in another way.
+pub(super) fn topics(config: &Config) -> Topics {
+    let status = if config.format.is_some() { &Switch::Off } else { &config.status };
+    Topics::with(&config.gateway, status)
+}
+
 fn session_options(config: &Config) -> session::Options {
     let broker = &config.broker;
     let client_id = broker.client_id.clone();
@@ -169,7 +200,9 @@ fn session_options(config: &Config) -> session::Options {
         keepalive: broker.keepalive(),
         user,
         password,
-        will: topics::will(config),
+        // A format has its own, and gives it to the session.
+        will: topics::will(config).filter(|_| config.format.is_none()),
+        always_will: matches!(config.format, Some(config::Format::SparkplugB(_))),
         inflight: broker.inflight,
         // MQTT 3.1.1 has no AUTH packet: the broker would accept us without proving who it is.
         version: match broker.auth {

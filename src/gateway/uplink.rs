@@ -6,6 +6,7 @@ mod announce;
 mod away;
 mod command;
 mod event;
+mod formatted;
 mod leftover;
 mod namesake;
 mod presence;
@@ -22,6 +23,7 @@ use crate::base::clock::{Now, Stamp};
 use crate::base::log::lasting::Lasting;
 use crate::device::Newcomer;
 use crate::gateway::discovery::Announcer;
+use crate::gateway::format::Format;
 use crate::gateway::status::{BrokerReport, Program};
 use crate::gateway::topics;
 use crate::mqtt::link::{self, Link};
@@ -70,6 +72,9 @@ pub async fn run(
     let mut task = UplinkTask {
         clock_is_set,
         next_status: now.mono + config.interval,
+        format: config.format.take(),
+        next_format: None,
+        format_log: Lasting::default(),
         ends,
         config,
         link,
@@ -109,6 +114,11 @@ struct UplinkTask {
     /// The client. Its subscriptions are those of the routes.
     link: Link,
     outbox: Outbox,
+    /// The form of what is published, if it is not the gateway's own; and the one that comes with `next_link`.
+    format: Option<Format>,
+    next_format: Option<Format>,
+    /// What the log was told of commands that this form has none of.
+    format_log: Lasting,
     /// Keeps messages on the disk, which are to survive more than the broker's absence.
     journal: Option<Journal>,
     status: BrokerReport,
@@ -147,7 +157,7 @@ impl UplinkTask {
             let due = journal.into_iter().chain(self.announcer.deadline());
             let due = due.fold(self.next_status, Instant::min);
             tokio::select! {
-                event = self.link.event(&mut self.outbox) => match event {
+                event = formatted::event(&mut self.link, &mut self.outbox, &mut self.format) => match event {
                     link::Event::Session(event) => self.on_event(event),
                     // Handled after the `select!`, as after every other event.
                     link::Event::SourceWants | link::Event::Emptied | link::Event::Outcome(..) => {}
@@ -179,6 +189,7 @@ impl UplinkTask {
             if !self.clock_is_set {
                 self.look_at_the_clock();
             }
+            self.follow_format();
             let session = &mut self.link.session;
             if self.ages.wants_to_ask() && !session.owes_answers() && session.ask_for_pong() {
                 self.ages.asked();
@@ -228,6 +239,9 @@ impl UplinkTask {
     }
 
     fn push(&mut self, entries: Vec<Entry>) {
+        if self.format.is_some() {
+            return self.push_formed(entries);
+        }
         let now = Instant::now();
         for entry in entries {
             if entry.is_about_us() {
@@ -248,6 +262,7 @@ impl UplinkTask {
         if let Some(farewell) = topics::gateway(&self.config.topics, false) {
             self.outbox.push(farewell);
         }
+        self.format.iter_mut().for_each(Format::leave);
         self.link.leave_when_sent(Reason::SUCCESS, Some(now + self.config.grace));
     }
 }

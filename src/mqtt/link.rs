@@ -222,7 +222,7 @@ impl Link {
                 }
                 Phase::Dialing(dialing) => {
                     let (dialer, result) = dialing.await;
-                    if let Err(error) = self.dialed(dialer, result) {
+                    if let Err(error) = self.dialed(dialer, result, source) {
                         return self.down(error, source);
                     }
                 }
@@ -326,6 +326,15 @@ impl Link {
                 self.part(Some(LinkError::Asked));
             }
             Phase::Dialing(_) | Phase::Parting(..) | Phase::Stopped => {}
+        }
+    }
+
+    /// Leaves a broker that is up, with DISCONNECT, for the next of several; after the last one, and with one alone, the
+    /// first is next.
+    pub fn move_on(&mut self, disconnect: impl Into<Disconnect>) {
+        if let Phase::Up(..) = self.phase {
+            self.session.disconnect(disconnect);
+            self.part(Some(LinkError::MovedOn));
         }
     }
 
@@ -435,6 +444,7 @@ impl Link {
         &mut self,
         dialer: Dialer,
         result: Result<Box<dyn Io>, ConnectError>,
+        source: &mut dyn Source,
     ) -> Result<(), LinkError> {
         self.brokers.take_over(&*dialer, &mut self.session);
         let is_doubted = std::mem::take(&mut self.is_doubted);
@@ -446,6 +456,9 @@ impl Link {
         }
         let io = result?;
         self.warn();
+        if let Some(will) = source.will() {
+            self.session.set_will(will);
+        }
         self.session.connect(now())?;
         self.state.send_replace(State::Handshake);
         self.phase = Phase::Up(Stream::new(io));

@@ -170,6 +170,11 @@ impl Session {
         }
     }
 
+    /// Replaces the will of the options from the next connect on.
+    pub fn set_will(&mut self, will: super::message::Message) {
+        self.options.will = Some(will);
+    }
+
     /// Replaces the password of the options from the next connect on.
     pub fn set_password(&mut self, password: Secret) {
         self.password = Some(password);
@@ -465,6 +470,13 @@ impl Session {
     pub fn disconnect(&mut self, disconnect: impl Into<Disconnect>) {
         let mut disconnect = disconnect.into();
         if let State::Up(_) = self.state {
+            if self.options.always_will && disconnect.reason == Reason::SUCCESS {
+                disconnect.reason = Reason::DISCONNECT_WITH_WILL;
+                if self.version() < Version::V5 {
+                    self.state = State::Down;
+                    return;
+                }
+            }
             if !self.fits(&disconnect.properties) {
                 let kept = |it: &Property| matches!(it, Property::SessionExpiry(_));
                 disconnect.properties.0.retain(kept);

@@ -104,6 +104,11 @@ pub trait Source: Send {
     /// The broker has lost the session: what was in flight waits again, before all else.
     fn requeue(&mut self);
 
+    /// The will of the CONNECT that is about to be sent, where each has one of its own.
+    fn will(&mut self) -> Option<Message> {
+        None
+    }
+
     /// The broker has accepted the connection: what waits from now on is older than the link.
     fn connected(&mut self) {}
 

@@ -46,15 +46,7 @@ impl Source for Outbox {
     }
 
     fn front(&self) -> Option<&Message> {
-        if let Some(urgent) = &self.urgent {
-            return Some(&urgent.message);
-        }
-        if self.is_paused() {
-            return None;
-        }
-        let place = self.next()?;
-        self.found.set(Some(place));
-        self.ports[place.port].front(place.age).map(|queued| &queued.entry.message)
+        self.front_entry().map(|entry| &entry.message)
     }
 
     fn is_birth(&self) -> bool {
@@ -292,6 +284,25 @@ impl Outbox {
         let old = if is_latest { port.take_quarantined(is_older) } else { None };
         port.quarantine(queued);
         old.iter().for_each(|old| self.replaced(old));
+    }
+
+    /// The message that [`Source::front`] returns, with what is known of it.
+    pub fn front_entry(&self) -> Option<&Entry> {
+        if let Some(urgent) = &self.urgent {
+            return Some(urgent);
+        }
+        if self.is_paused() {
+            return None;
+        }
+        let place = self.next()?;
+        self.found.set(Some(place));
+        self.ports[place.port].front(place.age).map(|queued| &queued.entry)
+    }
+
+    /// The message that [`Source::quarantined`] returns, with what is known of it.
+    #[cfg(feature = "formats")]
+    pub fn quarantined_entry(&self, wanted: IsWanted<'_>) -> Option<&Entry> {
+        self.first_quarantined(wanted).map(|queued| &queued.entry)
     }
 
     fn first_quarantined(&self, wanted: IsWanted<'_>) -> Option<&QueuedMessage> {

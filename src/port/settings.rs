@@ -182,6 +182,19 @@ impl Port {
         port
     }
 
+    /// The same with this mapping in place of all others.
+    pub fn with_messages(&self, mapping: &Mapping) -> Port {
+        let mut port = self.clone();
+        port.messages = Some(vec![mapping.clone()]);
+        port.frames.iter_mut().for_each(|frame| frame.messages = None);
+        for device in port.devices.values_mut() {
+            device.messages = None;
+            device.poll.values_mut().for_each(|poll| poll.messages = None);
+        }
+        port.poll.values_mut().for_each(|poll| poll.messages = None);
+        port
+    }
+
     /// The settings of the device on a port of this name.
     pub fn device<'a>(&'a self, gateway: &'a Name, name: &'a Name) -> DeviceSettings<'a> {
         let names = Names {

@@ -58,6 +58,7 @@ pub(super) fn of_link(error: &LinkError, version: Version) -> Failure {
         LinkError::Closed
         | LinkError::BetterBroker
         | LinkError::Asked
+        | LinkError::MovedOn
         | LinkError::Io(_)
         | LinkError::ThrownOut { .. } => Exit::LOST,
         LinkError::Stuck => Exit::SILENT,

@@ -1,5 +1,6 @@
-//! The statements of MQTT 5.0 that a client must keep. `conformance.tsv` says for each of them which
-//! test proves it, or why there is nothing to prove; tests are named after the statements.
+//! The statements of MQTT 5.0 that a client must keep, and those of Sparkplug B to edge nodes. `conformance.tsv`
+//! and `sparkplug_b.tsv` say for each of them which test proves it, or why there is nothing to prove; tests are
+//! named after the statements of MQTT.
 
 mod auth;
 mod connect;
@@ -12,4 +13,5 @@ mod receiver;
 mod requests;
 mod rules;
 mod sender;
+mod sparkplug_b;
 mod strings;

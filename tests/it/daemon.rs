@@ -7,6 +7,7 @@ mod commands;
 mod devices;
 mod endings;
 mod hang;
+mod homie;
 mod journal;
 mod kept;
 mod login;
@@ -17,6 +18,7 @@ mod presence;
 mod reader;
 mod rs485;
 mod ser2net;
+mod sparkplug_b;
 mod will;
 
 use crate::support::control::Client;

@@ -54,6 +54,11 @@ fn fetched(path: &str) -> bool {
     is_there(&path.display().to_string(), path.exists())
 }
 
+/// What others read Sparkplug B and Homie with.
+pub fn formats() -> bool {
+    fetched("formats/wanted")
+}
+
 /// The broker and its programs.
 pub fn mosquitto() -> bool {
     is_there("mosquitto", super::mosquitto::program().is_file())

@@ -2,6 +2,7 @@
 
 use super::UplinkTask;
 use crate::base::clock::Now;
+use crate::gateway::format::Format;
 use crate::gateway::status::sender;
 use crate::mqtt::link::LinkError;
 use crate::mqtt::packet::{ConnAck, Properties};
@@ -13,6 +14,7 @@ impl UplinkTask {
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected(answer) => self.connected(&answer),
+            Event::Message(message) if self.format.is_some() => self.hear(message),
             Event::Message(message) => {
                 let is_of_discovery = self.hear_discovery(&message);
                 self.hear_namesakes(&message);
@@ -82,6 +84,7 @@ impl UplinkTask {
         }
         self.outbox.disconnected(Instant::now());
         self.announcer.link_lost();
+        self.format.iter_mut().for_each(Format::disconnected);
         if let Some(filter) = self.namesakes.link_lost() {
             self.link.session.unsubscribe(vec![filter], &Properties::NONE);
         }
@@ -90,7 +93,7 @@ impl UplinkTask {
                 self.away.left();
                 return tracing::info!("{why}; leaving {} for it", self.broker());
             }
-            LinkError::Asked => {
+            LinkError::Asked | LinkError::MovedOn => {
                 self.away.left();
                 return tracing::info!("{}: {why}", self.broker());
             }

@@ -5,6 +5,7 @@ use super::command::Route;
 use super::{TAKEN, UplinkTask};
 use crate::base::clock::Now;
 use crate::gateway::discovery::Announcement;
+use crate::gateway::format::Format;
 use crate::gateway::topics::{self, Topics};
 use crate::mqtt::link::Link;
 use crate::mqtt::packet::{Properties, Reason, Subscription};
@@ -22,6 +23,8 @@ pub struct UplinkConfig {
     pub routes: Vec<Route>,
     pub subscriptions: Vec<Subscription>,
     pub topics: Topics,
+    /// The form of what is published; taken out when it is in effect.
+    pub format: Option<Format>,
     /// Names of the ports, by their numbers from 1 on.
     pub ports: Vec<String>,
     /// How often the broker's status is published when nothing changes.
@@ -47,9 +50,9 @@ pub struct UplinkUpdate {
 
 impl UplinkTask {
     /// Puts a changed configuration into effect. The outbox keeps its messages.
-    pub(super) fn update(&mut self, UplinkUpdate { link, config, routed }: UplinkUpdate) {
-        let mut config = config;
+    pub(super) fn update(&mut self, UplinkUpdate { link, mut config, routed }: UplinkUpdate) {
         self.announcer.update(config.announcement.take(), Instant::now());
+        let format = config.format.take();
         let farewell = topics::gateway(&self.config.topics, false);
         let place = topics::gateway(&config.topics, false).map(|entry| entry.message.topic);
         // A renamed gateway is offline under its old name.
@@ -73,9 +76,15 @@ impl UplinkTask {
                     link.session.unsubscribe(gone, &Properties::NONE);
                 }
                 self.next_link = Some(link);
+                self.next_format = format;
                 self.link.leave(Reason::SUCCESS);
             }
             None => {
+                if self.next_link.is_some() {
+                    self.next_format = format;
+                } else {
+                    self.go_on_in(format, true);
+                }
                 // Of two reloads in a second the first may have named another broker.
                 let link = self.next_link.as_mut().unwrap_or(&mut self.link);
                 subscribe(&mut link.session, &self.config.subscriptions, &config.subscriptions);
@@ -95,6 +104,14 @@ impl UplinkTask {
         self.publish_status(Now::read());
     }
 
+    /// Readings take this form from now on.
+    fn go_on_in(&mut self, mut format: Option<Format>, is_same_link: bool) {
+        if let (Some(new), Some(old)) = (&mut format, self.format.take()) {
+            new.adopt(old, is_same_link);
+        }
+        self.format = format;
+    }
+
     /// Replaces a link that has ended; the new one delivers what it left.
     pub(super) fn take_over(&mut self) {
         let Some(mut link) = self.next_link.take() else { return };
@@ -111,6 +128,8 @@ impl UplinkTask {
         self.outbox.requeue();
         self.announcer.link_lost();
         self.link = link;
+        let format = self.next_format.take();
+        self.go_on_in(format, false);
         let _ = self.namesakes.begin_again();
         self.status.lost("the configuration names another broker".into(), Now::read());
     }

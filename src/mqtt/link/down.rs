@@ -20,14 +20,15 @@ impl Link {
         // A link that showed what the broker does not take says nothing about anything else.
         let explains = self.session.ended(LinkEnd { by_broker, reason, at }, source);
         let asked = matches!(error, LinkError::Asked);
-        let ours = asked || matches!(error, LinkError::BetterBroker);
+        let moved_on = matches!(error, LinkError::MovedOn);
+        let ours = asked || moved_on || matches!(error, LinkError::BetterBroker);
         let up_since = self.up_since.take().filter(|_| !explains);
         let was_short = up_since.map(|since| !ours && now < since + SHORT);
         let error = self.judge(error, was_short);
         if let Some(dialer) = &mut self.dialer
-            && (explains || was_short == Some(false))
+            && (explains || was_short == Some(false) && !moved_on)
         {
-            // After a short link the next broker is tried instead.
+            // After a short link, and one that was left for it, the next broker is tried instead.
             dialer.begin_again();
         }
         let at_once = match &error {

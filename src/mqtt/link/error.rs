@@ -31,6 +31,8 @@ pub enum LinkError {
     BetterBroker,
     #[error("asked to connect again")]
     Asked,
+    #[error("left for the next broker")]
+    MovedOn,
     #[error("password_file {}: {source}", path.display())]
     Password { path: PathBuf, source: io::Error },
 }
@@ -145,9 +147,10 @@ impl LinkError {
             LinkError::Closed | LinkError::ThrownOut { .. } => CloseReason::ClosedByBroker,
             LinkError::Io(_) => CloseReason::NetworkError,
             LinkError::Stuck => CloseReason::Timeout,
-            LinkError::Password { .. } | LinkError::BetterBroker | LinkError::Asked => {
-                CloseReason::Local
-            }
+            LinkError::Password { .. }
+            | LinkError::BetterBroker
+            | LinkError::Asked
+            | LinkError::MovedOn => CloseReason::Local,
         }
     }
 
@@ -166,7 +169,11 @@ impl LinkError {
             LinkError::Session(SessionError::Packet(_)) => -4,
             LinkError::Session(error) => i16::from(error.reason().code()),
             LinkError::Stuck => -1,
-            LinkError::Io(_) | LinkError::Closed | LinkError::BetterBroker | LinkError::Asked => -2,
+            LinkError::Io(_)
+            | LinkError::Closed
+            | LinkError::BetterBroker
+            | LinkError::Asked
+            | LinkError::MovedOn => -2,
             LinkError::ThrownOut { .. } => i16::from(Reason::SESSION_TAKEN_OVER.code()),
             LinkError::Password { .. } => i16::from(Reason::BAD_USER_NAME_OR_PASSWORD.code()),
         }

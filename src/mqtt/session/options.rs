@@ -36,6 +36,9 @@ pub struct Options {
     /// Whether a broker that does not take the will as it is gets a smaller one: not retained, of a
     /// lower QoS, or none. Else it does not let us in.
     pub adapt_will: bool,
+    /// Whether the broker is to publish the will even if the client leaves on purpose: in 5.0 by the reason of
+    /// DISCONNECT, before that by leaving DISCONNECT out.
+    pub always_will: bool,
     /// How many QoS 1 and 2 messages may wait for their acknowledgement at once, 1 to 65,000; what
     /// lies outside counts as the nearest of these. The broker may allow less.
     pub inflight: u16,
@@ -120,6 +123,7 @@ impl Default for Options {
             password: None,
             will: None,
             adapt_will: true,
+            always_will: false,
             inflight: 20,
             receive_maximum: 64,
             hold: None,

@@ -1,6 +1,6 @@
 //! What of the will goes to a broker that does not take it whole.
 
-use crate::link::{SECOND, down, wait};
+use crate::link::{SECOND, down, stopped, wait};
 use crate::support::linked::Link;
 use crate::support::peer::{Peer, link, session};
 use std::time::Duration;
@@ -247,4 +247,37 @@ async fn a_connack_without_properties_lets_nobody_of_5_in() {
     assert!(seen[0].1.contains("ends too early"), "{seen:?}");
     assert_eq!(seen[1].0, Version::V311);
     assert!(!seen[1].1.contains("ends too early"), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_will_that_is_always_wanted_is_published_whatever_ends_the_link() {
+    for (version, reason, expected) in [
+        (Version::V5, Reason::SUCCESS, Some(Reason::DISCONNECT_WITH_WILL)),
+        // The end without DISCONNECT is what the broker publishes it for.
+        (Version::V311, Reason::SUCCESS, None),
+        // Its owner has published it.
+        (Version::V311, Reason::DISCONNECT_WITH_WILL, Some(Reason::SUCCESS)),
+    ] {
+        let options = Options { always_will: true, ..with_will(Qos::AtLeastOnce, Some(version)) };
+        let (mut link, mut peers) = link(options, 1);
+        let mut peer = peers.pop().unwrap();
+        let broker = async {
+            peer.hears().await;
+            peer.says(Packet::ConnAck(ConnAck::new(false, Reason::SUCCESS))).await;
+            peer.hears().await
+        };
+        let client = async {
+            while !link.is_ready() {
+                link.event().await;
+            }
+            link.leave(reason);
+            stopped(&mut link).await;
+        };
+        let (heard, ()) = tokio::join!(broker, client);
+        let heard = heard.map(|packet| match packet {
+            Packet::Disconnect(disconnect) => disconnect.reason,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(heard, expected, "{version}");
+    }
 }
