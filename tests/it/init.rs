@@ -306,11 +306,11 @@ fn a_person_is_led_to_readings() {
     person.answers("Port", "nonsense");
     person.sees("a path such as /dev/ttyUSB0");
     person.answers("Port", port.path().to_str().unwrap());
-    person.answers("Device: ", "no such thing");
+    person.answers("Device: ", "frobnicator 9000 xyzzy");
     person.sees("none has all of these words");
     person.answers("Device: ", "humidity XY-MD02");
     person.sees("XY-MD02 temperature and humidity sensor");
-    person.answers("[1]: ", "");
+    person.answers("other words: ", "1");
     // What must be known of it is shown.
     person.sees("At the factory it has address 1");
     person.answers("Its address on the bus [1]: ", "0x1");
@@ -344,8 +344,11 @@ fn a_person_is_led_to_readings() {
     assert_eq!(mode(&password), 0o600);
     assert!(!fs::read_to_string(&config).unwrap().contains("secret"));
     let announced = Counter::start(&broker, "homeassistant/#");
-    arrives(&broker, &config, "gw/air/humidity", "54.6");
+    let counter = Counter::start(&broker, "gw/air/humidity");
+    let gateway = Gateway::start(&fs::read_to_string(&config).unwrap());
     announced.expect_containing("homeassistant/device/gw/air/config", "humidity");
+    counter.wait_for("gw/air/humidity 54.6");
+    gateway.terminate();
 }
 
 #[test]
