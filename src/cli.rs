@@ -5,6 +5,8 @@ mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "tools")]
+mod detect;
+#[cfg(feature = "tools")]
 mod devices;
 mod golden;
 #[cfg(feature = "tools")]
@@ -38,6 +40,7 @@ const COMMANDS: &[(&str, Main)] = &[
     ("modbus", MODBUS),
     ("ports", ports::main),
     ("sniff", SNIFF),
+    ("detect", DETECT),
     ("pub", SHELL[0]),
     ("sub", SHELL[1]),
     ("test", SHELL[2]),
@@ -98,6 +101,11 @@ const SNIFF: Main = sniff::main;
 #[cfg(not(feature = "tools"))]
 const SNIFF: Main = without_tools;
 
+#[cfg(feature = "tools")]
+const DETECT: Main = detect::main;
+#[cfg(not(feature = "tools"))]
+const DETECT: Main = without_tools;
+
 const HELP: &str = "\
 tty2mqtt reads serial devices and publishes their readings to an MQTT broker.
 
@@ -117,6 +125,7 @@ Commands:
   modbus   read, write and find Modbus devices       tty2mqtt modbus read /dev/ttyUSB0 input:0
   sniff    show what comes on a port, without config tty2mqtt sniff /dev/ttyUSB0 9600 8N1
   simulate a port that behaves like a device         tty2mqtt simulate eastron-sdm120
+  detect   find out what a port's device is          tty2mqtt detect /dev/ttyUSB0
   demo     see it work without any hardware          tty2mqtt demo
   pub      publish messages                          tty2mqtt pub -h broker -t door/bell -m ring
   sub      print messages                            tty2mqtt sub -h broker -v -t 'door/#'

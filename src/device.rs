@@ -7,6 +7,8 @@ pub mod command;
 mod commands;
 mod conversation;
 mod described;
+#[cfg(feature = "tools")]
+pub(crate) mod detect;
 mod doubt;
 mod exchange;
 mod fields;

@@ -46,7 +46,7 @@ pub(super) fn of_model(model: &str) -> Result<(Config, Vec<String>), CliError> {
 }
 
 /// A configuration with these ports.
-fn config(ports: &str) -> Result<(Config, Vec<String>), CliError> {
+pub(super) fn config(ports: &str) -> Result<(Config, Vec<String>), CliError> {
     // Neither a broker nor a control socket is used.
     let text =
         format!("gateway: tty2mqtt\nbroker: {{url: mqtt://localhost}}\nports: {{{ports}}}\n");

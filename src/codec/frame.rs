@@ -139,6 +139,22 @@ impl Framing {
         }
     }
 
+    /// How many bits of a frame, by its delimiters, and of its own checksum would be right by chance only.
+    #[cfg(feature = "tools")]
+    pub fn proof(&self) -> (u64, u64) {
+        let bits = |bytes: &ByteString| 8 * bytes.as_bytes().len() as u64;
+        match self {
+            Framing::Lines(_) | Framing::Gap(_) | Framing::Raw(_) => (0, 0),
+            Framing::Delimited(delimited) => (bits(&delimited.start), 0),
+            Framing::Fixed(fixed) => (bits(&fixed.prefix), 0),
+            Framing::Length(length) => (bits(&length.prefix), 0),
+            Framing::P1(_) => (8, 16),
+            Framing::Hdlc(_) => (16, 16),
+            Framing::Sml(_) => (64, 16),
+            Framing::VeDirect(_) => (64, 8),
+        }
+    }
+
     /// The most bytes that a frame may have.
     pub fn limit(&self) -> usize {
         self.rule(false, None).map_or(FrameSize::LARGEST, |rule| rule.limit)

@@ -87,7 +87,6 @@ pub enum Answers {
 }
 
 impl Answers {
-    #[allow(dead_code, reason = "what recognises devices asks")]
     pub fn contain(&self, value: f64) -> bool {
         match self {
             Answers::OneOf(values) => values.contains(&value),

@@ -143,6 +143,14 @@ impl fmt::Display for Outcome {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Case {
+    /// All that is read, in order.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn read(&self) -> impl Iterator<Item = Vec<u8>> {
+        let input = self.input.iter().filter_map(|burst| burst.bytes().ok());
+        let steps = self.steps.iter().filter_map(|step| step.read.as_ref());
+        input.chain(steps.map(|bytes| bytes.as_bytes().to_vec()))
+    }
+
     /// Runs it through a device with these settings; the text says what went wrong.
     pub fn run(&self, settings: &DeviceSettings<'_>) -> Result<(), String> {
         let failed = |why: String| format!("{}: {why}", self.name);

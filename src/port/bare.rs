@@ -1,10 +1,12 @@
 //! An open port without a task of its own, for commands that read and write it by themselves.
 
+use super::line_change::LineSetter;
 use super::line_counts::LineCounts;
 use super::marks::{Marks, Piece as Marked};
 use super::open::{LinkKind, OpenError, Opened, Opener};
 use super::settings::Port;
 use super::stream::Stream;
+use crate::base::line::Line;
 use crate::device::READ;
 use crate::device::capture::Piece;
 use std::io;
@@ -19,6 +21,7 @@ pub struct BarePort {
     /// The state of the marks, on a tty that has them.
     marks: Option<Marks>,
     counts: Option<watch::Receiver<LineCounts>>,
+    setter: LineSetter,
     buffer: Vec<u8>,
 }
 
@@ -26,9 +29,9 @@ impl BarePort {
     /// Opens a port as the gateway does: one that another program has open is refused.
     pub async fn open(port: &Port) -> Result<BarePort, OpenError> {
         let opened = Opener::new(port.clone()).open().await?;
-        let Opened { stream, device, link, line_counts: counts, .. } = opened;
+        let Opened { stream, device, link, line_counts: counts, setter } = opened;
         let marks = (link == LinkKind::MarkedTty).then(Marks::default);
-        Ok(BarePort { device, stream, marks, counts, buffer: vec![0; READ] })
+        Ok(BarePort { device, stream, marks, counts, setter, buffer: vec![0; READ] })
     }
 
     /// What comes next, good and damaged bytes apart. Cancel-safe.
@@ -55,6 +58,21 @@ impl BarePort {
     /// Line errors since the port was opened, if the driver counts them.
     pub(crate) fn counts(&self) -> Option<LineCounts> {
         self.counts.as_ref().map(|counts| *counts.borrow())
+    }
+
+    /// Changes speed and format. What comes meanwhile is dropped: it may be of either.
+    pub(crate) async fn set(&mut self, line: Line) -> Result<(), String> {
+        self.setter.ask(line);
+        self.marks = self.marks.map(|_| Marks::default());
+        loop {
+            tokio::select! {
+                (_, outcome) = self.setter.outcome() => return outcome.map_err(|why| why.to_string()),
+                // The stream changes the line while it is read.
+                read = self.stream.read(&mut self.buffer) => if !matches!(read, Ok(n) if n > 0) {
+                    return Err("it was unplugged or closed".into());
+                },
+            }
+        }
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -20,6 +20,7 @@ mod conformance;
 mod control;
 mod daemon;
 mod decode;
+mod detect;
 mod devices;
 mod differential;
 mod examples;
