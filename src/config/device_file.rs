@@ -86,6 +86,7 @@ pub enum Answers {
     Between(f64, f64),
 }
 
+#[cfg(any(test, feature = "tools"))]
 impl Answers {
     pub fn contain(&self, value: f64) -> bool {
         match self {
