@@ -122,7 +122,7 @@ const DEVICES: &[&str] = &[
     "linky-standard",
     "linky-historic",
     "sml-meter",
-    "victron-ve-direct",
+    "victron-mppt",
     "plantower-pms5003",
     "nova-sds011",
     "benewake-tf-luna",
