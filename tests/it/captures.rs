@@ -4,6 +4,7 @@
 //! `CAPTURES` says. Without them each test is skipped loudly, even with `NO_SKIPS=1`, because nothing
 //! installs them; the cases in `tests/golden` and `config/devices` carry enough bytes without.
 
+mod answers;
 mod dlms;
 mod framing;
 mod mbus;
