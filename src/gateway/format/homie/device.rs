@@ -75,7 +75,8 @@ impl Device {
     /// A device of which nothing was read yet.
     pub fn outlined(id: String, outline: &Outline) -> Device {
         let mut device = Device::new(id, &outline.device);
-        for field in &outline.fields {
+        // Those of the nodes that a frame names are announced with the nodes.
+        for field in outline.fields.iter().filter(|field| !field.has_nodes) {
             let place = device.add(&field.name);
             let property = &mut device.properties[place];
             property.unit.clone_from(&field.unit);

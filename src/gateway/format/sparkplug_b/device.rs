@@ -43,7 +43,8 @@ impl Device {
     /// A device of which nothing was read yet.
     pub fn outlined(outline: &Outline) -> Device {
         let mut device = Device::named(&outline.device);
-        for field in &outline.fields {
+        // Those of the nodes that a frame names are announced with the nodes.
+        for field in outline.fields.iter().filter(|field| !field.has_nodes) {
             device.announce(&field.name, field.unit.as_deref(), type_of(&field.values));
         }
         for command in &outline.commands {
