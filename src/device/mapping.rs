@@ -377,7 +377,10 @@ impl Mapper {
         }
         // What stands in the template was checked at load, what a device sends by `put_level`.
         let mut payload = Bytes::from(buffer);
-        let topic = payload.split_to(topic);
+        let mut topic = payload.split_to(topic);
+        if payload.len() > LONGEST_BESIDE_TOPIC {
+            topic = Bytes::copy_from_slice(&topic);
+        }
         match constant.or_else(|| Topic::from_checked(topic)) {
             Some(topic) => {
                 let message =
@@ -420,6 +423,9 @@ impl<'r> Frame<'r> {
         Some(reading.value.as_str())
     }
 }
+
+/// Bytes of a payload that shares memory with its topic: who keeps only the topic keeps no more than these.
+const LONGEST_BESIDE_TOPIC: usize = 256;
 
 /// The most levels that a value makes of itself.
 const MOST_LEVELS: usize = 16;

@@ -121,8 +121,8 @@ fn what_our_examples_show_is_what_comes() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let example = std::fs::read_to_string(root.join("config/example.yaml")).unwrap();
-    let (_, yaml) = readme.split_once("```yaml\n").unwrap();
-    let (yaml, _) = yaml.split_once("```").unwrap();
+    let mut blocks = readme.split("```yaml\n").skip(1).filter_map(|block| block.split_once("```"));
+    let (yaml, _) = blocks.find(|(yaml, _)| yaml.contains(" weather:")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for (shown, yaml) in [(&readme, yaml), (&example, example.as_str())] {
         let file = folder.path().join("config.yaml");
